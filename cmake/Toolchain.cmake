@@ -1,0 +1,30 @@
+# Language level, warnings, ccache, linker, sanitizers: what every target shares.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(r1_flags INTERFACE)
+target_compile_options(r1_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-missing-field-initializers -fno-math-errno>)
+target_include_directories(r1_flags INTERFACE ${CMAKE_SOURCE_DIR})
+
+if(R1_SANITIZE)
+  target_compile_options(r1_flags INTERFACE -fsanitize=${R1_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(r1_flags INTERFACE -fsanitize=${R1_SANITIZE})
+endif()
+
+if(R1_CUDA)
+  set(CMAKE_CUDA_ARCHITECTURES 90a-real)
+  enable_language(CUDA)
+  # CMake 3.25 knows no C++20 for nvcc.
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+endif()

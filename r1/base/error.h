@@ -1,0 +1,54 @@
+// The one exception type of the project, and string building for its messages.
+// Libraries throw r1::Error; only app/main.cc and a server's request boundary catch. A message names the thing, the place and the way out:
+//   fail("[rms_norm] expected weight of shape [", d, "], got ", shape);
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace r1 {
+
+// What the caller of the program should think of an error; main maps it to the exit code.
+enum class ErrorKind {
+  kFailed = 1,         // the work failed: bad file, full disk, diverged
+  kUsage = 2,          // wrong usage or config, found before any work
+  kInterrupted = 130,  // stopped by a signal after a checkpoint
+};
+
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& message, ErrorKind kind = ErrorKind::kFailed) : std::runtime_error(message), kind_(kind) {}
+  ErrorKind kind() const { return kind_; }
+  int exit_code() const { return static_cast<int>(kind_); }
+
+ private:
+  ErrorKind kind_;
+};
+
+// Concatenates its arguments with operator<<.
+template <class... Args>
+std::string str(const Args&... args) {
+  std::ostringstream out;
+  (out << ... << args);
+  return out.str();
+}
+
+template <class... Args>
+[[noreturn]] void fail(const Args&... args) {
+  throw Error(str(args...));
+}
+
+template <class... Args>
+[[noreturn]] void fail_usage(const Args&... args) {
+  throw Error(str(args...), ErrorKind::kUsage);
+}
+
+// check(n > 0, "[op] expected ..., got ", n): the arguments are only formatted on failure.
+template <class... Args>
+void check(bool ok, const Args&... args) {
+  if (!ok) fail(args...);
+}
+
+}  // namespace r1

@@ -1,0 +1,28 @@
+// Messages for people, on stderr: `log_info("loaded ", n, " tensors")`. --quiet keeps warnings and errors only. stdout belongs to results.
+#pragma once
+
+#include "r1/base/error.h"
+
+namespace r1 {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+void set_log_level(LogLevel level);
+LogLevel log_level();
+// One line, whole, also from several threads. A live progress bar is cleared first and drawn again.
+void log_line(LogLevel level, const std::string& text);
+
+template <class... Args>
+void log_debug(const Args&... args) {
+  if (log_level() <= LogLevel::kDebug) log_line(LogLevel::kDebug, str(args...));
+}
+template <class... Args>
+void log_info(const Args&... args) {
+  if (log_level() <= LogLevel::kInfo) log_line(LogLevel::kInfo, str(args...));
+}
+template <class... Args>
+void log_warning(const Args&... args) {
+  if (log_level() <= LogLevel::kWarning) log_line(LogLevel::kWarning, str(args...));
+}
+
+}  // namespace r1
