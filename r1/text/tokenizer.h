@@ -1,0 +1,73 @@
+// Text to ids and back, as the published vocabularies do it: byte-level BPE from a HF tokenizer.json (+ tokenizer_config.json), from the vocabulary inside
+// a GGUF file, or from a .tiktoken rank file. Ids equal HF `tokenizers` for every input. SentencePiece models are not read here.
+//
+// User text never becomes a special token unless `parse_special` is asked for. Thread-safe once loaded.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace r1::text {
+
+using TokenId = int32_t;
+
+struct AddedToken {
+  TokenId id = 0;
+  std::string content;
+  bool special = false, lstrip = false, rstrip = false, single_word = false, normalized = false;
+};
+
+struct Encoding {
+  std::vector<TokenId> ids;
+  std::vector<std::pair<uint32_t, uint32_t>> offsets;  // byte range [begin, end) of each id in the input
+};
+
+class Tokenizer {
+ public:
+  // A tokenizer.json, a HF folder, a .gguf file or a .tiktoken file. Errors name file and key.
+  static Tokenizer load(const std::filesystem::path& path);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  struct EncodeOptions {
+    bool parse_special = false;      // special (control) tokens in the text become their ids; non-special added tokens always do, as in HF
+    bool add_special_tokens = false; // the post-processor's bos/eos
+  };
+  std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
+  std::vector<TokenId> encode(std::string_view text) const { return encode(text, EncodeOptions{}); }
+  Encoding encode_with_offsets(std::string_view text, EncodeOptions options) const;
+
+  // Bytes of the ids joined; invalid UTF-8 is kept as it is (see StreamDecoder for text that is shown).
+  std::string decode_bytes(const std::vector<TokenId>& ids, bool skip_special = false) const;
+  // As HF decode: invalid UTF-8 becomes U+FFFD.
+  std::string decode(const std::vector<TokenId>& ids, bool skip_special = false) const;
+  const std::string& token_bytes(TokenId id) const;  // raw bytes of one token; fails on an unknown id
+
+  int64_t vocab_size() const;                          // highest id + 1
+  std::optional<TokenId> token_id(std::string_view content) const;  // a vocabulary or added token by its text
+  bool is_special(TokenId id) const;
+  const std::vector<AddedToken>& added_tokens() const;
+
+  std::optional<TokenId> bos_id() const;
+  std::optional<TokenId> eos_id() const;
+  std::optional<TokenId> pad_id() const;
+  bool add_bos() const;                                 // the vocabulary wants bos in front of every prompt
+  const std::string& chat_template() const;             // Jinja source, empty if there is none
+  std::string hash() const;                             // of vocabulary, merges and rules: two equal hashes tokenize equally
+
+  // Writes tokenizer.json and tokenizer_config.json that HF loads.
+  void save(const std::filesystem::path& folder) const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace r1::text
