@@ -1,0 +1,68 @@
+// The engine: continuous batching over paged cache blocks with prefix reuse, chunked prefill and preemption by recompute. One class for rollout, evaluation,
+// chat and a server: add / step / cancel; no thread inside, no text inside. It runs the trainer's own model object: after an optimizer step the next token comes from
+// the new weights with nothing copied (a new model version drops the prefix cache and, unless allowed, refuses to go on with half-done sequences).
+//
+// Invariant mode (default on CPU): a sequence's tokens and log-probabilities do not depend, bit for bit, on what else is in the batch, on chunking, preemption or prefix hits.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "r1/engine/request.h"
+#include "r1/model/transformer.h"
+
+namespace r1::engine {
+
+struct EngineConfig {
+  int64_t max_num_seqs = 64;             // sequences in a step
+  int64_t max_num_batched_tokens = 2048; // tokens in a step, prefill and decode together
+  int64_t max_model_len = 0;             // 0: the model's
+  int64_t block_size = 16;
+  int64_t num_blocks = 0;                // 0: from kv_cache_memory
+  int64_t kv_cache_memory = int64_t{1} << 30;  // bytes for all layers
+  bool enable_prefix_caching = true;
+
+  template <class V>
+  void visit(V& v) {
+    v("max_num_seqs", max_num_seqs, "sequences that decode together", Range{1, 1e5});
+    v("max_num_batched_tokens", max_num_batched_tokens, "tokens of one step, prefill and decode together", Range{1, 1e7});
+    v("max_model_len", max_model_len, "longest prompt + answer; 0: the model's", Range{0, 1e9});
+    v("block_size", block_size, "tokens a cache block (a multiple of 16)", Range{16, 1024});
+    v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
+    v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers", Range{0, 1e13});
+    v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
+  }
+};
+
+struct EngineStats {
+  int64_t steps = 0, prompt_tokens = 0, prefill_tokens = 0, generated_tokens = 0, preemptions = 0, prefix_hit_tokens = 0;
+  int64_t running = 0, waiting = 0, free_blocks = 0, total_blocks = 0;
+};
+
+class Engine {
+ public:
+  Engine(model::Transformer& model, const EngineConfig& config);
+  ~Engine();
+
+  // Queues a request. Throws (kFailed) if prompt + 1 exceeds max_model_len or the cache can never hold it; the message has both numbers. Never truncates.
+  RequestId add(Request request);
+  // n requests of one prompt (sample_index 0..n-1); the prompt is prefilled once and its blocks shared.
+  std::vector<RequestId> add_group(const Request& request, int n);
+  // Frees the request's blocks at once; no event follows.
+  void cancel(RequestId id);
+  // Schedules and runs one forward; returns the tokens it made. Empty only if nothing is queued or a prefill chunk made none.
+  std::vector<TokenEvent> step();
+  bool idle() const;
+  // Forgets cached prefixes, frees nothing in use.
+  void reset_prefix_cache();
+
+  EngineStats stats() const;
+  model::Transformer& model();
+  const EngineConfig& config() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace r1::engine

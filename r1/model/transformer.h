@@ -1,0 +1,66 @@
+// The network, once, for training and serving: embed, blocks, final norm, head. x_TD: T packed tokens by D = hidden_size.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "r1/model/config.h"
+#include "r1/model/weights.h"
+#include "r1/nn/attention_context.h"
+#include "r1/tensor/dtype.h"
+
+namespace r1::nn {
+class Block;
+}
+
+namespace r1::model {
+
+struct ForwardOptions {
+  bool activation_checkpointing = false;  // recompute each block in the backward
+};
+
+class Transformer {
+ public:
+  // Allocates weights, uninitialised (init_weights or load_weights comes next).
+  Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype);
+  ~Transformer();
+  Transformer(const Transformer&) = delete;
+
+  // Normal(0, initializer_range) for matrices, ones for norms, zeros for biases; a function of the seed alone.
+  void init_weights(uint64_t seed);
+
+  // ids_T int64 on the model's device -> x_TD after the final norm. `caches`: one LayerCache a layer when context.paged is set, else empty.
+  // Builds the autograd graph if grad mode is on and a weight requires grad.
+  Tensor hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches = nullptr, ForwardOptions options = {});
+
+  // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use ops::linear_logprob with head(): it never holds [T, V].
+  Tensor logits(const Tensor& x_RD) const;
+  const Tensor& head() const;             // [V, D]; the embedding if tied
+
+  WeightTable& weights() { return weights_; }
+  const WeightTable& weights() const { return weights_; }
+  void set_requires_grad(bool on);
+
+  // Bytes of one block of `block_size` tokens in layer `layer`'s cache.
+  int64_t cache_bytes(int layer, int block_size) const;
+  int num_layers() const;
+
+  const ModelConfig& config() const { return config_; }
+  tensor::Device device() const { return device_; }
+  tensor::DType dtype() const { return dtype_; }
+
+  // Raised by whoever changes weights (optimizer step, load): the engine drops its prefix cache when it sees another version.
+  int64_t version() const { return version_; }
+  void bump_version() { ++version_; }
+
+ private:
+  ModelConfig config_;
+  tensor::Device device_;
+  tensor::DType dtype_;
+  int64_t version_ = 0;
+  WeightTable weights_;
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace r1::model

@@ -1,0 +1,11 @@
+// The one door to libtorch: the tensor type and nothing else. Operators come from single <ATen/ops/x.h> headers, arithmetic signs from
+// <ATen/TensorOperators.h>; torch/torch.h, ATen/ATen.h and torch/nn.h are never included (a guard test holds that).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace r1 {
+
+using Tensor = at::Tensor;
+
+}  // namespace r1
