@@ -1,0 +1,109 @@
+// One training step, for every stage: micro-batches forward and backward, clip, update. The stage gives the batches and the loss; this file owns
+// gradient accumulation, mixed precision, the finite check and the order of sums, and is bitwise reproducible on CPU.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "r1/data/batch.h"
+#include "r1/model/transformer.h"
+#include "r1/ops/logprob.h"
+
+namespace r1::train {
+
+// Keys spelled like HF TrainingArguments where those exist.
+struct TrainerConfig {
+  double learning_rate = 3e-4, weight_decay = 0.0, adam_beta1 = 0.9, adam_beta2 = 0.95, adam_epsilon = 1e-8, max_grad_norm = 1.0;
+  std::string optim = "adamw";                 // adamw | muon (matrices by Muon, the rest by AdamW)
+  double muon_learning_rate = 0.02, muon_momentum = 0.95;
+  std::string lr_scheduler_type = "cosine";    // cosine | linear | constant | wsd
+  int64_t warmup_steps = 0;
+  double warmup_ratio = 0, min_lr_ratio = 0.1, wsd_decay_ratio = 0.2;
+  double dropout = 0;
+  bool bf16 = false, gradient_checkpointing = false;
+  int64_t max_consecutive_skips = 5;           // steps with NaN/Inf in a row before training stops
+
+  template <class V>
+  void visit(V& v) {
+    v("learning_rate", learning_rate, "peak learning rate", Range{0, 10});
+    v.alias("lr", "learning_rate");
+    v("weight_decay", weight_decay, "AdamW weight decay on matrices (not on norms, biases, embeddings)", Range{0, 10});
+    v("adam_beta1", adam_beta1, "AdamW beta1", Range{0, 1});
+    v("adam_beta2", adam_beta2, "AdamW beta2", Range{0, 1});
+    v("adam_epsilon", adam_epsilon, "AdamW epsilon", Range{0, 1});
+    v("max_grad_norm", max_grad_norm, "clip the global gradient norm; 0: never", Range{0, 1e9});
+    v("optim", optim, "optimizer", OneOf{"adamw", "muon"});
+    v("muon_learning_rate", muon_learning_rate, "learning rate of the matrices under muon", Range{0, 10});
+    v("muon_momentum", muon_momentum, "momentum of muon", Range{0, 1});
+    v("lr_scheduler_type", lr_scheduler_type, "shape of the schedule", OneOf{"cosine", "linear", "constant", "wsd"});
+    v("warmup_steps", warmup_steps, "linear warm-up", Range{0, 1e9});
+    v("warmup_ratio", warmup_ratio, "linear warm-up as a share of all steps", Range{0, 1});
+    v("min_lr_ratio", min_lr_ratio, "the schedule ends at this share of the peak", Range{0, 1});
+    v("wsd_decay_ratio", wsd_decay_ratio, "wsd: share of the steps that decay", Range{0, 1});
+    v("dropout", dropout, "dropout on attention and MLP outputs", Range{0, 0.99});
+    v("bf16", bf16, "weights and activations in bfloat16, fp32 master weights");
+    v("gradient_checkpointing", gradient_checkpointing, "recompute each block in the backward pass");
+    v("max_consecutive_skips", max_consecutive_skips, "stop after this many steps with NaN/Inf in a row", Range{1, 1e6});
+  }
+};
+
+// A batch on the model's device with its forward done.
+struct ForwardResult {
+  const data::Batch* batch;
+  Tensor logprob_T;      // of batch->targets, with graph
+  Tensor entropy_T;      // no graph; undefined unless asked for
+  Tensor loss_weight_T;  // fp32 on the device
+};
+
+// Sum (not mean) of the micro-batch's loss times weights, divided by `denominator`, which the trainer computes once over all micro-batches of the step:
+// so the result does not depend on how a step is cut into micro-batches.
+struct LossSpec {
+  // Scalar loss with graph; may add named sums to `metrics` (summed over micro-batches, divided by nothing).
+  std::function<Tensor(const ForwardResult&, double denominator, std::map<std::string, double>& metrics)> loss;
+  // What a batch contributes to the denominator; default: sum of loss_weight.
+  std::function<double(const data::Batch&)> weight;
+  double temperature = 1.0;
+  bool want_entropy = false;
+};
+LossSpec cross_entropy_loss();
+
+struct StepResult {
+  double loss = 0, grad_norm = 0, learning_rate = 0;
+  int64_t tokens = 0;
+  bool skipped = false;
+  std::string skip_reason;                    // "NaN in gradient of layers.2.mlp.gate (first layer: 2)"
+  std::map<std::string, double> metrics;
+};
+
+class Trainer {
+ public:
+  Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed);
+  ~Trainer();
+
+  // One optimizer step over the micro-batches. NaN/Inf: weights untouched, counted; throws after max_consecutive_skips in a row.
+  StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& loss);
+  // Forward only, no graph: log-probabilities [T] of one batch (reference model, scoring, evaluation loss).
+  std::vector<float> logprobs(const data::Batch& batch, double temperature = 1.0);
+
+  int64_t global_step() const;
+  int64_t total_steps() const;
+  model::Transformer& model();
+
+  // Optimizer moments, master weights, counters, as named tensors and JSON: what checkpoint.h writes. load_state checks names and shapes.
+  std::vector<std::pair<std::string, Tensor>> state_tensors();
+  Json state_json() const;
+  void load_state(const std::vector<std::pair<std::string, Tensor>>& tensors, const Json& json);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Forward-only log-probabilities of any model (no optimizer state behind it): the reference model of GRPO, `r1 score`.
+std::vector<float> batch_logprobs(model::Transformer& model, const data::Batch& batch, double temperature = 1.0);
+
+}  // namespace r1::train
