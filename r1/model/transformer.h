@@ -1,6 +1,7 @@
 // The network, once, for training and serving: embed, blocks, final norm, head. x_TD: T packed tokens by D = hidden_size.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -17,6 +18,8 @@ namespace r1::model {
 
 struct ForwardOptions {
   bool activation_checkpointing = false;  // recompute each block in the backward
+  // Called with the residual stream after the embedding (layer -1), each block (0 .. L-1) and the final norm (L): the doctor looks for the first NaN.
+  std::function<void(int layer, const Tensor& x_TD)> observe;
 };
 
 class Transformer {
