@@ -1,3 +1,28 @@
+# r1_static_or_shared(<out> <name>): the library's static archive where the system has one, else -l<name>. The binary is carried to machines that
+# lack our small shared libraries (yaml-cpp, pcre2, utf8proc, crypto), so they go inside it.
+function(r1_static_or_shared out name)
+  find_library(R1_LIB_${name} NAMES lib${name}.a ${name})
+  if(R1_LIB_${name})
+    set(${out} ${R1_LIB_${name}} PARENT_SCOPE)
+  else()
+    set(${out} ${name} PARENT_SCOPE)
+  endif()
+endfunction()
+
+# The same for a list; targets stay as they are.
+function(r1_libraries out)
+  set(found)
+  foreach(name ${ARGN})
+    if(TARGET ${name} OR name MATCHES "::|/|^-")
+      list(APPEND found ${name})
+    else()
+      r1_static_or_shared(one ${name})
+      list(APPEND found ${one})
+    endif()
+  endforeach()
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
 # r1_folder(<name> [OVER <folders it may include>] [LIBS <libraries>] [TORCH])
 #   library r1_<name> from r1/<name>/**.cc, test binary test_<name> from tests/<name>/*_test.cc, which links this folder and what lies below it, no more.
 #   TORCH marks a folder that stands on libtorch: it is left out when R1_TORCH is off (sanitizer builds).
@@ -29,7 +54,8 @@ function(r1_folder name)
       target_link_libraries(r1_${name} ${kind} Libtorch::cpu)
     endif()
   endif()
-  target_link_libraries(r1_${name} ${kind} ${F_LIBS})
+  r1_libraries(libraries ${F_LIBS})
+  target_link_libraries(r1_${name} ${kind} ${libraries})
   r1_folder_tests(${name})
 endfunction()
 
@@ -61,5 +87,6 @@ function(r1_app name)
   foreach(floor ${F_OVER})
     target_link_libraries(r1 PRIVATE r1_${floor})
   endforeach()
-  target_link_libraries(r1 PRIVATE ${F_LIBS})
+  r1_libraries(libraries ${F_LIBS})
+  target_link_libraries(r1 PRIVATE ${libraries})
 endfunction()

@@ -1,11 +1,17 @@
 // Fills and writes configs that follow base/config.h. Order of precedence: --key=value, R1_* environment, YAML file, default.
-// An unknown key is an error that names the nearest known one; so are duplicate keys, values out of range and wrong types. All are ErrorKind::kUsage.
+// An unknown key is an error that names the nearest known one; so are duplicate keys, values out of range and wrong types. All are
+// ErrorKind::kUsage. The grammar users see is in docs/formats.md, "Configs".
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "r1/base/config.h"
@@ -13,7 +19,12 @@
 
 namespace r1 {
 
-// One leaf, as text, with where it came from ("recipes/tiny.yaml:12", "--learning_rate", "R1_LEARNING_RATE").
+inline constexpr size_t kMaxYamlBytes = 1 << 20, kMaxYamlNodes = 100'000;
+inline constexpr int kMaxYamlDepth = 32;
+
+// One leaf, untyped, with where it came from ("recipes/tiny.yaml:12", "--learning_rate", "R1_LEARNING_RATE"). Scalars of YAML, the command
+// line and the environment are strings until the field types them; null leaves the field as it is. Values out of a JSON config keep their
+// JSON type.
 struct Setting {
   std::string key, where;
   Json value;
@@ -25,14 +36,23 @@ struct FieldInfo {
   bool required = false;
 };
 
-// A YAML file (or its text) as flat settings: nested maps become dotted keys, lists stay lists. Caps on size and depth; duplicate keys are errors.
+// A YAML file (or its text) as flat settings: nested maps become dotted keys, lists stay lists. Caps on size and depth; duplicate keys are
+// errors.
 std::vector<Setting> read_yaml(const std::filesystem::path& path);
 std::vector<Setting> parse_yaml(std::string_view text, std::string_view where);
-// "--a.b=c", "--a.b c", "--flag" (true), "--no-flag"; dashes in keys read as underscores. Values are typed later, by the field.
+// The same document as one nested value (scalars are strings), for files that are more than a flat config (a recipe's list of stages).
+Json parse_yaml_document(std::string_view text, std::string_view where);
+Json read_yaml_document(const std::filesystem::path& path);
+// Nested JSON (a resolved config out of a checkpoint, one stage of a recipe) as settings.
+std::vector<Setting> json_settings(const Json& object, std::string_view where);
+// "--a.b=c", "--a.b c", "--a.b c d" (a list), "--flag" (true), "--no-flag", "-m x"; dashes in keys read as underscores. Values are typed
+// later, by the field.
 std::vector<Setting> parse_overrides(const std::vector<std::string>& arguments);
 
 // Nearest of `known` by edit distance, or "" if nothing is near.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
+// ", did you mean 'x'?" or "".
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
 
 template <class Config>
 std::vector<FieldInfo> config_fields(Config& config);
@@ -40,8 +60,10 @@ std::vector<FieldInfo> config_fields(Config& config);
 template <class Config>
 void apply_settings(Config& config, const std::vector<Setting>& settings);
 // Settings of the environment: R1_<KEY> with dots as double underscores, upper case; only for keys that exist.
+// Not taken: R1_DEPS, R1_MODELS, R1_DATA, R1_NUM_THREADS, R1_ORACLE_PYTHON, which the program and its tests use otherwise.
 template <class Config>
 std::vector<Setting> environment_settings(Config& config);
+// Nested objects; numbers that JSON lacks (inf, nan) are strings. json_settings() reads it back.
 template <class Config>
 Json config_to_json(const Config& config);
 template <class Config>
@@ -49,6 +71,10 @@ std::string config_to_yaml(const Config& config);
 // The --help text: key, type, default, limits, help.
 template <class Config>
 std::string config_help(Config& config);
+// One line a differing key: "learning_rate: 2e-05 -> 0.0001"; "" when equal. Also for two JSON configs.
+std::string json_diff(const Json& before, const Json& after);
+template <class Config>
+std::string config_diff(const Config& before, const Config& after);
 
 }  // namespace r1
 

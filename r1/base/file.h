@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <span>
@@ -16,6 +17,27 @@ std::string read_file(const fs::path& path);
 
 // Writes to a temporary file beside `path`, fsyncs file and folder, renames. ENOSPC and the like throw and remove the temporary.
 void write_file_atomic(const fs::path& path, std::string_view bytes);
+
+// The same for what does not fit in one string: write() as often as needed, then commit(). Without commit() the destructor removes the
+// temporary and `path` stays as it was. A link is followed; what is no regular file (/dev/stdout, a pipe) is written in place.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const fs::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::string_view bytes);
+  void write(std::span<const std::byte> bytes) { write({reinterpret_cast<const char*>(bytes.data()), bytes.size()}); }
+  uint64_t size() const { return size_; }
+  void commit();
+
+ private:
+  void abandon();
+  fs::path path_, temporary_;  // temporary_ is empty when written in place
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
 
 // Appends and flushes to the OS (no fsync); for logs.
 void append_file(const fs::path& path, std::string_view bytes);
@@ -44,13 +66,28 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Every write-side system call of this file goes through here; tests make the Nth one fail (conventions_and_faults F2).
+// Every write-side system call of this file goes through here; tests make the Nth one fail.
 // The hook gets the call's name ("open", "write", "fsync", "rename") and returns 0 or the errno to fail with.
 using FileFault = std::function<int(const char* call)>;
 void set_file_fault(FileFault hook);
 
 // SHA-256 of bytes or a file, lower-case hex.
 std::string sha256(std::span<const std::byte> bytes);
+std::string sha256(std::string_view bytes);
 std::string sha256_file(const fs::path& path);
+
+// The same piece by piece.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  void update(std::span<const std::byte> bytes);
+  std::string hex();  // ends it: call once
+
+ private:
+  void* context_;
+};
 
 }  // namespace r1

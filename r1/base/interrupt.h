@@ -4,7 +4,11 @@
 namespace r1 {
 
 void install_interrupt_handler();
-bool interrupted();         // long loops ask between steps
-void request_interrupt();   // what the handler does; for tests
+bool interrupted();        // long loops ask between steps
+void request_interrupt();  // what the handler does; for tests
+void clear_interrupt();    // for tests, and for a prompt that goes on after Ctrl-C (r1 chat)
+
+// Throws Error(kInterrupted) when interrupted; for long loops with nothing to save.
+void throw_if_interrupted();
 
 }  // namespace r1

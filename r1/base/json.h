@@ -13,7 +13,8 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr int kMaxJsonDepth = 128;
 
-// Parses one document. `where` ("config.json", "train.jsonl:17") opens the error message. Duplicate keys: the last one wins unless `reject_duplicates`.
+// Parses one document. `where` ("config.json", "train.jsonl:17") opens the error message. Duplicate keys: the last one wins unless
+// `reject_duplicates`.
 Json parse_json(std::string_view text, std::string_view where, bool reject_duplicates = false);
 Json parse_json_file(const std::filesystem::path& path, bool reject_duplicates = false);
 

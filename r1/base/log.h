@@ -12,6 +12,10 @@ LogLevel log_level();
 // One line, whole, also from several threads. A live progress bar is cleared first and drawn again.
 void log_line(LogLevel level, const std::string& text);
 
+// The line that stays last on a terminal (a progress bar); "" takes it away. Only when log_to_terminal().
+void set_live_line(const std::string& text);
+bool log_to_terminal();
+
 template <class... Args>
 void log_debug(const Args&... args) {
   if (log_level() <= LogLevel::kDebug) log_line(LogLevel::kDebug, str(args...));
@@ -23,6 +27,10 @@ void log_info(const Args&... args) {
 template <class... Args>
 void log_warning(const Args&... args) {
   if (log_level() <= LogLevel::kWarning) log_line(LogLevel::kWarning, str(args...));
+}
+template <class... Args>
+void log_error(const Args&... args) {
+  log_line(LogLevel::kError, str(args...));
 }
 
 }  // namespace r1

@@ -1,9 +1,11 @@
-// Progress of long work: a bar with rate and time left on a terminal, a plain line now and then when stderr is not one, nothing with --quiet.
+// Progress of long work: a bar with rate and time left on a terminal, a plain line now and then when stderr is not one, nothing with
+// --quiet.
 //   Progress bar("pretrain", total_steps, "step");
 //   bar.update(step, "loss 2.31  12.1k tok/s");
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 

@@ -1,6 +1,7 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC11).
 // A draw is a pure function of (seed, stream, counter), so a request, a token position or a training step names its own numbers and
-// nothing depends on what else ran before, on thread count or on where a run was resumed. State is three integers: save them, and you can resume.
+// nothing depends on what else ran before, on thread count or on where a run was resumed. State is three integers: save them, and you can
+// resume.
 #pragma once
 
 #include <array>
@@ -23,12 +24,15 @@ inline std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::
 
 // 64 random bits for (seed, stream, index).
 inline uint64_t random_bits(uint64_t seed, uint64_t stream, uint64_t index) {
-  const auto r = philox4x32({uint32_t(index), uint32_t(index >> 32), uint32_t(stream), uint32_t(stream >> 32)}, {uint32_t(seed), uint32_t(seed >> 32)});
+  const auto r = philox4x32({uint32_t(index), uint32_t(index >> 32), uint32_t(stream), uint32_t(stream >> 32)},
+                            {uint32_t(seed), uint32_t(seed >> 32)});
   return uint64_t(r[0]) | uint64_t(r[1]) << 32;
 }
 
 // Uniform in [0, 1) with 53 bits.
-inline double random_uniform(uint64_t seed, uint64_t stream, uint64_t index) { return double(random_bits(seed, stream, index) >> 11) * 0x1p-53; }
+inline double random_uniform(uint64_t seed, uint64_t stream, uint64_t index) {
+  return double(random_bits(seed, stream, index) >> 11) * 0x1p-53;
+}
 
 // A sequence over one (seed, stream).
 class Rng {
