@@ -1,0 +1,18 @@
+// gemm() for one instruction set; the sizes are checked and rows, cols > 0.
+#pragma once
+
+#include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/kernels/cpu/isa.h"
+
+namespace r1::kernels {
+
+template <Isa>
+void gemm_simd(const Gemm& g);
+template <>
+void gemm_simd<Isa::kScalar>(const Gemm& g);
+template <>
+void gemm_simd<Isa::kAvx2>(const Gemm& g);
+template <>
+void gemm_simd<Isa::kAvx512>(const Gemm& g);
+
+}  // namespace r1::kernels
