@@ -37,12 +37,12 @@ std::string str(const Args&... args) {
 
 template <class... Args>
 [[noreturn]] void fail(const Args&... args) {
-  throw Error(str(args...));
+  throw Error(r1::str(args...));  // qualified: c10 has a str too, and tensors' types bring it in
 }
 
 template <class... Args>
 [[noreturn]] void fail_usage(const Args&... args) {
-  throw Error(str(args...), ErrorKind::kUsage);
+  throw Error(r1::str(args...), ErrorKind::kUsage);
 }
 
 // check(n > 0, "[op] expected ..., got ", n): the arguments are only formatted on failure.

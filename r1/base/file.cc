@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdio.h>  // renameat2
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -163,6 +164,19 @@ void fsync_path(const fs::path& path) {
   if (file.fd < 0) fail_errno("open", path);
   // Some file systems know no fsync of a folder (EINVAL); they have nothing to lose either.
   if (retry("fsync", [&] { return ::fsync(file.fd); }) != 0 && errno != EINVAL) fail_errno("fsync", path);
+}
+
+void swap_in_folder(const fs::path& from, const fs::path& to) {
+  const bool exchange = fs::exists(to);
+  int result = retry("rename", [&] {
+    return exchange ? ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) : ::rename(from.c_str(), to.c_str());
+  });
+  if (result != 0 && exchange && errno == EINVAL) {  // a file system without exchange (NFS): three renames, with a short gap
+    const fs::path aside = to.string() + ".old";
+    result = ::rename(to.c_str(), aside.c_str()) || ::rename(from.c_str(), to.c_str()) || ::rename(aside.c_str(), from.c_str());
+  }
+  if (result != 0) fail_errno("rename to", to);
+  fsync_path(folder_of(to));
 }
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {

@@ -1,0 +1,109 @@
+#include "r1/ops/optimizer_step.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mm.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "r1/base/error.h"
+
+namespace r1::ops {
+namespace {
+
+constexpr int64_t kBlock = 4096;  // elements whose sum is taken in one go; fixed, so that the order of sums is
+
+void check_state(const char* op, const Tensor& w, const Tensor& other, const char* what) {
+  check(other.scalar_type() == at::kFloat && other.is_contiguous() && other.sizes() == w.sizes() && other.device() == w.device(), "[", op,
+        "] expected ", what, " fp32, contiguous, of shape ", w.sizes(), " on ", w.device(), ", got ", other.scalar_type(), " ",
+        other.sizes(), " on ", other.device());
+}
+
+void adamw_cpu(float* w, const float* g, float* m, float* v, int64_t n, const AdamW& o) {
+  const float decay = float(1 - o.lr * o.weight_decay), b1 = float(o.beta1), b2 = float(o.beta2), c1 = float(1 - o.beta1),
+              c2 = float(1 - o.beta2);
+  const float step = float(o.lr / (1 - std::pow(o.beta1, double(o.t))));
+  const float root = float(1 / std::sqrt(1 - std::pow(o.beta2, double(o.t)))), eps = float(o.epsilon), scale = float(o.gradient_scale);
+  at::parallel_for(0, (n + kBlock - 1) / kBlock, 16, [&](int64_t first, int64_t last) {
+    for (int64_t i = first * kBlock, end = std::min(n, last * kBlock); i < end; ++i) {
+      const float grad = g[i] * scale;
+      m[i] = b1 * m[i] + c1 * grad;
+      v[i] = b2 * v[i] + c2 * grad * grad;
+      w[i] = w[i] * decay - step * m[i] / (std::sqrt(v[i]) * root + eps);
+    }
+  });
+}
+
+double squared_sum_cpu(const float* x, int64_t n) {
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  std::vector<double> sums(static_cast<size_t>(blocks));
+  at::parallel_for(0, blocks, 16, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block) {
+      double lanes[8] = {};
+      const int64_t end = std::min(n, (block + 1) * kBlock);
+      for (int64_t i = block * kBlock; i < end; ++i) lanes[i & 7] += double(x[i]) * double(x[i]);
+      sums[size_t(block)] = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+    }
+  });
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+void adamw_step(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& o) {
+  check_state("adamw_step", w, w, "w");
+  check_state("adamw_step", w, g, "gradient");
+  check_state("adamw_step", w, m, "first moment");
+  check_state("adamw_step", w, v, "second moment");
+  at::NoGradGuard no_grad;
+  if (w.is_cpu()) return adamw_cpu(w.data_ptr<float>(), g.data_ptr<float>(), m.data_ptr<float>(), v.data_ptr<float>(), w.numel(), o);
+  const std::vector<Tensor> steps{at::full({}, double(o.t), w.options())}, none;
+  const std::vector<Tensor> scaled{o.gradient_scale == 1 ? g : g * o.gradient_scale};
+  at::_fused_adamw_({w}, scaled, {m}, {v}, none, steps, o.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, /*amsgrad=*/false,
+                    /*maximize=*/false);
+}
+
+Tensor newton_schulz(const Tensor& g, int steps) {
+  check(g.dim() == 2, "[newton_schulz] expected a matrix, got shape ", g.sizes());
+  constexpr double a = 3.4445, b = -4.7750, c = 2.0315;  // Jordan's quintic: steep at 0, and it need not converge to 1 exactly
+  const bool tall = g.size(0) > g.size(1);
+  Tensor x = tall ? g.t() : g;
+  x = x / (at::linalg_vector_norm(x) + 1e-7);
+  for (int i = 0; i < steps; ++i) {
+    const Tensor gram = at::mm(x, x.t());
+    x = at::addmm(x, at::addmm(gram, gram, gram, b, c), x, a, 1);
+  }
+  return tall ? x.t().contiguous() : x;
+}
+
+void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const Muon& o) {
+  check(w.dim() == 2, "[muon_step] expected a matrix, got shape ", w.sizes());
+  check_state("muon_step", w, g, "gradient");
+  check_state("muon_step", w, momentum, "momentum");
+  at::NoGradGuard no_grad;
+  const Tensor grad = o.gradient_scale == 1 ? g : g * o.gradient_scale;
+  momentum.lerp_(grad, 1 - o.momentum);
+  const Tensor direction = newton_schulz(grad.lerp(momentum, o.momentum));
+  const double shape = std::sqrt(std::max(1.0, double(w.size(0)) / double(w.size(1))));
+  w.mul_(1 - o.lr * o.weight_decay).add_(direction, -o.lr * shape);
+}
+
+Tensor squared_sum(const Tensor& x) {
+  at::NoGradGuard no_grad;
+  if (x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous()) {
+    return at::full({}, squared_sum_cpu(x.data_ptr<float>(), x.numel()), x.options().dtype(at::kDouble).requires_grad(false));
+  }
+  return at::linalg_vector_norm(x, 2, std::nullopt, false, at::kDouble).square();
+}
+
+}  // namespace r1::ops

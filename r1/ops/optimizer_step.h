@@ -1,0 +1,43 @@
+// What an optimizer does to one tensor, and the sums that clipping needs. State is fp32, updated in place; nothing here knows of models or
+// schedules.
+//
+//   AdamW (Loshchilov & Hutter, "Decoupled Weight Decay Regularization", the form of torch.optim.AdamW):
+//     w *= 1 - lr * weight_decay;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2
+//     w -= lr / (1-b1^t) * m / (sqrt(v) / sqrt(1-b2^t) + eps)
+//   Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024): momentum, Nesterov look-ahead, and the update's
+//   nearest
+//     orthogonal matrix by five Newton-Schulz steps, times sqrt(max(1, rows/columns)).
+//
+// CPU: every element and every block of a sum is computed alike whatever the number of threads, so results are bitwise reproducible.
+#pragma once
+
+#include <cstdint>
+
+#include "r1/tensor/tensor.h"
+
+namespace r1::ops {
+
+struct AdamW {
+  double lr = 0, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
+  int64_t t = 1;              // counts updates from 1
+  double gradient_scale = 1;  // g is multiplied by this first (clipping)
+};
+
+// All fp32, contiguous, of one shape, on one device.
+void adamw_step(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& options);
+void adamw_step_ref(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& options);
+
+struct Muon {
+  double lr = 0, momentum = 0.95, weight_decay = 0, gradient_scale = 1;
+};
+
+// w, g, momentum fp32 [rows, columns].
+void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const Muon& options);
+
+// The factor U V^T of the singular value decomposition, roughly (singular values land in about 0.7 .. 1.2): quintic Newton-Schulz.
+Tensor newton_schulz(const Tensor& g, int steps = 5);
+
+// Sum of squares in fp64, a 0-dim tensor on x's device; not finite exactly if an element is not.
+Tensor squared_sum(const Tensor& x);
+
+}  // namespace r1::ops
