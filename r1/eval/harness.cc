@@ -1,0 +1,153 @@
+#include "r1/eval/harness.h"
+
+#include <chrono>
+
+#include "r1/base/file.h"
+#include "r1/base/log.h"
+#include "r1/base/rng.h"
+#include "r1/eval/statistics.h"
+
+namespace r1::eval {
+
+namespace {
+
+constexpr uint64_t kEvalStream = 0x6576616c;  // "eval"
+
+engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt, const std::vector<text::TokenId>& forced, const PromptMaker& prompts,
+                                       const EvalArgs& args, int64_t problem) {
+  engine::CompletionRequest request;
+  request.prompt = prompt;
+  request.n = int(args.num_samples);
+  request.stop = args.stop;
+  request.forced = forced;
+  request.sampling.temperature = args.temperature;
+  request.sampling.top_p = args.top_p;
+  request.sampling.top_k = args.top_k;
+  request.sampling.seed = random_bits(uint64_t(args.seed), kEvalStream, uint64_t(problem));
+  request.sampling.max_new_tokens = args.max_completion_length;
+  request.sampling.stop_ids = prompts.stop_ids();
+  return request;
+}
+
+void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
+  std::vector<double> mean(problems, 0);
+  std::vector<int64_t> right(problems, 0), count(problems, 0);
+  std::vector<std::vector<const EvalSample*>> of(problems);
+  double tokens = 0, clipped = 0;
+  for (const auto& sample : result.samples) {
+    mean[sample.problem] += sample.accuracy;
+    right[sample.problem] += sample.verdict == tasks::Verdict::kRight;
+    ++count[sample.problem];
+    of[sample.problem].push_back(&sample);
+    tokens += double(sample.tokens);
+    clipped += sample.finish == engine::FinishReason::kLength;
+    ++result.verdicts[tasks::verdict_name(sample.verdict)];
+  }
+  std::vector<double> done;
+  for (int64_t p = 0; p < problems; ++p)
+    if (count[p]) done.push_back(mean[p] / double(count[p]));
+  result.n = int64_t(done.size());
+  for (double x : done) result.accuracy += x / double(done.size());
+  result.ci95 = args.num_samples == 1 ? wilson_interval(result.accuracy * double(done.size()), double(done.size())) : mean_interval(done);
+  const double samples = std::max<double>(1, double(result.samples.size()));
+  result.mean_length = tokens / samples;
+  result.clipped_ratio = clipped / samples;
+  result.tokens_per_second = result.seconds > 0 ? tokens / result.seconds : 0;
+  for (int64_t k : args.pass_at) {
+    double pass = 0, cons = 0;
+    int64_t n = 0;
+    for (int64_t p = 0; p < problems; ++p) {
+      if (count[p] < k) continue;
+      ++n;
+      pass += pass_at_k(count[p], right[p], k);
+      std::vector<std::string> answers;
+      for (int64_t i = 0; i < k; ++i) answers.push_back(of[p][i]->extracted);
+      const std::string winner = majority(answers);
+      for (const auto* sample : of[p]) {
+        if (sample->extracted != winner || winner.empty()) continue;
+        cons += sample->verdict == tasks::Verdict::kRight;
+        break;
+      }
+    }
+    if (n) result.pass_at[k] = pass / double(n), result.cons_at[k] = cons / double(n);
+  }
+}
+
+}  // namespace
+
+Json EvalResult::to_json() const {
+  Json out;
+  out["task"] = task;
+  out["n"] = n;
+  out["accuracy"] = accuracy;
+  out["ci95"] = {ci95.first, ci95.second};
+  for (const auto& [k, value] : pass_at) out[str("pass@", k)] = value;
+  for (const auto& [k, value] : cons_at) out[str("cons@", k)] = value;
+  out["mean_length"] = mean_length;
+  out["clipped_ratio"] = clipped_ratio;
+  for (const auto& [name, number] : verdicts) out["verdicts"][name] = number;
+  out["seconds"] = seconds;
+  out["tokens_per_second"] = tokens_per_second;
+  return out;
+}
+
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts, const EvalArgs& args,
+                    const std::function<bool(int64_t, int64_t)>& progress) {
+  for (int64_t k : args.pass_at)
+    if (k < 1 || k > args.num_samples) fail_usage("pass_at has ", k, ", but num_samples is ", args.num_samples, "; k must lie between 1 and num_samples");
+  EvalResult result;
+  result.task = task.name();
+  const int64_t size = task.size(args.split), problems = args.limit > 0 ? std::min(args.limit, size) : size;
+  if (problems == 0) fail_usage("task '", task.name(), "' has no problems in split '", args.split, "'");
+
+  const auto forced = args.forced.empty() ? std::vector<text::TokenId>{} : tokenizer.encode(args.forced, {.parse_special = true});
+  std::vector<tasks::Problem> asked;
+  std::vector<engine::CompletionRequest> requests;
+  for (int64_t p = 0; p < problems; ++p) {
+    asked.push_back(task.problem(args.split, p));
+    requests.push_back(make_request(prompts.prompt(asked.back()), forced, prompts, args, p));
+  }
+  result.example_prompt = tokenizer.decode(requests.front().prompt);
+
+  const auto start = std::chrono::steady_clock::now();
+  engine::CompletionOptions options;
+  if (progress) options.on_step = [&](int64_t finished, int64_t total, const engine::EngineStats&) { return progress(finished, total); };
+  const auto completions = engine::complete(engine, tokenizer, requests, options);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  for (int64_t p = 0; p < problems; ++p) {
+    for (size_t j = 0; j < completions[p].size(); ++j) {
+      const auto& completion = completions[p][j];
+      if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
+      const auto score = task.score(asked[p], completion.text);
+      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy, int64_t(completion.ids.size()), completion.finish});
+    }
+  }
+  aggregate(result, problems, args);
+  const double unparsed = double(result.verdicts["unparsed"]) / std::max<double>(1, double(result.samples.size()));
+  if (unparsed > 0.05) log_warning("eval ", task.name(), ": no answer could be found in ", int(100 * unparsed + 0.5), " % of the completions");
+  return result;
+}
+
+void save_result(const EvalResult& result, const std::filesystem::path& folder) {
+  make_folder(folder);
+  std::string lines;
+  for (const auto& s : result.samples) {
+    Json row;
+    row["id"] = s.id;
+    row["sample"] = s.index;
+    row["verdict"] = tasks::verdict_name(s.verdict);
+    row["accuracy"] = s.accuracy;
+    row["extracted"] = s.extracted;
+    row["tokens"] = s.tokens;
+    row["finish_reason"] = engine::finish_reason_name(s.finish);
+    row["completion"] = s.completion;
+    lines += dump_json(row) + "\n";
+  }
+  write_file_atomic(folder / "samples.jsonl", lines);
+  Json summary = result.to_json();
+  summary["example_prompt"] = result.example_prompt;
+  write_file_atomic(folder / "result.json", dump_json(summary, 2) + "\n");
+}
+
+}  // namespace r1::eval

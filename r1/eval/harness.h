@@ -1,0 +1,72 @@
+// A task over an engine: accuracy with a 95 % interval, pass@k, cons@k, verdict counts, lengths. The reward of training is the judge here, and every sample is kept.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "r1/engine/completion.h"
+#include "r1/eval/prompt.h"
+#include "r1/tasks/task.h"
+
+namespace r1::eval {
+
+struct EvalArgs {
+  std::string split = "test";
+  int64_t limit = 0, num_samples = 1, max_completion_length = 256, seed = 0;
+  std::vector<int64_t> pass_at;
+  double temperature = 0, top_p = 1;
+  int64_t top_k = 0;
+  std::string forced;
+  std::vector<std::string> stop;
+
+  template <class V>
+  void visit(V& v) {
+    v("split", split, "which problems", OneOf{"test", "train"});
+    v("limit", limit, "first N problems; 0: all", Range{0, 1e9});
+    v("num_samples", num_samples, "completions a problem", Range{1, 16384});
+    v("max_completion_length", max_completion_length, "tokens a completion", Range{1, 1e7});
+    v.alias("max_new_tokens", "max_completion_length");
+    v("pass_at", pass_at, "k of pass@k and cons@k to report (k <= num_samples)");
+    v("temperature", temperature, "0: greedy", Range{0, 100});
+    v("top_p", top_p, "nucleus sampling", Range{0, 1});
+    v("top_k", top_k, "0: off", Range{0, 1e7});
+    v("eval_seed", seed, "seed of the sampling", Range{0, 1e18});
+    v("forced", forced, "text put at the beginning of every completion, e.g. an empty thought");
+    v("stop", stop, "strings that end a completion");
+  }
+};
+
+struct EvalSample {
+  int64_t problem = 0;
+  int index = 0;
+  std::string id, completion, extracted;
+  tasks::Verdict verdict = tasks::Verdict::kWrong;
+  double accuracy = 0;
+  int64_t tokens = 0;
+  engine::FinishReason finish = engine::FinishReason::kNone;
+};
+
+struct EvalResult {
+  std::string task;
+  int64_t n = 0;
+  double accuracy = 0, mean_length = 0, clipped_ratio = 0, seconds = 0, tokens_per_second = 0;
+  std::pair<double, double> ci95{0, 1};
+  std::map<int64_t, double> pass_at, cons_at;
+  std::map<std::string, int64_t> verdicts;
+  std::vector<EvalSample> samples;
+  std::string example_prompt;  // exactly what the first problem's model saw
+
+  Json to_json() const;  // without samples
+};
+
+// `progress`: finished, total; return false to stop (what is done is scored and n says how many).
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts, const EvalArgs& args,
+                    const std::function<bool(int64_t, int64_t)>& progress = {});
+
+// samples.jsonl and result.json in `folder`.
+void save_result(const EvalResult& result, const std::filesystem::path& folder);
+
+}  // namespace r1::eval
