@@ -13,13 +13,14 @@
 //   };
 //
 // Defaults, YAML, --key=value, R1_KEY environment, --help, the resolved config in a checkpoint and config diffs all come from that one list
-// (base/config_io.h). Field types: bool, int64_t, uint64_t, double, std::string, and std::vector of these. Enumerations are strings with
-// OneOf. A visitor has: template <class T> void operator()(const char* key, T& field, const char* help, Limits... limits); group();
+// (base/config_io.h). Field types: bool, int64_t, uint64_t, double, std::string, std::vector of these, and FreeForm. Enumerations are
+// strings with OneOf. A visitor has: template <class T> void operator()(const char* key, T& field, const char* help, Limits... limits); group();
 // alias().
 #pragma once
 
 #include <initializer_list>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct OneOf {
   std::vector<std::string> values;
   OneOf(std::initializer_list<const char*> list) : values(list.begin(), list.end()) {}
 };
+// Keys below this field that somebody else knows (a task's own options): task_options.digits=3. Whoever reads them refuses unknown ones.
+using FreeForm = std::map<std::string, std::string>;
+
 // A value must be given (file paths, model names).
 struct Required {};
 

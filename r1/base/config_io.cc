@@ -29,6 +29,7 @@ const char* type_name() {
   if constexpr (std::is_same_v<T, std::vector<uint64_t>>) return "list of uint";
   if constexpr (std::is_same_v<T, std::vector<double>>) return "list of float";
   if constexpr (std::is_same_v<T, std::vector<std::string>>) return "list of string";
+  if constexpr (std::is_same_v<T, FreeForm>) return "options";
   return "?";
 }
 
@@ -197,7 +198,7 @@ void check_limits(const Field& field, const std::string& where) {
         using T = std::remove_pointer_t<decltype(p)>;
         if constexpr (kIsList<T>) {
           for (const auto& item : *p) check_one<typename T::value_type>(field, item, where);
-        } else {
+        } else if constexpr (!std::is_same_v<T, FreeForm>) {
           check_one<T>(field, *p, where);
         }
       },
@@ -227,6 +228,8 @@ Json value_json(const Field& field) {
           Json list = Json::array();
           for (typename T::const_reference item : *p) list.push_back(one(item));
           return list;
+        } else if constexpr (std::is_same_v<T, FreeForm>) {
+          return Json(*p);
         } else {
           return one(*p);
         }
@@ -254,6 +257,7 @@ std::string yaml_scalar(const Json& value, bool is_string) {
 std::string yaml_value(const Field& field) {
   const bool strings = std::holds_alternative<std::string*>(field.value) || std::holds_alternative<std::vector<std::string>*>(field.value);
   const Json value = value_json(field);
+  if (value.is_object()) return "{}";
   if (!value.is_array()) return yaml_scalar(value, strings);
   std::string text = "[";
   for (const Json& item : value) text += (text.size() > 1 ? ", " : "") + yaml_scalar(item, strings);
@@ -306,7 +310,20 @@ std::pair<const Field*, bool> resolve(const FieldList& list, const Setting& sett
   return {nullptr, false};
 }
 
+// task_options.digits, where task_options is a FreeForm field: sets its entry.
+bool apply_free_form(const FieldList& list, const Setting& setting) {
+  const std::string key = normal_key(setting.key);
+  for (const Field& field : list.fields()) {
+    if (!std::holds_alternative<FreeForm*>(field.value) || !key.starts_with(field.key + ".")) continue;
+    const Json& value = setting.value;
+    (*std::get<FreeForm*>(field.value))[key.substr(field.key.size() + 1)] = value.is_string() ? value.get<std::string>() : dump_json(value);
+    return true;
+  }
+  return false;
+}
+
 void apply_one(const FieldList& list, const Setting& setting, std::map<const Field*, std::string>& given) {
+  if (apply_free_form(list, setting)) return;
   const auto [field, negated] = resolve(list, setting);
   if (!field) fail_usage(setting.where, ": unknown key '", setting.key, "'", did_you_mean(normal_key(setting.key), list.names(true)));
   if (setting.value.is_null()) return;
@@ -316,7 +333,12 @@ void apply_one(const FieldList& list, const Setting& setting, std::map<const Fie
     fail_usage(setting.where, ": '", field->key, "' is set twice (first at ", it->second, ")");
   }
   const Setting named{field->key, setting.where, setting.value};
-  std::visit([&](auto* p) { assign(*p, named.value, named); }, field->value);
+  if (std::holds_alternative<FreeForm*>(field->value)) fail_usage(setting.where, ": '", field->key, "' is a group: write ", field->key, ".<option>=<value>");
+  std::visit(
+      [&](auto* p) {
+        if constexpr (!std::is_same_v<decltype(p), FreeForm*>) assign(*p, named.value, named);
+      },
+      field->value);
   if (negated) {
     bool& flag = *std::get<bool*>(field->value);
     flag = !flag;
@@ -481,7 +503,8 @@ std::string fields_to_yaml(const FieldList& list) {
         text += "\n";
         self(self, value, prefix + key + ".", depth + 1);
       } else {
-        text += " " + yaml_value(*list.find(prefix + key)) + "\n";
+        const Field* field = list.find(prefix + key);  // none: an entry of a FreeForm field
+        text += " " + (field ? yaml_value(*field) : yaml_scalar(value, true)) + "\n";
       }
     }
   };

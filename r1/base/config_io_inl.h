@@ -4,7 +4,7 @@
 namespace r1 {
 
 using FieldPointer = std::variant<bool*, int64_t*, uint64_t*, double*, std::string*, std::vector<bool>*, std::vector<int64_t>*,
-                                  std::vector<uint64_t>*, std::vector<double>*, std::vector<std::string>*>;
+                                  std::vector<uint64_t>*, std::vector<double>*, std::vector<std::string>*, FreeForm*>;
 
 struct Field {
   std::string key, help;
@@ -24,7 +24,7 @@ class FieldList {
   template <class T, class... Limits>
   void operator()(const char* key, T& field, const char* help, Limits... limits) {
     static_assert(std::is_constructible_v<FieldPointer, T*>,
-                  "config fields are bool, int64_t, uint64_t, double, std::string and vectors of these");
+                  "config fields are bool, int64_t, uint64_t, double, std::string, vectors of these, and FreeForm");
     Field added{prefix_ + key, help, &field, {}, {}, false};
     (limit(added, limits), ...);
     add(std::move(added));
