@@ -1,6 +1,7 @@
-// checkpoint-<step>/ folders: HF layout (config.json, model.safetensors, tokenizer files) plus optimizer.safetensors, trainer_state.json (counters, rng, loader, stage
-// state, log history). Written into a temporary folder, fsynced, renamed; manifest.json lists every file with size and SHA-256 and is written last.
-// No pickle. A truncated or bit-flipped checkpoint is detected and named, and the one before it is used.
+// checkpoint-<step>/ folders: HF layout (config.json, model.safetensors, tokenizer files) plus optimizer.safetensors, trainer_state.json
+// (counters, rng, loader, stage state, log history). Written into a temporary folder, fsynced, renamed; manifest.json lists every file with
+// size and SHA-256 and is written last. No pickle. A truncated or bit-flipped checkpoint is detected and named, and the one before it is
+// used.
 #pragma once
 
 #include <filesystem>
@@ -15,13 +16,14 @@
 namespace r1::train {
 
 struct CheckpointOptions {
-  int64_t save_total_limit = 2;                                            // older ones are removed after a new one is complete
-  std::function<void(const std::filesystem::path&)> extra_files;           // writes tokenizer files, resolved config, ... into the temporary folder
+  int64_t save_total_limit = 2;                                   // older ones are removed after a new one is complete
+  std::function<void(const std::filesystem::path&)> extra_files;  // writes tokenizer files, resolved config, ... into the temporary folder
   bool save_optimizer = true;
 };
 
 // Writes run_folder/checkpoint-<step>; returns its path. A failure (ENOSPC, EIO) throws and leaves the former checkpoints as they were.
-std::filesystem::path save_checkpoint(const std::filesystem::path& run_folder, Trainer& trainer, const Json& stage_state, const CheckpointOptions& options);
+std::filesystem::path save_checkpoint(const std::filesystem::path& run_folder, Trainer& trainer, const Json& stage_state,
+                                      const CheckpointOptions& options);
 
 // Verifies sizes and hashes; the reason if it is broken, nothing if it is whole.
 std::optional<std::string> checkpoint_fault(const std::filesystem::path& checkpoint);

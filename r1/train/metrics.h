@@ -12,7 +12,8 @@ namespace r1::train {
 
 class MetricsWriter {
  public:
-  // Opens run_folder for appending. On resume, lines after `resume_step` are dropped first, so that a resumed run's file equals an uninterrupted one's.
+  // Opens run_folder for appending. On resume, lines after `resume_step` are dropped first, so that a resumed run's file equals an
+  // uninterrupted one's.
   MetricsWriter(const std::filesystem::path& run_folder, int64_t resume_step = -1);
   ~MetricsWriter();
   // {"step":..,"loss":..,...}; NaN and Inf are written as null (JSON has none) and counted.

@@ -1,5 +1,5 @@
-// One training step, for every stage: micro-batches forward and backward, clip, update. The stage gives the batches and the loss; this file owns
-// gradient accumulation, mixed precision, the finite check and the order of sums, and is bitwise reproducible on CPU.
+// One training step, for every stage: micro-batches forward and backward, clip, update. The stage gives the batches and the loss; this file
+// owns gradient accumulation, mixed precision, the finite check and the order of sums, and is bitwise reproducible on CPU.
 #pragma once
 
 #include <functional>
@@ -18,14 +18,14 @@ namespace r1::train {
 // Keys spelled like HF TrainingArguments where those exist.
 struct TrainerConfig {
   double learning_rate = 3e-4, weight_decay = 0.0, adam_beta1 = 0.9, adam_beta2 = 0.95, adam_epsilon = 1e-8, max_grad_norm = 1.0;
-  std::string optim = "adamw";                 // adamw | muon (matrices by Muon, the rest by AdamW)
+  std::string optim = "adamw";  // adamw | muon (matrices by Muon, the rest by AdamW)
   double muon_learning_rate = 0.02, muon_momentum = 0.95;
-  std::string lr_scheduler_type = "cosine";    // cosine | linear | constant | wsd
+  std::string lr_scheduler_type = "cosine";  // cosine | linear | constant | wsd
   int64_t warmup_steps = 0;
   double warmup_ratio = 0, min_lr_ratio = 0.1, wsd_decay_ratio = 0.2;
   double dropout = 0;
   bool bf16 = false, gradient_checkpointing = false;
-  int64_t max_consecutive_skips = 5;           // steps with NaN/Inf in a row before training stops
+  int64_t max_consecutive_skips = 5;  // steps with NaN/Inf in a row before training stops
 
   template <class V>
   void visit(V& v) {
@@ -59,8 +59,10 @@ struct ForwardResult {
   Tensor loss_weight_T;  // fp32 on the device
 };
 
-// Sum (not mean) of the micro-batch's loss times weights, divided by `denominator`, which the trainer computes once over all micro-batches of the step:
-// so the result does not depend on how a step is cut into micro-batches.
+// Every call of Trainer::step advances global_step by one, a skipped one too: schedule and data order depend on the step alone.
+
+// Sum (not mean) of the micro-batch's loss times weights, divided by `denominator`, which the trainer computes once over all micro-batches
+// of the step: so the result does not depend on how a step is cut into micro-batches.
 struct LossSpec {
   // Scalar loss with graph; may add named sums to `metrics` (summed over micro-batches, divided by nothing).
   std::function<Tensor(const ForwardResult&, double denominator, std::map<std::string, double>& metrics)> loss;
@@ -75,7 +77,7 @@ struct StepResult {
   double loss = 0, grad_norm = 0, learning_rate = 0;
   int64_t tokens = 0;
   bool skipped = false;
-  std::string skip_reason;                    // "NaN in gradient of layers.2.mlp.gate (first layer: 2)"
+  std::string skip_reason;  // "NaN in gradient of layers.2.mlp.gate (first layer: 2)"
   std::map<std::string, double> metrics;
 };
 
@@ -92,6 +94,11 @@ class Trainer {
   int64_t global_step() const;
   int64_t total_steps() const;
   model::Transformer& model();
+
+  // Steps skipped for NaN/Inf since the run began.
+  int64_t skipped_steps() const;
+  // The first weight or optimizer tensor that is not finite, or "": asked before a checkpoint is written, so that no poisoned one ever is.
+  std::string state_fault() const;
 
   // Optimizer moments, master weights, counters, as named tensors and JSON: what checkpoint.h writes. load_state checks names and shapes.
   std::vector<std::pair<std::string, Tensor>> state_tensors();

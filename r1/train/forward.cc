@@ -1,0 +1,73 @@
+#include "r1/train/forward.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+
+#include "r1/base/error.h"
+
+namespace r1::train {
+namespace {
+
+void check_batch(const data::Batch& batch, int64_t vocabulary) {
+  const size_t T = batch.ids.size();
+  check(T > 0, "[batch] expected at least one token, got none");
+  check(batch.targets.size() == T && batch.loss_weight.size() == T && batch.positions.size() == T,
+        "[batch] expected ids, targets, loss_weight and positions of one length, got ", T, ", ", batch.targets.size(), ", ",
+        batch.loss_weight.size(), ", ", batch.positions.size());
+  const auto& cu = batch.cu_seqlens;
+  check(cu.size() >= 2 && cu.front() == 0 && cu.back() == int64_t(T) && std::is_sorted(cu.begin(), cu.end()),
+        "[batch] expected cu_seqlens to rise from 0 to ", T, " tokens");
+  for (size_t t = 0; t < T; ++t) {
+    check(batch.ids[t] >= 0 && batch.ids[t] < vocabulary, "[batch] expected ids below the model's vocabulary of ", vocabulary, ", got ",
+          batch.ids[t], " at token ", t, " (does the tokenizer belong to this model?)");
+    check(batch.targets[t] < vocabulary, "[batch] expected targets below the model's vocabulary of ", vocabulary, ", got ",
+          batch.targets[t], " at token ", t);
+  }
+}
+
+Tensor to_device(const std::vector<int32_t>& values, at::ScalarType dtype, at::Device device) {
+  return at::tensor(at::ArrayRef<int32_t>(values), at::kInt).to(device, dtype);
+}
+
+nn::AttentionContext attention_context(const data::Batch& batch, const ForwardArgs& args, at::Device device) {
+  nn::AttentionContext context;
+  context.cu_seqlens = batch.cu_seqlens;
+  context.positions = batch.positions;
+  for (size_t s = 1; s < batch.cu_seqlens.size(); ++s) {
+    context.max_seqlen = std::max(context.max_seqlen, batch.cu_seqlens[s] - batch.cu_seqlens[s - 1]);
+  }
+  context.cu_seqlens_dev = to_device(batch.cu_seqlens, at::kInt, device);
+  context.positions_dev = to_device(batch.positions, at::kLong, device);
+  context.dropout = args.dropout;
+  context.dropout_seed = args.dropout_seed;
+  return context;
+}
+
+}  // namespace
+
+ForwardResult forward(model::Transformer& model, const data::Batch& batch, const ForwardArgs& args) {
+  check_batch(batch, model.config().vocab_size);
+  const at::Device device = model.device();
+  std::vector<int32_t> targets = batch.targets;
+  if (args.only_weighted) {
+    for (size_t t = 0; t < targets.size(); ++t) targets[t] = batch.loss_weight[t] == 0 ? -1 : targets[t];
+  }
+  const Tensor ids_T = to_device(batch.ids, at::kLong, device), targets_T = to_device(targets, at::kLong, device);
+  const nn::AttentionContext context = attention_context(batch, args, device);
+  const Tensor x_TD = model.hidden(ids_T, context, nullptr, args.model);
+  const ops::LogProbs out = ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);
+  const Tensor weight_T = at::tensor(at::ArrayRef<float>(batch.loss_weight), at::kFloat).to(device);
+  return {&batch, out.logprob_T, out.entropy_T, weight_T};
+}
+
+std::vector<float> batch_logprobs(model::Transformer& model, const data::Batch& batch, double temperature) {
+  at::NoGradGuard no_grad;
+  const Tensor logprob_T = forward(model, batch, {.temperature = temperature}).logprob_T.to(at::kCPU, at::kFloat).contiguous();
+  const float* values = logprob_T.data_ptr<float>();
+  return {values, values + logprob_T.numel()};
+}
+
+}  // namespace r1::train

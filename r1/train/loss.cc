@@ -1,0 +1,17 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/sum.h>
+
+#include "r1/train/trainer.h"
+
+namespace r1::train {
+
+// -sum_t w_t log p(target_t) / denominator. With w_t = 1 on every learned token this is HF's mean cross entropy over the whole step.
+LossSpec cross_entropy_loss() {
+  LossSpec spec;
+  spec.loss = [](const ForwardResult& forward, double denominator, std::map<std::string, double>&) {
+    return (forward.logprob_T * forward.loss_weight_T).sum() * (-1.0 / denominator);
+  };
+  return spec;
+}
+
+}  // namespace r1::train

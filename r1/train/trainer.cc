@@ -1,0 +1,222 @@
+#include "r1/train/trainer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "r1/base/error.h"
+#include "r1/base/rng.h"
+#include "r1/ops/optimizer_step.h"
+#include "r1/train/doctor.h"
+#include "r1/train/forward.h"
+#include "r1/train/optimizer.h"
+#include "r1/train/schedule.h"
+
+namespace r1::train {
+namespace {
+
+constexpr uint64_t kDropoutStream = 0x64726F70;  // "drop"
+
+// The one place where data-parallel ranks will meet: the step's scalars (denominator, loss, metrics) and its fp32 gradients are summed over
+// ranks. With a single rank there is nothing to add.
+void sum_over_ranks(std::span<double>) {}
+void sum_over_ranks(std::span<Tensor>) {}
+
+double default_weight(const data::Batch& batch) {
+  double sum = 0;
+  for (float w : batch.loss_weight) sum += w;
+  return sum;
+}
+
+struct Norm {
+  double value;
+  bool finite;
+};
+
+// Over all gradients: each tensor's sum of squares in fp64 and fixed order, then the tensors in table order; one wait for the device.
+Norm global_norm(std::span<const Tensor> gradients) {
+  std::vector<Tensor> sums;
+  for (const Tensor& g : gradients) {
+    if (g.defined()) sums.push_back(ops::squared_sum(g));
+  }
+  if (sums.empty()) return {0, true};
+  const Tensor all = at::stack(sums).to(at::kCPU);
+  double total = 0;
+  for (int64_t i = 0; i < all.numel(); ++i) total += all.data_ptr<double>()[i];
+  return {std::sqrt(total), std::isfinite(total)};
+}
+
+}  // namespace
+
+struct Trainer::Impl {
+  Impl(model::Transformer& m, const TrainerConfig& c, int64_t steps, uint64_t s)
+      : model(m),
+        config(c),
+        total_steps(steps),
+        seed(s),
+        optimizer(m, c),
+        gradients(optimizer.rows().size()),
+        bad_steps(c.max_consecutive_skips) {}
+
+  model::Transformer& model;
+  TrainerConfig config;
+  int64_t total_steps, global_step = 0;
+  uint64_t seed;
+  Optimizer optimizer;
+  std::vector<Tensor> gradients;  // fp32, a row each, live during a step
+  BadSteps bad_steps;
+
+  ForwardArgs forward_args(const LossSpec& spec, size_t micro) const {
+    ForwardArgs args{.temperature = spec.temperature, .want_entropy = spec.want_entropy, .only_weighted = true, .dropout = config.dropout};
+    // Named by (seed, step, micro-batch): the same after a resume.
+    args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | micro);
+    args.model.activation_checkpointing = config.gradient_checkpointing;
+    return args;
+  }
+
+  // Adds the micro-batch's gradients to the fp32 sums. An fp32 model's own .grad is the sum; bf16 gradients are folded and dropped.
+  void fold_gradients() {
+    at::NoGradGuard no_grad;
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      Tensor& grad = optimizer.rows()[i].weight->tensor->mutable_grad();
+      if (!grad.defined()) continue;
+      if (grad.scalar_type() == at::kFloat) {
+        gradients[i] = grad.contiguous();
+      } else {
+        gradients[i] = gradients[i].defined() ? gradients[i].add_(grad) : grad.to(at::kFloat);
+        grad.reset();
+      }
+    }
+  }
+
+  void drop_gradients() {
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      gradients[i].reset();
+      optimizer.rows()[i].weight->tensor->mutable_grad().reset();
+    }
+  }
+
+  // Forward and backward of all micro-batches; returns the loss of the step.
+  double accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, StepResult& result) {
+    at::AutoGradMode grad_mode(true);
+    Tensor total = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
+    for (size_t i = 0; i < micro_batches.size(); ++i) {
+      const Tensor loss = spec.loss(forward(model, micro_batches[i], forward_args(spec, i)), denominator, result.metrics);
+      check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
+      loss.backward();
+      total += loss.detach().to(at::kDouble);
+      fold_gradients();
+      result.tokens += micro_batches[i].tokens();
+    }
+    return total.item<double>();
+  }
+
+  void sum_step_over_ranks(StepResult& result) {
+    std::vector<double> sums{result.loss};
+    for (const auto& [name, value] : result.metrics) sums.push_back(value);
+    sum_over_ranks(sums);
+    sum_over_ranks(gradients);
+    result.loss = sums[0];
+    size_t i = 1;
+    for (auto& [name, value] : result.metrics) value = sums[i++];
+  }
+
+  // "" if loss and gradients are finite, else what is wrong and where.
+  std::string fault(const StepResult& result, const Norm& norm, std::span<const data::Batch> micro_batches) {
+    if (!std::isfinite(result.loss)) return diagnose_loss(model, micro_batches);
+    if (!norm.finite) return diagnose_gradients(optimizer.rows(), gradients);
+    return "";
+  }
+
+  void update(double norm) {
+    const double scale = config.max_grad_norm > 0 && norm > config.max_grad_norm ? config.max_grad_norm / norm : 1.0;
+    optimizer.update(gradients, scale, schedule_factor(config, global_step, total_steps));
+    model.bump_version();
+  }
+
+  StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& spec) {
+    check(!micro_batches.empty(), "[trainer] expected at least one micro-batch");
+    StepResult result;
+    result.learning_rate = config.learning_rate * schedule_factor(config, global_step, total_steps);
+    double denominator = 0;
+    for (const data::Batch& batch : micro_batches) denominator += spec.weight ? spec.weight(batch) : default_weight(batch);
+    sum_over_ranks(std::span(&denominator, 1));
+    check(denominator > 0, "[trainer] step ", global_step, " has no token to learn from (all loss weights are 0)");
+    drop_gradients();
+    result.loss = accumulate(micro_batches, spec, denominator, result);
+    sum_step_over_ranks(result);
+    const Norm norm = global_norm(gradients);
+    result.grad_norm = norm.value;
+    result.skip_reason = fault(result, norm, micro_batches);
+    result.skipped = !result.skip_reason.empty();
+    if (!result.skipped) update(norm.value), bad_steps.good();
+    drop_gradients();
+    ++global_step;
+    if (result.skipped) bad_steps.bad(global_step, result.skip_reason);
+    return result;
+  }
+};
+
+Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed) {
+  check(config.bf16 == (model.dtype() == at::kBFloat16), "[trainer] expected a model in ", config.bf16 ? "bfloat16" : "float32",
+        " (bf16=", config.bf16 ? "true" : "false", "), got ", model.dtype());
+  check(total_steps > 0, "[trainer] expected at least one step, got ", total_steps);
+  model.set_requires_grad(true);
+  impl_ = std::make_unique<Impl>(model, config, total_steps, seed);
+}
+Trainer::~Trainer() = default;
+
+StepResult Trainer::step(std::span<const data::Batch> micro_batches, const LossSpec& loss) {
+  return impl_->step(micro_batches, loss);
+}
+std::vector<float> Trainer::logprobs(const data::Batch& batch, double temperature) {
+  return batch_logprobs(impl_->model, batch, temperature);
+}
+
+int64_t Trainer::global_step() const {
+  return impl_->global_step;
+}
+int64_t Trainer::total_steps() const {
+  return impl_->total_steps;
+}
+int64_t Trainer::skipped_steps() const {
+  return impl_->bad_steps.total();
+}
+std::string Trainer::state_fault() const {
+  return diagnose_state(impl_->optimizer);
+}
+model::Transformer& Trainer::model() {
+  return impl_->model;
+}
+
+std::vector<std::pair<std::string, Tensor>> Trainer::state_tensors() {
+  return impl_->optimizer.state_tensors();
+}
+
+Json Trainer::state_json() const {
+  return {{"global_step", impl_->global_step},
+          {"total_steps", impl_->total_steps},
+          {"updates", impl_->optimizer.updates()},
+          {"optim", impl_->config.optim},
+          {"skipped_steps", impl_->bad_steps.total()},
+          {"skipped_in_a_row", impl_->bad_steps.in_a_row()},
+          {"seed", impl_->seed}};
+}
+
+void Trainer::load_state(const std::vector<std::pair<std::string, Tensor>>& tensors, const Json& json) {
+  constexpr const char* where = "trainer state";
+  const auto optim = json_get<std::string>(json, "optim", where);
+  check(optim == impl_->config.optim, "[trainer] state was written with optim=", optim, ", this run has optim=", impl_->config.optim);
+  impl_->optimizer.load_state(tensors);
+  impl_->optimizer.set_updates(json_get<int64_t>(json, "updates", where));
+  impl_->global_step = json_get<int64_t>(json, "global_step", where);
+  impl_->seed = json_get<uint64_t>(json, "seed", where);
+  impl_->bad_steps.restore(json_get<int64_t>(json, "skipped_in_a_row", where), json_get<int64_t>(json, "skipped_steps", where));
+  impl_->model.bump_version();
+}
+
+}  // namespace r1::train
