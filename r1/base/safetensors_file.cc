@@ -45,7 +45,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     if (place_ == Place::kOutside) return enter(Place::kTop);
     if (place_ == Place::kTop && in_metadata_) return enter(Place::kMetadata);
     if (place_ == Place::kTop) {
-      tensors_.push_back({.name = key_});
+      tensors_.emplace_back().name = key_;
       has_type_ = has_shape_ = has_offsets_ = false;
       return enter(Place::kTensor);
     }
@@ -229,23 +229,35 @@ uint64_t safe_source_bytes(const SafeSource& source) {
   return shape_bytes(source.type, source.shape, str("[write_safetensors] tensor '", source.name, "'"));
 }
 
-void write_safetensors(const fs::path& path, const std::vector<SafeSource>& sources, const std::map<std::string, std::string>& metadata) {
-  Json header;
-  header[kMetadataKey] = {{"format", "pt"}};
-  for (const auto& [key, text] : metadata) header[kMetadataKey][key] = text;
+namespace {
+
+// The header as text: entries one by one, since a JSON object that keeps its order is slow to fill with a hundred thousand keys.
+std::string header_text(const fs::path& path, const std::vector<SafeSource>& sources, const std::map<std::string, std::string>& metadata) {
+  Json about = {{"format", "pt"}};
+  for (const auto& [key, text] : metadata) about[key] = text;
+  std::string text = str("{\"", kMetadataKey, "\":", dump_json(about));
+  std::set<std::string_view> names = {kMetadataKey};
   uint64_t at = 0;
   for (const SafeSource& source : sources) {
-    if (header.contains(source.name)) fail("[write_safetensors] ", path.string(), ": tensor '", source.name, "' is given twice");
+    if (!names.insert(source.name).second) fail("[write_safetensors] ", path.string(), ": tensor '", source.name, "' is given twice");
     const uint64_t end = checked_add(at, safe_source_bytes(source), "[write_safetensors] ", path.string(), ": too large");
-    header[source.name] = {{"dtype", safe_type_name(source.type)}, {"shape", source.shape}, {"data_offsets", {at, end}}};
+    const Json entry = {{"dtype", safe_type_name(source.type)}, {"shape", source.shape}, {"data_offsets", {at, end}}};
+    text += str(",", dump_json(source.name), ":", dump_json(entry));
     at = end;
   }
-  std::string text = dump_json(header);
+  text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  const uint64_t header_bytes = text.size();
-  if (header_bytes > kSafetensorsMaxHeaderBytes)
+  if (text.size() > kSafetensorsMaxHeaderBytes) {
     fail("[write_safetensors] ", path.string(), ": the header is over ", kSafetensorsMaxHeaderBytes, " bytes");
+  }
+  return text;
+}
 
+}  // namespace
+
+void write_safetensors(const fs::path& path, const std::vector<SafeSource>& sources, const std::map<std::string, std::string>& metadata) {
+  const std::string text = header_text(path, sources, metadata);
+  const uint64_t header_bytes = text.size();
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(&header_bytes, 1)));
   file.write(text);
@@ -280,11 +292,13 @@ SafetensorsIndex read_safetensors_index(const fs::path& path) {
 }
 
 void write_safetensors_index(const fs::path& path, const SafetensorsIndex& index) {
-  Json json;
-  json["metadata"] = {{"total_size", index.total_size}};
-  json["weight_map"] = Json::object();
-  for (const auto& [tensor, file] : index.weight_map) json["weight_map"][tensor] = file;
-  write_file_atomic(path, dump_json(json, 2) + "\n");
+  std::string text = str("{\n  \"metadata\": {\n    \"total_size\": ", index.total_size, "\n  },\n  \"weight_map\": {");
+  const char* separator = "\n    ";
+  for (const auto& [tensor, file] : index.weight_map) {
+    text += str(separator, dump_json(tensor), ": ", dump_json(file));
+    separator = ",\n    ";
+  }
+  write_file_atomic(path, text + "\n  }\n}\n");
 }
 
 std::vector<SafetensorsFile> open_safetensors_model(const fs::path& path) {
