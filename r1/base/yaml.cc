@@ -1,7 +1,9 @@
 // The YAML half of config_io.h.
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <set>
+#include <sstream>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
@@ -70,17 +72,6 @@ class Walker {
   size_t nodes_ = 0;
 };
 
-YAML::Node load(std::string_view text, std::string_view where) {
-  if (text.size() > kMaxYamlBytes) fail_usage(where, ": ", text.size(), " bytes; a config has at most ", kMaxYamlBytes);
-  try {
-    const auto documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) fail_usage(where, ": ", documents.size(), " YAML documents (---) in one file; expected one");
-    return documents.empty() ? YAML::Node() : documents[0];
-  } catch (const YAML::Exception& error) {
-    fail_usage(where, ":", error.mark.line + 1, ": not valid YAML: ", error.msg);
-  }
-}
-
 template <class Body>
 auto guarded(std::string_view where, Body body) {
   try {
@@ -88,6 +79,37 @@ auto guarded(std::string_view where, Body body) {
   } catch (const YAML::Exception& error) {
     fail_usage(where, ":", error.mark.line + 1, ": not valid YAML: ", error.msg);
   }
+}
+
+class NoEvents : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Not YAML::LoadAll: on some broken files its parser yields documents without end.
+bool has_second_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  NoEvents events;
+  return parser.HandleNextDocument(events) && parser.HandleNextDocument(events);
+}
+
+YAML::Node load(std::string_view text, std::string_view where) {
+  if (text.size() > kMaxYamlBytes) fail_usage(where, ": ", text.size(), " bytes; a config has at most ", kMaxYamlBytes);
+  return guarded(where, [&] {
+    const std::string copy(text);
+    if (has_second_document(copy))
+      fail_usage(where, ": expected one YAML document; there is a second one (---), or text that belongs to none");
+    return YAML::Load(copy);
+  });
 }
 
 std::string read_config_file(const std::filesystem::path& path) {

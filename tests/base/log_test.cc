@@ -1,0 +1,139 @@
+#include "r1/base/log.h"
+
+#include <gtest/gtest.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <thread>
+#include <vector>
+
+#include "r1/base/build_info.h"
+#include "r1/base/interrupt.h"
+#include "r1/base/progress.h"
+#include "r1/base/threads.h"
+
+namespace r1 {
+namespace {
+
+TEST(Log, LevelsAndControlCharacters) {
+  testing::internal::CaptureStderr();
+  log_info("a ", 1);
+  log_warning("evil \x1b[2J", '\r');
+  set_log_level(LogLevel::kWarning);
+  log_info("unseen");
+  log_warning("seen");
+  set_log_level(LogLevel::kInfo);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "a 1\nwarning: evil \\x1b[2J\\x0d\nwarning: seen\n");
+}
+
+TEST(Log, LinesStayWhole) {
+  testing::internal::CaptureStderr();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([t] {
+      for (int i = 0; i < 200; ++i) log_info(std::string(50, char('a' + t)));
+    });
+  }
+  for (auto& t : threads) t.join();
+  std::istringstream lines(testing::internal::GetCapturedStderr());
+  int n = 0;
+  for (std::string line; std::getline(lines, line); ++n) EXPECT_EQ(line, std::string(50, line[0]));
+  EXPECT_EQ(n, 800);
+}
+
+TEST(Progress, PlainWhenNotATerminal) {
+  testing::internal::CaptureStderr();
+  {
+    Progress bar("sft", 10, "step");
+    for (int i = 1; i <= 10; ++i) bar.update(i, "loss 2.5");
+  }
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(text.find("sft: 10/10 step ("), 0u) << text;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_NE(text.find("loss 2.5\n"), std::string::npos);
+}
+
+TEST(Progress, QuietSaysNothing) {
+  set_log_level(LogLevel::kWarning);
+  testing::internal::CaptureStderr();
+  { Progress bar("sft", 10, "step"); }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  set_log_level(LogLevel::kInfo);
+}
+
+TEST(Progress, HumanNumbers) {
+  EXPECT_EQ(human_time(0.0123), "12 ms");
+  EXPECT_EQ(human_time(3.21), "3.2s");
+  EXPECT_EQ(human_time(59.7), "1m 00s");
+  EXPECT_EQ(human_time(247), "4m 07s");
+  EXPECT_EQ(human_time(3661), "1h 01m");
+  EXPECT_EQ(human_time(90000), "1d 01h");
+  EXPECT_EQ(human_count(7), "7");
+  EXPECT_EQ(human_count(1340), "1.3k");
+  EXPECT_EQ(human_count(999'960), "1.0M");
+  EXPECT_EQ(human_count(12'400'000), "12.4M");
+  EXPECT_EQ(human_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(human_bytes(5.0 * (1 << 30)), "5.0 GiB");
+}
+
+TEST(Progress, Sparkline) {
+  const double up[] = {0, 1, 2, 3, 4, 5, 6, 7};
+  EXPECT_EQ(sparkline(up, 8, 8), "▁▂▃▄▅▆▇█");
+  EXPECT_EQ(sparkline(up, 8, 2, 0, 8), "▂▆");
+  const double holes[] = {1, NAN, 1};
+  EXPECT_EQ(sparkline(holes, 3, 3), "▅ ▅");
+  EXPECT_EQ(sparkline(nullptr, 0, 8), "");
+}
+
+TEST(Interrupt, FlagAndThrow) {
+  EXPECT_FALSE(interrupted());
+  EXPECT_NO_THROW(throw_if_interrupted());
+  request_interrupt();
+  try {
+    throw_if_interrupted();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 130);
+  }
+  clear_interrupt();
+  EXPECT_FALSE(interrupted());
+}
+
+TEST(InterruptDeathTest, SecondSignalEndsAtOnce) {
+  EXPECT_EXIT(
+      {
+        install_interrupt_handler();
+        raise(SIGINT);
+        if (!interrupted()) _exit(1);
+        raise(SIGTERM);
+        _exit(2);
+      },
+      testing::ExitedWithCode(130), "once more");
+}
+
+TEST(Threads, Choice) {
+  unsetenv("OMP_NUM_THREADS");
+  setenv("R1_NUM_THREADS", "3", 1);
+  EXPECT_EQ(num_threads(), 3);
+  set_num_threads(2);
+  EXPECT_EQ(num_threads(), 2);
+  set_num_threads(0);
+  unsetenv("R1_NUM_THREADS");
+  setenv("OMP_NUM_THREADS", "5,2", 1);
+  EXPECT_EQ(num_threads(), 5);
+  unsetenv("OMP_NUM_THREADS");
+  EXPECT_EQ(num_threads(), usable_cpus());
+  EXPECT_GE(usable_cpus(), 1);
+}
+
+TEST(BuildInfo, IsFilled) {
+  EXPECT_FALSE(build_info().version.empty());
+  EXPECT_FALSE(build_info().compiler.empty());
+  EXPECT_EQ(version_line().find("r1 " + build_info().version), 0u);
+}
+
+}  // namespace
+}  // namespace r1
