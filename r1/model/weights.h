@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "r1/nn/module.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::model {
@@ -23,5 +24,11 @@ struct WeightRow {
 };
 
 using WeightTable = std::vector<WeightRow>;
+
+// The table of a model's parameters: each parameter's own name ("layers.3.attention.q") is found in the list of known weights (weights.cc), which gives the rest.
+WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const std::string& family);
+
+// The row of that name (ours), or an error.
+WeightRow& find_weight(WeightTable& table, const std::string& name);
 
 }  // namespace r1::model

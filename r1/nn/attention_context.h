@@ -8,23 +8,21 @@
 #include <cstdint>
 #include <vector>
 
+#include "r1/ops/attention.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::nn {
 
-struct PagedSequences {
-  int32_t block_size = 16;                  // tokens a block
-  std::vector<int32_t> context_lens;        // [S] tokens cached before this forward
-  std::vector<std::vector<int32_t>> block_tables;  // [S] block ids in order of position; hold context + new tokens
-};
+using ops::PagedSequences;
 
+// What the caller of a forward says.
 struct AttentionContext {
   std::vector<int32_t> cu_seqlens;          // [S+1]
   std::vector<int32_t> positions;           // [T] absolute position of each row in its sequence
-  int32_t max_seqlen = 0;                   // longest run of new rows
+  int32_t max_seqlen = 0;                   // longest run of new rows (derived: may be left 0)
   const PagedSequences* paged = nullptr;
 
-  // Copies on the model's device, made once a forward: int32 [S+1], int64 [T].
+  // Copies on the model's device, int32 [S+1] and int64 [T]; left undefined they are made once a forward.
   Tensor cu_seqlens_dev, positions_dev;
 
   // Training only.
@@ -37,5 +35,14 @@ struct AttentionContext {
 
 // One layer's share of the block pool: uint8 [num_blocks, layer.cache_bytes(block_size)]. What the bytes mean is the layer's business.
 using LayerCache = Tensor;
+
+// What the layers read: the context checked, with its device side, made once a forward.
+struct LayerContext {
+  ops::Sequences sequences;
+  Tensor positions_T;  // int64 on the device
+  double dropout = 0;
+  uint64_t dropout_seed = 0;
+};
+LayerContext layer_context(const AttentionContext& context, at::Device device);
 
 }  // namespace r1::nn

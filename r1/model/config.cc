@@ -1,0 +1,199 @@
+#include "r1/model/config.h"
+
+#include <initializer_list>
+
+#include "r1/base/error.h"
+
+namespace r1::model {
+
+namespace {
+
+// What is read from one config.json, with its name for errors.
+struct HfReader {
+  const Json& json;
+  const std::string& where;
+
+  bool has(const char* key) const {
+    const auto it = json.find(key);
+    return it != json.end() && !it->is_null();
+  }
+  template <class T>
+  T need(const char* key) const {
+    return json_get<T>(json, key, where);
+  }
+  template <class T>
+  T get(const char* key, T fallback) const {
+    return json_get_or<T>(json, key, fallback, where);
+  }
+  template <class... Args>
+  [[noreturn]] void refuse(const Args&... args) const {
+    fail(where, ": ", args...);
+  }
+};
+
+// Options that would change the numbers and that no layer here computes.
+void refuse_unsupported(const HfReader& r) {
+  const auto act = r.get<std::string>("hidden_act", "silu");
+  if (act != "silu" && act != "swish") r.refuse("hidden_act '", act, "' is not supported (silu is)");
+  for (const char* flag : {"mlp_bias", "use_sliding_window", "attn_logit_softcapping", "final_logit_softcapping"}) {
+    if (!r.has(flag)) continue;
+    const Json& value = r.json[flag];
+    if (!(value.is_boolean() && !value.get<bool>())) r.refuse(flag, " = ", value.dump(), " is not supported");
+  }
+  if (r.has("quantization_config")) r.refuse("quantization_config is not supported: convert the model to 16 or 32 bit first");
+  if (r.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
+  if (r.has("layer_types")) {
+    for (const Json& type : r.json["layer_types"]) {
+      if (type != "full_attention") r.refuse("layer_types has ", type.dump(), ", only full_attention is supported");
+    }
+  }
+}
+
+// `rope`: transformers 4's rope_scaling or transformers 5's rope_parameters.
+void read_rope(const HfReader& r, const Json& rope, ModelConfig& c) {
+  if (!rope.is_object()) r.refuse("rope settings are no object: ", rope.dump());
+  const HfReader in{rope, r.where};
+  const std::string type = in.has("rope_type") ? in.need<std::string>("rope_type") : in.get<std::string>("type", "default");
+  c.rope_theta = in.get<double>("rope_theta", c.rope_theta);
+  if (in.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
+  if (type == "default") return;
+  if (type != "linear" && type != "llama3") r.refuse("rope type '", type, "' is not supported (default, linear and llama3 are)");
+  c.rope.type = type;
+  c.rope.factor = in.need<double>("factor");
+  if (type == "linear") return;
+  c.rope.low_freq_factor = in.need<double>("low_freq_factor");
+  c.rope.high_freq_factor = in.need<double>("high_freq_factor");
+  c.rope.original_max_position_embeddings = in.need<int64_t>("original_max_position_embeddings");
+}
+
+// A token id may be missing, null, a number, or (eos) a list whose first is the main one.
+int64_t token_id(const HfReader& r, const char* key) {
+  if (!r.has(key)) return -1;
+  const Json& value = r.json[key];
+  if (value.is_array()) return value.empty() ? -1 : value[0].get<int64_t>();
+  return r.need<int64_t>(key);
+}
+
+}  // namespace
+
+void finish_config(ModelConfig& c) {
+  const auto positive = [](int64_t value, const char* key) {
+    if (value <= 0) fail_usage("model config: ", key, " must be given and positive, got ", value);
+  };
+  positive(c.vocab_size, "vocab_size");
+  positive(c.hidden_size, "hidden_size");
+  positive(c.intermediate_size, "intermediate_size");
+  positive(c.num_hidden_layers, "num_hidden_layers");
+  positive(c.num_attention_heads, "num_attention_heads");
+  positive(c.max_position_embeddings, "max_position_embeddings");
+  if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
+  if (c.head_dim == 0) {
+    if (c.hidden_size % c.num_attention_heads != 0) {
+      fail_usage("model config: hidden_size ", c.hidden_size, " is not a multiple of num_attention_heads ", c.num_attention_heads, ": give head_dim");
+    }
+    c.head_dim = c.hidden_size / c.num_attention_heads;
+  }
+  if (c.num_key_value_heads < 0 || c.num_attention_heads % c.num_key_value_heads != 0) {
+    fail_usage("model config: num_key_value_heads ", c.num_key_value_heads, " does not divide num_attention_heads ", c.num_attention_heads);
+  }
+  if (c.head_dim < 2 || c.head_dim % 2 != 0) fail_usage("model config: head_dim must be even, got ", c.head_dim);
+  if (c.family == "qwen2") c.attention_bias = true;
+  if (c.family == "qwen3") c.qk_norm = true;
+  if (c.family != "qwen3" && c.qk_norm) fail_usage("model config: qk_norm belongs to family qwen3, not ", c.family);
+  if (c.family == "qwen2" && c.head_dim * c.num_attention_heads != c.hidden_size) {
+    fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
+  }
+  if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
+    fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ", c.rope.low_freq_factor);
+  }
+}
+
+ModelConfig config_from_hf(const Json& json, const std::string& where) {
+  if (!json.is_object()) fail(where, ": not a JSON object");
+  const HfReader r{json, where};
+  ModelConfig c;
+  c.family = r.need<std::string>("model_type");
+  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3") r.refuse("model_type '", c.family, "' is not supported (llama, qwen2 and qwen3 are)");
+  refuse_unsupported(r);
+  c.vocab_size = r.need<int64_t>("vocab_size");
+  c.hidden_size = r.need<int64_t>("hidden_size");
+  c.intermediate_size = r.need<int64_t>("intermediate_size");
+  c.num_hidden_layers = r.need<int64_t>("num_hidden_layers");
+  c.num_attention_heads = r.need<int64_t>("num_attention_heads");
+  // Where transformers writes a number it always writes these two; a file without them has llama's old meaning.
+  c.num_key_value_heads = r.get<int64_t>("num_key_value_heads", c.num_attention_heads);
+  c.head_dim = r.get<int64_t>("head_dim", 0);
+  if (c.family == "qwen3" && c.head_dim == 0) c.head_dim = 128;
+  c.max_position_embeddings = r.get<int64_t>("max_position_embeddings", c.max_position_embeddings);
+  c.rms_norm_eps = r.get<double>("rms_norm_eps", 1e-6);
+  c.initializer_range = r.get<double>("initializer_range", 0.02);
+  c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", false);
+  c.attention_bias = r.get<bool>("attention_bias", false);
+  c.rope_theta = r.get<double>("rope_theta", 10000);
+  if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
+  if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
+  c.bos_token_id = token_id(r, "bos_token_id");
+  c.eos_token_id = token_id(r, "eos_token_id");
+  c.pad_token_id = token_id(r, "pad_token_id");
+  c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
+  try {
+    finish_config(c);
+  } catch (const Error& e) {
+    r.refuse(e.what());
+  }
+  return c;
+}
+
+Json config_to_hf(const ModelConfig& c) {
+  const bool llama = c.family == "llama", qwen2 = c.family == "qwen2";
+  Json j;
+  j["architectures"] = {llama ? "LlamaForCausalLM" : qwen2 ? "Qwen2ForCausalLM" : "Qwen3ForCausalLM"};
+  j["model_type"] = c.family;
+  j["vocab_size"] = c.vocab_size;
+  j["hidden_size"] = c.hidden_size;
+  j["intermediate_size"] = c.intermediate_size;
+  j["num_hidden_layers"] = c.num_hidden_layers;
+  j["num_attention_heads"] = c.num_attention_heads;
+  j["num_key_value_heads"] = c.num_key_value_heads;
+  j["head_dim"] = c.head_dim;
+  j["hidden_act"] = "silu";
+  j["max_position_embeddings"] = c.max_position_embeddings;
+  j["initializer_range"] = c.initializer_range;
+  j["rms_norm_eps"] = c.rms_norm_eps;
+  j["use_cache"] = true;
+  j["tie_word_embeddings"] = c.tie_word_embeddings;
+  if (!qwen2) j["attention_bias"] = c.attention_bias;
+  j["attention_dropout"] = 0.0;
+  if (llama) j["mlp_bias"] = false;
+  if (!llama) j["use_sliding_window"] = false;
+  // transformers 4 reads these two; transformers 5 folds them into its rope_parameters.
+  j["rope_theta"] = c.rope_theta;
+  j["rope_scaling"] = nullptr;
+  if (c.rope.type != "none") {
+    Json rope = {{"rope_type", c.rope.type}, {"factor", c.rope.factor}};
+    if (c.rope.type == "llama3") {
+      rope["low_freq_factor"] = c.rope.low_freq_factor;
+      rope["high_freq_factor"] = c.rope.high_freq_factor;
+      rope["original_max_position_embeddings"] = c.rope.original_max_position_embeddings;
+    }
+    j["rope_scaling"] = rope;
+  }
+  const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
+  j["bos_token_id"] = id(c.bos_token_id);
+  j["eos_token_id"] = id(c.eos_token_id);
+  j["pad_token_id"] = id(c.pad_token_id);
+  j["torch_dtype"] = c.torch_dtype;
+  return j;
+}
+
+int64_t parameter_count(const ModelConfig& given) {
+  ModelConfig c = given;
+  finish_config(c);
+  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, d = c.hidden_size;
+  int64_t layer = 2 * d + d * (q + 2 * kv) + q * d + 3 * d * c.intermediate_size;
+  if (c.attention_bias) layer += q + 2 * kv + (c.family == "qwen2" ? 0 : d);
+  if (c.qk_norm) layer += 2 * c.head_dim;
+  return c.num_hidden_layers * layer + d + c.vocab_size * d * (c.tie_word_embeddings ? 1 : 2);
+}
+
+}  // namespace r1::model

@@ -1,0 +1,87 @@
+#include "r1/model/weights.h"
+
+#include "r1/base/error.h"
+
+namespace r1::model {
+
+namespace {
+
+// '#' stands for the layer's number.
+struct KnownWeight {
+  const char *name, *hf, *gguf;
+  WeightKind kind;
+  int shard_axis;
+  bool quantizable = false;
+  bool rope_rows = false;  // rows pair up in the rotary embedding
+};
+
+using enum WeightKind;
+
+constexpr KnownWeight kKnown[] = {
+    {"embedding", "model.embed_tokens.weight", "token_embd.weight", kEmbedding, 0},
+    {"layers.#.attention_norm", "model.layers.#.input_layernorm.weight", "blk.#.attn_norm.weight", kNorm, -1},
+    {"layers.#.attention.q", "model.layers.#.self_attn.q_proj.weight", "blk.#.attn_q.weight", kMatrix, 0, true, true},
+    {"layers.#.attention.q_bias", "model.layers.#.self_attn.q_proj.bias", "blk.#.attn_q.bias", kBias, 0, false, true},
+    {"layers.#.attention.k", "model.layers.#.self_attn.k_proj.weight", "blk.#.attn_k.weight", kMatrix, 0, true, true},
+    {"layers.#.attention.k_bias", "model.layers.#.self_attn.k_proj.bias", "blk.#.attn_k.bias", kBias, 0, false, true},
+    {"layers.#.attention.v", "model.layers.#.self_attn.v_proj.weight", "blk.#.attn_v.weight", kMatrix, 0, true},
+    {"layers.#.attention.v_bias", "model.layers.#.self_attn.v_proj.bias", "blk.#.attn_v.bias", kBias, 0},
+    {"layers.#.attention.o", "model.layers.#.self_attn.o_proj.weight", "blk.#.attn_output.weight", kMatrix, 1, true},
+    {"layers.#.attention.o_bias", "model.layers.#.self_attn.o_proj.bias", "blk.#.attn_output.bias", kBias, -1},
+    {"layers.#.attention.q_norm", "model.layers.#.self_attn.q_norm.weight", "blk.#.attn_q_norm.weight", kNorm, -1},
+    {"layers.#.attention.k_norm", "model.layers.#.self_attn.k_norm.weight", "blk.#.attn_k_norm.weight", kNorm, -1},
+    {"layers.#.mlp_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight", kNorm, -1},
+    {"layers.#.mlp.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", kMatrix, 0, true},
+    {"layers.#.mlp.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", kMatrix, 0, true},
+    {"layers.#.mlp.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", kMatrix, 1, true},
+    {"norm", "model.norm.weight", "output_norm.weight", kNorm, -1},
+    {"head", "lm_head.weight", "output.weight", kHead, 0, true},
+};
+
+// Splits "layers.12.mlp.up" into "layers.#.mlp.up" and "12".
+std::pair<std::string, std::string> generic_name(const std::string& name) {
+  const std::string prefix = "layers.";
+  if (name.compare(0, prefix.size(), prefix) != 0) return {name, ""};
+  const size_t end = name.find('.', prefix.size());
+  return {prefix + "#" + name.substr(end), name.substr(prefix.size(), end - prefix.size())};
+}
+
+std::string with_layer(std::string pattern, const std::string& layer) {
+  const size_t at = pattern.find('#');
+  return at == std::string::npos ? pattern : pattern.replace(at, 1, layer);
+}
+
+}  // namespace
+
+WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const std::string& family) {
+  WeightTable table;
+  for (const nn::Parameter& p : parameters) {
+    const auto [pattern, layer] = generic_name(p.name);
+    const KnownWeight* known = nullptr;
+    for (const KnownWeight& k : kKnown) {
+      if (pattern == k.name) known = &k;
+    }
+    check(known != nullptr, "[weights] parameter '", p.name, "' is missing in the list of known weights");
+    WeightRow row;
+    row.name = p.name;
+    row.hf_name = with_layer(known->hf, layer);
+    row.gguf_name = with_layer(known->gguf, layer);
+    row.shape = p.tensor->sizes().vec();
+    row.kind = known->kind;
+    row.shard_axis = known->shard_axis;
+    row.quantizable = known->quantizable;
+    row.rope_permuted_in_gguf = known->rope_rows && family == "llama";
+    row.tensor = p.tensor;
+    table.push_back(std::move(row));
+  }
+  return table;
+}
+
+WeightRow& find_weight(WeightTable& table, const std::string& name) {
+  for (WeightRow& row : table) {
+    if (row.name == name) return row;
+  }
+  fail("[weights] no weight is called '", name, "'");
+}
+
+}  // namespace r1::model

@@ -1,0 +1,18 @@
+// The SwiGLU MLP: down(silu(gate(x)) * up(x)).
+#pragma once
+
+#include "r1/nn/linear.h"
+
+namespace r1::nn {
+
+class Mlp : public Module {
+ public:
+  Mlp(int64_t dim, int64_t inner, const Placement& placement);
+  Tensor operator()(const Tensor& x_TD) const;
+  void parameters(ParameterList list) override;
+
+ private:
+  Linear gate_, up_, down_;
+};
+
+}  // namespace r1::nn

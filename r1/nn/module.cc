@@ -1,0 +1,11 @@
+#include "r1/nn/module.h"
+
+#include <ATen/ops/empty.h>
+
+namespace r1::nn {
+
+Tensor new_weight(at::IntArrayRef shape, const Placement& placement) {
+  return at::empty(shape, at::TensorOptions().device(placement.device).dtype(placement.dtype));
+}
+
+}  // namespace r1::nn

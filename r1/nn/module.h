@@ -1,0 +1,45 @@
+// What a layer owns. A layer is a struct of Tensors and smaller layers; it lists them once, by local name, and the weight table, the optimizer, load and save all work
+// from that list. The tensors are the slots themselves: whoever fills one in place has changed the model.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "r1/tensor/tensor.h"
+
+namespace r1::nn {
+
+struct Parameter {
+  std::string name;  // "layers.3.attention.q"
+  Tensor* tensor;
+};
+
+// Collects under a prefix: list.add("q", q_); inner.parameters(list.under("attention")).
+class ParameterList {
+ public:
+  explicit ParameterList(std::vector<Parameter>& all, std::string prefix = "") : all_(all), prefix_(std::move(prefix)) {}
+  void add(const std::string& name, Tensor& tensor) { all_.push_back({prefix_ + name, &tensor}); }
+  ParameterList under(const std::string& name) const { return ParameterList(all_, prefix_ + name + "."); }
+
+ private:
+  std::vector<Parameter>& all_;
+  std::string prefix_;
+};
+
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;  // slots are pointed at
+  Module& operator=(const Module&) = delete;
+  virtual ~Module() = default;
+  virtual void parameters(ParameterList list) = 0;
+};
+
+// Where and in what a layer's weights live.
+struct Placement {
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+};
+Tensor new_weight(at::IntArrayRef shape, const Placement& placement);
+
+}  // namespace r1::nn

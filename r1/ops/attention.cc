@@ -1,0 +1,63 @@
+#include "r1/ops/attention.h"
+
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+
+#include "r1/base/error.h"
+
+namespace r1::ops {
+
+namespace {
+
+void check_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences) {
+  check(q_TNH.dim() == 3 && k_TKH.dim() == 3 && k_TKH.sizes() == v_TKH.sizes() && q_TNH.size(0) == k_TKH.size(0) && q_TNH.size(2) == k_TKH.size(2) &&
+            q_TNH.size(1) % k_TKH.size(1) == 0,
+        "[", op, "] expected q [T, N, H], k and v [T, K, H] with K dividing N, got ", q_TNH.sizes(), ", ", k_TKH.sizes(), ", ", v_TKH.sizes());
+  check(sequences.tokens() == q_TNH.size(0), "[", op, "] expected ", sequences.tokens(), " tokens in sequences, got ", q_TNH.size(0));
+}
+
+void check_paged(const std::vector<int32_t>& cu_seqlens, const PagedSequences& paged) {
+  const size_t count = cu_seqlens.size() - 1;
+  check(paged.context_lens.size() == count && paged.block_tables.size() == count, "[paged_attention] expected ", count, " context lengths and block tables, got ",
+        paged.context_lens.size(), " and ", paged.block_tables.size());
+  for (size_t s = 0; s < count; ++s) {
+    const int64_t keys = paged.context_lens[s] + cu_seqlens[s + 1] - cu_seqlens[s];
+    check(int64_t(paged.block_tables[s].size()) * paged.block_size >= keys, "[paged_attention] expected blocks for ", keys, " tokens of sequence ", s, ", got ",
+          paged.block_tables[s].size(), " of ", paged.block_size);
+  }
+}
+
+}  // namespace
+
+Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const PagedSequences* paged, Tensor cu_seqlens_dev) {
+  check(cu_seqlens.size() >= 2 && cu_seqlens[0] == 0, "[attention] expected cu_seqlens [0, ...], got ", cu_seqlens.size(), " entries");
+  Sequences s;
+  for (size_t i = 1; i < cu_seqlens.size(); ++i) {
+    check(cu_seqlens[i] >= cu_seqlens[i - 1], "[attention] expected growing cu_seqlens, got ", cu_seqlens[i], " after ", cu_seqlens[i - 1]);
+    s.max_seqlen = std::max(s.max_seqlen, cu_seqlens[i] - cu_seqlens[i - 1]);
+  }
+  s.cu_seqlens = std::move(cu_seqlens);
+  s.paged = paged;
+  if (paged) check_paged(s.cu_seqlens, *paged);
+  s.cu_seqlens_dev = std::move(cu_seqlens_dev);
+  (void)device;
+  return s;
+}
+
+Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale) {
+  check_shapes("attention", q_TNH, k_TKH, v_TKH, sequences);
+  return attention_ref(q_TNH, k_TKH, v_TKH, sequences, scale);
+}
+
+Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences, double scale) {
+  check_shapes("paged_attention", q_TNH, k_TKH, v_TKH, sequences);
+  check(sequences.paged != nullptr, "[paged_attention] expected block tables, got none");
+  return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
+}
+
+int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::Device, at::ScalarType dtype) {
+  return 2 * kv_heads * head_dim * block_size * int64_t(c10::elementSize(dtype));
+}
+
+}  // namespace r1::ops

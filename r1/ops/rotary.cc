@@ -1,0 +1,60 @@
+#include "r1/ops/rotary.h"
+
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+
+#include "r1/base/error.h"
+
+namespace r1::ops {
+
+namespace {
+
+// Llama 3.1's stretching of one frequency.
+float llama3_frequency(float frequency, const RotaryScaling& s) {
+  const double wavelength = 2 * M_PI / frequency;
+  if (wavelength < s.original_max_positions / s.high_freq_factor) return frequency;
+  if (wavelength > s.original_max_positions / s.low_freq_factor) return float(frequency / s.factor);
+  const double blend = (s.original_max_positions / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+  return float((1 - blend) * frequency / s.factor + blend * frequency);
+}
+
+}  // namespace
+
+std::vector<float> rotary_frequencies(int64_t head_dim, double theta, const RotaryScaling& scaling) {
+  check(head_dim > 0 && head_dim % 2 == 0, "[rotary] expected an even head size, got ", head_dim);
+  std::vector<float> frequencies(head_dim / 2);
+  for (int64_t i = 0; i < head_dim / 2; ++i) {
+    const float plain = float(1.0 / std::pow(theta, double(2 * i) / double(head_dim)));
+    switch (scaling.kind) {
+      case RotaryScaling::kNone: frequencies[i] = plain; break;
+      case RotaryScaling::kLinear: frequencies[i] = float(plain / scaling.factor); break;
+      case RotaryScaling::kLlama3: frequencies[i] = llama3_frequency(plain, scaling); break;
+    }
+  }
+  return frequencies;
+}
+
+RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device) {
+  const int64_t half = int64_t(frequencies.size());
+  RotaryTable table{at::empty({positions, half}, at::kFloat), at::empty({positions, half}, at::kFloat)};
+  float* cos = table.cos_PH.mutable_data_ptr<float>();
+  float* sin = table.sin_PH.mutable_data_ptr<float>();
+  for (int64_t p = 0; p < positions; ++p) {
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle = double(p) * double(frequencies[i]);
+      cos[p * half + i] = float(std::cos(angle));
+      sin[p * half + i] = float(std::sin(angle));
+    }
+  }
+  return {table.cos_PH.to(device), table.sin_PH.to(device)};
+}
+
+Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {
+  check(x_TNH.dim() == 3 && x_TNH.size(2) == 2 * table.cos_PH.size(1), "[rotary] expected x [T, N, ", 2 * table.cos_PH.size(1), "], got ", x_TNH.sizes());
+  check(positions_T.dim() == 1 && positions_T.size(0) == x_TNH.size(0) && positions_T.scalar_type() == at::kLong, "[rotary] expected int64 positions [",
+        x_TNH.size(0), "], got ", positions_T.sizes());
+  return rotary_ref(x_TNH, table, positions_T);
+}
+
+}  // namespace r1::ops

@@ -1,0 +1,31 @@
+// Rotary position embedding (Su et al., RoFormer, 2021) in the half-split form of HF's llama: a head's value i is paired with i + H/2.
+//   y[i]       = x[i] cos - x[i + H/2] sin
+//   y[i + H/2] = x[i + H/2] cos + x[i] sin,   angle = position * frequency[i]
+// Angles are computed in double and stored as fp32 tables of cos and sin [positions, H/2], filled once a model.
+#pragma once
+
+#include <vector>
+
+#include "r1/tensor/tensor.h"
+
+namespace r1::ops {
+
+struct RotaryScaling {
+  enum Kind { kNone, kLinear, kLlama3 } kind = kNone;
+  double factor = 1, low_freq_factor = 1, high_freq_factor = 4, original_max_positions = 8192;
+};
+
+// Radians a position for each of head_dim/2 pairs. theta: the base. llama3: Llama 3.1's rule (wavelengths longer than original/low are stretched by factor, shorter
+// than original/high kept, blended between). Values are rounded to fp32 where HF keeps fp32, so that long contexts agree with it.
+std::vector<float> rotary_frequencies(int64_t head_dim, double theta, const RotaryScaling& scaling);
+
+struct RotaryTable {
+  Tensor cos_PH, sin_PH;  // fp32 [positions, head_dim / 2]
+};
+RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device);
+
+// x [T, N, H], positions int64 [T] on x's device, each < table rows. Computed in fp32, rounded once to x's dtype.
+Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T);
+Tensor rotary_ref(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T);
+
+}  // namespace r1::ops
