@@ -89,7 +89,8 @@ void finish_config(ModelConfig& c) {
   if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
   if (c.head_dim == 0) {
     if (c.hidden_size % c.num_attention_heads != 0) {
-      fail_usage("model config: hidden_size ", c.hidden_size, " is not a multiple of num_attention_heads ", c.num_attention_heads, ": give head_dim");
+      fail_usage("model config: hidden_size ", c.hidden_size, " is not a multiple of num_attention_heads ", c.num_attention_heads,
+                 ": give head_dim");
     }
     c.head_dim = c.hidden_size / c.num_attention_heads;
   }
@@ -104,7 +105,8 @@ void finish_config(ModelConfig& c) {
     fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
   if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
-    fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ", c.rope.low_freq_factor);
+    fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ",
+               c.rope.low_freq_factor);
   }
 }
 
@@ -113,7 +115,8 @@ ModelConfig config_from_hf(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
   c.family = r.need<std::string>("model_type");
-  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3") r.refuse("model_type '", c.family, "' is not supported (llama, qwen2 and qwen3 are)");
+  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3")
+    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2 and qwen3 are)");
   refuse_unsupported(r);
   c.vocab_size = r.need<int64_t>("vocab_size");
   c.hidden_size = r.need<int64_t>("hidden_size");

@@ -1,4 +1,5 @@
-// The shape of a network, visited once (base/config.h). Reads HF config.json (transformers 4 and 5 spellings) and GGUF metadata, writes HF config.json.
+// The shape of a network, visited once (base/config.h). Reads HF config.json (transformers 4 and 5 spellings) and GGUF metadata, writes HF
+// config.json.
 #pragma once
 
 #include <cstdint>

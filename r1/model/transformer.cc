@@ -31,12 +31,15 @@ namespace {
 
 std::shared_ptr<const ops::RotaryTable> rotary_of(const ModelConfig& c, at::Device device) {
   ops::RotaryScaling scaling;
-  scaling.kind = c.rope.type == "llama3" ? ops::RotaryScaling::kLlama3 : c.rope.type == "linear" ? ops::RotaryScaling::kLinear : ops::RotaryScaling::kNone;
+  scaling.kind = c.rope.type == "llama3"   ? ops::RotaryScaling::kLlama3
+                 : c.rope.type == "linear" ? ops::RotaryScaling::kLinear
+                                           : ops::RotaryScaling::kNone;
   scaling.factor = c.rope.factor;
   scaling.low_freq_factor = c.rope.low_freq_factor;
   scaling.high_freq_factor = c.rope.high_freq_factor;
   scaling.original_max_positions = double(c.rope.original_max_position_embeddings);
-  return std::make_shared<ops::RotaryTable>(ops::rotary_table(ops::rotary_frequencies(c.head_dim, c.rope_theta, scaling), c.max_position_embeddings, device));
+  return std::make_shared<ops::RotaryTable>(
+      ops::rotary_table(ops::rotary_frequencies(c.head_dim, c.rope_theta, scaling), c.max_position_embeddings, device));
 }
 
 nn::GqaShape attention_of(const ModelConfig& c) {
@@ -59,13 +62,15 @@ ModelConfig finished(ModelConfig config) {
 
 // Standard normal for element i of stream `stream`: Box-Muller on one Philox draw, so that threads may fill in any order.
 float normal_at(uint64_t seed, uint64_t stream, uint64_t i) {
-  const auto r = philox4x32({uint32_t(i), uint32_t(i >> 32), uint32_t(stream), uint32_t(stream >> 32)}, {uint32_t(seed), uint32_t(seed >> 32)});
+  const auto r =
+      philox4x32({uint32_t(i), uint32_t(i >> 32), uint32_t(stream), uint32_t(stream >> 32)}, {uint32_t(seed), uint32_t(seed >> 32)});
   const double u = (double(uint64_t(r[0]) << 21 ^ r[1] >> 11) + 0.5) * 0x1p-53, v = (double(r[2]) + 0.5) * 0x1p-32;
   return float(std::sqrt(-2 * std::log(u)) * std::cos(2 * M_PI * v));
 }
 
 void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t stream) {
-  const Tensor host = weight.is_cpu() && weight.scalar_type() == at::kFloat ? weight : weight.to(at::kCPU, at::kFloat, false, /*copy=*/true);
+  const Tensor host =
+      weight.is_cpu() && weight.scalar_type() == at::kFloat ? weight : weight.to(at::kCPU, at::kFloat, false, /*copy=*/true);
   float* out = host.mutable_data_ptr<float>();
   at::parallel_for(0, host.numel(), 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) out[i] = float(deviation * normal_at(seed, stream, uint64_t(i)));
@@ -105,21 +110,27 @@ void Transformer::init_weights(uint64_t seed) {
   for (size_t i = 0; i < weights_.size(); ++i) {
     const Tensor& weight = *weights_[i].tensor;
     switch (weights_[i].kind) {
-      case WeightKind::kNorm: weight.fill_(1); break;
-      case WeightKind::kBias: weight.fill_(0); break;
-      default: fill_normal(weight, config_.initializer_range, seed, i);
+      case WeightKind::kNorm:
+        weight.fill_(1);
+        break;
+      case WeightKind::kBias:
+        weight.fill_(0);
+        break;
+      default:
+        fill_normal(weight, config_.initializer_range, seed, i);
     }
   }
   bump_version();
 }
 
-Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches, ForwardOptions options) {
+Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches,
+                           ForwardOptions options) {
   check(ids_T.dim() == 1 && ids_T.size(0) == context.tokens(), "[transformer] expected ", context.tokens(), " ids, got ", ids_T.sizes());
-  check(!context.paged || (caches && caches->size() == parts_->blocks.size()), "[transformer] expected a cache for each of ", parts_->blocks.size(), " layers, got ",
-        caches ? caches->size() : 0);
+  check(!context.paged || (caches && caches->size() == parts_->blocks.size()), "[transformer] expected a cache for each of ",
+        parts_->blocks.size(), " layers, got ", caches ? caches->size() : 0);
   for (const int32_t p : context.positions) {
-    check(p >= 0 && p < config_.max_position_embeddings, "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ",
-          p);
+    check(p >= 0 && p < config_.max_position_embeddings,
+          "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ", p);
   }
   const nn::LayerContext layer_context = nn::layer_context(context, device_);
   const auto observe = [&](int layer, const Tensor& x_TD) {
@@ -138,16 +149,24 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
   return x_TD;
 }
 
-Tensor Transformer::logits(const Tensor& x_RD) const { return ops::linear(x_RD, head()).to(at::kFloat); }
+Tensor Transformer::logits(const Tensor& x_RD) const {
+  return ops::linear(x_RD, head()).to(at::kFloat);
+}
 
-const Tensor& Transformer::head() const { return parts_->head_VD.defined() ? parts_->head_VD : parts_->embedding.weight(); }
+const Tensor& Transformer::head() const {
+  return parts_->head_VD.defined() ? parts_->head_VD : parts_->embedding.weight();
+}
 
 void Transformer::set_requires_grad(bool on) {
   for (WeightRow& row : weights_) row.tensor->set_requires_grad(on);
 }
 
-int64_t Transformer::cache_bytes(int layer, int block_size) const { return parts_->blocks.at(size_t(layer))->cache_bytes(block_size); }
+int64_t Transformer::cache_bytes(int layer, int block_size) const {
+  return parts_->blocks.at(size_t(layer))->cache_bytes(block_size);
+}
 
-int Transformer::num_layers() const { return int(parts_->blocks.size()); }
+int Transformer::num_layers() const {
+  return int(parts_->blocks.size());
+}
 
 }  // namespace r1::model

@@ -18,7 +18,8 @@ namespace r1::model {
 
 struct ForwardOptions {
   bool activation_checkpointing = false;  // recompute each block in the backward
-  // Called with the residual stream after the embedding (layer -1), each block (0 .. L-1) and the final norm (L): the doctor looks for the first NaN.
+  // Called with the residual stream after the embedding (layer -1), each block (0 .. L-1) and the final norm (L): the doctor looks for the
+  // first NaN.
   std::function<void(int layer, const Tensor& x_TD)> observe;
 };
 
@@ -34,11 +35,13 @@ class Transformer {
 
   // ids_T int64 on the model's device -> x_TD after the final norm. `caches`: one LayerCache a layer when context.paged is set, else empty.
   // Builds the autograd graph if grad mode is on and a weight requires grad.
-  Tensor hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches = nullptr, ForwardOptions options = {});
+  Tensor hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches = nullptr,
+                ForwardOptions options = {});
 
-  // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use ops::linear_logprob with head(): it never holds [T, V].
+  // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use ops::linear_logprob with head(): it never holds [T,
+  // V].
   Tensor logits(const Tensor& x_RD) const;
-  const Tensor& head() const;             // [V, D]; the embedding if tied
+  const Tensor& head() const;  // [V, D]; the embedding if tied
 
   WeightTable& weights() { return weights_; }
   const WeightTable& weights() const { return weights_; }

@@ -1,4 +1,5 @@
-// The weight table: one row a tensor, the only place that knows the names. Load, save, convert, shard, quantize, the optimizer's groups and the tests walk it.
+// The weight table: one row a tensor, the only place that knows the names. Load, save, convert, shard, quantize, the optimizer's groups and
+// the tests walk it.
 #pragma once
 
 #include <string>
@@ -12,20 +13,21 @@ namespace r1::model {
 enum class WeightKind { kMatrix, kEmbedding, kHead, kNorm, kBias };
 
 struct WeightRow {
-  std::string name;                // ours: "layers.3.attention.q"
-  std::string hf_name;             // "model.layers.3.self_attn.q_proj.weight"
-  std::string gguf_name;           // "blk.3.attn_q.weight"
+  std::string name;       // ours: "layers.3.attention.q"
+  std::string hf_name;    // "model.layers.3.self_attn.q_proj.weight"
+  std::string gguf_name;  // "blk.3.attn_q.weight"
   std::vector<int64_t> shape;
   WeightKind kind = WeightKind::kMatrix;
-  int shard_axis = -1;             // axis that tensor parallel ranks split; -1: replicated
+  int shard_axis = -1;  // axis that tensor parallel ranks split; -1: replicated
   bool quantizable = false;
   bool rope_permuted_in_gguf = false;  // llama GGUF stores q and k rows for interleaved rope
-  Tensor* tensor = nullptr;        // the slot inside the module; trainer and engine share it
+  Tensor* tensor = nullptr;            // the slot inside the module; trainer and engine share it
 };
 
 using WeightTable = std::vector<WeightRow>;
 
-// The table of a model's parameters: each parameter's own name ("layers.3.attention.q") is found in the list of known weights (weights.cc), which gives the rest.
+// The table of a model's parameters: each parameter's own name ("layers.3.attention.q") is found in the list of known weights (weights.cc),
+// which gives the rest.
 WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const std::string& family);
 
 // The row of that name (ours), or an error.

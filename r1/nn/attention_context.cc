@@ -11,8 +11,8 @@ namespace r1::nn {
 LayerContext layer_context(const AttentionContext& context, at::Device device) {
   check(!context.cu_seqlens.empty() && context.tokens() == context.cu_seqlens.back(), "[attention] expected ",
         context.cu_seqlens.empty() ? 0 : context.cu_seqlens.back(), " positions, got ", context.tokens());
-  LayerContext layer{ops::sequences_on(device, context.cu_seqlens, context.paged, context.cu_seqlens_dev), context.positions_dev, context.dropout,
-                     context.dropout_seed};
+  LayerContext layer{ops::sequences_on(device, context.cu_seqlens, context.paged, context.cu_seqlens_dev), context.positions_dev,
+                     context.dropout, context.dropout_seed};
   if (!layer.positions_T.defined()) {
     const Tensor host = at::empty({context.tokens()}, at::kLong);
     std::copy(context.positions.begin(), context.positions.end(), host.mutable_data_ptr<int64_t>());

@@ -2,7 +2,8 @@
 // tokens of all sequences lie in one row [T, ...], sequence s owns rows cu_seqlens[s] .. cu_seqlens[s+1]-1.
 //
 // Training: `paged` is null; every sequence starts at position 0 and sees itself only.
-// Engine:   `paged` is set; sequence s has context_lens[s] tokens in its cache already, its new rows are appended behind them and attend to all.
+// Engine:   `paged` is set; sequence s has context_lens[s] tokens in its cache already, its new rows are appended behind them and attend to
+// all.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +18,9 @@ using ops::PagedSequences;
 
 // What the caller of a forward says.
 struct AttentionContext {
-  std::vector<int32_t> cu_seqlens;          // [S+1]
-  std::vector<int32_t> positions;           // [T] absolute position of each row in its sequence
-  int32_t max_seqlen = 0;                   // longest run of new rows (derived: may be left 0)
+  std::vector<int32_t> cu_seqlens;  // [S+1]
+  std::vector<int32_t> positions;   // [T] absolute position of each row in its sequence
+  int32_t max_seqlen = 0;           // longest run of new rows (derived: may be left 0)
   const PagedSequences* paged = nullptr;
 
   // Copies on the model's device, int32 [S+1] and int64 [T]; left undefined they are made once a forward.
@@ -27,7 +28,7 @@ struct AttentionContext {
 
   // Training only.
   double dropout = 0;
-  uint64_t dropout_seed = 0;                // counter-based: the same seed gives the same mask (activation checkpointing, resume)
+  uint64_t dropout_seed = 0;  // counter-based: the same seed gives the same mask (activation checkpointing, resume)
 
   int64_t sequences() const { return int64_t(cu_seqlens.size()) - 1; }
   int64_t tokens() const { return int64_t(positions.size()); }

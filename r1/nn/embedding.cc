@@ -4,6 +4,8 @@
 
 namespace r1::nn {
 
-Tensor Embedding::operator()(const Tensor& ids_T) const { return ops::embedding(ids_T, weight_VD_); }
+Tensor Embedding::operator()(const Tensor& ids_T) const {
+  return ops::embedding(ids_T, weight_VD_);
+}
 
 }  // namespace r1::nn

@@ -1,5 +1,5 @@
-// Grouped-query attention (Ainslie et al., 2023) with rotary positions, optional biases on q, k, v (Qwen2) and optional RMSNorm of each head of q and k (Qwen3).
-// Caches keys after rotation, and values; the layout of the bytes is ops/attention's.
+// Grouped-query attention (Ainslie et al., 2023) with rotary positions, optional biases on q, k, v (Qwen2) and optional RMSNorm of each
+// head of q and k (Qwen3). Caches keys after rotation, and values; the layout of the bytes is ops/attention's.
 #pragma once
 
 #include <memory>

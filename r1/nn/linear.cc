@@ -7,9 +7,13 @@ namespace r1::nn {
 Linear::Linear(int64_t in, int64_t out, bool bias, const Placement& placement)
     : weight_OI_(new_weight({out, in}, placement)), bias_O_(bias ? new_weight({out}, placement) : Tensor()) {}
 
-Tensor Linear::operator()(const Tensor& x_TI) const { return ops::linear(x_TI, weight_OI_, bias_O_); }
+Tensor Linear::operator()(const Tensor& x_TI) const {
+  return ops::linear(x_TI, weight_OI_, bias_O_);
+}
 
-void Linear::parameters(ParameterList list) { parameters(list, "weight"); }
+void Linear::parameters(ParameterList list) {
+  parameters(list, "weight");
+}
 
 void Linear::parameters(ParameterList list, const std::string& name) {
   list.add(name, weight_OI_);

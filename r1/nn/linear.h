@@ -1,4 +1,5 @@
-// A linear map and, alone, the knowledge of how its weight is stored: callers say layer(x) and never touch the weight. (Quantized storage moves in here.)
+// A linear map and, alone, the knowledge of how its weight is stored: callers say layer(x) and never touch the weight. (Quantized storage
+// moves in here.)
 #pragma once
 
 #include "r1/nn/module.h"

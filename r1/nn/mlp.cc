@@ -7,7 +7,9 @@ namespace r1::nn {
 Mlp::Mlp(int64_t dim, int64_t inner, const Placement& placement)
     : gate_(dim, inner, false, placement), up_(dim, inner, false, placement), down_(inner, dim, false, placement) {}
 
-Tensor Mlp::operator()(const Tensor& x_TD) const { return down_(ops::swiglu(gate_(x_TD), up_(x_TD))); }
+Tensor Mlp::operator()(const Tensor& x_TD) const {
+  return down_(ops::swiglu(gate_(x_TD), up_(x_TD)));
+}
 
 void Mlp::parameters(ParameterList list) {
   gate_.parameters(list, "gate");

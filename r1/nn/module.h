@@ -1,5 +1,5 @@
-// What a layer owns. A layer is a struct of Tensors and smaller layers; it lists them once, by local name, and the weight table, the optimizer, load and save all work
-// from that list. The tensors are the slots themselves: whoever fills one in place has changed the model.
+// What a layer owns. A layer is a struct of Tensors and smaller layers; it lists them once, by local name, and the weight table, the
+// optimizer, load and save all work from that list. The tensors are the slots themselves: whoever fills one in place has changed the model.
 #pragma once
 
 #include <string>

@@ -4,6 +4,8 @@
 
 namespace r1::nn {
 
-Tensor RmsNorm::operator()(const Tensor& x) const { return ops::rms_norm(x, weight_D_, eps_); }
+Tensor RmsNorm::operator()(const Tensor& x) const {
+  return ops::rms_norm(x, weight_D_, eps_);
+}
 
 }  // namespace r1::nn

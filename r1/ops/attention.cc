@@ -11,20 +11,21 @@ namespace r1::ops {
 namespace {
 
 void check_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences) {
-  check(q_TNH.dim() == 3 && k_TKH.dim() == 3 && k_TKH.sizes() == v_TKH.sizes() && q_TNH.size(0) == k_TKH.size(0) && q_TNH.size(2) == k_TKH.size(2) &&
-            q_TNH.size(1) % k_TKH.size(1) == 0,
-        "[", op, "] expected q [T, N, H], k and v [T, K, H] with K dividing N, got ", q_TNH.sizes(), ", ", k_TKH.sizes(), ", ", v_TKH.sizes());
+  check(q_TNH.dim() == 3 && k_TKH.dim() == 3 && k_TKH.sizes() == v_TKH.sizes() && q_TNH.size(0) == k_TKH.size(0) &&
+            q_TNH.size(2) == k_TKH.size(2) && q_TNH.size(1) % k_TKH.size(1) == 0,
+        "[", op, "] expected q [T, N, H], k and v [T, K, H] with K dividing N, got ", q_TNH.sizes(), ", ", k_TKH.sizes(), ", ",
+        v_TKH.sizes());
   check(sequences.tokens() == q_TNH.size(0), "[", op, "] expected ", sequences.tokens(), " tokens in sequences, got ", q_TNH.size(0));
 }
 
 void check_paged(const std::vector<int32_t>& cu_seqlens, const PagedSequences& paged) {
   const size_t count = cu_seqlens.size() - 1;
-  check(paged.context_lens.size() == count && paged.block_tables.size() == count, "[paged_attention] expected ", count, " context lengths and block tables, got ",
-        paged.context_lens.size(), " and ", paged.block_tables.size());
+  check(paged.context_lens.size() == count && paged.block_tables.size() == count, "[paged_attention] expected ", count,
+        " context lengths and block tables, got ", paged.context_lens.size(), " and ", paged.block_tables.size());
   for (size_t s = 0; s < count; ++s) {
     const int64_t keys = paged.context_lens[s] + cu_seqlens[s + 1] - cu_seqlens[s];
-    check(int64_t(paged.block_tables[s].size()) * paged.block_size >= keys, "[paged_attention] expected blocks for ", keys, " tokens of sequence ", s, ", got ",
-          paged.block_tables[s].size(), " of ", paged.block_size);
+    check(int64_t(paged.block_tables[s].size()) * paged.block_size >= keys, "[paged_attention] expected blocks for ", keys,
+          " tokens of sequence ", s, ", got ", paged.block_tables[s].size(), " of ", paged.block_size);
   }
 }
 
@@ -50,7 +51,8 @@ Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, 
   return attention_ref(q_TNH, k_TKH, v_TKH, sequences, scale);
 }
 
-Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences, double scale) {
+Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
+                       double scale) {
   check_shapes("paged_attention", q_TNH, k_TKH, v_TKH, sequences);
   check(sequences.paged != nullptr, "[paged_attention] expected block tables, got none");
   return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale);

@@ -1,9 +1,11 @@
 // Causal attention of packed sequences with grouped queries: softmax(q k^T * scale) v. Query head n reads key/value head n / (N / K).
-//   q [T, N, H], k and v [T, K, H]; result [T, N, H]. Tokens of all sequences lie in one row; a sequence sees itself only (Sequences below).
+//   q [T, N, H], k and v [T, K, H]; result [T, N, H]. Tokens of all sequences lie in one row; a sequence sees itself only (Sequences
+//   below).
 //
-// Two forms of one op: `attention` (training; every sequence starts at position 0; has a backward) and `paged_attention` (engine; keys and values live in blocks of a
-// cache, new ones are appended behind `context_lens` and the new queries attend to all; no backward). CPU fp32: both run the same inner routine, so a token's result is
-// bitwise the same in either form, whatever the chunking, the batch, the block ids and the number of threads.
+// Two forms of one op: `attention` (training; every sequence starts at position 0; has a backward) and `paged_attention` (engine; keys and
+// values live in blocks of a cache, new ones are appended behind `context_lens` and the new queries attend to all; no backward). CPU fp32:
+// both run the same inner routine, so a token's result is bitwise the same in either form, whatever the chunking, the batch, the block ids
+// and the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +28,10 @@ struct Sequences {
   const PagedSequences* paged = nullptr;  // borrowed; null: the training form
 
   // What device kernels read, made by sequences_on(); undefined on the CPU.
-  Tensor cu_seqlens_dev;                  // int32 [S+1]
-  Tensor slots_T;                         // int64 [T] cache slot (block * block_size + offset) of each new token
-  Tensor cu_keylens_dev;                  // int32 [S+1] of all keys, old and new
-  Tensor key_slots_L;                     // int64 [sum of key lengths] their slots, in order
+  Tensor cu_seqlens_dev;  // int32 [S+1]
+  Tensor slots_T;         // int64 [T] cache slot (block * block_size + offset) of each new token
+  Tensor cu_keylens_dev;  // int32 [S+1] of all keys, old and new
+  Tensor key_slots_L;     // int64 [sum of key lengths] their slots, in order
   int32_t max_keylen = 0;
 
   int64_t count() const { return int64_t(cu_seqlens.size()) - 1; }
@@ -37,16 +39,19 @@ struct Sequences {
 };
 
 // Checks the lengths against each other and fills the device side. `cu_seqlens_dev` may be given (made already) or undefined.
-Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const PagedSequences* paged = nullptr, Tensor cu_seqlens_dev = {});
+Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const PagedSequences* paged = nullptr,
+                       Tensor cu_seqlens_dev = {});
 
 Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale);
 Tensor attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale);
 
-// `cache`: uint8 [blocks, paged_attention_bytes(...)], one layer's. The layout inside a block is this op's business: it differs between devices and dtypes, so a
-// block may be copied whole but not read.
-Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences, double scale);
+// `cache`: uint8 [blocks, paged_attention_bytes(...)], one layer's. The layout inside a block is this op's business: it differs between
+// devices and dtypes, so a block may be copied whole but not read.
+Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
+                       double scale);
 // The definition, on the plain layout: a block is k [block_size, K, H], then v.
-Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences, double scale);
+Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
+                           double scale);
 int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::Device device, at::ScalarType dtype);
 
 }  // namespace r1::ops

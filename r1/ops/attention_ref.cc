@@ -22,7 +22,8 @@ Tensor attend(const Tensor& q_tNH, const Tensor& k_lKH, const Tensor& v_lKH, int
   const Tensor v_NlH = v_lKH.to(wide).transpose(0, 1).repeat_interleave(repeat, 0);
   const auto index = at::TensorOptions().dtype(at::kLong).device(q_tNH.device());
   const Tensor hidden_tl = at::arange(l, index).unsqueeze(0) > at::arange(first, first + t, index).unsqueeze(1);
-  const Tensor scores_Ntl = (at::matmul(q_NtH, k_NlH.transpose(1, 2)) * scale).masked_fill(hidden_tl, -std::numeric_limits<double>::infinity());
+  const Tensor scores_Ntl =
+      (at::matmul(q_NtH, k_NlH.transpose(1, 2)) * scale).masked_fill(hidden_tl, -std::numeric_limits<double>::infinity());
   return at::matmul(at::softmax(scores_Ntl, -1), v_NlH).transpose(0, 1).to(q_tNH.scalar_type());
 }
 
@@ -37,7 +38,8 @@ Tensor attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
   return at::cat(outputs, 0);
 }
 
-Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences, double scale) {
+Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
+                           double scale) {
   const PagedSequences& paged = *sequences.paged;
   const int64_t size = paged.block_size, heads = k_TKH.size(1), head_dim = k_TKH.size(2);
   const Tensor blocks = cache.view(k_TKH.scalar_type()).view({cache.size(0), 2, size, heads, head_dim});

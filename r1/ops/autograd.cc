@@ -1,8 +1,8 @@
 #include "r1/ops/autograd.h"
 
 #include <c10/core/GradMode.h>
-#include <torch/csrc/autograd/edge.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/edge.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>

@@ -18,7 +18,8 @@ Tensor dropout_mask(at::IntArrayRef shape, at::Device device, double p, uint64_t
   const int64_t count = mask.numel();
   at::parallel_for(0, (count + 3) / 4, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const auto bits = philox4x32({uint32_t(i), uint32_t(uint64_t(i) >> 32), uint32_t(stream), uint32_t(stream >> 32)}, {uint32_t(seed), uint32_t(seed >> 32)});
+      const auto bits = philox4x32({uint32_t(i), uint32_t(uint64_t(i) >> 32), uint32_t(stream), uint32_t(stream >> 32)},
+                                   {uint32_t(seed), uint32_t(seed >> 32)});
       for (int64_t j = 4 * i; j < std::min(4 * i + 4, count); ++j) out[j] = bits[j - 4 * i] >= threshold ? keep : 0.0f;
     }
   });

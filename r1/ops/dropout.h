@@ -1,5 +1,6 @@
-// Dropout whose mask is a pure function of (seed, stream, element): recomputing a block and resuming a run give the same mask, on any number of threads.
-// Element i of the flattened x is kept, and scaled by 1/(1-p), if 32 bits of Philox4x32-10 at (seed, stream, i) are >= p * 2^32.
+// Dropout whose mask is a pure function of (seed, stream, element): recomputing a block and resuming a run give the same mask, on any
+// number of threads. Element i of the flattened x is kept, and scaled by 1/(1-p), if 32 bits of Philox4x32-10 at (seed, stream, i) are >= p
+// * 2^32.
 #pragma once
 
 #include "r1/tensor/tensor.h"

@@ -1,7 +1,7 @@
 // y_TO = x_TI . weight_OI^T + bias_O: the one dense product of the network.
 //   x [T, I], weight [O, I], bias [O] or undefined, one dtype and device; y in that dtype.
-// CPU fp32 ("invariant mode"): row t of y is bitwise the same whatever T, the other rows and the number of threads. CPU bf16: rows do not depend on T either
-// (ATen's product; tests/ops/linear_test.cc holds it). CUDA: ATen's product, which promises neither.
+// CPU fp32 ("invariant mode"): row t of y is bitwise the same whatever T, the other rows and the number of threads. CPU bf16: rows do not
+// depend on T either (ATen's product; tests/ops/linear_test.cc holds it). CUDA: ATen's product, which promises neither.
 #pragma once
 
 #include "r1/tensor/tensor.h"

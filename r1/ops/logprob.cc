@@ -21,7 +21,9 @@ namespace r1::ops {
 namespace {
 
 // Rows of logits held at a time: 64 MB of fp32.
-int64_t chunk_rows(int64_t tokens, int64_t vocab) { return std::clamp<int64_t>((int64_t{16} << 20) / vocab / 8 * 8, 8, std::max<int64_t>(tokens, 8)); }
+int64_t chunk_rows(int64_t tokens, int64_t vocab) {
+  return std::clamp<int64_t>((int64_t{16} << 20) / vocab / 8 * 8, 8, std::max<int64_t>(tokens, 8));
+}
 
 Tensor chunk_logits(const Tensor& x_CD, const Tensor& head_VD, double temperature) {
   Tensor z_CV = ops::linear(x_CD, head_VD).to(at::kFloat);
@@ -73,10 +75,10 @@ Tensors backward(const Tensor& d_T, const Tensors& saved, const Wanted& want, do
 }  // namespace
 
 LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
-  check(x_TD.dim() == 2 && head_VD.dim() == 2 && x_TD.size(1) == head_VD.size(1), "[linear_logprob] expected x [T, D] and head [V, D], got ", x_TD.sizes(),
-        " and ", head_VD.sizes());
-  check(targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong, "[linear_logprob] expected int64 targets [",
-        x_TD.size(0), "], got ", targets_T.scalar_type(), " ", targets_T.sizes());
+  check(x_TD.dim() == 2 && head_VD.dim() == 2 && x_TD.size(1) == head_VD.size(1),
+        "[linear_logprob] expected x [T, D] and head [V, D], got ", x_TD.sizes(), " and ", head_VD.sizes());
+  check(targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong,
+        "[linear_logprob] expected int64 targets [", x_TD.size(0), "], got ", targets_T.scalar_type(), " ", targets_T.sizes());
   check(temperature > 0, "[linear_logprob] expected a temperature above 0, got ", temperature);
   Forward f;
   {
@@ -84,8 +86,9 @@ LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor&
     f = forward(x_TD, head_VD, targets_T, temperature, want_entropy);
   }
   if (!needs_grad({x_TD, head_VD})) return f.result;
-  f.result.logprob_T = differentiable("linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x_TD, head_VD, targets_T, f.lse_T},
-                                      [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) { return backward(d_T, saved, want, temperature); });
+  f.result.logprob_T = differentiable(
+      "linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x_TD, head_VD, targets_T, f.lse_T},
+      [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) { return backward(d_T, saved, want, temperature); });
   return f.result;
 }
 

@@ -1,5 +1,6 @@
-// Log-probabilities of given tokens straight from hidden states: the head's product, log-softmax and pick, in chunks of tokens, so that [tokens x vocab] is never
-// held. Forward saves only x, w, targets and the log-normaliser; backward recomputes each chunk's logits. Cross entropy, GRPO, KL and `r1 score` all stand on it.
+// Log-probabilities of given tokens straight from hidden states: the head's product, log-softmax and pick, in chunks of tokens, so that
+// [tokens x vocab] is never held. Forward saves only x, w, targets and the log-normaliser; backward recomputes each chunk's logits. Cross
+// entropy, GRPO, KL and `r1 score` all stand on it.
 //
 //   logprob_T[t] = z[target] - logsumexp(z),  z = x_TD[t] . head_VD^T / temperature   (fp32 whatever the dtype of x and head)
 //   entropy_T[t] = logsumexp(z) - sum(softmax(z) * z)                                  (no gradient)
@@ -17,7 +18,9 @@ struct LogProbs {
 };
 
 // targets_T int64; rows with target < 0 give 0 and no gradient.
-LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0, bool want_entropy = false);
-LogProbs linear_logprob_ref(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0, bool want_entropy = false);
+LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0,
+                        bool want_entropy = false);
+LogProbs linear_logprob_ref(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0,
+                            bool want_entropy = false);
 
 }  // namespace r1::ops

@@ -27,9 +27,15 @@ std::vector<float> rotary_frequencies(int64_t head_dim, double theta, const Rota
   for (int64_t i = 0; i < head_dim / 2; ++i) {
     const float plain = float(1.0 / std::pow(theta, double(2 * i) / double(head_dim)));
     switch (scaling.kind) {
-      case RotaryScaling::kNone: frequencies[i] = plain; break;
-      case RotaryScaling::kLinear: frequencies[i] = float(plain / scaling.factor); break;
-      case RotaryScaling::kLlama3: frequencies[i] = llama3_frequency(plain, scaling); break;
+      case RotaryScaling::kNone:
+        frequencies[i] = plain;
+        break;
+      case RotaryScaling::kLinear:
+        frequencies[i] = float(plain / scaling.factor);
+        break;
+      case RotaryScaling::kLlama3:
+        frequencies[i] = llama3_frequency(plain, scaling);
+        break;
     }
   }
   return frequencies;
@@ -51,9 +57,10 @@ RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t position
 }
 
 Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {
-  check(x_TNH.dim() == 3 && x_TNH.size(2) == 2 * table.cos_PH.size(1), "[rotary] expected x [T, N, ", 2 * table.cos_PH.size(1), "], got ", x_TNH.sizes());
-  check(positions_T.dim() == 1 && positions_T.size(0) == x_TNH.size(0) && positions_T.scalar_type() == at::kLong, "[rotary] expected int64 positions [",
-        x_TNH.size(0), "], got ", positions_T.sizes());
+  check(x_TNH.dim() == 3 && x_TNH.size(2) == 2 * table.cos_PH.size(1), "[rotary] expected x [T, N, ", 2 * table.cos_PH.size(1), "], got ",
+        x_TNH.sizes());
+  check(positions_T.dim() == 1 && positions_T.size(0) == x_TNH.size(0) && positions_T.scalar_type() == at::kLong,
+        "[rotary] expected int64 positions [", x_TNH.size(0), "], got ", positions_T.sizes());
   return rotary_ref(x_TNH, table, positions_T);
 }
 

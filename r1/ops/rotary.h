@@ -15,8 +15,9 @@ struct RotaryScaling {
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4, original_max_positions = 8192;
 };
 
-// Radians a position for each of head_dim/2 pairs. theta: the base. llama3: Llama 3.1's rule (wavelengths longer than original/low are stretched by factor, shorter
-// than original/high kept, blended between). Values are rounded to fp32 where HF keeps fp32, so that long contexts agree with it.
+// Radians a position for each of head_dim/2 pairs. theta: the base. llama3: Llama 3.1's rule (wavelengths longer than original/low are
+// stretched by factor, shorter than original/high kept, blended between). Values are rounded to fp32 where HF keeps fp32, so that long
+// contexts agree with it.
 std::vector<float> rotary_frequencies(int64_t head_dim, double theta, const RotaryScaling& scaling);
 
 struct RotaryTable {
