@@ -140,7 +140,7 @@ R1_INLINE F16 load(const bf16* p) {
 R1_INLINE F16 load_n(const bf16* p, int64_t n) {
   return from_bits(_mm256_maskz_loadu_epi16(mask_first(n).m, p));
 }
-R1_INLINE __m256i to_bf16(F16 a) {
+R1_INLINE __m256i narrow(F16 a) {
   const __m512i x = _mm512_castps_si512(a.v), high = _mm512_srli_epi32(x, 16);
   const __m512i rounded =
       _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(0x7FFF)), _mm512_and_si512(high, _mm512_set1_epi32(1))), 16);
@@ -148,10 +148,10 @@ R1_INLINE __m256i to_bf16(F16 a) {
   return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40)));
 }
 R1_INLINE void store(bf16* p, F16 a) {
-  _mm256_storeu_si256((__m256i*)p, to_bf16(a));
+  _mm256_storeu_si256((__m256i*)p, narrow(a));
 }
 R1_INLINE void store_n(bf16* p, F16 a, int64_t n) {
-  _mm256_mask_storeu_epi16(p, mask_first(n).m, to_bf16(a));
+  _mm256_mask_storeu_epi16(p, mask_first(n).m, narrow(a));
 }
 
 R1_INLINE float reduce4_add(__m128 x) {
@@ -308,7 +308,7 @@ R1_INLINE F16 load_n(const bf16* p, int64_t n) {
   for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
   return load(lanes);
 }
-R1_INLINE __m256i to_bf16_8(__m256 a) {
+R1_INLINE __m256i narrow8(__m256 a) {
   const __m256i x = _mm256_castps_si256(a), high = _mm256_srli_epi32(x, 16);
   const __m256i rounded =
       _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(x, _mm256_set1_epi32(0x7FFF)), _mm256_and_si256(high, _mm256_set1_epi32(1))), 16);
@@ -316,7 +316,7 @@ R1_INLINE __m256i to_bf16_8(__m256 a) {
   return _mm256_blendv_epi8(rounded, _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
 }
 R1_INLINE void store(bf16* p, F16 x) {
-  const __m256i packed = _mm256_packus_epi32(to_bf16_8(x.a), to_bf16_8(x.b));
+  const __m256i packed = _mm256_packus_epi32(narrow8(x.a), narrow8(x.b));
   _mm256_storeu_si256((__m256i*)p, _mm256_permute4x64_epi64(packed, 0xD8));
 }
 R1_INLINE void store_n(bf16* p, F16 x, int64_t n) {
@@ -475,13 +475,13 @@ R1_INLINE F16 load(const bf16* p) {
 R1_INLINE F16 load_n(const bf16* p, int64_t n) {
   return each([&](int i) { return i < n ? bits_float(uint32_t(p[i]) << 16) : 0.0f; });
 }
-R1_INLINE bf16 to_bf16(float a) {
+R1_INLINE bf16 narrow(float a) {
   const uint32_t x = float_bits(a);
   if (a != a) return bf16((x >> 16) | 0x40);
   return bf16((x + 0x7FFF + ((x >> 16) & 1)) >> 16);
 }
 R1_INLINE void store_n(bf16* p, const F16& a, int64_t n) {
-  for (int i = 0; i < 16 && i < n; ++i) p[i] = to_bf16(a.v[i]);
+  for (int i = 0; i < 16 && i < n; ++i) p[i] = narrow(a.v[i]);
 }
 R1_INLINE void store(bf16* p, const F16& a) {
   store_n(p, a, 16);

@@ -38,7 +38,8 @@ R1_INLINE void with_count(int64_t n, F&& f) {
 
 // dst[c * dst_step + r] = src[r * src_step + c] for c < cols; 16 floats are written per c (rows beyond `rows` are zero), in ascending order
 // of c.
-R1_INLINE void transpose_to(const float* src, int64_t src_step, int64_t rows, int64_t cols, float* dst, int64_t dst_step) {
+template <class T>
+R1_INLINE void transpose_to(const T* src, int64_t src_step, int64_t rows, int64_t cols, float* dst, int64_t dst_step) {
   int64_t c = 0;
   F16 block[16];
   if (rows == 16) {

@@ -1,0 +1,220 @@
+#include "r1/kernels/cpu/attention.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "r1/base/error.h"
+#include "r1/kernels/cpu/attention_simd.h"
+#include "r1/kernels/cpu/scratch.h"
+
+namespace r1::kernels {
+namespace {
+
+constexpr int64_t kUnitRows = 48;  // query rows (tokens x heads of a group) of a unit of work
+constexpr int64_t kSmallWork = 20000;
+constexpr int kScratchKeys = 2, kScratchValues = 3;
+
+void check_shape(const AttentionShape& s, const char* op) {
+  check(s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0, "[", op, "] expected heads to be a multiple of kv_heads, got ", s.heads,
+        " and ", s.kv_heads);
+  check(s.head_dim > 0 && s.v_dim > 0, "[", op, "] expected head_dim, v_dim > 0, got ", s.head_dim, ", ", s.v_dim);
+  check(s.window >= 0 && s.soft_cap >= 0, "[", op, "] expected window, soft_cap >= 0, got ", s.window, ", ", s.soft_cap);
+}
+
+template <class H>
+H dense(H h, int64_t row) {
+  if (!h.row_stride) h.row_stride = row;
+  return h;
+}
+
+int threads_for(double work) {
+  return work < kSmallWork ? 1 : omp_get_max_threads();
+}
+
+// The units of a forward, costly ones first, so that threads end together; their order has no bearing on the results.
+std::vector<AttentionUnit> units_of(const AttentionShape& s, const std::vector<SequenceKeys>& sequences) {
+  std::vector<AttentionUnit> units;
+  const int64_t tokens = std::max<int64_t>(1, kUnitRows / (s.heads / s.kv_heads));
+  for (size_t i = 0; i < sequences.size(); ++i)
+    for (int64_t row = sequences[i].q_rows; row > 0;) {
+      const int64_t begin = (row - 1) / tokens * tokens;
+      for (int64_t h = 0; h < s.kv_heads; ++h) units.push_back({int64_t(i), h, begin, row});
+      row = begin;
+    }
+  auto cost = [&](const AttentionUnit& u) {
+    const SequenceKeys& k = sequences[u.sequence];
+    return (u.row_end - u.row_begin) * (k.keys - k.q_rows + u.row_end);
+  };
+  std::stable_sort(units.begin(), units.end(), [&](const auto& a, const auto& b) { return cost(a) > cost(b); });
+  return units;
+}
+
+double work_of(const AttentionShape& s, const std::vector<SequenceKeys>& sequences) {
+  double work = 0;
+  for (const SequenceKeys& k : sequences) work += double(k.q_rows) * double(k.keys) * double(s.heads) * double(s.head_dim + s.v_dim);
+  return work;
+}
+
+// Offsets of each sequence's tiles, in tiles of one head.
+std::vector<int64_t> tile_offsets(const int32_t* cu_seqlens, int64_t sequences) {
+  std::vector<int64_t> begin(sequences + 1, 0);
+  for (int64_t i = 0; i < sequences; ++i) begin[i + 1] = begin[i] + (cu_seqlens[i + 1] - cu_seqlens[i] + kKeyTile - 1) / kKeyTile;
+  return begin;
+}
+
+void check_seqlens(const int32_t* cu_seqlens, int64_t sequences, const char* op) {
+  for (int64_t i = 0; i < sequences; ++i)
+    check(cu_seqlens[i] <= cu_seqlens[i + 1], "[", op, "] expected ascending cu_seqlens, got ", cu_seqlens[i], ", ", cu_seqlens[i + 1]);
+}
+
+void forward(AttentionWork w, const std::vector<SequenceKeys>& sequences) {
+  const std::vector<AttentionUnit> units = units_of(w.shape, sequences);
+  if (units.empty()) return;
+  w.sequences = sequences.data();
+  w.units = units.data();
+  w.unit_count = int64_t(units.size());
+  w.threads = threads_for(work_of(w.shape, sequences));
+  with_isa([&](auto isa) { AttentionSimd<isa()>::forward(w); });
+}
+
+}  // namespace
+
+void attention_forward(const AttentionForward& a) {
+  const AttentionShape& s = a.shape;
+  check_shape(s, "attention_forward");
+  check_seqlens(a.cu_seqlens, a.sequences, "attention_forward");
+  if (a.sequences == 0) return;
+  const ConstHeads k = dense(a.k, s.kv_heads * s.head_dim), v = dense(a.v, s.kv_heads * s.v_dim);
+  const int64_t first = a.cu_seqlens[0], tokens = a.cu_seqlens[a.sequences] - first;
+  const std::vector<int64_t> tiles = tile_offsets(a.cu_seqlens, a.sequences);
+  const int threads = threads_for(double(tokens) * double(tokens) * double(s.heads) * double(s.head_dim));
+
+  float* k_tiles = scratch(kScratchKeys, tiles.back() * kKeyTile * s.head_dim * s.kv_heads);
+  with_isa([&](auto isa) {
+    AttentionSimd<isa()>::pack_tiles({k, s.kv_heads, s.head_dim, k.row_stride, a.cu_seqlens, tiles.data(), a.sequences, k_tiles}, threads);
+  });
+  // Values are read where they are, if that is fp32 rows of whole vectors.
+  const bool v_in_place = v.type == Float::kF32 && s.v_dim % kKeyTile == 0;
+  const int64_t v_row = padded_to_lanes(s.v_dim);
+  const float* v_rows = static_cast<const float*>(v.data) + (v_in_place ? first * v.row_stride : 0);
+  if (!v_in_place) {
+    float* packed = scratch(kScratchValues, tokens * s.kv_heads * v_row);
+    ConstHeads from = v;
+    from.data = static_cast<const char*>(v.data) + first * v.row_stride * size_of(v.type);
+    with_isa([&](auto isa) { AttentionSimd<isa()>::pack_rows({from, tokens, s.kv_heads, s.v_dim, v.row_stride, packed}, threads); });
+    v_rows = packed;
+  }
+  const int64_t v_step = v_in_place ? v.row_stride : v_row, v_head_stride = v_in_place ? s.v_dim : tokens * v_row;
+
+  std::vector<SequenceKeys> sequences;
+  for (int64_t i = 0; i < a.sequences; ++i) {
+    const int64_t begin = a.cu_seqlens[i], n = a.cu_seqlens[i + 1] - begin, head_stride = (tiles[i + 1] - tiles[i]) * kKeyTile * s.head_dim;
+    sequences.push_back({begin, n, n, nullptr, k_tiles + tiles[i] * kKeyTile * s.head_dim * s.kv_heads, head_stride,
+                         v_rows + (begin - first) * v_step, v_head_stride, v_step});
+  }
+  forward({.shape = s, .q = dense(a.q, s.heads * s.head_dim), .out = dense(a.out, s.heads * s.v_dim), .lse = a.lse}, sequences);
+}
+
+// ---- paged
+
+size_t attention_block_bytes(int64_t block_size, int64_t kv_heads, int64_t head_dim, int64_t v_dim, Float type) {
+  check(block_size > 0 && block_size % kKeyTile == 0, "[attention_block_bytes] expected a block size that is a multiple of 16, got ",
+        block_size);
+  return size_t(block_size * kv_heads * (head_dim + padded_to_lanes(v_dim)) * size_of(type));
+}
+
+namespace {
+
+KvPool checked(KvPool pool, const AttentionShape& s) {
+  const int64_t bytes = int64_t(attention_block_bytes(pool.block_size, s.kv_heads, s.head_dim, s.v_dim, pool.type));
+  if (!pool.block_stride) pool.block_stride = bytes;
+  check(pool.block_stride >= bytes && pool.block_stride % 4 == 0, "[attention] expected blocks of at least ", bytes,
+        " bytes, a multiple of 4, got ", pool.block_stride);
+  return pool;
+}
+
+float load_value(const ConstHeads& h, int64_t i) {
+  return h.type == Float::kF32 ? static_cast<const float*>(h.data)[i] : from_bf16(static_cast<const uint16_t*>(h.data)[i]);
+}
+void store_value(float* p, float x) {
+  *p = x;
+}
+void store_value(uint16_t* p, float x) {
+  *p = to_bf16(x);
+}
+
+// Token `row` of k, v to place `at` of a block.
+template <class T>
+void append_token(const AttentionShape& s, int64_t block_size, const ConstHeads& k, const ConstHeads& v, int64_t row, T* block,
+                  int64_t at) {
+  const int64_t v_row = padded_to_lanes(s.v_dim), head_size = block_size * (s.head_dim + v_row);
+  for (int64_t h = 0; h < s.kv_heads; ++h) {
+    T* tile = block + h * head_size + at / kKeyTile * kKeyTile * s.head_dim + at % kKeyTile;
+    for (int64_t d = 0; d < s.head_dim; ++d) store_value(tile + d * kKeyTile, load_value(k, row * k.row_stride + h * s.head_dim + d));
+    T* values = block + h * head_size + block_size * s.head_dim + at * v_row;
+    for (int64_t d = 0; d < v_row; ++d) store_value(values + d, d < s.v_dim ? load_value(v, row * v.row_stride + h * s.v_dim + d) : 0.0f);
+  }
+}
+
+}  // namespace
+
+void append_kv(const AttentionShape& s, const KvPool& given, ConstHeads k, ConstHeads v, const PagedSequence* sequences, int64_t count) {
+  check_shape(s, "append_kv");
+  const KvPool pool = checked(given, s);
+  k = dense(k, s.kv_heads * s.head_dim), v = dense(v, s.kv_heads * s.v_dim);
+  for (int64_t i = 0; i < count; ++i) {
+    const PagedSequence& q = sequences[i];
+    const int threads = threads_for(double(q.q_rows) * double(s.kv_heads * (s.head_dim + s.v_dim)));
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t r = 0; r < q.q_rows; ++r) {
+      const int64_t position = q.keys - q.q_rows + r;
+      char* block = static_cast<char*>(pool.data) + q.blocks[position / pool.block_size] * pool.block_stride;
+      if (pool.type == Float::kF32)
+        append_token(s, pool.block_size, k, v, q.q_begin + r, reinterpret_cast<float*>(block), position % pool.block_size);
+      else
+        append_token(s, pool.block_size, k, v, q.q_begin + r, reinterpret_cast<uint16_t*>(block), position % pool.block_size);
+    }
+  }
+}
+
+void attention_forward_paged(const AttentionPaged& a) {
+  const AttentionShape& s = a.shape;
+  check_shape(s, "attention_forward_paged");
+  std::vector<SequenceKeys> sequences;
+  for (int64_t i = 0; i < a.count; ++i) {
+    const PagedSequence& q = a.sequences[i];
+    check(q.q_rows >= 0 && q.q_rows <= q.keys, "[attention_forward_paged] expected the new rows among the keys, got ", q.q_rows, " rows, ",
+          q.keys, " keys");
+    sequences.push_back({.q_begin = q.q_begin, .q_rows = q.q_rows, .keys = q.keys, .blocks = q.blocks});
+  }
+  forward(
+      {.shape = s, .q = dense(a.q, s.heads * s.head_dim), .out = dense(a.out, s.heads * s.v_dim), .lse = a.lse, .pool = checked(a.pool, s)},
+      sequences);
+}
+
+// ---- backward
+
+void attention_backward(const AttentionBackward& given) {
+  AttentionBackward a = given;
+  const AttentionShape& s = a.shape;
+  check_shape(s, "attention_backward");
+  check_seqlens(a.cu_seqlens, a.sequences, "attention_backward");
+  a.q = dense(a.q, s.heads * s.head_dim), a.k = dense(a.k, s.kv_heads * s.head_dim), a.v = dense(a.v, s.kv_heads * s.v_dim);
+  a.out = dense(a.out, s.heads * s.v_dim), a.dout = dense(a.dout, s.heads * s.v_dim);
+  a.dq = dense(a.dq, s.heads * s.head_dim), a.dk = dense(a.dk, s.kv_heads * s.head_dim), a.dv = dense(a.dv, s.kv_heads * s.v_dim);
+  std::vector<AttentionUnit> units;
+  double work = 0;
+  for (int64_t i = 0; i < a.sequences; ++i) {
+    const int64_t n = a.cu_seqlens[i + 1] - a.cu_seqlens[i];
+    work += double(n) * double(n) * double(s.heads) * double(s.head_dim + s.v_dim);
+    for (int64_t h = 0; h < s.kv_heads && n > 0; ++h) units.push_back({i, h, 0, n});
+  }
+  std::stable_sort(units.begin(), units.end(), [](const auto& x, const auto& y) { return x.row_end > y.row_end; });
+  if (units.empty()) return;
+  with_isa([&](auto isa) { AttentionSimd<isa()>::backward({a, units.data(), int64_t(units.size()), threads_for(work)}); });
+}
+
+}  // namespace r1::kernels

@@ -1,0 +1,101 @@
+// Exact attention over packed sequences (training) and over a paged key/value pool (serving), by one and the same inner routine; and its
+// backward pass.
+//   out[t, h] = sum_j softmax_j(score(q[t, h], k[j, h'])) v[j, h'],  h' = h / (heads / kv_heads),  score(q, k) = cap(scale q . k),
+//   cap(s) = s, or soft_cap tanh(s / soft_cap); j runs over the keys of t's own sequence that t may see: causal: up to its own position;
+//   window: of these, the last `window` (itself included); not causal: all.
+// The algorithm is the online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao 2022) over steps of 64 keys at absolute positions 64
+// i: with m, l, o the running maximum, sum and output of a query,
+//   m' = max(m, max_j s_j);  c = exp(m - m');  p_j = exp(s_j - m');  l = fma(l, c, sum p_j by a fixed tree);  o = o c, then fma(p_j, v_j,
+//   o) for j ascending.
+// Contract of the bits: a query's result depends on its q, on its sequence's keys and values and on its position only: not on which other
+// queries or sequences are computed with it, on chunks of a prefill, on cached or shared blocks, on the block size, on threads or on the
+// instruction set. With a pool of fp32, serving gives the very bits of training; with a pool of bf16, those of training with k and v
+// rounded to bf16.
+//
+// Layouts: q [T, heads, head_dim], k [T, kv_heads, head_dim], v and out [T, ..., v_dim]; a token's heads are contiguous, row_stride (in
+// elements, 0 = dense) is the distance between tokens. lse [T, heads] is dense: log sum exp of the scores (natural). Any head_dim and v_dim
+// >= 1 (multiples of 16 are fast). Threads: OpenMP over (sequence, kv head, block of queries); the backward over (sequence, kv head).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "r1/kernels/cpu/bf16.h"
+
+namespace r1::kernels {
+
+struct AttentionShape {
+  int64_t heads, kv_heads, head_dim, v_dim;
+  float scale;
+  bool causal = true;
+  int64_t window = 0;  // 0: none
+  float soft_cap = 0;  // 0: none
+};
+
+struct ConstHeads {
+  const void* data;
+  Float type = Float::kF32;
+  int64_t row_stride = 0;
+};
+struct Heads {
+  void* data;
+  Float type = Float::kF32;
+  int64_t row_stride = 0;
+};
+
+// ---- packed sequences: sequence i is the tokens cu_seqlens[i] .. cu_seqlens[i + 1] - 1
+struct AttentionForward {
+  AttentionShape shape;
+  ConstHeads q, k, v;
+  Heads out;
+  float* lse = nullptr;  // or none
+  const int32_t* cu_seqlens;
+  int64_t sequences;
+};
+void attention_forward(const AttentionForward& a);
+
+// dq, dk, dv are overwritten. The sums over queries and over the heads of a group run in one fixed order.
+struct AttentionBackward {
+  AttentionShape shape;
+  ConstHeads q, k, v, out;
+  const float* lse;
+  ConstHeads dout;
+  Heads dq, dk, dv;
+  const int32_t* cu_seqlens;
+  int64_t sequences;
+};
+void attention_backward(const AttentionBackward& a);
+
+// ---- the paged pool: blocks of block_size tokens (a multiple of 16), one layer. A block holds, for each kv head, its keys as tiles
+// [block_size / 16][head_dim][16] and then its values [block_size][v_dim rounded up to 16]. Memory need not be cleared.
+size_t attention_block_bytes(int64_t block_size, int64_t kv_heads, int64_t head_dim, int64_t v_dim, Float type);
+
+struct KvPool {
+  void* data;  // block b starts at data + b * block_stride bytes
+  Float type = Float::kF32;
+  int64_t block_size;
+  int64_t block_stride = 0;  // 0: attention_block_bytes; more when a block also holds other things (all layers, say)
+};
+// Tokens q_begin .. q_begin + q_rows - 1 of the packed rows are the last q_rows of the `keys` tokens of a sequence; blocks[i] holds its
+// tokens i * block_size and up.
+struct PagedSequence {
+  int64_t q_begin, q_rows, keys;
+  const int32_t* blocks;
+};
+
+// Writes the k and v rows of the sequences' new tokens into their blocks (rounding when the pool is bf16).
+void append_kv(const AttentionShape& shape, const KvPool& pool, ConstHeads k, ConstHeads v, const PagedSequence* sequences, int64_t count);
+
+// All keys must have been appended.
+struct AttentionPaged {
+  AttentionShape shape;
+  ConstHeads q;
+  KvPool pool;
+  Heads out;
+  float* lse = nullptr;
+  const PagedSequence* sequences;
+  int64_t count;
+};
+void attention_forward_paged(const AttentionPaged& a);
+
+}  // namespace r1::kernels

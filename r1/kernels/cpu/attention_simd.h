@@ -1,0 +1,98 @@
+// What attention.cc hands to the instruction-set specific part: checked shapes, where each sequence's key tiles and value rows are, a list
+// of work.
+#pragma once
+
+#include "r1/kernels/cpu/attention.h"
+#include "r1/kernels/cpu/isa.h"
+
+namespace r1::kernels {
+
+inline constexpr int64_t kKeyTile = 16;  // keys of a tile: the lanes
+static inline int64_t padded_to_lanes(int64_t dim) {
+  return (dim + 15) / 16 * 16;
+}
+
+// Packed training tensors copied to tiles: per sequence and kv head, keys [tiles][dim][16] (zero beyond the end).
+// Tiles of sequence s and kv head h start at tiles_begin[s] * kv_heads + h * (tiles of s), in units of dim * 16 floats.
+struct TilePacking {
+  ConstHeads rows;
+  int64_t kv_heads, dim, row_stride;
+  const int32_t* cu_seqlens;
+  const int64_t* tiles_begin;  // [sequences + 1]
+  int64_t sequences;
+  float* tiles;
+};
+
+// Rows [tokens, heads, dim] copied to fp32 [heads][tokens][padded dim], zero in the padding.
+struct RowPacking {
+  ConstHeads rows;
+  int64_t tokens, heads, dim, row_stride;
+  float* packed;
+};
+
+// One sequence's keys: paged when blocks is set.
+struct SequenceKeys {
+  int64_t q_begin, q_rows, keys;
+  const int32_t* blocks;
+  const float* k_tiles;
+  int64_t k_head_stride;
+  const float* v;
+  int64_t v_head_stride, v_step;
+};
+
+struct AttentionUnit {
+  int64_t sequence, kv_head, row_begin, row_end;  // rows of the sequence's queries, counted in tokens
+};
+
+struct AttentionWork {
+  AttentionShape shape;
+  ConstHeads q;
+  Heads out;
+  float* lse;
+  KvPool pool;
+  const SequenceKeys* sequences;
+  const AttentionUnit* units;
+  int64_t unit_count;
+  int threads;
+};
+
+struct AttentionBackwardWork {
+  AttentionBackward a;
+  const AttentionUnit* units;  // one per (sequence, kv head)
+  int64_t unit_count;
+  int threads;
+};
+
+template <Isa>
+struct AttentionSimd {
+  static void pack_tiles(const TilePacking& p, int threads);
+  static void pack_rows(const RowPacking& p, int threads);
+  static void forward(const AttentionWork& w);
+  static void backward(const AttentionBackwardWork& w);
+};
+template <>
+void AttentionSimd<Isa::kScalar>::pack_tiles(const TilePacking&, int);
+template <>
+void AttentionSimd<Isa::kAvx2>::pack_tiles(const TilePacking&, int);
+template <>
+void AttentionSimd<Isa::kAvx512>::pack_tiles(const TilePacking&, int);
+template <>
+void AttentionSimd<Isa::kScalar>::pack_rows(const RowPacking&, int);
+template <>
+void AttentionSimd<Isa::kAvx2>::pack_rows(const RowPacking&, int);
+template <>
+void AttentionSimd<Isa::kAvx512>::pack_rows(const RowPacking&, int);
+template <>
+void AttentionSimd<Isa::kScalar>::forward(const AttentionWork&);
+template <>
+void AttentionSimd<Isa::kAvx2>::forward(const AttentionWork&);
+template <>
+void AttentionSimd<Isa::kAvx512>::forward(const AttentionWork&);
+template <>
+void AttentionSimd<Isa::kScalar>::backward(const AttentionBackwardWork&);
+template <>
+void AttentionSimd<Isa::kAvx2>::backward(const AttentionBackwardWork&);
+template <>
+void AttentionSimd<Isa::kAvx512>::backward(const AttentionBackwardWork&);
+
+}  // namespace r1::kernels

@@ -1,0 +1,305 @@
+// attention against a double-precision softmax, the backward against finite differences of it, and the contract of the bits: packed, paged,
+// chunked, batched, on every instruction set, one query has one result.
+#include "r1/kernels/cpu/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "tests/kernels/kernel_testing.h"
+
+namespace r1::kernels {
+namespace {
+
+struct Problem {
+  AttentionShape s;
+  std::vector<int32_t> cu;
+  std::vector<float> q, k, v;
+  int64_t tokens() const { return cu.back(); }
+  int64_t sequences() const { return int64_t(cu.size()) - 1; }
+};
+
+Problem make_problem(AttentionShape s, std::vector<int32_t> lengths, uint64_t seed = 1) {
+  Problem p{s, {0}, {}, {}, {}};
+  for (int32_t n : lengths) p.cu.push_back(p.cu.back() + n);
+  const int64_t t = p.tokens();
+  p.q = random_floats(t * s.heads * s.head_dim, seed, 2), p.k = random_floats(t * s.kv_heads * s.head_dim, seed + 1, 2);
+  p.v = random_floats(t * s.kv_heads * s.v_dim, seed + 2);
+  return p;
+}
+
+struct Result {
+  std::vector<float> out, lse;
+};
+
+Result run_packed(const Problem& p) {
+  Result r{std::vector<float>(p.tokens() * p.s.heads * p.s.v_dim), std::vector<float>(p.tokens() * p.s.heads)};
+  attention_forward({.shape = p.s,
+                     .q = {p.q.data()},
+                     .k = {p.k.data()},
+                     .v = {p.v.data()},
+                     .out = {r.out.data()},
+                     .lse = r.lse.data(),
+                     .cu_seqlens = p.cu.data(),
+                     .sequences = p.sequences()});
+  return r;
+}
+
+// The definition, in doubles: out[t, h, :] and lse.
+struct Exact {
+  std::vector<double> out, lse;
+};
+Exact exact(const Problem& p, const std::vector<double>& q, const std::vector<double>& k, const std::vector<double>& v) {
+  const AttentionShape& s = p.s;
+  Exact r{std::vector<double>(p.tokens() * s.heads * s.v_dim), std::vector<double>(p.tokens() * s.heads)};
+  for (int64_t i = 0; i < p.sequences(); ++i)
+    for (int64_t t = p.cu[i]; t < p.cu[i + 1]; ++t)
+      for (int64_t h = 0; h < s.heads; ++h) {
+        const int64_t kh = h / (s.heads / s.kv_heads), end = s.causal ? t + 1 : p.cu[i + 1];
+        const int64_t begin = s.window ? std::max<int64_t>(p.cu[i], t + 1 - s.window) : p.cu[i];
+        std::vector<double> w;
+        double sum = 0;
+        for (int64_t j = begin; j < end; ++j) {
+          double x = 0;
+          for (int64_t d = 0; d < s.head_dim; ++d) x += q[(t * s.heads + h) * s.head_dim + d] * k[(j * s.kv_heads + kh) * s.head_dim + d];
+          x *= s.scale;
+          if (s.soft_cap > 0) x = s.soft_cap * std::tanh(x / s.soft_cap);
+          w.push_back(std::exp(x));
+          sum += w.back();
+        }
+        r.lse[t * s.heads + h] = std::log(sum);
+        for (int64_t d = 0; d < s.v_dim; ++d)
+          for (int64_t j = begin; j < end; ++j)
+            r.out[(t * s.heads + h) * s.v_dim + d] += w[j - begin] / sum * v[(j * s.kv_heads + kh) * s.v_dim + d];
+      }
+  return r;
+}
+std::vector<double> doubles(const std::vector<float>& v) {
+  return {v.begin(), v.end()};
+}
+
+std::vector<AttentionShape> shapes() {
+  return {
+      {.heads = 4, .kv_heads = 2, .head_dim = 64, .v_dim = 64, .scale = 0.125f},
+      {.heads = 7, .kv_heads = 1, .head_dim = 32, .v_dim = 16, .scale = 0.2f, .causal = false},
+      {.heads = 3, .kv_heads = 3, .head_dim = 24, .v_dim = 20, .scale = 0.2f},
+      {.heads = 2, .kv_heads = 1, .head_dim = 8, .v_dim = 128, .scale = 0.5f, .window = 70},
+      {.heads = 2, .kv_heads = 2, .head_dim = 16, .v_dim = 16, .scale = 1.0f, .window = 5, .soft_cap = 3.0f},
+  };
+}
+
+TEST(Attention, AgainstDoubles) {
+  for (const AttentionShape& s : shapes()) {
+    const Problem p = make_problem(s, {1, 64, 0, 17, 200});
+    const Result r = run_packed(p);
+    const Exact e = exact(p, doubles(p.q), doubles(p.k), doubles(p.v));
+    for (size_t i = 0; i < r.out.size(); ++i) ASSERT_NEAR(r.out[i], e.out[i], 2e-6) << i;
+    for (size_t i = 0; i < r.lse.size(); ++i) ASSERT_NEAR(r.lse[i], e.lse[i], 4e-6) << i;
+  }
+}
+
+TEST(Attention, SameBitsOnEverySetAndThreadCount) {
+  for (const AttentionShape& s : shapes()) {
+    const Problem p = make_problem(s, {1, 64, 17, 130});
+    const Result first = run_packed(p);
+    for_each_isa_and_threads([&](const std::string& where) {
+      const Result r = run_packed(p);
+      EXPECT_EQ(0, std::memcmp(r.out.data(), first.out.data(), r.out.size() * 4)) << where;
+      EXPECT_EQ(0, std::memcmp(r.lse.data(), first.lse.data(), r.lse.size() * 4)) << where;
+    });
+  }
+}
+
+TEST(Attention, SequencesDoNotSeeEachOther) {
+  const AttentionShape s = shapes()[0];
+  const Problem p = make_problem(s, {50, 90, 33});
+  const Result together = run_packed(p);
+  for (int64_t i = 0; i < p.sequences(); ++i) {
+    const int64_t begin = p.cu[i], n = p.cu[i + 1] - begin;
+    Problem one{s, {0, int32_t(n)}, {}, {}, {}};
+    auto slice = [&](const std::vector<float>& x, int64_t row) {
+      return std::vector<float>(x.begin() + begin * row, x.begin() + (begin + n) * row);
+    };
+    one.q = slice(p.q, s.heads * s.head_dim), one.k = slice(p.k, s.kv_heads * s.head_dim), one.v = slice(p.v, s.kv_heads * s.v_dim);
+    EXPECT_EQ(run_packed(one).out, slice(together.out, s.heads * s.v_dim));
+  }
+}
+
+// A pool of NaNs with shuffled blocks, filled and read in chunks of `chunk` tokens.
+Result run_paged(const Problem& p, int64_t block_size, int64_t chunk, Float type) {
+  const AttentionShape& s = p.s;
+  const int64_t bytes = attention_block_bytes(block_size, s.kv_heads, s.head_dim, s.v_dim, type), stride = bytes + 64;
+  std::vector<std::vector<int32_t>> tables(p.sequences());
+  int32_t blocks = 0;
+  for (int64_t i = 0; i < p.sequences(); ++i) blocks += int32_t((p.cu[i + 1] - p.cu[i] + block_size - 1) / block_size);
+  std::vector<char> memory(blocks * stride, char(0xFF));
+  int32_t next = blocks;
+  for (int64_t at = 0; next > 0; at += block_size)
+    for (int64_t i = 0; i < p.sequences(); ++i)
+      if (p.cu[i + 1] - p.cu[i] > at) tables[i].push_back(--next);
+  const KvPool pool{memory.data(), type, block_size, stride};
+  Result r{std::vector<float>(p.tokens() * s.heads * s.v_dim), std::vector<float>(p.tokens() * s.heads)};
+  for (int64_t done = 0;; done += chunk) {
+    std::vector<PagedSequence> batch;
+    for (int64_t i = 0; i < p.sequences(); ++i) {
+      const int64_t n = p.cu[i + 1] - p.cu[i];
+      if (done < n) batch.push_back({p.cu[i] + done, std::min(chunk, n - done), std::min(n, done + chunk), tables[i].data()});
+    }
+    if (batch.empty()) return r;
+    append_kv(s, pool, {p.k.data()}, {p.v.data()}, batch.data(), int64_t(batch.size()));
+    attention_forward_paged({.shape = s,
+                             .q = {p.q.data()},
+                             .pool = pool,
+                             .out = {r.out.data()},
+                             .lse = r.lse.data(),
+                             .sequences = batch.data(),
+                             .count = int64_t(batch.size())});
+  }
+}
+
+TEST(Attention, PagedGivesTheBitsOfPacked) {
+  for (const AttentionShape& s : shapes()) {
+    if (!s.causal) continue;
+    const Problem p = make_problem(s, {100, 1, 39});
+    const Result packed = run_packed(p);
+    for (int64_t block_size : {16, 48, 64})
+      for (int64_t chunk : {1, 7, 33, 1000}) {
+        const Result paged = run_paged(p, block_size, chunk, Float::kF32);
+        ASSERT_EQ(0, std::memcmp(paged.out.data(), packed.out.data(), packed.out.size() * 4)) << block_size << " " << chunk;
+        ASSERT_EQ(0, std::memcmp(paged.lse.data(), packed.lse.data(), packed.lse.size() * 4)) << block_size << " " << chunk;
+      }
+  }
+}
+
+TEST(Attention, Bf16PoolGivesTheBitsOfRoundedKeys) {
+  const AttentionShape s = shapes()[2];
+  Problem p = make_problem(s, {100, 1, 39});
+  const Result paged = run_paged(p, 32, 5, Float::kBf16);
+  for (float& x : p.k) x = from_bf16(to_bf16(x));
+  for (float& x : p.v) x = from_bf16(to_bf16(x));
+  EXPECT_EQ(run_packed(p).out, paged.out);
+  for_each_isa_and_threads([&](const std::string& where) { EXPECT_EQ(run_paged(p, 32, 50, Float::kBf16).out, paged.out) << where; });
+}
+
+TEST(Attention, Bf16StorageOfEverything) {
+  const AttentionShape s = shapes()[0];
+  Problem p = make_problem(s, {70});
+  auto narrow = [](std::vector<float>& x) {
+    std::vector<uint16_t> h(x.size());
+    for (size_t i = 0; i < x.size(); ++i) h[i] = to_bf16(x[i]), x[i] = from_bf16(h[i]);
+    return h;
+  };
+  const auto q = narrow(p.q), k = narrow(p.k), v = narrow(p.v);
+  const Result wide = run_packed(p);
+  std::vector<uint16_t> out(wide.out.size());
+  attention_forward({.shape = s,
+                     .q = {q.data(), Float::kBf16},
+                     .k = {k.data(), Float::kBf16},
+                     .v = {v.data(), Float::kBf16},
+                     .out = {out.data(), Float::kBf16},
+                     .cu_seqlens = p.cu.data(),
+                     .sequences = 1});
+  for (size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], to_bf16(wide.out[i]));
+}
+
+TEST(Attention, StridesAreHonoured) {  // q, k, v as columns of one [T, qkv] matrix
+  const AttentionShape s = shapes()[0];
+  const Problem p = make_problem(s, {20, 30});
+  const int64_t qd = s.heads * s.head_dim, kd = s.kv_heads * s.head_dim, row = qd + 2 * kd;
+  std::vector<float> qkv(p.tokens() * row), out(p.tokens() * (qd + 5), 9.0f);
+  for (int64_t t = 0; t < p.tokens(); ++t) {
+    std::copy_n(&p.q[t * qd], qd, &qkv[t * row]);
+    std::copy_n(&p.k[t * kd], kd, &qkv[t * row + qd]);
+    std::copy_n(&p.v[t * kd], kd, &qkv[t * row + qd + kd]);
+  }
+  attention_forward({.shape = s,
+                     .q = {qkv.data(), Float::kF32, row},
+                     .k = {qkv.data() + qd, Float::kF32, row},
+                     .v = {qkv.data() + qd + kd, Float::kF32, row},
+                     .out = {out.data(), Float::kF32, qd + 5},
+                     .cu_seqlens = p.cu.data(),
+                     .sequences = 2});
+  const Result dense = run_packed(p);
+  for (int64_t t = 0; t < p.tokens(); ++t) {
+    ASSERT_TRUE(std::equal(&dense.out[t * qd], &dense.out[t * qd] + qd, &out[t * (qd + 5)]));
+    ASSERT_EQ(out[t * (qd + 5) + qd], 9.0f);
+  }
+}
+
+struct Gradients {
+  std::vector<float> dq, dk, dv;
+};
+Gradients run_backward(const Problem& p, const Result& f, const std::vector<float>& dout) {
+  Gradients g{std::vector<float>(p.q.size(), NAN), std::vector<float>(p.k.size(), NAN), std::vector<float>(p.v.size(), NAN)};
+  attention_backward({.shape = p.s,
+                      .q = {p.q.data()},
+                      .k = {p.k.data()},
+                      .v = {p.v.data()},
+                      .out = {f.out.data()},
+                      .lse = f.lse.data(),
+                      .dout = {dout.data()},
+                      .dq = {g.dq.data()},
+                      .dk = {g.dk.data()},
+                      .dv = {g.dv.data()},
+                      .cu_seqlens = p.cu.data(),
+                      .sequences = p.sequences()});
+  return g;
+}
+
+TEST(Attention, BackwardAgainstFiniteDifferencesOfDoubles) {
+  for (const AttentionShape& s : shapes()) {
+    const Problem p = make_problem(s, {70, 1, 9});
+    const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
+    const Gradients g = run_backward(p, run_packed(p), dout);
+    auto q = doubles(p.q), k = doubles(p.k), v = doubles(p.v);
+    auto loss = [&] {
+      const Exact e = exact(p, q, k, v);
+      double sum = 0;
+      for (size_t i = 0; i < dout.size(); ++i) sum += e.out[i] * dout[i];
+      return sum;
+    };
+    auto check_some = [&](std::vector<double>& x, const std::vector<float>& gradient, const char* name) {
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_TRUE(std::isfinite(gradient[i])) << name << i;
+      for (uint64_t n = 0; n < 8; ++n) {
+        const size_t i = random_bits(5, 5, n) % x.size();
+        const double keep = x[i], h = 1e-5;
+        x[i] = keep + h;
+        const double up = loss();
+        x[i] = keep - h;
+        const double slope = (up - loss()) / (2 * h);
+        x[i] = keep;
+        ASSERT_NEAR(gradient[i], slope, 2e-5) << name << " " << i;
+      }
+    };
+    check_some(q, g.dq, "dq"), check_some(k, g.dk, "dk"), check_some(v, g.dv, "dv");
+  }
+}
+
+TEST(Attention, BackwardHasOneResult) {
+  for (const AttentionShape& s : shapes()) {
+    const Problem p = make_problem(s, {130, 20});
+    const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
+    const Result f = run_packed(p);
+    const Gradients first = run_backward(p, f, dout);
+    for_each_isa_and_threads([&](const std::string& where) {
+      const Gradients g = run_backward(p, f, dout);
+      EXPECT_EQ(0, std::memcmp(g.dq.data(), first.dq.data(), g.dq.size() * 4)) << where;
+      EXPECT_EQ(0, std::memcmp(g.dk.data(), first.dk.data(), g.dk.size() * 4)) << where;
+      EXPECT_EQ(0, std::memcmp(g.dv.data(), first.dv.data(), g.dv.size() * 4)) << where;
+    });
+  }
+}
+
+TEST(Attention, RefusesNonsense) {
+  AttentionForward a{};
+  a.shape = {.heads = 3, .kv_heads = 2, .head_dim = 8, .v_dim = 8, .scale = 1};
+  EXPECT_THROW(attention_forward(a), Error);
+  EXPECT_THROW(attention_block_bytes(24, 1, 8, 8, Float::kF32), Error);
+  EXPECT_EQ(attention_block_bytes(32, 2, 64, 64, Float::kBf16), 32u * 2 * 128 * 2);
+}
+
+}  // namespace
+}  // namespace r1::kernels
