@@ -41,9 +41,18 @@ class Task {
   virtual Problem problem(const std::string& split, int64_t index) const = 0;
   virtual Score score(const Problem& problem, const std::string& completion) const = 0;
   // Pretraining text for generated tasks (document `index` of an endless stream); empty for tasks over files.
-  virtual std::string pretrain_document(int64_t index) const { (void)index; return {}; }
+  virtual std::string pretrain_document(int64_t index) const {
+    (void)index;
+    return {};
+  }
   // A supervised example: completion for the problem; `index` picks the variant (tasks may mix hasty and worked answers). Empty: use solution.
-  virtual std::string sft_completion(const Problem& problem, int64_t index) const { (void)index; return problem.solution; }
+  virtual std::string sft_completion(const Problem& problem, int64_t index) const {
+    (void)index;
+    return problem.solution;
+  }
+  // Every token string that the task's prompts, documents and completions are made of, for a word-level tokenizer (longest match); empty for tasks over text.
+  // The space is listed; a tokenizer that drops spaces works too, scoring ignores them.
+  virtual std::vector<std::string> vocabulary() const { return {}; }
 };
 
 }  // namespace r1::tasks

@@ -1,0 +1,99 @@
+#include "r1/data/jsonl.h"
+
+#include <zlib.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "r1/base/error.h"
+
+namespace r1::data {
+namespace {
+
+constexpr size_t kChunk = size_t{1} << 18;
+
+}  // namespace
+
+struct LineReader::File {
+  gzFile handle = nullptr;  // reads plain files as they are
+  ~File() {
+    if (handle) gzclose(handle);
+  }
+};
+
+LineReader::LineReader(std::filesystem::path path, size_t max_line_bytes)
+    : path_(std::move(path)), max_line_bytes_(max_line_bytes), file_(std::make_unique<File>()) {
+  if (std::filesystem::is_directory(path_)) fail(path_.string(), ": is a folder, expected a file");
+  errno = 0;
+  file_->handle = gzopen(path_.c_str(), "rb");
+  if (!file_->handle) fail(path_.string(), ": cannot open: ", std::strerror(errno ? errno : ENOMEM));
+  gzbuffer(file_->handle, 1 << 16);
+}
+
+LineReader::LineReader(LineReader&&) noexcept = default;
+LineReader& LineReader::operator=(LineReader&&) noexcept = default;
+LineReader::~LineReader() = default;
+
+std::string LineReader::where() const { return str(path_.string(), ":", position_.line); }
+
+bool LineReader::fill() {
+  if (ended_) return false;
+  if (begin_ > 0) {
+    buffer_.erase(0, begin_);
+    begin_ = 0;
+  }
+  const size_t old = buffer_.size();
+  buffer_.resize(old + kChunk);
+  const int n = gzread(file_->handle, buffer_.data() + old, unsigned(kChunk));
+  int code = Z_OK;
+  const char* message = n <= 0 ? gzerror(file_->handle, &code) : "";
+  buffer_.resize(old + size_t(std::max(n, 0)));
+  // a gzip file that breaks off reads as an end with Z_BUF_ERROR
+  if (n < 0 || code != Z_OK) fail(path_.string(), ":", position_.line + 1, ": cannot read: ", code == Z_ERRNO ? std::strerror(errno) : message);
+  if (n == 0) ended_ = true;
+  return n > 0;
+}
+
+bool LineReader::next(std::string& line) {
+  size_t searched = begin_, end;
+  while ((end = buffer_.find('\n', searched)) == std::string::npos) {
+    const size_t pending = buffer_.size() - begin_;
+    if (pending > max_line_bytes_) fail(path_.string(), ":", position_.line + 1, ": line longer than ", max_line_bytes_, " bytes");
+    if (!fill()) {
+      if (pending == 0) return false;
+      end = buffer_.size();
+      break;
+    }
+    searched = begin_ + pending;
+  }
+  const size_t length = end - begin_;
+  if (length > max_line_bytes_) fail(path_.string(), ":", position_.line + 1, ": line longer than ", max_line_bytes_, " bytes");
+  line.assign(buffer_, begin_, length);
+  const size_t taken = length + (end < buffer_.size() ? 1 : 0);
+  if (position_.byte == 0 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+  if (line.ends_with('\r')) line.pop_back();
+  begin_ += taken;
+  position_.byte += int64_t(taken);
+  ++position_.line;
+  return true;
+}
+
+void LineReader::seek(Position position) {
+  if (gzseek(file_->handle, position.byte, SEEK_SET) != position.byte) fail(path_.string(), ": cannot seek to byte ", position.byte);
+  buffer_.clear();
+  begin_ = 0;
+  ended_ = false;
+  position_ = position;
+}
+
+std::optional<Json> JsonlReader::next() {
+  while (lines_.next(line_)) {
+    if (line_.find_first_not_of(" \t") == std::string::npos) continue;
+    Json row = parse_json(line_, where());
+    if (!row.is_object()) fail(where(), ": expected a JSON object, got ", row.type_name());
+    return row;
+  }
+  return std::nullopt;
+}
+
+}  // namespace r1::data

@@ -1,0 +1,140 @@
+#include "r1/data/loader.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "r1/base/error.h"
+#include "r1/base/rng.h"
+
+namespace r1::data {
+namespace {
+
+constexpr uint64_t kOrderStream = 0x0D0C5, kRowStream = 0x0205;
+
+}  // namespace
+
+Loader::Loader(const DocumentSource& source, LoaderOptions options) : source_(source), options_(std::move(options)) {
+  check_pack_options(options_.pack);
+  if (options_.rows_per_batch < 1) fail_usage("[loader] rows_per_batch expected at least 1, got ", options_.rows_per_batch);
+  if (options_.window < 1) fail_usage("[loader] window expected at least 1, got ", options_.window);
+  if (options_.world < 1 || options_.rank < 0 || options_.rank >= options_.world) {
+    fail_usage("[loader] expected rank in [0, ", options_.world, "), got ", options_.rank);
+  }
+  if (options_.rows_per_batch % options_.world != 0) {
+    fail_usage("[loader] rows_per_batch ", options_.rows_per_batch, " is no multiple of the ", options_.world, " ranks");
+  }
+  if (source_.size() == 0) fail_usage("[loader] the source has no documents");
+  if (options_.shuffle && source_.size() > (int64_t{1} << 31)) fail_usage("[loader] a source of ", source_.size(), " documents can't be shuffled; set shuffle to false");
+  start_epoch();
+}
+
+void Loader::start_epoch() {
+  position_ = offset_ = row_ = 0;
+  filled_ = false;
+  if (!options_.shuffle) return;
+  order_.resize(size_t(source_.size()));
+  std::iota(order_.begin(), order_.end(), int64_t{0});
+  Rng rng = Rng(options_.seed, kOrderStream).split(uint64_t(epoch_));
+  rng.shuffle(order_);
+}
+
+// Packs documents position_ .. position_+window-1. In wrapped order the last row that is not full is left for the next window, unless the epoch ends here.
+bool Loader::fill_window() {
+  rows_.clear();
+  filled_ = true;
+  const int64_t end = std::min(source_.size(), position_ + options_.window);
+  if (position_ >= end) return false;
+  std::vector<Document> documents;
+  std::vector<int64_t> numbers, lengths;
+  for (int64_t i = position_; i < end; ++i) {
+    numbers.push_back(order_.empty() ? i : order_[size_t(i)]);
+    documents.push_back(source_.document(numbers.back()));
+    lengths.push_back(int64_t(documents.back().ids.size()));
+  }
+  const bool wrapped = options_.pack.strategy == "wrapped";
+  if (wrapped) lengths[0] -= offset_;
+  auto plan = plan_rows(lengths, options_.pack, &counts_);
+  next_position_ = end;
+  next_offset_ = 0;
+  if (wrapped) {
+    for (auto& row : plan) {
+      for (Piece& piece : row) {
+        if (piece.index == 0) piece.begin += offset_, piece.end += offset_;
+      }
+    }
+    int64_t last = 0;
+    for (const Piece& piece : plan.empty() ? std::vector<Piece>{} : plan.back()) last += piece.size();
+    if (end < source_.size() && plan.size() > 1 && last < options_.pack.max_tokens) {
+      next_position_ = position_ + int64_t(plan.back()[0].index);
+      next_offset_ = plan.back()[0].begin;
+      plan.pop_back();
+    }
+  } else if (options_.shuffle && options_.pack.strategy == "bfd") {
+    Rng rng = Rng(options_.seed, kRowStream).split(uint64_t(epoch_)).split(uint64_t(position_));
+    rng.shuffle(plan);
+  }
+  for (const auto& pieces : plan) rows_.push_back(make_row(pieces, documents, options_.pack, numbers));
+  return true;
+}
+
+// Moves to a window that has rows left; false at the end of the epoch.
+bool Loader::more_rows() {
+  for (;;) {
+    if (!filled_ && !fill_window()) return false;
+    if (row_ < int64_t(rows_.size())) return true;
+    if (position_ >= source_.size()) return false;
+    position_ = next_position_;
+    offset_ = next_offset_;
+    row_ = 0;
+    filled_ = false;
+  }
+}
+
+std::vector<Batch> Loader::next() {
+  for (bool empty_epoch = false;; empty_epoch = true) {
+    if (options_.epochs > 0 && epoch_ >= options_.epochs) return {};
+    std::vector<Batch> mine;
+    int64_t taken = 0;
+    while (taken < options_.rows_per_batch && more_rows()) {
+      if (taken % options_.world == options_.rank) mine.push_back(rows_[size_t(row_)]);
+      ++taken;
+      ++row_;
+    }
+    const bool whole = taken == options_.rows_per_batch;
+    if (!more_rows()) {
+      ++epoch_;
+      start_epoch();
+      if (taken == 0 && empty_epoch) fail("[loader] an epoch gives no row: all documents are empty or dropped as longer than max_tokens");
+      if (!whole && options_.drop_last && empty_epoch) fail("[loader] an epoch has fewer rows than rows_per_batch ", options_.rows_per_batch, " and drop_last is set");
+    }
+    if (taken == 0 || (!whole && options_.drop_last)) continue;
+    ++batches_;
+    return mine;
+  }
+}
+
+double Loader::epoch_progress() const {
+  const double in_window = rows_.empty() ? 0 : double(row_) / double(rows_.size()) * double(next_position_ - position_);
+  return std::min(1.0, (double(position_) + (filled_ ? in_window : 0)) / double(source_.size()));
+}
+
+Json Loader::state() const {
+  return {{"epoch", epoch_}, {"position", position_}, {"offset", offset_}, {"row", row_}, {"batch", batches_}, {"seed", options_.seed}, {"documents", source_.size()}};
+}
+
+void Loader::load_state(const Json& state) {
+  const char* where = "loader state";
+  if (json_get<uint64_t>(state, "seed", where) != options_.seed) fail("[loader] the state was made with seed ", state["seed"], ", this run has ", options_.seed);
+  if (json_get<int64_t>(state, "documents", where) != source_.size()) {
+    fail("[loader] the state was made over ", state["documents"], " documents, the source has ", source_.size());
+  }
+  epoch_ = json_get<int64_t>(state, "epoch", where);
+  start_epoch();
+  position_ = json_get<int64_t>(state, "position", where);
+  offset_ = json_get<int64_t>(state, "offset", where);
+  row_ = json_get<int64_t>(state, "row", where);
+  batches_ = json_get<int64_t>(state, "batch", where);
+  if (epoch_ < 0 || position_ < 0 || position_ > source_.size() || row_ < 0 || offset_ < 0) fail("[loader] the state is out of range");
+}
+
+}  // namespace r1::data

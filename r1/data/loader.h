@@ -1,0 +1,63 @@
+// Rows for training: documents of a source in an order shuffled anew each epoch by (seed, epoch), packed window by window (packing.h).
+// state() after k batches and load_state() in a new loader over the same source and options give batch k+1 bit for bit.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "r1/base/json.h"
+#include "r1/data/packing.h"
+#include "r1/data/source.h"
+
+namespace r1::data {
+
+struct LoaderOptions {
+  PackOptions pack;
+  int64_t rows_per_batch = 1;  // of all ranks together
+  int64_t window = 1024;       // documents packed at once: more fill rows better, and mix lengths (longest first) over a longer stretch
+  int64_t epochs = 1;          // 0: no end
+  uint64_t seed = 0;
+  bool shuffle = true;         // documents; bfd's rows are shuffled inside their window too, so that long documents don't come first
+  bool drop_last = false;      // the epoch's last rows if they don't fill a batch (true also keeps every batch equally large)
+  int rank = 0, world = 1;     // row r of a batch goes to rank r % world; with drop_last every rank gets equally many
+};
+
+class Loader {
+ public:
+  // The source must outlive the loader.
+  Loader(const DocumentSource& source, LoaderOptions options);
+
+  // This rank's rows of the next batch; empty: the end. An epoch never shares a batch with the next one.
+  std::vector<Batch> next();
+
+  // {"epoch", "position", "row", "offset", "batch", "seed"}: the state before the batch that next() gives now.
+  Json state() const;
+  // Fails if the seed or the source's size are not those of the state.
+  void load_state(const Json& state);
+
+  int64_t epoch() const { return epoch_; }
+  int64_t batches() const { return batches_; }  // given so far
+  double epoch_progress() const;                // documents of the epoch that have been begun, 0..1
+  const PackCounts& counts() const { return counts_; }  // since construction; a resumed loader counts its first window again
+
+ private:
+  void start_epoch();
+  bool fill_window();     // rows_ from the documents at position_
+  bool more_rows();
+
+  const DocumentSource& source_;
+  LoaderOptions options_;
+  std::vector<int64_t> order_;  // empty: in sequence
+  int64_t epoch_ = 0;
+  int64_t position_ = 0;   // in order_, of the window's first document
+  int64_t offset_ = 0;     // wrapped: tokens of that document that went into an earlier window's rows
+  int64_t row_ = 0;        // of the window, next to give
+  int64_t batches_ = 0;
+  // The window: its rows, and where the one after it starts.
+  std::vector<Batch> rows_;
+  int64_t next_position_ = 0, next_offset_ = 0;
+  bool filled_ = false;
+  PackCounts counts_;
+};
+
+}  // namespace r1::data

@@ -1,0 +1,14 @@
+#include "r1/tasks/number_score.h"
+
+#include "r1/verify/number_answer.h"
+
+namespace r1::tasks {
+
+Score score_number(const std::string& gold, const std::string& completion, bool strict) {
+  const auto answer = verify::extract_number_answer(completion, strict);
+  if (!answer) return {Verdict::kUnparsed, 0, ""};
+  const bool right = verify::canonical_number(gold) == answer->canonical;
+  return {right ? Verdict::kRight : Verdict::kWrong, right ? 1.0 : 0.0, answer->canonical};
+}
+
+}  // namespace r1::tasks

@@ -1,0 +1,42 @@
+#include "r1/tasks/registry.h"
+
+#include "r1/base/config_io.h"
+#include "r1/base/error.h"
+#include "r1/tasks/arithmetic.h"
+#include "r1/tasks/countdown.h"
+#include "r1/tasks/gsm8k.h"
+#include "r1/tasks/svamp.h"
+
+namespace r1::tasks {
+namespace {
+
+struct Entry {
+  const char* name;
+  std::unique_ptr<Task> (*make)(const Json&);
+};
+constexpr Entry kTasks[] = {{"arithmetic", make_arithmetic}, {"countdown", make_countdown}, {"gsm8k", make_gsm8k}, {"svamp", make_svamp}};
+
+}  // namespace
+
+const char* verdict_name(Verdict verdict) {
+  static const char* const names[] = {"right", "wrong", "unparsed", "timeout", "crash"};
+  return names[int(verdict)];
+}
+
+std::vector<std::string> task_names() {
+  std::vector<std::string> names;
+  for (const Entry& e : kTasks) names.push_back(e.name);
+  return names;
+}
+
+std::unique_ptr<Task> make_task(const std::string& name, const Json& options) {
+  for (const Entry& e : kTasks) {
+    if (name == e.name) return e.make(options);
+  }
+  std::string list;
+  for (const Entry& e : kTasks) list += str(list.empty() ? "" : ", ", e.name);
+  const std::string near = nearest_name(name, task_names());
+  fail_usage("unknown task '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", " Known tasks: ", list);
+}
+
+}  // namespace r1::tasks

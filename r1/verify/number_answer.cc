@@ -1,0 +1,302 @@
+#include "r1/verify/number_answer.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace r1::verify {
+namespace {
+
+constexpr size_t kMaxDigits = 4096;  // longer digit strings are no answers, and keep the work bounded
+
+bool digit(char c) { return c >= '0' && c <= '9'; }
+bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+std::string_view trim(std::string_view s) {
+  while (!s.empty() && space(s.front())) s.remove_prefix(1);
+  while (!s.empty() && space(s.back())) s.remove_suffix(1);
+  return s;
+}
+
+void replace_all(std::string& s, std::string_view from, std::string_view to) {
+  std::string out;
+  size_t at = 0;
+  for (size_t next; (next = s.find(from, at)) != std::string::npos; at = next + from.size()) out.append(s, at, next - at).append(to);
+  s = out.append(s, at);
+}
+
+// sign, integer digits without leading zeros, fraction digits without trailing zeros
+struct Decimal {
+  bool negative = false;
+  std::string whole, part;
+  bool zero() const { return whole.empty() && part.empty(); }
+};
+
+std::string decimal_text(const Decimal& d) {
+  if (d.zero()) return "0";
+  return (d.negative ? "-" : "") + (d.whole.empty() ? std::string("0") : d.whole) + (d.part.empty() ? "" : "." + d.part);
+}
+
+void normalize(Decimal& d) {
+  d.whole.erase(0, std::min(d.whole.find_first_not_of('0'), d.whole.size()));
+  while (!d.part.empty() && d.part.back() == '0') d.part.pop_back();
+  if (d.zero()) d.negative = false;
+}
+
+bool shift(Decimal& d, int exponent) {
+  if (exponent > 400 || exponent < -400) return false;
+  std::string& from = exponent > 0 ? d.part : d.whole;
+  const size_t n = size_t(std::abs(exponent));
+  if (exponent > 0) {
+    if (from.size() < n) from.append(n - from.size(), '0');
+    d.whole += from.substr(0, n);
+    from.erase(0, n);
+  } else {
+    if (from.size() < n) from.insert(0, n - from.size(), '0');
+    d.part.insert(0, from.substr(from.size() - n));
+    from.erase(from.size() - n);
+  }
+  return true;
+}
+
+// Reads [+-] digits with optional thousands separators, fraction and exponent from the front of `s`; returns how much was read, 0 if no number.
+size_t read_decimal(std::string_view s, Decimal& out) {
+  size_t i = 0;
+  out = {};
+  if (i < s.size() && (s[i] == '-' || s[i] == '+')) out.negative = s[i++] == '-';
+  const size_t first = i;
+  while (i < s.size() && digit(s[i])) out.whole += s[i++];
+  if (i - first >= 1 && i - first <= 3) {  // 1,234,567: groups of exactly three
+    const auto group = [&](size_t at) {
+      return at + 3 < s.size() && s[at] == ',' && digit(s[at + 1]) && digit(s[at + 2]) && digit(s[at + 3]) && !(at + 4 < s.size() && digit(s[at + 4]));
+    };
+    while (group(i)) {
+      out.whole.append(s.substr(i + 1, 3));
+      i += 4;
+    }
+  }
+  if (i + 1 < s.size() && s[i] == '.' && digit(s[i + 1])) {
+    for (++i; i < s.size() && digit(s[i]);) out.part += s[i++];
+  }
+  if (out.whole.empty() && out.part.empty()) return 0;
+  if (i + 1 < s.size() && (s[i] == 'e' || s[i] == 'E')) {
+    size_t j = i + 1;
+    bool negative = false;
+    if (s[j] == '-' || s[j] == '+') negative = s[j++] == '-';
+    int exponent = 0;
+    const size_t start = j;
+    while (j < s.size() && digit(s[j]) && j - start < 4) exponent = exponent * 10 + (s[j++] - '0');
+    if (j > start && shift(out, negative ? -exponent : exponent)) i = j;
+  }
+  if (out.whole.size() + out.part.size() > kMaxDigits) return 0;
+  normalize(out);
+  return i;
+}
+
+std::string clean(std::string_view text) {
+  std::string s(text.substr(0, 4 * kMaxDigits));
+  replace_all(s, "\xE2\x88\x92", "-");
+  replace_all(s, "{,}", ",");
+  for (const char* drop : {"\\$", "\\%", "\\!", "\\,", "\\;", "\\ ", "$", "\xE2\x82\xAC", "\xC2\xA3", "\xC2\xA5", "**", "\xC2\xA0"}) replace_all(s, drop, "");
+  replace_all(s, "\\dfrac", "\\frac");
+  replace_all(s, "\\tfrac", "\\frac");
+  return std::string(trim(s));
+}
+
+using Wide = __int128;
+
+bool to_wide(const std::string& digits, Wide& out) {
+  if (digits.size() > 30) return false;
+  out = 0;
+  for (char c : digits) out = out * 10 + (c - '0');
+  return true;
+}
+
+std::string wide_text(Wide v) {
+  std::string s;
+  do s.insert(s.begin(), char('0' + int(v % 10)));
+  while (v /= 10);
+  return s;
+}
+
+// a/b with integers a and b in lowest terms; a finite decimal is written as such so that 1/2 and 0.5 meet.
+std::optional<std::string> fraction_text(const Decimal& a, const Decimal& b) {
+  Wide n = 0, d = 0;
+  if (!a.part.empty() || !b.part.empty() || !to_wide(a.whole, n) || !to_wide(b.whole, d) || d == 0) return std::nullopt;
+  Wide x = n, y = d;
+  while (y) std::swap(x %= y, y);
+  n /= x, d /= x;
+  const bool negative = n != 0 && a.negative != b.negative;
+  Wide rest = d;
+  int twos = 0, fives = 0;
+  for (; rest % 2 == 0; rest /= 2) ++twos;
+  for (; rest % 5 == 0; rest /= 5) ++fives;
+  if (rest != 1) return (negative ? "-" : "") + wide_text(n) + "/" + wide_text(d);
+  Decimal value{negative, wide_text(n / d), ""};
+  Wide remainder = n % d;
+  for (int i = 0; i < std::max(twos, fives); ++i) {
+    remainder *= 10;
+    value.part += char('0' + int(remainder / d));
+    remainder %= d;
+  }
+  normalize(value);
+  return decimal_text(value);
+}
+
+// A number at the front of `s`: decimal, a/b, \frac{a}{b}. Returns length read and the canonical text.
+size_t read_number(std::string_view s, std::string& canonical) {
+  Decimal a, b;
+  size_t sign = !s.empty() && (s[0] == '-' || s[0] == '+');
+  if (s.substr(sign).starts_with("\\frac{")) {
+    const size_t start = sign + 6, n = read_decimal(s.substr(start), a);
+    if (n && s.substr(start + n).starts_with("}{")) {
+      const size_t m = read_decimal(s.substr(start + n + 2), b);
+      const size_t end = start + n + 2 + m;
+      if (m && end < s.size() && s[end] == '}') {
+        if (sign && s[0] == '-') a.negative = !a.negative;
+        if (auto text = fraction_text(a, b)) return canonical = *text, end + 1;
+      }
+    }
+    return 0;
+  }
+  const size_t n = read_decimal(s, a);
+  if (!n) return 0;
+  if (n + 1 < s.size() && s[n] == '/' && digit(s[n + 1])) {
+    const size_t m = read_decimal(s.substr(n + 1), b);
+    if (auto text = fraction_text(a, b)) return canonical = *text, n + 1 + m;
+  }
+  canonical = decimal_text(a);
+  return n;
+}
+
+struct Found {
+  size_t begin, end;
+  std::string canonical;
+};
+
+// A leading '-' belongs to the number only when no digit, letter or ')' stands before it ("5-3" holds 5 and 3).
+std::vector<Found> all_numbers(std::string_view s) {
+  std::vector<Found> found;
+  for (size_t i = 0; i < s.size();) {
+    const char before = i ? s[i - 1] : ' ';
+    const bool word = digit(before) || before == ')' || (before >= 'a' && before <= 'z') || (before >= 'A' && before <= 'Z');
+    const bool starts = digit(s[i]) || (s[i] == '.' && !word) || ((s[i] == '-' || s[i] == '+') && !word) || s[i] == '\\';
+    std::string canonical;
+    const size_t n = starts ? read_number(s.substr(i), canonical) : 0;
+    if (n) found.push_back({i, i + n, canonical});
+    i += n ? n : 1;
+  }
+  return found;
+}
+
+std::optional<NumberAnswer> single_number(std::string_view body, AnswerPlace place) {
+  const std::string s = clean(body);
+  if (auto whole = canonical_number(s)) return NumberAnswer{std::string(trim(body)), *whole, place};
+  if (auto box = last_boxed(s)) return single_number(*box, place);
+  std::string_view rest = s;
+  if (const size_t equals = rest.rfind('='); equals != rest.npos) rest.remove_prefix(equals + 1);
+  const auto numbers = all_numbers(rest);
+  if (numbers.empty()) return std::nullopt;
+  for (const Found& f : numbers) {
+    if (f.canonical != numbers[0].canonical) return std::nullopt;
+  }
+  return NumberAnswer{std::string(trim(body)), numbers[0].canonical, place};
+}
+
+std::optional<NumberAnswer> first_number(std::string_view body, AnswerPlace place) {
+  const std::string s = clean(body.substr(0, body.find('\n')));
+  const auto numbers = all_numbers(s);
+  if (numbers.empty()) return std::nullopt;
+  return NumberAnswer{s.substr(numbers[0].begin, numbers[0].end - numbers[0].begin), numbers[0].canonical, place};
+}
+
+std::optional<NumberAnswer> phrase_answer(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
+  const size_t at = lower.rfind("answer");
+  if (at == std::string::npos) return std::nullopt;
+  std::string_view rest = text.substr(at + 6);
+  for (;;) {
+    rest = trim(rest);
+    if (rest.starts_with(":") || rest.starts_with("=")) rest.remove_prefix(1);
+    else if (rest.starts_with("**")) rest.remove_prefix(2);
+    else if (rest.starts_with("is")) rest.remove_prefix(2);
+    else break;
+  }
+  const std::string s = clean(rest.substr(0, rest.find('\n')));
+  std::string canonical;
+  const size_t n = read_number(s, canonical);
+  if (!n) return std::nullopt;
+  return NumberAnswer{s.substr(0, n), canonical, AnswerPlace::kPhrase};
+}
+
+}  // namespace
+
+const char* answer_place_name(AnswerPlace place) {
+  static const char* const names[] = {"none", "answer_tag", "hashes", "boxed", "phrase", "last_number"};
+  return names[int(place)];
+}
+
+std::optional<std::string_view> after_thought(std::string_view completion) {
+  const size_t open = completion.rfind("<think>"), close = completion.rfind("</think>");
+  if (open != completion.npos && (close == completion.npos || close < open)) return std::nullopt;
+  return close == completion.npos ? completion : completion.substr(close + 8);
+}
+
+std::optional<std::string_view> last_answer_block(std::string_view text) {
+  const size_t close = text.rfind("</answer>");
+  if (close == text.npos) return std::nullopt;
+  const size_t open = text.substr(0, close).rfind("<answer>");
+  if (open == text.npos) return std::nullopt;
+  return text.substr(open + 8, close - open - 8);
+}
+
+std::optional<std::string_view> last_boxed(std::string_view text) {
+  const size_t at = std::max(text.rfind("\\boxed{") + 1, text.rfind("\\fbox{") + 1);  // npos + 1 == 0
+  if (at == 0) return std::nullopt;
+  const size_t start = text.find('{', at) + 1;
+  int depth = 1;
+  for (size_t i = start; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '{' || text[i + 1] == '}')) {
+      ++i;
+      continue;
+    }
+    depth += (text[i] == '{') - (text[i] == '}');
+    if (depth == 0) return text.substr(start, i - start);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> canonical_number(std::string_view text) {
+  std::string s = clean(text);
+  if (!s.empty() && s.back() == '.') s.pop_back();
+  if (!s.empty() && s.back() == '%') s.pop_back();
+  s = trim(s);
+  if (s.starts_with("- ")) s.erase(1, 1);
+  std::string canonical;
+  const size_t n = read_number(s, canonical);
+  if (n == 0 || n != s.size()) return std::nullopt;
+  return canonical;
+}
+
+bool numbers_equal(std::string_view a, std::string_view b) {
+  const auto x = canonical_number(a), y = canonical_number(b);
+  return x && y && *x == *y;
+}
+
+std::optional<NumberAnswer> extract_number_answer(std::string_view completion, bool strict) {
+  const auto rest = after_thought(completion);
+  if (!rest) return std::nullopt;
+  if (const auto block = last_answer_block(*rest)) return single_number(*block, AnswerPlace::kAnswerTag);
+  if (const size_t hashes = rest->rfind("####"); hashes != rest->npos) return first_number(rest->substr(hashes + 4), AnswerPlace::kHashes);
+  if (const auto box = last_boxed(*rest)) return single_number(*box, AnswerPlace::kBoxed);
+  if (auto phrase = phrase_answer(*rest)) return phrase;
+  if (strict) return std::nullopt;
+  const std::string s = clean(rest->size() > 4000 ? rest->substr(rest->size() - 4000) : *rest);
+  const auto numbers = all_numbers(s);
+  if (numbers.empty()) return std::nullopt;
+  const Found& last = numbers.back();
+  return NumberAnswer{s.substr(last.begin, last.end - last.begin), last.canonical, AnswerPlace::kLastNumber};
+}
+
+}  // namespace r1::verify
