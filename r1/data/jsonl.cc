@@ -34,7 +34,9 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader& LineReader::operator=(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
-std::string LineReader::where() const { return str(path_.string(), ":", position_.line); }
+std::string LineReader::where() const {
+  return str(path_.string(), ":", position_.line);
+}
 
 bool LineReader::fill() {
   if (ended_) return false;
@@ -49,7 +51,8 @@ bool LineReader::fill() {
   const char* message = n <= 0 ? gzerror(file_->handle, &code) : "";
   buffer_.resize(old + size_t(std::max(n, 0)));
   // a gzip file that breaks off reads as an end with Z_BUF_ERROR
-  if (n < 0 || code != Z_OK) fail(path_.string(), ":", position_.line + 1, ": cannot read: ", code == Z_ERRNO ? std::strerror(errno) : message);
+  if (n < 0 || code != Z_OK)
+    fail(path_.string(), ":", position_.line + 1, ": cannot read: ", code == Z_ERRNO ? std::strerror(errno) : message);
   if (n == 0) ended_ = true;
   return n > 0;
 }

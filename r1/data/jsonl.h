@@ -1,6 +1,7 @@
 // JSON lines from a file, one object a line, streamed: memory is one line, whatever the file's size. Reads .gz as well (zlib).
-// Empty lines are skipped, a UTF-8 byte order mark and CRLF are taken, the last line needs no newline. A bad line is an error "file:line: ..."; so is a line
-// longer than `max_line_bytes`. Position is resumable: position() after a row, seek() in a new reader, and next() gives the following row.
+// Empty lines are skipped, a UTF-8 byte order mark and CRLF are taken, the last line needs no newline. A bad line is an error "file:line:
+// ..."; so is a line longer than `max_line_bytes`. Position is resumable: position() after a row, seek() in a new reader, and next() gives
+// the following row.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,8 @@ Loader::Loader(const DocumentSource& source, LoaderOptions options) : source_(so
     fail_usage("[loader] rows_per_batch ", options_.rows_per_batch, " is no multiple of the ", options_.world, " ranks");
   }
   if (source_.size() == 0) fail_usage("[loader] the source has no documents");
-  if (options_.shuffle && source_.size() > (int64_t{1} << 31)) fail_usage("[loader] a source of ", source_.size(), " documents can't be shuffled; set shuffle to false");
+  if (options_.shuffle && source_.size() > (int64_t{1} << 31))
+    fail_usage("[loader] a source of ", source_.size(), " documents can't be shuffled; set shuffle to false");
   start_epoch();
 }
 
@@ -38,20 +39,25 @@ void Loader::start_epoch() {
   rng.shuffle(order_);
 }
 
-// Packs documents position_ .. position_+window-1. In wrapped order the last row that is not full is left for the next window, unless the epoch ends here.
+// Packs documents position_ .. position_+window-1. In wrapped order the last row that is not full is left for the next window, unless the
+// epoch ends here.
 bool Loader::fill_window() {
   rows_.clear();
   filled_ = true;
-  const int64_t end = std::min(source_.size(), position_ + options_.window);
+  const bool wrapped = options_.pack.strategy == "wrapped";
+  int64_t end = std::min(source_.size(), position_ + options_.window);
   if (position_ >= end) return false;
   std::vector<Document> documents;
   std::vector<int64_t> numbers, lengths;
+  int64_t tokens = -offset_;
   for (int64_t i = position_; i < end; ++i) {
     numbers.push_back(order_.empty() ? i : order_[size_t(i)]);
     documents.push_back(source_.document(numbers.back()));
     lengths.push_back(int64_t(documents.back().ids.size()));
+    tokens += lengths.back();
+    if (wrapped && i + 1 == end && tokens <= options_.pack.max_tokens)
+      end = std::min(source_.size(), end + options_.window);  // a full row at least
   }
-  const bool wrapped = options_.pack.strategy == "wrapped";
   if (wrapped) lengths[0] -= offset_;
   auto plan = plan_rows(lengths, options_.pack, &counts_);
   next_position_ = end;
@@ -68,6 +74,8 @@ bool Loader::fill_window() {
       next_position_ = position_ + int64_t(plan.back()[0].index);
       next_offset_ = plan.back()[0].begin;
       plan.pop_back();
+      counts_.rows -= 1, counts_.row_tokens -= last;
+      counts_.documents -= end - next_position_, counts_.tokens -= last;
     }
   } else if (options_.shuffle && options_.pack.strategy == "bfd") {
     Rng rng = Rng(options_.seed, kRowStream).split(uint64_t(epoch_)).split(uint64_t(position_));
@@ -105,7 +113,8 @@ std::vector<Batch> Loader::next() {
       ++epoch_;
       start_epoch();
       if (taken == 0 && empty_epoch) fail("[loader] an epoch gives no row: all documents are empty or dropped as longer than max_tokens");
-      if (!whole && options_.drop_last && empty_epoch) fail("[loader] an epoch has fewer rows than rows_per_batch ", options_.rows_per_batch, " and drop_last is set");
+      if (!whole && options_.drop_last && empty_epoch)
+        fail("[loader] an epoch has fewer rows than rows_per_batch ", options_.rows_per_batch, " and drop_last is set");
     }
     if (taken == 0 || (!whole && options_.drop_last)) continue;
     ++batches_;
@@ -119,12 +128,14 @@ double Loader::epoch_progress() const {
 }
 
 Json Loader::state() const {
-  return {{"epoch", epoch_}, {"position", position_}, {"offset", offset_}, {"row", row_}, {"batch", batches_}, {"seed", options_.seed}, {"documents", source_.size()}};
+  return {{"epoch", epoch_},   {"position", position_}, {"offset", offset_},          {"row", row_},
+          {"batch", batches_}, {"seed", options_.seed}, {"documents", source_.size()}};
 }
 
 void Loader::load_state(const Json& state) {
   const char* where = "loader state";
-  if (json_get<uint64_t>(state, "seed", where) != options_.seed) fail("[loader] the state was made with seed ", state["seed"], ", this run has ", options_.seed);
+  if (json_get<uint64_t>(state, "seed", where) != options_.seed)
+    fail("[loader] the state was made with seed ", state["seed"], ", this run has ", options_.seed);
   if (json_get<int64_t>(state, "documents", where) != source_.size()) {
     fail("[loader] the state was made over ", state["documents"], " documents, the source has ", source_.size());
   }

@@ -17,9 +17,9 @@ struct LoaderOptions {
   int64_t window = 1024;       // documents packed at once: more fill rows better, and mix lengths (longest first) over a longer stretch
   int64_t epochs = 1;          // 0: no end
   uint64_t seed = 0;
-  bool shuffle = true;         // documents; bfd's rows are shuffled inside their window too, so that long documents don't come first
-  bool drop_last = false;      // the epoch's last rows if they don't fill a batch (true also keeps every batch equally large)
-  int rank = 0, world = 1;     // row r of a batch goes to rank r % world; with drop_last every rank gets equally many
+  bool shuffle = true;      // documents; bfd's rows are shuffled inside their window too, so that long documents don't come first
+  bool drop_last = false;   // the epoch's last rows if they don't fill a batch (true also keeps every batch equally large)
+  int rank = 0, world = 1;  // row r of a batch goes to rank r % world; with drop_last every rank gets equally many
 };
 
 class Loader {
@@ -36,22 +36,22 @@ class Loader {
   void load_state(const Json& state);
 
   int64_t epoch() const { return epoch_; }
-  int64_t batches() const { return batches_; }  // given so far
-  double epoch_progress() const;                // documents of the epoch that have been begun, 0..1
+  int64_t batches() const { return batches_; }          // given so far
+  double epoch_progress() const;                        // documents of the epoch that have been begun, 0..1
   const PackCounts& counts() const { return counts_; }  // since construction; a resumed loader counts its first window again
 
  private:
   void start_epoch();
-  bool fill_window();     // rows_ from the documents at position_
+  bool fill_window();  // rows_ from the documents at position_
   bool more_rows();
 
   const DocumentSource& source_;
   LoaderOptions options_;
   std::vector<int64_t> order_;  // empty: in sequence
   int64_t epoch_ = 0;
-  int64_t position_ = 0;   // in order_, of the window's first document
-  int64_t offset_ = 0;     // wrapped: tokens of that document that went into an earlier window's rows
-  int64_t row_ = 0;        // of the window, next to give
+  int64_t position_ = 0;  // in order_, of the window's first document
+  int64_t offset_ = 0;    // wrapped: tokens of that document that went into an earlier window's rows
+  int64_t row_ = 0;       // of the window, next to give
   int64_t batches_ = 0;
   // The window: its rows, and where the one after it starts.
   std::vector<Batch> rows_;

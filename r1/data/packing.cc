@@ -131,13 +131,15 @@ std::vector<std::vector<Piece>> plan_rows(const std::vector<int64_t>& lengths, c
   return rows;
 }
 
-Batch make_row(const std::vector<Piece>& pieces, const std::vector<Document>& documents, const PackOptions& o, const std::vector<int64_t>& numbers) {
+Batch make_row(const std::vector<Piece>& pieces, const std::vector<Document>& documents, const PackOptions& o,
+               const std::vector<int64_t>& numbers) {
   Batch row;
   row.cu_seqlens.push_back(0);
   for (const Piece& piece : pieces) {
     const Document& d = documents[piece.index];
     const int64_t n = int64_t(d.ids.size());
-    if (d.learned.size() != d.ids.size()) fail("[packing] document ", piece.index, ": expected ", n, " learned flags, got ", d.learned.size());
+    if (d.learned.size() != d.ids.size())
+      fail("[packing] document ", piece.index, ": expected ", n, " learned flags, got ", d.learned.size());
     for (int64_t t = piece.begin; t < piece.end; ++t) {
       const bool last = t + 1 == n;  // a document's last token has nothing to predict; a cut has
       row.ids.push_back(d.ids[size_t(t)]);

@@ -36,7 +36,8 @@ class MixtureSource : public DocumentSource {
  public:
   MixtureSource(std::vector<std::unique_ptr<DocumentSource>> sources, std::vector<double> weights, uint64_t seed, int64_t size)
       : sources_(std::move(sources)) {
-    if (sources_.empty() || sources_.size() != weights.size()) fail_usage("[mixture] expected a weight a source, got ", weights.size(), " for ", sources_.size());
+    if (sources_.empty() || sources_.size() != weights.size())
+      fail_usage("[mixture] expected a weight a source, got ", weights.size(), " for ", sources_.size());
     int64_t all = 0;
     for (size_t k = 0; k < sources_.size(); ++k) {
       if (!(weights[k] >= 0)) fail_usage("[mixture] weight ", k, " expected >= 0, got ", weights[k]);
@@ -96,13 +97,16 @@ class MixtureSource : public DocumentSource {
 
 }  // namespace
 
-std::unique_ptr<DocumentSource> memory_source(std::vector<Document> documents) { return std::make_unique<MemorySource>(std::move(documents)); }
+std::unique_ptr<DocumentSource> memory_source(std::vector<Document> documents) {
+  return std::make_unique<MemorySource>(std::move(documents));
+}
 
 std::unique_ptr<DocumentSource> function_source(int64_t size, std::function<Document(int64_t)> make) {
   return std::make_unique<FunctionSource>(size, std::move(make));
 }
 
-std::unique_ptr<DocumentSource> mixture_source(std::vector<std::unique_ptr<DocumentSource>> sources, std::vector<double> weights, uint64_t seed, int64_t size) {
+std::unique_ptr<DocumentSource> mixture_source(std::vector<std::unique_ptr<DocumentSource>> sources, std::vector<double> weights,
+                                               uint64_t seed, int64_t size) {
   return std::make_unique<MixtureSource>(std::move(sources), std::move(weights), seed, size);
 }
 

@@ -1,5 +1,5 @@
-// Where documents come from: anything that can be asked for document `index`. Tokenizing may happen in document(), so a source can be larger than memory allows
-// its ids to be. document() must be a pure function of index: that is what makes a loader resumable.
+// Where documents come from: anything that can be asked for document `index`. Tokenizing may happen in document(), so a source can be
+// larger than memory allows its ids to be. document() must be a pure function of index: that is what makes a loader resumable.
 #pragma once
 
 #include <filesystem>
@@ -24,13 +24,14 @@ std::unique_ptr<DocumentSource> memory_source(std::vector<Document> documents);
 // `size` documents made by a function (a generated task's pretrain_document, lines tokenized on the way).
 std::unique_ptr<DocumentSource> function_source(int64_t size, std::function<Document(int64_t)> make);
 
-// Several sources as one of `size` documents (0: one pass over all sources at their weights: as many documents as they have together). Source k gets a share
-// weights[k] / sum(weights) of the documents, evenly interleaved (after any n documents each source is within one of its share per source). A source that is
-// used up begins again, in an order shuffled by `seed` and the pass.
-std::unique_ptr<DocumentSource> mixture_source(std::vector<std::unique_ptr<DocumentSource>> sources, std::vector<double> weights, uint64_t seed, int64_t size = 0);
+// Several sources as one of `size` documents (0: one pass over all sources at their weights: as many documents as they have together).
+// Source k gets a share weights[k] / sum(weights) of the documents, evenly interleaved (after any n documents each source is within one of
+// its share per source). A source that is used up begins again, in an order shuffled by `seed` and the pass.
+std::unique_ptr<DocumentSource> mixture_source(std::vector<std::unique_ptr<DocumentSource>> sources, std::vector<double> weights,
+                                               uint64_t seed, int64_t size = 0);
 
-// Texts for pretraining. .jsonl / .jsonl.gz: `field` of every row; any other file: whole, or one text a paragraph (split at empty lines) if `paragraphs`.
-// Errors name file:line.
+// Texts for pretraining. .jsonl / .jsonl.gz: `field` of every row; any other file: whole, or one text a paragraph (split at empty lines) if
+// `paragraphs`. Errors name file:line.
 std::vector<std::string> read_texts(const std::filesystem::path& path, const std::string& field = "text", bool paragraphs = false);
 
 // A text's ids, all learned; `end_id` >= 0 is put behind (and in front with `begin_id` >= 0).

@@ -10,7 +10,9 @@ namespace {
 
 constexpr int kMaxTotal = 99, kMinOperand = 2, kMaxOperand = 9;
 
-int apply(char op, int a, int b) { return op == '+' ? a + b : op == '-' ? a - b : a * b; }
+int apply(char op, int a, int b) {
+  return op == '+' ? a + b : op == '-' ? a - b : a * b;
+}
 
 std::string tagged(const std::string& thought, const std::string& answer) {
   return "<think>" + thought + "</think><answer>" + answer + "</answer>";
@@ -34,13 +36,15 @@ Shares read_shares(OptionReader& o) {
 std::string read_operators(OptionReader& o, const std::string& fallback, const std::string& allowed) {
   const std::string operators = o.text("operators", fallback);
   for (const char c : operators) {
-    if (allowed.find(c) == std::string::npos) fail_usage("task arithmetic: option 'operators' expected signs out of ", allowed, ", got '", operators, "'");
+    if (allowed.find(c) == std::string::npos)
+      fail_usage("task arithmetic: option 'operators' expected signs out of ", allowed, ", got '", operators, "'");
   }
   if (operators.empty()) fail_usage("task arithmetic: option 'operators' is empty");
   return operators;
 }
 
-// ---- chain ----------------------------------------------------------------------------------------------------------------------------------------
+// ---- chain
+// ----------------------------------------------------------------------------------------------------------------------------------------
 
 struct Chain {
   std::string expression;          // 7*9+3-6
@@ -80,7 +84,9 @@ class ChainTask : public GeneratedTask {
     return p;
   }
 
-  Score score(const Problem& problem, const std::string& completion) const override { return score_number(problem.gold, completion, strict_); }
+  Score score(const Problem& problem, const std::string& completion) const override {
+    return score_number(problem.gold, completion, strict_);
+  }
 
   std::string pretrain_document(int64_t index) const override {
     Rng rng = rng_for(kDocuments, index);
@@ -155,7 +161,8 @@ class ChainTask : public GeneratedTask {
   std::string operators_;
 };
 
-// ---- columns --------------------------------------------------------------------------------------------------------------------------------------
+// ---- columns
+// --------------------------------------------------------------------------------------------------------------------------------------
 
 using Wide = __int128;
 
@@ -183,7 +190,9 @@ int digit_at(int64_t v, int place) {
   return int(v % 10);
 }
 
-int digit_count(int64_t v) { return int(std::to_string(v).size()); }
+int digit_count(int64_t v) {
+  return int(std::to_string(v).size());
+}
 
 // 58+67: "8+7=15 5 carry 1 5+6+1=12 2 carry 1"; 52-38: "12-8=4 borrow 1 5-3-1=1"
 std::string column_thought(const Sum& s) {
@@ -233,7 +242,8 @@ class ColumnsTask : public GeneratedTask {
     digits_ = int(o.integer("digits", 3, 1, 18));
     operators_ = read_operators(o, "+-", "+-*/");
     o.finish();
-    if (digits_ > 9 && operators_.find('/') != std::string::npos) fail_usage("task arithmetic: division takes at most 9 digits, got ", digits_);
+    if (digits_ > 9 && operators_.find('/') != std::string::npos)
+      fail_usage("task arithmetic: division takes at most 9 digits, got ", digits_);
   }
 
   Problem problem(const std::string& split, int64_t index) const override {
@@ -252,7 +262,9 @@ class ColumnsTask : public GeneratedTask {
   }
 
   // In the plain format the model continues "123+456=", so its first or only number may be bare.
-  Score score(const Problem& problem, const std::string& completion) const override { return score_number(problem.gold, completion, false); }
+  Score score(const Problem& problem, const std::string& completion) const override {
+    return score_number(problem.gold, completion, false);
+  }
 
   std::string pretrain_document(int64_t index) const override {
     Rng rng = rng_for(kDocuments, index);

@@ -34,11 +34,16 @@ struct Try {
 bool combine(char op, Item a, Item b, const Rules& rules, Item& out, std::string& step) {
   if ((op == '-' || op == '/') && a.value < b.value) std::swap(a, b);
   int value = 0;
-  if (op == '+') value = a.value + b.value;
-  else if (op == '-') value = a.value - b.value;
-  else if (op == '*') value = a.value * b.value;
-  else if (b.value == 0 || a.value % b.value != 0) return false;
-  else value = a.value / b.value;
+  if (op == '+')
+    value = a.value + b.value;
+  else if (op == '-')
+    value = a.value - b.value;
+  else if (op == '*')
+    value = a.value * b.value;
+  else if (b.value == 0 || a.value % b.value != 0)
+    return false;
+  else
+    value = a.value / b.value;
   if (value > rules.max_value) return false;
   step = str(a.value, op, b.value, "=", value);
   out = {value, a.operand() + op + b.operand(), true};
@@ -46,7 +51,8 @@ bool combine(char op, Item a, Item b, const Rules& rules, Item& out, std::string
 }
 
 // All whole searches in methodical order, without repeats. 3 numbers and 3 operators: at most 27; 4 and 4: some thousands.
-void enumerate(const std::vector<Item>& table, const Rules& rules, std::vector<std::string>& steps, std::set<std::string>& seen, std::vector<Try>& out) {
+void enumerate(const std::vector<Item>& table, const Rules& rules, std::vector<std::string>& steps, std::set<std::string>& seen,
+               std::vector<Try>& out) {
   if (table.size() == 1) {
     if (seen.insert(table[0].text).second) out.push_back({steps, table[0].text, table[0].value});
     return;
@@ -144,7 +150,8 @@ class Countdown : public GeneratedTask {
       fail_usage("task countdown: option 'operators' expected signs out of +-*/, got '", rules_.operators, "'");
     }
     if (rules_.min_number > rules_.max_number) fail_usage("task countdown: min_number is larger than max_number");
-    if (rules_.max_value < rules_.max_target || rules_.max_value < rules_.max_number) fail_usage("task countdown: max_value is smaller than max_target or max_number");
+    if (rules_.max_value < rules_.max_target || rules_.max_value < rules_.max_number)
+      fail_usage("task countdown: max_value is smaller than max_target or max_number");
   }
 
   Problem problem(const std::string& split, int64_t index) const override {
@@ -170,9 +177,12 @@ class Countdown : public GeneratedTask {
     if (expression.empty()) return {Verdict::kUnparsed, 0, ""};
     const auto numbers = problem.extra.at("numbers").get<std::vector<int64_t>>();
     switch (verify::check_countdown(expression, numbers, problem.extra.at("target").get<int64_t>(), rules_.use_all)) {
-      case verify::CountdownCheck::kRight: return {Verdict::kRight, 1, expression};
-      case verify::CountdownCheck::kUnparsed: return {Verdict::kUnparsed, 0, expression};
-      default: return {Verdict::kWrong, 0, expression};
+      case verify::CountdownCheck::kRight:
+        return {Verdict::kRight, 1, expression};
+      case verify::CountdownCheck::kUnparsed:
+        return {Verdict::kUnparsed, 0, expression};
+      default:
+        return {Verdict::kWrong, 0, expression};
     }
   }
 
@@ -199,7 +209,8 @@ class Countdown : public GeneratedTask {
   }
 
   std::vector<std::string> vocabulary() const override {
-    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "numbers", "target", "answer", "yes", "no", " ", ":", "=", "(", ")"};
+    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "numbers", "target", "answer",
+                                       "yes",     "no",       " ",        ":",         "=",       "(",      ")"};
     for (const char op : rules_.operators) tokens.push_back(std::string(1, op));
     for (int n = 0; n <= rules_.max_value; ++n) tokens.push_back(std::to_string(n));
     return tokens;
@@ -229,6 +240,8 @@ class Countdown : public GeneratedTask {
     }
     game.target = table[0].value;
     if (game.target < 1 || game.target > rules_.max_target) return {};
+    const bool given = std::find(game.numbers.begin(), game.numbers.end(), game.target) != game.numbers.end();
+    if (given && !rules_.use_all) return {};  // one number alone would be the answer
     return game;
   }
 
@@ -270,7 +283,10 @@ class Countdown : public GeneratedTask {
       const int most = rules_.max_value;
       const char op = rules_.operators[rng.below(rules_.operators.size())];
       const int b = int(rng.between(rules_.min_number, rules_.max_number));
-      const int a = int(op == '+' ? rng.between(0, std::max(0, most - b)) : op == '*' ? rng.between(0, most / b) : op == '/' ? b * rng.between(0, most / b) : rng.between(0, most));
+      const int a = int(op == '+'   ? rng.between(0, std::max(0, most - b))
+                        : op == '*' ? rng.between(0, most / b)
+                        : op == '/' ? b * rng.between(0, most / b)
+                                    : rng.between(0, most));
       Item made;
       std::string step;
       if (!combine(op, {a, "", false}, {b, "", false}, rules_, made, step)) continue;

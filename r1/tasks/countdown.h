@@ -1,12 +1,14 @@
-// The countdown game, made from a seed: reach a target from 3 or 4 given numbers. Any valid expression counts; verify/countdown_expression evaluates it exactly.
+// The countdown game, made from a seed: reach a target from 3 or 4 given numbers. Any valid expression counts; verify/countdown_expression
+// evaluates it exactly.
 //
-// Prompt `numbers 3 7 8 target 29:`; a thought is a row of tries in a methodical order (pairs left to right, + - * /, then the rest), each worked out and
-// compared with the target: `3+7=10 10+8=18 18=29 no 3*7=21 21+8=29 29=29 yes`; answer `(3*7)+8`. All intermediate values are whole, 0..max_value.
-// Documents for pretraining: `drill_share` of them drill the weak skills: half comparisons `18=29 no`, as many yes as no and half of the no's near misses,
-// half single operations; of the others `full_share` are whole searches, the rest give the answer at once. SFT completions as in arithmetic.
+// Prompt `numbers 3 7 8 target 29:`; a thought is a row of tries in a methodical order (pairs left to right, + - * /, then the rest), each
+// worked out and compared with the target: `3+7=10 10+8=18 18=29 no 3*7=21 21+8=29 29=29 yes`; answer `(3*7)+8`. All intermediate values
+// are whole, 0..max_value. Documents for pretraining: `drill_share` of them drill the weak skills: half comparisons `18=29 no`, as many yes
+// as no and half of the no's near misses, half single operations; of the others `full_share` are whole searches, the rest give the answer
+// at once. SFT completions as in arithmetic.
 //
-// Options: seed, train_size, test_size, strict; numbers (3 or 4), operators, min_number, max_number, max_target, max_value, use_all, max_tries;
-// drill_share, full_share, sft_empty_share, sft_full_share.
+// Options: seed, train_size, test_size, strict; numbers (3 or 4), operators, min_number, max_number, max_target, max_value, use_all,
+// max_tries; drill_share, full_share, sft_empty_share, sft_full_share.
 #pragma once
 
 #include "r1/tasks/task.h"

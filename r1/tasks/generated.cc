@@ -9,7 +9,9 @@ uint64_t problem_hash(std::string_view key) {
   return h ^ (h >> 29);
 }
 
-bool is_test_problem(std::string_view key) { return problem_hash(key) % 8 == 0; }
+bool is_test_problem(std::string_view key) {
+  return problem_hash(key) % 8 == 0;
+}
 
 GeneratedTask::GeneratedTask(std::string name, OptionReader& options) : name_(std::move(name)) {
   seed_ = uint64_t(options.integer("seed", 0, 0, INT64_MAX));

@@ -1,5 +1,6 @@
-// What tasks made from a seed share: problem `index` of a split is a pure function of (seed, split, index), and which split a problem belongs to is a function of
-// the problem alone (a hash of its key), whatever the seed: train, pretraining documents and SFT examples never hold a test problem.
+// What tasks made from a seed share: problem `index` of a split is a pure function of (seed, split, index), and which split a problem
+// belongs to is a function of the problem alone (a hash of its key), whatever the seed: train, pretraining documents and SFT examples never
+// hold a test problem.
 #pragma once
 
 #include <string>
@@ -37,7 +38,8 @@ class GeneratedTask : public Task {
       auto drawn = draw(rng);
       if (drawn.ok() && is_test_problem(drawn.key()) == test) return drawn;
     }
-    fail("task ", name_, ": found no ", test ? "test" : "train", " problem with these options in 10,000 draws; allow larger numbers or more operators");
+    fail("task ", name_, ": found no ", test ? "test" : "train",
+         " problem with these options in 10,000 draws; allow larger numbers or more operators");
   }
 
   std::string name_;

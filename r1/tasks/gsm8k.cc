@@ -35,7 +35,8 @@ class Gsm8k : public Task {
     } else if (!data.empty() && test.empty()) {
       test = data;
     }
-    if (train.empty() && test.empty()) fail_usage("task gsm8k: option 'data' is missing: the folder with train.jsonl and test.jsonl, or the test file");
+    if (train.empty() && test.empty())
+      fail_usage("task gsm8k: option 'data' is missing: the folder with train.jsonl and test.jsonl, or the test file");
     if (!train.empty()) load(train, "train", limit, train_);
     if (!test.empty()) load(test, "test", limit, test_);
   }
@@ -44,10 +45,13 @@ class Gsm8k : public Task {
   int64_t size(const std::string& split) const override { return int64_t(rows(split).size()); }
   Problem problem(const std::string& split, int64_t index) const override {
     const auto& all = rows(split);
-    if (index < 0 || index >= int64_t(all.size())) fail("[gsm8k] expected an index below ", all.size(), " in split ", split, ", got ", index);
+    if (index < 0 || index >= int64_t(all.size()))
+      fail("[gsm8k] expected an index below ", all.size(), " in split ", split, ", got ", index);
     return all[size_t(index)];
   }
-  Score score(const Problem& problem, const std::string& completion) const override { return score_number(problem.gold, completion, strict_); }
+  Score score(const Problem& problem, const std::string& completion) const override {
+    return score_number(problem.gold, completion, strict_);
+  }
 
  private:
   const std::vector<Problem>& rows(const std::string& split) const {
@@ -96,6 +100,8 @@ std::string without_calculator_notes(const std::string& solution) {
   }
 }
 
-std::unique_ptr<Task> make_gsm8k(const Json& options) { return std::make_unique<Gsm8k>(options); }
+std::unique_ptr<Task> make_gsm8k(const Json& options) {
+  return std::make_unique<Gsm8k>(options);
+}
 
 }  // namespace r1::tasks

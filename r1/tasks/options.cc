@@ -89,7 +89,8 @@ std::string OptionReader::one_of(const char* key, std::string fallback, const st
   std::string list;
   for (const std::string& a : allowed) list += (list.empty() ? "" : ", ") + a;
   const std::string near = nearest_name(value, allowed);
-  fail_usage(where_, ": option '", key, "' expected one of ", list, "; got '", value, "'", near.empty() ? "" : "; did you mean '" + near + "'?");
+  fail_usage(where_, ": option '", key, "' expected one of ", list, "; got '", value, "'",
+             near.empty() ? "" : "; did you mean '" + near + "'?");
 }
 
 void OptionReader::finish() const {

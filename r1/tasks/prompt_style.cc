@@ -8,8 +8,10 @@ namespace {
 constexpr char kBoxed[] = "Please reason step by step, and put your final answer within \\boxed{}.";
 constexpr char kHashes[] = "Think step by step. End with a line \"#### N\", where N is the answer as a number.";
 constexpr char kR1Zero[] =
-    "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The assistant first thinks about the reasoning "
-    "process in the mind and then provides the user with the answer. The reasoning process and answer are enclosed within <think> </think> and "
+    "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The assistant first thinks about "
+    "the reasoning "
+    "process in the mind and then provides the user with the answer. The reasoning process and answer are enclosed within <think> </think> "
+    "and "
     "<answer> </answer> tags, respectively, i.e., <think> reasoning process here </think> <answer> answer here </answer>.";
 
 }  // namespace

@@ -31,10 +31,13 @@ class Svamp : public Task {
   int64_t size(const std::string& split) const override { return int64_t(rows(split).size()); }
   Problem problem(const std::string& split, int64_t index) const override {
     const auto& all = rows(split);
-    if (index < 0 || index >= int64_t(all.size())) fail("[svamp] expected an index below ", all.size(), " in split ", split, ", got ", index);
+    if (index < 0 || index >= int64_t(all.size()))
+      fail("[svamp] expected an index below ", all.size(), " in split ", split, ", got ", index);
     return all[size_t(index)];
   }
-  Score score(const Problem& problem, const std::string& completion) const override { return score_number(problem.gold, completion, strict_); }
+  Score score(const Problem& problem, const std::string& completion) const override {
+    return score_number(problem.gold, completion, strict_);
+  }
 
  private:
   const std::vector<Problem>& rows(const std::string& split) const {
@@ -73,6 +76,8 @@ class Svamp : public Task {
 
 }  // namespace
 
-std::unique_ptr<Task> make_svamp(const Json& options) { return std::make_unique<Svamp>(options); }
+std::unique_ptr<Task> make_svamp(const Json& options) {
+  return std::make_unique<Svamp>(options);
+}
 
 }  // namespace r1::tasks

@@ -13,13 +13,13 @@
 namespace r1::tasks {
 
 struct Problem {
-  std::string id;               // stable name: "gsm8k/test/17", "arithmetic/7/123"
-  std::string question;         // what the person asks
-  std::string prompt;           // plain-format prompt (base models and recipes without a chat template)
-  data::Messages messages;      // chat-format prompt
-  std::string gold;             // the known answer
-  std::string solution;         // a worked solution in the task's thought format, if the task has one (for SFT)
-  Json extra;                   // what the reward needs besides (numbers of a countdown, ...)
+  std::string id;           // stable name: "gsm8k/test/17", "arithmetic/7/123"
+  std::string question;     // what the person asks
+  std::string prompt;       // plain-format prompt (base models and recipes without a chat template)
+  data::Messages messages;  // chat-format prompt
+  std::string gold;         // the known answer
+  std::string solution;     // a worked solution in the task's thought format, if the task has one (for SFT)
+  Json extra;               // what the reward needs besides (numbers of a countdown, ...)
 };
 
 // Typed verdict, counted in metrics; never silently 0 (conventions_and_faults row 10).
@@ -28,15 +28,16 @@ const char* verdict_name(Verdict verdict);
 
 struct Score {
   Verdict verdict = Verdict::kWrong;
-  double accuracy = 0;          // 1 right, 0 otherwise; tasks with partial credit give a fraction
-  std::string extracted;        // what was taken for the answer
+  double accuracy = 0;    // 1 right, 0 otherwise; tasks with partial credit give a fraction
+  std::string extracted;  // what was taken for the answer
 };
 
 class Task {
  public:
   virtual ~Task() = default;
   virtual const std::string& name() const = 0;
-  // Splits: "train" and "test" never share a problem. Generated tasks make problem `index` of a split from the seed; size() is then the number asked for.
+  // Splits: "train" and "test" never share a problem. Generated tasks make problem `index` of a split from the seed; size() is then the
+  // number asked for.
   virtual int64_t size(const std::string& split) const = 0;
   virtual Problem problem(const std::string& split, int64_t index) const = 0;
   virtual Score score(const Problem& problem, const std::string& completion) const = 0;
@@ -45,13 +46,14 @@ class Task {
     (void)index;
     return {};
   }
-  // A supervised example: completion for the problem; `index` picks the variant (tasks may mix hasty and worked answers). Empty: use solution.
+  // A supervised example: completion for the problem; `index` picks the variant (tasks may mix hasty and worked answers). Empty: use
+  // solution.
   virtual std::string sft_completion(const Problem& problem, int64_t index) const {
     (void)index;
     return problem.solution;
   }
-  // Every token string that the task's prompts, documents and completions are made of, for a word-level tokenizer (longest match); empty for tasks over text.
-  // The space is listed; a tokenizer that drops spaces works too, scoring ignores them.
+  // Every token string that the task's prompts, documents and completions are made of, for a word-level tokenizer (longest match); empty
+  // for tasks over text. The space is listed; a tokenizer that drops spaces works too, scoring ignores them.
   virtual std::vector<std::string> vocabulary() const { return {}; }
 };
 

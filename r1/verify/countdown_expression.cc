@@ -43,8 +43,9 @@ class Parser {
   // one of the given operators at the cursor (0 if none); several spellings
   char take_operator(std::string_view allowed) {
     skip_space();
-    static const std::pair<std::string_view, char> spellings[] = {
-        {"+", '+'}, {"-", '-'}, {"\xE2\x88\x92", '-'}, {"*", '*'}, {"\xC3\x97", '*'}, {"/", '/'}, {"\xC3\xB7", '/'}, {"\\times", '*'}, {"\\div", '/'}};
+    static const std::pair<std::string_view, char> spellings[] = {{"+", '+'},        {"-", '-'},        {"\xE2\x88\x92", '-'},
+                                                                  {"*", '*'},        {"\xC3\x97", '*'}, {"/", '/'},
+                                                                  {"\xC3\xB7", '/'}, {"\\times", '*'},  {"\\div", '/'}};
     for (const auto& [spelling, op] : spellings) {
       if (!text_.substr(at_).starts_with(spelling) || allowed.find(op) == allowed.npos) continue;
       at_ += spelling.size();

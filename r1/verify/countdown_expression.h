@@ -1,5 +1,6 @@
-// Arithmetic expressions of the countdown game: parsed (+ - * / and parentheses, also the signs U+00D7 U+00F7 U+2212), evaluated exactly as rationals of
-// 128-bit integers, and the numbers used listed. Leaves out: names, powers, unary minus in front of a number (the game has only given numbers).
+// Arithmetic expressions of the countdown game: parsed (+ - * / and parentheses, also the signs U+00D7 U+00F7 U+2212), evaluated exactly as
+// rationals of 128-bit integers, and the numbers used listed. Leaves out: names, powers, unary minus in front of a number (the game has
+// only given numbers).
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@ struct CountdownValue {
   std::vector<int64_t> numbers;            // as written, left to right
 };
 
-// nullopt and `why` (one phrase) for a syntax error, division by zero, overflow of 64 bits, or more than 100 nested parentheses / 1,000 characters.
-// A trailing "= something" is refused: the caller strips it.
+// nullopt and `why` (one phrase) for a syntax error, division by zero, overflow of 64 bits, or more than 100 nested parentheses / 1,000
+// characters. A trailing "= something" is refused: the caller strips it.
 std::optional<CountdownValue> evaluate_countdown(std::string_view text, std::string* why = nullptr);
 
 enum class CountdownCheck { kRight, kUnparsed, kWrongValue, kWrongNumbers };

@@ -7,10 +7,14 @@
 namespace r1::verify {
 namespace {
 
-constexpr size_t kMaxDigits = 4096;  // longer digit strings are no answers, and keep the work bounded
+constexpr size_t kMaxDigits = 1000;  // longer digit strings are no answers, and keep the work bounded
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 std::string_view trim(std::string_view s) {
   while (!s.empty() && space(s.front())) s.remove_prefix(1);
@@ -59,7 +63,8 @@ bool shift(Decimal& d, int exponent) {
   return true;
 }
 
-// Reads [+-] digits with optional thousands separators, fraction and exponent from the front of `s`; returns how much was read, 0 if no number.
+// Reads [+-] digits with optional thousands separators, fraction and exponent from the front of `s`; returns how much was read, 0 if no
+// number.
 size_t read_decimal(std::string_view s, Decimal& out) {
   size_t i = 0;
   out = {};
@@ -68,7 +73,8 @@ size_t read_decimal(std::string_view s, Decimal& out) {
   while (i < s.size() && digit(s[i])) out.whole += s[i++];
   if (i - first >= 1 && i - first <= 3) {  // 1,234,567: groups of exactly three
     const auto group = [&](size_t at) {
-      return at + 3 < s.size() && s[at] == ',' && digit(s[at + 1]) && digit(s[at + 2]) && digit(s[at + 3]) && !(at + 4 < s.size() && digit(s[at + 4]));
+      return at + 3 < s.size() && s[at] == ',' && digit(s[at + 1]) && digit(s[at + 2]) && digit(s[at + 3]) &&
+             !(at + 4 < s.size() && digit(s[at + 4]));
     };
     while (group(i)) {
       out.whole.append(s.substr(i + 1, 3));
@@ -97,7 +103,8 @@ std::string clean(std::string_view text) {
   std::string s(text.substr(0, 4 * kMaxDigits));
   replace_all(s, "\xE2\x88\x92", "-");
   replace_all(s, "{,}", ",");
-  for (const char* drop : {"\\$", "\\%", "\\!", "\\,", "\\;", "\\ ", "$", "\xE2\x82\xAC", "\xC2\xA3", "\xC2\xA5", "**", "\xC2\xA0"}) replace_all(s, drop, "");
+  for (const char* drop : {"\\$", "\\%", "\\!", "\\,", "\\;", "\\ ", "$", "\xE2\x82\xAC", "\xC2\xA3", "\xC2\xA5", "**", "\xC2\xA0"})
+    replace_all(s, drop, "");
   replace_all(s, "\\dfrac", "\\frac");
   replace_all(s, "\\tfrac", "\\frac");
   return std::string(trim(s));
@@ -180,7 +187,8 @@ std::vector<Found> all_numbers(std::string_view s) {
   for (size_t i = 0; i < s.size();) {
     const char before = i ? s[i - 1] : ' ';
     const bool word = digit(before) || before == ')' || (before >= 'a' && before <= 'z') || (before >= 'A' && before <= 'Z');
-    const bool starts = digit(s[i]) || (s[i] == '.' && !word) || ((s[i] == '-' || s[i] == '+') && !word) || s[i] == '\\';
+    const bool starts =
+        (digit(s[i]) && !digit(before)) || (s[i] == '.' && !word) || ((s[i] == '-' || s[i] == '+') && !word) || s[i] == '\\';
     std::string canonical;
     const size_t n = starts ? read_number(s.substr(i), canonical) : 0;
     if (n) found.push_back({i, i + n, canonical});
@@ -218,10 +226,14 @@ std::optional<NumberAnswer> phrase_answer(std::string_view text) {
   std::string_view rest = text.substr(at + 6);
   for (;;) {
     rest = trim(rest);
-    if (rest.starts_with(":") || rest.starts_with("=")) rest.remove_prefix(1);
-    else if (rest.starts_with("**")) rest.remove_prefix(2);
-    else if (rest.starts_with("is")) rest.remove_prefix(2);
-    else break;
+    if (rest.starts_with(":") || rest.starts_with("="))
+      rest.remove_prefix(1);
+    else if (rest.starts_with("**"))
+      rest.remove_prefix(2);
+    else if (rest.starts_with("is"))
+      rest.remove_prefix(2);
+    else
+      break;
   }
   const std::string s = clean(rest.substr(0, rest.find('\n')));
   std::string canonical;

@@ -1,0 +1,411 @@
+// JSON lines, messages, packing, the loader and mixtures.
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/base/rng.h"
+#include "r1/data/jsonl.h"
+#include "r1/data/loader.h"
+#include "r1/data/messages.h"
+
+namespace r1::data {
+namespace {
+
+fs::path temporary(const std::string& name, std::string_view bytes) {
+  const fs::path path = fs::path(testing::TempDir()) / ("r1_data_" + std::to_string(getpid()) + "_" + name);
+  write_file_atomic(path, bytes);
+  return path;
+}
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+std::vector<std::string> lines_of(const fs::path& path) {
+  LineReader reader(path);
+  std::vector<std::string> out;
+  std::string line;
+  while (reader.next(line)) out.push_back(line);
+  return out;
+}
+
+TEST(Lines, EndsAndMarks) {
+  EXPECT_EQ(lines_of(temporary("a", "\xEF\xBB\xBFone\r\ntwo\n\nfour")), (std::vector<std::string>{"one", "two", "", "four"}));
+  EXPECT_EQ(lines_of(temporary("b", "")), std::vector<std::string>{});
+  EXPECT_EQ(lines_of(temporary("c", "\n")), std::vector<std::string>{""});
+}
+
+TEST(Lines, LongerThanTheBuffer) {
+  const std::string big(700'000, 'x');
+  EXPECT_EQ(lines_of(temporary("d", big + "\ny\n" + big)), (std::vector<std::string>{big, "y", big}));
+}
+
+TEST(Lines, CapOnALine) {
+  const fs::path path = temporary("cap", "ok\n" + std::string(5000, 'x') + "\n");
+  LineReader reader(path, 1000);
+  std::string line;
+  EXPECT_TRUE(reader.next(line));
+  EXPECT_EQ(message_of([&] { reader.next(line); }), path.string() + ":2: line longer than 1000 bytes");
+}
+
+TEST(Jsonl, ErrorsNameTheLine) {
+  const fs::path path = temporary("bad.jsonl", "{\"a\": 1}\n\n{\"a\": \n");
+  JsonlReader reader(path);
+  EXPECT_EQ((*reader.next())["a"], 1);
+  EXPECT_NE(message_of([&] { reader.next(); }).find(path.string() + ":3"), std::string::npos);
+  const fs::path list = temporary("list.jsonl", "[1]\n");
+  EXPECT_NE(message_of([&] { JsonlReader(list).next(); }).find(":1: expected a JSON object, got array"), std::string::npos);
+  EXPECT_NE(message_of([] { JsonlReader("/nowhere/x.jsonl"); }).find("/nowhere/x.jsonl: cannot open: No such file"), std::string::npos);
+}
+
+TEST(Jsonl, ResumesAtAnyRowAlsoGzipped) {
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += str("{\"i\": ", i, ", \"pad\": \"", std::string(size_t(i % 300), 'p'), "\"}\n");
+  const fs::path plain = temporary("r.jsonl", text), zipped = plain.string() + ".gz";
+  gzFile out = gzopen(zipped.c_str(), "wb");
+  gzwrite(out, text.data(), unsigned(text.size()));
+  gzclose(out);
+  for (const fs::path& path : {plain, zipped}) {
+    JsonlReader first(path);
+    for (int i = 0; i < 1234; ++i) {
+      ASSERT_EQ((*first.next())["i"], i);
+    }
+    JsonlReader second(path);
+    second.seek(first.position());
+    EXPECT_EQ((*second.next())["i"], 1234);
+    EXPECT_EQ(second.where(), path.string() + ":1235");
+    int rest = 0;
+    while (second.next()) ++rest;
+    EXPECT_EQ(rest, 2000 - 1235);
+  }
+  const std::string bytes = read_file(zipped);
+  const fs::path cut = temporary("cut.jsonl.gz", bytes.substr(0, bytes.size() / 2));
+  EXPECT_NE(message_of([&] {
+              for (JsonlReader r(cut); r.next();) {
+              }
+            }).find("cannot read"),
+            std::string::npos);
+}
+
+TEST(Messages, ThreeSpellings) {
+  const Json chat = Json::parse(R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]})");
+  const Json pair = Json::parse(R"({"prompt":"a","completion":"b"})");
+  const Json share = Json::parse(R"({"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]})");
+  for (const Json& row : {chat, pair, share}) EXPECT_EQ(to_json(messages_from_json(row, "x:1")), chat["messages"]);
+  EXPECT_EQ(message_of([] { messages_from_json(Json::parse(R"({"messages":[{"role":"user"}]})"), "f.jsonl:7"); }),
+            "f.jsonl:7: key 'content' is missing");
+  EXPECT_NE(message_of([] { messages_from_json(Json::parse(R"({"x":1})"), "f.jsonl:8"); }).find("f.jsonl:8: expected 'messages'"),
+            std::string::npos);
+  EXPECT_NE(message_of([] {
+              messages_from_json(Json::parse(R"({"conversations":[{"from":"bot","value":""}]})"), "f:9");
+            }).find("unknown role 'bot'"),
+            std::string::npos);
+}
+
+// Document i of n tokens: i*1000, i*1000+1, ...
+Document numbered(int i, int64_t n, bool learned = true) {
+  Document d;
+  for (int64_t t = 0; t < n; ++t) d.ids.push_back(int32_t(i * 1000 + t));
+  d.learned.assign(size_t(n), learned);
+  return d;
+}
+
+std::vector<Document> numbered(const std::vector<int64_t>& lengths) {
+  std::vector<Document> out;
+  for (size_t i = 0; i < lengths.size(); ++i) out.push_back(numbered(int(i), lengths[i]));
+  return out;
+}
+
+// What every row must satisfy, whatever the strategy.
+void check_row(const Batch& b, int64_t max_tokens) {
+  ASSERT_LE(b.tokens(), max_tokens);
+  ASSERT_EQ(b.targets.size(), b.ids.size());
+  ASSERT_EQ(b.loss_weight.size(), b.ids.size());
+  ASSERT_EQ(b.positions.size(), b.ids.size());
+  ASSERT_EQ(b.document.size() + 1, b.cu_seqlens.size());
+  ASSERT_EQ(b.cu_seqlens.back(), b.tokens());
+  for (int64_t s = 0; s < b.documents(); ++s) {
+    for (int32_t t = b.cu_seqlens[size_t(s)]; t < b.cu_seqlens[size_t(s) + 1]; ++t) {
+      ASSERT_EQ(b.positions[size_t(t)], t - b.cu_seqlens[size_t(s)]);
+      if (b.loss_weight[size_t(t)] > 0) {
+        ASSERT_EQ(b.targets[size_t(t)], b.ids[size_t(t)] + 1);
+      }
+    }
+  }
+}
+
+TEST(Packing, BestFitDecreasingByHand) {
+  // 10: [7 3] [6 4] [5 2 2]: 7 opens row 0, 6 row 1, 5 row 2, 4 into 6's row (room 4), 3 into 7's, 2 and 2 into 5's
+  PackCounts counts;
+  const auto rows = plan_rows({2, 7, 5, 3, 6, 2, 4}, {.max_tokens = 10}, &counts);
+  std::vector<std::vector<size_t>> got;
+  for (const auto& row : rows) {
+    got.emplace_back();
+    for (const Piece& p : row) got.back().push_back(p.index);
+  }
+  EXPECT_EQ(got, (std::vector<std::vector<size_t>>{{1, 3}, {4, 6}, {2, 0, 5}}));
+  EXPECT_EQ(counts.tokens, 29);
+  EXPECT_EQ(counts.row_tokens, 29);
+}
+
+TEST(Packing, TargetsAndWeights) {
+  Document d = numbered(1, 4);
+  d.learned = {0, 0, 1, 1};
+  const auto rows = pack({d}, {.max_tokens = 6, .padding_free = false, .pad_id = 9});
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].ids, (std::vector<int32_t>{1000, 1001, 1002, 1003, 9, 9}));
+  EXPECT_EQ(rows[0].targets, (std::vector<int32_t>{1001, 1002, 1003, 1003, 9, 9}));
+  EXPECT_EQ(rows[0].loss_weight, (std::vector<float>{0, 1, 1, 0, 0, 0}));
+  EXPECT_EQ(rows[0].positions, (std::vector<int32_t>{0, 1, 2, 3, 0, 1}));
+  EXPECT_EQ(rows[0].cu_seqlens, (std::vector<int32_t>{0, 4, 6}));
+  EXPECT_EQ(rows[0].document, (std::vector<int32_t>{0, -1}));
+}
+
+TEST(Packing, WrappedLearnsEveryTransition) {
+  PackCounts counts;
+  const auto rows = pack(numbered({3, 9, 0, 2}), {.max_tokens = 5, .strategy = "wrapped"}, &counts);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].ids, (std::vector<int32_t>{0, 1, 2, 1000, 1001}));
+  EXPECT_EQ(rows[0].targets, (std::vector<int32_t>{1, 2, 2, 1001, 1002}));
+  EXPECT_EQ(rows[0].loss_weight, (std::vector<float>{1, 1, 0, 1, 1}));
+  EXPECT_EQ(rows[1].cu_seqlens, (std::vector<int32_t>{0, 5}));
+  EXPECT_EQ(rows[2].cu_seqlens, (std::vector<int32_t>{0, 2, 4}));
+  EXPECT_EQ(counts.split, 1);
+  EXPECT_EQ(counts.empty, 1);
+  EXPECT_EQ(counts.row_tokens, 14);
+}
+
+TEST(Packing, WithoutIsolation) {
+  const auto rows = pack(numbered({3, 2}), {.max_tokens = 5, .strategy = "wrapped", .isolate = false});
+  EXPECT_EQ(rows[0].cu_seqlens, (std::vector<int32_t>{0, 5}));
+  EXPECT_EQ(rows[0].positions, (std::vector<int32_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(rows[0].loss_weight, (std::vector<float>{1, 1, 0, 1, 0}));
+}
+
+TEST(Packing, LongDocuments) {
+  PackCounts truncated, split, dropped;
+  auto rows = pack(numbered({12}), {.max_tokens = 5}, &truncated);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].targets.back(), 5);  // the cut is learned
+  EXPECT_EQ(truncated.truncated, 1);
+  EXPECT_EQ(truncated.tokens_lost, 7);
+  rows = pack(numbered({12}), {.max_tokens = 5, .long_documents = "split"}, &split);
+  EXPECT_EQ(rows.size(), 3u);
+  EXPECT_EQ(split.split, 1);
+  EXPECT_EQ(split.row_tokens, 12);
+  EXPECT_TRUE(pack(numbered({12}), {.max_tokens = 5, .long_documents = "drop"}, &dropped).empty());
+  EXPECT_EQ(dropped.dropped, 1);
+  EXPECT_EQ(dropped.tokens_lost, 12);
+  EXPECT_NE(message_of([] { pack({}, {.strategy = "bdf"}); }).find("'bdf'"), std::string::npos);
+}
+
+TEST(Packing, EveryStrategyKeepsEveryToken) {
+  Rng rng(5);
+  for (int round = 0; round < 60; ++round) {
+    std::vector<int64_t> lengths;
+    for (int i = 0; i < 40; ++i) lengths.push_back(rng.between(0, 30));
+    for (const char* strategy : {"bfd", "wrapped", "none"}) {
+      PackOptions o{.max_tokens = rng.between(1, 40), .strategy = strategy, .long_documents = "split"};
+      std::multiset<int32_t> want, got;
+      const auto documents = numbered(lengths);
+      for (const Document& d : documents) want.insert(d.ids.begin(), d.ids.end());
+      float learned = 0;
+      for (const Batch& b : pack(documents, o)) {
+        check_row(b, o.max_tokens);
+        got.insert(b.ids.begin(), b.ids.end());
+        learned += std::accumulate(b.loss_weight.begin(), b.loss_weight.end(), 0.0f);
+      }
+      ASSERT_EQ(got, want) << strategy;
+      int64_t transitions = 0;
+      for (const int64_t n : lengths) transitions += std::max<int64_t>(0, n - 1);
+      ASSERT_EQ(int64_t(learned), transitions) << strategy;
+    }
+  }
+}
+
+bool same(const Batch& a, const Batch& b) {
+  return a.ids == b.ids && a.targets == b.targets && a.loss_weight == b.loss_weight && a.positions == b.positions &&
+         a.cu_seqlens == b.cu_seqlens && a.document == b.document;
+}
+
+bool same(const std::vector<Batch>& a, const std::vector<Batch>& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const Batch& x, const Batch& y) { return same(x, y); });
+}
+
+std::unique_ptr<DocumentSource> random_source(int n, uint64_t seed) {
+  std::vector<int64_t> lengths;
+  Rng rng(seed);
+  for (int i = 0; i < n; ++i) lengths.push_back(rng.between(1, 25));
+  return memory_source(numbered(lengths));
+}
+
+TEST(Loader, ResumesBitForBitAnywhere) {
+  const auto source = random_source(57, 3);
+  for (const char* strategy : {"bfd", "wrapped", "none"}) {
+    for (const int64_t window : {1, 7, 1000}) {
+      LoaderOptions o{.pack = {.max_tokens = 20, .strategy = strategy, .long_documents = "split"},
+                      .rows_per_batch = 4,
+                      .window = window,
+                      .epochs = 3,
+                      .seed = 11};
+      Loader whole(*source, o);
+      std::vector<std::vector<Batch>> batches;
+      std::vector<Json> states;
+      for (;;) {
+        states.push_back(whole.state());
+        auto rows = whole.next();
+        if (rows.empty()) break;
+        for (const Batch& b : rows) check_row(b, 20);
+        batches.push_back(std::move(rows));
+      }
+      ASSERT_GT(batches.size(), 10u);
+      for (size_t k = 0; k <= batches.size(); ++k) {
+        Loader resumed(*source, o);
+        resumed.load_state(Json::parse(states[k].dump()));
+        for (size_t j = k; j < std::min(batches.size(), k + 5); ++j) {
+          ASSERT_TRUE(same(resumed.next(), batches[j])) << strategy << " window " << window << " at " << k;
+        }
+        if (k == batches.size()) {
+          ASSERT_TRUE(resumed.next().empty());
+        }
+      }
+    }
+  }
+}
+
+TEST(Loader, AnEpochIsEveryDocumentOnce) {
+  const auto source = random_source(57, 4);
+  for (const char* strategy : {"bfd", "wrapped", "none"}) {
+    Loader loader(*source, {.pack = {.max_tokens = 30, .strategy = strategy}, .rows_per_batch = 3, .window = 10, .epochs = 2, .seed = 1});
+    std::vector<std::vector<int32_t>> order(2);
+    std::vector<std::map<int32_t, int>> seen(2);
+    for (;;) {
+      const size_t epoch = size_t(loader.epoch());
+      const auto rows = loader.next();
+      if (rows.empty()) break;
+      for (const Batch& b : rows) {
+        for (const int32_t id : b.ids) ++seen[epoch][id], order[epoch].push_back(id);
+      }
+    }
+    EXPECT_EQ(seen[0], seen[1]);
+    EXPECT_NE(order[0], order[1]) << "each epoch has its own order";
+    int64_t total = 0;
+    for (int64_t i = 0; i < source->size(); ++i) total += int64_t(source->document(i).ids.size());
+    EXPECT_EQ(int64_t(order[0].size()), total);
+    for (const auto& [id, n] : seen[0]) {
+      ASSERT_EQ(n, 1) << id;
+    }
+    EXPECT_EQ(loader.counts().documents, 2 * 57) << strategy;
+    EXPECT_EQ(loader.counts().row_tokens, 2 * total) << strategy;
+  }
+}
+
+TEST(Loader, WrappedRowsAreFull) {
+  const auto source = random_source(200, 5);
+  Loader loader(*source, {.pack = {.max_tokens = 33, .strategy = "wrapped"}, .window = 2, .epochs = 1, .seed = 1});
+  std::vector<int64_t> sizes;
+  for (auto rows = loader.next(); !rows.empty(); rows = loader.next()) sizes.push_back(rows[0].tokens());
+  for (size_t i = 0; i + 1 < sizes.size(); ++i) {
+    ASSERT_EQ(sizes[i], 33);
+  }
+}
+
+TEST(Loader, RanksShareABatch) {
+  const auto source = random_source(60, 6);
+  LoaderOptions o{.pack = {.max_tokens = 25}, .rows_per_batch = 4, .epochs = 1, .seed = 2, .drop_last = true};
+  Loader all(*source, o);
+  o.world = 2;
+  Loader zero(*source, o);
+  o.rank = 1;
+  Loader one(*source, o);
+  int batches = 0;
+  for (auto rows = all.next(); !rows.empty(); rows = all.next(), ++batches) {
+    ASSERT_EQ(rows.size(), 4u);
+    const auto a = zero.next(), b = one.next();
+    ASSERT_TRUE(same(a[0], rows[0]) && same(b[0], rows[1]) && same(a[1], rows[2]) && same(b[1], rows[3]));
+  }
+  EXPECT_GT(batches, 3);
+  EXPECT_TRUE(zero.next().empty());
+}
+
+TEST(Loader, RefusesWhatCannotBe) {
+  const auto source = random_source(5, 7);
+  Loader loader(*source, {.seed = 1});
+  Json state = loader.state();
+  state["seed"] = 2;
+  EXPECT_NE(message_of([&] { loader.load_state(state); }).find("seed 2"), std::string::npos);
+  const auto empty = memory_source({Document{}, Document{}});
+  EXPECT_NE(message_of([&] { Loader(*empty, {.epochs = 0}).next(); }).find("gives no row"), std::string::npos);
+  EXPECT_NE(message_of([&] { Loader(*source, {.rows_per_batch = 50, .epochs = 0, .drop_last = true}).next(); }).find("fewer rows"),
+            std::string::npos);
+}
+
+TEST(Mixture, SharesAndPasses) {
+  std::vector<std::unique_ptr<DocumentSource>> parts;
+  parts.push_back(memory_source({numbered(1, 1), numbered(2, 1)}));
+  parts.push_back(random_source(100, 8));
+  const auto mix = mixture_source(std::move(parts), {1, 3}, 9, 40);
+  ASSERT_EQ(mix->size(), 40);
+  std::map<int32_t, int> seen;
+  int small = 0;
+  for (int64_t i = 0; i < 40; ++i) {
+    const Document d = mix->document(i);
+    if (d.ids == std::vector<int32_t>{1000} || d.ids == std::vector<int32_t>{2000}) ++small, ++seen[d.ids[0]];
+    EXPECT_LE(std::abs(double(small) - 0.25 * double(i + 1)), 1.0) << i;
+  }
+  EXPECT_EQ(small, 10);
+  EXPECT_EQ(seen[1000], 5);
+  EXPECT_EQ(seen[2000], 5);
+}
+
+TEST(Texts, RowsWholeAndParagraphs) {
+  EXPECT_EQ(read_texts(temporary("t.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\\nc\"}\n")), (std::vector<std::string>{"a", "b\nc"}));
+  const fs::path txt = temporary("t.txt", "one\ntwo\n\n\nthree\n");
+  EXPECT_EQ(read_texts(txt), std::vector<std::string>{"one\ntwo\n\n\nthree\n"});
+  EXPECT_EQ(read_texts(txt, "text", true), (std::vector<std::string>{"one\ntwo\n", "three\n"}));
+  const Document d = text_document(
+      "ab", [](std::string_view s) { return std::vector<int32_t>(s.begin(), s.end()); }, 0, 7);
+  EXPECT_EQ(d.ids, (std::vector<int32_t>{7, 'a', 'b', 0}));
+}
+
+// Mutated JSON lines: an error that names the file or good rows, never anything else.
+TEST(Jsonl, MutationsAreErrorsOrRows) {
+  const std::string good = "{\"a\": [1, 2.5e3, \"x\\u00e9\\n\"], \"b\": {\"c\": null}}\n{\"d\": true}\r\n";
+  Rng rng(1);
+  const fs::path path = temporary("mutated.jsonl", good);
+  int errors = 0;
+  for (int i = 0; i < 400; ++i) {
+    std::string bytes = good;
+    for (int64_t n = rng.between(1, 4); n > 0; --n) {
+      const size_t at = rng.below(bytes.size());
+      if (rng.below(3) == 0)
+        bytes.erase(at, 1);
+      else
+        bytes[at] = char(rng.below(256));
+    }
+    { std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes; }
+    try {
+      for (JsonlReader reader(path); reader.next();) {
+      }
+    } catch (const Error& e) {
+      ++errors;
+      ASSERT_NE(std::string(e.what()).find("mutated.jsonl:"), std::string::npos) << e.what();
+    }
+  }
+  EXPECT_GT(errors, 100);
+}
+
+}  // namespace
+}  // namespace r1::data
