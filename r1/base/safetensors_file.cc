@@ -262,7 +262,8 @@ void write_safetensors(const fs::path& path, const std::vector<SafeSource>& sour
   file.write(std::as_bytes(std::span(&header_bytes, 1)));
   file.write(text);
   for (const SafeSource& source : sources) {
-    const auto bytes = source.bytes();
+    auto read = source.bytes;  // a copy: what it holds is gone with it
+    const auto bytes = read();
     if (bytes.size() != safe_source_bytes(source)) fail("[write_safetensors] tensor '", source.name, "': got ", bytes.size(), " bytes");
     file.write(bytes);
   }

@@ -60,8 +60,8 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// One tensor to write. `bytes` is called once, when its turn comes, so a converted model never stands in memory twice; the span it returns
-// must live until the next call and have the size that type and shape say.
+// One tensor to write. The writer calls a copy of `bytes` once, when its turn comes, and drops that copy: a function that holds the
+// converted tensor it returns a span of keeps one tensor in memory, not the model. The span has the size that type and shape say.
 struct SafeSource {
   std::string name;
   SafeType type = SafeType::kF32;

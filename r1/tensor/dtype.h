@@ -12,7 +12,8 @@ namespace r1::tensor {
 using DType = c10::ScalarType;
 using Device = c10::Device;
 
-// "float32" | "bfloat16" | "float16" (also "fp32", "bf16", "fp16", "auto" is the caller's business). Throws kUsage with the list of known names.
+// "float32" | "bfloat16" | "float16" (also "fp32", "bf16", "fp16", "auto" is the caller's business). Throws kUsage with the list of known
+// names.
 DType parse_dtype(std::string_view name);
 std::string dtype_name(DType dtype);
 
