@@ -16,6 +16,11 @@ add_library(r1_flags INTERFACE)
 target_compile_options(r1_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-missing-field-initializers -fno-math-errno>)
 target_include_directories(r1_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
+# Not OpenMP::OpenMP_CXX: it names gcc's libgomp by path, beside the one that comes with libtorch.
+add_library(r1_openmp INTERFACE)
+target_compile_options(r1_openmp INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+target_link_options(r1_openmp INTERFACE -fopenmp)
+
 if(R1_SANITIZE)
   target_compile_options(r1_flags INTERFACE -fsanitize=${R1_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(r1_flags INTERFACE -fsanitize=${R1_SANITIZE})

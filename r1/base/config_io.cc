@@ -333,7 +333,8 @@ void apply_one(const FieldList& list, const Setting& setting, std::map<const Fie
     fail_usage(setting.where, ": '", field->key, "' is set twice (first at ", it->second, ")");
   }
   const Setting named{field->key, setting.where, setting.value};
-  if (std::holds_alternative<FreeForm*>(field->value)) fail_usage(setting.where, ": '", field->key, "' is a group: write ", field->key, ".<option>=<value>");
+  if (std::holds_alternative<FreeForm*>(field->value))
+    fail_usage(setting.where, ": '", field->key, "' is a group: write ", field->key, ".<option>=<value>");
   std::visit(
       [&](auto* p) {
         if constexpr (!std::is_same_v<decltype(p), FreeForm*>) assign(*p, named.value, named);
@@ -403,7 +404,7 @@ std::string FieldList::group_help(const std::string& prefix) const {
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
   std::string best;
-  size_t distance = std::max<size_t>(2, name.size() / 3) + 1;
+  size_t distance = std::max<size_t>(1, (name.size() + 1) / 3) + 1;
   if (name.size() > 200) return best;
   for (const auto& word : known) {
     // One letter off says nothing about a word of two letters.
@@ -465,9 +466,9 @@ void apply_to_fields(const FieldList& list, const std::vector<Setting>& settings
   for (const Setting& setting : settings) apply_one(list, setting, given);
   for (const Field& field : list.fields()) {
     const auto it = given.find(&field);
-    check_limits(field, it == given.end() ? "config" : it->second);
     const bool is_text = std::holds_alternative<std::string*>(field.value) || field_type(field).starts_with("list");
     if (field.required && (is_text ? is_empty(field) : it == given.end())) fail_usage("missing: --", field.key, " (", field.help, ")");
+    check_limits(field, it == given.end() ? "config" : it->second);
   }
 }
 

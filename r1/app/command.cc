@@ -1,0 +1,166 @@
+#include "r1/app/command.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <new>
+#include <utility>
+
+#include "r1/base/build_info.h"
+#include "r1/base/error.h"
+#include "r1/base/log.h"
+#include "r1/base/threads.h"
+
+namespace r1::app {
+namespace {
+
+bool wants_help(const Arguments& arguments) {
+  return std::any_of(arguments.begin(), arguments.end(), [](const std::string& a) { return a == "--help" || a == "-h"; });
+}
+
+size_t words(const std::string& name) {
+  return 1 + size_t(std::count(name.begin(), name.end(), ' '));
+}
+
+std::string first_words(const Arguments& arguments, size_t n) {
+  std::string text;
+  for (size_t i = 0; i < n && i < arguments.size(); ++i) text += (i ? " " : "") + arguments[i];
+  return text;
+}
+
+const Command* find_command(const Arguments& arguments) {
+  for (const Command& command : commands()) {
+    if (first_words(arguments, words(command.name)) == command.name) return &command;
+  }
+  return nullptr;
+}
+
+std::string table_of(const std::string& prefix) {
+  std::string text;
+  for (const Command& command : commands()) {
+    if (!command.name.starts_with(prefix)) continue;
+    std::string left = "  " + command.name;
+    left.resize(std::max<size_t>(left.size() + 2, 22), ' ');
+    text += left + command.help + "\n";
+  }
+  return text;
+}
+
+std::string overview() {
+  return str(
+      "r1: the DeepSeek-R1 recipe in one program\n\nusage: r1 <command> [--config recipe.yaml] [--key=value ...]\n\n", table_of(""),
+      "\nr1 <command> --help lists the command's options. Each also reads R1_<KEY> from the environment; --key wins over R1_KEY, that\n"
+      "over the recipe, that over the default. Exit codes: 0 done, 1 failed, 2 wrong usage or config, 130 interrupted after a "
+      "checkpoint.\n");
+}
+
+std::string command_help(const Command& command) {
+  std::string usage = "usage: r1 " + command.name;
+  for (const auto& key : command.positional) usage += " [" + key + "]";
+  return str("r1 ", command.name, ": ", command.help, "\n\n", usage, " [--key=value ...]\n\n", command.options_help());
+}
+
+[[noreturn]] void fail_unknown(const Arguments& arguments) {
+  std::vector<std::string> names;
+  bool is_group = false;
+  for (const Command& command : commands()) {
+    names.push_back(command.name);
+    is_group = is_group || command.name.starts_with(arguments[0] + " ");
+  }
+  if (is_group && arguments.size() == 1) fail_usage("'", arguments[0], "' needs one of its commands:\n", table_of(arguments[0] + " "));
+  const std::string given = is_group ? first_words(arguments, 2) : arguments[0];
+  fail_usage("unknown command '", given, "'", did_you_mean(given, names), " (r1 --help lists them)");
+}
+
+int dispatch(const Arguments& arguments) {
+  if (arguments.empty()) fail_usage("no command given\n\n", overview());
+  const std::string& first = arguments[0];
+  if (first == "--version" || first == "-V" || first == "version") return print_text(version_line() + "\n"), 0;
+  const Command* command = find_command(first == "help" ? Arguments(arguments.begin() + 1, arguments.end()) : arguments);
+  if (first == "help" && command) return print_text(command_help(*command)), 0;
+  if (first == "--help" || first == "-h" || (first == "help" && arguments.size() == 1)) return print_text(overview()), 0;
+  if (!command && arguments.size() == 2 && wants_help(arguments)) {
+    if (const std::string table = table_of(first + " "); !table.empty()) return print_text(table), 0;
+  }
+  if (!command) fail_unknown(arguments);
+  const Arguments rest(arguments.begin() + std::ptrdiff_t(words(command->name)), arguments.end());
+  if (wants_help(rest)) return print_text(command_help(*command)), 0;
+  return command->run(*command, rest);
+}
+
+// c10's messages carry a C++ stack after the first lines.
+std::string without_stack(std::string what) {
+  if (const size_t at = what.find("\nException raised from"); at != std::string::npos) what.resize(at);
+  return what;
+}
+
+}  // namespace
+
+std::vector<Setting> command_settings(const Command& command, const Arguments& arguments) {
+  Arguments named;
+  size_t bare = 0;
+  while (bare < arguments.size() && bare < command.positional.size() && (arguments[bare] == "-" || !arguments[bare].starts_with("-"))) {
+    named.push_back(str("--", command.positional[bare], "=", arguments[bare]));
+    ++bare;
+  }
+  named.insert(named.end(), arguments.begin() + std::ptrdiff_t(bare), arguments.end());
+  return parse_overrides(named);
+}
+
+std::vector<Setting> all_settings(std::vector<Setting> environment, std::vector<Setting> overrides) {
+  // The last one that names files counts: R1_CONFIG, then each --config.
+  Json files = Json::array();
+  for (const auto* source : {&environment, &overrides}) {
+    Json named = Json::array();
+    for (const Setting& setting : *source) {
+      if (setting.key != "config") continue;
+      if (setting.value.is_boolean()) fail_usage("--config: needs a value (a YAML file)");
+      for (const Json& file : setting.value.is_array() ? setting.value : Json::array({setting.value})) named.push_back(file);
+    }
+    if (!named.empty()) files = named;
+  }
+  std::vector<Setting> settings;
+  for (const Json& file : files) {
+    for (Setting& setting : read_yaml(file.get<std::string>())) settings.push_back(std::move(setting));
+  }
+  for (auto* source : {&environment, &overrides}) settings.insert(settings.end(), source->begin(), source->end());
+  return settings;
+}
+
+void apply_common(const CommonOptions& common) {
+  if (common.quiet) set_log_level(LogLevel::kWarning);
+  set_num_threads(int(common.threads));
+  at::set_num_threads(num_threads());
+}
+
+void print_text(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+int run_program(const Arguments& arguments) {
+  try {
+    const int code = dispatch(arguments);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) fail("cannot write to stdout: the results are incomplete");
+    return code;
+  } catch (const Error& error) {
+    log_error(error.what());
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    log_error("out of memory");
+  } catch (const std::exception& error) {
+    log_error(without_stack(error.what()));
+  }
+  return 1;
+}
+
+std::string list_options() {
+  std::string text;
+  for (const Command& command : commands()) {
+    text += str(command.name, "\n");
+    for (const FieldInfo& field : command.fields()) text += str(command.name, " --", field.key, " ", field.type, "\n");
+  }
+  return text;
+}
+
+}  // namespace r1::app

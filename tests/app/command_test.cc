@@ -1,0 +1,180 @@
+#include "r1/app/command.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/base/json.h"
+#include "r1/base/threads.h"
+
+namespace r1::app {
+namespace {
+
+struct Ran {
+  int code;
+  std::string out, err;
+};
+
+template <class Body>
+Ran capture(Body body) {
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  const int code = body();
+  std::fflush(stdout);
+  return {code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+}
+
+Ran r1_program(const Arguments& arguments) {
+  return capture([&] { return run_program(arguments); });
+}
+
+struct ToyConfig {
+  std::string model, device = "mine";
+  int64_t steps = 1;
+  template <class V>
+  void visit(V& v) {
+    v("model", model, "the model", Required{});
+    v("steps", steps, "steps", Range{0, 9});
+    v("device", device, "its own device option");
+  }
+};
+
+Command toy() {
+  return make_command<ToyConfig>("toy", "a toy",
+                                 [](const ToyConfig& c, const CommonOptions& common) {
+                                   print_text(str(c.model, " ", c.steps, " ", c.device, " ", common.json, "\n"));
+                                   return 0;
+                                 },
+                                 {"model"});
+}
+
+Ran run_toy(const Arguments& arguments) {
+  return capture([&] {
+    const Command command = toy();
+    try {
+      return command.run(command, arguments);
+    } catch (const Error& error) {
+      fputs(error.what(), stderr);
+      return error.exit_code();
+    }
+  });
+}
+
+TEST(App, ExitCodesAndWhereTextGoes) {
+  const Ran version = r1_program({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_EQ(version.out.find("r1 "), 0u);
+  EXPECT_EQ(version.err, "");
+  const Ran help = r1_program({"--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const Command& command : commands()) EXPECT_NE(help.out.find("  " + command.name + " "), std::string::npos) << command.name;
+  const Ran none = r1_program({});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_EQ(none.out, "");
+  const Ran typo = r1_program({"envv"});
+  EXPECT_EQ(typo.code, 2);
+  EXPECT_EQ(typo.err, "error: unknown command 'envv', did you mean 'env'? (r1 --help lists them)\n");
+  const Ran bad = r1_program({"env", "--jsno"});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_EQ(bad.err, "error: --jsno: unknown key 'jsno', did you mean 'json'?\n");
+  EXPECT_EQ(r1_program({"env", "--config", "/nowhere.yaml"}).err, "error: cannot open /nowhere.yaml: No such file or directory\n");
+}
+
+TEST(App, EnvIsJson) {
+  const Ran env = r1_program({"env", "--json"});
+  ASSERT_EQ(env.code, 0) << env.err;
+  const Json report = parse_json(env.out, "env");
+  EXPECT_EQ(report["build"]["libtorch"], "2.11.0");
+  EXPECT_GE(report["cpu"]["usable"].get<int>(), 1);
+  EXPECT_EQ(report["devices"][0], "cpu");
+  EXPECT_EQ(env.err, "");
+}
+
+// Every command answers --help, names its own limits, has unique keys and refuses an unknown one before any work.
+TEST(App, EveryCommand) {
+  std::set<std::string> names;
+  for (const Command& command : commands()) {
+    EXPECT_TRUE(names.insert(command.name).second) << command.name;
+    EXPECT_FALSE(command.help.empty()) << command.name;
+    Arguments words;
+    std::istringstream stream(command.name);
+    for (std::string word; stream >> word;) words.push_back(word);
+    Arguments help = words, wrong = words;
+    help.push_back("--help");
+    const Ran asked = r1_program(help);
+    EXPECT_EQ(asked.code, 0) << command.name;
+    for (const FieldInfo& field : command.fields()) {
+      EXPECT_NE(asked.out.find("--" + field.key), std::string::npos);
+      EXPECT_FALSE(field.help.empty()) << command.name << " --" << field.key;
+    }
+    for (const auto& key : command.positional) EXPECT_NE(asked.out.find("--" + key), std::string::npos) << command.name << " " << key;
+    wrong.push_back("--no_such_option_anywhere=1");
+    const Ran refused = r1_program(wrong);
+    EXPECT_EQ(refused.code, 2) << command.name << ": " << refused.err;
+    EXPECT_NE(refused.err.find("no_such_option_anywhere"), std::string::npos) << command.name << ": " << refused.err;
+  }
+}
+
+TEST(App, PositionalAndOwnOptions) {
+  EXPECT_EQ(run_toy({"m.gguf", "--steps=3", "--json"}).out, "m.gguf 3 mine 1\n");
+  EXPECT_EQ(run_toy({"--model=m", "--device", "cuda:1"}).out, "m 1 cuda:1 0\n");
+  EXPECT_EQ(run_toy({"a", "b"}).code, 2);
+  EXPECT_EQ(run_toy({}).err, "missing: --model (the model)");
+  EXPECT_EQ(run_toy({"m", "--steps=10"}).err, "--steps: 'steps' must be 0 to 9; got 10");
+  EXPECT_EQ(run_toy({"m", "--print_config"}).out, "model: m\nsteps: 1\ndevice: mine\n");
+  run_toy({"m", "--threads=3"});
+  EXPECT_EQ(num_threads(), 3);
+  set_num_threads(0);
+}
+
+TEST(App, RecipeEnvironmentCommandLine) {
+  const auto path = fs::temp_directory_path() / str("r1_app_test_", ::getpid(), ".yaml");
+  const auto second = fs::path(path.string() + "2");
+  write_file_atomic(path, "model: from_yaml\nsteps: 2\njson: true\n");
+  write_file_atomic(second, "steps: 5\n");
+  EXPECT_EQ(run_toy({"--config", path.string()}).out, "from_yaml 2 mine 1\n");
+  EXPECT_EQ(run_toy({"--config", path.string(), second.string()}).out, "from_yaml 5 mine 1\n");
+  setenv("R1_STEPS", "3", 1);
+  EXPECT_EQ(run_toy({"--config", path.string()}).out, "from_yaml 3 mine 1\n");
+  EXPECT_EQ(run_toy({"x", "--steps=4", "--config", path.string()}).out, "x 4 mine 1\n");
+  setenv("R1_CONFIG", path.string().c_str(), 1);
+  EXPECT_EQ(run_toy({}).out, "from_yaml 3 mine 1\n");
+  unsetenv("R1_CONFIG");
+  unsetenv("R1_STEPS");
+  write_file_atomic(path, "model: m\nstesp: 2\n");
+  EXPECT_EQ(run_toy({"--config", path.string()}).err, path.string() + ":2: unknown key 'stesp', did you mean 'steps'?");
+  EXPECT_EQ(run_toy({"--config"}).code, 2);
+  fs::remove(path);
+  fs::remove(second);
+}
+
+TEST(App, CompletionAndManual) {
+  const Ran bash = r1_program({"completion", "bash"});
+  EXPECT_NE(bash.out.find("complete -o default -F _r1 r1"), std::string::npos);
+  EXPECT_NE(bash.out.find("'env'*) words='--config= "), std::string::npos);
+  EXPECT_EQ(r1_program({"completion"}).err, "error: missing: --shell (the shell to complete in)\n");
+  const Ran man = r1_program({"man"});
+  EXPECT_EQ(man.out.find(".TH R1 1"), 0u);
+}
+
+// The interface that users' scripts rely on. A wanted change: scripts/update_options.sh.
+TEST(App, OptionsAreFrozen) {
+  const fs::path golden = fs::path(R1_SOURCE_DIR) / "tests/guard/options.txt";
+  const auto lines = [](const std::string& text) {
+    std::set<std::string> all;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) all.insert(line);
+    return all;
+  };
+  const auto frozen = lines(read_file(golden)), now = lines(list_options());
+  for (const auto& line : frozen)
+    EXPECT_TRUE(now.count(line)) << "gone or changed: r1 " << line << "\n(scripts/update_options.sh if that is wanted)";
+  for (const auto& line : now) EXPECT_TRUE(frozen.count(line)) << "new: r1 " << line << "\n(scripts/update_options.sh if that is wanted)";
+}
+
+}  // namespace
+}  // namespace r1::app
