@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "r1/kernels/cpu/bf16.h"
 #include "tests/kernels/kernel_testing.h"
 
 namespace r1::kernels {

@@ -8,6 +8,7 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/attention_simd.h"
+#include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/scratch.h"
 
 namespace r1::kernels {

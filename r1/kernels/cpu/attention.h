@@ -20,7 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "r1/kernels/cpu/bf16.h"
+#include "r1/kernels/cpu/rows.h"
 
 namespace r1::kernels {
 
@@ -32,16 +32,8 @@ struct AttentionShape {
   float soft_cap = 0;  // 0: none
 };
 
-struct ConstHeads {
-  const void* data;
-  Float type = Float::kF32;
-  int64_t row_stride = 0;
-};
-struct Heads {
-  void* data;
-  Float type = Float::kF32;
-  int64_t row_stride = 0;
-};
+using ConstHeads = ConstRows;  // a row is a token
+using Heads = Rows;
 
 // ---- packed sequences: sequence i is the tokens cu_seqlens[i] .. cu_seqlens[i + 1] - 1
 struct AttentionForward {

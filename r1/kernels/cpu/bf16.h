@@ -6,13 +6,6 @@
 
 namespace r1::kernels {
 
-// How a kernel's floats are stored. Arithmetic is always fp32.
-enum class Float { kF32, kBf16 };
-
-static inline int64_t size_of(Float type) {
-  return type == Float::kF32 ? 4 : 2;
-}
-
 static inline float from_bf16(uint16_t x) {
   return __builtin_bit_cast(float, uint32_t(x) << 16);
 }

@@ -506,6 +506,20 @@ R1_INLINE void transpose(F16 (&r)[16]) {
 
 #endif
 
+// Four running sums over a row in steps of 64, then over what is left in steps of 16: the fixed order of every sum over a row.
+// term(i, n) is the vector of the n <= 16 terms from i, zero beyond.
+template <class Term>
+R1_INLINE float sum_row(int64_t count, Term term) {
+  F16 s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+  int64_t i = 0;
+  for (; i + 64 <= count; i += 64) {
+    s0 = s0 + term(i, 16), s1 = s1 + term(i + 16, 16);
+    s2 = s2 + term(i + 32, 16), s3 = s3 + term(i + 48, 16);
+  }
+  for (; i < count; i += 16) s0 = s0 + term(i, count - i < 16 ? count - i : 16);
+  return reduce_add((s0 + s1) + (s2 + s3));
+}
+
 // e^x: 0 below -86.6, infinity above 88.72, NaN for NaN; error below 1.5 ulp between. Degree-6 Taylor on |r| <= ln2/2 after Cody-Waite
 // reduction.
 R1_INLINE F16 exp(F16 x) {
