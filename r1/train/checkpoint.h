@@ -1,7 +1,7 @@
-// checkpoint-<step>/ folders: HF layout (config.json, model.safetensors, tokenizer files) plus optimizer.safetensors, trainer_state.json
-// (counters, rng, loader, stage state, log history). Written into a temporary folder, fsynced, renamed; manifest.json lists every file with
-// size and SHA-256 and is written last. No pickle. A truncated or bit-flipped checkpoint is detected and named, and the one before it is
-// used.
+// checkpoint-<step>/ folders: HF layout (config.json, model.safetensors, tokenizer files) plus optimizer.safetensors, trainer_state.json (counters, rng,
+// loader, stage state, log history; HF's keys where HF has them). Written into a temporary folder, fsynced, renamed; manifest.json lists every file with
+// size and SHA-256 and is written last. Whoever looks, at any moment, sees whole checkpoints under checkpoint-*: a killed save leaves tmp-checkpoint-*,
+// which the next save removes. No pickle. A truncated or bit-flipped checkpoint is detected and named, and the one before it is used.
 #pragma once
 
 #include <filesystem>
@@ -16,12 +16,13 @@
 namespace r1::train {
 
 struct CheckpointOptions {
-  int64_t save_total_limit = 2;                                   // older ones are removed after a new one is complete
+  int64_t save_total_limit = 2;                                   // older ones are removed after a new one is complete; 0: keep all
   std::function<void(const std::filesystem::path&)> extra_files;  // writes tokenizer files, resolved config, ... into the temporary folder
-  bool save_optimizer = true;
+  bool save_optimizer = true;                                     // false: cannot be resumed, only loaded as a model
 };
 
-// Writes run_folder/checkpoint-<step>; returns its path. A failure (ENOSPC, EIO) throws and leaves the former checkpoints as they were.
+// Writes run_folder/checkpoint-<step>; returns its path. A failure (ENOSPC, EIO) throws and leaves the former checkpoints as they were; so does
+// a NaN in weights or optimizer. The log history is what metrics.jsonl of the run folder has up to this step.
 std::filesystem::path save_checkpoint(const std::filesystem::path& run_folder, Trainer& trainer, const Json& stage_state,
                                       const CheckpointOptions& options);
 
@@ -31,7 +32,10 @@ std::optional<std::string> checkpoint_fault(const std::filesystem::path& checkpo
 // The newest whole checkpoint; broken ones are reported by log_warning with file and reason and passed over.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& run_folder);
 
-// Loads weights and trainer state; returns the stage state.
+// Loads weights and trainer state; returns the stage state. Throws if the checkpoint is broken or belongs to another model or optimizer.
 Json load_checkpoint(const std::filesystem::path& checkpoint, Trainer& trainer);
+
+// The 17 of checkpoint-17; -1 for any other name.
+int64_t checkpoint_step(const std::filesystem::path& folder);
 
 }  // namespace r1::train

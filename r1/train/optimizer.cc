@@ -18,16 +18,15 @@ Optimizer::Row make_row(const model::WeightRow& weight, const TrainerConfig& con
   Optimizer::Row row{.weight = &weight};
   row.muon = config.optim == "muon" && weight.kind == WeightKind::kMatrix && weight.shape.size() == 2;
   row.weight_decay = weight.kind == WeightKind::kMatrix ? config.weight_decay : 0;
-  const Tensor detached = weight.tensor->detach();  // shares storage
-  row.master = detached.scalar_type() == at::kFloat ? detached : detached.to(at::kFloat).contiguous();
-  row.moment1 = at::zeros_like(row.master);
-  if (!row.muon) row.moment2 = at::zeros_like(row.master);
+  const Tensor detached = weight.tensor->detach();
+  if (detached.scalar_type() != at::kFloat) row.own_master = detached.to(at::kFloat).contiguous();
+  row.moment1 = at::zeros_like(detached, at::TensorOptions().dtype(at::kFloat));
+  if (!row.muon) row.moment2 = at::zeros_like(row.moment1);
   return row;
 }
 
-bool has_own_master(const Optimizer::Row& row) {
-  return row.weight->tensor->scalar_type() != at::kFloat;
-}
+// Asked for anew each time: loading may put another tensor into the slot.
+Tensor master_of(const Optimizer::Row& row) { return row.own_master.defined() ? row.own_master : row.weight->tensor->detach(); }
 
 }  // namespace
 
@@ -45,14 +44,15 @@ void Optimizer::update(std::span<const Tensor> gradients, double scale, double f
   for (size_t i = 0; i < rows_.size(); ++i) {
     Row& row = rows_[i];
     if (!gradients[i].defined()) continue;
+    Tensor master = master_of(row);
     if (row.muon) {
-      ops::muon_step(row.master, gradients[i], row.moment1,
+      ops::muon_step(master, gradients[i], row.moment1,
                      {.lr = config_.muon_learning_rate * factor,
                       .momentum = config_.muon_momentum,
                       .weight_decay = row.weight_decay,
                       .gradient_scale = scale});
     } else {
-      ops::adamw_step(row.master, gradients[i], row.moment1, row.moment2,
+      ops::adamw_step(master, gradients[i], row.moment1, row.moment2,
                       {.lr = config_.learning_rate * factor,
                        .beta1 = config_.adam_beta1,
                        .beta2 = config_.adam_beta2,
@@ -61,7 +61,7 @@ void Optimizer::update(std::span<const Tensor> gradients, double scale, double f
                        .t = updates_,
                        .gradient_scale = scale});
     }
-    if (has_own_master(row)) row.weight->tensor->detach().copy_(row.master);
+    if (row.own_master.defined()) row.weight->tensor->detach().copy_(master);
   }
 }
 
@@ -71,7 +71,7 @@ std::vector<std::pair<std::string, Tensor>> Optimizer::state_tensors() const {
     const std::string& name = row.weight->hf_name;
     state.emplace_back(name + (row.muon ? ".momentum_buffer" : ".exp_avg"), row.moment1);
     if (!row.muon) state.emplace_back(name + ".exp_avg_sq", row.moment2);
-    if (has_own_master(row)) state.emplace_back(name + ".master", row.master);
+    if (row.own_master.defined()) state.emplace_back(name + ".master", row.own_master);
   }
   return state;
 }

@@ -1,0 +1,174 @@
+#include "r1/train/metrics.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "r1/base/file.h"
+#include "r1/base/log.h"
+#include "r1/train/event_file.h"
+
+namespace r1::train {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+// A file that only grows, by whole records. After a failed write it is cut back to the last whole record, and the rest waits in memory.
+class RecordFile {
+ public:
+  void open(const fs::path& path) {
+    path_ = path;
+    size_ = fs::exists(path) ? fs::file_size(path) : 0;
+  }
+  const fs::path& path() const { return path_; }
+
+  void append(std::string_view record) {
+    pending_ += record;
+    try {
+      if (broken_) fs::resize_file(path_, size_);
+      append_file(path_, pending_);
+    } catch (const std::exception& error) {
+      if (!broken_) log_warning("metrics are kept in memory until they can be written: ", error.what());
+      broken_ = true;
+      if (pending_.size() > kMaxPending) pending_.clear();  // a gap in a log is better than a run out of memory
+      return;
+    }
+    if (broken_) log_info("metrics are written again: ", path_.string());
+    broken_ = false;
+    size_ += pending_.size();
+    pending_.clear();
+  }
+
+ private:
+  static constexpr size_t kMaxPending = 64 << 20;
+  fs::path path_;
+  uintmax_t size_ = 0;
+  std::string pending_;
+  bool broken_ = false;
+};
+
+// Whole lines whose step is at most `last`, as they stand in the file.
+std::string lines_until(std::string_view text, int64_t last) {
+  std::string kept;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) break;
+    const Json line = Json::parse(text.substr(0, end), nullptr, /*allow_exceptions=*/false);
+    const auto step = line.is_object() ? line.find("step") : line.end();
+    if (line.is_object() && step != line.end() && step->is_number() && step->get<int64_t>() <= last) kept += text.substr(0, end + 1);
+    text.remove_prefix(end + 1);
+  }
+  return kept;
+}
+
+std::string events_until(std::string_view file, int64_t last) {
+  std::string kept;
+  for (const EventRecord& record : decode_events(file)) {
+    if (!record.event.file_version.empty() || record.event.step <= last) kept += record.frame;
+  }
+  return kept;
+}
+
+bool is_event_file(const fs::path& path) { return path.filename().string().rfind("events.out.tfevents.", 0) == 0; }
+
+void rewrite_if_changed(const fs::path& path, const std::string& old_bytes, const std::string& new_bytes) {
+  if (old_bytes != new_bytes) write_file_atomic(path, new_bytes);
+}
+
+fs::path new_event_path(const fs::path& folder) {
+  char host[256] = "localhost";
+  ::gethostname(host, sizeof host - 1);
+  return folder / str("events.out.tfevents.", int64_t(now()), ".", host, ".", ::getpid(), ".r1");
+}
+
+bool finite(const Json& value) { return !value.is_number_float() || std::isfinite(value.get<double>()); }
+
+}  // namespace
+
+struct MetricsWriter::Impl {
+  RecordFile lines, events;
+  int64_t non_finite = 0;
+
+  void resume_lines(const fs::path& path, int64_t step) {
+    if (fs::exists(path) && step < 0) fs::rename(path, path.string() + ".old");
+    if (fs::exists(path)) {
+      const std::string text = read_file(path);
+      rewrite_if_changed(path, text, lines_until(text, step));
+    }
+    lines.open(path);
+  }
+
+  void resume_events(const fs::path& folder, int64_t step) {
+    fs::path newest;
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (is_event_file(entry.path())) found.push_back(entry.path());
+    }
+    for (const fs::path& path : found) {
+      if (step < 0) {
+        fs::remove(path);
+        continue;
+      }
+      const std::string bytes = read_file(path);
+      rewrite_if_changed(path, bytes, events_until(bytes, step));
+      newest = std::max(newest, path);
+    }
+    const bool fresh = newest.empty();
+    events.open(fresh ? new_event_path(folder) : newest);
+    if (fresh) events.append(encode_event({.wall_time = now(), .file_version = "brain.Event:2"}));
+  }
+};
+
+MetricsWriter::MetricsWriter(const fs::path& run_folder, int64_t resume_step) : impl_(std::make_unique<Impl>()) {
+  make_folder(run_folder);
+  impl_->resume_lines(run_folder / "metrics.jsonl", resume_step);
+  impl_->resume_events(run_folder, resume_step);
+}
+MetricsWriter::~MetricsWriter() = default;
+
+void MetricsWriter::write(int64_t step, const Json& values) {
+  Json line{{"step", step}};
+  std::string events;
+  const double time = now();
+  for (const auto& [name, value] : values.items()) {
+    if (name == "step") continue;
+    line[name] = finite(value) ? value : Json(nullptr);
+    impl_->non_finite += !finite(value);
+    if (value.is_number() && finite(value)) {
+      events += encode_event({.wall_time = time, .step = step, .tag = tensorboard_tag(name), .scalar = value.get<float>()});
+    }
+  }
+  impl_->lines.append(dump_json(line) + "\n");
+  impl_->events.append(events);
+}
+
+void MetricsWriter::write_text(int64_t step, const std::string& tag, const std::string& text) {
+  impl_->events.append(encode_event({.wall_time = now(), .step = step, .tag = tag, .text = text}));
+}
+
+int64_t MetricsWriter::non_finite() const { return impl_->non_finite; }
+
+std::vector<Json> read_metrics(const fs::path& path) {
+  std::vector<Json> lines;
+  if (!fs::exists(path)) return lines;
+  const std::string bytes = read_file(path);
+  for (std::string_view text = bytes; !text.empty();) {
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) break;
+    Json line = Json::parse(text.substr(0, end), nullptr, /*allow_exceptions=*/false);
+    if (line.is_object()) lines.push_back(std::move(line));
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
+std::string tensorboard_tag(const std::string& name) {
+  if (name.rfind("eval_", 0) == 0) return "eval/" + name.substr(5);
+  if (name.rfind("eval/", 0) == 0 || name.rfind("train/", 0) == 0) return name;
+  return "train/" + name;
+}
+
+}  // namespace r1::train
