@@ -1,7 +1,8 @@
-// checkpoint-<step>/ folders: HF layout (config.json, model.safetensors, tokenizer files) plus optimizer.safetensors, trainer_state.json (counters, rng,
-// loader, stage state, log history; HF's keys where HF has them). Written into a temporary folder, fsynced, renamed; manifest.json lists every file with
-// size and SHA-256 and is written last. Whoever looks, at any moment, sees whole checkpoints under checkpoint-*: a killed save leaves tmp-checkpoint-*,
-// which the next save removes. No pickle. A truncated or bit-flipped checkpoint is detected and named, and the one before it is used.
+// checkpoint-<step>/ folders: HF layout (config.json, model.safetensors, tokenizer files) plus optimizer.safetensors, trainer_state.json
+// (counters, rng, loader, stage state, log history; HF's keys where HF has them). Written into a temporary folder, fsynced, renamed;
+// manifest.json lists every file with size and SHA-256 and is written last. Whoever looks, at any moment, sees whole checkpoints under
+// checkpoint-*: a killed save leaves tmp-checkpoint-*, which the next save removes. No pickle. A truncated or bit-flipped checkpoint is
+// detected and named, and the one before it is used.
 #pragma once
 
 #include <filesystem>
@@ -21,8 +22,8 @@ struct CheckpointOptions {
   bool save_optimizer = true;                                     // false: cannot be resumed, only loaded as a model
 };
 
-// Writes run_folder/checkpoint-<step>; returns its path. A failure (ENOSPC, EIO) throws and leaves the former checkpoints as they were; so does
-// a NaN in weights or optimizer. The log history is what metrics.jsonl of the run folder has up to this step.
+// Writes run_folder/checkpoint-<step>; returns its path. A failure (ENOSPC, EIO) throws and leaves the former checkpoints as they were; so
+// does a NaN in weights or optimizer. The log history is what metrics.jsonl of the run folder has up to this step.
 std::filesystem::path save_checkpoint(const std::filesystem::path& run_folder, Trainer& trainer, const Json& stage_state,
                                       const CheckpointOptions& options);
 

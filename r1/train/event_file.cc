@@ -30,7 +30,9 @@ void put_varint(std::string& out, uint64_t x) {
   for (; x >= 0x80; x >>= 7) out += char(x | 0x80);
   out += char(x);
 }
-void put_key(std::string& out, int field, Wire wire) { put_varint(out, uint64_t(field) << 3 | wire); }
+void put_key(std::string& out, int field, Wire wire) {
+  put_varint(out, uint64_t(field) << 3 | wire);
+}
 template <class T>
 void put_fixed(std::string& out, T x) {
   out.append(reinterpret_cast<const char*>(&x), sizeof x);
@@ -88,11 +90,16 @@ class Fields {
     if (rest_.empty() || !(ok_ = varint(key))) return false;
     field = int(key >> 3);
     switch (key & 7) {
-      case kVarint: return ok_ = varint(number);
-      case kFixed64: return ok_ = take(8);
-      case kFixed32: return ok_ = take(4);
-      case kBytes: return ok_ = varint(number) && take(number);
-      default: return ok_ = false;
+      case kVarint:
+        return ok_ = varint(number);
+      case kFixed64:
+        return ok_ = take(8);
+      case kFixed32:
+        return ok_ = take(4);
+      case kBytes:
+        return ok_ = varint(number) && take(number);
+      default:
+        return ok_ = false;
     }
   }
   bool ok() const { return ok_; }

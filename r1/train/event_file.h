@@ -1,6 +1,6 @@
-// TensorBoard's event files, written and read back without TensorFlow: TFRecord framing (length, masked CRC32C, bytes, masked CRC32C) around
-// hand-coded protocol buffers. Scalars and text only.
-// Formats: tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto.
+// TensorBoard's event files, written and read back without TensorFlow: TFRecord framing (length, masked CRC32C, bytes, masked CRC32C)
+// around hand-coded protocol buffers. Scalars and text only. Formats: tensorflow/core/lib/io/record_writer.h,
+// tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto.
 #pragma once
 
 #include <cstdint>

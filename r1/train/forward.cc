@@ -1,8 +1,9 @@
 #include "r1/train/forward.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -46,19 +47,29 @@ nn::AttentionContext attention_context(const data::Batch& batch, const ForwardAr
   return context;
 }
 
+// The head only for rows that are learned from: prompts of SFT and RL cost no [rows, V] product.
+ops::LogProbs weighted_logprobs(const model::Transformer& model, const data::Batch& batch, const Tensor& x_TD, const Tensor& targets_T,
+                                const ForwardArgs& args) {
+  std::vector<int32_t> live;
+  for (int32_t t = 0; t < batch.tokens(); ++t) {
+    if (batch.loss_weight[size_t(t)] != 0) live.push_back(t);
+  }
+  const Tensor rows_R = to_device(live, at::kLong, x_TD.device());
+  const ops::LogProbs some = ops::linear_logprob(x_TD.index_select(0, rows_R), model.head(), targets_T.index_select(0, rows_R),
+                                                 args.temperature, args.want_entropy);
+  const auto spread = [&](const Tensor& x_R) { return at::zeros({batch.tokens()}, x_R.options()).index_copy(0, rows_R, x_R); };
+  return {spread(some.logprob_T), some.entropy_T.defined() ? spread(some.entropy_T) : Tensor()};
+}
+
 }  // namespace
 
 ForwardResult forward(model::Transformer& model, const data::Batch& batch, const ForwardArgs& args) {
   check_batch(batch, model.config().vocab_size);
   const at::Device device = model.device();
-  std::vector<int32_t> targets = batch.targets;
-  if (args.only_weighted) {
-    for (size_t t = 0; t < targets.size(); ++t) targets[t] = batch.loss_weight[t] == 0 ? -1 : targets[t];
-  }
-  const Tensor ids_T = to_device(batch.ids, at::kLong, device), targets_T = to_device(targets, at::kLong, device);
-  const nn::AttentionContext context = attention_context(batch, args, device);
-  const Tensor x_TD = model.hidden(ids_T, context, nullptr, args.model);
-  const ops::LogProbs out = ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);
+  const Tensor ids_T = to_device(batch.ids, at::kLong, device), targets_T = to_device(batch.targets, at::kLong, device);
+  const Tensor x_TD = model.hidden(ids_T, attention_context(batch, args, device), nullptr, args.model);
+  const ops::LogProbs out = args.only_weighted ? weighted_logprobs(model, batch, x_TD, targets_T, args)
+                                               : ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);
   const Tensor weight_T = at::tensor(at::ArrayRef<float>(batch.loss_weight), at::kFloat).to(device);
   return {&batch, out.logprob_T, out.entropy_T, weight_T};
 }

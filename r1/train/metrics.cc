@@ -14,7 +14,9 @@
 namespace r1::train {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 // A file that only grows, by whole records. After a failed write it is cut back to the last whole record, and the rest waits in memory.
 class RecordFile {
@@ -72,7 +74,9 @@ std::string events_until(std::string_view file, int64_t last) {
   return kept;
 }
 
-bool is_event_file(const fs::path& path) { return path.filename().string().rfind("events.out.tfevents.", 0) == 0; }
+bool is_event_file(const fs::path& path) {
+  return path.filename().string().rfind("events.out.tfevents.", 0) == 0;
+}
 
 void rewrite_if_changed(const fs::path& path, const std::string& old_bytes, const std::string& new_bytes) {
   if (old_bytes != new_bytes) write_file_atomic(path, new_bytes);
@@ -84,7 +88,9 @@ fs::path new_event_path(const fs::path& folder) {
   return folder / str("events.out.tfevents.", int64_t(now()), ".", host, ".", ::getpid(), ".r1");
 }
 
-bool finite(const Json& value) { return !value.is_number_float() || std::isfinite(value.get<double>()); }
+bool finite(const Json& value) {
+  return !value.is_number_float() || std::isfinite(value.get<double>());
+}
 
 }  // namespace
 
@@ -149,7 +155,9 @@ void MetricsWriter::write_text(int64_t step, const std::string& tag, const std::
   impl_->events.append(encode_event({.wall_time = now(), .step = step, .tag = tag, .text = text}));
 }
 
-int64_t MetricsWriter::non_finite() const { return impl_->non_finite; }
+int64_t MetricsWriter::non_finite() const {
+  return impl_->non_finite;
+}
 
 std::vector<Json> read_metrics(const fs::path& path) {
   std::vector<Json> lines;

@@ -1,6 +1,6 @@
-// Where a run's numbers go: metrics.jsonl (a line a step) and a TensorBoard event file, in step. Names follow HF and TRL; in TensorBoard they stand
-// under "train/" and "eval/" as HF writes them.
-// A full disk does not stop training: what cannot be written is kept, warned about once, and written when there is room again.
+// Where a run's numbers go: metrics.jsonl (a line a step) and a TensorBoard event file, in step. Names follow HF and TRL; in TensorBoard
+// they stand under "train/" and "eval/" as HF writes them. A full disk does not stop training: what cannot be written is kept, warned about
+// once, and written when there is room again.
 #pragma once
 
 #include <filesystem>
@@ -14,8 +14,8 @@ namespace r1::train {
 
 class MetricsWriter {
  public:
-  // Opens run_folder for appending. On resume, lines and events after `resume_step` are dropped first, so that a resumed run's file equals an
-  // uninterrupted one's; a torn last line is dropped too. A new run (-1) sets an old metrics.jsonl aside as metrics.jsonl.old.
+  // Opens run_folder for appending. On resume, lines and events after `resume_step` are dropped first, so that a resumed run's file equals
+  // an uninterrupted one's; a torn last line is dropped too. A new run (-1) sets an old metrics.jsonl aside as metrics.jsonl.old.
   MetricsWriter(const std::filesystem::path& run_folder, int64_t resume_step = -1);
   ~MetricsWriter();
   // {"step":..,"loss":..,...}; NaN and Inf are written as null (JSON has none) and counted.

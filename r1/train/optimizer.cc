@@ -26,7 +26,9 @@ Optimizer::Row make_row(const model::WeightRow& weight, const TrainerConfig& con
 }
 
 // Asked for anew each time: loading may put another tensor into the slot.
-Tensor master_of(const Optimizer::Row& row) { return row.own_master.defined() ? row.own_master : row.weight->tensor->detach(); }
+Tensor master_of(const Optimizer::Row& row) {
+  return row.own_master.defined() ? row.own_master : row.weight->tensor->detach();
+}
 
 }  // namespace
 

@@ -21,7 +21,7 @@ class Optimizer {
     const model::WeightRow* weight;
     bool muon = false;
     double weight_decay = 0;
-    Tensor own_master;         // fp32; undefined if the weight is fp32 itself
+    Tensor own_master;        // fp32; undefined if the weight is fp32 itself
     Tensor moment1, moment2;  // AdamW: both; Muon: momentum in the first
   };
   const std::vector<Row>& rows() const { return rows_; }

@@ -76,7 +76,9 @@ void draw(Canvas& canvas, const std::vector<double>& x, const std::vector<double
   }
 }
 
-std::string padded(const std::string& text, int width) { return std::string(size_t(std::max(0, width - display_width(text))), ' ') + text; }
+std::string padded(const std::string& text, int width) {
+  return std::string(size_t(std::max(0, width - display_width(text))), ' ') + text;
+}
 
 std::string x_axis(const Frame& f, const PlotOptions& o, int margin) {
   const std::string left = tick_label(f.x_lo, 1), right = tick_label(f.x_hi, 1);
@@ -126,7 +128,8 @@ std::string plot(const std::vector<double>& x, const std::vector<double>& y, con
   Canvas canvas(o.width, o.height);
   draw(canvas, x, y, f);
   const double spacing = (f.y_hi - f.y_lo) / 4;
-  const std::string top = tick_label(f.y_hi, spacing), middle = tick_label((f.y_lo + f.y_hi) / 2, spacing / 2), bottom = tick_label(f.y_lo, spacing);
+  const std::string top = tick_label(f.y_hi, spacing), middle = tick_label((f.y_lo + f.y_hi) / 2, spacing / 2),
+                    bottom = tick_label(f.y_lo, spacing);
   const int margin = std::max({display_width(top), display_width(middle), display_width(bottom)}) + 1;
   const char* bar = o.ascii ? "|" : "│";
   const char* tick = o.ascii ? "+" : "┤";

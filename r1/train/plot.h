@@ -7,13 +7,14 @@
 namespace r1::train {
 
 struct PlotOptions {
-  int width = 60, height = 8;           // of the plotting area, in characters (2 x 4 dots each)
-  double lo = 0, hi = 0;                // lo == hi: from the data, widened to round numbers
+  int width = 60, height = 8;  // of the plotting area, in characters (2 x 4 dots each)
+  double lo = 0, hi = 0;       // lo == hi: from the data, widened to round numbers
   std::string title, x_label = "step";
-  bool ascii = false;                   // '*' instead of braille, for terminals without UTF-8
+  bool ascii = false;  // '*' instead of braille, for terminals without UTF-8
 };
 
-// y over x, several lines of text without a trailing newline; NaN is a gap. x must not fall. An empty series gives the title and "no data yet".
+// y over x, several lines of text without a trailing newline; NaN is a gap. x must not fall. An empty series gives the title and "no data
+// yet".
 std::string plot(const std::vector<double>& x, const std::vector<double>& y, const PlotOptions& options);
 
 // Two plots side by side, padded to the width of the left one.
