@@ -17,6 +17,7 @@ class StreamDecoder {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
+  bool first_ = true;
   std::string held_;
 };
 

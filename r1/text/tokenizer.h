@@ -1,5 +1,6 @@
-// Text to ids and back, as the published vocabularies do it: byte-level BPE from a HF tokenizer.json (+ tokenizer_config.json), from the vocabulary inside
-// a GGUF file, or from a .tiktoken rank file. Ids equal HF `tokenizers` for every input. SentencePiece models are not read here.
+// Text to ids and back, as the published vocabularies do it: byte-level BPE from a HF tokenizer.json (+ tokenizer_config.json), from the
+// vocabulary inside a GGUF file, or from a .tiktoken rank file. Ids equal HF `tokenizers` for every input. SentencePiece models are not
+// read here.
 //
 // User text never becomes a special token unless `parse_special` is asked for. Thread-safe once loaded.
 #pragma once
@@ -15,6 +16,7 @@
 namespace r1::text {
 
 using TokenId = int32_t;
+struct TokenizerParts;
 
 struct AddedToken {
   TokenId id = 0;
@@ -31,13 +33,23 @@ class Tokenizer {
  public:
   // A tokenizer.json, a HF folder, a .gguf file or a .tiktoken file. Errors name file and key.
   static Tokenizer load(const std::filesystem::path& path);
+  // A vocabulary of whole words, for small recipes: ids in the order given, the longest word at each place wins, everything else is `unk`
+  // (a word too). Words of `special` are control tokens. HF loads what save() writes.
+  struct WordOptions {
+    std::string unk = "<unk>";
+    std::vector<std::string> special;
+    std::optional<std::string> bos, eos, pad;
+    std::string chat_template;
+  };
+  static Tokenizer from_words(const std::vector<std::string>& words, const WordOptions& options);
+  static Tokenizer from_parts(TokenizerParts parts);  // tokenizer_parts.h
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
   struct EncodeOptions {
-    bool parse_special = false;      // special (control) tokens in the text become their ids; non-special added tokens always do, as in HF
-    bool add_special_tokens = false; // the post-processor's bos/eos
+    bool parse_special = false;       // special (control) tokens in the text become their ids; non-special added tokens always do, as in HF
+    bool add_special_tokens = false;  // the post-processor's bos/eos
   };
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
   std::vector<TokenId> encode(std::string_view text) const { return encode(text, EncodeOptions{}); }
@@ -49,7 +61,7 @@ class Tokenizer {
   std::string decode(const std::vector<TokenId>& ids, bool skip_special = false) const;
   const std::string& token_bytes(TokenId id) const;  // raw bytes of one token; fails on an unknown id
 
-  int64_t vocab_size() const;                          // highest id + 1
+  int64_t vocab_size() const;                                       // highest id + 1
   std::optional<TokenId> token_id(std::string_view content) const;  // a vocabulary or added token by its text
   bool is_special(TokenId id) const;
   const std::vector<AddedToken>& added_tokens() const;
@@ -57,14 +69,16 @@ class Tokenizer {
   std::optional<TokenId> bos_id() const;
   std::optional<TokenId> eos_id() const;
   std::optional<TokenId> pad_id() const;
-  bool add_bos() const;                                 // the vocabulary wants bos in front of every prompt
-  const std::string& chat_template() const;             // Jinja source, empty if there is none
-  std::string hash() const;                             // of vocabulary, merges and rules: two equal hashes tokenize equally
+  bool add_bos() const;                      // the vocabulary wants bos in front of every prompt
+  const std::string& chat_template() const;  // Jinja source, empty if there is none
+  void set_chat_template(std::string jinja);
+  std::string hash() const;  // of vocabulary, merges and rules: two equal hashes tokenize equally
 
   // Writes tokenizer.json and tokenizer_config.json that HF loads.
   void save(const std::filesystem::path& folder) const;
 
  private:
+  friend class StreamDecoder;
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

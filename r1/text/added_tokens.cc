@@ -1,0 +1,140 @@
+#include "r1/text/added_tokens.h"
+
+#include <algorithm>
+
+#include "r1/text/unicode.h"
+
+namespace r1::text {
+namespace {
+
+bool starts_with_word(std::string_view s) {
+  if (s.empty()) return false;
+  uint32_t cp;
+  decode_utf8(s.data(), s.data() + s.size(), &cp);
+  return char_flags()[cp] & kWordChar;
+}
+
+// Start of the last code point of s (not empty).
+size_t last_char(std::string_view s) {
+  for (size_t n = std::min<size_t>(4, s.size()); n > 1; --n) {
+    uint32_t cp;
+    const char* p = s.data() + s.size() - n;
+    if (decode_utf8(p, s.data() + s.size(), &cp) == int(n) && cp != kInvalid) return s.size() - n;
+  }
+  return s.size() - 1;
+}
+
+bool ends_with_word(std::string_view s) {
+  return !s.empty() && starts_with_word(s.substr(last_char(s)));
+}
+
+bool is_space_at(std::string_view s, size_t at, size_t* length) {
+  uint32_t cp;
+  *length = size_t(decode_utf8(s.data() + at, s.data() + s.size(), &cp));
+  return char_flags()[cp] & kSpace;
+}
+
+size_t without_trailing_space(std::string_view s) {
+  size_t end = s.size(), n;
+  while (end > 0) {
+    const size_t at = last_char(s.substr(0, end));
+    if (!is_space_at(s.substr(0, end), at, &n)) break;
+    end = at;
+  }
+  return end;
+}
+
+size_t leading_space(std::string_view s) {
+  size_t at = 0, n;
+  while (at < s.size() && is_space_at(s, at, &n)) at += n;
+  return at;
+}
+
+}  // namespace
+
+AddedTokenMatcher::AddedTokenMatcher(const std::vector<std::string>& contents, std::vector<AddedToken> tokens)
+    : tokens_(std::move(tokens)) {
+  std::vector<std::pair<std::string_view, int32_t>> sorted;
+  for (size_t i = 0; i < contents.size(); ++i)
+    if (!contents[i].empty()) sorted.push_back({contents[i], int32_t(i)});
+  std::ranges::sort(sorted);
+  nodes_.emplace_back();
+  edges_.reserve(1024);
+  for (size_t from = 0; from < sorted.size();) {
+    const uint8_t b = uint8_t(sorted[from].first[0]);
+    size_t to = from;
+    while (to < sorted.size() && uint8_t(sorted[to].first[0]) == b) ++to;
+    const uint32_t node = build(sorted, from, to, 1);
+    root_[b] = node;
+    starts_[b] = true;
+    from = to;
+  }
+  if (sorted.empty()) tokens_.clear();
+}
+
+// The node for the sorted contents [from, to), which share their first `depth` bytes.
+uint32_t AddedTokenMatcher::build(const std::vector<std::pair<std::string_view, int32_t>>& sorted, size_t from, size_t to, size_t depth) {
+  const uint32_t node = uint32_t(nodes_.size());
+  nodes_.emplace_back();
+  for (; from < to && sorted[from].first.size() == depth; ++from) nodes_[node].token = sorted[from].second;
+  std::vector<Edge> out;
+  while (from < to) {
+    const uint8_t b = uint8_t(sorted[from].first[depth]);
+    size_t end = from;
+    while (end < to && uint8_t(sorted[end].first[depth]) == b) ++end;
+    out.push_back({b, build(sorted, from, end, depth + 1)});
+    from = end;
+  }
+  nodes_[node].first_edge = uint32_t(edges_.size());
+  nodes_[node].edges = uint32_t(out.size());
+  edges_.insert(edges_.end(), out.begin(), out.end());
+  return node;
+}
+
+bool AddedTokenMatcher::longest(const char* p, const char* end, size_t* length, int32_t* token) const {
+  const char* const start = p;
+  uint32_t node = root_[uint8_t(*p++)];
+  *token = -1;
+  for (;;) {
+    const Node& n = nodes_[node];
+    if (n.token >= 0) {
+      *token = n.token;
+      *length = size_t(p - start);
+    }
+    if (p == end || n.edges == 0) break;
+    const Edge* const first = edges_.data() + n.first_edge;
+    const Edge* const e = std::find_if(first, first + n.edges, [b = uint8_t(*p)](const Edge& x) { return x.byte == b; });
+    if (e == first + n.edges) break;
+    node = e->node;
+    ++p;
+  }
+  return *token >= 0;
+}
+
+void AddedTokenMatcher::split(std::string_view text, bool special, std::vector<Part>& parts) const {
+  parts.clear();
+  size_t done = 0;
+  const char* const base = text.data();
+  const char* const end = base + text.size();
+  for (const char* p = base; p < end;) {
+    size_t length;
+    int32_t index;
+    if (!starts_[uint8_t(*p)] || !longest(p, end, &length, &index)) {
+      ++p;
+      continue;
+    }
+    const AddedToken& token = tokens_[size_t(index)];
+    size_t begin = size_t(p - base), stop = begin + length;
+    p += length;
+    if (token.special && !special) continue;
+    if (token.single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(stop)))) continue;
+    if (token.lstrip) begin = std::max(without_trailing_space(text.substr(0, begin)), done);
+    if (token.rstrip) stop += leading_space(text.substr(stop));
+    if (done < begin) parts.push_back({nullptr, done, begin});
+    parts.push_back({&token, begin, stop});
+    done = stop;
+  }
+  if (done < text.size()) parts.push_back({nullptr, done, text.size()});
+}
+
+}  // namespace r1::text

@@ -1,0 +1,48 @@
+// Finds added tokens in text: at each place the longest, from the left, with HF's rules for single words and for the spaces a token
+// swallows on its sides.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "r1/text/tokenizer.h"
+
+namespace r1::text {
+
+class AddedTokenMatcher {
+ public:
+  AddedTokenMatcher() = default;
+  // `contents[i]` is what to look for (the token's text, normalized if the token asks for that), `tokens[i]` what it is.
+  AddedTokenMatcher(const std::vector<std::string>& contents, std::vector<AddedToken> tokens);
+
+  bool empty() const { return tokens_.empty(); }
+
+  struct Part {
+    const AddedToken* token;  // null: plain text
+    size_t begin, end;
+  };
+  // Cuts the text; special tokens are left in the plain text unless `special`.
+  void split(std::string_view text, bool special, std::vector<Part>& parts) const;
+
+ private:
+  struct Node {
+    uint32_t first_edge = 0, edges = 0;
+    int32_t token = -1;
+  };
+  struct Edge {
+    uint8_t byte;
+    uint32_t node;
+  };
+  uint32_t build(const std::vector<std::pair<std::string_view, int32_t>>& sorted, size_t from, size_t to, size_t depth);
+  bool longest(const char* p, const char* end, size_t* length, int32_t* token) const;
+
+  std::vector<AddedToken> tokens_;
+  std::vector<Node> nodes_;
+  std::vector<Edge> edges_;
+  uint32_t root_[256] = {};
+  bool starts_[256] = {};
+};
+
+}  // namespace r1::text

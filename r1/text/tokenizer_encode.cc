@@ -1,0 +1,238 @@
+// Text to ids: added tokens are cut out, the rest is normalized, cut into pieces and looked up, a piece at a time, through a cache of
+// recent pieces.
+#include <algorithm>
+#include <cstring>
+
+#include "r1/base/error.h"
+#include "r1/text/splitters.h"
+#include "r1/text/tokenizer_impl.h"
+
+namespace r1::text {
+
+bool Normalizer::may_change(std::string_view text) const {
+  if (forms_.empty()) return false;
+  if (std::ranges::find(forms_, Form::kNfd) == forms_.end()) return nfc_may_change(text);
+  return std::ranges::any_of(text, [](char c) { return uint8_t(c) >= 0xC0; });
+}
+
+Normalized Normalizer::run(std::string_view text, bool with_source) const {
+  const auto step = [&](Form form, std::string_view s) { return form == Form::kNfc ? nfc(s, with_source) : nfd(s, with_source); };
+  Normalized result = step(forms_[0], text);
+  for (size_t i = 1; i < forms_.size(); ++i) {
+    Normalized again = step(forms_[i], result.text);
+    for (auto& [begin, end] : again.source) {
+      const uint32_t first = result.source[begin].first, last = result.source[end - 1].second;
+      begin = first;
+      end = std::max(last, first);
+    }
+    result = std::move(again);
+  }
+  return result;
+}
+
+std::unique_ptr<Workspace> WorkspacePool::take() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      auto workspace = std::move(idle_.back());
+      idle_.pop_back();
+      return workspace;
+    }
+  }
+  return std::make_unique<Workspace>();
+}
+
+void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(workspace));
+}
+
+namespace {
+
+// Ids grow in a vector kept larger than what is in it, so that a cached piece is one fixed-size copy.
+class Output {
+ public:
+  explicit Output(size_t text_bytes) { ids_.resize(text_bytes / 3 + 64); }
+  void push(TokenId id) {
+    room(1);
+    ids_[size_++] = id;
+  }
+  void push_slot(const PieceCache::Slot& slot) {
+    room(PieceCache::kMaxIds);
+    std::memcpy(ids_.data() + size_, slot.ids, sizeof slot.ids);
+    size_ += slot.count;
+  }
+  std::vector<TokenId> take() {
+    ids_.resize(size_);
+    return std::move(ids_);
+  }
+
+ private:
+  void room(size_t n) {
+    if (size_ + n > ids_.size()) ids_.resize(ids_.size() + ids_.size() / 2 + 64);
+  }
+  std::vector<TokenId> ids_;
+  size_t size_ = 0;
+};
+
+template <class Sink>
+void for_each_piece(const PreTokenizer& pre, std::string_view text, PreTokenizer::Scratch& scratch, Sink&& sink) {
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto plain = [&](const char* p, const char* q) { sink(Piece{p, q, size_t(p - begin)}); };
+  switch (pre.kind()) {
+    case PreTokenizer::Kind::kNone:
+      return text.empty() ? void() : plain(begin, end);
+    case PreTokenizer::Kind::kGpt2:
+      return split_gpt2(begin, end, plain);
+    case PreTokenizer::Kind::kQwen2:
+      return split_qwen<1, kLetter>(begin, end, plain);
+    case PreTokenizer::Kind::kQwen35:
+      return split_qwen<1, kLetter | kMark>(begin, end, plain);
+    case PreTokenizer::Kind::kLlama3:
+      return split_qwen<3, kLetter>(begin, end, plain);
+    case PreTokenizer::Kind::kDeepSeek:
+      return split_deepseek(begin, end, plain);
+    case PreTokenizer::Kind::kSmolLm:
+      return split_smollm(begin, end, plain);
+    case PreTokenizer::Kind::kSteps:
+      for (const Piece& piece : pre.run_steps(text, scratch)) sink(piece);
+  }
+}
+
+}  // namespace
+
+// emit(id, begin, end) for each added token; emit(piece) for each piece of plain text when offsets don't matter, else emit(id, begin, end)
+// there too.
+template <bool kOffsets, class Emit>
+void Tokenizer::Impl::encode_plain(std::string_view text, Workspace& work, Emit emit) const {
+  for_each_piece(pre_tokenizer, text, work.steps, [&](const Piece& piece) {
+    const std::string_view bytes_of(piece.begin, size_t(piece.end - piece.begin));
+    if constexpr (!kOffsets) {
+      if (bytes_of.size() <= PieceCache::kMaxBytes) {
+        PieceCache::Slot& slot = work.cache.slot(bytes_of);
+        if (!PieceCache::holds(slot, bytes_of)) {
+          model.encode(bytes_of, work.model);
+          if (work.model.symbols.size() > PieceCache::kMaxIds) {
+            for (const auto& s : work.model.symbols) emit.token(s.id, 0, 0);
+            return;
+          }
+          PieceCache::store(slot, bytes_of, work.model.symbols);
+        }
+        return emit.slot(slot);
+      }
+    }
+    model.encode(bytes_of, work.model);
+    size_t at = piece.source;
+    for (const auto& s : work.model.symbols) {
+      const size_t first = at,
+                   length = s.length - size_t(piece.prefixed && first == piece.source && &s == work.model.symbols.data() && s.length > 0);
+      at += length;
+      emit.token(s.id, first, at);
+    }
+  });
+}
+
+template <bool kOffsets, class Emit>
+void Tokenizer::Impl::encode_text(std::string_view text, bool special, Workspace& work, Emit emit) const {
+  raw_matcher.empty() ? work.parts.assign(1, {nullptr, 0, text.size()}) : raw_matcher.split(text, special, work.parts);
+  for (const auto& part : work.parts) {
+    if (part.token) {
+      emit.token(part.token->id, part.begin, part.end);
+      continue;
+    }
+    std::string_view section = text.substr(part.begin, part.end - part.begin);
+    Normalized normalized;
+    const bool changed = normalizer.may_change(section);
+    if (changed) {
+      normalized = normalizer.run(section, kOffsets);
+      section = normalized.text;
+    }
+    // Positions in the section as positions in the text.
+    const auto placed = [&](size_t origin) {
+      return emit.at([&, origin](size_t begin, size_t end) -> std::pair<size_t, size_t> {
+        begin += origin, end += origin;
+        if (!changed) return {part.begin + begin, part.begin + end};
+        if (normalized.source.empty()) return {part.begin, part.begin};
+        const auto& source = normalized.source;
+        const size_t first = source[std::min(begin, source.size() - 1)].first;
+        return {part.begin + first, part.begin + (end > begin ? std::max<size_t>(source[end - 1].second, first) : first)};
+      });
+    };
+    if (normalized_matcher.empty()) {
+      encode_plain<kOffsets>(section, work, placed(0));
+      continue;
+    }
+    normalized_matcher.split(section, special, work.inner_parts);
+    for (const auto& inner : work.inner_parts) {
+      if (inner.token) {
+        placed(0).token(inner.token->id, inner.begin, inner.end);
+      } else {
+        encode_plain<kOffsets>(section.substr(inner.begin, inner.end - inner.begin), work, placed(inner.begin));
+      }
+    }
+  }
+}
+
+namespace {
+
+struct EmitIds {
+  Output& out;
+  void token(TokenId id, size_t, size_t) const { out.push(id); }
+  void slot(const PieceCache::Slot& s) const { out.push_slot(s); }
+  template <class Map>
+  EmitIds at(Map) const {
+    return *this;
+  }
+};
+
+struct Identity {
+  std::pair<size_t, size_t> operator()(size_t begin, size_t end) const { return {begin, end}; }
+};
+
+template <class Map = Identity>
+struct EmitOffsets {
+  Encoding& out;
+  Map map{};
+  void token(TokenId id, size_t begin, size_t end) const {
+    const auto [b, e] = map(begin, end);
+    out.ids.push_back(id);
+    out.offsets.emplace_back(uint32_t(b), uint32_t(e));
+  }
+  void slot(const PieceCache::Slot&) const {}
+  template <class Inner>
+  auto at(Inner inner) const {
+    return EmitOffsets<Inner>{out, inner};
+  }
+};
+
+}  // namespace
+
+std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options) const {
+  if (text.size() > UINT32_MAX) fail("[tokenizer] a text of ", text.size(), " bytes is too long (at most 4 GiB)");
+  const WorkspacePool::Lease work(workspaces);
+  Output out(text.size());
+  if (options.add_special_tokens)
+    for (const TokenId id : before) out.push(id);
+  encode_text<false>(text, options.parse_special, *work, EmitIds{out});
+  if (options.add_special_tokens)
+    for (const TokenId id : after) out.push(id);
+  return out.take();
+}
+
+Encoding Tokenizer::Impl::encode_with_offsets(std::string_view text, const EncodeOptions& options) const {
+  if (text.size() > UINT32_MAX) fail("[tokenizer] a text of ", text.size(), " bytes is too long (at most 4 GiB)");
+  const WorkspacePool::Lease work(workspaces);
+  Encoding out;
+  const auto add = [&](const std::vector<TokenId>& ids, uint32_t at) {
+    if (!options.add_special_tokens) return;
+    out.ids.insert(out.ids.end(), ids.begin(), ids.end());
+    out.offsets.insert(out.offsets.end(), ids.size(), {at, at});
+  };
+  add(before, 0);
+  encode_text<true>(text, options.parse_special, *work, EmitOffsets<>{out});
+  add(after, uint32_t(text.size()));
+  return out;
+}
+
+}  // namespace r1::text

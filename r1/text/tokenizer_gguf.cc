@@ -1,0 +1,178 @@
+// The vocabulary inside a GGUF file (tokenizer.ggml.*), as the HF sections it came from. tokenizer.ggml.pre names the pre-tokenizer; the
+// names are llama.cpp's, what they stand for is the published tokenizer.json of the family.
+#include <algorithm>
+
+#include "r1/base/error.h"
+#include "r1/base/gguf_file.h"
+#include "r1/text/pretokenize.h"
+#include "r1/text/tokenizer_parts.h"
+#include "r1/text/unicode.h"
+
+namespace r1::text {
+namespace {
+
+constexpr const char* kO200k =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+Json steps(std::vector<Json> members) {
+  members.push_back(byte_level_section(false, false));
+  return sequence_section("pretokenizers", std::move(members));
+}
+
+Json digits(bool individual) {
+  return {{"type", "Digits"}, {"individual_digits", individual}};
+}
+
+struct Family {
+  std::vector<const char*> names;
+  Json (*pre_tokenizer)();
+  bool nfc, ignore_merges, add_bos;
+};
+
+// deepseek-llm spells its cased letters out; they are these categories.
+const Family kFamilies[] = {
+    {{"gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jais", "exaone"}, [] { return byte_level_section(false, true); }, false, false, false},
+    {{"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2"}, [] { return steps({split_section(patterns::kQwen2)}); }, true, false, false},
+    {{"qwen35"}, [] { return steps({split_section(patterns::kQwen35)}); }, true, false, false},
+    {{"llama-bpe", "llama3", "llama-v3", "falcon3", "dbrx", "smaug-bpe"},
+     [] { return steps({split_section(patterns::kLlama3)}); },
+     false,
+     true,
+     true},
+    {{"llama4", "gpt-4o"}, [] { return steps({split_section(kO200k)}); }, false, true, false},
+    {{"smollm", "starcoder", "refact", "command-r", "codeshell"},
+     [] {
+       return sequence_section("pretokenizers", {digits(true), byte_level_section(false, true)});
+     },
+     false,
+     false,
+     false},
+    {{"deepseek-v3", "deepseek3"},
+     [] {
+       return steps(
+           {split_section(patterns::kDeepSeekNumbers), split_section(patterns::kDeepSeekCjk), split_section(patterns::kDeepSeekRest)});
+     },
+     false,
+     false,
+     false},
+    {{"deepseek-coder"},
+     [] {
+       return steps({split_section("[\r\n]"), split_section(R"(\s?\p{L}+)"), split_section(R"(\s?\p{P}+)"),
+                     split_section("[一-龥ࠀ-一가-퟿]+"), digits(true)});
+     },
+     false,
+     false,
+     false},
+    {{"deepseek-llm"},
+     [] {
+       return steps({split_section("[\r\n]"), split_section(R"(\s?[\p{Lu}\p{Ll}\p{Lt}]+)"),
+                     split_section("\\s?[!-/:-~！-／：-～‘-‟　-。]+"), split_section(R"(\s+$)"), split_section("[一-龥ࠀ-一가-퟿]+"),
+                     digits(false)});
+     },
+     false,
+     false,
+     false},
+    {{"default", ""},
+     [] {
+       return steps({split_section(R"([\p{P}\$\+<=>\^~\|]+)"),
+                     split_section(R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))"), split_section(R"(\p{N}+)"),
+                     split_section("[0-9][0-9][0-9]")});
+     },
+     false,
+     false,
+     false},
+};
+
+const Family& family_of(const std::string& pre, const std::string& where) {
+  for (const Family& family : kFamilies)
+    if (std::ranges::any_of(family.names, [&](const char* name) { return pre == name; })) return family;
+  std::string known;
+  for (const Family& family : kFamilies)
+    for (const std::string name : family.names)
+      if (!name.empty()) known += (known.empty() ? "" : ", ") + name;
+  fail(where, ": tokenizer.ggml.pre is '", pre, "', which is not known here (known: ", known, ")");
+}
+
+constexpr int64_t kUnknown = 2, kControl = 3, kUserDefined = 4;
+
+}  // namespace
+
+Json template_section(const std::optional<std::pair<std::string, TokenId>>& bos,
+                      const std::optional<std::pair<std::string, TokenId>>& eos) {
+  const auto piece = [](const std::string& name, int type) { return Json{{"SpecialToken", {{"id", name}, {"type_id", type}}}}; };
+  const auto text = [](const char* name, int type) { return Json{{"Sequence", {{"id", name}, {"type_id", type}}}}; };
+  std::vector<Json> single, pair;
+  Json special = Json::object();
+  for (int type = 0; type < 2; ++type) {
+    const auto add = [&](const Json& item) {
+      if (type == 0) single.push_back(item);
+      pair.push_back(item);
+    };
+    if (bos) add(piece(bos->first, type));
+    add(text(type == 0 ? "A" : "B", type));
+    if (eos) add(piece(eos->first, type));
+  }
+  for (const auto& token : {bos, eos})
+    if (token)
+      special[token->first] = {
+          {"id", token->first}, {"ids", std::vector<TokenId>{token->second}}, {"tokens", std::vector<std::string>{token->first}}};
+  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
+}
+
+TokenizerParts read_gguf_vocabulary(const std::filesystem::path& path) {
+  return gguf_vocabulary(GgufFile::open(path, {.allow_truncated = true}));
+}
+
+TokenizerParts gguf_vocabulary(const GgufFile& file) {
+  TokenizerParts parts;
+  parts.where = file.name();
+  const std::string model = file.string("tokenizer.ggml.model");
+  if (model != "gpt2") fail(parts.where, ": tokenizer.ggml.model is '", model, "'; only byte-level BPE ('gpt2') vocabularies are read");
+  const Family& family = family_of(file.string_or("tokenizer.ggml.pre", ""), parts.where);
+  parts.pre_tokenizer = family.pre_tokenizer();
+  parts.ignore_merges = family.ignore_merges;
+  if (family.nfc) parts.normalizer = {{"type", "NFC"}};
+  parts.decoder = byte_level_section(true, true);
+
+  const std::vector<std::string> tokens = file.strings("tokenizer.ggml.tokens");
+  const std::vector<int64_t> types =
+      file.has("tokenizer.ggml.token_type") ? file.integers("tokenizer.ggml.token_type") : std::vector<int64_t>(tokens.size(), 1);
+  if (types.size() != tokens.size())
+    fail(parts.where, ": tokenizer.ggml.token_type has ", types.size(), " entries for ", tokens.size(), " tokens");
+  parts.vocabulary.reserve(tokens.size());
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    if (to_valid_utf8(tokens[id]) != tokens[id]) fail(parts.where, ": token ", id, " is not valid UTF-8");
+    const bool special = types[id] == kControl || types[id] == kUnknown;
+    if (special || types[id] == kUserDefined) {
+      parts.added.push_back({.id = TokenId(id), .content = tokens[id], .special = special});
+    } else {
+      parts.vocabulary.emplace_back(tokens[id], TokenId(id));
+    }
+  }
+  // Merges may use control tokens' text only in broken files: resolve against the plain vocabulary.
+  MergeResolver resolver(parts.vocabulary, parts.where + ": tokenizer.ggml.merges");
+  for (const std::string& merge : file.strings("tokenizer.ggml.merges")) parts.merges.push_back(resolver.resolve(merge));
+
+  const auto named = [&](const char* key) -> std::optional<std::pair<std::string, TokenId>> {
+    if (!file.has(key)) return {};
+    const int64_t id = file.integer(key);
+    if (id < 0 || size_t(id) >= tokens.size()) return {};
+    return std::pair(tokens[size_t(id)], TokenId(id));
+  };
+  const auto bos = named("tokenizer.ggml.bos_token_id"), eos = named("tokenizer.ggml.eos_token_id"),
+             pad = named("tokenizer.ggml.padding_token_id");
+  if (bos) parts.bos = bos->first;
+  if (eos) parts.eos = eos->first;
+  if (pad) parts.pad = pad->first;
+  parts.add_bos = file.boolean_or("tokenizer.ggml.add_bos_token", family.add_bos) && bos;
+  parts.add_eos = file.boolean_or("tokenizer.ggml.add_eos_token", false) && eos;
+  if (*parts.add_bos || *parts.add_eos) {
+    parts.post_processor = template_section(*parts.add_bos ? bos : std::nullopt, *parts.add_eos ? eos : std::nullopt);
+  } else {
+    parts.post_processor = byte_level_section(true, true, false);
+  }
+  parts.chat_template = file.string_or("tokenizer.chat_template", "");
+  return parts;
+}
+
+}  // namespace r1::text
