@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/optimizer.h"
 
 namespace r1::ops {
 namespace {
@@ -27,22 +28,8 @@ void check_state(const char* op, const Tensor& w, const Tensor& other, const cha
         other.sizes(), " on ", other.device());
 }
 
-void adamw_cpu(float* w, const float* g, float* m, float* v, int64_t n, const AdamW& o) {
-  const float decay = float(1 - o.lr * o.weight_decay), b1 = float(o.beta1), b2 = float(o.beta2), c1 = float(1 - o.beta1),
-              c2 = float(1 - o.beta2);
-  const float step = float(o.lr / (1 - std::pow(o.beta1, double(o.t))));
-  const float root = float(1 / std::sqrt(1 - std::pow(o.beta2, double(o.t)))), eps = float(o.epsilon), scale = float(o.gradient_scale);
-  at::parallel_for(0, (n + kBlock - 1) / kBlock, 16, [&](int64_t first, int64_t last) {
-    for (int64_t i = first * kBlock, end = std::min(n, last * kBlock); i < end; ++i) {
-      const float grad = g[i] * scale;
-      m[i] = b1 * m[i] + c1 * grad;
-      v[i] = b2 * v[i] + c2 * grad * grad;
-      w[i] = w[i] * decay - step * m[i] / (std::sqrt(v[i]) * root + eps);
-    }
-  });
-}
-
-double squared_sum_cpu(const float* x, int64_t n) {
+// For gradients so large that fp32 sums overflow: finite all the same.
+double squared_sum_wide(const float* x, int64_t n) {
   const int64_t blocks = (n + kBlock - 1) / kBlock;
   std::vector<double> sums(static_cast<size_t>(blocks));
   at::parallel_for(0, blocks, 16, [&](int64_t first, int64_t last) {
@@ -66,7 +53,21 @@ void adamw_step(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& o
   check_state("adamw_step", w, m, "first moment");
   check_state("adamw_step", w, v, "second moment");
   at::NoGradGuard no_grad;
-  if (w.is_cpu()) return adamw_cpu(w.data_ptr<float>(), g.data_ptr<float>(), m.data_ptr<float>(), v.data_ptr<float>(), w.numel(), o);
+  if (w.is_cpu()) {
+    kernels::adamw({.weight = w.data_ptr<float>(),
+                    .grad = g.data_ptr<float>(),
+                    .m = m.data_ptr<float>(),
+                    .v = v.data_ptr<float>(),
+                    .n = w.numel(),
+                    .lr = o.lr,
+                    .beta1 = o.beta1,
+                    .beta2 = o.beta2,
+                    .eps = o.epsilon,
+                    .weight_decay = o.weight_decay,
+                    .step = o.t,
+                    .grad_scale = float(o.gradient_scale)});
+    return;
+  }
   const std::vector<Tensor> steps{at::full({}, double(o.t), w.options())}, none;
   const std::vector<Tensor> scaled{o.gradient_scale == 1 ? g : g * o.gradient_scale};
   at::_fused_adamw_({w}, scaled, {m}, {v}, none, steps, o.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, /*amsgrad=*/false,
@@ -101,7 +102,9 @@ void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const Muon& o) {
 Tensor squared_sum(const Tensor& x) {
   at::NoGradGuard no_grad;
   if (x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous()) {
-    return at::full({}, squared_sum_cpu(x.data_ptr<float>(), x.numel()), x.options().dtype(at::kDouble).requires_grad(false));
+    double sum = kernels::sum_of_squares(x.data_ptr<float>(), kernels::Float::kF32, x.numel());
+    if (!std::isfinite(sum)) sum = squared_sum_wide(x.data_ptr<float>(), x.numel());
+    return at::full({}, sum, x.options().dtype(at::kDouble).requires_grad(false));
   }
   return at::linalg_vector_norm(x, 2, std::nullopt, false, at::kDouble).square();
 }
