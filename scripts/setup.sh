@@ -41,7 +41,7 @@ unpack_wheels() {
   say "$1: downloading to $R1_DEPS/wheels"
   mkdir -p "$R1_DEPS/wheels" "$root"
   tmp=$(mktemp -d "$R1_DEPS/unpack.XXXXXX")
-  trap 'rm -rf "$tmp"' EXIT
+  trap 'rm -rf "${tmp:-}"' EXIT
   python3 -m pip download -q --no-deps --require-hashes --only-binary=:all: --implementation cp --python-version 3.12 --abi cp312 --abi none \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_18_x86_64 \
     --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2010_x86_64 \
@@ -52,6 +52,7 @@ unpack_wheels() {
   # Hard links, so that nothing of a half-copied set is ever seen under its final name without its content.
   cp -rlf "$tmp"/. "$root"/
   rm -rf "$tmp"
+  trap - EXIT
   touch "$mark"
   say "$1: unpacked into $root ($(du -sh "$root" | cut -f1))"
 }
