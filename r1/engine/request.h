@@ -33,6 +33,7 @@ struct Request {
   SamplingParams sampling;
   int32_t sample_index = 0;           // which of n samples of the same prompt: its own random stream
   std::vector<TokenId> forced;        // these tokens are emitted first, as if sampled (forced empty thought, budget end)
+  uint64_t cache_salt = 0;            // requests share cached prefixes only under the same salt (tenants of a server)
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled };

@@ -1,0 +1,244 @@
+#include "r1/engine/engine.h"
+
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
+
+#include <algorithm>
+
+#include "r1/base/error.h"
+#include "r1/engine/device_sampler.h"
+#include "r1/engine/runner.h"
+#include "r1/engine/sampler.h"
+#include "r1/engine/scheduler.h"
+
+namespace r1::engine {
+
+namespace {
+
+EngineConfig finished(EngineConfig c, const model::Transformer& model) {
+  const int64_t longest = model.config().max_position_embeddings;
+  if (c.max_num_seqs < 1 || c.max_num_batched_tokens < 1)
+    fail_usage("[engine] expected max_num_seqs and max_num_batched_tokens above 0, got ", c.max_num_seqs, " and ", c.max_num_batched_tokens);
+  if (c.block_size < 16 || c.block_size % 16 != 0) fail_usage("[engine] expected block_size to be a multiple of 16, got ", c.block_size);
+  if (c.max_model_len > longest) fail_usage("[engine] expected max_model_len up to the model's ", longest, ", got ", c.max_model_len);
+  if (c.max_model_len == 0) c.max_model_len = longest;
+  if (c.num_blocks == 0) {
+    const int64_t bytes = block_bytes(model, int32_t(c.block_size));
+    const int64_t affordable = c.kv_cache_memory / std::max<int64_t>(bytes, 1);
+    if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", c.kv_cache_memory);
+    // Twice what all sequences at full length can hold: the rest keeps prefixes of those gone.
+    const int64_t useful = 2 * c.max_num_seqs * ((c.max_model_len + c.block_size - 1) / c.block_size);
+    c.num_blocks = std::min(affordable, useful);
+  }
+  return c;
+}
+
+SchedulerConfig scheduling(const EngineConfig& c) {
+  return {c.max_num_seqs, c.max_num_batched_tokens, c.num_blocks, int32_t(c.block_size), c.enable_prefix_caching};
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  model::Transformer& model;
+  EngineConfig config;
+  Scheduler scheduler;
+  Runner runner;
+  RequestId next_id = 1;
+  int64_t version;
+  EngineStats counted;
+  // Kept from step to step for their memory.
+  std::vector<SampleRow> rows;
+  std::vector<Sampled> sampled;
+
+  Impl(model::Transformer& m, const EngineConfig& c)
+      : model(m),
+        config(finished(c, m)),
+        scheduler(scheduling(config)),
+        runner(m, config.num_blocks, int32_t(config.block_size)),
+        version(m.version()) {}
+
+  void check_request(const Request& request) const;
+  std::unique_ptr<Sequence> new_sequence(const Request& request, std::shared_ptr<Group> group);
+  void follow_weights();
+  void sample(const Tensor& logits, const std::vector<PendingSample>& samplers);
+  void sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which);
+  TokenEvent accept(Sequence* s, Sampled& sampled);
+};
+
+void Engine::Impl::check_request(const Request& r) const {
+  check_sampling(r.sampling);
+  const int64_t prompt = int64_t(r.prompt.size()), vocab = model.config().vocab_size;
+  check(prompt > 0, "[engine] expected a prompt of at least one token");
+  check(prompt + 1 <= config.max_model_len, "[engine] prompt of ", prompt, " tokens leaves no room for an answer: max_model_len is ", config.max_model_len);
+  const int64_t reach = std::min(prompt + r.sampling.max_new_tokens, config.max_model_len);
+  const int64_t room = config.num_blocks * config.block_size;
+  check(reach <= room, "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens, "), the cache holds ", room,
+        ": raise kv_cache_memory or num_blocks, or lower max_new_tokens");
+  for (const std::vector<TokenId>* ids : {&r.prompt, &r.forced})
+    for (TokenId id : *ids) check(id >= 0 && id < vocab, "[engine] token id ", id, " is outside the model's vocabulary of ", vocab);
+}
+
+std::unique_ptr<Sequence> Engine::Impl::new_sequence(const Request& r, std::shared_ptr<Group> group) {
+  auto s = std::make_unique<Sequence>();
+  s->id = next_id++;
+  s->sampling = r.sampling;
+  s->sample_index = r.sample_index;
+  s->forced = r.forced;
+  s->group = std::move(group);
+  s->prompt_tokens = int64_t(r.prompt.size());
+  s->max_tokens = std::min(s->prompt_tokens + r.sampling.max_new_tokens, config.max_model_len);
+  s->tokens.reserve(size_t(std::min(s->max_tokens, s->prompt_tokens + 256)));
+  s->tokens = r.prompt;
+  s->cache_salt = r.cache_salt;
+  if (wants_penalties(r.sampling))
+    for (TokenId id : r.prompt) s->counts.add_prompt(id);
+  return s;
+}
+
+void Engine::Impl::follow_weights() {
+  if (model.version() == version) return;
+  if (config.weight_update == "error" && scheduler.any_cached()) {
+    fail("[engine] weights went from version ", version, " to ", model.version(), " while ", scheduler.running(),
+         " sequences were half done; cancel them or set weight_update to recompute or keep");
+  }
+  scheduler.weights_changed(config.weight_update == "recompute");
+  version = model.version();
+}
+
+void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>& samplers) {
+  rows.clear();
+  for (const auto& [s, row] : samplers) {
+    const int64_t made = s->made();
+    rows.push_back({.params = &s->sampling,
+                    .counts = &s->counts,
+                    .sample_index = s->sample_index,
+                    .token_index = made,
+                    .forced = made < int64_t(s->forced.size()) ? s->forced[size_t(made)] : -1});
+  }
+  sampled.resize(samplers.size());
+  if (logits.is_cpu()) {
+    const Tensor dense = logits.contiguous();
+    const int64_t vocab = dense.size(1);
+    const float* data = dense.const_data_ptr<float>();
+    for (size_t i = 0; i < samplers.size(); ++i) rows[i].logits = data + samplers[i].row * vocab;
+    sample_rows(rows, vocab, sampled);
+    return;
+  }
+  std::vector<size_t> here, host;
+  for (size_t i = 0; i < rows.size(); ++i) (device_can_sample(rows[i]) ? here : host).push_back(i);
+  std::vector<int64_t> index;
+  std::vector<SampleRow> picked;
+  for (size_t i : here) {
+    index.push_back(samplers[i].row);
+    picked.push_back(rows[i]);
+  }
+  std::vector<Sampled> out(here.size());
+  sample_on_device(logits, index, picked, out);
+  for (size_t i = 0; i < here.size(); ++i) sampled[here[i]] = std::move(out[i]);
+  if (!host.empty()) sample_on_host(logits, samplers, host);
+}
+
+void Engine::Impl::sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which) {
+  std::vector<int64_t> index;
+  for (size_t i : which) index.push_back(samplers[i].row);
+  const Tensor ids = at::from_blob(index.data(), {int64_t(index.size())}, at::TensorOptions().dtype(at::kLong)).to(logits.device());
+  const Tensor local = at::index_select(logits, 0, ids).to(at::kCPU).contiguous();
+  std::vector<SampleRow> picked;
+  for (size_t i = 0; i < which.size(); ++i) {
+    picked.push_back(rows[which[i]]);
+    picked.back().logits = local.const_data_ptr<float>() + int64_t(i) * local.size(1);
+  }
+  std::vector<Sampled> out(which.size());
+  sample_rows(picked, local.size(1), out);
+  for (size_t i = 0; i < which.size(); ++i) sampled[which[i]] = std::move(out[i]);
+}
+
+TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
+  TokenEvent event{.request = s->id, .token = made.token, .logprob = made.logprob, .top = std::move(made.top), .model_version = version};
+  const SamplingParams& p = s->sampling;
+  scheduler.append(s, made.token);
+  ++counted.generated_tokens;
+  const bool stops = !p.ignore_stop_ids && s->made() > p.min_new_tokens && s->made() > int64_t(s->forced.size()) &&
+                     std::find(p.stop_ids.begin(), p.stop_ids.end(), made.token) != p.stop_ids.end();
+  if (stops)
+    event.finish = FinishReason::kStop;
+  else if (int64_t(s->tokens.size()) >= s->max_tokens)
+    event.finish = FinishReason::kLength;
+  if (event.finish != FinishReason::kNone) scheduler.finish(s);
+  return event;
+}
+
+Engine::Engine(model::Transformer& model, const EngineConfig& config) : impl_(std::make_unique<Impl>(model, config)) {}
+Engine::~Engine() = default;
+
+RequestId Engine::add(Request request) {
+  impl_->check_request(request);
+  auto s = impl_->new_sequence(request, nullptr);
+  const RequestId id = s->id;
+  impl_->scheduler.add(std::move(s));
+  impl_->counted.prompt_tokens += int64_t(request.prompt.size());
+  return id;
+}
+
+std::vector<RequestId> Engine::add_group(const Request& request, int n) {
+  check(n >= 1 && n <= 16384, "[engine] expected 1 to 16384 samples, got ", n);
+  impl_->check_request(request);
+  const auto group = std::make_shared<Group>();
+  std::vector<RequestId> ids;
+  Request one = request;
+  for (int i = 0; i < n; ++i) {
+    one.sample_index = i;
+    auto s = impl_->new_sequence(one, group);
+    ids.push_back(s->id);
+    impl_->scheduler.add(std::move(s));
+  }
+  impl_->counted.prompt_tokens += int64_t(request.prompt.size());
+  return ids;
+}
+
+void Engine::cancel(RequestId id) {
+  if (Sequence* s = impl_->scheduler.find(id)) impl_->scheduler.finish(s);
+}
+
+std::vector<TokenEvent> Engine::step() {
+  Impl& m = *impl_;
+  m.follow_weights();
+  const Schedule& plan = m.scheduler.schedule();
+  if (plan.sequences.empty()) return {};
+  const Tensor logits = m.runner.forward(plan);
+  ++m.counted.steps;
+  for (const ScheduledSequence& s : plan.sequences)
+    m.counted.prefill_tokens += std::max<int64_t>(0, std::min(s.sequence->prompt_tokens - s.sequence->cached, s.tokens));
+  const std::vector<PendingSample>& samplers = m.scheduler.computed();
+  std::vector<TokenEvent> events;
+  if (samplers.empty()) return events;
+  try {
+    m.sample(logits, samplers);
+  } catch (...) {
+    m.scheduler.not_sampled();
+    throw;
+  }
+  events.reserve(samplers.size());
+  for (size_t i = 0; i < samplers.size(); ++i) events.push_back(m.accept(samplers[i].sequence, m.sampled[i]));
+  return events;
+}
+
+bool Engine::idle() const { return impl_->scheduler.idle(); }
+void Engine::reset_prefix_cache() { impl_->scheduler.forget_prefixes(); }
+model::Transformer& Engine::model() { return impl_->model; }
+const EngineConfig& Engine::config() const { return impl_->config; }
+
+EngineStats Engine::stats() const {
+  EngineStats s = impl_->counted;
+  const Scheduler& scheduler = impl_->scheduler;
+  s.preemptions = scheduler.preemptions();
+  s.prefix_hit_tokens = scheduler.prefix_hit_tokens();
+  s.running = scheduler.running();
+  s.waiting = scheduler.waiting();
+  s.free_blocks = scheduler.blocks().free_blocks();
+  s.total_blocks = scheduler.blocks().total_blocks();
+  return s;
+}
+
+}  // namespace r1::engine

@@ -1,0 +1,293 @@
+#include "r1/engine/scheduler.h"
+
+#include <algorithm>
+
+#include "r1/base/error.h"
+
+namespace r1::engine {
+
+Scheduler::Scheduler(const SchedulerConfig& config)
+    : config_(config), blocks_(config.num_blocks), prefixes_(config.num_blocks, config.block_size) {}
+
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  Sequence* s = sequence.get();
+  check(!s->tokens.empty() && blocks_for(s->max_tokens) <= blocks_.total_blocks(), "[scheduler] request ", s->id, " can't fit into the cache");
+  s->prefix_node = PrefixCache::root(s->cache_salt);
+  s->place = waiting_.insert(waiting_.end(), s);
+  sequences_[s->id] = std::move(sequence);
+}
+
+Sequence* Scheduler::find(RequestId id) const {
+  const auto it = sequences_.find(id);
+  return it == sequences_.end() ? nullptr : it->second.get();
+}
+
+// Both queues are ordered by id. New arrivals belong at the end, the preempted near the front of waiting_, so look from the likely side.
+void Scheduler::move(Sequence* s, Stage stage) {
+  Queue& from = s->stage == Stage::kWaiting ? waiting_ : running_;
+  Queue& to = stage == Stage::kWaiting ? waiting_ : running_;
+  s->stage = stage;
+  if (&from == &to) return;
+  auto at = to.end();
+  if (&to == &waiting_) {
+    at = to.begin();
+    while (at != to.end() && (*at)->id < s->id) ++at;
+  } else {
+    while (at != to.begin() && (*std::prev(at))->id > s->id) --at;
+  }
+  to.splice(at, from, s->place);
+}
+
+// --- what runs next ---
+
+const Schedule& Scheduler::schedule() {
+  schedule_.sequences.clear();
+  schedule_.copies.clear();
+  schedule_.tokens = 0;
+  preempted_now_ = false;
+  schedule_decodes();
+  schedule_prefills();
+  if (!preempted_now_) admit();
+  return schedule_;
+}
+
+void Scheduler::plan(Sequence* s, int64_t tokens) {
+  schedule_.sequences.push_back({s, tokens});
+  schedule_.tokens += tokens;
+}
+
+void Scheduler::schedule_decodes() {
+  for (auto it = running_.begin(); it != running_.end() && schedule_.tokens < config_.max_num_batched_tokens;) {
+    Sequence* s = *it;
+    if (s->stage != Stage::kRunning || s->uncached() != 1) {
+      ++it;
+      continue;
+    }
+    // Victims are younger than s, so behind it, or s itself.
+    const bool room = make_room(s);
+    if (!room && s->stage == Stage::kWaiting) break;  // s was the youngest that holds blocks; what follows are followers and prefills of nobody
+    ++it;
+    if (room) plan(s, 1);
+  }
+}
+
+void Scheduler::schedule_prefills() {
+  for (Sequence* s : running_) {
+    const int64_t budget = config_.max_num_batched_tokens - schedule_.tokens;
+    if (budget <= 0) break;
+    if (s->stage == Stage::kRunning && s->uncached() > 1) plan(s, std::min(budget, s->uncached()));
+  }
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty() && running() < config_.max_num_seqs && schedule_.tokens < config_.max_num_batched_tokens)
+    if (!admit_one(waiting_.front())) break;
+}
+
+bool Scheduler::admit_one(Sequence* s) {
+  Group* group = s->group.get();
+  if (group && s->made() == 0) {
+    if (group->prefilling) {
+      move(s, Stage::kFollowing);
+      group->followers.push_back(s);
+      return true;
+    }
+  }
+  // Blocks for everything it has now are taken at once: a prompt in the middle of its chunks never waits for blocks. A few more must stay free, or what runs
+  // would preempt the newcomer in the next steps.
+  if (s->id == blocked_ && blocks_.free_blocks() <= blocked_free_) return false;  // nothing has come free since the last try: don't hash its prompt again
+  const int64_t spare = running_.empty() ? 0 : std::max<int64_t>(1, running() / 4);
+  const int64_t hits = reuse_prefix(s);
+  const int64_t wanted = blocks_for(int64_t(s->tokens.size())) - int64_t(s->blocks.size());
+  if (wanted + spare > blocks_.free_blocks()) {
+    release_blocks(s);
+    blocked_ = s->id;
+    blocked_free_ = blocks_.free_blocks();
+    return false;
+  }
+  for (int64_t i = 0; i < wanted; ++i) s->blocks.push_back(take_block(nullptr));
+  prefix_hit_tokens_ += hits * config_.block_size;
+  if (group && s->made() == 0) group->prefilling = s;
+  move(s, Stage::kRunning);
+  plan(s, std::min(config_.max_num_batched_tokens - schedule_.tokens, s->uncached()));
+  return true;
+}
+
+// Takes the cached blocks of the longest known beginning; the last token is always computed, since its logits are wanted.
+int64_t Scheduler::reuse_prefix(Sequence* s) {
+  if (!config_.prefix_caching) return 0;
+  const int64_t size = config_.block_size, most = (int64_t(s->tokens.size()) - 1) / size;
+  for (int64_t i = 0; i < most; ++i) {
+    const BlockId block = prefixes_.find(s->prefix_node, {s->tokens.data() + i * size, size_t(size)});
+    if (block == kNoBlock) break;
+    blocks_.retain(block);
+    s->blocks.push_back(block);
+    s->prefix_node = prefixes_.node(block);
+  }
+  s->prefix_blocks = int64_t(s->blocks.size());
+  s->cached = s->prefix_blocks * size;
+  return s->prefix_blocks;
+}
+
+// --- blocks ---
+
+bool Scheduler::make_room(Sequence* s) {
+  const size_t index = size_t(s->cached / config_.block_size);
+  if (index < s->blocks.size() && blocks_.references(s->blocks[index]) == 1) return true;
+  const BlockId block = take_block(s);
+  if (block == kNoBlock) return false;
+  if (index == s->blocks.size()) {
+    s->blocks.push_back(block);
+  } else if (blocks_.references(s->blocks[index]) == 1) {
+    blocks_.release(block, false);  // the others that held it were preempted meanwhile
+  } else {
+    schedule_.copies.push_back({s->blocks[index], block});
+    blocks_.release(s->blocks[index], false);
+    s->blocks[index] = block;
+  }
+  return true;
+}
+
+BlockId Scheduler::take_block(Sequence* for_whom) {
+  BlockId block = blocks_.allocate();
+  while (block == kNoBlock && for_whom) {
+    if (!preempt_youngest(for_whom)) return kNoBlock;
+    block = blocks_.allocate();
+  }
+  if (block != kNoBlock) prefixes_.forget(block);
+  return block;
+}
+
+// False if that was `for_whom` itself.
+bool Scheduler::preempt_youngest(Sequence* for_whom) {
+  for (auto it = running_.rbegin(); it != running_.rend(); ++it) {
+    Sequence* victim = *it;
+    if (victim->blocks.empty()) continue;
+    preempt(victim);
+    return victim != for_whom;
+  }
+  fail("[scheduler] no block left and nothing to preempt");
+}
+
+void Scheduler::preempt(Sequence* s) {
+  ++preemptions_;
+  preempted_now_ = true;
+  drop_leadership(s);
+  release_blocks(s);
+  move(s, Stage::kWaiting);
+}
+
+// Deepest block first: the end of a chain is evicted before its beginning, so no node of the prefix cache outlives its parent.
+void Scheduler::release_blocks(Sequence* s) {
+  for (auto it = s->blocks.rbegin(); it != s->blocks.rend(); ++it) blocks_.release(*it, prefixes_.contains(*it));
+  s->blocks.clear();
+  s->cached = s->prefix_blocks = 0;
+  s->prefix_node = PrefixCache::root(s->cache_salt);
+  s->may_share = true;
+}
+
+void Scheduler::remember_full_blocks(Sequence* s) {
+  if (!config_.prefix_caching || !s->may_share) return;
+  const int64_t size = config_.block_size;
+  for (; (s->prefix_blocks + 1) * size <= s->cached; ++s->prefix_blocks) {
+    const std::span<const TokenId> tokens(s->tokens.data() + s->prefix_blocks * size, size_t(size));
+    BlockId& block = s->blocks[size_t(s->prefix_blocks)];
+    const BlockId known = prefixes_.find(s->prefix_node, tokens);
+    if (known == kNoBlock) {
+      s->prefix_node = prefixes_.insert(s->prefix_node, tokens, block);
+      continue;
+    }
+    // Somebody computed the same meanwhile: hold theirs, so that a chain in use is held from its root on.
+    s->prefix_node = prefixes_.node(known);
+    if (known == block) continue;
+    blocks_.retain(known);
+    blocks_.release(block, false);
+    block = known;
+  }
+}
+
+// --- what has run ---
+
+const std::vector<PendingSample>& Scheduler::computed() {
+  samplers_.clear();
+  int64_t row = 0;
+  for (const ScheduledSequence& scheduled : schedule_.sequences) {
+    Sequence* s = scheduled.sequence;
+    const bool samples = scheduled.samples();
+    s->cached += scheduled.tokens;
+    remember_full_blocks(s);
+    if (!samples) continue;
+    samplers_.push_back({s, row});
+    if (s->group && s->group->prefilling == s) {
+      for (Sequence* follower : s->group->followers) {
+        fork(s, follower);
+        samplers_.push_back({follower, row});
+      }
+      s->group->followers.clear();
+      s->group->prefilling = nullptr;
+    }
+    ++row;
+  }
+  return samplers_;
+}
+
+void Scheduler::fork(Sequence* from, Sequence* to) {
+  to->blocks = from->blocks;
+  for (BlockId b : to->blocks) blocks_.retain(b);
+  to->cached = from->cached;
+  to->prefix_blocks = from->prefix_blocks;
+  to->prefix_node = from->prefix_node;
+  to->may_share = from->may_share;
+  prefix_hit_tokens_ += to->cached;
+  move(to, Stage::kRunning);
+}
+
+void Scheduler::not_sampled() {
+  for (const PendingSample& pending : samplers_) preempt(pending.sequence);
+  samplers_.clear();
+}
+
+void Scheduler::append(Sequence* s, TokenId token) {
+  s->tokens.push_back(token);
+  if (wants_penalties(s->sampling)) s->counts.add_made(token);
+}
+
+void Scheduler::finish(Sequence* s) {
+  drop_leadership(s);
+  if (s->stage == Stage::kFollowing) remove_follower(s);
+  release_blocks(s);
+  (s->stage == Stage::kWaiting ? waiting_ : running_).erase(s->place);
+  sequences_.erase(s->id);
+}
+
+void Scheduler::remove_follower(Sequence* s) { std::erase(s->group->followers, s); }
+
+// The one that prefilled the prompt for its group stops doing so: the others queue up again and one of them will take its place.
+void Scheduler::drop_leadership(Sequence* s) {
+  if (!s->group || s->group->prefilling != s) return;
+  s->group->prefilling = nullptr;
+  for (auto it = s->group->followers.rbegin(); it != s->group->followers.rend(); ++it) move(*it, Stage::kWaiting);
+  s->group->followers.clear();
+}
+
+// --- weights ---
+
+bool Scheduler::any_cached() const {
+  return std::any_of(running_.begin(), running_.end(), [](const Sequence* s) { return s->cached > 0; });
+}
+
+void Scheduler::forget_prefixes() {
+  prefixes_.clear();
+  for (Sequence* s : running_) s->may_share = false;
+}
+
+void Scheduler::weights_changed(bool recompute) {
+  if (recompute)
+    while (!running_.empty()) {
+      Sequence* s = running_.back();
+      s->stage == Stage::kFollowing ? (remove_follower(s), move(s, Stage::kWaiting)) : preempt(s);
+    }
+  forget_prefixes();
+}
+
+}  // namespace r1::engine

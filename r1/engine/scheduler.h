@@ -1,0 +1,116 @@
+// Which tokens run in the next forward. Continuous batching: sequences that decode go first, then prompts that are half prefilled, then new ones, first come first
+// served, all under one budget of tokens; a long prompt is prefilled in chunks. When no block is left the youngest running sequence gives its blocks
+// back and is prefilled again later (recompute). The oldest is never preempted for a younger one and every admitted request fits into the empty cache, so all
+// requests end. Samples of one prompt prefill it once; a partly filled block that several hold is copied before one of them writes (copy on write).
+//
+// Knows tokens and blocks, nothing of tensors. One step:
+//   const Schedule& plan = schedule();  <copy blocks, run the forward>;  const auto& samplers = computed();  <sample>;  append(...) or finish(...) each
+// schedule() may be called again without computed() if the forward failed: nothing has been counted as done.
+// Cost of a step: O(sequences in it), but for prompts, whose tokens are hashed once.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "r1/engine/block_manager.h"
+#include "r1/engine/prefix_cache.h"
+#include "r1/engine/sequence.h"
+
+namespace r1::engine {
+
+struct ScheduledSequence {
+  Sequence* sequence = nullptr;
+  int64_t tokens = 0;  // sequence->tokens[cached, cached + tokens) run now
+  bool samples() const { return sequence->cached + tokens == int64_t(sequence->tokens.size()); }
+};
+
+struct BlockCopy {
+  BlockId from = kNoBlock, to = kNoBlock;
+};
+
+struct Schedule {
+  std::vector<ScheduledSequence> sequences;
+  std::vector<BlockCopy> copies;  // to be made in this order, before the forward
+  int64_t tokens = 0;
+};
+
+// A sequence whose next token is drawn from row `row` of the step's logits (rows count the scheduled sequences that sample, in order).
+struct PendingSample {
+  Sequence* sequence = nullptr;
+  int64_t row = 0;
+};
+
+struct SchedulerConfig {
+  int64_t max_num_seqs = 64, max_num_batched_tokens = 2048, num_blocks = 0;
+  int32_t block_size = 16;
+  bool prefix_caching = true;
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerConfig& config);
+
+  // The sequence must fit into the empty cache (blocks_for(max_tokens) <= total_blocks), which is the caller's to check.
+  void add(std::unique_ptr<Sequence> sequence);
+  const Schedule& schedule();
+  const std::vector<PendingSample>& computed();
+  void append(Sequence* sequence, TokenId token);
+  // Ends a sequence in whatever stage it is, gives its blocks back at once and destroys it.
+  void finish(Sequence* sequence);
+  Sequence* find(RequestId id) const;
+
+  // Takes back computed(): these could not be sampled, so they are prefilled again.
+  void not_sampled();
+
+  // New weights: all remembered prefixes go. Running sequences go on with what they have, or are prefilled again if `recompute`.
+  void weights_changed(bool recompute);
+  void forget_prefixes();
+  // Sequences that have cached tokens.
+  bool any_cached() const;
+
+  int64_t blocks_for(int64_t tokens) const { return (tokens + config_.block_size - 1) / config_.block_size; }
+  int64_t running() const { return int64_t(running_.size()); }
+  int64_t waiting() const { return int64_t(waiting_.size()); }
+  bool idle() const { return sequences_.empty(); }
+  int64_t preemptions() const { return preemptions_; }
+  int64_t prefix_hit_tokens() const { return prefix_hit_tokens_; }
+  const BlockManager& blocks() const { return blocks_; }
+  const PrefixCache& prefixes() const { return prefixes_; }
+  const SchedulerConfig& config() const { return config_; }
+
+ private:
+  using Queue = std::list<Sequence*>;
+
+  void schedule_decodes();
+  void schedule_prefills();
+  void admit();
+  bool admit_one(Sequence* s);
+  void plan(Sequence* s, int64_t tokens);
+  bool make_room(Sequence* s);  // a writable slot for token s->cached
+  BlockId take_block(Sequence* for_whom);
+  bool preempt_youngest(Sequence* for_whom);
+  void preempt(Sequence* s);
+  void release_blocks(Sequence* s);
+  void remember_full_blocks(Sequence* s);
+  int64_t reuse_prefix(Sequence* s);
+  void fork(Sequence* from, Sequence* to);
+  void drop_leadership(Sequence* s);
+  void move(Sequence* s, Stage stage);
+  void remove_follower(Sequence* s);
+
+  SchedulerConfig config_;
+  BlockManager blocks_;
+  PrefixCache prefixes_;
+  std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
+  Queue waiting_, running_;  // by id; running_ holds followers too
+  Schedule schedule_;
+  std::vector<PendingSample> samplers_;
+  bool preempted_now_ = false;
+  RequestId blocked_ = -1;     // the head of the queue that did not fit, and the free blocks then
+  int64_t blocked_free_ = 0;
+  int64_t preemptions_ = 0, prefix_hit_tokens_ = 0;
+};
+
+}  // namespace r1::engine
