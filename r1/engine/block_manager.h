@@ -3,6 +3,7 @@
 // find again (release(keep)) at the back, so taking from the front is eviction in LRU order. All operations are O(1); nothing allocates after construction.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -6,6 +6,7 @@
 // Holds no references: who evicts a block (BlockManager::allocate) must call forget(block).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
