@@ -1,6 +1,7 @@
-// Who holds which block of the cache. A block is a number; what its bytes mean is the layers' business (LayerCache), what its tokens are is the prefix cache's.
-// Blocks nobody holds wait in one list, oldest first: those without content worth keeping at the front, those that a later request may
-// find again (release(keep)) at the back, so taking from the front is eviction in LRU order. All operations are O(1); nothing allocates after construction.
+// Who holds which block of the cache. A block is a number; what its bytes mean is the layers' business (LayerCache), what its tokens are is
+// the prefix cache's. Blocks nobody holds wait in one list, oldest first: those without content worth keeping at the front, those that a
+// later request may find again (release(keep)) at the back, so taking from the front is eviction in LRU order. All operations are O(1);
+// nothing allocates after construction.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@ class BlockManager {
  public:
   explicit BlockManager(int64_t num_blocks);
 
-  // Takes the block that was longest unused, reference count 1; kNoBlock if all are held. Whoever remembers its old content must forget it now.
+  // Takes the block that was longest unused, reference count 1; kNoBlock if all are held. Whoever remembers its old content must forget it
+  // now.
   BlockId allocate();
   // One more holder. A block that waits in the list is taken out of it (a prefix hit).
   void retain(BlockId block);

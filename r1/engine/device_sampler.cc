@@ -46,7 +46,8 @@ Knobs knobs(std::span<const SampleRow> rows, int64_t vocab, const at::Device& de
     k.draws |= !greedy;
     k.truncates |= !greedy && (top_k < vocab || p.top_p < 1 || p.min_p > 0);
   }
-  const Tensor all = at::from_blob(values.data(), {5, n, 1}, at::TensorOptions().dtype(at::kDouble)).to(device, at::kDouble, false, /*copy=*/true);
+  const Tensor all =
+      at::from_blob(values.data(), {5, n, 1}, at::TensorOptions().dtype(at::kDouble)).to(device, at::kDouble, false, /*copy=*/true);
   k.temperature = all.select(0, 0).to(at::kFloat);
   k.top_k = all.select(0, 1);
   k.top_p = all.select(0, 2);
@@ -59,7 +60,8 @@ Tensor draw_from(const Tensor& weights_SV, const Tensor& uniform_S1) {
   const Tensor cdf_SV = at::cumsum(weights_SV, 1, at::kDouble);
   const int64_t vocab = weights_SV.size(1);
   const Tensor total_S1 = cdf_SV.narrow(1, vocab - 1, 1);
-  return at::searchsorted(cdf_SV, (uniform_S1.clamp_min(0) * total_S1).contiguous(), /*out_int32=*/false, /*right=*/true).clamp_max(vocab - 1);
+  return at::searchsorted(cdf_SV, (uniform_S1.clamp_min(0) * total_S1).contiguous(), /*out_int32=*/false, /*right=*/true)
+      .clamp_max(vocab - 1);
 }
 
 Tensor draw_truncated(const Tensor& probability_SV, const Knobs& k) {
@@ -69,7 +71,8 @@ Tensor draw_truncated(const Tensor& probability_SV, const Knobs& k) {
   const Tensor mass_SV = at::cumsum(kept_SV, 1, at::kDouble);
   const Tensor total_S1 = mass_SV.narrow(1, mass_SV.size(1) - 1, 1);
   // The likelier ones before a token hold less than top_p; top_p = 1 takes all.
-  const Tensor in_SV = ((mass_SV - kept_SV < k.top_p * total_S1).logical_or(k.top_p >= 1)).logical_and(kept_SV >= k.min_p * sorted_SV.narrow(1, 0, 1));
+  const Tensor in_SV =
+      ((mass_SV - kept_SV < k.top_p * total_S1).logical_or(k.top_p >= 1)).logical_and(kept_SV >= k.min_p * sorted_SV.narrow(1, 0, 1));
   kept_SV = at::where(in_SV, kept_SV, 0);
   return at::gather(ids_SV, 1, draw_from(kept_SV, k.uniform));
 }
@@ -88,8 +91,10 @@ void sample_on_device(const Tensor& logits_RV, std::span<const int64_t> index, s
   bool identity = n == logits_RV.size(0);
   for (int64_t i = 0; i < n; ++i) identity &= index[size_t(i)] == i;
   std::vector<int64_t> picked(index.begin(), index.end());
-  const Tensor z_SV = identity ? logits_RV
-                               : at::index_select(logits_RV, 0, at::from_blob(picked.data(), {n}, at::TensorOptions().dtype(at::kLong)).to(logits_RV.device()));
+  const Tensor z_SV =
+      identity
+          ? logits_RV
+          : at::index_select(logits_RV, 0, at::from_blob(picked.data(), {n}, at::TensorOptions().dtype(at::kLong)).to(logits_RV.device()));
   const Knobs k = knobs(rows, vocab, z_SV.device());
   const Tensor scaled_SV = z_SV / k.temperature;
   const Tensor lse_S1 = at::logsumexp(scaled_SV, {1}, /*keepdim=*/true);

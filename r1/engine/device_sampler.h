@@ -1,6 +1,7 @@
-// Sampling where the logits are, so that [rows, V] never travels to the host: greedy, temperature, top-k, top-p, min-p and the chosen token's log-probability, one
-// small copy back a step. Same rules and random numbers as sampler.h; sums run in the device's order, so a draw within rounding of a boundary may fall on its
-// other side. Penalties, min_new_tokens, forced tokens and top_logprobs are the host sampler's.
+// Sampling where the logits are, so that [rows, V] never travels to the host: greedy, temperature, top-k, top-p, min-p and the chosen
+// token's log-probability, one small copy back a step. Same rules and random numbers as sampler.h; sums run in the device's order, so a
+// draw within rounding of a boundary may fall on its other side. Penalties, min_new_tokens, forced tokens and top_logprobs are the host
+// sampler's.
 #pragma once
 
 #include <span>

@@ -18,7 +18,8 @@ namespace {
 EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   const int64_t longest = model.config().max_position_embeddings;
   if (c.max_num_seqs < 1 || c.max_num_batched_tokens < 1)
-    fail_usage("[engine] expected max_num_seqs and max_num_batched_tokens above 0, got ", c.max_num_seqs, " and ", c.max_num_batched_tokens);
+    fail_usage("[engine] expected max_num_seqs and max_num_batched_tokens above 0, got ", c.max_num_seqs, " and ",
+               c.max_num_batched_tokens);
   if (c.block_size < 16 || c.block_size % 16 != 0) fail_usage("[engine] expected block_size to be a multiple of 16, got ", c.block_size);
   if (c.max_model_len > longest) fail_usage("[engine] expected max_model_len up to the model's ", longest, ", got ", c.max_model_len);
   if (c.max_model_len == 0) c.max_model_len = longest;
@@ -70,11 +71,12 @@ void Engine::Impl::check_request(const Request& r) const {
   check_sampling(r.sampling);
   const int64_t prompt = int64_t(r.prompt.size()), vocab = model.config().vocab_size;
   check(prompt > 0, "[engine] expected a prompt of at least one token");
-  check(prompt + 1 <= config.max_model_len, "[engine] prompt of ", prompt, " tokens leaves no room for an answer: max_model_len is ", config.max_model_len);
+  check(prompt + 1 <= config.max_model_len, "[engine] prompt of ", prompt, " tokens leaves no room for an answer: max_model_len is ",
+        config.max_model_len);
   const int64_t reach = std::min(prompt + r.sampling.max_new_tokens, config.max_model_len);
   const int64_t room = config.num_blocks * config.block_size;
-  check(reach <= room, "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens, "), the cache holds ", room,
-        ": raise kv_cache_memory or num_blocks, or lower max_new_tokens");
+  check(reach <= room, "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens,
+        "), the cache holds ", room, ": raise kv_cache_memory or num_blocks, or lower max_new_tokens");
   for (const std::vector<TokenId>* ids : {&r.prompt, &r.forced})
     for (TokenId id : *ids) check(id >= 0 && id < vocab, "[engine] token id ", id, " is outside the model's vocabulary of ", vocab);
 }
@@ -224,10 +226,18 @@ std::vector<TokenEvent> Engine::step() {
   return events;
 }
 
-bool Engine::idle() const { return impl_->scheduler.idle(); }
-void Engine::reset_prefix_cache() { impl_->scheduler.forget_prefixes(); }
-model::Transformer& Engine::model() { return impl_->model; }
-const EngineConfig& Engine::config() const { return impl_->config; }
+bool Engine::idle() const {
+  return impl_->scheduler.idle();
+}
+void Engine::reset_prefix_cache() {
+  impl_->scheduler.forget_prefixes();
+}
+model::Transformer& Engine::model() {
+  return impl_->model;
+}
+const EngineConfig& Engine::config() const {
+  return impl_->config;
+}
 
 EngineStats Engine::stats() const {
   EngineStats s = impl_->counted;

@@ -1,8 +1,10 @@
-// The engine: continuous batching over paged cache blocks with prefix reuse, chunked prefill and preemption by recompute. One class for rollout, evaluation,
-// chat and a server: add / step / cancel; no thread inside, no text inside. It runs the trainer's own model object: after an optimizer step the next token comes from
-// the new weights with nothing copied (a new model version drops the prefix cache and, unless allowed, refuses to go on with half-done sequences).
+// The engine: continuous batching over paged cache blocks with prefix reuse, chunked prefill and preemption by recompute. One class for
+// rollout, evaluation, chat and a server: add / step / cancel; no thread inside, no text inside. It runs the trainer's own model object:
+// after an optimizer step the next token comes from the new weights with nothing copied (a new model version drops the prefix cache and,
+// unless allowed, refuses to go on with half-done sequences).
 //
-// Invariant mode (default on CPU): a sequence's tokens and log-probabilities do not depend, bit for bit, on what else is in the batch, on chunking, preemption or prefix hits.
+// Invariant mode (default on CPU): a sequence's tokens and log-probabilities do not depend, bit for bit, on what else is in the batch, on
+// chunking, preemption or prefix hits.
 #pragma once
 
 #include <memory>
@@ -16,14 +18,14 @@
 namespace r1::engine {
 
 struct EngineConfig {
-  int64_t max_num_seqs = 64;             // sequences in a step
-  int64_t max_num_batched_tokens = 2048; // tokens in a step, prefill and decode together
-  int64_t max_model_len = 0;             // 0: the model's
+  int64_t max_num_seqs = 64;              // sequences in a step
+  int64_t max_num_batched_tokens = 2048;  // tokens in a step, prefill and decode together
+  int64_t max_model_len = 0;              // 0: the model's
   int64_t block_size = 16;
-  int64_t num_blocks = 0;                // 0: from kv_cache_memory
+  int64_t num_blocks = 0;                      // 0: from kv_cache_memory
   int64_t kv_cache_memory = int64_t{1} << 30;  // bytes for all layers
   bool enable_prefix_caching = true;
-  std::string weight_update = "error";   // what a step does with half-done sequences when the model's version has changed
+  std::string weight_update = "error";  // what a step does with half-done sequences when the model's version has changed
 
   template <class V>
   void visit(V& v) {
@@ -34,7 +36,8 @@ struct EngineConfig {
     v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
     v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers", Range{0, 1e13});
     v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
-    v("weight_update", weight_update, "half-done sequences when the weights change: error, recompute their cache with the new weights, or keep it as it is",
+    v("weight_update", weight_update,
+      "half-done sequences when the weights change: error, recompute their cache with the new weights, or keep it as it is",
       OneOf{"error", "recompute", "keep"});
   }
 };
@@ -49,15 +52,16 @@ class Engine {
   Engine(model::Transformer& model, const EngineConfig& config);
   ~Engine();
 
-  // Queues a request. Throws (kFailed) if prompt + 1 exceeds max_model_len or the cache can never hold prompt + answer; the message has both numbers. Never
-  // truncates a prompt; an answer that reaches max_model_len ends there with kLength.
+  // Queues a request. Throws (kFailed) if prompt + 1 exceeds max_model_len or the cache can never hold prompt + answer; the message has
+  // both numbers. Never truncates a prompt; an answer that reaches max_model_len ends there with kLength.
   RequestId add(Request request);
   // n requests of one prompt (sample_index 0..n-1); the prompt is prefilled once and its blocks shared.
   std::vector<RequestId> add_group(const Request& request, int n);
   // Frees the request's blocks at once; no event follows.
   void cancel(RequestId id);
-  // Schedules and runs one forward; returns the tokens it made, at most one a request. Empty only if nothing is queued or a prefill chunk made none. If it throws
-  // (out of memory, NaN, weights changed under half-done sequences), the requests are still there: step again or cancel.
+  // Schedules and runs one forward; returns the tokens it made, at most one a request. Empty only if nothing is queued or a prefill chunk
+  // made none. If it throws (out of memory, NaN, weights changed under half-done sequences), the requests are still there: step again or
+  // cancel.
   std::vector<TokenEvent> step();
   bool idle() const;
   // Forgets cached prefixes, frees nothing in use.

@@ -1,6 +1,6 @@
-// Which full blocks hold which tokens after which beginning: a trie with one node a block, found by hash. A node is named by its parent node and its own
-// tokens, and both are compared in full on lookup. The parent is named by a serial number that is never used twice, so by induction a hit means that every token from
-// the start is equal: a hash collision costs time, it can't show one request another's cache.
+// Which full blocks hold which tokens after which beginning: a trie with one node a block, found by hash. A node is named by its parent
+// node and its own tokens, and both are compared in full on lookup. The parent is named by a serial number that is never used twice, so by
+// induction a hit means that every token from the start is equal: a hash collision costs time, it can't show one request another's cache.
 // The hash is keyed with a random secret per cache, so that requests can't be made to collide on purpose.
 //
 // Holds no references: who evicts a block (BlockManager::allocate) must call forget(block).

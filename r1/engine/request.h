@@ -11,17 +11,17 @@ namespace r1::engine {
 using TokenId = int32_t;
 
 struct SamplingParams {
-  double temperature = 1.0;           // 0: greedy (first of equal maxima)
-  int64_t top_k = 0;                  // 0: off
+  double temperature = 1.0;  // 0: greedy (first of equal maxima)
+  int64_t top_k = 0;         // 0: off
   double top_p = 1.0, min_p = 0.0;
   double repetition_penalty = 1.0, presence_penalty = 0.0, frequency_penalty = 0.0;
-  uint64_t seed = 0;                  // token i of this request draws random_uniform(seed, sample_index, i): batch and schedule do not matter
+  uint64_t seed = 0;  // token i of this request draws random_uniform(seed, sample_index, i): batch and schedule do not matter
   int64_t max_new_tokens = 16;
   int64_t min_new_tokens = 0;
-  std::vector<TokenId> stop_ids;      // end of sequence and other stops; the stop token is kept in ids
+  std::vector<TokenId> stop_ids;  // end of sequence and other stops; the stop token is kept in ids
   bool ignore_stop_ids = false;
-  bool logprobs = false;              // of the chosen token, under logits / temperature (greedy: temperature 1), before any truncation
-  int top_logprobs = 0;               // alternatives a position, 0..20
+  bool logprobs = false;  // of the chosen token, under logits / temperature (greedy: temperature 1), before any truncation
+  int top_logprobs = 0;   // alternatives a position, 0..20
 };
 // Range checks, kUsage errors that name the field.
 void check_sampling(const SamplingParams& params);
@@ -31,9 +31,9 @@ using RequestId = int64_t;
 struct Request {
   std::vector<TokenId> prompt;
   SamplingParams sampling;
-  int32_t sample_index = 0;           // which of n samples of the same prompt: its own random stream
-  std::vector<TokenId> forced;        // these tokens are emitted first, as if sampled (forced empty thought, budget end)
-  uint64_t cache_salt = 0;            // requests share cached prefixes only under the same salt (tenants of a server)
+  int32_t sample_index = 0;     // which of n samples of the same prompt: its own random stream
+  std::vector<TokenId> forced;  // these tokens are emitted first, as if sampled (forced empty thought, budget end)
+  uint64_t cache_salt = 0;      // requests share cached prefixes only under the same salt (tenants of a server)
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled };
@@ -50,8 +50,8 @@ struct TokenEvent {
   TokenId token = 0;
   float logprob = std::numeric_limits<float>::quiet_NaN();
   std::vector<TokenAlternative> top;
-  FinishReason finish = FinishReason::kNone;   // set on the last token
-  int64_t model_version = 0;                   // weight version that made it
+  FinishReason finish = FinishReason::kNone;  // set on the last token
+  int64_t model_version = 0;                  // weight version that made it
 };
 
 }  // namespace r1::engine

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <cstring>
 
-// One loop body for each instruction set, chosen when the program starts. Products are never contracted into fused ones, so all sets give the same bits.
+// One loop body for each instruction set, chosen when the program starts. Products are never contracted into fused ones, so all sets give
+// the same bits.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define R1_ROW_LOOP __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3", "fp-contract=off", "no-trapping-math")))
 #else

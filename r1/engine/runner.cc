@@ -20,10 +20,12 @@ Tensor to_device(std::vector<int64_t>& values, const tensor::Device& device) {
   return device.is_cpu() ? host : host.to(device);
 }
 
-// Big host allocations come zeroed from the system page by page as they are used; filling them would commit memory that may never be needed.
+// Big host allocations come zeroed from the system page by page as they are used; filling them would commit memory that may never be
+// needed.
 Tensor new_cache(int64_t blocks, int64_t bytes, const tensor::Device& device) {
   const auto options = at::TensorOptions().dtype(at::kByte).device(device);
-  return device.is_cpu() && blocks * bytes > (int64_t{64} << 20) ? at::empty({blocks, bytes}, options) : at::zeros({blocks, bytes}, options);
+  return device.is_cpu() && blocks * bytes > (int64_t{64} << 20) ? at::empty({blocks, bytes}, options)
+                                                                 : at::zeros({blocks, bytes}, options);
 }
 
 }  // namespace
@@ -35,7 +37,8 @@ int64_t block_bytes(const model::Transformer& model, int32_t block_size) {
 }
 
 Runner::Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size) : model_(model) {
-  for (int layer = 0; layer < model.num_layers(); ++layer) caches_.push_back(new_cache(num_blocks, model.cache_bytes(layer, block_size), model.device()));
+  for (int layer = 0; layer < model.num_layers(); ++layer)
+    caches_.push_back(new_cache(num_blocks, model.cache_bytes(layer, block_size), model.device()));
   paged_.block_size = block_size;
   context_.paged = &paged_;
 }

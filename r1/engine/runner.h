@@ -1,5 +1,5 @@
-// One forward of the model over what the scheduler picked: packs the tokens of all sequences, prefill and decode together, into one row with its
-// AttentionContext, and owns the cache that the block ids point into.
+// One forward of the model over what the scheduler picked: packs the tokens of all sequences, prefill and decode together, into one row
+// with its AttentionContext, and owns the cache that the block ids point into.
 #pragma once
 
 #include <vector>
@@ -15,8 +15,8 @@ class Runner {
   // Allocates num_blocks blocks for every layer on the model's device.
   Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size);
 
-  // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that samples, in the
-  // schedule's order; undefined if none does.
+  // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that
+  // samples, in the schedule's order; undefined if none does.
   Tensor forward(const Schedule& schedule);
 
  private:

@@ -20,7 +20,9 @@ struct Scratch {
   std::vector<TokenAlternative> order;
 };
 
-bool likelier(const TokenAlternative& a, const TokenAlternative& b) { return a.logprob != b.logprob ? a.logprob > b.logprob : a.id < b.id; }
+bool likelier(const TokenAlternative& a, const TokenAlternative& b) {
+  return a.logprob != b.logprob ? a.logprob > b.logprob : a.id < b.id;
+}
 
 void apply_penalties(float* z, int64_t vocab, const SamplingParams& p, const TokenCounts& counts) {
   const float repetition = float(p.repetition_penalty);
@@ -32,7 +34,9 @@ void apply_penalties(float* z, int64_t vocab, const SamplingParams& p, const Tok
   }
 }
 
-bool bans_stops(const SampleRow& row) { return row.token_index < row.params->min_new_tokens && !row.params->ignore_stop_ids; }
+bool bans_stops(const SampleRow& row) {
+  return row.token_index < row.params->min_new_tokens && !row.params->ignore_stop_ids;
+}
 
 const float* adjusted_logits(const SampleRow& row, int64_t vocab, Scratch& scratch) {
   if (!wants_penalties(*row.params) && !bans_stops(row)) return row.logits;
@@ -52,7 +56,8 @@ void sort_likeliest(std::vector<TokenAlternative>& order, size_t sorted, size_t 
   std::sort(begin, end, likelier);
 }
 
-// How many of the likeliest tokens are kept by top_k, top_p, min_p; they come first in scratch.order, sorted, and scratch.weights[i] is exp(z_i - max).
+// How many of the likeliest tokens are kept by top_k, top_p, min_p; they come first in scratch.order, sorted, and scratch.weights[i] is
+// exp(z_i - max).
 size_t truncate(const float* z, int64_t vocab, const SamplingParams& p, double temperature, Scratch& scratch) {
   auto& order = scratch.order;
   order.resize(size_t(vocab));
@@ -64,7 +69,8 @@ size_t truncate(const float* z, int64_t vocab, const SamplingParams& p, double t
     sorted = limit;
     const float least = order[limit - 1].logprob;
     // Ties with the k-th stay, as in HF.
-    const auto ties = std::partition(order.begin() + int64_t(limit), order.end(), [&](const TokenAlternative& t) { return t.logprob == least; });
+    const auto ties =
+        std::partition(order.begin() + int64_t(limit), order.end(), [&](const TokenAlternative& t) { return t.logprob == least; });
     limit = size_t(ties - order.begin());
     order.resize(limit);
   }
@@ -81,7 +87,8 @@ size_t truncate(const float* z, int64_t vocab, const SamplingParams& p, double t
     const size_t upto = std::min(limit, std::max(sorted, piece));
     if (upto > sorted) sort_likeliest(order, sorted, upto), sorted = upto;
     for (; kept < upto; ++kept) {
-      if (kept > 0 && ((p.top_p < 1 && mass >= p.top_p * total) || weight(order[kept]) < p.min_p || order[kept].logprob == kOut)) return kept;
+      if (kept > 0 && ((p.top_p < 1 && mass >= p.top_p * total) || weight(order[kept]) < p.min_p || order[kept].logprob == kOut))
+        return kept;
       const double w = weight(order[kept]);
       scratch.weights.push_back(float(w));
       mass += w;
@@ -109,7 +116,8 @@ TokenId draw(const float* z, int64_t vocab, const SampleRow& row, Scratch& scrat
   return TokenId(id);
 }
 
-void top_alternatives(const float* z, int64_t vocab, float temperature, float lse, int count, Scratch& scratch, std::vector<TokenAlternative>& top) {
+void top_alternatives(const float* z, int64_t vocab, float temperature, float lse, int count, Scratch& scratch,
+                      std::vector<TokenAlternative>& top) {
   auto& order = scratch.order;
   order.resize(size_t(vocab));
   for (int64_t i = 0; i < vocab; ++i) order[size_t(i)] = {TokenId(i), z[i]};
@@ -122,7 +130,8 @@ void top_alternatives(const float* z, int64_t vocab, float temperature, float ls
 void sample_row(const SampleRow& row, int64_t vocab, Scratch& scratch, Sampled& out) {
   const SamplingParams& p = *row.params;
   const float max = row_max(row.logits, vocab);
-  if (!std::isfinite(max)) fail("[sampler] expected finite logits, got a maximum of ", max, ": the weights or activations hold NaN or infinity");
+  if (!std::isfinite(max))
+    fail("[sampler] expected finite logits, got a maximum of ", max, ": the weights or activations hold NaN or infinity");
   if (row.forced >= 0) {
     out.token = row.forced;
   } else {
@@ -144,7 +153,9 @@ void sample_row(const SampleRow& row, int64_t vocab, Scratch& scratch, Sampled& 
 
 }  // namespace
 
-TokenId greedy_token(const float* z, int64_t vocab) { return TokenId(row_argmax(z, vocab)); }
+TokenId greedy_token(const float* z, int64_t vocab) {
+  return TokenId(row_argmax(z, vocab));
+}
 
 void sample_rows(std::span<const SampleRow> rows, int64_t vocab, std::span<Sampled> out) {
   check(rows.size() == out.size(), "[sampler] expected ", rows.size(), " outputs, got ", out.size());

@@ -11,7 +11,8 @@ Scheduler::Scheduler(const SchedulerConfig& config)
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   Sequence* s = sequence.get();
-  check(!s->tokens.empty() && blocks_for(s->max_tokens) <= blocks_.total_blocks(), "[scheduler] request ", s->id, " can't fit into the cache");
+  check(!s->tokens.empty() && blocks_for(s->max_tokens) <= blocks_.total_blocks(), "[scheduler] request ", s->id,
+        " can't fit into the cache");
   s->prefix_node = PrefixCache::root(s->cache_salt);
   s->place = waiting_.insert(waiting_.end(), s);
   sequences_[s->id] = std::move(sequence);
@@ -65,7 +66,8 @@ void Scheduler::schedule_decodes() {
     }
     // Victims are younger than s, so behind it, or s itself.
     const bool room = make_room(s);
-    if (!room && s->stage == Stage::kWaiting) break;  // s was the youngest that holds blocks; what follows are followers and prefills of nobody
+    if (!room && s->stage == Stage::kWaiting)
+      break;  // s was the youngest that holds blocks; what follows are followers and prefills of nobody
     ++it;
     if (room) plan(s, 1);
   }
@@ -93,9 +95,10 @@ bool Scheduler::admit_one(Sequence* s) {
       return true;
     }
   }
-  // Blocks for everything it has now are taken at once: a prompt in the middle of its chunks never waits for blocks. A few more must stay free, or what runs
-  // would preempt the newcomer in the next steps.
-  if (s->id == blocked_ && blocks_.free_blocks() <= blocked_free_) return false;  // nothing has come free since the last try: don't hash its prompt again
+  // Blocks for everything it has now are taken at once: a prompt in the middle of its chunks never waits for blocks. A few more must stay
+  // free, or what runs would preempt the newcomer in the next steps.
+  if (s->id == blocked_ && blocks_.free_blocks() <= blocked_free_)
+    return false;  // nothing has come free since the last try: don't hash its prompt again
   const int64_t spare = running_.empty() ? 0 : std::max<int64_t>(1, running() / 4);
   const int64_t hits = reuse_prefix(s);
   const int64_t wanted = blocks_for(int64_t(s->tokens.size())) - int64_t(s->blocks.size());
@@ -260,7 +263,9 @@ void Scheduler::finish(Sequence* s) {
   sequences_.erase(s->id);
 }
 
-void Scheduler::remove_follower(Sequence* s) { std::erase(s->group->followers, s); }
+void Scheduler::remove_follower(Sequence* s) {
+  std::erase(s->group->followers, s);
+}
 
 // The one that prefilled the prompt for its group stops doing so: the others queue up again and one of them will take its place.
 void Scheduler::drop_leadership(Sequence* s) {

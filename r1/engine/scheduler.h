@@ -1,12 +1,14 @@
-// Which tokens run in the next forward. Continuous batching: sequences that decode go first, then prompts that are half prefilled, then new ones, first come first
-// served, all under one budget of tokens; a long prompt is prefilled in chunks. When no block is left the youngest running sequence gives its blocks
-// back and is prefilled again later (recompute). The oldest is never preempted for a younger one and every admitted request fits into the empty cache, so all
-// requests end. Samples of one prompt prefill it once; a partly filled block that several hold is copied before one of them writes (copy on write).
+// Which tokens run in the next forward. Continuous batching: sequences that decode go first, then prompts that are half prefilled, then new
+// ones, first come first served, all under one budget of tokens; a long prompt is prefilled in chunks. When no block is left the youngest
+// running sequence gives its blocks back and is prefilled again later (recompute). The oldest is never preempted for a younger one and
+// every admitted request fits into the empty cache, so all requests end. Samples of one prompt prefill it once; a partly filled block that
+// several hold is copied before one of them writes (copy on write).
 //
 // Knows tokens and blocks, nothing of tensors. One step:
-//   const Schedule& plan = schedule();  <copy blocks, run the forward>;  const auto& samplers = computed();  <sample>;  append(...) or finish(...) each
-// schedule() may be called again without computed() if the forward failed: nothing has been counted as done.
-// Cost of a step: O(sequences in it), but for prompts, whose tokens are hashed once.
+//   const Schedule& plan = schedule();  <copy blocks, run the forward>;  const auto& samplers = computed();  <sample>;  append(...) or
+//   finish(...) each
+// schedule() may be called again without computed() if the forward failed: nothing has been counted as done (but the copies must have been
+// made). Cost of a step: O(sequences in it), but for prompts, whose tokens are hashed once.
 #pragma once
 
 #include <list>
@@ -108,7 +110,7 @@ class Scheduler {
   Schedule schedule_;
   std::vector<PendingSample> samplers_;
   bool preempted_now_ = false;
-  RequestId blocked_ = -1;     // the head of the queue that did not fit, and the free blocks then
+  RequestId blocked_ = -1;  // the head of the queue that did not fit, and the free blocks then
   int64_t blocked_free_ = 0;
   int64_t preemptions_ = 0, prefix_hit_tokens_ = 0;
 };

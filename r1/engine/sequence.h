@@ -1,4 +1,5 @@
-// One sample on its way: its tokens, how many of them are in the cache, and in which blocks. Plain state; the scheduler moves it, the sampler reads it.
+// One sample on its way: its tokens, how many of them are in the cache, and in which blocks. Plain state; the scheduler moves it, the
+// sampler reads it.
 //
 //   waiting -> running -> gone           tokens [0, cached) have their keys and values in `blocks`
 //      ^----------'  (preemption: blocks given back, cached = 0, the tokens stay and are prefilled again)
@@ -35,16 +36,16 @@ struct Sequence {
 
   std::vector<TokenId> tokens;  // prompt, then what was made
   int64_t prompt_tokens = 0;
-  int64_t max_tokens = 0;       // of prompt and answer together
-  TokenCounts counts;           // kept up to date only if a penalty asks for it
+  int64_t max_tokens = 0;  // of prompt and answer together
+  TokenCounts counts;      // kept up to date only if a penalty asks for it
 
   Stage stage = Stage::kWaiting;
   int64_t cached = 0;
   std::vector<BlockId> blocks;
   uint64_t cache_salt = 0;
-  PrefixCache::Node prefix_node;  // of the last block that is in the prefix cache
-  int64_t prefix_blocks = 0;      // how many leading blocks are
-  bool may_share = true;          // false once its cache is of mixed weight versions
+  PrefixCache::Node prefix_node;         // of the last block that is in the prefix cache
+  int64_t prefix_blocks = 0;             // how many leading blocks are
+  bool may_share = true;                 // false once its cache is of mixed weight versions
   std::list<Sequence*>::iterator place;  // in the queue of its stage
 
   int64_t made() const { return int64_t(tokens.size()) - prompt_tokens; }

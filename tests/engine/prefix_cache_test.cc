@@ -83,8 +83,13 @@ TEST(PrefixCache, AgreesWithAMapOfWholeBeginnings) {
       if (cache.contains(block)) {
         const Tokens old = content[size_t(block)];
         cache.forget(block);
-        std::erase_if(known, [&](const auto& entry) { return entry.first.size() >= old.size() && std::equal(old.begin(), old.end(), entry.first.begin()); });
-        if (beginning.size() > old.size() && std::equal(old.begin(), old.end(), beginning.begin())) break;  // that was our own parent
+        const auto live = known.find(old);
+        if (live != known.end() && live->second == block) {  // else an orphan: its place in the trie is gone or another block's
+          std::erase_if(known, [&](const auto& entry) {
+            return entry.first.size() >= old.size() && std::equal(old.begin(), old.end(), entry.first.begin());
+          });
+          if (beginning.size() > old.size() && std::equal(old.begin(), old.end(), beginning.begin())) break;  // that was our own parent
+        }
       }
       node = cache.insert(node, piece, block);
       known[beginning] = block;
