@@ -87,20 +87,6 @@ int64_t row_argmax(const float* z, int64_t n) {
   return std::find(z, z + n, max) - z;
 }
 
-float row_logsumexp(const float* z, int64_t n, float temperature) {
-  const float max = row_max(z, n) / temperature;
-  double sum = 0;
-  float w[kPiece];
-  for (int64_t i = 0; i < n; i += kPiece) {
-    const int64_t m = std::min(kPiece, n - i);
-    float scaled[kPiece];
-    for (int64_t j = 0; j < m; ++j) scaled[j] = z[i + j] / temperature;
-    weigh(scaled, m, max, 1.0f, w);
-    sum += sum_piece(w, m);
-  }
-  return float(double(max) + std::log(sum));
-}
-
 int64_t draw_row(const float* z, int64_t n, float max, float temperature, double u, float* weights) {
   weigh(z, n, max, 1.0f / temperature, weights);
   const double target = u * sum_pieces(weights, n);

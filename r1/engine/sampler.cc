@@ -7,6 +7,7 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/engine/row_math.h"
+#include "r1/kernels/cpu/softmax.h"
 
 namespace r1::engine {
 
@@ -116,7 +117,7 @@ TokenId draw(const float* z, int64_t vocab, const SampleRow& row, Scratch& scrat
   return TokenId(id);
 }
 
-void top_alternatives(const float* z, int64_t vocab, float temperature, float lse, int count, Scratch& scratch,
+void top_alternatives(const float* z, int64_t vocab, float inverse, float lse, int count, Scratch& scratch,
                       std::vector<TokenAlternative>& top) {
   auto& order = scratch.order;
   order.resize(size_t(vocab));
@@ -124,7 +125,7 @@ void top_alternatives(const float* z, int64_t vocab, float temperature, float ls
   const size_t n = size_t(std::min<int64_t>(count, vocab));
   sort_likeliest(order, 0, n);
   top.assign(order.begin(), order.begin() + int64_t(n));
-  for (TokenAlternative& t : top) t.logprob = t.logprob / temperature - lse;
+  for (TokenAlternative& t : top) t.logprob = t.logprob * inverse - lse;
 }
 
 void sample_row(const SampleRow& row, int64_t vocab, Scratch& scratch, Sampled& out) {
@@ -145,10 +146,17 @@ void sample_row(const SampleRow& row, int64_t vocab, Scratch& scratch, Sampled& 
   out.top.clear();
   out.logprob = std::numeric_limits<float>::quiet_NaN();
   if (!p.logprobs && p.top_logprobs == 0) return;
-  const float temperature = p.temperature == 0 ? 1.0f : float(p.temperature);
-  const float lse = row_logsumexp(row.logits, vocab, temperature);
-  out.logprob = row.logits[out.token] / temperature - lse;
-  if (p.top_logprobs > 0) top_alternatives(row.logits, vocab, temperature, lse, p.top_logprobs, scratch, out.top);
+  const float inverse = p.temperature == 0 ? 1.0f : float(1 / p.temperature);
+  const int64_t target = out.token;
+  float lse = 0;
+  kernels::log_prob({.logits = row.logits,
+                     .rows = 1,
+                     .vocab = vocab,
+                     .targets = &target,
+                     .inv_temperature = inverse,
+                     .logprob = &out.logprob,
+                     .lse = &lse});
+  if (p.top_logprobs > 0) top_alternatives(row.logits, vocab, inverse, lse, p.top_logprobs, scratch, out.top);
 }
 
 }  // namespace

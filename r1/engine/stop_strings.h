@@ -1,0 +1,48 @@
+// Cuts a stream of text before the first of some strings, which may arrive in pieces: text that could still become a stop string is held
+// back. The pieces given out never contain any of a stop string, and together they are the text up to it (or all of it after finish()).
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace r1::engine {
+
+class StopStrings {
+ public:
+  explicit StopStrings(std::vector<std::string> stops) : stops_(std::move(stops)) { std::erase(stops_, std::string()); }
+
+  // Text that is safe to show now.
+  std::string push(const std::string& piece) {
+    if (stopped_) return {};
+    held_ += piece;
+    size_t at = std::string::npos;
+    for (const std::string& stop : stops_) at = std::min(at, held_.find(stop));
+    stopped_ = at != std::string::npos;
+    return give(stopped_ ? at : held_.size() - longest_beginning());
+  }
+  // What was held back, if no stop string came of it.
+  std::string finish() { return stopped_ ? std::string() : give(held_.size()); }
+  bool stopped() const { return stopped_; }
+
+ private:
+  std::string give(size_t count) {
+    std::string text = held_.substr(0, count);
+    held_.erase(0, count);
+    return text;
+  }
+  // Bytes at the end of held_ that begin some stop string.
+  size_t longest_beginning() const {
+    size_t longest = 0;
+    for (const std::string& stop : stops_)
+      for (size_t n = std::min(stop.size() - 1, held_.size()); n > longest; --n)
+        if (held_.compare(held_.size() - n, n, stop, 0, n) == 0) longest = n;
+    return longest;
+  }
+
+  std::vector<std::string> stops_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+}  // namespace r1::engine
