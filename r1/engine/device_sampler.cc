@@ -25,7 +25,8 @@ namespace {
 
 struct Knobs {
   Tensor temperature, top_k, top_p, min_p, uniform;  // double [S, 1]
-  bool draws = false, truncates = false;
+  Tensor truncated;                                  // bool [S, 1]
+  bool draws = false, truncates = false, plain = false;
 };
 
 // All numbers of a step go over in one copy.
@@ -44,7 +45,9 @@ Knobs knobs(std::span<const SampleRow> rows, int64_t vocab, const at::Device& de
     values[size_t(3 * n + i)] = p.min_p;
     values[size_t(4 * n + i)] = greedy ? -1 : random_uniform(p.seed, uint64_t(row.sample_index), uint64_t(row.token_index));
     k.draws |= !greedy;
-    k.truncates |= !greedy && (top_k < vocab || p.top_p < 1 || p.min_p > 0);
+    const bool truncates = top_k < vocab || p.top_p < 1 || p.min_p > 0;
+    k.truncates |= !greedy && truncates;
+    k.plain |= !greedy && !truncates;
   }
   const Tensor all =
       at::from_blob(values.data(), {5, n, 1}, at::TensorOptions().dtype(at::kDouble)).to(device, at::kDouble, false, /*copy=*/true);
@@ -53,6 +56,7 @@ Knobs knobs(std::span<const SampleRow> rows, int64_t vocab, const at::Device& de
   k.top_p = all.select(0, 2);
   k.min_p = all.select(0, 3);
   k.uniform = all.select(0, 4);
+  k.truncated = (k.top_k < double(vocab)).logical_or(k.top_p < 1).logical_or(k.min_p > 0);
   return k;
 }
 
@@ -101,7 +105,13 @@ void sample_on_device(const Tensor& logits_RV, std::span<const int64_t> index, s
   Tensor token_S1 = at::argmax(z_SV, 1, /*keepdim=*/true);
   if (k.draws) {
     const Tensor probability_SV = at::softmax(scaled_SV, 1);
-    const Tensor drawn_S1 = k.truncates ? draw_truncated(probability_SV, k) : draw_from(probability_SV, k.uniform);
+    // A row draws in its own order (ids, or ranks if it is cut), whatever rows are beside it.
+    Tensor drawn_S1;
+    if (k.truncates) drawn_S1 = draw_truncated(probability_SV, k);
+    if (k.plain) {
+      const Tensor plain_S1 = draw_from(probability_SV, k.uniform);
+      drawn_S1 = k.truncates ? at::where(k.truncated, drawn_S1, plain_S1) : plain_S1;
+    }
     token_S1 = at::where(k.uniform < 0, token_S1, drawn_S1);
   }
   const Tensor logprob_S1 = at::gather(scaled_SV, 1, token_S1) - lse_S1;
