@@ -1,10 +1,11 @@
 #include "r1/ops/attention.h"
 
-#include <ATen/ops/tensor.h>
-
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/ops/attention_impl.h"
+#include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 
 namespace r1::ops {
 
@@ -42,12 +43,14 @@ Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const
   s.paged = paged;
   if (paged) check_paged(s.cu_seqlens, *paged);
   s.cu_seqlens_dev = std::move(cu_seqlens_dev);
-  (void)device;
+  if (!device.is_cpu()) upload_sequences(device, s);
   return s;
 }
 
 Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale) {
   check_shapes("attention", q_TNH, k_TKH, v_TKH, sequences);
+  if (has_cpu_kernels(q_TNH)) return attention_cpu(q_TNH, k_TKH, v_TKH, sequences, scale);
+  if (q_TNH.is_cuda()) return attention_cuda(q_TNH, k_TKH, v_TKH, sequences, scale);
   return attention_ref(q_TNH, k_TKH, v_TKH, sequences, scale);
 }
 
@@ -55,10 +58,14 @@ Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v
                        double scale) {
   check_shapes("paged_attention", q_TNH, k_TKH, v_TKH, sequences);
   check(sequences.paged != nullptr, "[paged_attention] expected block tables, got none");
+  check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[paged_attention] has no gradient: run the engine's forward under no_grad");
+  if (has_cpu_kernels(q_TNH)) return paged_attention_cpu(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
+  if (q_TNH.is_cuda()) return paged_attention_cuda(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
   return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
 }
 
-int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::Device, at::ScalarType dtype) {
+int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::Device device, at::ScalarType dtype) {
+  if (device.is_cpu() && is_kernel_float(dtype)) return paged_attention_bytes_cpu(kv_heads, head_dim, block_size, dtype);
   return 2 * kv_heads * head_dim * block_size * int64_t(c10::elementSize(dtype));
 }
 

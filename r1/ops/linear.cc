@@ -1,11 +1,63 @@
 #include "r1/ops/linear.h"
 
-#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/ops/autograd.h"
 
 namespace r1::ops {
+
+namespace {
+
+Tensor forward(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O) {
+  const int64_t rows = x_TI.size(0), in = x_TI.size(1), out = weight_OI.size(0);
+  Tensor y_TO = at::empty({rows, out}, x_TI.options());
+  kernels::linear_forward({.x = x_TI.const_data_ptr<float>(),
+                           .w = weight_OI.const_data_ptr<float>(),
+                           .bias = bias_O.defined() ? bias_O.const_data_ptr<float>() : nullptr,
+                           .y = y_TO.mutable_data_ptr<float>(),
+                           .rows = rows,
+                           .in = in,
+                           .out = out});
+  return y_TO;
+}
+
+Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_OI) {
+  Tensor dx_TI = at::empty({dy_TO.size(0), weight_OI.size(1)}, dy_TO.options());
+  kernels::linear_grad_x({.dy = dy_TO.const_data_ptr<float>(),
+                          .w = weight_OI.const_data_ptr<float>(),
+                          .dx = dx_TI.mutable_data_ptr<float>(),
+                          .rows = dy_TO.size(0),
+                          .in = weight_OI.size(1),
+                          .out = weight_OI.size(0)});
+  return dx_TI;
+}
+
+Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
+  Tensor dw_OI = at::empty({dy_TO.size(1), x_TI.size(1)}, dy_TO.options());
+  kernels::linear_grad_w({.dy = dy_TO.const_data_ptr<float>(),
+                          .x = x_TI.const_data_ptr<float>(),
+                          .dw = dw_OI.mutable_data_ptr<float>(),
+                          .rows = dy_TO.size(0),
+                          .in = x_TI.size(1),
+                          .out = dy_TO.size(1)});
+  return dw_OI;
+}
+
+// The bias is the weight of an input that is always 1; at::sum's order depends on the threads.
+Tensor grad_bias(const Tensor& dy_TO) { return grad_weight(dy_TO, at::ones({dy_TO.size(0), 1}, dy_TO.options())).view({dy_TO.size(1)}); }
+
+Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
+  const Tensor dy_TO = dy.contiguous();
+  return {want[0] ? grad_x(dy_TO, saved[1]) : Tensor(), want[1] ? grad_weight(dy_TO, saved[0]) : Tensor(),
+          want[2] ? grad_bias(dy_TO) : Tensor()};
+}
+
+}  // namespace
 
 Tensor linear(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O) {
   check(x_TI.dim() == 2 && weight_OI.dim() == 2 && x_TI.size(1) == weight_OI.size(1), "[linear] expected x [T, I] and weight [O, I], got ",
@@ -14,12 +66,15 @@ Tensor linear(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O)
         "], got ", bias_O.sizes());
   check(x_TI.scalar_type() == weight_OI.scalar_type(), "[linear] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
         weight_OI.scalar_type());
-  const int64_t rows = x_TI.size(0), pad = (8 - rows % 8) % 8;
-  // ATen's fp32 product picks another kernel, with another order of summation, for few or odd numbers of rows.
-  if (x_TI.is_cpu() && x_TI.scalar_type() == at::kFloat && pad != 0) {
-    return at::linear(at::constant_pad_nd(x_TI, {0, 0, 0, pad}), weight_OI, bias_O).narrow(0, 0, rows);
+  if (!x_TI.is_cpu() || x_TI.scalar_type() != at::kFloat) return at::linear(x_TI, weight_OI, bias_O);
+  Tensor x, weight, y_TO;
+  {
+    const at::NoGradGuard no_grad;
+    x = x_TI.contiguous(), weight = weight_OI.contiguous();
+    y_TO = forward(x, weight, bias_O);
   }
-  return at::linear(x_TI, weight_OI, bias_O);
+  if (!needs_grad({x_TI, weight_OI, bias_O})) return y_TO;
+  return differentiable("linear", y_TO, {x_TI, weight_OI, bias_O}, {x, weight}, backward);
 }
 
 }  // namespace r1::ops

@@ -1,0 +1,100 @@
+#include "r1/kernels/cpu/attention.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include "r1/base/error.h"
+#include "r1/ops/attention_impl.h"
+#include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
+
+namespace r1::ops {
+
+namespace {
+
+kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& k_TKH, double scale) {
+  return {.heads = q_TNH.size(1), .kv_heads = k_TKH.size(1), .head_dim = q_TNH.size(2), .v_dim = q_TNH.size(2), .scale = float(scale)};
+}
+
+kernels::ConstHeads in(const Tensor& t) { return {.data = t.const_data_ptr(), .type = kernel_float(t.scalar_type())}; }
+kernels::Heads out(const Tensor& t) { return {.data = t.mutable_data_ptr(), .type = kernel_float(t.scalar_type())}; }
+
+Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale) {
+  const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
+  Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
+  const Tensor dout_TNH = dout.contiguous();
+  kernels::attention_backward({.shape = shape_of(q, k, scale),
+                               .q = in(q),
+                               .k = in(k),
+                               .v = in(v),
+                               .out = in(saved[3]),
+                               .lse = saved[4].const_data_ptr<float>(),
+                               .dout = in(dout_TNH),
+                               .dq = out(dq),
+                               .dk = out(dk),
+                               .dv = out(dv),
+                               .cu_seqlens = sequences.cu_seqlens.data(),
+                               .sequences = sequences.count()});
+  return {dq, dk, dv};
+}
+
+// The kernels' view of the new rows of each sequence.
+std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
+  std::vector<kernels::PagedSequence> rows;
+  rows.reserve(size_t(s.count()));
+  for (int64_t i = 0; i < s.count(); ++i) {
+    const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin;
+    rows.push_back({.q_begin = begin, .q_rows = count, .keys = s.paged->context_lens[i] + count, .blocks = s.paged->block_tables[i].data()});
+  }
+  return rows;
+}
+
+}  // namespace
+
+Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale) {
+  const bool graph = needs_grad({q_TNH, k_TKH, v_TKH});
+  Tensor q, k, v, lse_TN, out_TNH;
+  {
+    const at::NoGradGuard no_grad;
+    q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
+    out_TNH = at::empty_like(q);
+    if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+    kernels::attention_forward({.shape = shape_of(q, k, scale),
+                                .q = in(q),
+                                .k = in(k),
+                                .v = in(v),
+                                .out = out(out_TNH),
+                                .lse = graph ? lse_TN.mutable_data_ptr<float>() : nullptr,
+                                .cu_seqlens = sequences.cu_seqlens.data(),
+                                .sequences = sequences.count()});
+  }
+  if (!graph) return out_TNH;
+  return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
+                        [sequences, scale](const Tensor& dout, const Tensors& saved, const Wanted&) {
+                          return backward(dout, saved, sequences, scale);
+                        });
+}
+
+Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
+                           double scale) {
+  const Tensor q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
+  const auto shape = shape_of(q, k, scale);
+  const auto rows = paged_rows(sequences);
+  const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
+                             .type = kernel_float(k.scalar_type()),
+                             .block_size = sequences.paged->block_size,
+                             .block_stride = cache.stride(0)};
+  kernels::append_kv(shape, pool, in(k), in(v), rows.data(), sequences.count());
+  Tensor out_TNH = at::empty_like(q);
+  kernels::attention_forward_paged(
+      {.shape = shape, .q = in(q), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()});
+  return out_TNH;
+}
+
+int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::ScalarType dtype) {
+  check(block_size > 0 && block_size % 16 == 0, "[paged_attention] expected a block size that is a multiple of 16, got ", block_size);
+  return int64_t(kernels::attention_block_bytes(block_size, kv_heads, head_dim, head_dim, kernel_float(dtype)));
+}
+
+}  // namespace r1::ops

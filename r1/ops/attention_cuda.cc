@@ -1,0 +1,126 @@
+// Through ATen: flash attention over packed sequences for 16 bit types. Keys of a paged forward are gathered into one packed row first.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_flash_attention_backward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "r1/base/error.h"
+#include "r1/ops/attention_impl.h"
+#include "r1/ops/autograd.h"
+
+namespace r1::ops {
+
+namespace {
+
+// ATen's flash kernels: 16 bit, head size a multiple of 8 up to 256.
+bool has_flash(const Tensor& q_TNH) {
+  const bool half = q_TNH.scalar_type() == at::kBFloat16 || q_TNH.scalar_type() == at::kHalf;
+  return half && q_TNH.size(2) % 8 == 0 && q_TNH.size(2) <= 256;
+}
+
+struct Flash {
+  Tensor out, lse, rng_state, unused;
+};
+
+// Keys beyond the queries lie in front of them (ATen aligns the causal mask at the lower right corner).
+Flash flash_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& cu_q, const Tensor& cu_k, int64_t max_q, int64_t max_k,
+                    double scale) {
+  auto [out, lse, rng_state, unused, mask] =
+      at::_flash_attention_forward(q, k, v, cu_q, cu_k, max_q, max_k, /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false, scale);
+  return {out, lse, rng_state, unused};
+}
+
+Tensor upload(const std::vector<int64_t>& values, at::Device device, at::ScalarType type) {
+  const Tensor host = at::empty({int64_t(values.size())}, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
+  if (type == at::kInt) {
+    std::copy(values.begin(), values.end(), host.mutable_data_ptr<int32_t>());
+  } else {
+    std::copy(values.begin(), values.end(), host.mutable_data_ptr<int64_t>());
+  }
+  return host.to(device, /*non_blocking=*/true);
+}
+
+// The definition on the gathered keys: one masked product per sequence is what attention_ref does; here the paged form is brought into its shape.
+Tensor paged_plain(const Tensor& q_TNH, const Tensor& k_LKH, const Tensor& v_LKH, const Sequences& s, double scale) {
+  // Queries are padded in front so that every sequence has as many queries as keys; the padding's results are dropped.
+  std::vector<int32_t> cu_keys{0};
+  std::vector<Tensor> queries, kept;
+  for (int64_t i = 0; i < s.count(); ++i) {
+    const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin, context = s.paged->context_lens[i];
+    queries.push_back(q_TNH.new_zeros({context, q_TNH.size(1), q_TNH.size(2)}));
+    queries.push_back(q_TNH.narrow(0, begin, count));
+    cu_keys.push_back(int32_t(cu_keys.back() + context + count));
+  }
+  Sequences all;
+  all.cu_seqlens = cu_keys;
+  const Tensor out_LNH = attention_ref(at::cat(queries, 0), k_LKH, v_LKH, all, scale);
+  for (int64_t i = 0; i < s.count(); ++i) {
+    const int64_t count = s.cu_seqlens[i + 1] - s.cu_seqlens[i];
+    kept.push_back(out_LNH.narrow(0, cu_keys[i + 1] - count, count));
+  }
+  return at::cat(kept, 0);
+}
+
+}  // namespace
+
+void upload_sequences(at::Device device, Sequences& s) {
+  if (!s.cu_seqlens_dev.defined()) s.cu_seqlens_dev = upload({s.cu_seqlens.begin(), s.cu_seqlens.end()}, device, at::kInt);
+  if (!s.paged) return;
+  const PagedSequences& paged = *s.paged;
+  std::vector<int64_t> slots, cu_keys{0}, key_slots;
+  for (int64_t i = 0; i < s.count(); ++i) {
+    const int64_t count = s.cu_seqlens[i + 1] - s.cu_seqlens[i], keys = paged.context_lens[i] + count;
+    for (int64_t p = 0; p < keys; ++p) {
+      const int64_t slot = int64_t(paged.block_tables[i][p / paged.block_size]) * paged.block_size + p % paged.block_size;
+      key_slots.push_back(slot);
+      if (p >= paged.context_lens[i]) slots.push_back(slot);
+    }
+    cu_keys.push_back(cu_keys.back() + keys);
+    s.max_keylen = std::max(s.max_keylen, int32_t(keys));
+  }
+  s.slots_T = upload(slots, device, at::kLong);
+  s.key_slots_L = upload(key_slots, device, at::kLong);
+  s.cu_keylens_dev = upload(cu_keys, device, at::kInt);
+}
+
+Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& s, double scale) {
+  if (!has_flash(q_TNH)) return attention_ref(q_TNH, k_TKH, v_TKH, s, scale);
+  Flash f;
+  {
+    const at::NoGradGuard no_grad;
+    f = flash_forward(q_TNH, k_TKH, v_TKH, s.cu_seqlens_dev, s.cu_seqlens_dev, s.max_seqlen, s.max_seqlen, scale);
+  }
+  if (!needs_grad({q_TNH, k_TKH, v_TKH})) return f.out;
+  const Tensor cu = s.cu_seqlens_dev;
+  const int64_t max = s.max_seqlen;
+  return differentiable("attention", f.out, {q_TNH, k_TKH, v_TKH}, {q_TNH, k_TKH, v_TKH, f.out, f.lse, f.rng_state, f.unused},
+                        [cu, max, scale](const Tensor& dout, const Tensors& t, const Wanted&) {
+                          auto [dq, dk, dv] = at::_flash_attention_backward(dout.contiguous(), t[0], t[1], t[2], t[3], t[4], cu, cu, max, max,
+                                                                            /*dropout_p=*/0, /*is_causal=*/true, t[5], t[6], scale);
+                          return Tensors{dq, dk, dv};
+                        });
+}
+
+// The cache's plain layout, seen as two strided tables of slots: block b holds k [block_size, K, H], then v.
+Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& s,
+                            double scale) {
+  const int64_t size = s.paged->block_size, heads = k_TKH.size(1), head_dim = k_TKH.size(2);
+  const Tensor blocks = cache.view(k_TKH.scalar_type()).view({cache.size(0), 2, size, heads, head_dim});
+  const Tensor k_all = blocks.select(1, 0), v_all = blocks.select(1, 1);  // [blocks, size, K, H]
+  const Tensor new_block = s.slots_T.div(size, "floor"), new_offset = s.slots_T.remainder(size);
+  k_all.index_put_({new_block, new_offset}, k_TKH);
+  v_all.index_put_({new_block, new_offset}, v_TKH);
+  const Tensor block = s.key_slots_L.div(size, "floor"), offset = s.key_slots_L.remainder(size);
+  const Tensor k_LKH = k_all.index({block, offset}), v_LKH = v_all.index({block, offset});
+  if (!has_flash(q_TNH)) return paged_plain(q_TNH, k_LKH, v_LKH, s, scale);
+  return flash_forward(q_TNH, k_LKH, v_LKH, s.cu_seqlens_dev, s.cu_keylens_dev, s.max_seqlen, s.max_keylen, scale).out;
+}
+
+}  // namespace r1::ops
