@@ -12,7 +12,7 @@
 #include "r1/nn/block.h"
 #include "r1/nn/embedding.h"
 #include "r1/nn/norm.h"
-#include "r1/ops/linear.h"
+#include "r1/ops/logprob.h"
 #include "r1/ops/rotary.h"
 
 namespace r1::model {
@@ -150,7 +150,7 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
 }
 
 Tensor Transformer::logits(const Tensor& x_RD) const {
-  return ops::linear(x_RD, head()).to(at::kFloat);
+  return ops::linear_logits(x_RD, head());
 }
 
 const Tensor& Transformer::head() const {

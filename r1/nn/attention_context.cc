@@ -13,9 +13,11 @@ LayerContext layer_context(const AttentionContext& context, at::Device device) {
         context.cu_seqlens.empty() ? 0 : context.cu_seqlens.back(), " positions, got ", context.tokens());
   LayerContext layer{ops::sequences_on(device, context.cu_seqlens, context.paged, context.cu_seqlens_dev), context.positions_dev,
                      context.dropout, context.dropout_seed};
-  if (!layer.positions_T.defined()) {
-    const Tensor host = at::empty({context.tokens()}, at::kLong);
-    std::copy(context.positions.begin(), context.positions.end(), host.mutable_data_ptr<int64_t>());
+  if (layer.positions_T.defined()) {
+    layer.positions_T = layer.positions_T.to(at::kInt);
+  } else {
+    const Tensor host = at::empty({context.tokens()}, at::kInt);
+    std::copy(context.positions.begin(), context.positions.end(), host.mutable_data_ptr<int32_t>());
     layer.positions_T = host.to(device);
   }
   return layer;

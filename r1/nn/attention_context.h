@@ -40,7 +40,7 @@ using LayerCache = Tensor;
 // What the layers read: the context checked, with its device side, made once a forward.
 struct LayerContext {
   ops::Sequences sequences;
-  Tensor positions_T;  // int64 on the device
+  Tensor positions_T;  // int32 on the device
   double dropout = 0;
   uint64_t dropout_seed = 0;
 };

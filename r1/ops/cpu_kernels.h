@@ -1,14 +1,28 @@
-// From tensors to what kernels/cpu takes: the float types it knows, and pointers. For the x_cpu.cc files of this folder.
+// From tensors to what kernels/cpu takes: the float types it knows, and dense rows. For files of this folder that call kernels.
 #pragma once
 
-#include "r1/kernels/cpu/bf16.h"
+#include "r1/kernels/cpu/rows.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::ops {
 
-inline bool is_kernel_float(at::ScalarType type) { return type == at::kFloat || type == at::kBFloat16; }
-inline kernels::Float kernel_float(at::ScalarType type) { return type == at::kFloat ? kernels::Float::kF32 : kernels::Float::kBf16; }
+inline bool is_kernel_float(at::ScalarType type) {
+  return type == at::kFloat || type == at::kBFloat16;
+}
+inline kernels::Float kernel_float(at::ScalarType type) {
+  return type == at::kFloat ? kernels::Float::kF32 : kernels::Float::kBf16;
+}
 // CPU tensors of fp32 or bf16 go to the kernels; others (fp64 in gradient checks, fp16, CUDA) to ATen.
-inline bool has_cpu_kernels(const Tensor& t) { return t.is_cpu() && is_kernel_float(t.scalar_type()); }
+inline bool has_cpu_kernels(const Tensor& t) {
+  return t.is_cpu() && is_kernel_float(t.scalar_type());
+}
+
+// Contiguous tensors seen as rows.
+inline kernels::ConstRows const_rows(const Tensor& t) {
+  return {.data = t.const_data_ptr(), .type = kernel_float(t.scalar_type())};
+}
+inline kernels::Rows rows(const Tensor& t) {
+  return {.data = t.mutable_data_ptr(), .type = kernel_float(t.scalar_type())};
+}
 
 }  // namespace r1::ops

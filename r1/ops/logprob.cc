@@ -4,15 +4,17 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/kernels/cpu/softmax.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/linear.h"
 
@@ -20,15 +22,49 @@ namespace r1::ops {
 
 namespace {
 
-// Rows of logits held at a time: 64 MB of fp32.
-int64_t chunk_rows(int64_t tokens, int64_t vocab) {
-  return std::clamp<int64_t>((int64_t{16} << 20) / vocab / 8 * 8, 8, std::max<int64_t>(tokens, 8));
+// Rows of logits held at a time: enough that a pass over the head's gradient is cheap beside the product, 64 MB (CUDA: 1 GB) of fp32.
+int64_t chunk_rows(const Tensor& x_TD, int64_t vocab) {
+  const int64_t floats = x_TD.is_cpu() ? int64_t{16} << 20 : int64_t{256} << 20;
+  return std::clamp<int64_t>(floats / vocab / 8 * 8, 8, std::max<int64_t>(x_TD.size(0), 8));
 }
 
-Tensor chunk_logits(const Tensor& x_CD, const Tensor& head_VD, double temperature) {
-  Tensor z_CV = ops::linear(x_CD, head_VD).to(at::kFloat);
-  if (temperature != 1) z_CV.div_(temperature);
-  return z_CV;
+// logprob, and if defined lse and entropy, of one chunk of logits (which it may overwrite).
+void pick(const Tensor& z_CV, const Tensor& targets_C, double temperature, const Tensor& logprob_C, const Tensor& lse_C,
+          const Tensor& entropy_C) {
+  if (z_CV.is_cpu()) {
+    kernels::log_prob({.logits = z_CV.const_data_ptr<float>(),
+                       .rows = z_CV.size(0),
+                       .vocab = z_CV.size(1),
+                       .targets = targets_C.const_data_ptr<int64_t>(),
+                       .inv_temperature = float(1 / temperature),
+                       .logprob = logprob_C.mutable_data_ptr<float>(),
+                       .lse = lse_C.mutable_data_ptr<float>(),
+                       .entropy = entropy_C.defined() ? entropy_C.mutable_data_ptr<float>() : nullptr});
+    return;
+  }
+  if (temperature != 1) z_CV.mul_(1 / temperature);
+  lse_C.copy_(at::logsumexp(z_CV, {-1}));
+  const Tensor picked_C = z_CV.gather(1, targets_C.clamp_min(0).unsqueeze(1)).squeeze(1);
+  logprob_C.copy_((picked_C - lse_C).masked_fill(targets_C < 0, 0));
+  if (entropy_C.defined()) entropy_C.copy_(lse_C - (at::softmax(z_CV, -1) * z_CV).sum(-1));
+}
+
+// Logits to their gradient, in place: d logprob / d z = (onehot(target) - softmax(z)) / temperature.
+void logits_to_gradient(const Tensor& z_CV, const Tensor& targets_C, double temperature, const Tensor& lse_C, const Tensor& d_C) {
+  if (z_CV.is_cpu()) {
+    kernels::log_prob_backward({.logits = z_CV.mutable_data_ptr<float>(),
+                                .rows = z_CV.size(0),
+                                .vocab = z_CV.size(1),
+                                .targets = targets_C.const_data_ptr<int64_t>(),
+                                .lse = lse_C.const_data_ptr<float>(),
+                                .dlogprob = d_C.const_data_ptr<float>(),
+                                .inv_temperature = float(1 / temperature)});
+    return;
+  }
+  if (temperature != 1) z_CV.mul_(1 / temperature);
+  const Tensor d_C1 = (d_C.masked_fill(targets_C < 0, 0) / temperature).unsqueeze(1);
+  z_CV.sub_(lse_C.unsqueeze(1)).exp_().mul_(-d_C1);
+  z_CV.scatter_add_(1, targets_C.clamp_min(0).unsqueeze(1), d_C1);
 }
 
 struct Forward {
@@ -37,58 +73,89 @@ struct Forward {
 };
 
 Forward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
-  const int64_t tokens = x_TD.size(0), rows = chunk_rows(tokens, head_VD.size(0));
+  const int64_t tokens = x_TD.size(0), rows = chunk_rows(x_TD, head_VD.size(0));
   const auto options = x_TD.options().dtype(at::kFloat);
   Forward f{{at::empty({tokens}, options), want_entropy ? at::empty({tokens}, options) : Tensor()}, at::empty({tokens}, options)};
   for (int64_t begin = 0; begin < tokens; begin += rows) {
     const int64_t count = std::min(rows, tokens - begin);
-    const Tensor z_CV = chunk_logits(x_TD.narrow(0, begin, count), head_VD, temperature);
-    const Tensor targets_C = targets_T.narrow(0, begin, count), lse_C = at::logsumexp(z_CV, {-1});
-    const Tensor picked_C = z_CV.gather(1, targets_C.clamp_min(0).unsqueeze(1)).squeeze(1);
-    f.lse_T.narrow(0, begin, count).copy_(lse_C);
-    f.result.logprob_T.narrow(0, begin, count).copy_((picked_C - lse_C).masked_fill(targets_C < 0, 0));
-    if (want_entropy) f.result.entropy_T.narrow(0, begin, count).copy_(lse_C - (at::softmax(z_CV, -1) * z_CV).sum(-1));
+    const auto part = [&](const Tensor& t) { return t.defined() ? t.narrow(0, begin, count) : Tensor(); };
+    pick(linear_logits(part(x_TD), head_VD), part(targets_T), temperature, part(f.result.logprob_T), part(f.lse_T), part(f.result.entropy_T));
   }
   return f;
 }
 
-// d logprob / d z = (onehot(target) - softmax(z)), then through z = x . head^T / temperature.
-Tensors backward(const Tensor& d_T, const Tensors& saved, const Wanted& want, double temperature) {
-  const Tensor &x_TD = saved[0], &head_VD = saved[1], &targets_T = saved[2], &lse_T = saved[3];
-  const int64_t tokens = x_TD.size(0), rows = chunk_rows(tokens, head_VD.size(0));
-  const Tensor d_live_T = d_T.masked_fill(targets_T < 0, 0) / temperature;
-  Tensor dx_TD = want[0] ? at::empty_like(x_TD) : Tensor();
+// dhead (+)= dz^T x, summed over the chunks in fp32.
+void add_head_gradient(const Tensor& dhead_VD, const Tensor& dz_CV, const Tensor& x_CD) {
+  if (dz_CV.is_cpu() && x_CD.scalar_type() == at::kFloat) {
+    const Tensor x = x_CD.contiguous();
+    kernels::linear_grad_w({.dy = dz_CV.const_data_ptr<float>(),
+                            .x = x.const_data_ptr<float>(),
+                            .dw = dhead_VD.mutable_data_ptr<float>(),
+                            .rows = dz_CV.size(0),
+                            .in = x.size(1),
+                            .out = dz_CV.size(1),
+                            .accumulate = true});
+  } else {
+    dhead_VD.add_(at::matmul(dz_CV.to(x_CD.scalar_type()).t(), x_CD));
+  }
+}
+
+void put_x_gradient(const Tensor& dx_CD, const Tensor& dz_CV, const Tensor& head_VD) {
+  if (dz_CV.is_cpu() && head_VD.scalar_type() == at::kFloat) {
+    kernels::linear_grad_x({.dy = dz_CV.const_data_ptr<float>(),
+                            .w = head_VD.const_data_ptr<float>(),
+                            .dx = dx_CD.mutable_data_ptr<float>(),
+                            .rows = dz_CV.size(0),
+                            .in = head_VD.size(1),
+                            .out = head_VD.size(0)});
+  } else {
+    dx_CD.copy_(at::matmul(dz_CV.to(head_VD.scalar_type()), head_VD));
+  }
+}
+
+Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, double temperature) {
+  const Tensor &x_TD = saved[0], &head_VD = saved[1], &targets_T = saved[2], &lse_T = saved[3], d_T = d.contiguous();
+  const int64_t tokens = x_TD.size(0), rows = chunk_rows(x_TD, head_VD.size(0));
+  Tensor dx_TD = want[0] ? at::empty(x_TD.sizes(), x_TD.options()) : Tensor();
   Tensor dhead_VD = want[1] ? at::zeros(head_VD.sizes(), head_VD.options().dtype(at::kFloat)) : Tensor();
   for (int64_t begin = 0; begin < tokens; begin += rows) {
-    const int64_t count = std::min(rows, tokens - begin);
-    const Tensor x_CD = x_TD.narrow(0, begin, count), d_C1 = d_live_T.narrow(0, begin, count).unsqueeze(1);
-    Tensor dz_CV = chunk_logits(x_CD, head_VD, temperature);
-    dz_CV.sub_(lse_T.narrow(0, begin, count).unsqueeze(1)).exp_().mul_(-d_C1);
-    dz_CV.scatter_add_(1, targets_T.narrow(0, begin, count).clamp_min(0).unsqueeze(1), d_C1);
-    const Tensor low_CV = dz_CV.to(x_TD.scalar_type());
-    if (want[0]) dx_TD.narrow(0, begin, count).copy_(at::matmul(low_CV, head_VD));
-    if (want[1]) dhead_VD.add_(at::matmul(low_CV.t(), x_CD));
+    const auto part = [&, count = std::min(rows, tokens - begin)](const Tensor& t) { return t.narrow(0, begin, count); };
+    const Tensor z_CV = linear_logits(part(x_TD), head_VD);
+    logits_to_gradient(z_CV, part(targets_T), temperature, part(lse_T), part(d_T));
+    if (want[0]) put_x_gradient(part(dx_TD), z_CV, head_VD);
+    if (want[1]) add_head_gradient(dhead_VD, z_CV, part(x_TD));
   }
   return {dx_TD, want[1] ? dhead_VD.to(head_VD.scalar_type()) : Tensor()};
 }
 
 }  // namespace
 
+Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD) {
+  const bool half = x_RD.scalar_type() == at::kBFloat16 || x_RD.scalar_type() == at::kHalf;
+  if (x_RD.is_cuda() && half) return at::mm(x_RD, head_VD.t(), at::kFloat);
+  return ops::linear(x_RD, head_VD).to(at::kFloat);
+}
+
 LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
-  check(x_TD.dim() == 2 && head_VD.dim() == 2 && x_TD.size(1) == head_VD.size(1),
-        "[linear_logprob] expected x [T, D] and head [V, D], got ", x_TD.sizes(), " and ", head_VD.sizes());
+  check(x_TD.dim() == 2 && head_VD.dim() == 2 && x_TD.size(1) == head_VD.size(1) && x_TD.scalar_type() == head_VD.scalar_type(),
+        "[linear_logprob] expected x [T, D] and head [V, D] of one dtype, got ", x_TD.scalar_type(), " ", x_TD.sizes(), " and ",
+        head_VD.scalar_type(), " ", head_VD.sizes());
   check(targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong,
         "[linear_logprob] expected int64 targets [", x_TD.size(0), "], got ", targets_T.scalar_type(), " ", targets_T.sizes());
   check(temperature > 0, "[linear_logprob] expected a temperature above 0, got ", temperature);
+  if (x_TD.scalar_type() == at::kDouble) return linear_logprob_ref(x_TD, head_VD, targets_T, temperature, want_entropy);
   Forward f;
+  Tensor x, head, targets;
   {
     const at::NoGradGuard no_grad;
-    f = forward(x_TD, head_VD, targets_T, temperature, want_entropy);
+    x = x_TD.contiguous(), head = head_VD.contiguous(), targets = targets_T.contiguous();
+    f = forward(x, head, targets, temperature, want_entropy);
   }
   if (!needs_grad({x_TD, head_VD})) return f.result;
-  f.result.logprob_T = differentiable(
-      "linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x_TD, head_VD, targets_T, f.lse_T},
-      [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) { return backward(d_T, saved, want, temperature); });
+  f.result.logprob_T = differentiable("linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x, head, targets, f.lse_T},
+                                      [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) {
+                                        return backward(d_T, saved, want, temperature);
+                                      });
   return f.result;
 }
 

@@ -1,12 +1,59 @@
 #include "r1/ops/norm.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/rms_norm.h>
+
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/norm.h"
+#include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 
 namespace r1::ops {
+
+namespace {
+
+Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
+  const Tensor &x = saved[0], &weight_D = saved[1], dy_dense = dy.contiguous();
+  Tensor dx = at::empty_like(x), dweight_D = want[1] ? at::empty(weight_D.sizes(), x.options().dtype(at::kFloat)) : Tensor();
+  kernels::rms_norm_backward({.x = const_rows(x),
+                              .weight = const_rows(weight_D),
+                              .dy = const_rows(dy_dense),
+                              .rstd = saved[2].const_data_ptr<float>(),
+                              .dx = rows(dx),
+                              .dweight = want[1] ? dweight_D.mutable_data_ptr<float>() : nullptr,
+                              .rows = x.numel() / x.size(-1),
+                              .dim = x.size(-1)});
+  return {dx, want[1] ? dweight_D.to(weight_D.scalar_type()) : Tensor()};
+}
+
+Tensor rms_norm_cpu(const Tensor& x, const Tensor& weight_D, double eps) {
+  const bool graph = needs_grad({x, weight_D});
+  Tensor dense, y, rstd;
+  {
+    const at::NoGradGuard no_grad;
+    dense = x.contiguous(), y = at::empty_like(dense);
+    const int64_t count = x.numel() / x.size(-1);
+    if (graph) rstd = at::empty({count}, x.options().dtype(at::kFloat));
+    kernels::rms_norm({.x = const_rows(dense),
+                       .weight = const_rows(weight_D),
+                       .y = rows(y),
+                       .rstd = graph ? rstd.mutable_data_ptr<float>() : nullptr,
+                       .rows = count,
+                       .dim = x.size(-1),
+                       .eps = float(eps)});
+  }
+  return graph ? differentiable("rms_norm", y, {x, weight_D}, {dense, weight_D, rstd}, backward) : y;
+}
+
+}  // namespace
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight_D, double eps) {
   check(weight_D.dim() == 1 && x.dim() >= 1 && x.size(-1) == weight_D.size(0), "[rms_norm] expected x [..., D] and weight [D], got ",
         x.sizes(), " and ", weight_D.sizes());
+  if (has_cpu_kernels(x)) return rms_norm_cpu(x, weight_D, eps);
+  if (x.is_cuda()) return at::rms_norm(x, {x.size(-1)}, weight_D, eps);
   return rms_norm_ref(x, weight_D, eps);
 }
 

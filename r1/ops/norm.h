@@ -1,5 +1,4 @@
-// RMSNorm (Zhang and Sennrich, 2019): y = x / sqrt(mean(x^2) + eps) * weight over the last axis, sums in fp32; as in Llama the normalised x
-// is rounded to x's dtype before the product with the weight.
+// RMSNorm (Zhang and Sennrich, 2019): y = x / sqrt(mean(x^2) + eps) * weight over the last axis, computed in fp32 and rounded once.
 //   x [..., D], weight [D]; y like x. Rows are independent of each other, bitwise.
 #pragma once
 

@@ -7,9 +7,10 @@
 namespace r1::ops {
 
 Tensor rms_norm_ref(const Tensor& x, const Tensor& weight_D, double eps) {
-  const Tensor x32 = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+  const auto wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const Tensor x32 = x.to(wide);
   const Tensor scale = at::rsqrt(at::mean(x32 * x32, {-1}, /*keepdim=*/true) + eps);
-  return (x32 * scale).to(x.scalar_type()) * weight_D;
+  return (x32 * scale * weight_D.to(wide)).to(x.scalar_type());
 }
 
 }  // namespace r1::ops

@@ -1,10 +1,14 @@
 #include "r1/ops/rotary.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/rope.h"
+#include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 
 namespace r1::ops {
 
@@ -17,6 +21,35 @@ float llama3_frequency(float frequency, const RotaryScaling& s) {
   if (wavelength > s.original_max_positions / s.low_freq_factor) return float(frequency / s.factor);
   const double blend = (s.original_max_positions / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
   return float((1 - blend) * frequency / s.factor + blend * frequency);
+}
+
+// A rotated copy; turned back when `inverse`.
+Tensor rotated(const Tensor& x_TNH, const Tensor& cos_PH, const Tensor& sin_PH, const Tensor& positions_T, bool inverse) {
+  Tensor y_TNH = x_TNH.clone(at::MemoryFormat::Contiguous);
+  kernels::rope({.x = rows(y_TNH),
+                 .tokens = y_TNH.size(0),
+                 .heads = y_TNH.size(1),
+                 .head_dim = y_TNH.size(2),
+                 .rotary_dim = y_TNH.size(2),
+                 .positions = positions_T.const_data_ptr<int32_t>(),
+                 .cos = cos_PH.const_data_ptr<float>(),
+                 .sin = sin_PH.const_data_ptr<float>(),
+                 .max_position = cos_PH.size(0),
+                 .inverse = inverse});
+  return y_TNH;
+}
+
+Tensor rotary_cpu(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {
+  Tensor y_TNH;
+  {
+    const at::NoGradGuard no_grad;
+    y_TNH = rotated(x_TNH, table.cos_PH, table.sin_PH, positions_T, false);
+  }
+  if (!needs_grad({x_TNH})) return y_TNH;
+  return differentiable("rotary", y_TNH, {x_TNH}, {table.cos_PH, table.sin_PH, positions_T},
+                        [](const Tensor& dy_TNH, const Tensors& saved, const Wanted&) {
+                          return Tensors{rotated(dy_TNH, saved[0], saved[1], saved[2], true)};
+                        });
 }
 
 }  // namespace
@@ -59,8 +92,9 @@ RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t position
 Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {
   check(x_TNH.dim() == 3 && x_TNH.size(2) == 2 * table.cos_PH.size(1), "[rotary] expected x [T, N, ", 2 * table.cos_PH.size(1), "], got ",
         x_TNH.sizes());
-  check(positions_T.dim() == 1 && positions_T.size(0) == x_TNH.size(0) && positions_T.scalar_type() == at::kLong,
-        "[rotary] expected int64 positions [", x_TNH.size(0), "], got ", positions_T.sizes());
+  check(positions_T.dim() == 1 && positions_T.size(0) == x_TNH.size(0) && positions_T.scalar_type() == at::kInt,
+        "[rotary] expected int32 positions [", x_TNH.size(0), "], got ", positions_T.scalar_type(), " ", positions_T.sizes());
+  if (has_cpu_kernels(x_TNH)) return rotary_cpu(x_TNH, table, positions_T);
   return rotary_ref(x_TNH, table, positions_T);
 }
 

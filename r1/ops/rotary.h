@@ -25,7 +25,7 @@ struct RotaryTable {
 };
 RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device);
 
-// x [T, N, H], positions int64 [T] on x's device, each < table rows. Computed in fp32, rounded once to x's dtype.
+// x [T, N, H], positions int32 [T] on x's device, each < table rows. Computed in fp32, rounded once to x's dtype.
 Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T);
 Tensor rotary_ref(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T);
 
