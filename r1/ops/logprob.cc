@@ -67,6 +67,15 @@ void logits_to_gradient(const Tensor& z_CV, const Tensor& targets_C, double temp
   z_CV.scatter_add_(1, targets_C.clamp_min(0).unsqueeze(1), d_C1);
 }
 
+// On the CPU only: a device's ids cannot be looked at without waiting for it.
+void check_targets(const Tensor& targets_T, int64_t vocab) {
+  if (!targets_T.is_cpu()) return;
+  const auto targets = targets_T.accessor<int64_t, 1>();
+  for (int64_t t = 0; t < targets.size(0); ++t) {
+    check(targets[t] < vocab, "[linear_logprob] expected targets below ", vocab, ", got ", targets[t], " at token ", t);
+  }
+}
+
 struct Forward {
   LogProbs result;
   Tensor lse_T;
@@ -143,6 +152,7 @@ LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor&
   check(targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong,
         "[linear_logprob] expected int64 targets [", x_TD.size(0), "], got ", targets_T.scalar_type(), " ", targets_T.sizes());
   check(temperature > 0, "[linear_logprob] expected a temperature above 0, got ", temperature);
+  check_targets(targets_T, head_VD.size(0));
   if (x_TD.scalar_type() == at::kDouble) return linear_logprob_ref(x_TD, head_VD, targets_T, temperature, want_entropy);
   Forward f;
   Tensor x, head, targets;

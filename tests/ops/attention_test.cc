@@ -1,0 +1,138 @@
+#include "r1/ops/attention.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "op_test.h"
+
+namespace r1::ops {
+namespace {
+
+struct Shape {
+  int64_t heads, kv_heads, dim;
+};
+const std::vector<Shape> kShapes{{4, 2, 16}, {6, 1, 8}, {3, 3, 64}, {2, 2, 12}};
+
+void test_attention(at::Device device) {
+  for (const Shape& s : kShapes) {
+    if (device.is_cuda() && s.dim % 8 != 0) continue;
+    const auto sequences = sequences_on(device, {0, 5, 6, 6, 83});  // one of a single token, one empty
+    expect_op_equals_ref([&](const Tensors& t) { return attention(t[0], t[1], t[2], sequences, 0.3); },
+                         [&](const Tensors& t) { return attention_ref(t[0], t[1], t[2], sequences, 0.3); },
+                         {randn({83, s.heads, s.dim}, 1), randn({83, s.kv_heads, s.dim}, 2), randn({83, s.kv_heads, s.dim}, 3)}, device);
+  }
+}
+TEST(Attention, EqualsItsDefinition) { test_attention(at::kCPU); }
+TEST(Attention, EqualsItsDefinitionCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_attention(at::kCUDA);
+}
+TEST(Attention, GradientOfTheDefinition) {
+  const auto sequences = sequences_on(at::kCPU, {0, 2, 5});
+  expect_ref_gradient([&](const Tensors& t) { return attention_ref(t[0], t[1], t[2], sequences, 0.7); }, {randn({5, 2, 4}, 1), randn({5, 1, 4}, 2), randn({5, 1, 4}, 3)});
+}
+TEST(Attention, ByHand) {
+  // Two tokens, one head of size 2: the first sees itself; the second weighs both by softmax.
+  const Tensor q = at::tensor({1.0f, 0.0f, 1.0f, 0.0f}).view({2, 1, 2}), k = at::tensor({1.0f, 0.0f, 3.0f, 0.0f}).view({2, 1, 2});
+  const Tensor v = at::tensor({1.0f, 0.0f, 0.0f, 1.0f}).view({2, 1, 2});
+  const Tensor out = attention(q, k, v, sequences_on(at::kCPU, {0, 2}), 1.0);
+  EXPECT_EQ(out[0][0][0].item<float>(), 1.0f);
+  EXPECT_NEAR(out[1][0][0].item<double>(), 1 / (1 + std::exp(2.0)), 1e-6);
+  EXPECT_NEAR(out[1][0][1].item<double>(), 1 / (1 + std::exp(-2.0)), 1e-6);
+}
+
+// A request that is fed in chunks, with blocks in any order; returns its rows. `others` are decoded beside it.
+struct Request {
+  Tensor q, k, v;  // all its tokens
+  std::vector<int32_t> blocks;
+  int64_t fed = 0;
+};
+
+Tensor step(std::vector<Request*> requests, const std::vector<int64_t>& counts, const Tensor& cache, int32_t block_size, at::Device device) {
+  PagedSequences paged;
+  paged.block_size = block_size;
+  std::vector<int32_t> cu{0};
+  Tensors q, k, v;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    Request& r = *requests[i];
+    q.push_back(r.q.narrow(0, r.fed, counts[i]));
+    k.push_back(r.k.narrow(0, r.fed, counts[i]));
+    v.push_back(r.v.narrow(0, r.fed, counts[i]));
+    paged.context_lens.push_back(int32_t(r.fed));
+    paged.block_tables.push_back(r.blocks);
+    cu.push_back(int32_t(cu.back() + counts[i]));
+    r.fed += counts[i];
+  }
+  const auto sequences = sequences_on(device, cu, &paged);
+  return paged_attention(at::cat(q, 0), at::cat(k, 0), at::cat(v, 0), cache, sequences, 0.25);
+}
+
+Request new_request(int64_t tokens, const Shape& s, uint64_t seed, at::Device device, at::ScalarType type, std::vector<int32_t> blocks) {
+  return {randn({tokens, s.heads, s.dim}, seed).to(device, type), randn({tokens, s.kv_heads, s.dim}, seed + 1).to(device, type),
+          randn({tokens, s.kv_heads, s.dim}, seed + 2).to(device, type), std::move(blocks)};
+}
+
+void test_paged(at::Device device, at::ScalarType type, bool bitwise) {
+  const c10::NoGradGuard no_grad;
+  const int threads = at::get_num_threads();
+  for (const Shape& s : kShapes) {
+    if (device.is_cuda() && s.dim % 8 != 0) continue;
+    for (const int64_t chunk : {1, 3, 16, 17, 64, 90}) {
+      at::set_num_threads(chunk % 2 ? 1 : 2);
+      Request a = new_request(90, s, 10, device, type, {7, 2, 9, 0, 5, 11}), b = new_request(40, s, 20, device, type, {1, 3, 12});
+      const Tensor cache = at::zeros({13, paged_attention_bytes(s.kv_heads, s.dim, 16, device, type)}, at::TensorOptions().dtype(at::kByte).device(device)).fill_(0xFF);
+      Tensors rows_a, rows_b;
+      while (a.fed < 90 || b.fed < 40) {
+        std::vector<Request*> now;
+        std::vector<int64_t> counts;
+        const int64_t at_a = std::min<int64_t>(chunk, 90 - a.fed), at_b = std::min<int64_t>(5, 40 - b.fed);
+        if (at_b > 0) now.push_back(&b), counts.push_back(at_b);
+        if (at_a > 0) now.push_back(&a), counts.push_back(at_a);
+        const Tensor out = step(now, counts, cache, 16, device);
+        if (at_b > 0) rows_b.push_back(out.narrow(0, 0, at_b));
+        if (at_a > 0) rows_a.push_back(out.narrow(0, at_b, at_a));
+      }
+      const auto whole = sequences_on(device, {0, 90, 130});
+      const Tensor want = attention(at::cat({a.q, b.q}, 0), at::cat({a.k, b.k}, 0), at::cat({a.v, b.v}, 0), whole, 0.25);
+      const Tensor got = at::cat({at::cat(rows_a, 0), at::cat(rows_b, 0)}, 0);
+      if (bitwise) {
+        EXPECT_TRUE(at::equal(got, want)) << "chunk " << chunk << ", heads " << s.heads;
+      } else {
+        EXPECT_LE(distance(got, want), type == at::kFloat ? 2e-5 : 2e-2) << "chunk " << chunk << ", heads " << s.heads;
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+TEST(PagedAttention, ChunksAndBatchesGiveTheBitsOfTraining) {
+  test_paged(at::kCPU, at::kFloat, true);
+  test_paged(at::kCPU, at::kBFloat16, true);
+}
+TEST(PagedAttention, ChunksAndBatchesEqualTrainingCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_paged(at::kCUDA, at::kFloat, false);
+  test_paged(at::kCUDA, at::kBFloat16, false);
+}
+// fp64 runs the definition: plain layout, gathered keys.
+TEST(PagedAttention, DefinitionEqualsTheTrainingForm) { test_paged(at::kCPU, at::kDouble, false); }
+
+TEST(PagedAttention, SaysWhatItExpected) {
+  const c10::NoGradGuard no_grad;
+  PagedSequences paged;
+  paged.context_lens = {16};
+  paged.block_tables = {{0}};
+  try {
+    sequences_on(at::kCPU, {0, 1}, &paged);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "[paged_attention] expected blocks for 17 tokens of sequence 0, got 1 of 16");
+  }
+  EXPECT_THROW(sequences_on(at::kCPU, {0, 3, 2}), Error);
+  EXPECT_THROW(attention(at::zeros({2, 3, 4}), at::zeros({2, 2, 4}), at::zeros({2, 2, 4}), sequences_on(at::kCPU, {0, 2}), 1), Error);
+  EXPECT_THROW(paged_attention_bytes(2, 8, 15, at::kCPU, at::kFloat), Error);
+}
+
+}  // namespace
+}  // namespace r1::ops
