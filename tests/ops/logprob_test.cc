@@ -54,7 +54,7 @@ TEST(LinearLogprob, ChunksGiveTheSameBitsAsRowsAlone) {
   const Tensor dout = randn({tokens}, 9);
   const Result whole = run(op, {x, head}, at::kCPU, at::kFloat, dout);
   const Op ref = [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets).logprob_T; };
-  const Result want = run(ref, {x, head}, at::kCPU, at::kFloat, dout);
+  const Result want = run(ref, {x, head}, at::kCPU, at::kDouble, dout);
   EXPECT_LE(distance(whole.grads[0], want.grads[0]), 2e-5);
   EXPECT_LE(distance(whole.grads[1], want.grads[1]), 2e-5);
 }
