@@ -17,8 +17,12 @@ kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& k_TKH, doubl
   return {.heads = q_TNH.size(1), .kv_heads = k_TKH.size(1), .head_dim = q_TNH.size(2), .v_dim = q_TNH.size(2), .scale = float(scale)};
 }
 
-kernels::ConstHeads in(const Tensor& t) { return {.data = t.const_data_ptr(), .type = kernel_float(t.scalar_type())}; }
-kernels::Heads out(const Tensor& t) { return {.data = t.mutable_data_ptr(), .type = kernel_float(t.scalar_type())}; }
+kernels::ConstHeads in(const Tensor& t) {
+  return {.data = t.const_data_ptr(), .type = kernel_float(t.scalar_type())};
+}
+kernels::Heads out(const Tensor& t) {
+  return {.data = t.mutable_data_ptr(), .type = kernel_float(t.scalar_type())};
+}
 
 Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale) {
   const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
@@ -45,7 +49,8 @@ std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
   rows.reserve(size_t(s.count()));
   for (int64_t i = 0; i < s.count(); ++i) {
     const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin;
-    rows.push_back({.q_begin = begin, .q_rows = count, .keys = s.paged->context_lens[i] + count, .blocks = s.paged->block_tables[i].data()});
+    rows.push_back(
+        {.q_begin = begin, .q_rows = count, .keys = s.paged->context_lens[i] + count, .blocks = s.paged->block_tables[i].data()});
   }
   return rows;
 }
@@ -70,10 +75,9 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
                                 .sequences = sequences.count()});
   }
   if (!graph) return out_TNH;
-  return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
-                        [sequences, scale](const Tensor& dout, const Tensors& saved, const Wanted&) {
-                          return backward(dout, saved, sequences, scale);
-                        });
+  return differentiable(
+      "attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
+      [sequences, scale](const Tensor& dout, const Tensors& saved, const Wanted&) { return backward(dout, saved, sequences, scale); });
 }
 
 Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,

@@ -32,8 +32,8 @@ struct Flash {
 // Keys beyond the queries lie in front of them (ATen aligns the causal mask at the lower right corner).
 Flash flash_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& cu_q, const Tensor& cu_k, int64_t max_q, int64_t max_k,
                     double scale) {
-  auto [out, lse, rng_state, unused, mask] =
-      at::_flash_attention_forward(q, k, v, cu_q, cu_k, max_q, max_k, /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false, scale);
+  auto [out, lse, rng_state, unused, mask] = at::_flash_attention_forward(q, k, v, cu_q, cu_k, max_q, max_k, /*dropout_p=*/0,
+                                                                          /*is_causal=*/true, /*return_debug_mask=*/false, scale);
   return {out, lse, rng_state, unused};
 }
 
@@ -47,7 +47,8 @@ Tensor upload(const std::vector<int64_t>& values, at::Device device, at::ScalarT
   return host.to(device, /*non_blocking=*/true);
 }
 
-// The definition on the gathered keys: one masked product per sequence is what attention_ref does; here the paged form is brought into its shape.
+// The definition on the gathered keys: one masked product per sequence is what attention_ref does; here the paged form is brought into its
+// shape.
 Tensor paged_plain(const Tensor& q_TNH, const Tensor& k_LKH, const Tensor& v_LKH, const Sequences& s, double scale) {
   // Queries are padded in front so that every sequence has as many queries as keys; the padding's results are dropped.
   std::vector<int32_t> cu_keys{0};
@@ -102,8 +103,9 @@ Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_
   const int64_t max = s.max_seqlen;
   return differentiable("attention", f.out, {q_TNH, k_TKH, v_TKH}, {q_TNH, k_TKH, v_TKH, f.out, f.lse, f.rng_state, f.unused},
                         [cu, max, scale](const Tensor& dout, const Tensors& t, const Wanted&) {
-                          auto [dq, dk, dv] = at::_flash_attention_backward(dout.contiguous(), t[0], t[1], t[2], t[3], t[4], cu, cu, max, max,
-                                                                            /*dropout_p=*/0, /*is_causal=*/true, t[5], t[6], scale);
+                          auto [dq, dk, dv] =
+                              at::_flash_attention_backward(dout.contiguous(), t[0], t[1], t[2], t[3], t[4], cu, cu, max, max,
+                                                            /*dropout_p=*/0, /*is_causal=*/true, t[5], t[6], scale);
                           return Tensors{dq, dk, dv};
                         });
 }

@@ -39,7 +39,8 @@ Tensor dropout_mask_ref(at::IntArrayRef shape, at::Device device, double p, uint
   const auto options = at::TensorOptions().dtype(at::kLong).device(device);
   const Tensor i = at::arange((count + 3) / 4, options);
   const auto same = [&](uint64_t value) { return at::full_like(i, int64_t(value & kLow32)); };
-  const auto words = philox({i.bitwise_and(kLow32), i.__rshift__(32), same(stream), same(stream >> 32)}, uint32_t(seed), uint32_t(seed >> 32));
+  const auto words =
+      philox({i.bitwise_and(kLow32), i.__rshift__(32), same(stream), same(stream >> 32)}, uint32_t(seed), uint32_t(seed >> 32));
   const Tensor bits = at::stack({words[0], words[1], words[2], words[3]}, 1).flatten().narrow(0, 0, count);
   const int64_t threshold = int64_t(std::ceil(p * 4294967296.0));
   return (bits >= threshold).to(at::kFloat).mul(1 / (1 - p)).view(shape);

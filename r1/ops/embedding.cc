@@ -21,21 +21,27 @@ Tensor embedding_cpu(const Tensor& ids_T, const Tensor& weight_VD) {
     ids = ids_T.contiguous();
     const Tensor weight = weight_VD.contiguous();
     x_TD = at::empty({tokens, dim}, weight_VD.options());
-    kernels::embedding({.table = const_rows(weight), .ids = ids.const_data_ptr<int64_t>(), .out = rows(x_TD), .tokens = tokens, .vocab = vocab, .dim = dim});
+    kernels::embedding({.table = const_rows(weight),
+                        .ids = ids.const_data_ptr<int64_t>(),
+                        .out = rows(x_TD),
+                        .tokens = tokens,
+                        .vocab = vocab,
+                        .dim = dim});
   }
   if (!needs_grad({weight_VD})) return x_TD;
   const auto type = weight_VD.scalar_type();
-  return differentiable("embedding", x_TD, {weight_VD}, {ids}, [tokens, vocab, dim, type](const Tensor& dx, const Tensors& saved, const Wanted&) {
-    const Tensor dx_TD = dx.contiguous();
-    Tensor dweight_VD = at::zeros({vocab, dim}, dx.options().dtype(at::kFloat));
-    kernels::embedding_backward({.dout = const_rows(dx_TD),
-                                 .ids = saved[0].const_data_ptr<int64_t>(),
-                                 .dtable = rows(dweight_VD),
-                                 .tokens = tokens,
-                                 .vocab = vocab,
-                                 .dim = dim});
-    return Tensors{dweight_VD.to(type)};
-  });
+  return differentiable("embedding", x_TD, {weight_VD}, {ids},
+                        [tokens, vocab, dim, type](const Tensor& dx, const Tensors& saved, const Wanted&) {
+                          const Tensor dx_TD = dx.contiguous();
+                          Tensor dweight_VD = at::zeros({vocab, dim}, dx.options().dtype(at::kFloat));
+                          kernels::embedding_backward({.dout = const_rows(dx_TD),
+                                                       .ids = saved[0].const_data_ptr<int64_t>(),
+                                                       .dtable = rows(dweight_VD),
+                                                       .tokens = tokens,
+                                                       .vocab = vocab,
+                                                       .dim = dim});
+                          return Tensors{dweight_VD.to(type)};
+                        });
 }
 
 }  // namespace

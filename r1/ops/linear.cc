@@ -49,7 +49,9 @@ Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
 }
 
 // The bias is the weight of an input that is always 1; at::sum's order depends on the threads.
-Tensor grad_bias(const Tensor& dy_TO) { return grad_weight(dy_TO, at::ones({dy_TO.size(0), 1}, dy_TO.options())).view({dy_TO.size(1)}); }
+Tensor grad_bias(const Tensor& dy_TO) {
+  return grad_weight(dy_TO, at::ones({dy_TO.size(0), 1}, dy_TO.options())).view({dy_TO.size(1)});
+}
 
 Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
   const Tensor dy_TO = dy.contiguous();

@@ -88,7 +88,8 @@ Forward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets
   for (int64_t begin = 0; begin < tokens; begin += rows) {
     const int64_t count = std::min(rows, tokens - begin);
     const auto part = [&](const Tensor& t) { return t.defined() ? t.narrow(0, begin, count) : Tensor(); };
-    pick(linear_logits(part(x_TD), head_VD), part(targets_T), temperature, part(f.result.logprob_T), part(f.lse_T), part(f.result.entropy_T));
+    pick(linear_logits(part(x_TD), head_VD), part(targets_T), temperature, part(f.result.logprob_T), part(f.lse_T),
+         part(f.result.entropy_T));
   }
   return f;
 }
@@ -162,10 +163,9 @@ LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor&
     f = forward(x, head, targets, temperature, want_entropy);
   }
   if (!needs_grad({x_TD, head_VD})) return f.result;
-  f.result.logprob_T = differentiable("linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x, head, targets, f.lse_T},
-                                      [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) {
-                                        return backward(d_T, saved, want, temperature);
-                                      });
+  f.result.logprob_T = differentiable(
+      "linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x, head, targets, f.lse_T},
+      [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) { return backward(d_T, saved, want, temperature); });
   return f.result;
 }
 

@@ -32,7 +32,8 @@ Tensor swiglu_cpu(const Tensor& gate_TF, const Tensor& up_TF) {
   {
     const at::NoGradGuard no_grad;
     gate = gate_TF.contiguous(), up = up_TF.contiguous(), y_TF = at::empty_like(gate);
-    kernels::swiglu({.gate = const_rows(gate), .up = const_rows(up), .y = rows(y_TF), .rows = gate.numel() / gate.size(-1), .dim = gate.size(-1)});
+    kernels::swiglu(
+        {.gate = const_rows(gate), .up = const_rows(up), .y = rows(y_TF), .rows = gate.numel() / gate.size(-1), .dim = gate.size(-1)});
   }
   return needs_grad({gate_TF, up_TF}) ? differentiable("swiglu", y_TF, {gate_TF, up_TF}, {gate, up}, backward) : y_TF;
 }

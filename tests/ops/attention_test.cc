@@ -24,14 +24,17 @@ void test_attention(at::Device device) {
                          {randn({83, s.heads, s.dim}, 1), randn({83, s.kv_heads, s.dim}, 2), randn({83, s.kv_heads, s.dim}, 3)}, device);
   }
 }
-TEST(Attention, EqualsItsDefinition) { test_attention(at::kCPU); }
+TEST(Attention, EqualsItsDefinition) {
+  test_attention(at::kCPU);
+}
 TEST(Attention, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_attention(at::kCUDA);
 }
 TEST(Attention, GradientOfTheDefinition) {
   const auto sequences = sequences_on(at::kCPU, {0, 2, 5});
-  expect_ref_gradient([&](const Tensors& t) { return attention_ref(t[0], t[1], t[2], sequences, 0.7); }, {randn({5, 2, 4}, 1), randn({5, 1, 4}, 2), randn({5, 1, 4}, 3)});
+  expect_ref_gradient([&](const Tensors& t) { return attention_ref(t[0], t[1], t[2], sequences, 0.7); },
+                      {randn({5, 2, 4}, 1), randn({5, 1, 4}, 2), randn({5, 1, 4}, 3)});
 }
 TEST(Attention, ByHand) {
   // Two tokens, one head of size 2: the first sees itself; the second weighs both by softmax.
@@ -50,7 +53,8 @@ struct Request {
   int64_t fed = 0;
 };
 
-Tensor step(std::vector<Request*> requests, const std::vector<int64_t>& counts, const Tensor& cache, int32_t block_size, at::Device device) {
+Tensor step(std::vector<Request*> requests, const std::vector<int64_t>& counts, const Tensor& cache, int32_t block_size,
+            at::Device device) {
   PagedSequences paged;
   paged.block_size = block_size;
   std::vector<int32_t> cu{0};
@@ -82,7 +86,9 @@ void test_paged(at::Device device, at::ScalarType type, bool bitwise) {
     for (const int64_t chunk : {1, 3, 16, 17, 64, 90}) {
       at::set_num_threads(chunk % 2 ? 1 : 2);
       Request a = new_request(90, s, 10, device, type, {7, 2, 9, 0, 5, 11}), b = new_request(40, s, 20, device, type, {1, 3, 12});
-      const Tensor cache = at::zeros({13, paged_attention_bytes(s.kv_heads, s.dim, 16, device, type)}, at::TensorOptions().dtype(at::kByte).device(device)).fill_(0xFF);
+      const Tensor cache =
+          at::zeros({13, paged_attention_bytes(s.kv_heads, s.dim, 16, device, type)}, at::TensorOptions().dtype(at::kByte).device(device))
+              .fill_(0xFF);
       Tensors rows_a, rows_b;
       while (a.fed < 90 || b.fed < 40) {
         std::vector<Request*> now;
@@ -116,7 +122,9 @@ TEST(PagedAttention, ChunksAndBatchesEqualTrainingCuda) {
   test_paged(at::kCUDA, at::kBFloat16, false);
 }
 // fp64 runs the definition: plain layout, gathered keys.
-TEST(PagedAttention, DefinitionEqualsTheTrainingForm) { test_paged(at::kCPU, at::kDouble, false); }
+TEST(PagedAttention, DefinitionEqualsTheTrainingForm) {
+  test_paged(at::kCPU, at::kDouble, false);
+}
 
 TEST(PagedAttention, SaysWhatItExpected) {
   const c10::NoGradGuard no_grad;

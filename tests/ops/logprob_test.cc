@@ -20,22 +20,27 @@ void test_logprob(at::Device device) {
   const Tensor targets = targets_with_holes(41, 301, device);
   for (const double temperature : {1.0, 0.7}) {
     expect_op_equals_ref([&](const Tensors& t) { return linear_logprob(t[0], t[1], targets, temperature).logprob_T; },
-                         [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, temperature).logprob_T; }, {randn({41, 32}, 1), randn({301, 32}, 2) * 0.3}, device);
+                         [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, temperature).logprob_T; },
+                         {randn({41, 32}, 1), randn({301, 32}, 2) * 0.3}, device);
     const c10::NoGradGuard no_grad;
     const Tensor x = randn({41, 32}, 1).to(device), head = (randn({301, 32}, 2) * 0.3).to(device);
-    const auto got = linear_logprob(x.to(at::kFloat), head.to(at::kFloat), targets, temperature, true), want = linear_logprob_ref(x, head, targets, temperature, true);
+    const auto got = linear_logprob(x.to(at::kFloat), head.to(at::kFloat), targets, temperature, true),
+               want = linear_logprob_ref(x, head, targets, temperature, true);
     EXPECT_LE(distance(got.entropy_T, want.entropy_T), 1e-5);
     EXPECT_EQ(got.logprob_T[3].item<float>(), 0.0f);
   }
 }
-TEST(LinearLogprob, EqualsItsDefinition) { test_logprob(at::kCPU); }
+TEST(LinearLogprob, EqualsItsDefinition) {
+  test_logprob(at::kCPU);
+}
 TEST(LinearLogprob, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_logprob(at::kCUDA);
 }
 TEST(LinearLogprob, GradientOfTheDefinition) {
   const Tensor targets = at::tensor({1, -1, 3}, at::kLong);
-  expect_ref_gradient([&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, 0.8).logprob_T; }, {randn({3, 4}, 1), randn({5, 4}, 2)});
+  expect_ref_gradient([&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, 0.8).logprob_T; },
+                      {randn({3, 4}, 1), randn({5, 4}, 2)});
 }
 
 // More than one chunk: 16M floats over 70,000 words are 232 rows.

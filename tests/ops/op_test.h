@@ -1,5 +1,6 @@
-// How an op is tested: against its definition in fp64 on the same (rounded) inputs, result and gradients, for each dtype with its row of tolerances; and the
-// definition against finite differences. One body for CPU and CUDA: a test named ...Cuda skips itself where there is no such device.
+// How an op is tested: against its definition in fp64 on the same (rounded) inputs, result and gradients, for each dtype with its row of
+// tolerances; and the definition against finite differences. One body for CPU and CUDA: a test named ...Cuda skips itself where there is no
+// such device.
 #pragma once
 
 #include <ATen/TensorOperators.h>

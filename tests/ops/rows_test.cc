@@ -22,12 +22,16 @@ void test_linear(at::Device device) {
   expect_op_equals_ref(kLinear, kLinearRef, {randn({37, 48}, 1), randn({29, 48}, 2), randn({29}, 3)}, device);
   expect_op_equals_ref(kLinear, kLinearRef, {randn({1, 16}, 1), randn({130, 16}, 2)}, device);
 }
-TEST(Linear, EqualsItsDefinition) { test_linear(at::kCPU); }
+TEST(Linear, EqualsItsDefinition) {
+  test_linear(at::kCPU);
+}
 TEST(Linear, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_linear(at::kCUDA);
 }
-TEST(Linear, GradientOfTheDefinition) { expect_ref_gradient(kLinearRef, {randn({3, 4}, 1), randn({5, 4}, 2), randn({5}, 3)}); }
+TEST(Linear, GradientOfTheDefinition) {
+  expect_ref_gradient(kLinearRef, {randn({3, 4}, 1), randn({5, 4}, 2), randn({5}, 3)});
+}
 
 // Row t of the product of T rows, bit for bit the product of that row among others.
 void test_row_invariance(at::ScalarType type, int64_t in, int64_t out, const std::vector<int64_t>& counts) {
@@ -38,7 +42,8 @@ void test_row_invariance(at::ScalarType type, int64_t in, int64_t out, const std
     at::set_num_threads(n);
     for (const int64_t rows : counts) {
       for (const int64_t begin : {int64_t{0}, int64_t{7}, 96 - rows}) {
-        EXPECT_TRUE(at::equal(linear(x.narrow(0, begin, rows), w), whole.narrow(0, begin, rows))) << type << " " << rows << " rows at " << begin << ", threads " << n;
+        EXPECT_TRUE(at::equal(linear(x.narrow(0, begin, rows), w), whole.narrow(0, begin, rows)))
+            << type << " " << rows << " rows at " << begin << ", threads " << n;
       }
     }
   }
@@ -50,7 +55,9 @@ TEST(Linear, Fp32RowsDoNotDependOnTheirNumber) {
   }
 }
 // What ATen's bf16 product happens to do, and the engine's bf16 determinism leans on (docs/numerics.md).
-TEST(Linear, Bf16RowsDoNotDependOnTheirNumber) { test_row_invariance(at::kBFloat16, 576, 1536, {1, 2, 3, 5, 8, 17, 64}); }
+TEST(Linear, Bf16RowsDoNotDependOnTheirNumber) {
+  test_row_invariance(at::kBFloat16, 576, 1536, {1, 2, 3, 5, 8, 17, 64});
+}
 
 TEST(Linear, GradientsDoNotDependOnThreads) {
   const Tensors inputs{randn({700, 64}, 1), randn({96, 64}, 2), randn({96}, 3)};
@@ -80,12 +87,16 @@ void test_norm(at::Device device) {
   expect_op_equals_ref(kNorm, kNormRef, {randn({33, 48}, 1), randn({48}, 2)}, device);
   expect_op_equals_ref(kNorm, kNormRef, {randn({5, 3, 16}, 1) * 1e-3, randn({16}, 2)}, device);  // as q_norm; eps matters
 }
-TEST(RmsNorm, EqualsItsDefinition) { test_norm(at::kCPU); }
+TEST(RmsNorm, EqualsItsDefinition) {
+  test_norm(at::kCPU);
+}
 TEST(RmsNorm, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_norm(at::kCUDA);
 }
-TEST(RmsNorm, GradientOfTheDefinition) { expect_ref_gradient(kNormRef, {randn({3, 4}, 1), randn({4}, 2)}); }
+TEST(RmsNorm, GradientOfTheDefinition) {
+  expect_ref_gradient(kNormRef, {randn({3, 4}, 1), randn({4}, 2)});
+}
 TEST(RmsNorm, ByHand) {
   const Tensor y = rms_norm(at::tensor({3.0f, 4.0f}).view({1, 2}), at::tensor({1.0f, 2.0f}), 0);
   EXPECT_NEAR(y[0][0].item<double>(), 3 / std::sqrt(12.5), 1e-6);
@@ -96,13 +107,19 @@ TEST(RmsNorm, ByHand) {
 // ---- swiglu
 const Op kSwiglu = [](const Tensors& t) { return swiglu(t[0], t[1]); };
 const Op kSwigluRef = [](const Tensors& t) { return swiglu_ref(t[0], t[1]); };
-void test_swiglu(at::Device device) { expect_op_equals_ref(kSwiglu, kSwigluRef, {randn({17, 43}, 1) * 4, randn({17, 43}, 2)}, device); }
-TEST(Swiglu, EqualsItsDefinition) { test_swiglu(at::kCPU); }
+void test_swiglu(at::Device device) {
+  expect_op_equals_ref(kSwiglu, kSwigluRef, {randn({17, 43}, 1) * 4, randn({17, 43}, 2)}, device);
+}
+TEST(Swiglu, EqualsItsDefinition) {
+  test_swiglu(at::kCPU);
+}
 TEST(Swiglu, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_swiglu(at::kCUDA);
 }
-TEST(Swiglu, GradientOfTheDefinition) { expect_ref_gradient(kSwigluRef, {randn({2, 3}, 1), randn({2, 3}, 2)}); }
+TEST(Swiglu, GradientOfTheDefinition) {
+  expect_ref_gradient(kSwigluRef, {randn({2, 3}, 1), randn({2, 3}, 2)});
+}
 TEST(Swiglu, SurvivesLargeGates) {
   const Tensor y = swiglu(at::tensor({-200.0f, 200.0f, 0.0f}).view({1, 3}), at::ones_like(at::zeros({1, 3})));
   EXPECT_EQ(y[0][0].item<float>(), 0.0f);
@@ -111,15 +128,21 @@ TEST(Swiglu, SurvivesLargeGates) {
 }
 
 // ---- rotary
-RotaryTable table_on(at::Device device) { return rotary_table(rotary_frequencies(16, 10000, {}), 64, device); }
-Tensor positions_on(at::Device device) { return at::tensor(std::vector<int32_t>{0, 1, 2, 63, 0, 5, 31}, at::kInt).to(device); }
+RotaryTable table_on(at::Device device) {
+  return rotary_table(rotary_frequencies(16, 10000, {}), 64, device);
+}
+Tensor positions_on(at::Device device) {
+  return at::tensor(std::vector<int32_t>{0, 1, 2, 63, 0, 5, 31}, at::kInt).to(device);
+}
 void test_rotary(at::Device device) {
   const auto table = table_on(device);
   const Tensor positions = positions_on(device);
-  expect_op_equals_ref([&](const Tensors& t) { return rotary(t[0], table, positions); }, [&](const Tensors& t) { return rotary_ref(t[0], table, positions); },
-                       {randn({7, 3, 16}, 1)}, device);
+  expect_op_equals_ref([&](const Tensors& t) { return rotary(t[0], table, positions); },
+                       [&](const Tensors& t) { return rotary_ref(t[0], table, positions); }, {randn({7, 3, 16}, 1)}, device);
 }
-TEST(Rotary, EqualsItsDefinition) { test_rotary(at::kCPU); }
+TEST(Rotary, EqualsItsDefinition) {
+  test_rotary(at::kCPU);
+}
 TEST(Rotary, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_rotary(at::kCUDA);
@@ -150,9 +173,12 @@ TEST(Rotary, Llama3ScalingLeavesShortWavesAndStretchesLongOnes) {
 // ---- embedding
 void test_embedding(at::Device device) {
   const Tensor ids = random_ids(50, 11, 3).to(device);
-  expect_op_equals_ref([&](const Tensors& t) { return embedding(ids, t[0]); }, [&](const Tensors& t) { return embedding_ref(ids, t[0]); }, {randn({11, 24}, 1)}, device);
+  expect_op_equals_ref([&](const Tensors& t) { return embedding(ids, t[0]); }, [&](const Tensors& t) { return embedding_ref(ids, t[0]); },
+                       {randn({11, 24}, 1)}, device);
 }
-TEST(Embedding, EqualsItsDefinition) { test_embedding(at::kCPU); }
+TEST(Embedding, EqualsItsDefinition) {
+  test_embedding(at::kCPU);
+}
 TEST(Embedding, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_embedding(at::kCUDA);
@@ -176,11 +202,13 @@ TEST(Embedding, BackwardDoesNotDependOnThreads) {
 // ---- dropout
 void test_dropout(at::Device device) {
   for (const uint64_t seed : {uint64_t{3}, uint64_t{0xFEDCBA9876543210}}) {
-    expect_op_equals_ref([&](const Tensors& t) { return dropout(t[0], 0.3, seed, 5); }, [&](const Tensors& t) { return dropout_ref(t[0], 0.3, seed, 5); },
-                         {randn({19, 23}, 1)}, device);
+    expect_op_equals_ref([&](const Tensors& t) { return dropout(t[0], 0.3, seed, 5); },
+                         [&](const Tensors& t) { return dropout_ref(t[0], 0.3, seed, 5); }, {randn({19, 23}, 1)}, device);
   }
 }
-TEST(Dropout, EqualsItsDefinition) { test_dropout(at::kCPU); }
+TEST(Dropout, EqualsItsDefinition) {
+  test_dropout(at::kCPU);
+}
 TEST(Dropout, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_dropout(at::kCUDA);
