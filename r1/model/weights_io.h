@@ -1,24 +1,36 @@
-// Models on disk: HF folders (config.json, model.safetensors or shards with index) read and written, GGUF files read. Every size is checked against the file
-// before anything is allocated; a broken file gives one error naming the file and the tensor.
+// Models on disk: HF folders (config.json, model.safetensors or shards with index) read and written, GGUF files read. Every size is checked
+// against the file before anything is allocated; a broken file gives one error naming the file and the tensor. Pickle files (.bin, .pt,
+// .pth, .ckpt) are never read.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "r1/model/transformer.h"
 
 namespace r1::model {
 
-// The config of a HF folder or a .gguf file.
+// What a user calls a model -> the folder or file that has it: a path as it is, or "org/name" in the local Hugging Face cache
+// (HF_HUB_CACHE, HF_HOME, default
+// ~/.cache/huggingface/hub). Nothing is downloaded; the error says where was looked.
+std::filesystem::path find_model(const std::filesystem::path& name);
+
+// The config of a HF folder (or a file in it), or of a .gguf file (also one that is cut short after its header).
 ModelConfig read_model_config(const std::filesystem::path& path);
 
-// Fills the table's tensors (any stored dtype, converted to the model's). Missing, surplus and misshaped tensors are errors that list them.
+// Fills the table's tensors (any stored float dtype, converted to the model's). Missing, surplus and misshaped tensors are errors that list
+// them; what old checkpoints carry besides weights (rotary inv_freq) and a tied head stored again are passed over.
 void load_weights(Transformer& model, const std::filesystem::path& path);
 
 // read_model_config + allocate + load.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype);
 
-// config.json, generation_config.json, model.safetensors (sharded with index above max_shard_bytes); files are fsynced. Tokenizer files are the caller's.
-void save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype, int64_t max_shard_bytes = int64_t{5} << 30);
+// config.json, generation_config.json, model.safetensors (sharded with index above max_shard_bytes); each file is written whole, fsynced
+// and renamed. Weight files of an earlier save into the same folder that are not part of this one are removed last. Tokenizer files are the
+// caller's.
+void save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype,
+                int64_t max_shard_bytes = int64_t{5} << 30);
 
 }  // namespace r1::model

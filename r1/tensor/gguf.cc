@@ -59,7 +59,9 @@ void fill(const GgufFile& file, const GgufTensor& tensor, Out* out, const RowOrd
   const GgmlTypeInfo& info = *ggml_type_info(tensor.type);
   const DequantizeRow read = reader_of(tensor.type);
   const std::byte* data = file.data(tensor).data();
-  const int64_t width = tensor.shape.empty() ? 1 : tensor.shape.back(), rows = int64_t(tensor.elements) / width;
+  // A reordered vector (the bias of reordered rows) is a column of rows.
+  const bool column = row_of && tensor.shape.size() == 1 && info.block_elements == 1;
+  const int64_t width = tensor.shape.empty() || column ? 1 : tensor.shape.back(), rows = int64_t(tensor.elements) / width;
   const int64_t row_bytes = width / info.block_elements * info.block_bytes;
   at::parallel_for(0, rows, std::max<int64_t>(1, 65536 / width), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) fill_row(read, info, data + (row_of ? row_of(r) : r) * row_bytes, width, out + r * width);

@@ -11,7 +11,8 @@
 
 namespace r1::tensor {
 
-// Row r of the result is row row_of(r) of the file: GGUF files of llama store rows of q and k in another order. Empty: as they stand.
+// Row r of the result is row row_of(r) of the file: GGUF files of llama store rows of q and k in another order. Of a vector the
+// elements are the rows (unquantized vectors only). Empty: as they stand.
 using RowOrder = std::function<int64_t(int64_t)>;
 
 // A new CPU tensor.

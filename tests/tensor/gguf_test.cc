@@ -68,6 +68,10 @@ TEST(GgufTensor, RowsInAnotherOrder) {
   const Tensor w = read_gguf_tensor(file, *file.find("w"), DType::Float, [](int64_t r) { return 2 - r; });
   const float* at = w.const_data_ptr<float>();
   EXPECT_EQ(std::vector<float>(at, at + 6), (std::vector<float>{4, 5, 2, 3, 0, 1}));
+  const std::string vector = GgufBuilder().tensor("b", GgmlType::kF32, {3}, bytes_of<float>({0, 1, 2})).bytes();
+  const GgufFile bias = parse(vector);
+  const Tensor b = read_gguf_tensor(bias, *bias.find("b"), DType::Float, [](int64_t r) { return 2 - r; });
+  EXPECT_EQ(b.const_data_ptr<float>()[0], 2.f);
 }
 
 // Rows longer than the conversion buffer, by whole and broken stretches.

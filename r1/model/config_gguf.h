@@ -1,0 +1,17 @@
+// The config of a network from the metadata of a GGUF file: architectures llama, qwen2 and qwen3. What the metadata leave out is taken from
+// the tensors: the size of the vocabulary, biases, tied heads, and llama3 rope scaling, of which only its effect (rope_freqs.weight) is
+// stored.
+#pragma once
+
+#include "r1/base/gguf_file.h"
+#include "r1/model/config.h"
+
+namespace r1::model {
+
+// Errors name the file and the key. Options that no layer here computes (experts, sliding windows, yarn) are refused by name.
+ModelConfig config_from_gguf(const GgufFile& file);
+
+// True if the file's output.weight is the embedding once more, byte for byte; such a head is one tensor here.
+bool gguf_head_is_embedding(const GgufFile& file);
+
+}  // namespace r1::model
