@@ -1,0 +1,144 @@
+#include "r1/train/report_chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "r1/train/plot.h"
+#include "r1/train/report.h"
+
+namespace r1::train {
+namespace {
+
+constexpr double kWidth = 400, kHeight = 172, kLeft = 44, kRight = 8, kTop = 10, kBottom = 22;
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+struct Scale {
+  double x_lo, x_hi, y_lo, y_hi;
+  double x(double v) const { return kLeft + (v - x_lo) / (x_hi - x_lo) * (kWidth - kLeft - kRight); }
+  double y(double v) const { return kHeight - kBottom - (v - y_lo) / (y_hi - y_lo) * (kHeight - kTop - kBottom); }
+};
+
+std::string path_of(const std::vector<double>& x, const std::vector<double>& y, const Scale& scale) {
+  std::string path;
+  for (size_t i = 0; i < x.size(); ++i) path += str(i ? "L" : "M", fixed(scale.x(x[i]), 1), " ", fixed(scale.y(y[i]), 1));
+  return path;
+}
+
+std::string text_at(double x, double y, const char* anchor, const std::string& text) {
+  return str("<text x=\"", fixed(x, 1), "\" y=\"", fixed(y, 1), "\" text-anchor=\"", anchor, "\">", text, "</text>");
+}
+
+std::string axes(const std::vector<double>& y_ticks, const std::vector<double>& x_ticks, const Scale& scale) {
+  std::string out;
+  const double y_step = y_ticks[1] - y_ticks[0], x_step = x_ticks[1] - x_ticks[0];
+  for (double t : y_ticks) {
+    out += str("<line class=\"grid\" x1=\"", kLeft, "\" x2=\"", kWidth - kRight, "\" y1=\"", fixed(scale.y(t), 1), "\" y2=\"",
+               fixed(scale.y(t), 1), "\"/>", text_at(kLeft - 6, scale.y(t) + 3.5, "end", tick_label(t, y_step)));
+  }
+  for (double t : x_ticks) {
+    if (t < scale.x_lo || t > scale.x_hi) continue;
+    out += text_at(scale.x(t), kHeight - 6, scale.x(t) > kWidth - 24 ? "end" : "middle", tick_label(t, x_step));
+  }
+  return out;
+}
+
+// Points for the pointer's read-out: the smoothed line, few enough.
+std::string data_attribute(const Series& s, const Scale& scale) {
+  std::string out;
+  const size_t stride = std::max<size_t>(1, s.x.size() / 200);
+  for (size_t i = 0; i < s.x.size(); i += stride) {
+    out += str(out.empty() ? "" : ";", fixed(scale.x(s.x[i]), 1), ",", fixed(scale.y(s.y[i]), 1), ",", int64_t(s.x[i]), ",",
+               format_number(s.y[i]));
+  }
+  return out;
+}
+
+}  // namespace
+
+Series series_of(const std::vector<Json>& lines, const std::string& key) {
+  Series series;
+  for (const Json& line : lines) {
+    const auto value = line.find(key), step = line.find("step");
+    if (value == line.end() || step == line.end() || !value->is_number() || !step->is_number()) continue;
+    const double y = value->get<double>();
+    if (!std::isfinite(y)) continue;
+    series.x.push_back(step->get<double>());
+    series.y.push_back(y);
+  }
+  return series;
+}
+
+std::vector<double> smoothed(const std::vector<double>& y) {
+  const double span = std::clamp(double(y.size()) / 20, 1.0, 100.0), keep = 1 - 1 / span;
+  std::vector<double> out;
+  double sum = 0, weight = 0;
+  for (double v : y) {
+    sum = keep * sum + (1 - keep) * v;
+    weight = keep * weight + (1 - keep);
+    out.push_back(sum / weight);
+  }
+  return out;
+}
+
+Series thinned(const Series& s, size_t buckets) {
+  if (s.x.size() <= 2 * buckets) return s;
+  Series out;
+  for (size_t b = 0; b < buckets; ++b) {
+    const auto begin = s.y.begin() + int64_t(b * s.y.size() / buckets), end = s.y.begin() + int64_t((b + 1) * s.y.size() / buckets);
+    const auto [lo, hi] = std::minmax_element(begin, end);
+    for (auto it : {std::min(lo, hi), std::max(lo, hi)}) {
+      out.x.push_back(s.x[size_t(it - s.y.begin())]);
+      out.y.push_back(*it);
+    }
+  }
+  return out;
+}
+
+std::string format_number(double value) {
+  const double size = std::abs(value);
+  char text[64];
+  if (size != 0 && size < 1e-3) {
+    std::snprintf(text, sizeof text, "%.2e", value);
+  } else if (size >= 1e7) {
+    std::snprintf(text, sizeof text, "%.1fM", value / 1e6);
+  } else if (size >= 1e5) {
+    std::snprintf(text, sizeof text, "%.1fk", value / 1e3);
+  } else if (value == std::floor(value)) {
+    std::snprintf(text, sizeof text, "%.0f", value);
+  } else {
+    std::snprintf(text, sizeof text, "%.*f", size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : 4, value);
+  }
+  return text;
+}
+
+std::string chart_card(const std::string& title, const std::string& unit, const std::string& tone, const Series& all) {
+  if (all.x.empty()) return "";
+  const Series soft = thinned({all.x, smoothed(all.y)}, 200), raw = thinned(all, 200);
+  const auto [lo, hi] = std::minmax_element(raw.y.begin(), raw.y.end());
+  const std::vector<double> y_ticks = ticks(*lo, *hi, 4), x_ticks = ticks(all.x.front(), all.x.back(), 5);
+  Scale scale{all.x.front(), all.x.back(), y_ticks.front(), y_ticks.back()};
+  if (scale.x_hi == scale.x_lo) scale.x_lo -= 1, scale.x_hi += 1;
+  std::string svg = str("<svg viewBox=\"0 0 ", kWidth, " ", kHeight, "\" role=\"img\" aria-label=\"", html_escape(title),
+                        "\" data-points=\"", data_attribute(soft, scale), "\">", axes(y_ticks, x_ticks, scale));
+  if (all.x.size() == 1) {
+    svg += str("<circle class=\"dot\" r=\"3\" cx=\"", fixed(scale.x(all.x[0]), 1), "\" cy=\"", fixed(scale.y(all.y[0]), 1), "\"/>");
+  } else {
+    const std::string line = path_of(soft.x, soft.y, scale);
+    svg += str("<path class=\"area\" d=\"", line, "L", fixed(scale.x(soft.x.back()), 1), " ", kHeight - kBottom, "L",
+               fixed(scale.x(soft.x.front()), 1), " ", kHeight - kBottom, "Z\"/><path class=\"raw\" d=\"", path_of(raw.x, raw.y, scale),
+               "\"/><path class=\"soft\" d=\"", line, "\"/>");
+  }
+  svg += "<line class=\"cursor\" y1=\"10\" y2=\"150\"/><circle class=\"cursor\" r=\"3.5\"/></svg>";
+  const std::string last = format_number(soft.y.back());
+  return str("<figure class=\"card chart ", tone, "\"><figcaption><span class=\"name\">", html_escape(title),
+             "</span><span class=\"now\"><b data-last=\"", last, "\">", last, "</b> <i>", html_escape(unit), "</i></span></figcaption>",
+             svg, "</figure>");
+}
+
+}  // namespace r1::train

@@ -1,0 +1,30 @@
+// The report's line charts as inline SVG: raw values thin, a smoothed line over them, round ticks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "r1/base/json.h"
+
+namespace r1::train {
+
+struct Series {
+  std::vector<double> x, y;  // finite points only
+};
+
+// The finite numbers under `key`, over their steps.
+Series series_of(const std::vector<Json>& lines, const std::string& key);
+
+// Exponential moving average without the pull of its start (Kingma & Ba, Adam, section 3); the span grows with the length.
+std::vector<double> smoothed(const std::vector<double>& y);
+
+// At most about 2 * buckets points: the lowest and highest of each bucket, in order, so that spikes stay visible.
+Series thinned(const Series& series, size_t buckets);
+
+// "0.0312", "1,234", "3.4M": four digits that matter.
+std::string format_number(double value);
+
+// A card: title, last value, chart. `tone` is a CSS class that gives the colour.
+std::string chart_card(const std::string& title, const std::string& unit, const std::string& tone, const Series& series);
+
+}  // namespace r1::train
