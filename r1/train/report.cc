@@ -150,6 +150,13 @@ std::string alarms_html(const ReportData& data) {
   return out + "</ul></section>";
 }
 
+// Digits of a column stand under each other: shares with three, lengths with one.
+std::string table_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, std::abs(value) <= 1 ? "%.3f" : "%.1f", value);
+  return text;
+}
+
 std::string accuracy_bar(const ReportEvaluation& e) {
   const auto x = [](double share) { return 200 * std::clamp(share, 0.0, 1.0); };
   std::string svg =
@@ -160,8 +167,8 @@ std::string accuracy_bar(const ReportEvaluation& e) {
     svg += str("<path class=\"ci\" vector-effect=\"non-scaling-stroke\" d=\"M", x(e.lo), " 8H", x(e.hi), "M", x(e.lo), " 4.5V11.5M",
                x(e.hi), " 4.5V11.5\"/>");
   }
-  const std::string interval = e.hi > e.lo ? str("<small>", format_number(e.lo), " – ", format_number(e.hi), "</small>") : "";
-  return str("<td class=\"bar\"><div><b>", format_number(e.accuracy), "</b>", svg, "</svg>", interval, "</div></td>");
+  const std::string interval = e.hi > e.lo ? str("<small>", table_number(e.lo), " – ", table_number(e.hi), "</small>") : "";
+  return str("<td class=\"bar\"><div><b>", table_number(e.accuracy), "</b>", svg, "</svg>", interval, "</div></td>");
 }
 
 std::string evaluations_html(const std::vector<ReportEvaluation>& evaluations) {
@@ -186,7 +193,7 @@ std::string evaluations_html(const std::vector<ReportEvaluation>& evaluations) {
                several_tasks ? element("td", e.task) : "", accuracy_bar(e));
     for (const std::string& column : columns) {
       const auto it = std::find_if(e.others.begin(), e.others.end(), [&](const auto& o) { return o.first == column; });
-      out += it == e.others.end() ? "<td><small>–</small></td>" : element("td", format_number(it->second));
+      out += it == e.others.end() ? "<td><small>–</small></td>" : element("td", table_number(it->second));
     }
     out += str("<td>", e.n, "</td></tr>");
   }
@@ -219,7 +226,9 @@ std::string stage_html(const ReportStage& stage) {
   const std::string steps = json_get_or<Json>(stage.lines.back(), "step", 0, "metrics").dump();
   std::string out =
       str("<h2>", html_escape(stage.name), "<small>", html_escape(steps), " steps</small></h2><section class=\"grid charts\">");
-  for (const Known& known : kKnown) out += chart_card(known.title, known.unit, known.tone, series_of(stage.lines, known.key));
+  for (const Known& known : kKnown)
+    out +=
+        chart_card(known.title, known.unit, known.tone, series_of(stage.lines, known.key), std::string_view(known.key) == "learning_rate");
   out += "</section>";
   const std::vector<std::string> others = other_keys(stage.lines);
   if (others.empty()) return out;

@@ -75,12 +75,14 @@ Series series_of(const std::vector<Json>& lines, const std::string& key) {
 }
 
 std::vector<double> smoothed(const std::vector<double>& y) {
-  const double span = std::clamp(double(y.size()) / 20, 1.0, 100.0), keep = 1 - 1 / span;
+  const int64_t n = int64_t(y.size()), reach = std::clamp<int64_t>(n / 25, 0, 50);
   std::vector<double> out;
-  double sum = 0, weight = 0;
-  for (double v : y) {
-    sum = keep * sum + (1 - keep) * v;
-    weight = keep * weight + (1 - keep);
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = 0, weight = 0;
+    for (int64_t k = std::max<int64_t>(0, i - reach); k <= std::min(n - 1, i + reach); ++k) {
+      const double w = double(reach + 1 - std::abs(k - i));
+      sum += w * y[size_t(k)], weight += w;
+    }
     out.push_back(sum / weight);
   }
   return out;
@@ -117,9 +119,9 @@ std::string format_number(double value) {
   return text;
 }
 
-std::string chart_card(const std::string& title, const std::string& unit, const std::string& tone, const Series& all) {
+std::string chart_card(const std::string& title, const std::string& unit, const std::string& tone, const Series& all, bool exact) {
   if (all.x.empty()) return "";
-  const Series soft = thinned({all.x, smoothed(all.y)}, 200), raw = thinned(all, 200);
+  const Series soft = thinned({all.x, exact ? all.y : smoothed(all.y)}, 200), raw = thinned(all, 200);
   const auto [lo, hi] = std::minmax_element(raw.y.begin(), raw.y.end());
   const std::vector<double> y_ticks = ticks(*lo, *hi, 4), x_ticks = ticks(all.x.front(), all.x.back(), 5);
   Scale scale{all.x.front(), all.x.back(), y_ticks.front(), y_ticks.back()};

@@ -15,7 +15,7 @@ struct Series {
 // The finite numbers under `key`, over their steps.
 Series series_of(const std::vector<Json>& lines, const std::string& key);
 
-// Exponential moving average without the pull of its start (Kingma & Ba, Adam, section 3); the span grows with the length.
+// Centred moving average with triangular weights (so it does not lag); its reach grows with the length, and is cut off at the ends.
 std::vector<double> smoothed(const std::vector<double>& y);
 
 // At most about 2 * buckets points: the lowest and highest of each bucket, in order, so that spikes stay visible.
@@ -24,7 +24,8 @@ Series thinned(const Series& series, size_t buckets);
 // "0.0312", "1,234", "3.4M": four digits that matter.
 std::string format_number(double value);
 
-// A card: title, last value, chart. `tone` is a CSS class that gives the colour.
-std::string chart_card(const std::string& title, const std::string& unit, const std::string& tone, const Series& series);
+// A card: title, last value, chart. `tone` is a CSS class that gives the colour; `exact` draws the values as they are (the learning rate).
+std::string chart_card(const std::string& title, const std::string& unit, const std::string& tone, const Series& series,
+                       bool exact = false);
 
 }  // namespace r1::train

@@ -188,6 +188,9 @@ TEST(Report, Alarms) {
 
 TEST(ReportChart, SmoothingAndThinning) {
   EXPECT_EQ(smoothed({5, 5, 5}), (std::vector<double>{5, 5, 5}));
+  std::vector<double> ramp;
+  for (int i = 0; i < 200; ++i) ramp.push_back(i);
+  EXPECT_NEAR(smoothed(ramp)[100], 100, 1e-9) << "no lag";
   Series series;
   for (int i = 0; i < 10000; ++i) series.x.push_back(i), series.y.push_back(i == 7777 ? 100 : 0);
   const Series thin = thinned(series, 200);
