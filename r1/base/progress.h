@@ -19,6 +19,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  // For work whose length is known only once it runs.
+  void set_total(int64_t total) { total_ = total; }
   void update(int64_t done, const std::string& note = "");
   void finish(const std::string& note = "");
 

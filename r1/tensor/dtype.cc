@@ -43,12 +43,13 @@ std::string dtype_name(DType dtype) {
 }
 
 Device parse_device(std::string_view name) {
+  if (name == "auto") return parse_device(device_count(c10::DeviceType::CUDA) > 0 ? "cuda" : "cpu");
   if (name == "cpu") return Device(c10::DeviceType::CPU);
   int index = 0;
   if (name != "cuda") {
     const bool numbered = name.substr(0, 5) == "cuda:" && name.size() > 5 && name.size() <= 7;
     if (!numbered || name.find_first_not_of("0123456789", 5) != std::string_view::npos) {
-      fail_usage("unknown device '", name, "': cpu, cuda and cuda:<number> are known");
+      fail_usage("unknown device '", name, "': auto, cpu, cuda and cuda:<number> are known");
     }
     index = std::stoi(std::string(name.substr(5)));
   }

@@ -17,7 +17,7 @@ using Device = c10::Device;
 DType parse_dtype(std::string_view name);
 std::string dtype_name(DType dtype);
 
-// "cpu" | "cuda" | "cuda:1"; kUsage if there is no such device in this build or machine.
+// "cpu" | "cuda" | "cuda:1" | "auto" (the first GPU if there is one); kUsage if there is no such device in this build or machine.
 Device parse_device(std::string_view name);
 
 }  // namespace r1::tensor
