@@ -1,0 +1,124 @@
+#include "r1/stages/grpo_batch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "r1/base/file.h"
+#include "r1/base/rng.h"
+#include "r1/stages/grpo_loss.h"
+
+namespace r1::stages {
+
+namespace {
+
+void append_sample(data::Batch& batch, const Sample& sample, int64_t number, float advantage, double weight) {
+  std::vector<int32_t> all(sample.prompt.begin(), sample.prompt.end());
+  all.insert(all.end(), sample.completion.begin(), sample.completion.end());
+  check(!sample.prompt.empty() && sample.logprobs.size() == sample.completion.size(), "[grpo] a sample needs a prompt and a log-probability for each of its tokens");
+  const size_t first = sample.prompt.size() - 1;  // its target is the first completion token
+  for (size_t t = 0; t + 1 < all.size(); ++t) {
+    const bool learned = t >= first;
+    batch.ids.push_back(all[t]);
+    batch.targets.push_back(all[t + 1]);
+    batch.positions.push_back(int32_t(t));
+    batch.loss_weight.push_back(learned ? float(weight) : 0.0f);
+    batch.advantage.push_back(learned ? advantage : 0.0f);
+    batch.old_logprob.push_back(learned ? sample.logprobs[t - first] : 0.0f);
+  }
+  batch.cu_seqlens.push_back(int32_t(batch.ids.size()));
+  batch.document.push_back(int32_t(number));
+}
+
+struct Spread {
+  double mean = 0, std = 0, min = 0, max = 0;
+};
+
+Spread spread(const std::vector<double>& x) {
+  Spread s;
+  if (x.empty()) return s;
+  s.min = *std::min_element(x.begin(), x.end());
+  s.max = *std::max_element(x.begin(), x.end());
+  for (double v : x) s.mean += v / double(x.size());
+  for (double v : x) s.std += (v - s.mean) * (v - s.mean);
+  s.std = x.size() > 1 ? std::sqrt(s.std / double(x.size() - 1)) : 0;
+  return s;
+}
+
+}  // namespace
+
+std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<float>& advantages, const GrpoBatchOptions& options, const uint64_t* order_seed) {
+  check(advantages.size() == rollout.samples.size(), "[grpo] expected an advantage a sample, got ", advantages.size(), " for ", rollout.samples.size());
+  std::vector<int64_t> order(rollout.samples.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (order_seed) Rng(*order_seed).shuffle(order);
+  std::vector<data::Batch> out;
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (i % size_t(options.samples_per_batch) == 0) out.emplace_back().cu_seqlens.push_back(0);
+    const Sample& sample = rollout.samples[size_t(order[i])];
+    const bool masked = options.mask_truncated && sample.finish == engine::FinishReason::kLength;
+    const double weight = masked ? 0.0 : token_weight(options.loss_type, int64_t(sample.completion.size()), options.max_completion_length);
+    append_sample(out.back(), sample, order[i], advantages[size_t(order[i])], weight);
+  }
+  return out;
+}
+
+Advantages group_rewards(const Rollout& rollout, const std::string& scale) {
+  std::vector<double> rewards;
+  for (const auto& sample : rollout.samples) rewards.push_back(sample.reward);
+  return group_advantages(rewards, int(rollout.samples.size() / rollout.problems.size()), scale);
+}
+
+Json rollout_metrics(const Rollout& rollout, const RewardSet& rewards, const std::string& scale) {
+  std::vector<double> reward, length, terminated;
+  double right = 0, clipped = 0, tokens = 0;
+  std::map<std::string, int64_t> verdicts;
+  for (const auto& s : rollout.samples) {
+    reward.push_back(s.reward);
+    length.push_back(double(s.completion.size()));
+    if (s.finish != engine::FinishReason::kLength) terminated.push_back(length.back());
+    clipped += s.finish == engine::FinishReason::kLength;
+    right += s.score.verdict == tasks::Verdict::kRight;
+    tokens += length.back();
+    ++verdicts[tasks::verdict_name(s.score.verdict)];
+  }
+  const double n = double(rollout.samples.size());
+  const auto groups = group_rewards(rollout, scale);
+  const auto lengths = spread(length), ended = spread(terminated);
+  Json line;
+  line["reward"] = spread(reward).mean;
+  line["reward_std"] = groups.mean_std;
+  line["frac_reward_zero_std"] = groups.frac_zero_std;
+  line["accuracy"] = right / n;
+  rewards.add_metrics(line);
+  line["completions/mean_length"] = lengths.mean;
+  line["completions/min_length"] = lengths.min;
+  line["completions/max_length"] = lengths.max;
+  line["completions/mean_terminated_length"] = ended.mean;
+  line["completions/clipped_ratio"] = clipped / n;
+  for (const auto& [name, count] : verdicts) line["verdicts/" + name] = double(count) / n;
+  line["time/sampling"] = rollout.seconds;
+  line["time/rewards"] = rollout.reward_seconds;
+  line["sampling/tokens_per_second"] = tokens / std::max(1e-9, rollout.seconds);
+  return line;
+}
+
+void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, int64_t count) {
+  std::string lines;
+  for (int64_t i = 0; i < std::min<int64_t>(count, int64_t(rollout.samples.size())); ++i) {
+    const auto& s = rollout.samples[size_t(i)];
+    const auto& problem = rollout.problems[size_t(s.group)];
+    Json row;
+    row["step"] = step;
+    row["id"] = problem.id;
+    row["question"] = problem.question;
+    row["completion"] = s.text;
+    row["reward"] = s.reward;
+    row["verdict"] = tasks::verdict_name(s.score.verdict);
+    row["tokens"] = s.completion.size();
+    lines += dump_json(row) + "\n";
+  }
+  if (!lines.empty()) append_file(folder / "completions.jsonl", lines);
+}
+
+}  // namespace r1::stages

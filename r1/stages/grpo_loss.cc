@@ -1,0 +1,103 @@
+#include "r1/stages/grpo_loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/gt.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/lt.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/minimum.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "r1/base/error.h"
+
+namespace r1::stages {
+
+namespace {
+
+Tensor upload(const std::vector<float>& values, const Tensor& like) {
+  auto host = at::from_blob(const_cast<float*>(values.data()), {int64_t(values.size())}, at::TensorOptions().dtype(at::kFloat));
+  return host.to(like.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+}
+
+// Row of each token's document, int64 [T].
+Tensor document_rows(const data::Batch& batch, const Tensor& like) {
+  std::vector<int64_t> rows(batch.tokens());
+  for (int64_t s = 0; s < batch.documents(); ++s)
+    for (int32_t t = batch.cu_seqlens[s]; t < batch.cu_seqlens[s + 1]; ++t) rows[t] = s;
+  auto host = at::from_blob(rows.data(), {batch.tokens()}, at::TensorOptions().dtype(at::kLong));
+  return host.to(like.device(), at::kLong, false, /*copy=*/true);
+}
+
+// Mean of x over each document's learned tokens, given back to every token of it.
+Tensor document_mean(const Tensor& x_T, const Tensor& mask_T, const Tensor& rows_T, int64_t documents) {
+  const auto zeros = at::zeros({documents}, x_T.options());
+  const auto sum_S = zeros.index_add(0, rows_T, x_T * mask_T);
+  const auto count_S = at::zeros({documents}, mask_T.options()).index_add(0, rows_T, mask_T).clamp_min(1);
+  return (sum_S / count_S).index_select(0, rows_T);
+}
+
+}  // namespace
+
+double token_weight(const std::string& loss_type, int64_t length, int64_t max_completion_length) {
+  if (loss_type == "dapo") return 1.0;
+  if (loss_type == "dr_grpo") return 1.0 / double(std::max<int64_t>(1, max_completion_length));
+  return 1.0 / double(std::max<int64_t>(1, length));
+}
+
+train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
+  train::LossSpec spec;
+  spec.temperature = temperature;
+  spec.want_entropy = true;
+  if (args.loss_type != "dapo") spec.weight = [](const data::Batch& batch) { return double(batch.documents()); };
+  const double low = 1 - args.epsilon, high = 1 + (args.epsilon_high > 0 ? args.epsilon_high : args.epsilon);
+
+  spec.loss = [args, low, high](const train::ForwardResult& forward, double denominator, std::map<std::string, double>& metrics) {
+    const auto& batch = *forward.batch;
+    check(int64_t(batch.old_logprob.size()) == batch.tokens() && int64_t(batch.advantage.size()) == batch.tokens(),
+          "[grpo_loss] expected an advantage and an old log-probability for each of the ", batch.tokens(), " tokens");
+    const auto& logp_T = forward.logprob_T;
+    const auto& weight_T = forward.loss_weight_T;
+    const auto mask_T = weight_T.gt(0).to(at::kFloat);
+    const auto advantage_T = upload(batch.advantage, logp_T), old_T = upload(batch.old_logprob, logp_T);
+
+    // Tokens that don't count have no old log-probability: keep them at ratio 1 instead of letting exp() see garbage.
+    auto log_ratio_T = (logp_T - old_T) * mask_T;
+    if (args.importance_sampling_level == "sequence") log_ratio_T = document_mean(log_ratio_T, mask_T, document_rows(batch, logp_T), batch.documents());
+    const auto ratio_T = log_ratio_T.exp();
+    const auto clipped_T = ratio_T.clamp(low, high);
+    auto loss_T = -at::minimum(ratio_T * advantage_T, clipped_T * advantage_T);
+
+    Tensor kl_T;
+    if (args.beta > 0) {
+      const auto difference_T = (upload(batch.ref_logprob, logp_T) - logp_T) * mask_T;
+      kl_T = difference_T.exp() - difference_T - 1;
+      loss_T = loss_T + args.beta * kl_T;
+    }
+    const auto loss = (loss_T * weight_T).sum() / denominator;
+
+    const auto ratio = ratio_T.detach();
+    const auto low_T = ratio.lt(low).logical_and(advantage_T.lt(0)), high_T = ratio.gt(high).logical_and(advantage_T.gt(0));
+    const auto difference_T = (logp_T.detach() - old_T).abs() * mask_T;
+    const auto sums = at::stack({mask_T.sum(), (low_T.to(at::kFloat) * mask_T).sum(), (high_T.to(at::kFloat) * mask_T).sum(), (ratio * mask_T).sum(),
+                                 difference_T.sum(), (forward.entropy_T * mask_T).sum(), kl_T.defined() ? (kl_T.detach() * mask_T).sum() : at::zeros({}, logp_T.options().requires_grad(false)),
+                                 (ratio * mask_T).max(), difference_T.max()})
+                          .to(at::kCPU, at::kDouble);
+    const double* v = sums.const_data_ptr<double>();
+    const char* names[] = {"tokens", "clip_low", "clip_high", "ratio", "logp_difference", "entropy", "kl"};
+    for (int i = 0; i < 7; ++i) metrics[names[i]] += v[i];
+    metrics["ratio_max"] = std::max(metrics["ratio_max"], v[7]);
+    metrics["logp_difference_max"] = std::max(metrics["logp_difference_max"], v[8]);
+    return loss;
+  };
+  return spec;
+}
+
+}  // namespace r1::stages

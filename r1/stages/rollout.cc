@@ -1,0 +1,77 @@
+#include "r1/stages/rollout.h"
+
+#include <chrono>
+#include <numeric>
+
+#include "r1/base/rng.h"
+
+namespace r1::stages {
+
+namespace {
+constexpr uint64_t kOrderStream = 0x6f72646572, kSampleStream = 0x73616d706c65;  // "order", "sample"
+}
+
+std::vector<int64_t> problem_order(int64_t split_size, int64_t count, int64_t rollout, uint64_t seed) {
+  check(split_size > 0, "[rollout] the train split is empty");
+  std::vector<int64_t> out, order;
+  int64_t shuffled_pass = -1;
+  for (int64_t i = rollout * count; i < (rollout + 1) * count; ++i) {
+    const int64_t pass = i / split_size;
+    if (pass != shuffled_pass) {
+      order.resize(size_t(split_size));
+      std::iota(order.begin(), order.end(), 0);
+      Rng(seed, kOrderStream).split(uint64_t(pass)).shuffle(order);
+      shuffled_pass = pass;
+    }
+    out.push_back(order[size_t(i % split_size)]);
+  }
+  return out;
+}
+
+Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
+                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed, const RolloutProgress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  Rollout out;
+  std::vector<engine::CompletionRequest> requests;
+  for (size_t g = 0; g < problems.size(); ++g) {
+    out.problems.push_back(task.problem(split, problems[g]));
+    engine::CompletionRequest request;
+    request.prompt = prompts.prompt(out.problems.back());
+    request.n = int(args.num_generations);
+    request.stop = args.stop;
+    request.sampling.temperature = args.temperature;
+    request.sampling.top_p = args.top_p;
+    request.sampling.top_k = args.top_k;
+    request.sampling.min_p = args.min_p;
+    request.sampling.repetition_penalty = args.repetition_penalty;
+    request.sampling.seed = random_bits(seed, kSampleStream, g);
+    request.sampling.max_new_tokens = args.max_completion_length;
+    request.sampling.stop_ids = prompts.stop_ids();
+    request.sampling.logprobs = true;
+    requests.push_back(std::move(request));
+  }
+  bool stopped = false;
+  engine::CompletionOptions options;
+  options.on_step = [&](int64_t finished, int64_t total, const engine::EngineStats&) {
+    stopped = progress.on_step && !progress.on_step(finished, total);
+    return !stopped;
+  };
+  const auto completions = engine::complete(engine, tokenizer, requests, options);
+  if (stopped) return out;
+  for (size_t g = 0; g < problems.size(); ++g) {
+    for (const auto& c : completions[g]) {
+      Sample sample;
+      sample.group = int64_t(g);
+      sample.prompt = requests[g].prompt;
+      sample.completion = c.ids;
+      sample.logprobs = c.logprobs;
+      sample.text = c.text;
+      sample.finish = c.finish;
+      out.samples.push_back(std::move(sample));
+    }
+  }
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
+}
+
+}  // namespace r1::stages

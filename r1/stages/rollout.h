@@ -1,0 +1,61 @@
+// Samples of the current policy, with everything the update needs: ids, the log-probabilities they were sampled with, rewards. Rollout k is a pure function of
+// (seed, k, weights): it can be made again after a resume.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "r1/engine/completion.h"
+#include "r1/eval/prompt.h"
+#include "r1/tasks/reward.h"
+#include "r1/tasks/task.h"
+
+namespace r1::stages {
+
+struct SamplingArgs {
+  int64_t num_generations = 8, max_completion_length = 256, top_k = 0;
+  double temperature = 1.0, top_p = 1.0, min_p = 0, repetition_penalty = 1.0;
+  std::vector<std::string> stop;
+
+  template <class V>
+  void visit(V& v) {
+    v("num_generations", num_generations, "completions a prompt (the group)", Range{1, 16384});
+    v("max_completion_length", max_completion_length, "tokens a completion", Range{1, 1e7});
+    v("temperature", temperature, "sampling temperature; the policy that is trained is the one at this temperature", Range{1e-3, 100});
+    v("top_p", top_p, "nucleus sampling (below 1 the log-probabilities are those before the cut)", Range{0, 1});
+    v("top_k", top_k, "0: off", Range{0, 1e7});
+    v("min_p", min_p, "0: off", Range{0, 1});
+    v("repetition_penalty", repetition_penalty, "1: off", Range{0.01, 100});
+    v("stop", stop, "strings that end a completion");
+  }
+};
+
+struct Sample {
+  int64_t group = 0;                    // which prompt of the rollout
+  std::vector<text::TokenId> prompt, completion;
+  std::vector<float> logprobs;          // of completion
+  std::string text;
+  engine::FinishReason finish = engine::FinishReason::kNone;
+  tasks::Score score;
+  double reward = 0;
+};
+
+struct Rollout {
+  std::vector<tasks::Problem> problems;  // one a group
+  std::vector<Sample> samples;           // groups one behind the other
+  double seconds = 0, reward_seconds = 0;
+};
+
+// Which problems rollout k takes: the train split in an order shuffled anew every pass.
+std::vector<int64_t> problem_order(int64_t split_size, int64_t count, int64_t rollout, uint64_t seed);
+
+struct RolloutProgress {
+  std::function<bool(int64_t finished, int64_t total)> on_step;  // false: stop; the rollout is thrown away
+};
+
+// Empty samples if it was stopped.
+Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
+                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed, const RolloutProgress& progress = {});
+
+}  // namespace r1::stages

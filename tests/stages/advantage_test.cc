@@ -1,0 +1,38 @@
+#include "r1/stages/advantage.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "r1/base/error.h"
+
+namespace r1::stages {
+namespace {
+
+TEST(Advantage, GroupNormalised) {
+  // Group 1: mean 0.25, sample std 0.5. Group 2: no variance.
+  const auto a = group_advantages(std::vector<double>{1, 0, 0, 0, 1, 1, 1, 1}, 4);
+  EXPECT_NEAR(a.values[0], 0.75 / (0.5 + 1e-4), 1e-6);
+  EXPECT_NEAR(a.values[1], -0.25 / (0.5 + 1e-4), 1e-6);
+  for (int i = 4; i < 8; ++i) EXPECT_EQ(a.values[i], 0.0f);
+  EXPECT_DOUBLE_EQ(a.frac_zero_std, 0.5);
+  EXPECT_DOUBLE_EQ(a.mean_std, 0.25);
+}
+
+TEST(Advantage, ScalesOfDrGrpoAndBatch) {
+  const std::vector<double> rewards{1, 0, 0, 0, 3, 1};
+  const auto none = group_advantages(rewards, 2, "none");
+  EXPECT_FLOAT_EQ(none.values[4], 1.0f);
+  EXPECT_FLOAT_EQ(none.values[0], 0.5f);
+  const auto batch = group_advantages(rewards, 2, "batch");
+  const double mean = 5.0 / 6, std = std::sqrt((2 * std::pow(1 - mean, 2) + 3 * mean * mean + std::pow(3 - mean, 2)) / 5);
+  EXPECT_NEAR(batch.values[4], 1.0 / (std + 1e-4), 1e-6);
+}
+
+TEST(Advantage, RefusesBrokenGroups) {
+  EXPECT_THROW(group_advantages(std::vector<double>{1, 2, 3}, 2), Error);
+  EXPECT_THROW(group_advantages(std::vector<double>{}, 2), Error);
+}
+
+}  // namespace
+}  // namespace r1::stages
