@@ -3,6 +3,12 @@
 
 namespace r1::app {
 
+Command cmd_run();
+Command cmd_pretrain();
+Command cmd_sft();
+Command cmd_grpo();
+Command cmd_rejection();
+Command cmd_eval();
 Command cmd_env();
 Command cmd_options();
 Command cmd_completion();
@@ -10,6 +16,12 @@ Command cmd_man();
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
+      cmd_run(),
+      cmd_pretrain(),
+      cmd_sft(),
+      cmd_grpo(),
+      cmd_rejection(),
+      cmd_eval(),
       cmd_env(),
       cmd_options(),
       cmd_completion(),

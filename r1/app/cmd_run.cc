@@ -1,0 +1,39 @@
+// r1 run recipe.yaml: several stages from one file. Its keys belong to the recipe (stages/recipe.h), so they are not checked against one config here.
+#include "r1/app/command.h"
+#include "r1/base/log.h"
+#include "r1/stages/recipe.h"
+
+namespace r1::app {
+
+namespace {
+
+struct RunConfig {
+  std::string recipe;
+
+  template <class V>
+  void visit(V& v) {
+    v("recipe", recipe, "recipe file; further --stages.<name>.<key>=value change it", Required{});
+  }
+};
+
+}  // namespace
+
+Command cmd_run() {
+  Command command = make_command<RunConfig>("run", "a whole recipe: stages in order, gates between them, one summary", {}, {"recipe"});
+  command.run = [](const Command& self, const Arguments& arguments) {
+    std::vector<Setting> own, overrides;
+    Options<RunConfig> options;
+    const FieldList fields(options);
+    for (auto& setting : command_settings(self, arguments)) (fields.find(setting.key) ? own : overrides).push_back(setting);
+    apply_settings(options, own);
+    apply_common(options.common);
+    auto settings = read_yaml(options.config.recipe);
+    settings.insert(settings.end(), overrides.begin(), overrides.end());
+    const auto result = stages::run_recipe(settings);
+    if (!result.summary.is_null()) print_text(dump_json(result.summary) + "\n");
+    return 0;
+  };
+  return command;
+}
+
+}  // namespace r1::app

@@ -1,0 +1,52 @@
+// r1 pretrain | sft | grpo | rejection | eval: the chapters of the paper, a config each.
+#include "r1/app/command.h"
+#include "r1/stages/evaluate.h"
+#include "r1/stages/grpo.h"
+#include "r1/stages/pretrain.h"
+#include "r1/stages/rejection.h"
+#include "r1/stages/sft.h"
+#include "r1/tasks/registry.h"
+
+namespace r1::app {
+
+namespace {
+
+template <class Config>
+Command stage_command(std::string name, std::string help, Json (*stage)(const Config&)) {
+  return make_command<Config>(std::move(name), std::move(help), [stage](const Config& config, const CommonOptions& common) {
+    const Json results = stage(config);
+    if (common.json) print_text(dump_json(results) + "\n");
+    return 0;
+  });
+}
+
+struct EvalCommand {
+  stages::EvalConfig config;
+  bool list_tasks = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.group("", config);
+    v("list_tasks", list_tasks, "print the names of the tasks and stop");
+  }
+};
+
+int run_eval(const EvalCommand& command, const CommonOptions& common) {
+  if (command.list_tasks) {
+    for (const auto& name : tasks::task_names()) print_text(name + "\n");
+    return 0;
+  }
+  const Json result = stages::evaluate(command.config);
+  print_text(dump_json(result, common.json ? -1 : 2) + "\n");
+  return 0;
+}
+
+}  // namespace
+
+Command cmd_pretrain() { return stage_command<stages::PretrainConfig>("pretrain", "train a base model from text or a generated task", stages::pretrain); }
+Command cmd_sft() { return stage_command<stages::SftConfig>("sft", "supervised fine-tuning on conversations or a task's examples", stages::sft); }
+Command cmd_grpo() { return stage_command<stages::GrpoConfig>("grpo", "reinforcement learning on a verifiable task (GRPO)", stages::grpo); }
+Command cmd_rejection() { return stage_command<stages::RejectionConfig>("rejection", "sample answers, keep the right ones as chat JSONL", stages::rejection); }
+Command cmd_eval() { return make_command<EvalCommand>("eval", "accuracy of a model on a task, with every sample kept", run_eval); }
+
+}  // namespace r1::app

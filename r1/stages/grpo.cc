@@ -1,0 +1,241 @@
+#include "r1/stages/grpo.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "r1/base/interrupt.h"
+#include "r1/base/log.h"
+#include "r1/base/progress.h"
+#include "r1/base/rng.h"
+#include "r1/model/weights_io.h"
+#include "r1/stages/advantage.h"
+#include "r1/stages/grpo_batch.h"
+#include "r1/stages/watch.h"
+
+namespace r1::stages {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr uint64_t kRolloutStream = 0x726f6c6c;  // "roll"
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// The batch arithmetic of grpo.h, checked before any work.
+struct Plan {
+  int64_t completions, prompts, updates, total_steps;
+
+  Plan(const GrpoConfig& c, int64_t problems) {
+    const int64_t accumulate = c.run.gradient_accumulation_steps, per_rollout = c.steps_per_generation > 0 ? c.steps_per_generation : accumulate;
+    completions = c.run.per_device_train_batch_size * per_rollout;
+    if (completions % c.sampling.num_generations != 0)
+      fail_usage("a rollout has per_device_train_batch_size * steps_per_generation = ", completions, " completions, which is not a multiple of num_generations (",
+                 c.sampling.num_generations, ")");
+    if (per_rollout % accumulate != 0)
+      fail_usage("steps_per_generation (", per_rollout, ") is not a multiple of gradient_accumulation_steps (", accumulate, ")");
+    prompts = completions / c.sampling.num_generations;
+    updates = per_rollout / accumulate * c.num_iterations;
+    const int64_t rollouts = int64_t(std::ceil(c.run.num_train_epochs * double(problems) / double(prompts)));
+    total_steps = c.run.max_steps > 0 ? c.run.max_steps : rollouts * updates;
+    if (total_steps < 1) fail_usage("give max_steps, or num_train_epochs above 0");
+  }
+};
+
+// The frozen policy of the KL term.
+class Reference {
+ public:
+  Reference(const GrpoConfig& config, const model::Transformer& policy) : wanted_(config.loss.beta > 0), sync_steps_(config.ref_model_sync_steps) {
+    if (wanted_) model_ = std::make_unique<model::Transformer>(policy.config(), policy.device(), policy.dtype());
+    if (wanted_) copy_from(policy);
+  }
+  void copy_from(const model::Transformer& policy) {
+    for (size_t i = 0; i < policy.weights().size(); ++i) model_->weights()[i].tensor->copy_(*policy.weights()[i].tensor);
+    model_->set_requires_grad(false);
+  }
+  void sync_if_due(const model::Transformer& policy, int64_t before, int64_t after) {
+    if (!wanted_ || sync_steps_ == 0 || before / sync_steps_ == after / sync_steps_) return;
+    copy_from(policy);
+    log_info("grpo: the reference is the policy of step ", after, " now");
+  }
+  void fill(std::vector<data::Batch>& batches, double temperature) {
+    if (!wanted_) return;
+    for (auto& batch : batches) batch.ref_logprob = train::batch_logprobs(*model_, batch, temperature);
+  }
+  void save(const std::filesystem::path& folder) const {
+    if (wanted_) model::save_model(*model_, folder / "reference", model_->dtype());
+  }
+  void load(const std::filesystem::path& checkpoint) {
+    if (wanted_ && std::filesystem::exists(checkpoint / "reference")) model::load_weights(*model_, checkpoint / "reference");
+  }
+
+ private:
+  bool wanted_;
+  int64_t sync_steps_;
+  std::unique_ptr<model::Transformer> model_;
+};
+
+void add_update_metrics(Json& line, const train::StepResult& step) {
+  const auto get = [&](const char* name) {
+    const auto it = step.metrics.find(name);
+    return it == step.metrics.end() ? 0.0 : it->second;
+  };
+  const double tokens = std::max(1.0, get("tokens"));
+  line["loss"] = step.loss;
+  line["grad_norm"] = step.grad_norm;
+  line["learning_rate"] = step.learning_rate;
+  line["entropy"] = get("entropy") / tokens;
+  line["kl"] = get("kl") / tokens;
+  line["clip_ratio/low_mean"] = get("clip_low") / tokens;
+  line["clip_ratio/high_mean"] = get("clip_high") / tokens;
+  line["clip_ratio/region_mean"] = (get("clip_low") + get("clip_high")) / tokens;
+  line["sampling/importance_sampling_ratio/mean"] = get("ratio") / tokens;
+  line["sampling/importance_sampling_ratio/max"] = get("ratio_max");
+  line["sampling/sampling_logp_difference/mean"] = get("logp_difference") / tokens;
+  line["sampling/sampling_logp_difference/max"] = get("logp_difference_max");
+  if (step.skipped) line["skipped"] = step.skip_reason;
+}
+
+// One run's moving parts, so that the loop below reads as the algorithm.
+class Loop {
+ public:
+  Loop(const GrpoConfig& config, Run& run, const LoadedModel& loaded, const tasks::Task& task, RewardSet& rewards, const Plan& plan)
+      : c_(config), run_(run), tokenizer_(*loaded.tokenizer), task_(task), rewards_(rewards), plan_(plan), prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt),
+        reference_(config, *loaded.model), trainer_(*loaded.model, config.trainer, plan.total_steps, uint64_t(config.run.seed)), engine_(*loaded.model, config.engine),
+        watch_(engine_, tokenizer_, task, prompts_, config.sampling), bar_("grpo", plan.total_steps, "step") {}
+
+  Json go();
+
+ private:
+  bool rollout(Rollout& out);
+  void update(const Rollout& rollout, const Json& rollout_line);
+  Json state() const { return {{"rollout", rollout_}, {"num_tokens", num_tokens_}, {"watch", watch_.state()}, {"history", history_.state()}}; }
+  void evaluate_if_due(int64_t before, Json& line);
+
+  const GrpoConfig& c_;
+  Run& run_;
+  const text::Tokenizer& tokenizer_;
+  const tasks::Task& task_;
+  RewardSet& rewards_;
+  const Plan plan_;
+  eval::PromptMaker prompts_;
+  Reference reference_;
+  train::Trainer trainer_;
+  engine::Engine engine_;
+  Watch watch_;
+  History history_;
+  Progress bar_;
+  int64_t rollout_ = 0, num_tokens_ = 0;
+};
+
+bool Loop::rollout(Rollout& out) {
+  const uint64_t seed = random_bits(uint64_t(c_.run.seed), kRolloutStream, uint64_t(rollout_));
+  const auto problems = problem_order(task_.size("train"), plan_.prompts, rollout_, uint64_t(c_.run.seed));
+  const RolloutProgress progress{[&](int64_t finished, int64_t total) {
+    bar_.update(trainer_.global_step(), str(history_.note(), "  sampling ", finished, "/", total));
+    return !interrupted();
+  }};
+  out = sample_rollout(engine_, tokenizer_, prompts_, task_, "train", problems, c_.sampling, seed, progress);
+  return !out.samples.empty();
+}
+
+void Loop::update(const Rollout& rollout, const Json& rollout_line) {
+  const auto advantages = group_rewards(rollout, c_.scale_rewards);
+  const int64_t per_batch = c_.run.per_device_train_batch_size, accumulate = c_.run.gradient_accumulation_steps;
+  const auto loss = grpo_loss(c_.loss, c_.sampling.temperature);
+  for (int64_t pass = 0; pass < c_.num_iterations; ++pass) {
+    const uint64_t order_seed = random_bits(uint64_t(c_.run.seed), kRolloutStream + 1, uint64_t(rollout_ * c_.num_iterations + pass));
+    const GrpoBatchOptions options{per_batch, c_.sampling.max_completion_length, c_.loss.loss_type, c_.mask_truncated_completions};
+    auto batches = make_batches(rollout, advantages.values, options, c_.shuffle_minibatches ? &order_seed : nullptr);
+    reference_.fill(batches, c_.sampling.temperature);
+    for (size_t b = 0; b < batches.size() && trainer_.global_step() < plan_.total_steps; b += size_t(accumulate)) {
+      const auto start = Clock::now();
+      const int64_t before = trainer_.global_step();
+      const auto result = trainer_.step(std::span(batches).subspan(b, size_t(accumulate)), loss);
+      reference_.sync_if_due(trainer_.model(), before, trainer_.global_step());
+      num_tokens_ += result.tokens;
+      Json line;
+      add_update_metrics(line, result);
+      line.update(rollout_line);
+      line["num_tokens"] = num_tokens_;
+      line["epoch"] = double(rollout_ * plan_.prompts) / double(task_.size("train"));
+      line["time/update"] = seconds_since(start);
+      evaluate_if_due(before, line);
+      if (trainer_.global_step() % c_.run.logging_steps == 0 || trainer_.global_step() == plan_.total_steps) run_.log(trainer_.global_step(), line);
+      bar_.update(trainer_.global_step(), history_.note());
+    }
+  }
+}
+
+void Loop::evaluate_if_due(int64_t before, Json& line) {
+  const int64_t now = trainer_.global_step();
+  if (c_.eval_steps == 0 || (before / c_.eval_steps == now / c_.eval_steps && now != plan_.total_steps)) return;
+  eval::EvalArgs args;
+  args.limit = c_.eval_limit;
+  args.max_completion_length = c_.sampling.max_completion_length;
+  args.stop = c_.sampling.stop;
+  const auto result = eval::evaluate(engine_, tokenizer_, task_, prompts_, args);
+  line["eval/accuracy"] = result.accuracy;
+  line["eval/mean_length"] = result.mean_length;
+  history_.held_out(now, result.accuracy, result.mean_length);
+  log_info("grpo: step ", now, ": held-out greedy accuracy ", result.accuracy, " on ", result.n, " problems, ", result.mean_length, " tokens");
+}
+
+Json Loop::go() {
+  if (run_.checkpoint()) reference_.load(*run_.checkpoint());
+  const Json saved = run_.start(trainer_, tokenizer_);
+  run_.on_save([this](const std::filesystem::path& folder) { reference_.save(folder); });
+  if (!saved.is_null()) {
+    rollout_ = saved.at("rollout");
+    num_tokens_ = saved.at("num_tokens");
+    watch_.load_state(saved.at("watch"));
+    history_.load_state(saved.at("history"));
+  }
+  const auto begin = Clock::now();
+  while (trainer_.global_step() < plan_.total_steps) {
+    watch_.look(trainer_.global_step(), plan_.total_steps);
+    const auto start = Clock::now();
+    Rollout rollout;
+    if (!this->rollout(rollout)) run_.after_step(trainer_.global_step(), state());  // Ctrl-C: saves and throws
+    rewards_.score(rollout, task_);
+    Json line = rollout_metrics(rollout, rewards_, c_.scale_rewards);
+    history_.add(line);
+    update(rollout, line);
+    ++rollout_;
+    log_debug("grpo: rollout ", rollout_, " took ", seconds_since(start), " s, of it sampling ", rollout.seconds);
+    keep_completions(run_.folder(), trainer_.global_step(), rollout, c_.log_completions);
+    run_.after_step(trainer_.global_step(), state());
+  }
+  bar_.finish(history_.note());
+  watch_.look(trainer_.global_step(), plan_.total_steps);
+  history_.plot();
+  watch_.print();
+  run_.report().samples.push_back(watched_sample(watch_.to_json()));
+
+  Json results = history_.results();
+  results["watched"] = watch_.to_json();
+  results["steps"] = trainer_.global_step();
+  results["num_tokens"] = num_tokens_;
+  results["train_runtime"] = seconds_since(begin);
+  run_.finish(results);
+  return results;
+}
+
+}  // namespace
+
+Json grpo(const GrpoConfig& config) {
+  const auto device = tensor::parse_device(config.run.device);
+  const auto task = load_task(config.task);
+  const Plan plan(config, task->size("train"));
+  RewardSet rewards(config.reward_funcs, config.reward_weights, config.reward_options);
+  Run run("grpo", config.run, config_to_json(config));
+  if (run.complete()) return run.results();
+
+  ModelArgs model_args = config.model;
+  if (config.trainer.bf16) model_args.dtype = "bfloat16";
+  const auto loaded = load(model_args, device);
+  log_info("grpo: ", plan.prompts, " prompts x ", config.sampling.num_generations, " completions a rollout, ", plan.updates, " updates each, ", plan.total_steps, " steps");
+  return Loop(config, run, loaded, *task, rewards, plan).go();
+}
+
+}  // namespace r1::stages

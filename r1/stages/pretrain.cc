@@ -1,0 +1,93 @@
+#include "r1/stages/pretrain.h"
+
+#include "r1/base/log.h"
+#include "r1/model/presets.h"
+#include "r1/model/weights_io.h"
+#include "r1/stages/supervised.h"
+
+namespace r1::stages {
+
+namespace {
+
+// Documents of a generated task are endless; the loader wants a number. More than any run reads, so nothing is seen twice.
+constexpr int64_t kEndless = int64_t{1} << 40;
+
+data::EncodeFunction encoder(const text::Tokenizer& tokenizer) {
+  return [&tokenizer](std::string_view text) { return tokenizer.encode(text); };
+}
+
+std::vector<data::Document> read_documents(const std::vector<std::string>& files, const std::string& field, const text::Tokenizer& tokenizer) {
+  std::vector<data::Document> out;
+  const auto encode = encoder(tokenizer);
+  const int32_t end = tokenizer.eos_id().value_or(-1), begin = tokenizer.add_bos() ? tokenizer.bos_id().value_or(-1) : -1;
+  for (const auto& file : files) {
+    for (const auto& text : data::read_texts(file, field)) out.push_back(data::text_document(text, encode, end, begin));
+  }
+  if (out.empty()) fail_usage("train_files hold no documents");
+  return out;
+}
+
+// A generated task's own words, tags among them; only the end of a document is a control token.
+std::unique_ptr<text::Tokenizer> task_tokenizer(const tasks::Task& task) {
+  std::vector<std::string> words = {"<unk>", "<end>"};
+  for (const auto& word : task.vocabulary()) words.push_back(word);
+  return std::make_unique<text::Tokenizer>(text::Tokenizer::from_words(words, {.unk = "<unk>", .special = {"<end>"}, .eos = "<end>"}));
+}
+
+std::unique_ptr<text::Tokenizer> pretrain_tokenizer(const PretrainConfig& config, const tasks::Task* task) {
+  if (!config.model.tokenizer_name_or_path.empty()) return load_tokenizer(config.model.tokenizer_name_or_path);
+  if (!config.model.model_name_or_path.empty()) return load_tokenizer(config.model.model_name_or_path);
+  if (task && !task->vocabulary().empty()) return task_tokenizer(*task);
+  fail_usage("missing: --tokenizer_name_or_path (make one with r1 tokenizer train)");
+}
+
+std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, const text::Tokenizer& tokenizer, tensor::Device device) {
+  const auto dtype = config.trainer.bf16 ? at::kBFloat16 : resolve_dtype(config.model.dtype, device);
+  if (!config.model.model_name_or_path.empty()) return model::load_model(config.model.model_name_or_path, device, dtype);
+  model::ModelConfig shape = model::preset(config.preset);
+  shape.vocab_size = (tokenizer.vocab_size() + 15) / 16 * 16;
+  shape.bos_token_id = tokenizer.bos_id().value_or(-1);
+  shape.eos_token_id = tokenizer.eos_id().value_or(-1);
+  shape.pad_token_id = tokenizer.pad_id().value_or(-1);
+  shape.max_position_embeddings = std::max(shape.max_position_embeddings, config.max_length);
+  model::finish_config(shape);
+  auto out = std::make_unique<model::Transformer>(shape, device, dtype);
+  out->init_weights(uint64_t(config.run.seed));
+  return out;
+}
+
+}  // namespace
+
+Json pretrain(const PretrainConfig& config) {
+  const auto device = tensor::parse_device(config.run.device);
+  const auto task = config.task.task.empty() ? nullptr : load_task(config.task);
+  const auto tokenizer = pretrain_tokenizer(config, task.get());
+  Run run("pretrain", config.run, config_to_json(config));
+  if (run.complete()) return run.results();
+
+  SupervisedData data;
+  std::unique_ptr<data::DocumentSource> source;
+  if (!config.train_files.empty()) {
+    source = data::memory_source(read_documents(config.train_files, config.text_field, *tokenizer));
+  } else if (task && !task->pretrain_document(0).empty()) {
+    if (config.run.max_steps == 0) fail_usage("a generated task's documents never end: give max_steps");
+    const int32_t end = tokenizer->eos_id().value_or(-1);
+    source = data::function_source(kEndless, [&, end](int64_t index) { return data::text_document(task->pretrain_document(index), encoder(*tokenizer), end); });
+    data.loader.shuffle = false;
+  } else {
+    fail_usage("nothing to train on: give train_files, or a generated task");
+  }
+  data.train = source.get();
+  data.eval_steps = config.eval_steps;
+  data.loader.pack = {.max_tokens = config.max_length, .strategy = "wrapped", .long_documents = "split", .isolate = config.packing_isolate};
+  if (!config.eval_files.empty()) data.eval_rows = data::pack(read_documents(config.eval_files, config.text_field, *tokenizer), data.loader.pack);
+
+  const int64_t steps = supervised_steps(config.run, data);
+  const auto model = make_model(config, *tokenizer, device);
+  check_vocabulary(*tokenizer, model->config(), "pretrain");
+  log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
+  train::Trainer trainer(*model, config.trainer, steps, uint64_t(config.run.seed));
+  return train_supervised(run, config.run, trainer, *tokenizer, data);
+}
+
+}  // namespace r1::stages

@@ -1,0 +1,235 @@
+#include "r1/stages/recipe.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "r1/base/file.h"
+#include "r1/base/log.h"
+#include "r1/base/progress.h"
+#include "r1/stages/evaluate.h"
+#include "r1/stages/grpo.h"
+#include "r1/stages/pretrain.h"
+#include "r1/stages/rejection.h"
+#include "r1/stages/sft.h"
+#include "r1/stages/watch.h"
+
+namespace r1::stages {
+
+namespace {
+
+template <class Config, Json (*kRun)(const Config&)>
+StageKind kind() {
+  StageKind out;
+  out.known_keys = [] {
+    Config config;
+    return FieldList(config).names(true);
+  };
+  out.run = [](const std::vector<Setting>& settings) {
+    Config config;
+    apply_settings(config, settings);
+    return kRun(config);
+  };
+  return out;
+}
+
+bool starts_with(const std::string& text, const std::string& prefix) { return text.compare(0, prefix.size(), prefix) == 0; }
+
+struct StageEntry {
+  std::string name, kind, where, title;
+  std::vector<std::string> require;
+  std::vector<Setting> settings;
+};
+
+struct Recipe {
+  std::string output_dir, title = "recipe", subtitle;
+  Json seed;
+  std::vector<Setting> common, summary;
+  std::vector<StageEntry> stages;
+};
+
+Recipe read_recipe(const std::vector<Setting>& settings) {
+  Recipe recipe;
+  for (const auto& s : settings) {
+    if (s.key == "output_dir") {
+      recipe.output_dir = s.value;
+    } else if (s.key == "title") {
+      recipe.title = s.value;
+    } else if (s.key == "subtitle") {
+      recipe.subtitle = s.value;
+    } else if (s.key == "seed") {
+      recipe.seed = s.value;
+    } else if (starts_with(s.key, "common.")) {
+      recipe.common.push_back({s.key.substr(7), s.where, s.value});
+    } else if (starts_with(s.key, "summary.")) {
+      recipe.summary.push_back({s.key.substr(8), s.where, s.value});
+    } else if (starts_with(s.key, "stages.") && s.key.find('.', 7) != std::string::npos) {
+      const size_t dot = s.key.find('.', 7);
+      const std::string name = s.key.substr(7, dot - 7), key = s.key.substr(dot + 1);
+      auto it = std::find_if(recipe.stages.begin(), recipe.stages.end(), [&](const auto& e) { return e.name == name; });
+      if (it == recipe.stages.end()) it = recipe.stages.insert(recipe.stages.end(), StageEntry{name, "", s.where, name, {}, {}});
+      if (key == "stage") {
+        it->kind = s.value;
+      } else if (key == "title") {
+        it->title = s.value;
+      } else if (key == "require") {
+        it->require = s.value.is_array() ? s.value.get<std::vector<std::string>>() : std::vector<std::string>{s.value.get<std::string>()};
+      } else {
+        it->settings.push_back({key, s.where, s.value});
+      }
+    } else {
+      fail_usage(s.where, ": unknown recipe key '", s.key, "'", did_you_mean(s.key, {"output_dir", "seed", "title", "subtitle", "common.", "stages.", "summary."}),
+                 " (a recipe has output_dir, seed, title, common.*, stages.<name>.*, summary.*)");
+    }
+  }
+  if (recipe.output_dir.empty()) fail_usage("recipe: output_dir is missing");
+  if (recipe.stages.empty()) fail_usage("recipe: it has no stages");
+  return recipe;
+}
+
+// Replaces ${name} and ${name.key}. A value that is one reference alone keeps its type.
+Json resolve(const Json& value, const std::map<std::string, Json>& results, const std::string& output_dir, const std::string& where) {
+  if (value.is_array()) {
+    Json out = Json::array();
+    for (const auto& item : value) out.push_back(resolve(item, results, output_dir, where));
+    return out;
+  }
+  if (!value.is_string()) return value;
+  std::string text = value;
+  for (size_t begin = text.find("${"); begin != std::string::npos; begin = text.find("${", begin + 1)) {
+    const size_t end = text.find('}', begin);
+    if (end == std::string::npos) fail_usage(where, ": '", text, "' has a ${ without }");
+    const std::string reference = text.substr(begin + 2, end - begin - 2);
+    const size_t dot = reference.find('.');
+    const std::string name = reference.substr(0, dot);
+    Json found;
+    if (name == "output_dir") {
+      found = output_dir;
+    } else if (const auto it = results.find(name); it == results.end()) {
+      std::vector<std::string> known;
+      for (const auto& [key, unused] : results) known.push_back(key);
+      fail_usage(where, ": ${", reference, "}: no earlier stage is called '", name, "'", did_you_mean(name, known));
+    } else if (dot == std::string::npos) {
+      found = output_dir + "/" + name;
+    } else if (const std::string key = reference.substr(dot + 1); it->second.contains(key)) {
+      found = it->second.at(key);
+    } else {
+      std::vector<std::string> known;
+      for (const auto& [k, unused] : it->second.items()) known.push_back(k);
+      fail_usage(where, ": stage '", name, "' has no result '", key, "'", did_you_mean(key, known));
+    }
+    if (begin == 0 && end + 1 == text.size()) return found;
+    text.replace(begin, end - begin + 1, found.is_string() ? found.get<std::string>() : dump_json(found));
+  }
+  return text;
+}
+
+// "accuracy>=0.9"
+void check_requirement(const std::string& requirement, const StageEntry& stage, const Json& results) {
+  size_t at = std::string::npos;
+  std::string op;
+  for (const char* candidate : {">=", "<=", ">", "<"}) {
+    at = requirement.find(candidate);
+    if (at == std::string::npos) continue;
+    op = candidate;
+    break;
+  }
+  const std::string key = requirement.substr(0, at);
+  if (op.empty() || !results.contains(key)) fail_usage(stage.where, ": require '", requirement, "' names no result of stage '", stage.name, "'; write e.g. accuracy>=0.9");
+  const double have = results.at(key), want = std::stod(requirement.substr(at + op.size()));
+  const bool ok = op == ">=" ? have >= want : op == "<=" ? have <= want : op == ">" ? have > want : have < want;
+  if (!ok) fail("recipe: stage '", stage.name, "' reached ", key, " = ", have, ", but ", requirement, " is required; later stages would build on sand");
+}
+
+std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stage, const StageKind& kind, const std::map<std::string, Json>& results) {
+  const auto known = kind.known_keys();
+  const auto knows = [&](const std::string& key) {
+    return std::any_of(known.begin(), known.end(), [&](const auto& k) { return k == key || starts_with(key, k + "."); });
+  };
+  std::vector<Setting> out;
+  if (knows("output_dir")) out.push_back({"output_dir", "recipe", recipe.output_dir + "/" + stage.name});
+  if (knows("output_file")) out.push_back({"output_file", "recipe", recipe.output_dir + "/" + stage.name + ".jsonl"});
+  if (!recipe.seed.is_null() && knows("seed")) out.push_back({"seed", "recipe", recipe.seed});
+  for (const auto& s : recipe.common)
+    if (knows(s.key)) out.push_back({s.key, "common", s.value});
+  out.insert(out.end(), stage.settings.begin(), stage.settings.end());
+  for (auto& s : out) s.value = resolve(s.value, results, recipe.output_dir, s.where);
+  return out;
+}
+
+void check_common(const Recipe& recipe, const std::map<std::string, StageKind>& kinds) {
+  for (const auto& s : recipe.common) {
+    bool known = false;
+    std::vector<std::string> all;
+    for (const auto& stage : recipe.stages) {
+      for (const auto& key : kinds.at(stage.kind).known_keys()) {
+        known |= key == s.key || starts_with(s.key, key + ".");
+        all.push_back(key);
+      }
+    }
+    if (!known) fail_usage(s.where, ": no stage of the recipe knows common key '", s.key, "'", did_you_mean(s.key, all));
+  }
+}
+
+train::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& result) {
+  train::ReportEvaluation out{stage.title, result.at("task"), result.at("n"), result.at("accuracy"), result.at("ci95")[0], result.at("ci95")[1], {}};
+  for (const auto& [key, value] : result.items())
+    if (starts_with(key, "pass@")) out.others.emplace_back(key, value.get<double>());
+  out.others.emplace_back("mean length", result.at("mean_length").get<double>());
+  return out;
+}
+
+// One page for the whole road: every training stage's curves, the evaluations side by side, the watched problem.
+void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>& results) {
+  train::ReportData report;
+  report.title = recipe.title;
+  report.subtitle = recipe.subtitle;
+  report.environment = environment_json();
+  for (const auto& stage : recipe.stages) {
+    const Json& result = results.at(stage.name);
+    const fs::path folder = fs::path(recipe.output_dir) / stage.name;
+    if (fs::exists(folder / "metrics.jsonl")) report.stages.push_back({stage.title, train::read_metrics(folder / "metrics.jsonl")});
+    if (stage.kind == "eval") report.evaluations.push_back(report_evaluation(stage, result));
+    if (result.contains("watched")) report.samples.push_back(watched_sample(result.at("watched")));
+    if (fs::exists(folder / "config.yaml")) report.config[stage.name] = parse_json_file(folder / "config.yaml");
+  }
+  std::reverse(report.stages.begin(), report.stages.end());  // the last chapter is what one wants to see first
+  train::write_report(fs::path(recipe.output_dir) / "report.html", report);
+}
+
+}  // namespace
+
+std::map<std::string, StageKind> stage_kinds() {
+  return {{"pretrain", kind<PretrainConfig, pretrain>()},
+          {"sft", kind<SftConfig, sft>()},
+          {"grpo", kind<GrpoConfig, grpo>()},
+          {"rejection", kind<RejectionConfig, rejection>()},
+          {"eval", kind<EvalConfig, evaluate>()}};
+}
+
+RecipeResult run_recipe(const std::vector<Setting>& settings) {
+  const auto begin = std::chrono::steady_clock::now();
+  const Recipe recipe = read_recipe(settings);
+  const auto kinds = stage_kinds();
+  for (const auto& stage : recipe.stages) {
+    std::vector<std::string> names;
+    for (const auto& [name, unused] : kinds) names.push_back(name);
+    if (!kinds.count(stage.kind)) fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", stage.kind, "'", did_you_mean(stage.kind, names));
+  }
+  check_common(recipe, kinds);
+
+  RecipeResult out;
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const auto& stage = recipe.stages[i];
+    log_info("\n[", i + 1, "/", recipe.stages.size(), "] ", stage.name, " (", stage.kind, ")");
+    out.results[stage.name] = kinds.at(stage.kind).run(stage_settings(recipe, stage, kinds.at(stage.kind), out.results));
+    for (const auto& requirement : stage.require) check_requirement(requirement, stage, out.results[stage.name]);
+  }
+  write_recipe_report(recipe, out.results);
+  const double minutes = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 60;
+  for (const auto& s : recipe.summary)
+    out.summary[s.key] = s.value == "${minutes}" ? Json(std::round(minutes * 100) / 100) : resolve(s.value, out.results, recipe.output_dir, s.where);
+  return out;
+}
+
+}  // namespace r1::stages

@@ -1,0 +1,44 @@
+// A recipe is data: named stages in order, each a stage's config, each result a folder below the recipe's own. One file runs the whole road.
+//
+//   output_dir: runs/r1-zero-tiny
+//   seed: 1
+//   common:                 # settings of every stage that knows the key
+//     task: arithmetic
+//   stages:
+//     base: {stage: pretrain, max_steps: 1100}
+//     sft:  {stage: sft, model: ${base}, require: [...]}
+//     zero: {stage: grpo, model: ${sft}}
+//     test: {stage: eval, model: ${zero}}
+//   summary:                # the last line on stdout, one JSON object
+//     demo: r1-zero-tiny
+//     grpo: ${test.accuracy}
+//
+// ${name} is the folder of an earlier stage, ${name.key} a number of its results. `require: ["accuracy>=0.9"]` stops the recipe with a clear word when a result
+// is not reached. A finished stage with the same config is not run again; a stopped one goes on from its checkpoint.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "r1/base/config_io.h"
+
+namespace r1::stages {
+
+// What a stage of a recipe is: takes settings (with output_dir, seed), gives results. `known_keys` tells which common settings concern it.
+struct StageKind {
+  std::function<std::vector<std::string>()> known_keys;
+  std::function<Json(const std::vector<Setting>&)> run;
+};
+
+std::map<std::string, StageKind> stage_kinds();
+
+struct RecipeResult {
+  Json summary;
+  std::map<std::string, Json> results;  // by stage name
+};
+
+RecipeResult run_recipe(const std::vector<Setting>& settings);
+
+}  // namespace r1::stages

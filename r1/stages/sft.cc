@@ -1,0 +1,69 @@
+#include "r1/stages/sft.h"
+
+#include "r1/base/log.h"
+#include "r1/data/jsonl.h"
+#include "r1/stages/supervised.h"
+
+namespace r1::stages {
+
+namespace {
+
+std::vector<data::Document> read_conversations(const std::vector<std::string>& files, const eval::PromptMaker& prompts) {
+  std::vector<data::Document> out;
+  for (const auto& file : files) {
+    data::JsonlReader reader(file);
+    while (const auto row = reader.next()) out.push_back(prompts.conversation(data::messages_from_json(*row, reader.where()), reader.where()));
+  }
+  return out;
+}
+
+// Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has problems.
+std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const eval::PromptMaker& prompts, int64_t wanted) {
+  const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
+  if (problems == 0) fail_usage("task '", task.name(), "' has no training problems");
+  return data::function_source(size, [&task, &prompts, problems](int64_t index) {
+    const auto problem = task.problem("train", index % problems);
+    return prompts.supervised(problem, task.sft_completion(problem, index));
+  });
+}
+
+void check_rows(const data::PackCounts& counts, int64_t max_length) {
+  if (counts.truncated + counts.dropped > 0)
+    log_warning("sft: of ", counts.documents, " documents ", counts.truncated, " were cut and ", counts.dropped, " dropped, as longer than max_length ", max_length, " (",
+                counts.tokens_lost, " tokens lost)");
+}
+
+}  // namespace
+
+Json sft(const SftConfig& config) {
+  const auto device = tensor::parse_device(config.run.device);
+  std::unique_ptr<tasks::Task> task;
+  if (config.train_files.empty()) task = load_task(config.task);
+  for (const auto* files : {&config.train_files, &config.eval_files})
+    for (const auto& file : *files)
+      if (!std::filesystem::exists(file)) fail_usage("no file '", file, "'");
+  Run run("sft", config.run, config_to_json(config));
+  if (run.complete()) return run.results();
+
+  ModelArgs model_args = config.model;
+  if (config.trainer.bf16) model_args.dtype = "bfloat16";
+  const auto loaded = load(model_args, device);
+  const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
+
+  SupervisedData data;
+  const auto source = task ? task_examples(*task, prompts, config.num_examples) : data::memory_source(read_conversations(config.train_files, prompts));
+  data.train = source.get();
+  data.eval_steps = config.eval_steps;
+  data.loader.pack = {.max_tokens = config.max_length, .strategy = config.packing_strategy, .long_documents = config.long_documents};
+  if (!config.eval_files.empty()) {
+    data::PackCounts counts;
+    data.eval_rows = data::pack(read_conversations(config.eval_files, prompts), data.loader.pack, &counts);
+    check_rows(counts, config.max_length);
+  }
+  const int64_t steps = supervised_steps(config.run, data);
+  log_info("sft: ", source->size(), " documents, ", steps, " steps");
+  train::Trainer trainer(*loaded.model, config.trainer, steps, uint64_t(config.run.seed));
+  return train_supervised(run, config.run, trainer, *loaded.tokenizer, data);
+}
+
+}  // namespace r1::stages

@@ -1,0 +1,26 @@
+// The loop that pretraining and fine-tuning share: rows from a loader, cross entropy, metrics, checkpoints, held-out loss.
+#pragma once
+
+#include <vector>
+
+#include "r1/data/loader.h"
+#include "r1/stages/run.h"
+
+namespace r1::stages {
+
+struct SupervisedData {
+  const data::DocumentSource* train = nullptr;
+  data::LoaderOptions loader;               // rows_per_batch is set from the run's batch sizes
+  std::vector<data::Batch> eval_rows;       // may be empty
+  int64_t eval_steps = 0;
+};
+
+// Steps of the run: max_steps, or the loader's own count over num_train_epochs.
+int64_t supervised_steps(const RunArgs& args, SupervisedData& data);
+
+// Mean negative log-likelihood of the learned tokens.
+double held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows);
+
+Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, const text::Tokenizer& tokenizer, const SupervisedData& data);
+
+}  // namespace r1::stages

@@ -1,0 +1,130 @@
+#include "r1/stages/watch.h"
+
+#include <cstdio>
+
+#include "r1/base/log.h"
+#include "r1/base/progress.h"
+#include "r1/train/plot.h"
+
+namespace r1::stages {
+
+namespace {
+constexpr double kLooks[] = {0, 0.05, 0.25, 0.5, 1};
+constexpr size_t kSparkWidth = 12;
+
+std::string one_line(std::string text) {
+  for (size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 2)) text.replace(at, 1, "\\n");
+  return text.size() > 400 ? text.substr(0, 400) + " ..." : text;
+}
+
+double last(const std::vector<double>& x) { return x.empty() ? 0 : x.back(); }
+
+std::string spark(const std::vector<double>& x, double lo, double hi) {
+  const size_t n = std::min<size_t>(x.size(), 240);
+  return sparkline(x.data() + (x.size() - n), n, kSparkWidth, lo, hi);
+}
+
+}  // namespace
+
+Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts, const SamplingArgs& sampling)
+    : engine_(engine), tokenizer_(tokenizer), task_(task), prompts_(prompts), sampling_(sampling) {
+  if (task.size("test") > 0) problem_ = task.problem("test", 0);
+}
+
+void Watch::look(int64_t step, int64_t total) {
+  if (problem_.id.empty() || seen_.size() >= std::size(kLooks) || double(step) < kLooks[seen_.size()] * double(total)) return;
+  engine::CompletionRequest request;
+  request.prompt = prompts_.prompt(problem_);
+  request.stop = sampling_.stop;
+  request.sampling.temperature = 0;
+  request.sampling.max_new_tokens = sampling_.max_completion_length;
+  request.sampling.stop_ids = prompts_.stop_ids();
+  const auto completion = engine::complete(engine_, tokenizer_, {request})[0][0];
+  seen_.push_back({step, int64_t(completion.ids.size()), completion.text, tasks::verdict_name(task_.score(problem_, completion.text).verdict)});
+  while (seen_.size() < std::size(kLooks) && double(step) >= kLooks[seen_.size()] * double(total) && step < total) seen_.push_back(seen_.back());
+}
+
+void Watch::print() const {
+  if (seen_.empty()) return;
+  log_info("\nthe same held-out problem while it learned:  ", one_line(problem_.question), "   (answer ", problem_.gold, ")");
+  int64_t before = -1;
+  for (const auto& s : seen_) {
+    if (s.step == before) continue;
+    log_info("  step ", s.step, "  ", s.verdict, "  ", one_line(s.completion));
+    before = s.step;
+  }
+}
+
+Json Watch::to_json() const { return {{"question", problem_.question}, {"answer", problem_.gold}, {"completions", state()}}; }
+
+train::ReportSample watched_sample(const Json& watched) {
+  train::ReportSample out{watched.at("question"), watched.at("answer"), {}};
+  int64_t before = -1;
+  for (const auto& look : watched.at("completions")) {
+    const int64_t step = look.at("step");
+    const double reward = look.at("verdict") == "right" ? 1.0 : 0.0;
+    if (step != before) out.completions.push_back({step == 0 ? std::string("before") : str("step ", step), look.at("completion"), reward, look.at("tokens")});
+    before = step;
+  }
+  return out;
+}
+
+Json Watch::state() const {
+  Json out = Json::array();
+  for (const auto& s : seen_) out.push_back({{"step", s.step}, {"tokens", s.tokens}, {"completion", s.completion}, {"verdict", s.verdict}});
+  return out;
+}
+
+void Watch::load_state(const Json& state) {
+  seen_.clear();
+  for (const auto& s : state) seen_.push_back({s.at("step"), s.at("tokens"), s.at("completion"), s.at("verdict")});
+}
+
+void History::add(const Json& line) {
+  reward_.push_back(line.at("reward"));
+  accuracy_.push_back(line.at("accuracy"));
+  length_.push_back(line.at("completions/mean_length"));
+}
+
+void History::held_out(int64_t, double accuracy, double) { held_out_accuracy_ = accuracy; }
+
+std::string History::note() const {
+  if (reward_.empty()) return "";
+  char text[160];
+  std::snprintf(text, sizeof text, "reward %.3f %s  length %.1f %s", last(reward_), spark(reward_, 0, 0).c_str(), last(length_), spark(length_, 0, 0).c_str());
+  return text;
+}
+
+void History::plot() const {
+  if (reward_.size() < 2) return;
+  std::vector<double> rollouts;
+  for (size_t i = 0; i < reward_.size(); ++i) rollouts.push_back(double(i));
+  const auto draw = [&](const char* title, const std::vector<double>& y) {
+    train::PlotOptions options;
+    options.width = 46;
+    options.title = title;
+    options.x_label = "rollout";
+    return train::plot(rollouts, y, options);
+  };
+  log_info("\n", train::side_by_side(draw("reward", reward_), draw("completion length (tokens)", length_)));
+}
+
+Json History::results() const {
+  Json out;
+  out["reward"] = last(reward_);
+  out["accuracy"] = last(accuracy_);
+  out["completions/mean_length"] = last(length_);
+  if (held_out_accuracy_ >= 0) out["eval/accuracy"] = held_out_accuracy_;
+  return out;
+}
+
+Json History::state() const { return {{"reward", reward_}, {"accuracy", accuracy_}, {"length", length_}, {"held_out", held_out_accuracy_}}; }
+
+void History::load_state(const Json& state) {
+  reward_ = state.at("reward").get<std::vector<double>>();
+  accuracy_ = state.at("accuracy").get<std::vector<double>>();
+  length_ = state.at("length").get<std::vector<double>>();
+  held_out_accuracy_ = state.at("held_out");
+}
+
+}  // namespace r1::stages
