@@ -200,7 +200,8 @@ TEST_F(Completions, AControlTokenAsStopStringIsMetAsAnId) {
     CompletionOptions options;
     options.keep_special = keep;
     int stopped = 0;
-    for (const Completion& c : complete(engine, tokenizer, {r}, options)[0]) {
+    const auto result = complete(engine, tokenizer, {r}, options);
+    for (const Completion& c : result[0]) {
       const auto end = std::find(c.ids.begin(), c.ids.end(), kEos);
       EXPECT_EQ(c.finish, end == c.ids.end() ? FinishReason::kLength : FinishReason::kStop);
       EXPECT_TRUE(end == c.ids.end() || end + 1 == c.ids.end());
