@@ -95,8 +95,60 @@ void run_tile(const float* a, const float* b, int64_t sum, const Output& out) {
   }
 }
 
+#if defined(R1_SIMD_AVX512)
+constexpr int64_t kFewRows = 8;
+
+// A few rows against b = w^T (a decode step): bound by reading w, so nothing is packed; 16 x 16 pieces of w are transposed in registers as
+// they come in. x is a's rows; the order of the sums is run_tile's.
+template <int R>
+void run_few_rows(const Gemm& g, Range cols) {
+  constexpr int64_t kAhead = 64;  // floats to prefetch ahead; at the end of the rows that is the next 16 rows
+  for (int64_t n0 = cols.begin; n0 < cols.end; n0 += kLanes) {
+    const int64_t n = min_of(kLanes, cols.end - n0);
+    F16 total[R];
+    for (int r = 0; r < R; ++r) total[r] = g.accumulate ? load_n(g.c + r * g.c_row + n0, n) : zero();
+    for (int64_t k0 = 0; k0 < g.sum; k0 += kSum) {
+      F16 acc[R];
+      for (F16& x : acc) x = zero();
+      const int64_t end = min_of(g.sum, k0 + kSum);
+      for (int64_t k = k0; k < end; k += kLanes) {
+        const float* w = g.b + n0 * g.b_col + k;
+        const float* ahead = w + (k + kAhead < g.sum ? kAhead : kLanes * g.b_col + k + kAhead - g.sum - k);
+        F16 block[16];
+        if (n == kLanes && k + kLanes <= end) {
+#pragma GCC unroll 16
+          for (int i = 0; i < 16; ++i) {
+            block[i] = load(w + i * g.b_col);
+            __builtin_prefetch(ahead + i * g.b_col);
+          }
+        } else {
+          for (int i = 0; i < 16; ++i) block[i] = i < n ? load_n(w + i * g.b_col, end - k) : zero();
+        }
+        transpose(block);
+        const float* a = g.a + k;
+        if (k + kLanes <= end) {
+#pragma GCC unroll 16
+          for (int i = 0; i < 16; ++i)
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) acc[r] = fma(set1(a[r * g.a_row + i]), block[i], acc[r]);
+        } else {
+          for (int64_t i = 0; i < end - k; ++i)
+            for (int r = 0; r < R; ++r) acc[r] = fma(set1(a[r * g.a_row + i]), block[i], acc[r]);
+        }
+      }
+      for (int r = 0; r < R; ++r) total[r] = g.accumulate || k0 > 0 ? total[r] + acc[r] : acc[r];
+    }
+    for (int r = 0; r < R; ++r) store_n(g.c + r * g.c_row + n0, g.bias ? total[r] + load_n(g.bias + n0, n) : total[r], n);
+  }
+}
+#endif
+
 // c[rows, cols] for one thread.
 void run_rectangle(const Gemm& g, Range rows, Range cols) {
+#if defined(R1_SIMD_AVX512)
+  if (g.rows <= kFewRows && rows.size() == g.rows && g.a_sum == 1 && g.b_sum == 1)
+    return with_count<kFewRows>(g.rows, [&]<int R>() { run_few_rows<R>(g, cols); });
+#endif
   // Few rows: a panel's tiles are used once, so a finished panel before the next one reads b row by row, as it lies in memory.
   const int64_t block_cols = rows.size() <= kTileRows ? kPanel : kBlockCols;
   float* packed_b = scratch(kScratchB, kSum * kPanel);
