@@ -67,6 +67,7 @@ class Run {
     Stream& s = it->second;
     s.result->ids.push_back(event.token);
     if (s.request->sampling.logprobs) s.result->logprobs.push_back(event.logprob);
+    if (s.request->sampling.top_logprobs > 0) s.result->top.push_back(event.top);
     s.result->model_version = event.model_version;
     // The token that ended the answer is no part of its text.
     std::string piece;

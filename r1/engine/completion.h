@@ -20,8 +20,9 @@ struct CompletionRequest {
 
 struct Completion {
   std::vector<TokenId> ids;
-  std::vector<float> logprobs;  // per id if asked for
-  std::string text;             // special tokens skipped unless keep_special
+  std::vector<float> logprobs;                     // per id if asked for
+  std::vector<std::vector<TokenAlternative>> top;  // per id if top_logprobs asks for it
+  std::string text;                                // special tokens skipped unless keep_special
   FinishReason finish = FinishReason::kNone;
   int64_t model_version = 0;
 };

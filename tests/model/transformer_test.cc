@@ -1,53 +1,24 @@
 // The network against itself: training form and engine form, checkpointing, seeds.
 #include "r1/model/transformer.h"
 
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <limits>
 
+#include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/ops/logprob.h"
+#include "tiny_model.h"
 
 namespace r1::model {
 namespace {
-
-ModelConfig tiny(const std::string& family = "llama") {
-  ModelConfig c;
-  c.family = family;
-  c.vocab_size = 61;
-  c.hidden_size = 48;
-  c.intermediate_size = 80;
-  c.num_hidden_layers = 2;
-  c.num_attention_heads = 6;
-  c.num_key_value_heads = 2;
-  c.head_dim = family == "qwen3" ? 16 : 8;
-  c.max_position_embeddings = 256;
-  c.initializer_range = 0.2;
-  return c;
-}
-
-nn::AttentionContext packed(const std::vector<int32_t>& lengths) {
-  nn::AttentionContext context;
-  context.cu_seqlens = {0};
-  for (const int32_t n : lengths) {
-    context.cu_seqlens.push_back(context.cu_seqlens.back() + n);
-    for (int32_t i = 0; i < n; ++i) context.positions.push_back(i);
-  }
-  return context;
-}
-
-Tensor random_ids(int64_t tokens, int64_t vocab, uint64_t seed) {
-  Rng rng(seed);
-  std::vector<int64_t> ids(tokens);
-  for (int64_t& id : ids) id = rng.between(0, vocab - 1);
-  return at::tensor(ids, at::kLong);
-}
 
 TEST(Transformer, WeightsAreAFunctionOfTheSeed) {
   Transformer a(tiny(), at::kCPU, at::kFloat), b(tiny(), at::kCPU, at::kFloat), c(tiny(), at::kCPU, at::kFloat);
@@ -106,22 +77,206 @@ TEST(Transformer, CheckpointingGivesTheSameBits) {
   }
 }
 
-TEST(Transformer, EngineFormEqualsTrainingForm) {
+TEST(Transformer, CheckpointingGivesTheSameBitsInBf16) {
+  Transformer model(tiny(), at::kCPU, at::kBFloat16);
+  model.init_weights(5);
+  model.set_requires_grad(true);
+  const auto plain = gradients(model, false, 0.1), again = gradients(model, true, 0.1);
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(at::equal(plain[i], again[i])) << model.weights()[i].name;
+}
+
+TEST(Transformer, GradientsDoNotDependOnThreads) {
+  Transformer model(tiny("qwen2"), at::kCPU, at::kFloat);
+  model.init_weights(5);
+  model.set_requires_grad(true);
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = gradients(model, false, 0.1);
+  for (const int n : {2, 3}) {
+    at::set_num_threads(n);
+    const auto more = gradients(model, false, 0.1);
+    for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], more[i])) << model.weights()[i].name << ", threads " << n;
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(Transformer, FrozenWeightsGetNoGradient) {
+  Transformer model(tiny(), at::kCPU, at::kFloat);
+  model.init_weights(5);
+  find_weight(model.weights(), "layers.1.mlp.up").tensor->set_requires_grad(true);
+  for (const bool checkpointing : {false, true}) {
+    const auto grads = gradients(model, checkpointing, 0);
+    for (size_t i = 0; i < grads.size(); ++i)
+      EXPECT_EQ(grads[i].defined(), model.weights()[i].name == "layers.1.mlp.up") << model.weights()[i].name;
+  }
+}
+
+TEST(Transformer, ObserverSeesEveryLayer) {
+  const at::NoGradGuard no_grad;
+  Transformer model(tiny(), at::kCPU, at::kFloat);
+  model.init_weights(5);
+  find_weight(model.weights(), "layers.1.mlp.down").tensor->fill_(std::numeric_limits<float>::quiet_NaN());
+  std::vector<std::pair<int, bool>> seen;
+  ForwardOptions options;
+  options.observe = [&](int layer, const Tensor& x_TD) { seen.emplace_back(layer, x_TD.isfinite().all().item<bool>()); };
+  model.hidden(random_ids(3, 61, 1), packed({3}), nullptr, options);
+  EXPECT_EQ(seen, (std::vector<std::pair<int, bool>>{{-1, true}, {0, true}, {1, false}, {2, false}}));
+}
+
+TEST(Transformer, SaysWhatItExpected) {
+  Transformer model(tiny(), at::kCPU, at::kFloat);
+  model.init_weights(1);
+  EXPECT_THROW(model.hidden(random_ids(3, 61, 1), packed({4})), Error);
+  nn::AttentionContext far = packed({2});
+  far.positions = {0, 256};
+  try {
+    model.hidden(random_ids(2, 61, 1), far);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "[transformer] expected positions below max_position_embeddings = 256, got 256");
+  }
+  nn::PagedSequences paged;
+  paged.context_lens = {0};
+  paged.block_tables = {{0}};
+  nn::AttentionContext context = packed({2});
+  context.paged = &paged;
+  EXPECT_THROW(model.hidden(random_ids(2, 61, 1), context), Error);
+}
+
+// ---- invariant mode: the engine's rows are the trainer's rows, bit for bit.
+
+// A sequence on its way through the engine form.
+struct Running {
+  Tensor ids;
+  std::vector<int32_t> blocks;
+  int64_t fed = 0;
+  std::vector<Tensor> rows;  // hidden states as they came out
+};
+
+void engine_step(Transformer& model, std::vector<nn::LayerCache>& caches, std::vector<Running*> batch, const std::vector<int64_t>& counts) {
+  nn::PagedSequences paged;
+  nn::AttentionContext context;
+  context.cu_seqlens = {0};
+  std::vector<Tensor> ids;
+  for (size_t s = 0; s < batch.size(); ++s) {
+    paged.context_lens.push_back(int32_t(batch[s]->fed));
+    paged.block_tables.push_back(batch[s]->blocks);
+    ids.push_back(batch[s]->ids.narrow(0, batch[s]->fed, counts[s]));
+    for (int64_t i = 0; i < counts[s]; ++i) context.positions.push_back(int32_t(batch[s]->fed + i));
+    context.cu_seqlens.push_back(int32_t(context.cu_seqlens.back() + counts[s]));
+  }
+  context.paged = &paged;
+  const Tensor x = model.hidden(at::cat(ids, 0), context, &caches);
+  for (size_t s = 0; s < batch.size(); ++s) {
+    batch[s]->rows.push_back(x.narrow(0, context.cu_seqlens[s], counts[s]));
+    batch[s]->fed += counts[s];
+  }
+}
+
+std::vector<nn::LayerCache> new_caches(const Transformer& model, int64_t blocks) {
+  std::vector<nn::LayerCache> caches;
+  for (int i = 0; i < model.num_layers(); ++i) {
+    caches.push_back(at::full({blocks, model.cache_bytes(i, 16)}, 0xFF, at::TensorOptions().dtype(at::kByte).device(model.device())));
+  }
+  return caches;
+}
+
+void test_invariance(at::ScalarType dtype, const std::string& family) {
+  const at::NoGradGuard no_grad;
+  const int threads = at::get_num_threads();
+  Transformer model(tiny(family), at::kCPU, dtype);
+  model.init_weights(7);
+  const std::vector<int32_t> lengths{100, 5, 34};
+  const std::vector<std::vector<int32_t>> tables{{11, 4, 9, 0, 7, 2, 14}, {3}, {12, 1, 8}};
+  const Tensor ids = random_ids(139, 61, 8), want = model.hidden(ids, packed(lengths)), want_logits = model.logits(want);
+  Rng rng(3);
+  for (const int64_t chunk : {1, 3, 16, 17, 100}) {
+    at::set_num_threads(chunk % 2 ? 1 : 2);
+    auto caches = new_caches(model, 16);
+    std::vector<Running> all(3);
+    for (size_t s = 0, at = 0; s < 3; at += lengths[s++]) all[s] = {ids.narrow(0, int64_t(at), lengths[s]), tables[s], 0, {}};
+    // Each step takes some of the unfinished sequences, in any order, and feeds each up to `chunk` tokens.
+    for (;;) {
+      std::vector<Running*> open, batch;
+      for (Running& r : all) {
+        if (r.fed < r.ids.size(0)) open.push_back(&r);
+      }
+      if (open.empty()) break;
+      rng.shuffle(open);
+      const size_t take = 1 + rng.below(open.size());
+      std::vector<int64_t> counts;
+      for (size_t i = 0; i < take; ++i) {
+        batch.push_back(open[i]);
+        counts.push_back(rng.between(1, std::min<int64_t>(chunk, open[i]->ids.size(0) - open[i]->fed)));
+      }
+      engine_step(model, caches, batch, counts);
+    }
+    std::vector<Tensor> rows;
+    for (const Running& r : all) rows.push_back(at::cat(r.rows, 0));
+    const Tensor got = at::cat(rows, 0);
+    EXPECT_TRUE(at::equal(got, want)) << family << " " << dtype << " chunk " << chunk;
+    for (int64_t t : {0, 50, 138}) EXPECT_TRUE(at::equal(model.logits(got.narrow(0, t, 1)), want_logits.narrow(0, t, 1))) << t;
+
+    // A prefix hit: a new sequence shares the first two blocks of the first and goes on from there.
+    Running hit{ids.narrow(0, 0, 100), {tables[0][0], tables[0][1], 15, 6, 13, 10, 5}, 32, {}};
+    while (hit.fed < 100) engine_step(model, caches, {&hit}, {std::min<int64_t>(chunk, 100 - hit.fed)});
+    EXPECT_TRUE(at::equal(at::cat(hit.rows, 0), want.narrow(0, 32, 68))) << family << " prefix hit, chunk " << chunk;
+  }
+  at::set_num_threads(threads);
+}
+TEST(Invariance, Fp32EngineRowsAreTheTrainersRows) {
+  for (const char* family : {"llama", "qwen2", "qwen3"}) test_invariance(at::kFloat, family);
+}
+// Holds as long as ATen's bf16 product treats rows alike (tests/ops/rows_test.cc).
+TEST(Invariance, Bf16EngineRowsAreTheTrainersRows) {
+  test_invariance(at::kBFloat16, "llama");
+}
+
+TEST(Invariance, PackingDoesNotMatter) {
   const at::NoGradGuard no_grad;
   Transformer model(tiny(), at::kCPU, at::kFloat);
   model.init_weights(7);
-  const std::vector<int32_t> lengths{37, 5, 18};
-  const Tensor ids = random_ids(60, 61, 8);
-  const Tensor want = model.hidden(ids, packed(lengths));
-  std::vector<nn::LayerCache> caches;
-  for (int i = 0; i < model.num_layers(); ++i) caches.push_back(at::zeros({8, model.cache_bytes(i, 16)}, at::kByte));
-  nn::PagedSequences paged;
-  paged.context_lens = {0, 0, 0};
-  paged.block_tables = {{5, 0, 3}, {1}, {7, 2}};
-  nn::AttentionContext context = packed(lengths);
-  context.paged = &paged;
-  const Tensor got = model.hidden(ids, context, &caches);
-  EXPECT_LT((want - got).abs().max().item<double>(), 1e-4);
+  const Tensor ids = random_ids(60, 61, 8), all = model.hidden(ids, packed({37, 5, 18}));
+  EXPECT_TRUE(at::equal(model.hidden(ids.narrow(0, 37, 5), packed({5})), all.narrow(0, 37, 5)));
+  EXPECT_TRUE(at::equal(model.hidden(ids.narrow(0, 42, 18), packed({18})), all.narrow(0, 42, 18)));
+}
+
+// The same network on both devices, fp32 against fp32.
+TEST(Transformer, EqualsTheCpuCuda) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  for (const char* family : {"llama", "qwen2", "qwen3"}) {
+    Transformer cpu(tiny(family), at::kCPU, at::kFloat), cuda(tiny(family), at::kCUDA, at::kFloat);
+    cpu.init_weights(3);
+    cuda.init_weights(3);
+    const Tensor ids = random_ids(60, 61, 8);
+    Tensor losses[2];
+    for (Transformer* model : {&cpu, &cuda}) {
+      model->set_requires_grad(true);
+      const Tensor x = model->hidden(ids.to(model->device()), packed({37, 5, 18}));
+      Tensor& loss = losses[model == &cuda];
+      loss = -ops::linear_logprob(x, model->head(), ids.to(model->device())).logprob_T.mean();
+      loss.backward();
+    }
+    EXPECT_NEAR(losses[0].item<double>(), losses[1].item<double>(), 1e-4) << family;
+    for (size_t i = 0; i < cpu.weights().size(); ++i) {
+      const Tensor a = cpu.weights()[i].tensor->grad(), b = cuda.weights()[i].tensor->grad().cpu();
+      EXPECT_LT((a - b).abs().max().item<double>(), 1e-3 * a.abs().max().item<double>() + 1e-6) << cpu.weights()[i].name;
+    }
+  }
+}
+TEST(Transformer, EngineFormEqualsTrainingFormCuda) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  const at::NoGradGuard no_grad;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    Transformer model(tiny(), at::kCUDA, dtype);
+    model.init_weights(7);
+    const Tensor ids = random_ids(50, 61, 8).to(at::kCUDA), want = model.hidden(ids, packed({50}));
+    auto caches = new_caches(model, 8);
+    Running r{ids, {5, 0, 3, 1}, 0, {}};
+    for (const int64_t count : {17, 1, 1, 31}) engine_step(model, caches, {&r}, {count});
+    EXPECT_LT((at::cat(r.rows, 0).to(at::kFloat) - want.to(at::kFloat)).abs().max().item<double>(), dtype == at::kFloat ? 1e-3 : 0.15)
+        << dtype;
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ transformers 4 spelling of the same config), and golden.safetensors: ids [T], cu
 Loss: mean over all tokens but each sequence's last of -log p(next token). Sequences are run one by one, so packing is on our side only.
 """
 
+import copy
 import json
 import pathlib
 import sys
@@ -49,8 +50,7 @@ def make(name, folder):
                 p.copy_(torch.randn_like(p) * 0.3 + (1.0 if "norm" in key else 0.0))
             p.copy_(p.to(torch.bfloat16).float())
     folder.mkdir(parents=True, exist_ok=True)
-    model.to(torch.bfloat16).save_pretrained(folder)
-    model.float()
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)  # a copy: the conversion also rounds the rotary frequencies
     (folder / "generation_config.json").unlink(missing_ok=True)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config_v4.json").write_text(json.dumps(v4_config(config), indent=2) + "\n")

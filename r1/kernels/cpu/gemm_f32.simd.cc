@@ -1,130 +1,8 @@
-// Goto's scheme: a slab of b is packed into panels of kPanel columns (in L1 while it is used), a block of a into tiles of kTileRows rows
-// (in L2), and a register tile runs over both. Each thread owns a rectangle of c and packs for itself, so there is no barrier and no shared
-// buffer.
-#include <omp.h>
-
+#include "r1/kernels/cpu/gemm_driver.h"
 #include "r1/kernels/cpu/gemm_f32_simd.h"
-#include "r1/kernels/cpu/scratch.h"
-#include "r1/kernels/cpu/tile.h"
 
 namespace r1::kernels {
 namespace {
-
-#if defined(R1_SIMD_AVX512)
-constexpr int kTileRows = 14, kTileVecs = 2;  // 28 accumulators of 32 registers
-#elif defined(R1_SIMD_AVX2)
-constexpr int kTileRows = 6, kTileVecs = 1;  // 12 of 16
-#else
-constexpr int kTileRows = 4, kTileVecs = 1;
-#endif
-constexpr int64_t kPanel = kTileVecs * kLanes;
-constexpr int64_t kSum = 256;         // the block of the sum: part of the contract (gemm_f32.h)
-constexpr int64_t kBlockRows = 448;   // rows of a packed at once
-constexpr int64_t kBlockCols = 1024;  // columns of c visited before the next block of the sum
-constexpr int kScratchA = 0, kScratchB = 1;
-constexpr int64_t kSmallWork = 20000;  // multiply-adds below which one thread does it
-
-struct Range {
-  int64_t begin, end;
-  int64_t size() const { return end - begin; }
-};
-
-// Part i of n of [0, size), in multiples of grain.
-Range part_of(int64_t size, int64_t grain, int64_t i, int64_t n) {
-  const int64_t units = ceil_div(size, grain);
-  return {min_of(size, units * i / n * grain), min_of(size, units * (i + 1) / n * grain)};
-}
-
-// Rows are dealt evenly over the fewest tiles: 15 rows are 8 + 7, not 14 + 1.
-struct RowTiles {
-  int64_t rows, count;
-  explicit RowTiles(int64_t n) : rows(n), count(ceil_div(n, kTileRows)) {}
-  int64_t begin(int64_t i) const { return rows * i / count; }
-  int64_t size(int64_t i) const { return begin(i + 1) - begin(i); }
-};
-
-// dst[k * n + r] = a[r, k]: dst has 16 floats of room beyond the end.
-void pack_tile_a(const float* a, int64_t a_row, int64_t a_sum, int64_t n, int64_t sum, float* dst) {
-  if (a_sum == 1) return transpose_to(a, a_row, n, sum, dst, n);
-  for (int64_t k = 0; k < sum; ++k) store(dst + k * n, load_n(a + k * a_sum, n));
-}
-
-// dst[k * kPanel + j] = b[k, j], zero for j >= cols.
-void pack_panel_b(const float* b, int64_t b_sum, int64_t b_col, int64_t cols, int64_t sum, float* dst) {
-  for (int v = 0; v < kTileVecs; ++v) {
-    const int64_t n = max_of(0, min_of(kLanes, cols - v * kLanes));
-    const float* src = b + v * kLanes * b_col;
-    if (n > 0 && b_sum == 1) {
-      transpose_to(src, b_col, n, sum, dst + v * kLanes, kPanel);
-    } else if (n == kLanes) {
-      for (int64_t k = 0; k < sum; ++k) store(dst + k * kPanel + v * kLanes, load(src + k * b_sum));
-    } else {
-      for (int64_t k = 0; k < sum; ++k) store(dst + k * kPanel + v * kLanes, n ? load_n(src + k * b_sum, n) : zero());
-    }
-  }
-}
-
-struct Output {
-  float* c;
-  int64_t c_row, cols;  // cols: how many of the tile's columns exist
-  const float* bias;    // of the tile's first column, or none
-  bool add;             // add to c, else overwrite
-};
-
-template <int R, int NV>
-void run_tile(const float* a, const float* b, int64_t sum, const Output& out) {
-  F16 acc[R][NV];
-  for (auto& row : acc)
-    for (F16& x : row) x = zero();
-  const float* bv[NV];
-  for (int v = 0; v < NV; ++v) bv[v] = b + v * kLanes;
-  tile_fma<R, NV>(acc, a, 1, R, bv, kPanel, sum);
-#pragma GCC unroll 2
-  for (int v = 0; v < NV; ++v) {
-    const int64_t n = out.cols - v * kLanes;
-    if (n <= 0) break;
-    const F16 bias = out.bias ? load_n(out.bias + v * kLanes, n) : zero();
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      float* c = out.c + r * out.c_row + v * kLanes;
-      F16 x = acc[r][v];
-      if (out.add) x = load_n(c, n) + x;
-      if (out.bias) x = x + bias;
-      store_n(c, x, n);
-    }
-  }
-}
-
-// c[rows, cols] for one thread.
-void run_rectangle(const Gemm& g, Range rows, Range cols) {
-  // Few rows: a panel's tiles are used once, so a finished panel before the next one reads b row by row, as it lies in memory.
-  const int64_t block_cols = rows.size() <= kTileRows ? kPanel : kBlockCols;
-  float* packed_b = scratch(kScratchB, kSum * kPanel);
-  float* packed_a = scratch(kScratchA, kSum * kBlockRows + kLanes);
-  for (int64_t m0 = rows.begin; m0 < rows.end; m0 += kBlockRows) {
-    const RowTiles tiles(min_of(kBlockRows, rows.end - m0));
-    for (int64_t n0 = cols.begin; n0 < cols.end; n0 += block_cols) {
-      const int64_t n1 = min_of(n0 + block_cols, cols.end);
-      for (int64_t k0 = 0; k0 < g.sum; k0 += kSum) {
-        const int64_t sum = min_of(kSum, g.sum - k0);
-        const bool last = k0 + sum == g.sum;
-        for (int64_t t = 0; t < tiles.count; ++t)
-          pack_tile_a(g.a + (m0 + tiles.begin(t)) * g.a_row + k0 * g.a_sum, g.a_row, g.a_sum, tiles.size(t), sum,
-                      packed_a + tiles.begin(t) * sum);
-        for (int64_t n = n0; n < n1; n += kPanel) {
-          const int64_t width = min_of(kPanel, n1 - n);
-          pack_panel_b(g.b + k0 * g.b_sum + n * g.b_col, g.b_sum, g.b_col, width, sum, packed_b);
-          for (int64_t t = 0; t < tiles.count; ++t) {
-            const Output out = {g.c + (m0 + tiles.begin(t)) * g.c_row + n, g.c_row, width, last && g.bias ? g.bias + n : nullptr,
-                                g.accumulate || k0 > 0};
-            with_count<kTileRows>(tiles.size(t),
-                                  [&]<int R>() { run_tile<R, kTileVecs>(packed_a + tiles.begin(t) * sum, packed_b, sum, out); });
-          }
-        }
-      }
-    }
-  }
-}
 
 void run_empty_sum(const Gemm& g) {
   if (g.accumulate && !g.bias) return;
@@ -140,18 +18,7 @@ void run_empty_sum(const Gemm& g) {
 template <>
 void gemm_simd<kIsa>(const Gemm& g) {
   if (g.sum == 0) return run_empty_sum(g);
-  const int64_t panels = ceil_div(g.cols, kPanel), row_tiles = ceil_div(g.rows, kTileRows);
-  int64_t threads = omp_get_max_threads();
-  if (g.rows * g.cols * g.sum < kSmallWork * 2) threads = 1;
-  // Split the side with more tiles: it divides more evenly.
-  const bool by_cols = panels >= row_tiles || panels >= 8 * threads;
-  threads = max_of(1, min_of(threads, by_cols ? panels : row_tiles));
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-  for (int64_t i = 0; i < threads; ++i) {
-    const Range rows = by_cols ? Range{0, g.rows} : part_of(g.rows, kTileRows, i, threads);
-    const Range cols = by_cols ? part_of(g.cols, kPanel, i, threads) : Range{0, g.cols};
-    if (rows.size() > 0 && cols.size() > 0) run_rectangle(g, rows, cols);
-  }
+  run_product<Floats>({g});
 }
 
 }  // namespace r1::kernels

@@ -21,6 +21,14 @@ bool isa_available(Isa isa) {
   return isa == Isa::kScalar;
 }
 
+bool has_bf16_dot() {
+#if defined(__x86_64__)
+  return isa_available(Isa::kAvx512) && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 Isa best_isa() {
   for (Isa isa : {Isa::kAvx512, Isa::kAvx2})
     if (isa_available(isa)) return isa;

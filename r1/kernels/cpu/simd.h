@@ -154,6 +154,14 @@ R1_INLINE void store_n(bf16* p, F16 a, int64_t n) {
   _mm256_mask_storeu_epi16(p, mask_first(n).m, narrow(a));
 }
 
+// A lane as a pair of bf16: its upper and its lower half as floats.
+R1_INLINE F16 upper_bf16(F16 a) {
+  return {_mm512_and_ps(a.v, _mm512_castsi512_ps(_mm512_set1_epi32(int(0xFFFF0000))))};
+}
+R1_INLINE F16 lower_bf16(F16 a) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 16))};
+}
+
 R1_INLINE float reduce4_add(__m128 x) {
   x = _mm_add_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
@@ -325,6 +333,14 @@ R1_INLINE void store_n(bf16* p, F16 x, int64_t n) {
   store(lanes, x);
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
+R1_INLINE F16 upper_bf16(F16 x) {
+  const __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(int(0xFFFF0000)));
+  return {_mm256_and_ps(x.a, mask), _mm256_and_ps(x.b, mask)};
+}
+R1_INLINE F16 lower_bf16(F16 x) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x.a), 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x.b), 16))};
+}
 R1_INLINE float reduce4_add(__m128 x) {
   x = _mm_add_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
@@ -485,6 +501,12 @@ R1_INLINE void store_n(bf16* p, const F16& a, int64_t n) {
 }
 R1_INLINE void store(bf16* p, const F16& a) {
   store_n(p, a, 16);
+}
+R1_INLINE F16 upper_bf16(const F16& a) {
+  return each([&](int i) { return bits_float(float_bits(a.v[i]) & 0xFFFF0000); });
+}
+R1_INLINE F16 lower_bf16(const F16& a) {
+  return each([&](int i) { return bits_float(float_bits(a.v[i]) << 16); });
 }
 R1_INLINE float reduce_add(F16 a) {
   for (int half = 8; half; half /= 2)

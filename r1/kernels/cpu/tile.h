@@ -9,9 +9,13 @@
 namespace r1::kernels {
 namespace {
 
-// a[r, k] = a[r * a_row + k * a_step]; row k of vector v = b[v] + k * b_step.
-template <int R, int NV, class T>
-R1_INLINE void tile_fma(F16 (&acc)[R][NV], const float* a, int64_t a_row, int64_t a_step, const T* const (&b)[NV], int64_t b_step,
+struct Floats {
+  R1_INLINE static F16 multiply_add(F16 a, F16 b, F16 c) { return fma(a, b, c); }
+};
+
+// Op says what a product is (gemm_bf16: of pairs). a[r, k] = a[r * a_row + k * a_step]; row k of vector v = b[v] + k * b_step.
+template <int R, int NV, class Op = Floats, class A, class T>
+R1_INLINE void tile_fma(F16 (&acc)[R][NV], const A* a, int64_t a_row, int64_t a_step, const T* const (&b)[NV], int64_t b_step,
                         int64_t count) {
   for (int64_t k = 0; k < count; ++k) {
     F16 bv[NV];
@@ -21,7 +25,7 @@ R1_INLINE void tile_fma(F16 (&acc)[R][NV], const float* a, int64_t a_row, int64_
     for (int r = 0; r < R; ++r) {
       const F16 ar = set1(a[r * a_row]);
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) acc[r][v] = fma(ar, bv[v], acc[r][v]);
+      for (int v = 0; v < NV; ++v) acc[r][v] = Op::multiply_add(ar, bv[v], acc[r][v]);
     }
     a += a_step;
   }

@@ -1,0 +1,111 @@
+// What does batching give on this CPU, what does invariant mode cost, and how fast is the demo's rollout? One JSON object a line:
+//   decode  tokens/s at batch 1, 8, 64 and the ratio to batch 1 (goal: >= 4 at 64) of a GGUF model in bf16 and fp32
+//   demo    tokens/s of 256 sequences of 40 new tokens on the demo's model (d 128, 4 layers, fp32), and the host's share outside the
+//   forward
+// bench_engine_cpu [model.gguf|HF folder]    threads: OMP_NUM_THREADS
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "r1/base/json.h"
+#include "r1/base/rng.h"
+#include "r1/engine/engine.h"
+#include "r1/model/weights_io.h"
+#include "r1/tensor/dtype.h"
+
+namespace {
+
+using namespace r1;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+engine::Request random_request(Rng& rng, int64_t vocab, int64_t prompt, int64_t answer, double temperature) {
+  engine::Request r;
+  for (int64_t i = 0; i < prompt; ++i) r.prompt.push_back(engine::TokenId(rng.below(uint64_t(vocab))));
+  r.sampling = {.temperature = temperature, .seed = rng.bits(), .max_new_tokens = answer, .logprobs = true};
+  return r;
+}
+
+// Tokens/s of pure decode steps: prompts are prefilled and the first tokens made before the clock starts.
+double decode_rate(model::Transformer& model, int batch, int steps) {
+  engine::EngineConfig config;
+  config.max_num_seqs = batch;
+  config.max_model_len = 512;
+  engine::Engine engine(model, config);
+  Rng rng(1);
+  for (int i = 0; i < batch; ++i) engine.add(random_request(rng, model.config().vocab_size, 32, steps + 8, 0));
+  while (engine.stats().waiting > 0 || engine.stats().prefill_tokens < batch * 32) engine.step();
+  engine.step();
+  int64_t tokens = 0;
+  const auto start = Clock::now();
+  for (int i = 0; i < steps; ++i) tokens += int64_t(engine.step().size());
+  return double(tokens) / seconds_since(start);
+}
+
+void bench_decode(const std::filesystem::path& path) {
+  for (const char* dtype : {"bfloat16", "float32"}) {
+    const auto model = model::load_model(path, tensor::parse_device("cpu"), tensor::parse_dtype(dtype));
+    double best[3] = {};
+    for (int round = 0; round < 3; ++round)  // interleaved: a busy machine hits all alike
+      for (int k = 0; k < 3; ++k) {
+        const int batch = k == 0 ? 1 : k == 1 ? 8 : 64;
+        best[k] = std::max(best[k], decode_rate(*model, batch, k == 2 ? 12 : 24));
+      }
+    const Json line = {
+        {"bench", "decode"},           {"model", path.filename().string()}, {"dtype", dtype},           {"threads", at::get_num_threads()},
+        {"tok_s_batch1", best[0]},     {"tok_s_batch8", best[1]},           {"tok_s_batch64", best[2]}, {"ratio8", best[1] / best[0]},
+        {"ratio64", best[2] / best[0]}};
+    std::printf("%s\n", dump_json(line).c_str());
+    std::fflush(stdout);
+  }
+}
+
+void bench_demo() {
+  model::ModelConfig c;
+  c.vocab_size = 117;
+  c.hidden_size = 128;
+  c.intermediate_size = 352;
+  c.num_hidden_layers = 4;
+  c.num_attention_heads = 4;
+  c.num_key_value_heads = 4;
+  c.head_dim = 32;
+  c.max_position_embeddings = 128;
+  c.tie_word_embeddings = true;
+  model::Transformer model(c, tensor::parse_device("cpu"), tensor::parse_dtype("float32"));
+  model.init_weights(1);
+  double best = 0;
+  for (int round = 0; round < 4; ++round) {
+    engine::EngineConfig config;
+    config.max_num_seqs = 256;
+    engine::Engine engine(model, config);
+    Rng rng(uint64_t(round) + 1);
+    for (int i = 0; i < 32; ++i) engine.add_group(random_request(rng, 117, 13, 40, 1.0), 8);
+    const auto start = Clock::now();
+    while (!engine.idle()) engine.step();
+    best = std::max(best, double(engine.stats().generated_tokens) / seconds_since(start));
+  }
+  const Json line = {{"bench", "demo"},  {"sequences", 256},
+                     {"new_tokens", 40}, {"threads", at::get_num_threads()},
+                     {"tok_s", best},    {"ratio_to_pytorch_30k", best / 30000}};
+  std::printf("%s\n", dump_json(line).c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench_demo();
+  const char* models = std::getenv("R1_MODELS");
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path folder = models ? models : std::string(home ? home : "") + "/.cache/r1/models";
+  const std::filesystem::path path = argc > 1 ? std::filesystem::path(argv[1]) : folder / "smollm2-135m-instruct-q4_1.gguf";
+  if (std::filesystem::exists(path))
+    bench_decode(path);
+  else
+    std::fprintf(stderr, "no model at %s: decode is left out\n", path.c_str());
+}

@@ -1,0 +1,47 @@
+// Small models and packed batches for this folder's tests.
+#pragma once
+
+#include <ATen/ops/tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "r1/base/rng.h"
+#include "r1/model/transformer.h"
+
+namespace r1::model {
+
+inline ModelConfig tiny(const std::string& family = "llama") {
+  ModelConfig c;
+  c.family = family;
+  c.vocab_size = 61;
+  c.hidden_size = 48;
+  c.intermediate_size = 80;
+  c.num_hidden_layers = 2;
+  c.num_attention_heads = 6;
+  c.num_key_value_heads = 2;
+  c.head_dim = family == "qwen3" ? 16 : 8;
+  c.max_position_embeddings = 256;
+  c.initializer_range = 0.2;
+  return c;
+}
+
+// The training form of sequences of these lengths.
+inline nn::AttentionContext packed(const std::vector<int32_t>& lengths) {
+  nn::AttentionContext context;
+  context.cu_seqlens = {0};
+  for (const int32_t n : lengths) {
+    context.cu_seqlens.push_back(context.cu_seqlens.back() + n);
+    for (int32_t i = 0; i < n; ++i) context.positions.push_back(i);
+  }
+  return context;
+}
+
+inline Tensor random_ids(int64_t tokens, int64_t vocab, uint64_t seed) {
+  Rng rng(seed);
+  std::vector<int64_t> ids(tokens);
+  for (int64_t& id : ids) id = rng.between(0, vocab - 1);
+  return at::tensor(ids, at::kLong);
+}
+
+}  // namespace r1::model
