@@ -14,8 +14,8 @@
 //
 // Defaults, YAML, --key=value, R1_KEY environment, --help, the resolved config in a checkpoint and config diffs all come from that one list
 // (base/config_io.h). Field types: bool, int64_t, uint64_t, double, std::string, std::vector of these, and FreeForm. Enumerations are
-// strings with OneOf. A visitor has: template <class T> void operator()(const char* key, T& field, const char* help, Limits... limits); group();
-// alias().
+// strings with OneOf. A visitor has: template <class T> void operator()(const char* key, T& field, const char* help, Limits... limits);
+// group(); alias().
 #pragma once
 
 #include <initializer_list>

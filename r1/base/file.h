@@ -47,8 +47,8 @@ void make_folder(const fs::path& path);
 
 void fsync_path(const fs::path& path);
 
-// Renames folder `from` to `to` and fsyncs the parent. If `to` exists the two change places in one system call: whoever looks sees the old or
-// the new one, never neither; the old one is then at `from`.
+// Renames folder `from` to `to` and fsyncs the parent. If `to` exists the two change places in one system call: whoever looks sees the old
+// or the new one, never neither; the old one is then at `from`.
 void swap_in_folder(const fs::path& from, const fs::path& to);
 
 // A read-only map of a whole file; an empty file gives an empty span. Movable.
