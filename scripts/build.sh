@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds one preset into build/<preset>; the program is build/<preset>/r1.
-#   build.sh [cpu|cpu-asan|cpu-tsan|cuda] [targets]        R1_JOBS=n: parallel compilations (default: all CPUs)
+#   build.sh [cpu|cpu-asan|cpu-tsan|fuzz|cuda] [targets]        R1_JOBS=n: parallel compilations (default: all CPUs)
 . "$(dirname "$0")/common.sh"
 preset=${1:-cpu}
 [ $# = 0 ] || shift
-case $preset in cpu | cpu-asan | cpu-tsan) ;; cuda)
+case $preset in cpu | cpu-asan | cpu-tsan | fuzz) ;; cuda)
   nvcc=$(find_nvcc) || die "the cuda preset needs the CUDA toolkit (nvcc): set CUDA_HOME"
   export CUDACXX=$nvcc ;;
-*) code=2 die "unknown preset '$preset' (cpu, cpu-asan, cpu-tsan or cuda)" ;; esac
+*) code=2 die "unknown preset '$preset' (cpu, cpu-asan, cpu-tsan, fuzz or cuda)" ;; esac
 cmake --preset "$preset" > /dev/null
 ninja -C "build/$preset" -j "$jobs" "$@"
