@@ -13,6 +13,8 @@
 
 #include "r1/base/rng.h"
 #include "r1/kernels/cpu/attention.h"
+#include "r1/kernels/cpu/bf16.h"
+#include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/kernels/cpu/isa.h"
 #include "r1/kernels/cpu/norm.h"
@@ -79,6 +81,11 @@ void gemms() {
       const std::string size = " " + std::to_string(m) + "x" + std::to_string(z.in) + "x" + std::to_string(z.out);
       measure("linear_forward" + size, flops, bytes,
               [&] { linear_forward({.x = x.data(), .w = w.data(), .y = y.data(), .rows = m, .in = z.in, .out = z.out}); });
+      std::vector<uint16_t> w16(w.size()), x16(x.size()), y16(y.size());
+      f32_to_bf16(w.data(), w16.data(), int64_t(w.size())), f32_to_bf16(x.data(), x16.data(), int64_t(x.size()));
+      measure("linear_bf16" + size, flops, bytes / 2, [&] {
+        linear_forward_bf16({.x = x16.data(), .w = w16.data(), .y = {y16.data(), Float::kBf16}, .rows = m, .in = z.in, .out = z.out});
+      });
       if (m < 64) continue;
       measure("linear_grad_x" + size, flops, bytes,
               [&] { linear_grad_x({.dy = dy.data(), .w = w.data(), .dx = dx.data(), .rows = m, .in = z.in, .out = z.out}); });
