@@ -1,12 +1,16 @@
 // Exact attention over packed sequences (training) and over a paged key/value pool (serving), by one and the same inner routine; and its
 // backward pass.
+//
 //   out[t, h] = sum_j softmax_j(score(q[t, h], k[j, h'])) v[j, h'],  h' = h / (heads / kv_heads),  score(q, k) = cap(scale q . k),
 //   cap(s) = s, or soft_cap tanh(s / soft_cap); j runs over the keys of t's own sequence that t may see: causal: up to its own position;
 //   window: of these, the last `window` (itself included); not causal: all.
-// The algorithm is the online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao 2022) over steps of 64 keys at absolute positions 64
-// i: with m, l, o the running maximum, sum and output of a query,
-//   m' = max(m, max_j s_j);  c = exp(m - m');  p_j = exp(s_j - m');  l = fma(l, c, sum p_j by a fixed tree);  o = o c, then fma(p_j, v_j,
-//   o) for j ascending.
+//
+// The algorithm is the online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao 2022) over steps of 64 keys, at multiples of 64 of the
+// absolute position. With m, l, o the running maximum, sum and output of a query, a step is
+//
+//   m' = max(m, max_j s_j);  c = exp(m - m');  p_j = exp(s_j - m');  l = fma(l, c, sum of p_j by a fixed tree)
+//   o = o c, then o = fma(p_j, v_j, o) for j ascending
+//
 // Contract of the bits: a query's result depends on its q, on its sequence's keys and values and on its position only: not on which other
 // queries or sequences are computed with it, on chunks of a prefill, on cached or shared blocks, on the block size, on threads or on the
 // instruction set. With a pool of fp32, serving gives the very bits of training; with a pool of bf16, those of training with k and v

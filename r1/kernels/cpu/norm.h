@@ -1,6 +1,9 @@
 // RMSNorm (Zhang, Sennrich 2019) of rows, with an optional residual added first, and its backward.
-//   s = x + residual (if given; stored to `sum`, and the norm is of the stored value);  rstd = 1 / sqrt(mean(s^2) + eps);  y = (s rstd)
-//   weight backward, g = dy weight:  dx = rstd (g - s rstd^2 mean(g s)) (+ dsum);  dweight (+)= sum over rows of dy s rstd
+//
+//   forward    s = x + residual (if given; stored to `sum`, and the norm is of the stored value)
+//              rstd = 1 / sqrt(mean(s^2) + eps),  y = (s rstd) weight
+//   backward   g = dy weight,  dx = rstd (g - s rstd^2 mean(g s)) (+ dsum),  dweight (+)= sum over rows of dy s rstd
+//
 // A row's bits depend on the row only. dweight sums rows ascending in chains of 256, whatever the thread count. Any storage type per
 // tensor, arithmetic fp32, one rounding at the end. y may be x; sum may be x or residual; dx may be dy or dsum. Threads: OpenMP over rows
 // (dweight: over columns).
