@@ -1,5 +1,6 @@
-// Messages to prompt text by the model's own Jinja template, rendered exactly as transformers does it (jinja2 ImmutableSandboxedEnvironment, trim_blocks,
-// lstrip_blocks, tojson without HTML escapes, raise_exception, strftime_now, {% generation %}), under a budget of steps, depth and output, with no host objects.
+// Messages to prompt text by the model's own Jinja template, rendered exactly as transformers does it (jinja2
+// ImmutableSandboxedEnvironment, trim_blocks, lstrip_blocks, tojson without HTML escapes, raise_exception, strftime_now, {% generation %}),
+// under a budget of steps, depth and output, with no host objects.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct RenderLimits {
 
 struct Rendered {
   std::string text;
-  std::vector<std::pair<size_t, size_t>> generation_spans;  // byte ranges inside {% generation %}: the assistant's own words, for the training mask
+  std::vector<std::pair<size_t, size_t>>
+      generation_spans;  // byte ranges inside {% generation %}: the assistant's own words, for the training mask
 };
 
 class ChatTemplate {

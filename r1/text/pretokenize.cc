@@ -158,7 +158,9 @@ void PreTokenizer::add(const Json& spec, const std::string& where) {
     steps_.push_back(
         {.kind = Step::Kind::kPunctuation, .behavior = behavior_of(json_get_or<std::string>(spec, "behavior", "Isolated", where), where)});
   } else if (type == "Whitespace") {
-    add_regex(R"(\w+|[^\w\s]+)", Behavior::kRemoved, true);
+    std::string word;  // \w+|[^\w\s]+ in the Rust regex crate's sense of \w
+    for (const Range& r : crate_word_ranges()) word += regex_range(r);
+    add_regex("[" + word + "]+|[^" + word + "\\s]+", Behavior::kRemoved, true);
   } else if (type == "WhitespaceSplit") {
     steps_.push_back({.kind = Step::Kind::kWhitespaceSplit, .behavior = Behavior::kRemoved});
   } else {

@@ -22,12 +22,19 @@ std::string hex(uint32_t cp) {
   return buffer;
 }
 
+}  // namespace
+
+std::string regex_range(const Range& r) {
+  return r.last > r.first ? hex(r.first) + '-' + hex(r.last) : hex(r.first);
+}
+
+namespace {
+
 std::string class_text(const RangeSet& set) {
   if (set.empty()) return "(*FAIL)";
   std::string out = "[";
   for (const Range& r : set) {
-    out += hex(r.first);
-    if (r.last > r.first) out += '-' + hex(r.last);
+    out += regex_range(r);
   }
   return out + ']';
 }

@@ -11,10 +11,14 @@
 #include <string>
 #include <string_view>
 
+#include "r1/text/unicode.h"
+
 namespace r1::text {
 
 // Oniguruma syntax to PCRE2 syntax; throws r1::Error on what can't be carried over.
 std::string translate_regex(std::string_view pattern);
+
+std::string regex_range(const Range& range);  // \x{61}-\x{7a}, for inside brackets
 
 class Regex {
  public:

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "r1/base/error.h"
-#include "r1/text/splitters.h"
+#include "r1/text/pieces.h"
 #include "r1/text/tokenizer_impl.h"
 
 namespace r1::text {
@@ -74,31 +74,6 @@ class Output {
   std::vector<TokenId> ids_;
   size_t size_ = 0;
 };
-
-template <class Sink>
-void for_each_piece(const PreTokenizer& pre, std::string_view text, PreTokenizer::Scratch& scratch, Sink&& sink) {
-  const char* const begin = text.data();
-  const char* const end = begin + text.size();
-  const auto plain = [&](const char* p, const char* q) { sink(Piece{p, q, size_t(p - begin)}); };
-  switch (pre.kind()) {
-    case PreTokenizer::Kind::kNone:
-      return text.empty() ? void() : plain(begin, end);
-    case PreTokenizer::Kind::kGpt2:
-      return split_gpt2(begin, end, plain);
-    case PreTokenizer::Kind::kQwen2:
-      return split_qwen<1, kLetter>(begin, end, plain);
-    case PreTokenizer::Kind::kQwen35:
-      return split_qwen<1, kLetter | kMark>(begin, end, plain);
-    case PreTokenizer::Kind::kLlama3:
-      return split_qwen<3, kLetter>(begin, end, plain);
-    case PreTokenizer::Kind::kDeepSeek:
-      return split_deepseek(begin, end, plain);
-    case PreTokenizer::Kind::kSmolLm:
-      return split_smollm(begin, end, plain);
-    case PreTokenizer::Kind::kSteps:
-      for (const Piece& piece : pre.run_steps(text, scratch)) sink(piece);
-  }
-}
 
 }  // namespace
 

@@ -58,7 +58,7 @@ std::vector<uint8_t> make_flags() {
   }
   set_flag(flags, kSpaceRanges, kSpace);
   set_flag(flags, kNumericRanges, kNumeric);
-  set_flag(flags, kWordRanges, kWordChar);
+  set_flag(flags, kCrateWordRanges, kWordChar);
   for (const auto& c : kCombiningClasses) flags[c.cp] |= kNfcActive;
   for (const auto& d : kDecompositions) {
     const bool excluded = d.b == 0 || std::ranges::find(kCompositionExclusions, d.cp) != std::end(kCompositionExclusions);
@@ -306,6 +306,9 @@ bool category_ranges(std::string_view name, RangeSet* out) {
 
 std::span<const Range> word_ranges() {
   return kWordRanges;
+}
+std::span<const Range> crate_word_ranges() {
+  return kCrateWordRanges;
 }
 std::span<const Range> space_ranges() {
   return kSpaceRanges;

@@ -21,7 +21,7 @@ enum CharFlag : uint8_t {
   kSpace = 16,       // \s
   kNumeric = 32,     // Rust's char::is_numeric, what Digits splits on
   kNfcActive = 64,   // may change, move or combine under NFC
-  kWordChar = 128,   // \w
+  kWordChar = 128,   // \w of the Rust regex crate (it takes the joiners in), for whole-word added tokens
 };
 
 inline constexpr uint32_t kInvalid = 0x110000;
@@ -71,7 +71,8 @@ RangeSet intersect(const RangeSet& a, const RangeSet& b);
 
 // A general category ("L", "Lu", "N", ...) as Oniguruma has it; false if the name is no category.
 bool category_ranges(std::string_view name, RangeSet* out);
-std::span<const Range> word_ranges();         // \w
+std::span<const Range> word_ranges();         // \w of Oniguruma
+std::span<const Range> crate_word_ranges();   // \w of the Rust regex crate, for the Whitespace pre-tokenizer
 std::span<const Range> space_ranges();        // \s
 std::span<const Range> punctuation_ranges();  // what the Punctuation pre-tokenizer splits on
 

@@ -1,0 +1,427 @@
+// Tokenizer: the rules one by one on a vocabulary small enough to check by eye, hand-written splitters against the regexes they stand for,
+// broken files, speed of the worst cases. Equality with HF over many strings is tokenizer_golden_test.
+#include "r1/text/tokenizer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/text/pieces.h"
+#include "r1/text/stream_decoder.h"
+#include "r1/text/tokenizer_parts.h"
+#include "tests/text/tokenizer_strings.h"
+
+namespace r1::text {
+namespace {
+
+using Ids = std::vector<TokenId>;
+
+// All bytes, then a few merges: "he" 256, "ll" 257, "hell" 258, " w" 259; specials behind.
+TokenizerParts small_parts() {
+  TokenizerParts parts;
+  parts.where = "small";
+  for (int b = 0; b < 256; ++b) {
+    const char byte = char(b);
+    parts.vocabulary.emplace_back(to_byte_letters({&byte, 1}), b);
+  }
+  const auto merge = [&](TokenId a, TokenId b) {
+    const TokenId id = TokenId(parts.vocabulary.size());
+    parts.vocabulary.emplace_back(parts.vocabulary[size_t(a)].first + parts.vocabulary[size_t(b)].first, id);
+    parts.merges.push_back({a, b, id});
+  };
+  merge('h', 'e');
+  merge('l', 'l');
+  merge(256, 257);
+  merge(' ', 'w');
+  parts.added.push_back({.id = 260, .content = "<s>", .special = true});
+  parts.added.push_back({.id = 261, .content = "<tool>", .special = false});
+  parts.pre_tokenizer = byte_level_section(false, true);
+  parts.decoder = byte_level_section(false, true);
+  return parts;
+}
+
+Tokenizer small(TokenizerParts parts = small_parts()) {
+  return Tokenizer::from_parts(std::move(parts));
+}
+
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "(no error)";
+}
+
+TEST(Tokenizer, MergesByRank) {
+  const Tokenizer t = small();
+  EXPECT_EQ(t.encode("hello world"), (Ids{258, 'o', 259, 'o', 'r', 'l', 'd'}));
+  EXPECT_EQ(t.encode(""), Ids{});
+  EXPECT_EQ(t.encode("llll"), (Ids{257, 257}));
+  EXPECT_EQ(t.encode("lllll"), (Ids{257, 257, 'l'}));
+  EXPECT_EQ(t.vocab_size(), 262);
+  EXPECT_EQ(t.token_bytes(259), " w");
+  EXPECT_EQ(t.token_id("Ġw"), 259);
+  EXPECT_EQ(t.token_id("nowhere"), std::nullopt);
+  EXPECT_THROW(t.token_bytes(262), Error);
+  EXPECT_THROW(t.token_bytes(-1), Error);
+}
+
+TEST(Tokenizer, UserTextNeverBecomesASpecialToken) {
+  const Tokenizer t = small();
+  const Ids plain = t.encode("a<s>b");
+  EXPECT_EQ(plain, (Ids{'a', '<', 's', '>', 'b'}));
+  EXPECT_EQ(t.encode("a<s>b", {.parse_special = true}), (Ids{'a', 260, 'b'}));
+  EXPECT_EQ(t.encode("a<tool>b"), (Ids{'a', 261, 'b'}));
+  EXPECT_TRUE(t.is_special(260));
+  EXPECT_FALSE(t.is_special(261));
+  EXPECT_FALSE(t.is_special(1'000'000));
+  // Not by looking whole pieces up either.
+  TokenizerParts parts = small_parts();
+  parts.ignore_merges = true;
+  parts.vocabulary.emplace_back("<s>", 260);
+  parts.pre_tokenizer = byte_level_section(false, false);
+  EXPECT_EQ(small(std::move(parts)).encode("<s>"), (Ids{'<', 's', '>'}));
+}
+
+TEST(Tokenizer, IgnoreMergesTakesWholePieces) {
+  TokenizerParts parts = small_parts();
+  parts.vocabulary.emplace_back("hello", 262);
+  EXPECT_EQ(small(parts).encode("hello"), (Ids{258, 'o'}));
+  parts.ignore_merges = true;
+  EXPECT_EQ(small(parts).encode("hello"), Ids{262});
+}
+
+TEST(Tokenizer, AddedTokensStripAndStandAlone) {
+  TokenizerParts parts = small_parts();
+  parts.added[1].lstrip = parts.added[1].rstrip = true;
+  parts.added.push_back({.id = 262, .content = "word", .single_word = true});
+  parts.added.push_back({.id = 263, .content = "<tool><s>"});
+  const Tokenizer t = small(std::move(parts));
+  EXPECT_EQ(t.encode("a \n<tool>\t b"), (Ids{'a', 261, 'b'}));
+  EXPECT_EQ(t.encode("word,word"), (Ids{262, ',', 262}));
+  EXPECT_EQ(t.encode("sword").size(), 5u);
+  EXPECT_EQ(t.encode("wordé").size(), 6u);
+  EXPECT_EQ(t.encode("<tool><s>"), Ids{263});  // the longest wins
+}
+
+TEST(Tokenizer, TemplateAddsBosAndEos) {
+  TokenizerParts parts = small_parts();
+  parts.post_processor = template_section(std::pair<std::string, TokenId>("<s>", 260), std::nullopt);
+  parts.bos = "<s>";
+  const Tokenizer t = small(parts);
+  EXPECT_EQ(t.encode("a", {.add_special_tokens = true}), (Ids{260, 'a'}));
+  EXPECT_EQ(t.encode("a"), Ids{'a'});
+  EXPECT_TRUE(t.add_bos());
+  EXPECT_EQ(t.bos_id(), 260);
+  parts.post_processor = nullptr;
+  EXPECT_FALSE(small(parts).add_bos());
+  parts.add_bos = true;
+  EXPECT_EQ(small(parts).encode("a", {.add_special_tokens = true}), (Ids{260, 'a'}));
+}
+
+TEST(Tokenizer, DecodeKeepsBytesOrRepairsThem) {
+  const Tokenizer t = small();
+  const Ids half = {0xE4, 0xBD};  // the beginning of 你
+  EXPECT_EQ(t.decode_bytes(half), "\xE4\xBD");
+  EXPECT_EQ(t.decode(half), "\xEF\xBF\xBD");
+  EXPECT_EQ(t.decode({260, 'a', 12345, -3}), "<s>a");
+  EXPECT_EQ(t.decode({260, 'a'}, true), "a");
+}
+
+TEST(Tokenizer, AnyBytesComeBack) {
+  const Tokenizer t = small();
+  testing::Rng rng(7);
+  for (int round = 0; round < 2000; ++round) {
+    std::string text;
+    for (uint64_t n = rng.below(60); n > 0; --n)
+      text.push_back(rng.below(2) ? char(rng.below(256)) : "hel w'\n\xE4\xBD\xA0<s"[rng.below(13)]);
+    const Ids ids = t.encode(text, {.parse_special = true});
+    ASSERT_EQ(t.decode_bytes(ids), text);
+    ASSERT_EQ(t.encode_with_offsets(text, {.parse_special = true}).ids, ids);
+  }
+}
+
+TEST(StreamDecoder, NeverHalfACharacter) {
+  const Tokenizer t = small();
+  StreamDecoder stream(t);
+  EXPECT_EQ(stream.push(0xE4), "");
+  EXPECT_EQ(stream.push(0xBD), "");
+  EXPECT_EQ(stream.push(0xA0), "你");
+  EXPECT_EQ(stream.push(0xF0), "");
+  EXPECT_EQ(stream.push('a'),
+            "\xEF\xBF\xBD"
+            "a");
+  EXPECT_EQ(stream.push(0xC3), "");
+  EXPECT_EQ(stream.push(260), "");  // a special token is skipped
+  EXPECT_EQ(stream.finish(), "\xEF\xBF\xBD");
+  EXPECT_EQ(stream.finish(), "");
+}
+
+// ---- word lists ----
+
+TEST(Tokenizer, WordsForSmallRecipes) {
+  std::vector<std::string> words = {"<pad>", "<eos>", "<unk>", "<think>", "</think>", "<answer>", "</answer>", "start", " ", "+",
+                                    "-",     "*",     "=",     ":",       "\n",       "/",        ".",         "[",     "]", "a-z"};
+  for (int i = 0; i < 100; ++i) words.push_back(std::to_string(i));
+  const Tokenizer t = Tokenizer::from_words(words, {.special = {"<pad>", "<eos>"}, .eos = "<eos>", .pad = "<pad>"});
+  EXPECT_EQ(t.vocab_size(), int64_t(words.size()));
+  const std::string text = "start 7*9+3=66:<think>63-42=21\n</think><answer>21</answer>[a-z]";
+  const Ids ids = t.encode(text);
+  EXPECT_EQ(t.decode(ids), text);
+  EXPECT_EQ(ids[0], *t.token_id("start"));
+  EXPECT_EQ(t.encode("42"), Ids{*t.token_id("42")});
+  EXPECT_EQ(t.encode("100"), (Ids{*t.token_id("10"), *t.token_id("0")}));
+  EXPECT_EQ(t.encode("5?"), (Ids{*t.token_id("5"), *t.token_id("<unk>")}));
+  EXPECT_EQ(t.eos_id(), *t.token_id("<eos>"));
+  const fs::path folder = fs::temp_directory_path() / str("r1_words_", ::getpid());
+  t.save(folder);
+  const Tokenizer again = Tokenizer::load(folder);
+  fs::remove_all(folder);
+  EXPECT_EQ(again.hash(), t.hash());
+  EXPECT_EQ(again.encode(text), ids);
+  EXPECT_EQ(again.eos_id(), t.eos_id());
+  EXPECT_NE(error_of([&] { Tokenizer::from_words({"a", "a", "<unk>"}, {}); }).find("twice"), std::string::npos);
+  EXPECT_NE(error_of([&] { Tokenizer::from_words({"a"}, {}); }).find("<unk>"), std::string::npos);
+}
+
+// ---- the splitters against the regexes they stand for ----
+
+struct Family {
+  const char* name;
+  Json spec;
+  PreTokenizer::Kind kind;
+};
+
+std::vector<Family> families() {
+  const auto with = [](std::vector<Json> members, bool use_regex = false) {
+    members.push_back(byte_level_section(false, use_regex));
+    return sequence_section("pretokenizers", std::move(members));
+  };
+  return {{"gpt2", byte_level_section(false, true), PreTokenizer::Kind::kGpt2},
+          {"qwen2", with({split_section(patterns::kQwen2)}), PreTokenizer::Kind::kQwen2},
+          {"qwen35", with({split_section(patterns::kQwen35)}), PreTokenizer::Kind::kQwen35},
+          {"llama3", with({split_section(patterns::kLlama3)}), PreTokenizer::Kind::kLlama3},
+          {"smollm", with({{{"type", "Digits"}, {"individual_digits", true}}}, true), PreTokenizer::Kind::kSmolLm},
+          {"deepseek",
+           with({split_section(patterns::kDeepSeekNumbers), split_section(patterns::kDeepSeekCjk), split_section(patterns::kDeepSeekRest)}),
+           PreTokenizer::Kind::kDeepSeek}};
+}
+
+TEST(Splitters, EqualTheirRegexes) {
+  const testing::StringMaker maker(R1_SOURCE_DIR);
+  for (const Family& family : families()) {
+    const PreTokenizer pre(family.spec, family.name);
+    ASSERT_EQ(pre.kind(), family.kind) << family.name;
+    PreTokenizer::Scratch scratch;
+    for (uint64_t i = 2'000'000; i < 2'008'000; ++i) {
+      const std::string text = maker.make(i, {"<|im_end|>"});
+      std::vector<std::string> fast, slow;
+      for_each_piece(pre, text, scratch, [&](const Piece& p) { fast.emplace_back(p.begin, p.end); });
+      for (const Piece& p : pre.run_steps(text, scratch)) slow.emplace_back(p.begin, p.end);
+      ASSERT_EQ(fast, slow) << family.name << " " << i << " " << Json(text).dump(-1, ' ', true);
+    }
+  }
+}
+
+TEST(Splitters, EveryCodePointBetweenLetters) {
+  for (const Family& family : families()) {
+    const PreTokenizer pre(family.spec, family.name);
+    PreTokenizer::Scratch scratch;
+    std::string text;
+    for (uint32_t c = 0; c < 0x110000; ++c) {
+      if (c >= 0xD800 && c < 0xE000) continue;
+      text += "a ";
+      append_utf8(text, c);
+      append_utf8(text, c);
+      if (text.size() < 60'000 && c != 0x10FFFF) continue;
+      std::vector<size_t> fast, slow;
+      for_each_piece(pre, text, scratch, [&](const Piece& p) { fast.push_back(size_t(p.end - text.data())); });
+      for (const Piece& p : pre.run_steps(text, scratch)) slow.push_back(size_t(p.end - text.data()));
+      ASSERT_EQ(fast, slow) << family.name << " up to U+" << std::hex << c;
+      text.clear();
+    }
+  }
+}
+
+// ---- no input takes long ----
+
+double seconds_of(const Tokenizer& t, const std::string& text) {
+  const auto start = std::chrono::steady_clock::now();
+  const Ids ids = t.encode(text);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_EQ(t.decode_bytes(ids), text);
+  return seconds;
+}
+
+TEST(Tokenizer, AMegabyteOfOneCharacter) {
+  for (const Family& family : families()) {
+    TokenizerParts parts = small_parts();
+    parts.pre_tokenizer = family.spec;
+    const Tokenizer t = small(std::move(parts));
+    for (const char* unit : {"l", " ", "\n", "'", "7", "\t", ".", "\xE4\xBD\xA0", "\xCC\x81", "<", "<s", "\xFF", "\r\n", "he"}) {
+      std::string text;
+      while (text.size() < 1 << 20) text += unit;
+      EXPECT_LT(seconds_of(t, text), 1.0) << family.name << " '" << unit << "'";
+    }
+  }
+}
+
+TEST(Tokenizer, AMegabyteThroughTheRegexEngine) {
+  TokenizerParts parts = small_parts();
+  parts.pre_tokenizer =
+      sequence_section("pretokenizers", {split_section(std::string(patterns::kQwen2) + "|(?!)"), byte_level_section(false, false)});
+  const Tokenizer t = small(std::move(parts));
+  for (const char* unit : {"l", " ", "\n", "7", ".", "\xE4\xBD\xA0", "a "}) {
+    std::string text;
+    while (text.size() < 1 << 20) text += unit;
+    EXPECT_LT(seconds_of(t, text), 2.0) << "'" << unit << "'";
+  }
+}
+
+// ---- threads ----
+
+TEST(Tokenizer, ThreadsShareOne) {
+  const Tokenizer t = small();
+  const testing::StringMaker maker(R1_SOURCE_DIR);
+  std::vector<Ids> expected;
+  for (uint64_t i = 0; i < 500; ++i) expected.push_back(t.encode(maker.make(i, {"<s>"})));
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int k = 0; k < 4; ++k)
+    threads.emplace_back([&] {
+      for (uint64_t i = 0; i < 500; ++i) wrong += t.encode(maker.make(i, {"<s>"})) != expected[i];
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+// ---- broken files ----
+
+TEST(TokenizerJson, ErrorsNameTheKey) {
+  const auto error = [](const std::string& json) { return error_of([&] { Tokenizer::from_parts(read_tokenizer_json(json, "t.json")); }); };
+  const std::string model = R"("model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]})";
+  EXPECT_EQ(error("{" + model + "}"), "(no error)");
+  EXPECT_NE(error("{}").find("t.json: key 'model' is missing"), std::string::npos);
+  EXPECT_NE(error("").find("t.json: expected '{'"), std::string::npos);
+  EXPECT_NE(error("{" + model).find("t.json"), std::string::npos);
+  EXPECT_NE(error("{" + model + "} x").find("something follows"), std::string::npos);
+  EXPECT_NE(error(R"({"model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}})").find("token 'b' of a merge"), std::string::npos);
+  EXPECT_NE(error(R"({"model":{"type":"BPE","vocab":{"a":0},"merges":["a  b"]}})").find("is not two tokens"), std::string::npos);
+  EXPECT_NE(error(R"({"model":{"type":"BPE","vocab":{"a":-1},"merges":[]}})").find("out of range"), std::string::npos);
+  EXPECT_NE(error(R"({"model":{"type":"BPE","vocab":{"a":99999999999999999999},"merges":[]}})").find("integer"), std::string::npos);
+  EXPECT_NE(error(R"({"model":{"type":"Unigram","vocab":[["a",0.5]]}})").find("only BPE and WordLevel"), std::string::npos);
+  EXPECT_NE(error(R"({"normalizer":{"type":"Lowercase"},)" + model + "}").find("normalizer of type 'Lowercase' is not supported"),
+            std::string::npos);
+  EXPECT_NE(error(R"({"pre_tokenizer":{"type":"Metaspace"},)" + model + "}").find("'Metaspace' is not supported"), std::string::npos);
+  EXPECT_NE(error(R"({"pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"},)" + model + "}").find("regex '(a'"),
+            std::string::npos);
+  EXPECT_NE(
+      error(R"({"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a"},"behavior":"Eaten"},)" + model + "}").find("unknown behavior"),
+      std::string::npos);
+  EXPECT_NE(error("{\"model\":\"\xff\"}").find("invalid UTF-8 at byte 10"), std::string::npos);
+  EXPECT_NE(error(R"({"added_tokens":[{"content":"x"}],)" + model + "}").find("'id'"), std::string::npos);
+  EXPECT_NE(error_of([] { Tokenizer::load("/nonexistent/tokenizer.json"); }).find("no such file"), std::string::npos);
+}
+
+TEST(TokenizerJson, MutatedFilesFailOrLoad) {
+  const std::string good = write_tokenizer_json(small_parts());
+  testing::Rng rng(3);
+  for (int round = 0; round < 300; ++round) {
+    std::string bad = good;
+    for (uint64_t n = 1 + rng.below(4); n > 0; --n) {
+      const size_t at = rng.below(bad.size());
+      switch (rng.below(4)) {
+        case 0:
+          bad[at] = char(rng.below(256));
+          break;
+        case 1:
+          bad.erase(at, 1 + rng.below(20));
+          break;
+        case 2:
+          bad.insert(at, 1, "{}[]\",:\\0-"[rng.below(10)]);
+          break;
+        default:
+          bad.resize(at);
+          break;
+      }
+      if (bad.empty()) bad = "{";
+    }
+    try {
+      const Tokenizer t = Tokenizer::from_parts(read_tokenizer_json(bad, "bad.json"));
+      t.decode(t.encode("hello <s> world \xE4\xBD\xA0"));
+    } catch (const Error&) {
+    }
+  }
+}
+
+TEST(TokenizerConfig, ChatTemplateAsStringListAndFile) {
+  const fs::path folder = fs::temp_directory_path() / str("r1_config_", ::getpid());
+  small().save(folder);
+  const auto with = [&](const std::string& config) {
+    write_file_atomic(folder / "tokenizer_config.json", config);
+    return Tokenizer::load(folder);
+  };
+  EXPECT_EQ(with(R"({"chat_template":"A"})").chat_template(), "A");
+  EXPECT_EQ(with(R"({"chat_template":[{"name":"tool_use","template":"T"},{"name":"default","template":"D"}]})").chat_template(), "D");
+  const Tokenizer t = with(R"({"bos_token":{"content":"<s>"},"eos_token":"<s>","add_bos_token":true,
+                               "added_tokens_decoder":{"300":{"content":"<new>","special":true}}})");
+  EXPECT_EQ(t.bos_id(), 260);
+  EXPECT_TRUE(t.add_bos());
+  EXPECT_EQ(t.token_id("<new>"), 300);
+  EXPECT_EQ(t.vocab_size(), 301);
+  write_file_atomic(folder / "chat_template.jinja", "J");
+  EXPECT_EQ(with(R"({"chat_template":"A"})").chat_template(), "J");
+  fs::remove_all(folder);
+}
+
+TEST(Regex, ReadsRubySyntax) {
+  const auto matches = [](const char* pattern, const std::string& text) {
+    const Regex regex(pattern);
+    Regex::Scratch scratch;
+    Regex::Match m;
+    return regex.find(text, 0, scratch, &m) ? text.substr(m.begin, m.end - m.begin) : "(none)";
+  };
+  EXPECT_EQ(matches(R"(\h+)", "xyz0aFg"), "0aF");
+  EXPECT_EQ(matches(R"([a-f&&[^c]]+)", "cabcd"), "ab");
+  EXPECT_EQ(matches(R"(\d{1,2}+)", "12345x"), "12345");
+  EXPECT_EQ(matches("^b", "a\nb"), "b");
+  EXPECT_EQ(matches(R"(\u4F60)", "你好"), "你");
+  EXPECT_EQ(matches(R"([^\S\n]+)", "\n\t x"), "\t ");
+  EXPECT_EQ(matches(R"((?i:'s))", "x'ſ"), "'ſ");
+  EXPECT_THROW(Regex("["), Error);
+  EXPECT_THROW(Regex("[[:alpha:]]"), Error);
+  EXPECT_THROW(Regex("a)"), Error);
+  EXPECT_THROW(Regex(R"(\q)"), Error);
+}
+
+TEST(Regex, ACatastropheGivesUp) {
+  const Regex regex("(a+)+$b");
+  Regex::Scratch scratch;
+  Regex::Match m;
+  try {
+    EXPECT_FALSE(regex.find(std::string(5000, 'a'), 0, scratch, &m));
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("gave up"), std::string::npos);
+  }
+}
+
+TEST(Unicode, ReplacesAsPythonDoes) {
+  EXPECT_EQ(to_valid_utf8("a\xF0\x90\x80z"), "a\xEF\xBF\xBDz");
+  EXPECT_EQ(to_valid_utf8("\xE0\x80\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(to_valid_utf8("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(unfinished_utf8("a\xF0\x90\x80"), 3u);
+  EXPECT_EQ(unfinished_utf8("a\xF0\x90\x80\x80"), 0u);
+  EXPECT_EQ(unfinished_utf8("\xE0\x80"), 0u);  // can't become valid
+  EXPECT_EQ(nfc("e\u0301 \u1100\u1161\u11a8 \u212b", false).text, "\u00e9 \uac01 \u00c5");
+  EXPECT_EQ(nfd("\u1e69", false).text, "s\u0323\u0307");
+}
+
+}  // namespace
+}  // namespace r1::text
