@@ -148,6 +148,7 @@ bool Model::fall_back(std::string_view character, std::vector<Symbol>& symbols) 
 void Model::start_symbols(std::string_view piece, std::vector<Symbol>& symbols) const {
   symbols.clear();
   Symbol unk{kNoToken, 0};  // not yet written
+  uint32_t dropped = 0;     // bytes at the start that have no token; later ones count with the symbol before them
   const char* const end = piece.data() + piece.size();
   for (const char* p = piece.data(); p < end;) {
     uint32_t cp;
@@ -168,9 +169,12 @@ void Model::start_symbols(std::string_view piece, std::vector<Symbol>& symbols) 
         if (unk.id != kNoToken) symbols.push_back(unk);
         unk = {options_.unk, uint32_t(n)};
       }
+    } else {
+      (symbols.empty() ? dropped : symbols.back().length) += uint32_t(n);
     }
   }
   if (unk.id != kNoToken) symbols.push_back(unk);
+  if (!symbols.empty()) symbols.front().length += dropped;
 }
 
 void Model::encode(std::string_view piece, Scratch& s) const {

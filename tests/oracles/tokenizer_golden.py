@@ -198,4 +198,5 @@ def main():
         print(json.dumps(row, separators=(",", ":")))
 
 
-main()
+if __name__ == "__main__":
+    main()

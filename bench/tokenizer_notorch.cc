@@ -1,0 +1,80 @@
+// How fast is the tokenizer? One JSON object a line: encode and decode throughput in MB/s on one thread for text files given (or made-up
+// text), load time. `ratio` is against HF tokenizers' 4.0 MB/s a thread unless --hf says what it was measured to be.
+//   bench_tokenizer_notorch TOKENIZER [--hf=MB/s] [FILE...]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/base/json.h"
+#include "r1/text/tokenizer.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+template <class F>
+double best_seconds(int rounds, F f) {
+  double best = 1e30;
+  for (int i = 0; i < rounds; ++i) {
+    const auto start = Clock::now();
+    f();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
+std::string made_up_text() {
+  std::string text;
+  uint64_t x = 1;
+  const char* const words[] = {" the",  " model", " learns", " to",  " reason", ", step", " by",
+                               " step", ".\n",    " 12345",  " x^2", " naïve",  " 推理",  "\n\n"};
+  while (text.size() < 8 << 20) text += words[(x = x * 6364136223846793005ull + 1442695040888963407ull) >> 60 & 15 ? (x >> 33) % 14 : 8];
+  return text;
+}
+
+void measure(const r1::text::Tokenizer& tokenizer, const std::string& name, const std::string& text, double hf) {
+  std::vector<r1::text::TokenId> ids;
+  const double cold = best_seconds(1, [&] { ids = tokenizer.encode(text); });
+  const double warm = best_seconds(5, [&] { ids = tokenizer.encode(text); });
+  std::string back;
+  const double decode = best_seconds(5, [&] { back = tokenizer.decode_bytes(ids); });
+  const double mb = double(text.size()) / 1e6;
+  const r1::Json line = {{"bench", "tokenizer"},
+                         {"text", name},
+                         {"mb", mb},
+                         {"tokens", ids.size()},
+                         {"encode_mb_s", mb / warm},
+                         {"encode_first_mb_s", mb / cold},
+                         {"decode_mb_s", mb / decode},
+                         {"ratio_to_hf", mb / warm / hf},
+                         {"round_trip", back == text}};
+  std::printf("%s\n", r1::dump_json(line).c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  if (argc < 2) r1::fail_usage("usage: bench_tokenizer_notorch TOKENIZER [--hf=MB/s] [FILE...]");
+  double hf = 4.0;
+  std::vector<std::string> files;
+  for (int i = 2; i < argc; ++i) {
+    const std::string argument = argv[i];
+    argument.starts_with("--hf=") ? void(hf = std::atof(argument.c_str() + 5)) : files.push_back(argument);
+  }
+  const double load = best_seconds(3, [&] { r1::text::Tokenizer::load(argv[1]); });
+  const auto tokenizer = r1::text::Tokenizer::load(argv[1]);
+  std::printf(
+      "%s\n",
+      r1::dump_json({{"bench", "tokenizer_load"}, {"file", argv[1]}, {"seconds", load}, {"vocab_size", tokenizer.vocab_size()}}).c_str());
+  for (const std::string& file : files) measure(tokenizer, file, r1::read_file(file), hf);
+  if (files.empty()) measure(tokenizer, "made up", made_up_text(), hf);
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
