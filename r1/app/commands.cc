@@ -9,6 +9,10 @@ Command cmd_sft();
 Command cmd_grpo();
 Command cmd_rejection();
 Command cmd_eval();
+Command cmd_tokenizer_encode();
+Command cmd_tokenizer_decode();
+Command cmd_tokenizer_render();
+Command cmd_tokenizer_train();
 Command cmd_env();
 Command cmd_options();
 Command cmd_completion();
@@ -22,6 +26,10 @@ const std::vector<Command>& commands() {
       cmd_grpo(),
       cmd_rejection(),
       cmd_eval(),
+      cmd_tokenizer_encode(),
+      cmd_tokenizer_decode(),
+      cmd_tokenizer_render(),
+      cmd_tokenizer_train(),
       cmd_env(),
       cmd_options(),
       cmd_completion(),
