@@ -99,9 +99,9 @@ void add_update_metrics(Json& line, const train::StepResult& step) {
 // One run's moving parts, so that the loop below reads as the algorithm.
 class Loop {
  public:
-  Loop(const GrpoConfig& config, Run& run, const LoadedModel& loaded, const tasks::Task& task, RewardSet& rewards, const Plan& plan)
+  Loop(const GrpoConfig& config, const train::TrainerConfig& trainer, Run& run, const LoadedModel& loaded, const tasks::Task& task, RewardSet& rewards, const Plan& plan)
       : c_(config), run_(run), tokenizer_(*loaded.tokenizer), task_(task), rewards_(rewards), plan_(plan), prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt),
-        reference_(config, *loaded.model), trainer_(*loaded.model, config.trainer, plan.total_steps, uint64_t(config.run.seed)), engine_(*loaded.model, config.engine),
+        reference_(config, *loaded.model), trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)), engine_(*loaded.model, config.engine),
         watch_(engine_, tokenizer_, task, prompts_, config.sampling), bar_("grpo", plan.total_steps, "step") {}
 
   Json go();
@@ -231,11 +231,10 @@ Json grpo(const GrpoConfig& config) {
   Run run("grpo", config.run, config_to_json(config));
   if (run.complete()) return run.results();
 
-  ModelArgs model_args = config.model;
-  if (config.trainer.bf16) model_args.dtype = "bfloat16";
-  const auto loaded = load(model_args, device);
+  train::TrainerConfig trainer_config = config.trainer;
+  const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
   log_info("grpo: ", plan.prompts, " prompts x ", config.sampling.num_generations, " completions a rollout, ", plan.updates, " updates each, ", plan.total_steps, " steps");
-  return Loop(config, run, loaded, *task, rewards, plan).go();
+  return Loop(config, trainer_config, run, loaded, *task, rewards, plan).go();
 }
 
 }  // namespace r1::stages

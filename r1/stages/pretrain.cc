@@ -41,8 +41,7 @@ std::unique_ptr<text::Tokenizer> pretrain_tokenizer(const PretrainConfig& config
   fail_usage("missing: --tokenizer_name_or_path (make one with r1 tokenizer train)");
 }
 
-std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, const text::Tokenizer& tokenizer, tensor::Device device) {
-  const auto dtype = config.trainer.bf16 ? at::kBFloat16 : resolve_dtype(config.model.dtype, device);
+std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, const text::Tokenizer& tokenizer, tensor::Device device, tensor::DType dtype) {
   if (!config.model.model_name_or_path.empty()) return model::load_model(config.model.model_name_or_path, device, dtype);
   model::ModelConfig shape = model::preset(config.preset);
   shape.vocab_size = (tokenizer.vocab_size() + 15) / 16 * 16;
@@ -83,10 +82,11 @@ Json pretrain(const PretrainConfig& config) {
   if (!config.eval_files.empty()) data.eval_rows = data::pack(read_documents(config.eval_files, config.text_field, *tokenizer), data.loader.pack);
 
   const int64_t steps = supervised_steps(config.run, data);
-  const auto model = make_model(config, *tokenizer, device);
+  train::TrainerConfig trainer_config = config.trainer;
+  const auto model = make_model(config, *tokenizer, device, training_dtype(config.model, trainer_config, device));
   check_vocabulary(*tokenizer, model->config(), "pretrain");
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
-  train::Trainer trainer(*model, config.trainer, steps, uint64_t(config.run.seed));
+  train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed));
   return train_supervised(run, config.run, trainer, *tokenizer, data);
 }
 

@@ -98,7 +98,7 @@ Json rejection(const RejectionConfig& config) {
   if (done.empty()) write_file_atomic(progress_file, header);
   else done.erase(done.begin());
 
-  const auto loaded = load(config.model, device);
+  const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
   const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
   engine::Engine engine(*loaded.model, config.engine);
   Progress bar("rejection", problems, "problem");

@@ -15,6 +15,13 @@ tensor::DType resolve_dtype(const std::string& name, tensor::Device device) {
   return device.is_cuda() ? at::kBFloat16 : at::kFloat;
 }
 
+tensor::DType training_dtype(const ModelArgs& args, train::TrainerConfig& trainer, tensor::Device device) {
+  if (trainer.bf16 && args.dtype == "float32") fail_usage("bf16=true and dtype=float32 contradict each other; drop one");
+  const auto dtype = trainer.bf16 ? at::kBFloat16 : resolve_dtype(args.dtype, device);
+  trainer.bf16 = dtype == at::kBFloat16;
+  return dtype;
+}
+
 std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path) {
   return std::make_unique<text::Tokenizer>(text::Tokenizer::load(path));
 }
@@ -30,7 +37,7 @@ void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig
                " rows; give the tokenizer that the model was made with (tokenizer_name_or_path)");
 }
 
-LoadedModel load(const ModelArgs& args, tensor::Device device) {
+LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype) {
   if (args.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
   if (!fs::exists(args.model_name_or_path)) fail_usage("model_name_or_path: no file or folder '", args.model_name_or_path, "'");
   LoadedModel out;
@@ -38,7 +45,7 @@ LoadedModel load(const ModelArgs& args, tensor::Device device) {
   out.tokenizer = load_tokenizer(tokenizer);
   out.chat = load_chat_template(*out.tokenizer);
   check_vocabulary(*out.tokenizer, model::read_model_config(args.model_name_or_path), tokenizer);
-  out.model = model::load_model(args.model_name_or_path, device, resolve_dtype(args.dtype, device));
+  out.model = model::load_model(args.model_name_or_path, device, dtype);
   return out;
 }
 

@@ -79,10 +79,12 @@ struct LoadedModel {
 };
 
 tensor::DType resolve_dtype(const std::string& name, tensor::Device device);
+// The dtype a trained model is held in: bfloat16 if the trainer says bf16, else as resolve_dtype; the trainer's config then says the same.
+tensor::DType training_dtype(const ModelArgs& args, train::TrainerConfig& trainer, tensor::Device device);
 std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path);
 std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer);
 // Loads model and tokenizer, and checks that the vocabulary fits the embedding.
-LoadedModel load(const ModelArgs& args, tensor::Device device);
+LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype);
 void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where);
 std::unique_ptr<tasks::Task> load_task(const TaskArgs& args);
 

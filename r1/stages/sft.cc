@@ -45,9 +45,8 @@ Json sft(const SftConfig& config) {
   Run run("sft", config.run, config_to_json(config));
   if (run.complete()) return run.results();
 
-  ModelArgs model_args = config.model;
-  if (config.trainer.bf16) model_args.dtype = "bfloat16";
-  const auto loaded = load(model_args, device);
+  train::TrainerConfig trainer_config = config.trainer;
+  const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
   const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
 
   SupervisedData data;
@@ -62,7 +61,7 @@ Json sft(const SftConfig& config) {
   }
   const int64_t steps = supervised_steps(config.run, data);
   log_info("sft: ", source->size(), " documents, ", steps, " steps");
-  train::Trainer trainer(*loaded.model, config.trainer, steps, uint64_t(config.run.seed));
+  train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed));
   return train_supervised(run, config.run, trainer, *loaded.tokenizer, data);
 }
 

@@ -19,8 +19,8 @@ Tensor targets_with_holes(int64_t tokens, int64_t vocab, at::Device device) {
 void test_logprob(at::Device device) {
   const Tensor targets = targets_with_holes(41, 301, device);
   for (const double temperature : {1.0, 0.7}) {
-    expect_op_equals_ref([&](const Tensors& t) { return linear_logprob(t[0], t[1], targets, temperature).logprob_T; },
-                         [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, temperature).logprob_T; },
+    expect_op_equals_ref([&](const Tensors& t) { return linear_logprob(t[0], t[1], targets.to(t[0].device()), temperature).logprob_T; },
+                         [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets.to(t[0].device()), temperature).logprob_T; },
                          {randn({41, 32}, 1), randn({301, 32}, 2) * 0.3}, device);
     const c10::NoGradGuard no_grad;
     const Tensor x = randn({41, 32}, 1).to(device), head = (randn({301, 32}, 2) * 0.3).to(device);
