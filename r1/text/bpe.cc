@@ -31,10 +31,33 @@ const Letters& letters() {
 }
 
 uint32_t hash_of(std::string_view key) {
-  return uint32_t(PieceCache::hash(key) >> 32);
+  return uint32_t(hash_bytes(key) >> 32);
 }
 
 }  // namespace
+
+uint64_t hash_bytes(std::string_view piece) {
+  constexpr uint64_t kMul = 0x9E3779B97F4A7C15ull;
+  const char* p = piece.data();
+  size_t n = piece.size();
+  uint64_t h = n * kMul, word = 0;
+  for (; n >= 8; p += 8, n -= 8) {
+    std::memcpy(&word, p, 8);
+    h = (h ^ word) * kMul;
+    h ^= h >> 29;
+  }
+  word = 0;
+  if (n >= 4) {
+    uint32_t low, high;
+    std::memcpy(&low, p, 4);
+    std::memcpy(&high, p + n - 4, 4);
+    word = low | uint64_t(high) << 32;
+  } else if (n) {
+    word = uint8_t(p[0]) | uint64_t(uint8_t(p[n / 2])) << 8 | uint64_t(uint8_t(p[n - 1])) << 16;
+  }
+  h = (h ^ word) * kMul;
+  return h ^ h >> 32 ^ h << 32;
+}
 
 uint32_t byte_letter(uint8_t byte) {
   return letters().letter[byte];

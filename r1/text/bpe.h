@@ -120,57 +120,69 @@ class Model {
   std::array<TokenId, 256> fallback_ids_{};  // <0x00> ... <0xFF>
 };
 
-// Ids of recent pieces: a fixed table, one cache line an entry, the newer piece takes the place.
+// A hash of bytes, for tables in memory.
+uint64_t hash_bytes(std::string_view bytes);
+
+// Ids of recent short pieces: a fixed table, two entries a cache line, the newer piece takes the place of the older.
 class PieceCache {
  public:
-  static constexpr size_t kMaxBytes = 30, kMaxIds = 8;
-  explicit PieceCache(int bits = 15) : shift_(64 - bits), slots_(size_t(1) << bits) {}
-  struct alignas(64) Slot {
-    char bytes[kMaxBytes];
-    uint8_t length = 0, count = 0;
-    TokenId ids[kMaxIds];
+  static constexpr size_t kMaxBytes = 15, kMaxIds = 3;
+  // A piece as two words: its bytes, zeros, and its length on top.
+  struct Key {
+    uint64_t low, high;
+    bool operator==(const Key&) const = default;
   };
-  static_assert(sizeof(Slot) == 64);
-  // The slot for a piece of 1..kMaxBytes bytes; it holds the piece if holds() says so.
-  Slot& slot(std::string_view piece) { return slots_[size_t(hash(piece) >> shift_)]; }
-  static bool holds(const Slot& slot, std::string_view piece) {
-    return slot.length == piece.size() && std::memcmp(slot.bytes, piece.data(), piece.size()) == 0;
+  struct alignas(32) Slot {
+    Key key{0, 0};                  // length 0: free
+    TokenId ids[kMaxIds + 1] = {};  // the last is the number of them, so that one 16-byte move takes all
+    size_t count() const { return size_t(ids[kMaxIds]); }
+  };
+  static_assert(sizeof(Slot) == 32);
+
+  explicit PieceCache(int bits = 15) : shift_(64 - bits), slots_(size_t(2) << bits) {}
+
+  // `end`: how far memory may be read.
+  static Key key(const char* piece, size_t n, const char* end) {
+    Key k{0, 0};
+    if (end - piece >= 16) {
+      std::memcpy(&k, piece, 16);
+      const uint64_t bits = 8 * n;
+      if (n < 8) {
+        k.low &= (uint64_t(1) << bits) - 1;
+        k.high = 0;
+      } else {
+        k.high &= (uint64_t(1) << (bits - 64)) - 1;
+      }
+    } else {
+      std::memcpy(&k, piece, n);
+    }
+    k.high |= uint64_t(n) << 56;
+    return k;
   }
-  static void store(Slot& slot, std::string_view piece, const std::vector<Model::Symbol>& symbols) {
-    if (symbols.size() > kMaxIds) return;
-    std::memcpy(slot.bytes, piece.data(), piece.size());
-    slot.length = uint8_t(piece.size());
-    slot.count = uint8_t(symbols.size());
-    for (size_t i = 0; i < symbols.size(); ++i) slot.ids[i] = symbols[i].id;
+
+  const Slot* find(const Key& k) const {
+    const Slot* const pair = slots_.data() + index(k);
+    return pair[0].key == k ? pair : pair[1].key == k ? pair + 1 : nullptr;
   }
-  static uint64_t hash(std::string_view piece);
+
+  // Takes the ids of a piece in; null if they are too many.
+  const Slot* store(const Key& k, const std::vector<Model::Symbol>& symbols) {
+    if (symbols.size() > kMaxIds) return nullptr;
+    Slot* const pair = slots_.data() + index(k);
+    pair[1] = pair[0];
+    pair[0].key = k;
+    pair[0].ids[kMaxIds] = TokenId(symbols.size());
+    for (size_t i = 0; i < symbols.size(); ++i) pair[0].ids[i] = symbols[i].id;
+    return pair;
+  }
 
  private:
+  size_t index(const Key& k) const {
+    const uint64_t mixed = (k.low ^ (k.high * 0x9E3779B97F4A7C15ull)) * 0xD6E8FEB86659FD93ull;
+    return 2 * size_t((mixed ^ mixed << 32) >> shift_);
+  }
   int shift_;
   std::vector<Slot> slots_;
 };
-
-inline uint64_t PieceCache::hash(std::string_view piece) {
-  constexpr uint64_t kMul = 0x9E3779B97F4A7C15ull;
-  const char* p = piece.data();
-  size_t n = piece.size();
-  uint64_t h = n * kMul, word = 0;
-  for (; n >= 8; p += 8, n -= 8) {
-    std::memcpy(&word, p, 8);
-    h = (h ^ word) * kMul;
-    h ^= h >> 29;
-  }
-  word = 0;
-  if (n >= 4) {
-    uint32_t low, high;
-    std::memcpy(&low, p, 4);
-    std::memcpy(&high, p + n - 4, 4);
-    word = low | uint64_t(high) << 32;
-  } else if (n) {
-    word = uint8_t(p[0]) | uint64_t(uint8_t(p[n / 2])) << 8 | uint64_t(uint8_t(p[n - 1])) << 16;
-  }
-  h = (h ^ word) * kMul;
-  return h ^ h >> 32 ^ h << 32;
-}
 
 }  // namespace r1::text

@@ -20,7 +20,7 @@ namespace {
 
 struct ViewHash {
   using is_transparent = void;
-  size_t operator()(std::string_view s) const { return size_t(PieceCache::hash(s)); }
+  size_t operator()(std::string_view s) const { return size_t(hash_bytes(s)); }
 };
 using Counts = std::unordered_map<std::string, int64_t, ViewHash, std::equal_to<>>;
 

@@ -11,7 +11,7 @@
 
 namespace r1::text {
 
-// Reads classes; characters that `stop` names (mask of CharFlag) end the text as if a piece border stood there.
+// Reads characters and their classes.
 class Cursor {
  public:
   struct Char {
@@ -20,17 +20,20 @@ class Cursor {
     uint8_t length = 0;  // 0: the end
   };
   Cursor(const char* end, const uint8_t* flags) : end_(end), flags_(flags) {}
-  Char at(const char* p) const {
+  [[gnu::always_inline]] Char at(const char* p) const {
     if (p >= end_) return {};
     const uint8_t b = uint8_t(*p);
     if (b < 0x80) return {b, flags_[b], 1};
-    uint32_t cp;
-    const int n = decode_utf8(p, end_, &cp);
-    return {cp, flags_[cp], uint8_t(n)};
+    return wide_at(p);
   }
   const char* end() const { return end_; }
 
  private:
+  [[gnu::noinline]] Char wide_at(const char* p) const {
+    uint32_t cp;
+    const int n = decode_utf8(p, end_, &cp);
+    return {cp, flags_[cp], uint8_t(n)};
+  }
   const char* end_;
   const uint8_t* flags_;
 };
@@ -162,7 +165,7 @@ template <class Part>
 class PartView {
  public:
   PartView(const Cursor& cursor, Part part) : cursor_(cursor), part_(part) {}
-  Cursor::Char at(const char* p) const {
+  [[gnu::always_inline]] Cursor::Char at(const char* p) const {
     const Cursor::Char c = cursor_.at(p);
     return c.length && part_(c) ? c : Cursor::Char{};
   }
@@ -266,7 +269,7 @@ template <class Sink>
 void split_deepseek(const char* p, const char* end, Sink&& sink) {
   const Cursor cursor(end, char_flags());
   const auto cjk = [](const Cursor::Char& c) { return is_deepseek_cjk(c.cp); };
-  const auto rest = [](const Cursor::Char& c) { return !(c.flags & kNumber) && !is_deepseek_cjk(c.cp); };
+  const auto rest = [](const Cursor::Char& c) { return !(c.flags & kNumber) && (c.length == 1 || !is_deepseek_cjk(c.cp)); };
   while (p < end) {
     const Cursor::Char c = cursor.at(p);
     if (c.flags & kNumber) {

@@ -58,9 +58,9 @@ class Output {
     ids_[size_++] = id;
   }
   void push_slot(const PieceCache::Slot& slot) {
-    room(PieceCache::kMaxIds);
-    std::memcpy(ids_.data() + size_, slot.ids, sizeof slot.ids);
-    size_ += slot.count;
+    room(PieceCache::kMaxIds + 1);
+    std::memcpy(ids_.data() + size_, slot.ids, sizeof slot.ids);  // what follows overwrites the rest
+    size_ += slot.count();
   }
   std::vector<TokenId> take() {
     ids_.resize(size_);
@@ -81,20 +81,21 @@ class Output {
 // there too.
 template <bool kOffsets, class Emit>
 void Tokenizer::Impl::encode_plain(std::string_view text, Workspace& work, Emit emit) const {
+  // Pieces of a step-by-step pre-tokenizer may lie in its own copies.
+  const char* const readable = pre_tokenizer.kind() == PreTokenizer::Kind::kSteps ? nullptr : text.data() + text.size();
   for_each_piece(pre_tokenizer, text, work.steps, [&](const Piece& piece) {
     const std::string_view bytes_of(piece.begin, size_t(piece.end - piece.begin));
     if constexpr (!kOffsets) {
       if (bytes_of.size() <= PieceCache::kMaxBytes) {
-        PieceCache::Slot& slot = work.cache.slot(bytes_of);
-        if (!PieceCache::holds(slot, bytes_of)) {
+        const PieceCache::Key key = PieceCache::key(piece.begin, bytes_of.size(), readable ? readable : piece.end);
+        const PieceCache::Slot* slot = work.cache.find(key);
+        if (!slot) {
           model.encode(bytes_of, work.model);
-          if (work.model.symbols.size() > PieceCache::kMaxIds) {
-            for (const auto& s : work.model.symbols) emit.token(s.id, 0, 0);
-            return;
-          }
-          PieceCache::store(slot, bytes_of, work.model.symbols);
+          slot = work.cache.store(key, work.model.symbols);
         }
-        return emit.slot(slot);
+        if (slot) return emit.slot(*slot);
+        for (const auto& s : work.model.symbols) emit.token(s.id, 0, 0);
+        return;
       }
     }
     model.encode(bytes_of, work.model);
