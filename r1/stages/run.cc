@@ -55,7 +55,9 @@ std::unique_ptr<tasks::Task> load_task(const TaskArgs& args) {
     for (const auto& name : tasks::task_names()) names += (names.empty() ? "" : ", ") + name;
     fail_usage("missing: --task (one of ", names, ")");
   }
-  return tasks::make_task(args.task, Json(args.options));
+  Json options(args.options);
+  if (!args.data.empty()) options["data"] = args.data;
+  return tasks::make_task(args.task, options);
 }
 
 Json environment_json() {

@@ -62,12 +62,13 @@ struct ModelArgs {
 };
 
 struct TaskArgs {
-  std::string task;
+  std::string task, data;
   FreeForm options;
 
   template <class V>
   void visit(V& v) {
     v("task", task, "which problems: see r1 eval --list-tasks");
+    v("data", data, "the task's data: a file, or the folder that holds its files (same as task_options.data)");
     v("task_options", options, "options of the task, e.g. task_options.test=test.jsonl");
   }
 };
