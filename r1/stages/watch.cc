@@ -26,6 +26,8 @@ std::string spark(const std::vector<double>& x, double lo, double hi) {
 
 }  // namespace
 
+std::string Watch::line_of(const Seen& s) { return str("  step ", s.step, "  ", s.verdict == "right" ? "✓" : "✗", "  ", one_line(s.completion)); }
+
 Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts, const SamplingArgs& sampling)
     : engine_(engine), tokenizer_(tokenizer), task_(task), prompts_(prompts), sampling_(sampling) {
   if (task.size("test") > 0) problem_ = task.problem("test", 0);
@@ -40,7 +42,9 @@ void Watch::look(int64_t step, int64_t total) {
   request.sampling.max_new_tokens = sampling_.max_completion_length;
   request.sampling.stop_ids = prompts_.stop_ids();
   const auto completion = engine::complete(engine_, tokenizer_, {request})[0][0];
+  if (seen_.empty()) log_info("one held-out problem to watch: ", one_line(problem_.question), " (answer ", problem_.gold, ")");
   seen_.push_back({step, int64_t(completion.ids.size()), completion.text, tasks::verdict_name(task_.score(problem_, completion.text).verdict)});
+  log_info(line_of(seen_.back()));
   while (seen_.size() < std::size(kLooks) && double(step) >= kLooks[seen_.size()] * double(total) && step < total) seen_.push_back(seen_.back());
 }
 
@@ -50,7 +54,7 @@ void Watch::print() const {
   int64_t before = -1;
   for (const auto& s : seen_) {
     if (s.step == before) continue;
-    log_info("  step ", s.step, "  ", s.verdict, "  ", one_line(s.completion));
+    log_info(line_of(s));
     before = s.step;
   }
 }

@@ -26,6 +26,7 @@ class Watch {
     int64_t step = 0, tokens = 0;
     std::string completion, verdict;
   };
+  static std::string line_of(const Seen& s);
   engine::Engine& engine_;
   const text::Tokenizer& tokenizer_;
   const tasks::Task& task_;
