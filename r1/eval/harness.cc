@@ -14,8 +14,8 @@ namespace {
 
 constexpr uint64_t kEvalStream = 0x6576616c;  // "eval"
 
-engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt, const std::vector<text::TokenId>& forced, const PromptMaker& prompts,
-                                       const EvalArgs& args, int64_t problem) {
+engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt, const std::vector<text::TokenId>& forced,
+                                       const PromptMaker& prompts, const EvalArgs& args, int64_t problem) {
   engine::CompletionRequest request;
   request.prompt = prompt;
   request.n = int(args.num_samples);
@@ -96,10 +96,11 @@ Json EvalResult::to_json() const {
   return out;
 }
 
-EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts, const EvalArgs& args,
-                    const std::function<bool(int64_t, int64_t)>& progress) {
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts,
+                    const EvalArgs& args, const std::function<bool(int64_t, int64_t)>& progress) {
   for (int64_t k : args.pass_at)
-    if (k < 1 || k > args.num_samples) fail_usage("pass_at has ", k, ", but num_samples is ", args.num_samples, "; k must lie between 1 and num_samples");
+    if (k < 1 || k > args.num_samples)
+      fail_usage("pass_at has ", k, ", but num_samples is ", args.num_samples, "; k must lie between 1 and num_samples");
   EvalResult result;
   result.task = task.name();
   const int64_t size = task.size(args.split), problems = args.limit > 0 ? std::min(args.limit, size) : size;
@@ -125,12 +126,14 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
       const auto& completion = completions[p][j];
       if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
       const auto score = task.score(asked[p], completion.text);
-      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy, int64_t(completion.ids.size()), completion.finish});
+      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy,
+                                int64_t(completion.ids.size()), completion.finish});
     }
   }
   aggregate(result, problems, args);
   const double unparsed = double(result.verdicts["unparsed"]) / std::max<double>(1, double(result.samples.size()));
-  if (unparsed > 0.05) log_warning("eval ", task.name(), ": no answer could be found in ", int(100 * unparsed + 0.5), " % of the completions");
+  if (unparsed > 0.05)
+    log_warning("eval ", task.name(), ": no answer could be found in ", int(100 * unparsed + 0.5), " % of the completions");
   return result;
 }
 

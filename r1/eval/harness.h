@@ -1,4 +1,5 @@
-// A task over an engine: accuracy with a 95 % interval, pass@k, cons@k, share in R1's format (an empty thought counts), verdict counts, lengths. The reward of training is the judge here, and every sample is kept.
+// A task over an engine: accuracy with a 95 % interval, pass@k, cons@k, share in R1's format (an empty thought counts), verdict counts,
+// lengths. The reward of training is the judge here, and every sample is kept.
 #pragma once
 
 #include <filesystem>
@@ -63,8 +64,8 @@ struct EvalResult {
 };
 
 // `progress`: finished, total; return false to stop (what is done is scored and n says how many).
-EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts, const EvalArgs& args,
-                    const std::function<bool(int64_t, int64_t)>& progress = {});
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts,
+                    const EvalArgs& args, const std::function<bool(int64_t, int64_t)>& progress = {});
 
 // samples.jsonl and result.json in `folder`.
 void save_result(const EvalResult& result, const std::filesystem::path& folder);

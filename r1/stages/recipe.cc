@@ -34,7 +34,9 @@ StageKind kind() {
   return out;
 }
 
-bool starts_with(const std::string& text, const std::string& prefix) { return text.compare(0, prefix.size(), prefix) == 0; }
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
 
 struct StageEntry {
   std::string name, kind, where, title;
@@ -84,7 +86,8 @@ Recipe read_recipe(const std::vector<Setting>& settings) {
         it->settings.push_back({key, s.where, s.value});
       }
     } else {
-      fail_usage(s.where, ": unknown recipe key '", s.key, "'", did_you_mean(s.key, {"output_dir", "seed", "title", "subtitle", "common.", "stages.", "tiles.", "closing", "summary."}),
+      fail_usage(s.where, ": unknown recipe key '", s.key, "'",
+                 did_you_mean(s.key, {"output_dir", "seed", "title", "subtitle", "common.", "stages.", "tiles.", "closing", "summary."}),
                  " (a recipe has output_dir, seed, title, subtitle, common.*, stages.<name>.*, tiles.*, closing, summary.*)");
     }
   }
@@ -150,13 +153,17 @@ void check_requirement(const std::string& requirement, const StageEntry& stage, 
     break;
   }
   const std::string key = requirement.substr(0, at);
-  if (op.empty() || !results.contains(key)) fail_usage(stage.where, ": require '", requirement, "' names no result of stage '", stage.name, "'; write e.g. accuracy>=0.9");
+  if (op.empty() || !results.contains(key))
+    fail_usage(stage.where, ": require '", requirement, "' names no result of stage '", stage.name, "'; write e.g. accuracy>=0.9");
   const double have = results.at(key), want = std::stod(requirement.substr(at + op.size()));
   const bool ok = op == ">=" ? have >= want : op == "<=" ? have <= want : op == ">" ? have > want : have < want;
-  if (!ok) fail("recipe: stage '", stage.name, "' reached ", key, " = ", have, ", but ", requirement, " is required; later stages would build on sand");
+  if (!ok)
+    fail("recipe: stage '", stage.name, "' reached ", key, " = ", have, ", but ", requirement,
+         " is required; later stages would build on sand");
 }
 
-std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stage, const StageKind& kind, const std::map<std::string, Json>& results) {
+std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stage, const StageKind& kind,
+                                    const std::map<std::string, Json>& results) {
   const auto known = kind.known_keys();
   const auto knows = [&](const std::string& key) {
     return std::any_of(known.begin(), known.end(), [&](const auto& k) { return k == key || starts_with(key, k + "."); });
@@ -187,7 +194,8 @@ void check_common(const Recipe& recipe, const std::map<std::string, StageKind>& 
 }
 
 train::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& result) {
-  train::ReportEvaluation out{stage.title, result.at("task"), result.at("n"), result.at("accuracy"), result.at("ci95")[0], result.at("ci95")[1], {}};
+  train::ReportEvaluation out{
+      stage.title, result.at("task"), result.at("n"), result.at("accuracy"), result.at("ci95")[0], result.at("ci95")[1], {}};
   for (const auto& [key, value] : result.items())
     if (starts_with(key, "pass@")) out.others.emplace_back(key, value.get<double>());
   out.others.emplace_back("format", result.at("format").get<double>());
@@ -257,7 +265,8 @@ RecipeResult run_recipe(const std::vector<Setting>& settings) {
   for (const auto& stage : recipe.stages) {
     std::vector<std::string> names;
     for (const auto& [name, unused] : kinds) names.push_back(name);
-    if (!kinds.count(stage.kind)) fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", stage.kind, "'", did_you_mean(stage.kind, names));
+    if (!kinds.count(stage.kind))
+      fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", stage.kind, "'", did_you_mean(stage.kind, names));
   }
   check_common(recipe, kinds);
 
@@ -274,7 +283,8 @@ RecipeResult run_recipe(const std::vector<Setting>& settings) {
   log_info("\nreport: ", (fs::path(recipe.output_dir) / "report.html").string());
   for (const auto& line : recipe.closing) log_info(in_words(resolve(line, out.results, recipe.output_dir, "closing")));
   for (const auto& s : recipe.summary)
-    out.summary[s.key] = s.value == "${minutes}" ? Json(std::round(minutes * 100) / 100) : resolve(s.value, out.results, recipe.output_dir, s.where);
+    out.summary[s.key] =
+        s.value == "${minutes}" ? Json(std::round(minutes * 100) / 100) : resolve(s.value, out.results, recipe.output_dir, s.where);
   return out;
 }
 
