@@ -63,7 +63,7 @@ constexpr const char* kHelp =
 int forget_line() {
   if (!interrupted()) return 0;
   clear_interrupt();
-  std::fputs("^C\n", stdout);
+  std::fputs("\n", stdout);
   rl_replace_line("", 0);
   rl_on_new_line();
   rl_redisplay();
