@@ -111,6 +111,7 @@ TEST(ChatTemplate, Attacks) {
       {"braces", "{{ " + repeat("{1:", 100'000) + "1" + repeat("}", 100'000) + " }}"},
       {"not", "{{ " + repeat("not ", 200'000) + "1 }}"},
       {"minus", "{{ " + repeat("-", 300'000) + "1 }}"},
+      {"huge", repeat("{{ 1 }}", 200'000)},
       {"sum", "{{ 1" + repeat("+1", 200'000) + " }}"},
       {"filters", "{{ 1" + repeat("|abs", 200'000) + " }}"},
       {"attributes", "{{ x" + repeat(".a", 200'000) + " }}"},
