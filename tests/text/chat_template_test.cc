@@ -1,7 +1,7 @@
 // Chat templates against jinja2 (golden/jinja.json.gz by tests/oracles/jinja_golden.py), and against attacks.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
@@ -154,11 +154,11 @@ TEST(ChatTemplate, Attacks) {
       {"open tags", repeat("{{", 300'000)},
   };
   for (const auto& [name, source] : attacks) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // processor time: the machine may be busy
     const std::string got = outcome(source, {{"b", {1}}});
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = double(std::clock() - start) / CLOCKS_PER_SEC;
     EXPECT_TRUE(is_error(got)) << name << ": " << got.substr(0, 100);
-    EXPECT_LT(seconds, 2.5) << name;
+    EXPECT_LT(seconds, 2.0) << name;
   }
 }
 
