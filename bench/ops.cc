@@ -1,8 +1,10 @@
-// Where the time of one training step and one decode step goes, on the demo's model (d 128, 4 layers, 4 heads, FFN 352, vocabulary 117, fp32):
-//   bench_ops [--d 128 --layers 4 --heads 4 --ffn 352 --vocab 117 --tokens 2048 --length 256 --decode 256 --context 64 --threads 2 --rounds 10 --dtype float32]
+// Where the time of one training step and one decode step goes, on the demo's model (d 128, 4 layers, 4 heads, FFN 352, vocabulary 117,
+// fp32):
+//   bench_ops [--d 128 --layers 4 --heads 4 --ffn 352 --vocab 117 --tokens 2048 --length 256 --decode 256 --context 64 --threads 2 --rounds
+//   10 --dtype float32]
 // Prints one JSON object a line: {"what", "ms", "min_ms", "cpu_ms", ...}: median and least wall
-// time of the rounds, median of the process time (with --threads 1 what a busy machine leaves comparable). The forward's parts are timed alone, op by op,
-// on the shapes of the step; "train_step" and "decode_step" are the whole thing (no optimizer).
+// time of the rounds, median of the process time (with --threads 1 what a busy machine leaves comparable). The forward's parts are timed
+// alone, op by op, on the shapes of the step; "train_step" and "decode_step" are the whole thing (no optimizer).
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -62,8 +64,8 @@ class Bench {
     }
     std::sort(ms.begin(), ms.end());
     std::sort(cpu_ms.begin(), cpu_ms.end());
-    std::printf("{\"what\":\"%s\",\"ms\":%.4f,\"min_ms\":%.4f,\"cpu_ms\":%.4f,\"gflops\":%.1f,\"threads\":%d}\n", what.c_str(), ms[ms.size() / 2], ms[0],
-                cpu_ms[cpu_ms.size() / 2], flops / ms[0] / 1e6, at::get_num_threads());
+    std::printf("{\"what\":\"%s\",\"ms\":%.4f,\"min_ms\":%.4f,\"cpu_ms\":%.4f,\"gflops\":%.1f,\"threads\":%d}\n", what.c_str(),
+                ms[ms.size() / 2], ms[0], cpu_ms[cpu_ms.size() / 2], flops / ms[0] / 1e6, at::get_num_threads());
   }
   // An op's forward, and its backward alone.
   void op(const std::string& what, double flops, const ops::Tensors& inputs, const std::function<Tensor(const ops::Tensors&)>& f) const {
@@ -180,7 +182,8 @@ int run(int argc, char** argv) {
   model::Transformer model(config, at::kCPU, dtype);
   model.init_weights(1);
   time_training(bench, model, tokens, length);
-  for (const int64_t n : {int64_t{1}, int64_t{8}, int64_t{64}, o.number("decode", 256)}) time_decode(bench, model, n, o.number("context", 64));
+  for (const int64_t n : {int64_t{1}, int64_t{8}, int64_t{64}, o.number("decode", 256)})
+    time_decode(bench, model, n, o.number("context", 64));
   return 0;
 }
 

@@ -13,6 +13,9 @@ Command cmd_tokenizer_encode();
 Command cmd_tokenizer_decode();
 Command cmd_tokenizer_render();
 Command cmd_tokenizer_train();
+Command cmd_generate();
+Command cmd_chat();
+Command cmd_score();
 Command cmd_env();
 Command cmd_options();
 Command cmd_completion();
@@ -30,6 +33,9 @@ const std::vector<Command>& commands() {
       cmd_tokenizer_decode(),
       cmd_tokenizer_render(),
       cmd_tokenizer_train(),
+      cmd_generate(),
+      cmd_chat(),
+      cmd_score(),
       cmd_env(),
       cmd_options(),
       cmd_completion(),

@@ -3,7 +3,7 @@
 
 namespace r1 {
 
-void install_interrupt_handler();
+void install_interrupt_handler(bool announce = true);  // announce: say on stderr that the end is coming
 bool interrupted();        // long loops ask between steps
 void request_interrupt();  // what the handler does; for tests
 void clear_interrupt();    // for tests, and for a prompt that goes on after Ctrl-C (r1 chat)

@@ -6,6 +6,7 @@
 #include "r1/base/log.h"
 #include "r1/base/rng.h"
 #include "r1/eval/statistics.h"
+#include "r1/tasks/reward.h"
 
 namespace r1::eval {
 
@@ -13,8 +14,8 @@ namespace {
 
 constexpr uint64_t kEvalStream = 0x6576616c;  // "eval"
 
-engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt, const std::vector<text::TokenId>& forced, const PromptMaker& prompts,
-                                       const EvalArgs& args, int64_t problem) {
+engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt, const std::vector<text::TokenId>& forced,
+                                       const PromptMaker& prompts, const EvalArgs& args, int64_t problem) {
   engine::CompletionRequest request;
   request.prompt = prompt;
   request.n = int(args.num_samples);
@@ -33,7 +34,7 @@ void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
   std::vector<double> mean(problems, 0);
   std::vector<int64_t> right(problems, 0), count(problems, 0);
   std::vector<std::vector<const EvalSample*>> of(problems);
-  double tokens = 0, clipped = 0;
+  double tokens = 0, clipped = 0, tagged = 0;
   for (const auto& sample : result.samples) {
     mean[sample.problem] += sample.accuracy;
     right[sample.problem] += sample.verdict == tasks::Verdict::kRight;
@@ -41,17 +42,20 @@ void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
     of[sample.problem].push_back(&sample);
     tokens += double(sample.tokens);
     clipped += sample.finish == engine::FinishReason::kLength;
+    tagged += tasks::parse_tagged(sample.completion, /*allow_empty_thought=*/true).has_value();
     ++result.verdicts[tasks::verdict_name(sample.verdict)];
   }
   std::vector<double> done;
   for (int64_t p = 0; p < problems; ++p)
     if (count[p]) done.push_back(mean[p] / double(count[p]));
   result.n = int64_t(done.size());
-  for (double x : done) result.accuracy += x / double(done.size());
+  for (double x : done) result.accuracy += x;
+  if (!done.empty()) result.accuracy /= double(done.size());  // once, at the end: 500 of 500 is 1, not 1.0000000000000007
   result.ci95 = args.num_samples == 1 ? wilson_interval(result.accuracy * double(done.size()), double(done.size())) : mean_interval(done);
   const double samples = std::max<double>(1, double(result.samples.size()));
   result.mean_length = tokens / samples;
   result.clipped_ratio = clipped / samples;
+  result.format = tagged / samples;
   result.tokens_per_second = result.seconds > 0 ? tokens / result.seconds : 0;
   for (int64_t k : args.pass_at) {
     double pass = 0, cons = 0;
@@ -85,16 +89,18 @@ Json EvalResult::to_json() const {
   for (const auto& [k, value] : cons_at) out[str("cons@", k)] = value;
   out["mean_length"] = mean_length;
   out["clipped_ratio"] = clipped_ratio;
+  out["format"] = format;
   for (const auto& [name, number] : verdicts) out["verdicts"][name] = number;
   out["seconds"] = seconds;
   out["tokens_per_second"] = tokens_per_second;
   return out;
 }
 
-EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts, const EvalArgs& args,
-                    const std::function<bool(int64_t, int64_t)>& progress) {
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts,
+                    const EvalArgs& args, const std::function<bool(int64_t, int64_t)>& progress) {
   for (int64_t k : args.pass_at)
-    if (k < 1 || k > args.num_samples) fail_usage("pass_at has ", k, ", but num_samples is ", args.num_samples, "; k must lie between 1 and num_samples");
+    if (k < 1 || k > args.num_samples)
+      fail_usage("pass_at has ", k, ", but num_samples is ", args.num_samples, "; k must lie between 1 and num_samples");
   EvalResult result;
   result.task = task.name();
   const int64_t size = task.size(args.split), problems = args.limit > 0 ? std::min(args.limit, size) : size;
@@ -120,12 +126,14 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
       const auto& completion = completions[p][j];
       if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
       const auto score = task.score(asked[p], completion.text);
-      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy, int64_t(completion.ids.size()), completion.finish});
+      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy,
+                                int64_t(completion.ids.size()), completion.finish});
     }
   }
   aggregate(result, problems, args);
   const double unparsed = double(result.verdicts["unparsed"]) / std::max<double>(1, double(result.samples.size()));
-  if (unparsed > 0.05) log_warning("eval ", task.name(), ": no answer could be found in ", int(100 * unparsed + 0.5), " % of the completions");
+  if (unparsed > 0.05)
+    log_warning("eval ", task.name(), ": no answer could be found in ", int(100 * unparsed + 0.5), " % of the completions");
   return result;
 }
 

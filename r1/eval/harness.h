@@ -1,4 +1,5 @@
-// A task over an engine: accuracy with a 95 % interval, pass@k, cons@k, verdict counts, lengths. The reward of training is the judge here, and every sample is kept.
+// A task over an engine: accuracy with a 95 % interval, pass@k, cons@k, share in R1's format (an empty thought counts), verdict counts,
+// lengths. The reward of training is the judge here, and every sample is kept.
 #pragma once
 
 #include <filesystem>
@@ -52,7 +53,7 @@ struct EvalSample {
 struct EvalResult {
   std::string task;
   int64_t n = 0;
-  double accuracy = 0, mean_length = 0, clipped_ratio = 0, seconds = 0, tokens_per_second = 0;
+  double accuracy = 0, format = 0, mean_length = 0, clipped_ratio = 0, seconds = 0, tokens_per_second = 0;
   std::pair<double, double> ci95{0, 1};
   std::map<int64_t, double> pass_at, cons_at;
   std::map<std::string, int64_t> verdicts;
@@ -63,8 +64,8 @@ struct EvalResult {
 };
 
 // `progress`: finished, total; return false to stop (what is done is scored and n says how many).
-EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts, const EvalArgs& args,
-                    const std::function<bool(int64_t, int64_t)>& progress = {});
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts,
+                    const EvalArgs& args, const std::function<bool(int64_t, int64_t)>& progress = {});
 
 // samples.jsonl and result.json in `folder`.
 void save_result(const EvalResult& result, const std::filesystem::path& folder);

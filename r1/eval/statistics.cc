@@ -20,7 +20,8 @@ std::pair<double, double> wilson_interval(double right, double n) {
   const double z = 1.959963984540054, p = right / n, z2 = z * z;
   const double middle = (p + z2 / (2 * n)) / (1 + z2 / n);
   const double half = z / (1 + z2 / n) * std::sqrt(p * (1 - p) / n + z2 / (4 * n * n));
-  return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
+  // Ends that are exactly 0 and 1 by the formula stay so after rounding.
+  return {right <= 0 ? 0.0 : std::max(0.0, middle - half), right >= n ? 1.0 : std::min(1.0, middle + half)};
 }
 
 std::pair<double, double> mean_interval(const std::vector<double>& per_problem) {

@@ -70,7 +70,11 @@ void read_rope(const HfReader& r, const Json& rope, ModelConfig& c) {
 int64_t token_id(const HfReader& r, const char* key) {
   if (!r.has(key)) return -1;
   const Json& value = r.json[key];
-  if (value.is_array()) return value.empty() ? -1 : value[0].get<int64_t>();
+  if (value.is_array()) {
+    if (value.empty()) return -1;
+    if (!value[0].is_number_integer()) r.refuse("key '", key, "' holds no token ids: ", value.dump());
+    return value[0].get<int64_t>();
+  }
   return r.need<int64_t>(key);
 }
 

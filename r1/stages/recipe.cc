@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 
 #include "r1/base/file.h"
 #include "r1/base/log.h"
@@ -33,7 +34,9 @@ StageKind kind() {
   return out;
 }
 
-bool starts_with(const std::string& text, const std::string& prefix) { return text.compare(0, prefix.size(), prefix) == 0; }
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
 
 struct StageEntry {
   std::string name, kind, where, title;
@@ -44,7 +47,8 @@ struct StageEntry {
 struct Recipe {
   std::string output_dir, title = "recipe", subtitle;
   Json seed;
-  std::vector<Setting> common, summary;
+  std::vector<Setting> common, summary, tiles;
+  std::vector<std::string> closing;
   std::vector<StageEntry> stages;
 };
 
@@ -63,6 +67,10 @@ Recipe read_recipe(const std::vector<Setting>& settings) {
       recipe.common.push_back({s.key.substr(7), s.where, s.value});
     } else if (starts_with(s.key, "summary.")) {
       recipe.summary.push_back({s.key.substr(8), s.where, s.value});
+    } else if (starts_with(s.key, "tiles.")) {
+      recipe.tiles.push_back({s.key.substr(6), s.where, s.value});
+    } else if (s.key == "closing") {
+      recipe.closing = s.value.is_array() ? s.value.get<std::vector<std::string>>() : std::vector<std::string>{s.value.get<std::string>()};
     } else if (starts_with(s.key, "stages.") && s.key.find('.', 7) != std::string::npos) {
       const size_t dot = s.key.find('.', 7);
       const std::string name = s.key.substr(7, dot - 7), key = s.key.substr(dot + 1);
@@ -78,13 +86,23 @@ Recipe read_recipe(const std::vector<Setting>& settings) {
         it->settings.push_back({key, s.where, s.value});
       }
     } else {
-      fail_usage(s.where, ": unknown recipe key '", s.key, "'", did_you_mean(s.key, {"output_dir", "seed", "title", "subtitle", "common.", "stages.", "summary."}),
-                 " (a recipe has output_dir, seed, title, common.*, stages.<name>.*, summary.*)");
+      fail_usage(s.where, ": unknown recipe key '", s.key, "'",
+                 did_you_mean(s.key, {"output_dir", "seed", "title", "subtitle", "common.", "stages.", "tiles.", "closing", "summary."}),
+                 " (a recipe has output_dir, seed, title, subtitle, common.*, stages.<name>.*, tiles.*, closing, summary.*)");
     }
   }
   if (recipe.output_dir.empty()) fail_usage("recipe: output_dir is missing");
   if (recipe.stages.empty()) fail_usage("recipe: it has no stages");
   return recipe;
+}
+
+// A number inside a sentence.
+std::string in_words(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_number_float()) return dump_json(value);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f", value.get<double>());
+  return text;
 }
 
 // Replaces ${name} and ${name.key}. A value that is one reference alone keeps its type.
@@ -119,7 +137,7 @@ Json resolve(const Json& value, const std::map<std::string, Json>& results, cons
       fail_usage(where, ": stage '", name, "' has no result '", key, "'", did_you_mean(key, known));
     }
     if (begin == 0 && end + 1 == text.size()) return found;
-    text.replace(begin, end - begin + 1, found.is_string() ? found.get<std::string>() : dump_json(found));
+    text.replace(begin, end - begin + 1, in_words(found));
   }
   return text;
 }
@@ -135,13 +153,17 @@ void check_requirement(const std::string& requirement, const StageEntry& stage, 
     break;
   }
   const std::string key = requirement.substr(0, at);
-  if (op.empty() || !results.contains(key)) fail_usage(stage.where, ": require '", requirement, "' names no result of stage '", stage.name, "'; write e.g. accuracy>=0.9");
+  if (op.empty() || !results.contains(key))
+    fail_usage(stage.where, ": require '", requirement, "' names no result of stage '", stage.name, "'; write e.g. accuracy>=0.9");
   const double have = results.at(key), want = std::stod(requirement.substr(at + op.size()));
   const bool ok = op == ">=" ? have >= want : op == "<=" ? have <= want : op == ">" ? have > want : have < want;
-  if (!ok) fail("recipe: stage '", stage.name, "' reached ", key, " = ", have, ", but ", requirement, " is required; later stages would build on sand");
+  if (!ok)
+    fail("recipe: stage '", stage.name, "' reached ", key, " = ", have, ", but ", requirement,
+         " is required; later stages would build on sand");
 }
 
-std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stage, const StageKind& kind, const std::map<std::string, Json>& results) {
+std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stage, const StageKind& kind,
+                                    const std::map<std::string, Json>& results) {
   const auto known = kind.known_keys();
   const auto knows = [&](const std::string& key) {
     return std::any_of(known.begin(), known.end(), [&](const auto& k) { return k == key || starts_with(key, k + "."); });
@@ -172,9 +194,11 @@ void check_common(const Recipe& recipe, const std::map<std::string, StageKind>& 
 }
 
 train::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& result) {
-  train::ReportEvaluation out{stage.title, result.at("task"), result.at("n"), result.at("accuracy"), result.at("ci95")[0], result.at("ci95")[1], {}};
+  train::ReportEvaluation out{
+      stage.title, result.at("task"), result.at("n"), result.at("accuracy"), result.at("ci95")[0], result.at("ci95")[1], {}};
   for (const auto& [key, value] : result.items())
     if (starts_with(key, "pass@")) out.others.emplace_back(key, value.get<double>());
+  out.others.emplace_back("format", result.at("format").get<double>());
   out.others.emplace_back("mean length", result.at("mean_length").get<double>());
   return out;
 }
@@ -185,6 +209,11 @@ void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>
   report.title = recipe.title;
   report.subtitle = recipe.subtitle;
   report.environment = environment_json();
+  for (const auto& tile : recipe.tiles) {  // "0.994 | from 0.042"
+    const std::string text = in_words(resolve(tile.value, results, recipe.output_dir, tile.where));
+    const size_t bar = text.find(" | ");
+    report.tiles.push_back({tile.key, text.substr(0, bar), bar == std::string::npos ? "" : text.substr(bar + 3)});
+  }
   for (const auto& stage : recipe.stages) {
     const Json& result = results.at(stage.name);
     const fs::path folder = fs::path(recipe.output_dir) / stage.name;
@@ -193,8 +222,30 @@ void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>
     if (result.contains("watched")) report.samples.push_back(watched_sample(result.at("watched")));
     if (fs::exists(folder / "config.yaml")) report.config[stage.name] = parse_json_file(folder / "config.yaml");
   }
-  std::reverse(report.stages.begin(), report.stages.end());  // the last chapter is what one wants to see first
   train::write_report(fs::path(recipe.output_dir) / "report.html", report);
+}
+
+// The evaluations side by side, as the report has them.
+void print_evaluations(const Recipe& recipe, const std::map<std::string, Json>& results) {
+  constexpr int kBar = 24;
+  size_t width = 0;
+  for (const auto& stage : recipe.stages)
+    if (stage.kind == "eval") width = std::max(width, stage.title.size());
+  if (width == 0) return;
+  std::string table = str("\n", std::string(width + 4, ' '), "accuracy", std::string(kBar + 4, ' '), "tokens");
+  for (const auto& stage : recipe.stages) {
+    if (stage.kind != "eval") continue;
+    const Json& result = results.at(stage.name);
+    const double accuracy = result.at("accuracy"), length = result.at("mean_length");
+    std::string bar;
+    for (int i = 0; i < kBar; ++i) bar += i < int(std::lround(accuracy * kBar)) ? "█" : "░";
+    char numbers[64];
+    std::snprintf(numbers, sizeof numbers, "  %6.1f", length);
+    table += str("\n  ", stage.title, std::string(width - stage.title.size() + 2, ' '), in_words(accuracy), "  ", bar, numbers);
+    for (const auto& [key, value] : result.items())
+      if (starts_with(key, "pass@")) table += str("   ", key, " ", in_words(value));
+  }
+  log_info(table);
 }
 
 }  // namespace
@@ -214,21 +265,26 @@ RecipeResult run_recipe(const std::vector<Setting>& settings) {
   for (const auto& stage : recipe.stages) {
     std::vector<std::string> names;
     for (const auto& [name, unused] : kinds) names.push_back(name);
-    if (!kinds.count(stage.kind)) fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", stage.kind, "'", did_you_mean(stage.kind, names));
+    if (!kinds.count(stage.kind))
+      fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", stage.kind, "'", did_you_mean(stage.kind, names));
   }
   check_common(recipe, kinds);
 
   RecipeResult out;
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const auto& stage = recipe.stages[i];
-    log_info("\n[", i + 1, "/", recipe.stages.size(), "] ", stage.name, " (", stage.kind, ")");
+    log_info("\n[", i + 1, "/", recipe.stages.size(), "] ", stage.title, stage.title == stage.name ? "" : " -> " + stage.name);
     out.results[stage.name] = kinds.at(stage.kind).run(stage_settings(recipe, stage, kinds.at(stage.kind), out.results));
     for (const auto& requirement : stage.require) check_requirement(requirement, stage, out.results[stage.name]);
   }
   write_recipe_report(recipe, out.results);
   const double minutes = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 60;
+  print_evaluations(recipe, out.results);
+  log_info("\nreport: ", (fs::path(recipe.output_dir) / "report.html").string());
+  for (const auto& line : recipe.closing) log_info(in_words(resolve(line, out.results, recipe.output_dir, "closing")));
   for (const auto& s : recipe.summary)
-    out.summary[s.key] = s.value == "${minutes}" ? Json(std::round(minutes * 100) / 100) : resolve(s.value, out.results, recipe.output_dir, s.where);
+    out.summary[s.key] =
+        s.value == "${minutes}" ? Json(std::round(minutes * 100) / 100) : resolve(s.value, out.results, recipe.output_dir, s.where);
   return out;
 }
 

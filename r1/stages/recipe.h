@@ -9,6 +9,9 @@
 //     sft:  {stage: sft, model: ${base}, require: [...]}
 //     zero: {stage: grpo, model: ${sft}}
 //     test: {stage: eval, model: ${zero}}
+//   tiles:                  # big numbers on top of the report: "value | note"
+//     held-out accuracy: "${test.accuracy} | SFT alone: ${test_sft.accuracy}"
+//   closing: "talk to it: r1 chat ${zero}"      # printed at the end, for people
 //   summary:                # the last line on stdout, one JSON object
 //     demo: r1-zero-tiny
 //     grpo: ${test.accuracy}

@@ -17,7 +17,9 @@ std::string one_line(std::string text) {
   return text.size() > 400 ? text.substr(0, 400) + " ..." : text;
 }
 
-double last(const std::vector<double>& x) { return x.empty() ? 0 : x.back(); }
+double last(const std::vector<double>& x) {
+  return x.empty() ? 0 : x.back();
+}
 
 std::string spark(const std::vector<double>& x, double lo, double hi) {
   const size_t n = std::min<size_t>(x.size(), 240);
@@ -26,7 +28,12 @@ std::string spark(const std::vector<double>& x, double lo, double hi) {
 
 }  // namespace
 
-Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts, const SamplingArgs& sampling)
+std::string Watch::line_of(const Seen& s) {
+  return str("  step ", s.step, "  ", s.verdict == "right" ? "✓" : "✗", "  ", one_line(s.completion));
+}
+
+Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts,
+             const SamplingArgs& sampling)
     : engine_(engine), tokenizer_(tokenizer), task_(task), prompts_(prompts), sampling_(sampling) {
   if (task.size("test") > 0) problem_ = task.problem("test", 0);
 }
@@ -40,8 +47,12 @@ void Watch::look(int64_t step, int64_t total) {
   request.sampling.max_new_tokens = sampling_.max_completion_length;
   request.sampling.stop_ids = prompts_.stop_ids();
   const auto completion = engine::complete(engine_, tokenizer_, {request})[0][0];
-  seen_.push_back({step, int64_t(completion.ids.size()), completion.text, tasks::verdict_name(task_.score(problem_, completion.text).verdict)});
-  while (seen_.size() < std::size(kLooks) && double(step) >= kLooks[seen_.size()] * double(total) && step < total) seen_.push_back(seen_.back());
+  if (seen_.empty()) log_info("one held-out problem to watch: ", one_line(problem_.question), " (answer ", problem_.gold, ")");
+  seen_.push_back(
+      {step, int64_t(completion.ids.size()), completion.text, tasks::verdict_name(task_.score(problem_, completion.text).verdict)});
+  log_info(line_of(seen_.back()));
+  while (seen_.size() < std::size(kLooks) && double(step) >= kLooks[seen_.size()] * double(total) && step < total)
+    seen_.push_back(seen_.back());
 }
 
 void Watch::print() const {
@@ -50,12 +61,14 @@ void Watch::print() const {
   int64_t before = -1;
   for (const auto& s : seen_) {
     if (s.step == before) continue;
-    log_info("  step ", s.step, "  ", s.verdict, "  ", one_line(s.completion));
+    log_info(line_of(s));
     before = s.step;
   }
 }
 
-Json Watch::to_json() const { return {{"question", problem_.question}, {"answer", problem_.gold}, {"completions", state()}}; }
+Json Watch::to_json() const {
+  return {{"question", problem_.question}, {"answer", problem_.gold}, {"completions", state()}};
+}
 
 train::ReportSample watched_sample(const Json& watched) {
   train::ReportSample out{watched.at("question"), watched.at("answer"), {}};
@@ -63,7 +76,8 @@ train::ReportSample watched_sample(const Json& watched) {
   for (const auto& look : watched.at("completions")) {
     const int64_t step = look.at("step");
     const double reward = look.at("verdict") == "right" ? 1.0 : 0.0;
-    if (step != before) out.completions.push_back({step == 0 ? std::string("before") : str("step ", step), look.at("completion"), reward, look.at("tokens")});
+    if (step != before)
+      out.completions.push_back({step == 0 ? std::string("before") : str("step ", step), look.at("completion"), reward, look.at("tokens")});
     before = step;
   }
   return out;
@@ -86,12 +100,15 @@ void History::add(const Json& line) {
   length_.push_back(line.at("completions/mean_length"));
 }
 
-void History::held_out(int64_t, double accuracy, double) { held_out_accuracy_ = accuracy; }
+void History::held_out(int64_t, double accuracy, double) {
+  held_out_accuracy_ = accuracy;
+}
 
 std::string History::note() const {
   if (reward_.empty()) return "";
   char text[160];
-  std::snprintf(text, sizeof text, "reward %.3f %s  length %.1f %s", last(reward_), spark(reward_, 0, 0).c_str(), last(length_), spark(length_, 0, 0).c_str());
+  std::snprintf(text, sizeof text, "reward %.3f %s  length %.1f %s", last(reward_), spark(reward_, 0, 0).c_str(), last(length_),
+                spark(length_, 0, 0).c_str());
   return text;
 }
 
@@ -118,7 +135,9 @@ Json History::results() const {
   return out;
 }
 
-Json History::state() const { return {{"reward", reward_}, {"accuracy", accuracy_}, {"length", length_}, {"held_out", held_out_accuracy_}}; }
+Json History::state() const {
+  return {{"reward", reward_}, {"accuracy", accuracy_}, {"length", length_}, {"held_out", held_out_accuracy_}};
+}
 
 void History::load_state(const Json& state) {
   reward_ = state.at("reward").get<std::vector<double>>();

@@ -1,4 +1,5 @@
-// What a person sees of a run besides numbers: the same held-out problem answered before, during and after training, and reward and length as small plots.
+// What a person sees of a run besides numbers: the same held-out problem answered before, during and after training, and reward and length
+// as small plots.
 #pragma once
 
 #include <string>
@@ -14,7 +15,8 @@ namespace r1::stages {
 // Answers the first test problem greedily at 0, 5, 25, 50 and 100 % of the run.
 class Watch {
  public:
-  Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts, const SamplingArgs& sampling);
+  Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts,
+        const SamplingArgs& sampling);
   void look(int64_t step, int64_t total);
   void print() const;
   Json to_json() const;  // {"question","answer","completions":[{"step","tokens","completion","verdict"}]}
@@ -26,6 +28,7 @@ class Watch {
     int64_t step = 0, tokens = 0;
     std::string completion, verdict;
   };
+  static std::string line_of(const Seen& s);
   engine::Engine& engine_;
   const text::Tokenizer& tokenizer_;
   const tasks::Task& task_;
@@ -43,8 +46,8 @@ class History {
  public:
   void add(const Json& rollout_line);
   void held_out(int64_t step, double accuracy, double length);
-  std::string note() const;   // for the progress bar
-  void plot() const;          // on stderr, at the end
+  std::string note() const;  // for the progress bar
+  void plot() const;         // on stderr, at the end
   Json results() const;
   Json state() const;
   void load_state(const Json& state);

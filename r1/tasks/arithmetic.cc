@@ -108,7 +108,9 @@ class ChainTask : public GeneratedTask {
   }
 
   std::vector<std::string> vocabulary() const override {
-    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "start", "answer", " ", ":", "="};
+    // Words own their spaces: the token in front of the answer is one word in the plain format as it is in the tags, which is what lets SFT
+    // carry "copy the last total" over to <answer>. With a space of its own there, copying sits on the space and SFT has to teach it anew.
+    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "start ", " answer ", " ", ":", "="};
     for (const char op : operators_) tokens.push_back(std::string(1, op));
     for (int n = 0; n <= kMaxTotal; ++n) tokens.push_back(std::to_string(n));
     return tokens;

@@ -11,7 +11,7 @@ namespace r1::tasks {
 namespace {
 
 struct Rules {
-  int numbers = 3, min_number = 1, max_number = 20, max_target = 99, max_value = 199, max_tries = 12;
+  int numbers = 3, min_number = 1, max_number = 20, max_target = 99, max_value = 199, max_tries = 27;
   std::string operators = "+-*";
   bool use_all = true;
 };
@@ -105,10 +105,18 @@ struct Game {
   std::string prompt() const { return "numbers " + listed(" ") + str(" target ", target, ":"); }
 };
 
-std::string try_text(const Try& t, int target) {
+// The first `count` tries as a walk through the tree: a step that the try before has already taken is not taken again, each leaf is checked
+// against the target. No trailing space.
+std::string search_text(const std::vector<Try>& tries, size_t count, int target) {
   std::string text;
-  for (const std::string& step : t.steps) text += step + " ";
-  return text + str(t.value, "=", target, t.value == target ? " yes" : " no");
+  for (size_t i = 0; i < count; ++i) {
+    const auto& steps = tries[i].steps;
+    size_t k = 0;
+    while (i > 0 && k + 1 < steps.size() && steps[k] == tries[i - 1].steps[k]) ++k;
+    for (; k < steps.size(); ++k) text += (text.empty() ? "" : " ") + steps[k];
+    text += tries[i].value == target ? " yes" : " no";
+  }
+  return text;
 }
 
 // The answer of a completion: <answer>, or what follows the last "answer" in the plain format; a trailing "= value" is dropped.
@@ -138,13 +146,13 @@ class Countdown : public GeneratedTask {
     rules_.max_number = int(o.integer("max_number", 20, 1, 999));
     rules_.max_target = int(o.integer("max_target", 99, 1, 9999));
     rules_.max_value = int(o.integer("max_value", 199, 1, 99999));
-    rules_.max_tries = int(o.integer("max_tries", 12, 1, 1000));
+    rules_.max_tries = int(o.integer("max_tries", 27, 1, 1000));
     rules_.operators = o.text("operators", "+-*");
     rules_.use_all = o.boolean("use_all", true);
-    drill_share_ = o.number("drill_share", 0.30, 0, 1);
-    full_share_ = o.number("full_share", 0.80, 0, 1);
-    sft_empty_share_ = o.number("sft_empty_share", 0.40, 0, 1);
-    sft_full_share_ = o.number("sft_full_share", 0.50, 0, 1);
+    drill_share_ = o.number("drill_share", 0.15, 0, 1);
+    full_share_ = o.number("full_share", 0.95, 0, 1);
+    sft_empty_share_ = o.number("sft_empty_share", 0.60, 0, 1);
+    sft_full_share_ = o.number("sft_full_share", 0.35, 0, 1);
     o.finish();
     if (rules_.operators.empty() || rules_.operators.find_first_not_of("+-*/") != std::string::npos) {
       fail_usage("task countdown: option 'operators' expected signs out of +-*/, got '", rules_.operators, "'");
@@ -192,10 +200,7 @@ class Countdown : public GeneratedTask {
     const bool full = rng.uniform() < full_share_;
     const Game game = draw_on_side(false, rng, [this](Rng& r) { return draw(r); });
     const auto tries = search(game, rng);
-    std::string text = game.prompt();
-    if (full) {
-      for (const Try& t : tries) text += " " + try_text(t, game.target);
-    }
+    const std::string text = game.prompt() + (full ? " " + search_text(tries, tries.size(), game.target) : "");
     return text + " answer " + tries.back().expression;
   }
 
@@ -209,8 +214,10 @@ class Countdown : public GeneratedTask {
   }
 
   std::vector<std::string> vocabulary() const override {
-    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "numbers", "target", "answer",
-                                       "yes",     "no",       " ",        ":",         "=",       "(",      ")"};
+    // Words own their spaces (see arithmetic.cc): what stands in front of an operand, a verdict or an answer is one word in every format.
+    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "numbers ", " target ", " answer ",
+                                       " yes",    " no ",     " no",      " ",         ":",        "=",        "(",
+                                       ")"};
     for (const char op : rules_.operators) tokens.push_back(std::string(1, op));
     for (int n = 0; n <= rules_.max_value; ++n) tokens.push_back(std::to_string(n));
     return tokens;
@@ -257,21 +264,20 @@ class Countdown : public GeneratedTask {
   }
 
   static std::string tagged(const std::vector<Try>& tries, size_t written, const std::string& answer, int target) {
-    std::string thought;
-    for (size_t i = 0; i < written; ++i) thought += (i ? " " : "") + try_text(tries[i], target);
-    return "<think>" + thought + "</think><answer>" + answer + "</answer>";
+    return "<think>" + search_text(tries, written, target) + "</think><answer>" + answer + "</answer>";
   }
 
+  // The check of a search by itself: "numbers 0 target 29: 29 yes 18 no ..", as many yes as no.
   std::string comparisons(Rng& rng) const {
-    std::string text;
+    const int64_t target = rng.between(1, rules_.max_target);
+    std::string text = str("numbers ", rng.between(rules_.min_number, rules_.max_number), " target ", target, ":");
     for (int i = 0; i < 8; ++i) {
-      const int64_t target = rng.between(1, rules_.max_target);
       int64_t value = target;
       if (rng.uniform() < 0.5) {
         do value = rng.uniform() < 0.5 ? target + rng.between(-10, 10) : rng.between(0, rules_.max_value);
         while (value == target || value < 0 || value > rules_.max_value);
       }
-      text += str(i ? " " : "", value, "=", target, value == target ? " yes" : " no");
+      text += str(" ", value, value == target ? " yes" : " no");
     }
     return text;
   }

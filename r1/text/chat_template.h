@@ -30,7 +30,7 @@ struct Rendered {
 
 class ChatTemplate {
  public:
-  // Throws r1::Error with line and column on a template that does not parse.
+  // Throws r1::Error "chat template:<line>: ..." on a template that does not parse, or is larger than a megabyte.
   explicit ChatTemplate(std::string_view source, RenderLimits limits = {});
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;

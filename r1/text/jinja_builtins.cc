@@ -414,7 +414,8 @@ std::string formatted(In& in, const V& v, const std::string& spec) {
         prefix = std::string(1, sign);
       const unsigned radix = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
       if (type && type != 'd' && type != 'n' && radix == 10) fail("unknown format code '", type, "' for object of type 'int'");
-      do body.insert(body.begin(), (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[u % radix]);
+      const char* const digits = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
+      do body.insert(body.begin(), digits[u % radix]);
       while (u /= radix);
       if (alternate && radix != 10) prefix += std::string("0") + type;
     }

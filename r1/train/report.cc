@@ -24,6 +24,7 @@ constexpr Known kKnown[] = {
     {"rewards/accuracy_reward/mean", "Accuracy reward", "mean", "teal"},
     {"accuracy", "Accuracy", "", "teal"},
     {"eval_accuracy", "Held-out accuracy", "", "teal"},
+    {"eval/accuracy", "Held-out accuracy", "greedy", "teal"},
     {"rewards/format/mean", "Format reward", "mean", "teal"},
     {"reward_std", "Reward spread in a group", "std", "teal"},
     {"completions/mean_length", "Completion length", "tokens", "violet"},

@@ -68,18 +68,18 @@ struct World {
   Scheduler scheduler;
   FakeModel model;
   std::map<RequestId, std::vector<TokenId>> answers;
-  int64_t rows = 0;
+  int64_t copies = 0;
 
   void step() {
     const Schedule& plan = scheduler.schedule();
     ASSERT_LE(plan.tokens, scheduler.config().max_num_batched_tokens);
     ASSERT_LE(scheduler.running(), scheduler.config().max_num_seqs);
     if (plan.sequences.empty()) return;
+    copies += int64_t(plan.copies.size());
     model.run(plan, scheduler.blocks());
     if (testing::Test::HasFatalFailure()) return;
     for (const auto& pending : scheduler.computed()) {
       Sequence* s = pending.sequence;
-      ++rows;
       model.check_context(*s, s->cached);
       ASSERT_EQ(s->cached, int64_t(s->tokens.size()));
       const TokenId token = next_token(*s);
@@ -241,10 +241,12 @@ TEST(Scheduler, AFailedForwardCanBeRepeated) {
 
 // Random adds, groups, cancels, weight changes and steps: every context read back is right, every answer is what the request alone would
 // have given, no block leaks.
-class SchedulerFuzz : public testing::TestWithParam<int> {};
+struct Reached {
+  int64_t preemptions = 0, copies = 0, hits = 0, cancelled = 0;
+};
 
-TEST_P(SchedulerFuzz, TenThousandRandomOperations) {
-  Rng rng(uint64_t(GetParam()), 3);
+void fuzz(int seed, Reached& reached) {
+  Rng rng(uint64_t(seed), 3);
   const int64_t blocks = rng.between(8, 40);
   World w(config(blocks, rng.between(1, 12), rng.between(1, 40), rng.below(4) != 0));
   RequestId next = 1;
@@ -272,16 +274,38 @@ TEST_P(SchedulerFuzz, TenThousandRandomOperations) {
       w.scheduler.weights_changed(rng.below(2) == 0);
     } else {
       w.step();
-      ASSERT_FALSE(HasFatalFailure()) << "operation " << op;
+      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "operation " << op;
     }
   }
   w.run_out();
-  ASSERT_FALSE(HasFatalFailure());
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
   for (const auto& [id, answer] : wanted)
-    if (!cancelled.count(id)) ASSERT_EQ(int64_t(w.answers[id].size()), answer) << "request " << id;
+    if (!cancelled.count(id)) {
+      ASSERT_EQ(int64_t(w.answers[id].size()), answer) << "request " << id;
+    }
   // Nothing is held and every remembered block is free: the count returns to the baseline exactly.
   EXPECT_EQ(w.scheduler.blocks().free_blocks(), blocks);
   EXPECT_EQ(w.scheduler.running() + w.scheduler.waiting(), 0);
+  reached.preemptions += w.scheduler.preemptions();
+  reached.hits += w.scheduler.prefix_hit_tokens();
+  reached.copies += w.copies;
+  reached.cancelled += int64_t(cancelled.size());
+}
+
+class SchedulerFuzz : public testing::TestWithParam<int> {};
+
+TEST_P(SchedulerFuzz, TenThousandRandomOperations) {
+  Reached reached;
+  fuzz(GetParam(), reached);
+}
+
+TEST(Scheduler, TheRandomOperationsReachEverything) {
+  Reached reached;
+  for (int seed = 0; seed < 12; ++seed) fuzz(seed, reached);
+  EXPECT_GT(reached.preemptions, 100);
+  EXPECT_GT(reached.copies, 100);
+  EXPECT_GT(reached.hits, 1000);
+  EXPECT_GT(reached.cancelled, 100);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerFuzz, testing::Range(0, 12));

@@ -1,7 +1,7 @@
 // Chat templates against jinja2 (golden/jinja.json.gz by tests/oracles/jinja_golden.py), and against attacks.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
@@ -111,6 +111,7 @@ TEST(ChatTemplate, Attacks) {
       {"braces", "{{ " + repeat("{1:", 100'000) + "1" + repeat("}", 100'000) + " }}"},
       {"not", "{{ " + repeat("not ", 200'000) + "1 }}"},
       {"minus", "{{ " + repeat("-", 300'000) + "1 }}"},
+      {"huge", repeat("{{ 1 }}", 200'000)},
       {"sum", "{{ 1" + repeat("+1", 200'000) + " }}"},
       {"filters", "{{ 1" + repeat("|abs", 200'000) + " }}"},
       {"attributes", "{{ x" + repeat(".a", 200'000) + " }}"},
@@ -153,11 +154,11 @@ TEST(ChatTemplate, Attacks) {
       {"open tags", repeat("{{", 300'000)},
   };
   for (const auto& [name, source] : attacks) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // processor time: the machine may be busy
     const std::string got = outcome(source, {{"b", {1}}});
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = double(std::clock() - start) / CLOCKS_PER_SEC;
     EXPECT_TRUE(is_error(got)) << name << ": " << got.substr(0, 100);
-    EXPECT_LT(seconds, 2.5) << name;
+    EXPECT_LT(seconds, 2.0) << name;
   }
 }
 

@@ -1,0 +1,106 @@
+// r1 score: the log-probability of every token of a text, one JSON object: {"ids": [..], "logprobs": [null, ..]} (natural log, fp32; the
+// first token has nothing before it). A text longer than the model's context is refused, never cut.
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+
+#include <charconv>
+#include <cmath>
+#include <iostream>
+
+#include "r1/app/command.h"
+#include "r1/base/file.h"
+#include "r1/ops/logprob.h"
+#include "r1/stages/run.h"
+
+namespace r1::app {
+namespace {
+
+struct ScoreConfig {
+  stages::ModelArgs model;
+  std::string text, file, ids;
+  bool raw = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.group("", model);
+    v("text", text, "text to score");
+    v("file", file, "file that holds the text; - is standard input");
+    v("ids", ids, "token ids to score, e.g. 1,2,3");
+    v("raw", raw, "control tokens spelled out in the text count as such, and no bos is added");
+  }
+};
+
+std::vector<int64_t> parse_ids(const std::string& list, int64_t vocab) {
+  std::vector<int64_t> ids;
+  const char *at = list.data(), *end = at + list.size();
+  const auto skip = [&] {
+    while (at < end && (*at == ' ' || *at == '[' || *at == ']')) ++at;
+  };
+  for (skip(); at < end; skip()) {
+    int64_t id = 0;
+    const auto [next, error] = std::from_chars(at, end, id);
+    if (error != std::errc()) fail_usage("--ids: expected numbers with commas between, got '", list, "'");
+    if (id < 0 || id >= vocab) fail_usage("--ids: token id ", id, " is outside the model's vocabulary of ", vocab);
+    ids.push_back(id);
+    at = next;
+    skip();
+    if (at < end && *at++ != ',') fail_usage("--ids: expected numbers with commas between, got '", list, "'");
+  }
+  return ids;
+}
+
+std::vector<int64_t> read_ids(const ScoreConfig& c, const stages::LoadedModel& loaded) {
+  if (!c.ids.empty()) return parse_ids(c.ids, loaded.model->config().vocab_size);
+  std::string text = c.text;
+  if (c.file == "-")
+    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  else if (!c.file.empty())
+    text = read_file(c.file);
+  const auto ids = loaded.tokenizer->encode(text, {.parse_special = c.raw, .add_special_tokens = !c.raw && loaded.tokenizer->add_bos()});
+  return {ids.begin(), ids.end()};
+}
+
+std::vector<float> score(model::Transformer& model, std::vector<int64_t> ids) {
+  const at::NoGradGuard no_grad;
+  const int64_t n = int64_t(ids.size());
+  if (n < 2) return {};
+  nn::AttentionContext context;
+  context.cu_seqlens = {0, int32_t(n)};
+  context.max_seqlen = int32_t(n);
+  for (int64_t i = 0; i < n; ++i) context.positions.push_back(int32_t(i));
+  const Tensor ids_T = at::from_blob(ids.data(), {n}, at::TensorOptions().dtype(at::kLong)).to(model.device());
+  const Tensor x_TD = model.hidden(ids_T, context);
+  const Tensor logprob_T =
+      ops::linear_logprob(x_TD.narrow(0, 0, n - 1), model.head(), ids_T.narrow(0, 1, n - 1)).logprob_T.to(at::kCPU).contiguous();
+  return {logprob_T.const_data_ptr<float>(), logprob_T.const_data_ptr<float>() + n - 1};
+}
+
+int run(const ScoreConfig& config, const CommonOptions& common) {
+  const int given = !config.text.empty() + !config.file.empty() + !config.ids.empty();
+  if (given != 1) fail_usage(given ? "give one of --text, --file and --ids" : "missing: --text, --file or --ids");
+  const stages::LoadedModel loaded = stages::load(config.model, tensor::parse_device(common.device));
+  const std::vector<int64_t> ids = read_ids(config, loaded);
+  const int64_t longest = loaded.model->config().max_position_embeddings;
+  check(int64_t(ids.size()) <= longest, "the text has ", ids.size(), " tokens, the model's context holds ", longest);
+  const std::vector<float> logprobs = score(*loaded.model, ids);
+  double total = 0;
+  for (float x : logprobs) total += x;
+  if (!common.json) {
+    const double n = double(logprobs.size());
+    print_text(str(ids.size(), " tokens, log-probability ", total, ", perplexity ", n ? std::exp(-total / n) : 1.0, "\n"));
+    return 0;
+  }
+  Json list = Json::array();
+  if (!ids.empty()) list.push_back(nullptr);
+  for (float x : logprobs) list.push_back(x);
+  print_text(dump_json(Json{{"ids", ids}, {"logprobs", list}}) + "\n");
+  return 0;
+}
+
+}  // namespace
+
+Command cmd_score() {
+  return make_command<ScoreConfig>("score", "log-probability of every token of a text", run);
+}
+
+}  // namespace r1::app
