@@ -16,6 +16,7 @@ Command cmd_tokenizer_train();
 Command cmd_generate();
 Command cmd_chat();
 Command cmd_score();
+Command cmd_convert();
 Command cmd_env();
 Command cmd_options();
 Command cmd_completion();
@@ -36,6 +37,7 @@ const std::vector<Command>& commands() {
       cmd_generate(),
       cmd_chat(),
       cmd_score(),
+      cmd_convert(),
       cmd_env(),
       cmd_options(),
       cmd_completion(),

@@ -125,6 +125,26 @@ std::string text_of(const std::vector<int64_t>& shape) {
   return r1::str(c10::IntArrayRef(shape));
 }
 
+int64_t weight_bytes(const WeightTable& weights) {
+  int64_t bytes = 0;
+  for (const WeightRow& row : weights) bytes += row.tensor->nbytes();
+  return bytes;
+}
+
+// Counts rows that are done and tells the caller.
+class Told {
+ public:
+  Told(const WeightProgress& progress, int64_t total) : progress_(progress), total_(total) {}
+  void operator()(int64_t bytes) {
+    done_ += bytes;
+    if (progress_) progress_(done_, total_);
+  }
+
+ private:
+  const WeightProgress& progress_;
+  int64_t done_ = 0, total_;
+};
+
 // What a load found wrong, gathered so that one error tells all.
 struct Faults {
   std::vector<std::string> missing, surplus, misshaped;
@@ -186,7 +206,7 @@ void check_tied_head(const SafetensorsModel& stored) {
   log_warning(head.file->name(), ": tie_word_embeddings is set, but a different '", kHeadHf, "' is stored; it is not used");
 }
 
-void load_safetensors(Transformer& model, const fs::path& path) {
+void load_safetensors(Transformer& model, const fs::path& path, const WeightProgress& progress) {
   const SafetensorsModel stored(path);
   Faults faults;
   std::set<std::string> known;
@@ -208,9 +228,11 @@ void load_safetensors(Transformer& model, const fs::path& path) {
   }
   faults.raise(path.string());
   if (tied) check_tied_head(stored);
+  Told told(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
     const Stored found = stored.find(row.hf_name);
     tensor::read_safetensor_into(*found.file, *found.tensor, *row.tensor);
+    told(row.tensor->nbytes());
   }
 }
 
@@ -235,7 +257,7 @@ void load_gguf_row(const GgufFile& file, const GgufTensor& stored, const WeightR
   }
 }
 
-void load_gguf(Transformer& model, const fs::path& path) {
+void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& progress) {
   const GgufFile file = GgufFile::open(path);
   Faults faults;
   std::set<std::string> known;
@@ -254,7 +276,11 @@ void load_gguf(Transformer& model, const fs::path& path) {
     faults.surplus.push_back("'" + printable(tensor.name) + "'");
   }
   faults.raise(file.name());
-  for (const WeightRow& row : model.weights()) load_gguf_row(file, *file.find(row.gguf_name), row, model.config().head_dim);
+  Told told(progress, weight_bytes(model.weights()));
+  for (const WeightRow& row : model.weights()) {
+    load_gguf_row(file, *file.find(row.gguf_name), row, model.config().head_dim);
+    told(row.tensor->nbytes());
+  }
 }
 
 // ---- saving
@@ -265,11 +291,16 @@ struct Shard {
 };
 
 // Tensors in table order, a new shard when the next one would not fit; one that is larger than a shard stands alone.
-std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes) {
+std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, Told& told) {
   std::vector<Shard> shards(1);
   for (const WeightRow& row : model.weights()) {
     SafeSource source = tensor::safe_source(row.hf_name, *row.tensor, dtype);
     const uint64_t bytes = safe_source_bytes(source);
+    source.bytes = [read = source.bytes, bytes, &told]() mutable {
+      const auto span = read();
+      told(int64_t(bytes));
+      return span;
+    };
     if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
     shards.back().sources.push_back(std::move(source));
     shards.back().bytes += bytes;
@@ -366,31 +397,33 @@ ModelConfig read_model_config(const fs::path& name) {
   return in_range(config_from_gguf(GgufFile::open(path, {.allow_truncated = true})), path.string());
 }
 
-void load_weights(Transformer& model, const fs::path& name) {
+void load_weights(Transformer& model, const fs::path& name, const WeightProgress& progress) {
   const at::NoGradGuard no_grad;
   const fs::path path = weights_at(find_model(name));
-  is_gguf(path) ? load_gguf(model, path) : load_safetensors(model, path);
+  is_gguf(path) ? load_gguf(model, path, progress) : load_safetensors(model, path, progress);
   model.bump_version();
 }
 
-std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device device, tensor::DType dtype) {
+std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device device, tensor::DType dtype, const WeightProgress& progress) {
   const fs::path weights = weights_at(find_model(path));
   const ModelConfig config = read_model_config(path);
   const int64_t wanted = parameter_count(config), stored = stored_elements(weights);
   // A few missing tensors are listed by name further on; a config that is beyond all measure must not have its memory.
   if (stored < wanted / 2) fail(weights.string(), ": the config describes ", wanted, " parameters, but only ", stored, " are stored");
   auto model = std::make_unique<Transformer>(config, device, dtype);
-  load_weights(*model, path);
+  load_weights(*model, path, progress);
   return model;
 }
 
-void save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes) {
+void save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
+                const WeightProgress& progress) {
   const at::NoGradGuard no_grad;
   if (max_shard_bytes <= 0) fail_usage("[save_model] expected a positive shard size, got ", max_shard_bytes);
   make_folder(folder);
   ModelConfig config = model.config();
   config.torch_dtype = tensor::dtype_name(dtype);
-  const std::set<std::string> written = write_shards(share_out(model, dtype, uint64_t(max_shard_bytes)), folder);
+  Told told(progress, parameter_count(config) * int64_t(c10::elementSize(dtype)));
+  const std::set<std::string> written = write_shards(share_out(model, dtype, uint64_t(max_shard_bytes), told), folder);
   write_file_atomic(folder / kConfigFile, dump_json(config_to_hf(config), 2) + "\n");
   write_file_atomic(folder / "generation_config.json", dump_json(generation_config(config), 2) + "\n");
   remove_stale(folder, written);

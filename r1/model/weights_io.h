@@ -5,12 +5,16 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "r1/model/transformer.h"
 
 namespace r1::model {
+
+// Told after each tensor how many bytes of the model's weights are done, of how many.
+using WeightProgress = std::function<void(int64_t done, int64_t total)>;
 
 // What a user calls a model -> the folder or file that has it: a path as it is, or "org/name" in the local Hugging Face cache
 // (HF_HUB_CACHE, HF_HOME, default
@@ -22,15 +26,16 @@ ModelConfig read_model_config(const std::filesystem::path& path);
 
 // Fills the table's tensors (any stored float dtype, converted to the model's). Missing, surplus and misshaped tensors are errors that list
 // them; what old checkpoints carry besides weights (rotary inv_freq) and a tied head stored again are passed over.
-void load_weights(Transformer& model, const std::filesystem::path& path);
+void load_weights(Transformer& model, const std::filesystem::path& path, const WeightProgress& progress = {});
 
 // read_model_config + allocate + load.
-std::unique_ptr<Transformer> load_model(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype);
+std::unique_ptr<Transformer> load_model(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype,
+                                        const WeightProgress& progress = {});
 
 // config.json, generation_config.json, model.safetensors (sharded with index above max_shard_bytes); each file is written whole, fsynced
 // and renamed. Weight files of an earlier save into the same folder that are not part of this one are removed last. Tokenizer files are the
 // caller's.
-void save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype,
-                int64_t max_shard_bytes = int64_t{5} << 30);
+void save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype, int64_t max_shard_bytes = 5'000'000'000,
+                const WeightProgress& progress = {});
 
 }  // namespace r1::model

@@ -1,0 +1,180 @@
+// r1 convert: a model from one format to another: HF safetensors (single file or shards) or GGUF in, a HF folder out, weights rounded to
+// --dtype, tokenizer and config carried along. GGUF's quantized weights come out as plain ones.
+#include <array>
+#include <cctype>
+#include <chrono>
+#include <cstdlib>
+
+#include "r1/app/command.h"
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/base/gguf_file.h"
+#include "r1/base/json.h"
+#include "r1/base/log.h"
+#include "r1/base/progress.h"
+#include "r1/model/weights_io.h"
+#include "r1/text/tokenizer.h"
+
+namespace r1::app {
+namespace {
+
+struct ConvertConfig {
+  std::string model, output_dir, dtype = "auto", max_shard_size = "5GB";
+  bool overwrite = false;
+
+  template <class V>
+  void visit(V& v) {
+    v("model", model, "what to convert: a HF folder, a .gguf file, or org/name in the local Hugging Face cache", Required{});
+    v("output_dir", output_dir, "the HF folder to write", Required{});
+    v("dtype", dtype, "dtype of the written weights; auto: as they are stored (bfloat16 for quantized ones)",
+      OneOf{"auto", "float32", "bfloat16", "float16"});
+    v("max_shard_size", max_shard_size, "largest weight file, such as 500MB, 5GB or 2GiB");
+    v("overwrite", overwrite, "write into a folder that already holds a model");
+    v.alias("m", "model");
+    v.alias("o", "output_dir");
+  }
+};
+
+// "5GB" -> 5e9, "2GiB" -> 2^31; as transformers' max_shard_size.
+int64_t parse_size(const std::string& text) {
+  struct Unit {
+    const char* name;
+    double bytes;
+  };
+  constexpr Unit kUnits[] = {{"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+                             {"TB", 1e12}, {"KIB", 0x1p10}, {"MIB", 0x1p20}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
+  char* end = nullptr;
+  const double number = std::isdigit(static_cast<unsigned char>(text[0])) ? std::strtod(text.c_str(), &end) : 0;
+  std::string unit;
+  for (const char* c = end ? end : ""; *c; ++c) {
+    if (*c != ' ') unit += char(std::toupper(static_cast<unsigned char>(*c)));
+  }
+  for (const Unit& known : kUnits) {
+    if (end && unit == known.name && number * known.bytes >= 1 && number * known.bytes < 9e18) return int64_t(number * known.bytes);
+  }
+  fail_usage("--max_shard_size: expected a size such as 500MB or 5GB, got '", text, "'");
+}
+
+bool same_folder(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  return fs::equivalent(a, b, error) && !error;
+}
+
+void check_output(const ConvertConfig& config, const fs::path& source) {
+  const fs::path folder = config.output_dir;
+  if (same_folder(folder, fs::is_directory(source) ? source : source.parent_path() / "."))
+    fail_usage("--output_dir is the model's own folder: name another one");
+  if (fs::exists(folder) && !fs::is_directory(folder)) fail_usage("--output_dir ", folder.string(), " is a file");
+  if (fs::exists(folder / "config.json") && !config.overwrite)
+    fail_usage("--output_dir ", folder.string(), " already holds a model (--overwrite writes over it)");
+}
+
+// Everything that belongs to the tokenizer goes over byte for byte; weights and config are written anew.
+constexpr std::array kTokenizerFiles = {"tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "chat_template.jinja",
+                                        "chat_template.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "tokenizer.model"};
+
+void copy_tokenizer(const fs::path& from, const fs::path& to) {
+  int copied = 0;
+  for (const char* name : kTokenizerFiles) {
+    if (!fs::exists(from / name)) continue;
+    write_file_atomic(to / name, read_file(from / name));
+    ++copied;
+  }
+  if (!copied) log_warning(from.string(), " has no tokenizer files; the converted model has none either");
+}
+
+fs::path gguf_of(const fs::path& source) {
+  if (source.extension() == ".gguf") return source;
+  if (!fs::is_directory(source) || fs::exists(source / "config.json")) return {};
+  for (const auto& entry : fs::directory_iterator(source)) {
+    if (entry.path().extension() == ".gguf") return entry.path();
+  }
+  return {};
+}
+
+void carry_tokenizer(const fs::path& source, const fs::path& to) {
+  const fs::path gguf = gguf_of(source);
+  if (gguf.empty()) {
+    copy_tokenizer(fs::is_directory(source) ? source : source.parent_path(), to);
+  } else if (GgufFile::open(gguf).has("tokenizer.ggml.tokens")) {
+    text::Tokenizer::load(gguf).save(to);
+  } else {
+    log_warning(gguf.string(), " has no vocabulary; the converted model has no tokenizer");
+  }
+}
+
+// A generation_config.json that came with the model knows more (several eos ids, sampling) than the one that save_model derives.
+void carry_generation_config(const fs::path& source, const fs::path& to) {
+  const fs::path file = (fs::is_directory(source) ? source : source.parent_path()) / "generation_config.json";
+  if (gguf_of(source).empty() && fs::exists(file)) write_file_atomic(to / "generation_config.json", read_file(file));
+}
+
+model::WeightProgress shown(Progress& bar) {
+  return [&bar](int64_t done, int64_t total) {
+    bar.update(done / 1'000'000, str(human_bytes(double(done)), " of ", human_bytes(double(total))));
+  };
+}
+
+uint64_t weight_file_bytes(const fs::path& folder) {
+  uint64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") bytes += entry.file_size();
+  }
+  return bytes;
+}
+
+int convert(const ConvertConfig& config, const CommonOptions& common) {
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t max_shard = parse_size(config.max_shard_size);
+  const fs::path source = model::find_model(config.model), output = config.output_dir;
+  check_output(config, source);
+  const model::ModelConfig shape = model::read_model_config(source);
+  const tensor::DType dtype = tensor::parse_dtype(config.dtype == "auto" ? shape.torch_dtype : config.dtype);
+  const int64_t megabytes = model::parameter_count(shape) * int64_t(c10::elementSize(dtype)) / 1'000'000;
+
+  std::unique_ptr<model::Transformer> model;
+  {
+    Progress bar("load", megabytes, "MB");
+    model = model::load_model(source, tensor::parse_device("cpu"), dtype, shown(bar));
+  }
+  make_folder(output);
+  carry_tokenizer(source, output);
+  {
+    Progress bar("write", megabytes, "MB");
+    model::save_model(*model, output, dtype, max_shard, shown(bar));
+  }
+  carry_generation_config(source, output);
+
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const int64_t parameters = model::parameter_count(shape);
+  const uint64_t bytes = weight_file_bytes(output);
+  if (common.json) {
+    print_text(dump_json({{"output_dir", output.string()},
+                          {"family", shape.family},
+                          {"parameters", parameters},
+                          {"dtype", tensor::dtype_name(dtype)},
+                          {"weight_bytes", bytes},
+                          {"seconds", seconds}}) +
+               "\n");
+  } else {
+    log_info("wrote ", output.string(), ": ", shape.family, ", ", human_count(double(parameters)), " parameters in ",
+             tensor::dtype_name(dtype), ", ", human_bytes(double(bytes)), ", ", human_time(seconds));
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command cmd_convert() {
+  return make_command<ConvertConfig>("convert", "convert a model: HF safetensors or GGUF in, HF safetensors out", convert,
+                                     {"model", "output_dir"});
+}
+
+}  // namespace r1::app

@@ -1,0 +1,70 @@
+"""The other half of tests/model/weights_hf_test.cc: transformers writes models and reads ours.
+
+  python hf_models.py make DIR                  DIR/<family>[-sharded]: small random models of every family, saved by transformers; old names of a checkpoint too
+  python hf_models.py same OURS THEIRS          for each folder in THEIRS: transformers loads the one of that name in OURS without a missing or surplus tensor and finds the
+                                                same weights in both, bit for bit
+  python hf_models.py gguf OURS FILE.gguf       the same for one folder against transformers' own reading of a GGUF file
+"""
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+
+SMALL = dict(vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
+LLAMA3 = dict(rope_type="llama3", rope_theta=5e5, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
+CONFIGS = {
+    "llama": LlamaConfig(**SMALL, tie_word_embeddings=False),
+    "llama-tied": LlamaConfig(**SMALL, tie_word_embeddings=True, rope_parameters=LLAMA3),
+    "llama-bias": LlamaConfig(**SMALL, attention_bias=True),
+    "qwen2": Qwen2Config(**SMALL, tie_word_embeddings=True),
+    "qwen2-untied": Qwen2Config(**SMALL, tie_word_embeddings=False),
+    "qwen3": Qwen3Config(**SMALL, head_dim=16, tie_word_embeddings=False),
+}
+
+
+def make(folder):
+    for seed, (name, config) in enumerate(CONFIGS.items()):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config)
+        for parameter in model.parameters():  # norms and biases too: what is one or zero everywhere proves nothing
+            torch.nn.init.normal_(parameter)
+        model.save_pretrained(os.path.join(folder, name))
+        model.to(torch.bfloat16).save_pretrained(os.path.join(folder, name + "-sharded"), max_shard_size="20KB")
+
+
+def load(path, **options):
+    model, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True, **options)
+    for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        assert not info[key], f"{path}: {key} {info[key]}"
+    return model
+
+
+def compare(ours, theirs):
+    a, b = dict(ours.named_parameters()), dict(theirs.named_parameters())
+    assert a.keys() == b.keys(), a.keys() ^ b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype, (name, a[name].dtype, b[name].dtype)
+        assert torch.equal(a[name], b[name]), f"{name} differs"
+    assert ours.config.to_diff_dict().get("rope_parameters") == theirs.config.to_diff_dict().get("rope_parameters"), "rope differs"
+
+
+def main():
+    what = sys.argv[1]
+    if what == "make":
+        make(sys.argv[2])
+    elif what == "same":
+        ours, theirs = sys.argv[2:4]
+        for name in sorted(os.listdir(theirs)):
+            print(name)
+            compare(load(os.path.join(ours, name)), load(os.path.join(theirs, name)))
+    elif what == "gguf":
+        folder, file = os.path.split(sys.argv[3])
+        theirs = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+        compare(load(sys.argv[2], dtype=torch.float32), theirs)
+    else:
+        sys.exit(__doc__)
+
+
+main()
