@@ -185,6 +185,7 @@ Json Loop::go() {
   if (run_.checkpoint()) reference_.load(*run_.checkpoint());
   const Json saved = run_.start(trainer_, tokenizer_);
   run_.on_save([this](const std::filesystem::path& folder) { reference_.save(folder); });
+  drop_completions_after(run_.folder(), trainer_.global_step());
   if (!saved.is_null()) {
     rollout_ = saved.at("rollout");
     num_tokens_ = saved.at("num_tokens");

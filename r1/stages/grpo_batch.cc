@@ -121,4 +121,16 @@ void keep_completions(const std::filesystem::path& folder, int64_t step, const R
   if (!lines.empty()) append_file(folder / "completions.jsonl", lines);
 }
 
+void drop_completions_after(const std::filesystem::path& folder, int64_t step) {
+  const auto path = folder / "completions.jsonl";
+  if (!std::filesystem::exists(path)) return;
+  const std::string text = read_file(path);
+  std::string kept;
+  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    const std::string line = text.substr(begin, end - begin);
+    if (parse_json(line, path.string()).at("step").get<int64_t>() <= step) kept += line + "\n";
+  }
+  write_file_atomic(path, kept);
+}
+
 }  // namespace r1::stages

@@ -26,6 +26,9 @@ Advantages group_rewards(const Rollout& rollout, const std::string& scale);
 Json rollout_metrics(const Rollout& rollout, const RewardSet& rewards, const std::string& scale);
 
 // The first `count` samples of the rollout, a line each in completions.jsonl.
+// Those of steps behind `step` are dropped first when a run goes on (drop_completions_after).
 void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, int64_t count);
+
+void drop_completions_after(const std::filesystem::path& folder, int64_t step);
 
 }  // namespace r1::stages

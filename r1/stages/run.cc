@@ -126,10 +126,21 @@ void Run::save(const Json& state) {
   train::save_checkpoint(folder_, *trainer_, state, options);
 }
 
+// A full disk must not end a long run: the former checkpoint stands, and the next save tries again. When the run stops anyway, the error goes up.
+void Run::save_or_warn(const Json& state, int64_t step, bool stopping) {
+  try {
+    save(state);
+    saved_step_ = step;
+  } catch (const Error& error) {
+    if (stopping) throw;
+    log_warning(stage_, ": no checkpoint at step ", step, " (", error.what(), "); the run goes on, the next try is at the next save");
+  }
+}
+
 void Run::after_step(int64_t step, const Json& state) {
   const bool last = step >= trainer_->total_steps(), stop = interrupted() && !last;
   const bool due = args_.save_steps > 0 && step / args_.save_steps > saved_step_ / args_.save_steps && !last;
-  if (due || stop) save(state), saved_step_ = step;
+  if (due || stop) save_or_warn(state, step, stop);
   if (stop) throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(), ", the same command goes on from it"), ErrorKind::kInterrupted);
 }
 

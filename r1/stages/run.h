@@ -121,6 +121,7 @@ class Run {
 
  private:
   void save(const Json& state);
+  void save_or_warn(const Json& state, int64_t step, bool stopping);
   void write_tokenizer(const std::filesystem::path& folder) const;
 
   std::string stage_;

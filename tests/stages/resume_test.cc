@@ -92,6 +92,8 @@ TEST(Resume, Kill9AnywhereGivesTheSameRun) {
     const std::string expected = losses(root / "whole" / stage);
     EXPECT_GT(expected.size(), 100u);
     EXPECT_EQ(losses(root / "killed" / stage), expected) << stage << " after " << kills << " kills";
+    if (fs::exists(root / "whole" / stage / "completions.jsonl"))
+      EXPECT_EQ(read_file(root / "killed" / stage / "completions.jsonl"), read_file(root / "whole" / stage / "completions.jsonl")) << stage;
     EXPECT_EQ(sha256_file(root / "killed" / stage / "model.safetensors"), sha256_file(root / "whole" / stage / "model.safetensors")) << stage;
   }
   fs::remove_all(root);
