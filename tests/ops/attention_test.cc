@@ -137,6 +137,18 @@ TEST(PagedAttention, SaysWhatItExpected) {
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "[paged_attention] expected blocks for 17 tokens of sequence 0, got 1 of 16");
   }
+  paged.block_tables = {{0, 3}};
+  const auto far = sequences_on(at::kCPU, {0, 1}, &paged);
+  const Tensor one = at::zeros({1, 2, 8}), cache = at::zeros({3, paged_attention_bytes(2, 8, 16, at::kCPU, at::kFloat)}, at::kByte);
+  try {
+    paged_attention(one, one, one, cache, far, 1);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "[paged_attention] expected block ids below 3, got 3");
+  }
+  EXPECT_THROW(paged_attention(one, one, one, at::zeros({4, 7}, at::kByte), far, 1), Error);
+  paged.block_tables = {{0, -1}};
+  EXPECT_THROW(sequences_on(at::kCPU, {0, 1}, &paged), Error);
   EXPECT_THROW(sequences_on(at::kCPU, {0, 3, 2}), Error);
   EXPECT_THROW(attention(at::zeros({2, 3, 4}), at::zeros({2, 2, 4}), at::zeros({2, 2, 4}), sequences_on(at::kCPU, {0, 2}), 1), Error);
   EXPECT_THROW(paged_attention_bytes(2, 8, 15, at::kCPU, at::kFloat), Error);
