@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "op_test.h"
+#include "r1/ops/attention_impl.h"
 
 namespace r1::ops {
 namespace {
@@ -124,6 +125,22 @@ TEST(PagedAttention, ChunksAndBatchesEqualTrainingCuda) {
 // fp64 runs the definition: plain layout, gathered keys.
 TEST(PagedAttention, DefinitionEqualsTheTrainingForm) {
   test_paged(at::kCPU, at::kDouble, false);
+}
+
+// The CUDA form's bookkeeping (slots, gathering, padded queries), run on the CPU in fp64 against the definition; one cache for both.
+TEST(PagedAttention, CudaFormEqualsTheDefinitionOnTheCpu) {
+  const c10::NoGradGuard no_grad;
+  PagedSequences paged;
+  paged.context_lens = {20, 0, 16, 5};
+  paged.block_tables = {{4, 0, 7}, {2}, {6, 1}, {3}};
+  Sequences sequences = sequences_on(at::kCPU, {0, 1, 13, 15, 16}, &paged);
+  upload_sequences(at::kCPU, sequences);
+  const Tensor q = randn({16, 4, 8}, 1), k = randn({16, 2, 8}, 2), v = randn({16, 2, 8}, 3);
+  const Tensor start = randn({8, 2 * 16 * 2 * 8}, 4).view(at::kByte), ours = start.clone(), theirs = start.clone();
+  const Tensor got = paged_attention_cuda(q, k, v, ours, sequences, 0.3), want = paged_attention_ref(q, k, v, theirs, sequences, 0.3);
+  EXPECT_LE(distance(got, want), 1e-12);
+  EXPECT_TRUE(at::equal(ours, theirs));
+  EXPECT_FALSE(at::equal(ours, start));
 }
 
 TEST(PagedAttention, SaysWhatItExpected) {
