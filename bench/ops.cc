@@ -1,7 +1,7 @@
 // Where the time of one training step and one decode step goes, on the demo's model (d 128, 4 layers, 4 heads, FFN 352, vocabulary 117,
 // fp32):
 //   bench_ops [--d 128 --layers 4 --heads 4 --ffn 352 --vocab 117 --tokens 2048 --length 256 --decode 256 --context 64 --threads 2 --rounds
-//   10 --dtype float32]
+//   10 --dtype float32 --only ops|train|decode]
 // Prints one JSON object a line: {"what", "ms", "min_ms", "cpu_ms", ...}: median and least wall
 // time of the rounds, median of the process time (with --threads 1 what a busy machine leaves comparable). The forward's parts are timed
 // alone, op by op, on the shapes of the step; "train_step" and "decode_step" are the whole thing (no optimizer).
@@ -178,10 +178,13 @@ int run(int argc, char** argv) {
   const model::ModelConfig config = config_of(o);
   const auto dtype = tensor::parse_dtype(o.text("dtype", "float32"));
   const int64_t tokens = o.number("tokens", 2048), length = o.number("length", 256);
-  time_ops(bench, config, tokens, length, dtype);
+  const std::string only = o.text("only", "");
+  const auto wanted = [&](const char* part) { return only.empty() || only == part; };
+  if (wanted("ops")) time_ops(bench, config, tokens, length, dtype);
   model::Transformer model(config, at::kCPU, dtype);
   model.init_weights(1);
-  time_training(bench, model, tokens, length);
+  if (wanted("train")) time_training(bench, model, tokens, length);
+  if (!wanted("decode")) return 0;
   for (const int64_t n : {int64_t{1}, int64_t{8}, int64_t{64}, o.number("decode", 256)})
     time_decode(bench, model, n, o.number("context", 64));
   return 0;

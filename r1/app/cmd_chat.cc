@@ -104,13 +104,17 @@ class Input {
   bool terminal_;
 };
 
+stages::LoadedModel load_model(const stages::ModelArgs& args, tensor::Device device) {
+  return stages::load(args, device, stages::resolve_dtype(args.dtype, device));
+}
+
 class Chat {
  public:
   Chat(const ChatConfig& config, const CommonOptions& common)
       : config_(config),
         quiet_(common.quiet),
         terminal_(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)),
-        loaded_(stages::load(config.model, tensor::parse_device(common.device))),
+        loaded_(load_model(config.model, tensor::parse_device(common.device))),
         engine_(*loaded_.model, config.engine),
         prompts_(*loaded_.tokenizer, loaded_.chat.get(), {}),
         think_(config.think) {

@@ -122,7 +122,8 @@ Json to_json(const engine::Completion& c, const text::Tokenizer& tokenizer, bool
 
 int run(const GenerateConfig& config, const CommonOptions& common) {
   const std::string prompt = read_prompt(config);
-  const stages::LoadedModel loaded = stages::load(config.model, tensor::parse_device(common.device));
+  const auto device = tensor::parse_device(common.device);
+  const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device));
   engine::CompletionRequest request = request_of(config, loaded, common.json);
   request.prompt = prompt_ids(config, prompt, loaded);
   if (request.prompt.empty()) fail_usage("the prompt has no tokens: give some text");

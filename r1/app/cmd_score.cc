@@ -78,7 +78,8 @@ std::vector<float> score(model::Transformer& model, std::vector<int64_t> ids) {
 int run(const ScoreConfig& config, const CommonOptions& common) {
   const int given = !config.text.empty() + !config.file.empty() + !config.ids.empty();
   if (given != 1) fail_usage(given ? "give one of --text, --file and --ids" : "missing: --text, --file or --ids");
-  const stages::LoadedModel loaded = stages::load(config.model, tensor::parse_device(common.device));
+  const auto device = tensor::parse_device(common.device);
+  const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device));
   const std::vector<int64_t> ids = read_ids(config, loaded);
   const int64_t longest = loaded.model->config().max_position_embeddings;
   check(int64_t(ids.size()) <= longest, "the text has ", ids.size(), " tokens, the model's context holds ", longest);

@@ -19,15 +19,23 @@ void check_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, cons
   check(sequences.tokens() == q_TNH.size(0), "[", op, "] expected ", sequences.tokens(), " tokens in sequences, got ", q_TNH.size(0));
 }
 
-void check_paged(const std::vector<int32_t>& cu_seqlens, const PagedSequences& paged) {
+// Returns one more than the largest block id.
+int32_t check_paged(const std::vector<int32_t>& cu_seqlens, const PagedSequences& paged) {
+  int32_t bound = 0;
   const size_t count = cu_seqlens.size() - 1;
   check(paged.context_lens.size() == count && paged.block_tables.size() == count, "[paged_attention] expected ", count,
         " context lengths and block tables, got ", paged.context_lens.size(), " and ", paged.block_tables.size());
   for (size_t s = 0; s < count; ++s) {
     const int64_t keys = paged.context_lens[s] + cu_seqlens[s + 1] - cu_seqlens[s];
-    check(int64_t(paged.block_tables[s].size()) * paged.block_size >= keys, "[paged_attention] expected blocks for ", keys,
-          " tokens of sequence ", s, ", got ", paged.block_tables[s].size(), " of ", paged.block_size);
+    check(paged.context_lens[s] >= 0 && int64_t(paged.block_tables[s].size()) * paged.block_size >= keys,
+          "[paged_attention] expected blocks for ", keys, " tokens of sequence ", s, ", got ", paged.block_tables[s].size(), " of ",
+          paged.block_size);
+    for (const int32_t block : paged.block_tables[s]) {
+      check(block >= 0, "[paged_attention] expected block ids from 0, got ", block, " in sequence ", s);
+      bound = std::max(bound, block + 1);
+    }
   }
+  return bound;
 }
 
 }  // namespace
@@ -41,7 +49,7 @@ Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const
   }
   s.cu_seqlens = std::move(cu_seqlens);
   s.paged = paged;
-  if (paged) check_paged(s.cu_seqlens, *paged);
+  if (paged) s.block_bound = check_paged(s.cu_seqlens, *paged);
   s.cu_seqlens_dev = std::move(cu_seqlens_dev);
   if (!device.is_cpu()) upload_sequences(device, s);
   return s;
@@ -58,6 +66,14 @@ Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v
                        double scale) {
   check_shapes("paged_attention", q_TNH, k_TKH, v_TKH, sequences);
   check(sequences.paged != nullptr, "[paged_attention] expected block tables, got none");
+  check(cache.dim() == 2 && cache.scalar_type() == at::kByte && cache.is_contiguous() && cache.device() == q_TNH.device() &&
+            cache.size(1) ==
+                paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type()),
+        "[paged_attention] expected a cache of bytes [blocks, ",
+        paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type()),
+        "] beside q, got ", cache.scalar_type(), " ", cache.sizes());
+  check(sequences.block_bound <= cache.size(0), "[paged_attention] expected block ids below ", cache.size(0), ", got ",
+        sequences.block_bound - 1);
   check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[paged_attention] has no gradient: run the engine's forward under no_grad");
   if (has_cpu_kernels(q_TNH)) return paged_attention_cpu(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
   if (q_TNH.is_cuda()) return paged_attention_cuda(q_TNH, k_TKH, v_TKH, cache, sequences, scale);

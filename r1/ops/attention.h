@@ -26,12 +26,14 @@ struct Sequences {
   std::vector<int32_t> cu_seqlens;        // [S+1]
   int32_t max_seqlen = 0;                 // longest run of new rows
   const PagedSequences* paged = nullptr;  // borrowed; null: the training form
+  int32_t block_bound = 0;                // one more than the largest block id
 
-  // What device kernels read, made by sequences_on(); undefined on the CPU.
-  Tensor cu_seqlens_dev;  // int32 [S+1]
-  Tensor slots_T;         // int64 [T] cache slot (block * block_size + offset) of each new token
-  Tensor cu_keylens_dev;  // int32 [S+1] of all keys, old and new
-  Tensor key_slots_L;     // int64 [sum of key lengths] their slots, in order
+  // What device kernels read, made by sequences_on(); undefined on the CPU. A slot is a row of the cache seen as [.., K, H]: in block b the
+  // key of token i is row 2 b block_size + i, its value lies block_size rows behind.
+  Tensor cu_seqlens_dev;                // int32 [S+1]
+  Tensor new_k_slots_T, new_v_slots_T;  // int64 [T] of the new tokens
+  Tensor cu_keylens_dev;                // int32 [S+1] of all keys, old and new
+  Tensor k_slots_L, v_slots_L;          // int64 [sum of key lengths], in order
   int32_t max_keylen = 0;
 
   int64_t count() const { return int64_t(cu_seqlens.size()) - 1; }

@@ -3,13 +3,10 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "r1/base/error.h"
 #include "r1/ops/attention_impl.h"
@@ -75,19 +72,21 @@ void upload_sequences(at::Device device, Sequences& s) {
   if (!s.cu_seqlens_dev.defined()) s.cu_seqlens_dev = upload({s.cu_seqlens.begin(), s.cu_seqlens.end()}, device, at::kInt);
   if (!s.paged) return;
   const PagedSequences& paged = *s.paged;
-  std::vector<int64_t> slots, cu_keys{0}, key_slots;
+  std::vector<int64_t> new_slots, cu_keys{0}, slots;
   for (int64_t i = 0; i < s.count(); ++i) {
     const int64_t count = s.cu_seqlens[i + 1] - s.cu_seqlens[i], keys = paged.context_lens[i] + count;
     for (int64_t p = 0; p < keys; ++p) {
-      const int64_t slot = int64_t(paged.block_tables[i][p / paged.block_size]) * paged.block_size + p % paged.block_size;
-      key_slots.push_back(slot);
-      if (p >= paged.context_lens[i]) slots.push_back(slot);
+      const int64_t slot = 2 * int64_t(paged.block_tables[i][p / paged.block_size]) * paged.block_size + p % paged.block_size;
+      slots.push_back(slot);
+      if (p >= paged.context_lens[i]) new_slots.push_back(slot);
     }
     cu_keys.push_back(cu_keys.back() + keys);
     s.max_keylen = std::max(s.max_keylen, int32_t(keys));
   }
-  s.slots_T = upload(slots, device, at::kLong);
-  s.key_slots_L = upload(key_slots, device, at::kLong);
+  s.new_k_slots_T = upload(new_slots, device, at::kLong);
+  s.new_v_slots_T = s.new_k_slots_T + int64_t(paged.block_size);
+  s.k_slots_L = upload(slots, device, at::kLong);
+  s.v_slots_L = s.k_slots_L + int64_t(paged.block_size);
   s.cu_keylens_dev = upload(cu_keys, device, at::kInt);
 }
 
@@ -110,17 +109,12 @@ Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_
                         });
 }
 
-// The cache's plain layout, seen as two strided tables of slots: block b holds k [block_size, K, H], then v.
 Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& s,
                             double scale) {
-  const int64_t size = s.paged->block_size, heads = k_TKH.size(1), head_dim = k_TKH.size(2);
-  const Tensor blocks = cache.view(k_TKH.scalar_type()).view({cache.size(0), 2, size, heads, head_dim});
-  const Tensor k_all = blocks.select(1, 0), v_all = blocks.select(1, 1);  // [blocks, size, K, H]
-  const Tensor new_block = s.slots_T.div(size, "floor"), new_offset = s.slots_T.remainder(size);
-  k_all.index_put_({new_block, new_offset}, k_TKH);
-  v_all.index_put_({new_block, new_offset}, v_TKH);
-  const Tensor block = s.key_slots_L.div(size, "floor"), offset = s.key_slots_L.remainder(size);
-  const Tensor k_LKH = k_all.index({block, offset}), v_LKH = v_all.index({block, offset});
+  const Tensor slots_PKH = cache.view(k_TKH.scalar_type()).view({-1, k_TKH.size(1), k_TKH.size(2)});
+  slots_PKH.index_copy_(0, s.new_k_slots_T, k_TKH);
+  slots_PKH.index_copy_(0, s.new_v_slots_T, v_TKH);
+  const Tensor k_LKH = slots_PKH.index_select(0, s.k_slots_L), v_LKH = slots_PKH.index_select(0, s.v_slots_L);
   if (!has_flash(q_TNH)) return paged_plain(q_TNH, k_LKH, v_LKH, s, scale);
   return flash_forward(q_TNH, k_LKH, v_LKH, s.cu_seqlens_dev, s.cu_keylens_dev, s.max_seqlen, s.max_keylen, scale).out;
 }

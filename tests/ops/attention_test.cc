@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "op_test.h"
+#include "r1/ops/attention_impl.h"
 
 namespace r1::ops {
 namespace {
@@ -126,6 +127,22 @@ TEST(PagedAttention, DefinitionEqualsTheTrainingForm) {
   test_paged(at::kCPU, at::kDouble, false);
 }
 
+// The CUDA form's bookkeeping (slots, gathering, padded queries), run on the CPU in fp64 against the definition; one cache for both.
+TEST(PagedAttention, CudaFormEqualsTheDefinitionOnTheCpu) {
+  const c10::NoGradGuard no_grad;
+  PagedSequences paged;
+  paged.context_lens = {20, 0, 16, 5};
+  paged.block_tables = {{4, 0, 7}, {2}, {6, 1}, {3}};
+  Sequences sequences = sequences_on(at::kCPU, {0, 1, 13, 15, 16}, &paged);
+  upload_sequences(at::kCPU, sequences);
+  const Tensor q = randn({16, 4, 8}, 1), k = randn({16, 2, 8}, 2), v = randn({16, 2, 8}, 3);
+  const Tensor start = randn({8, 2 * 16 * 2 * 8}, 4).view(at::kByte), ours = start.clone(), theirs = start.clone();
+  const Tensor got = paged_attention_cuda(q, k, v, ours, sequences, 0.3), want = paged_attention_ref(q, k, v, theirs, sequences, 0.3);
+  EXPECT_LE(distance(got, want), 1e-12);
+  EXPECT_TRUE(at::equal(ours, theirs));
+  EXPECT_FALSE(at::equal(ours, start));
+}
+
 TEST(PagedAttention, SaysWhatItExpected) {
   const c10::NoGradGuard no_grad;
   PagedSequences paged;
@@ -137,6 +154,18 @@ TEST(PagedAttention, SaysWhatItExpected) {
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "[paged_attention] expected blocks for 17 tokens of sequence 0, got 1 of 16");
   }
+  paged.block_tables = {{0, 3}};
+  const auto far = sequences_on(at::kCPU, {0, 1}, &paged);
+  const Tensor one = at::zeros({1, 2, 8}), cache = at::zeros({3, paged_attention_bytes(2, 8, 16, at::kCPU, at::kFloat)}, at::kByte);
+  try {
+    paged_attention(one, one, one, cache, far, 1);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "[paged_attention] expected block ids below 3, got 3");
+  }
+  EXPECT_THROW(paged_attention(one, one, one, at::zeros({4, 7}, at::kByte), far, 1), Error);
+  paged.block_tables = {{0, -1}};
+  EXPECT_THROW(sequences_on(at::kCPU, {0, 1}, &paged), Error);
   EXPECT_THROW(sequences_on(at::kCPU, {0, 3, 2}), Error);
   EXPECT_THROW(attention(at::zeros({2, 3, 4}), at::zeros({2, 2, 4}), at::zeros({2, 2, 4}), sequences_on(at::kCPU, {0, 2}), 1), Error);
   EXPECT_THROW(paged_attention_bytes(2, 8, 15, at::kCPU, at::kFloat), Error);
