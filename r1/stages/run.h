@@ -86,6 +86,10 @@ std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& pat
 std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer);
 // Loads model and tokenizer, and checks that the vocabulary fits the embedding.
 LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype);
+// For inference: in the dtype that the arguments name.
+inline LoadedModel load(const ModelArgs& args, tensor::Device device) {
+  return load(args, device, resolve_dtype(args.dtype, device));
+}
 void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where);
 std::unique_ptr<tasks::Task> load_task(const TaskArgs& args);
 

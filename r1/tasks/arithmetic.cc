@@ -94,7 +94,7 @@ class ChainTask : public GeneratedTask {
     const bool full = rng.uniform() < shares_.full;
     const size_t written = full ? steps_ : rng.below(steps_);
     const Chain chain = draw_on_side(false, rng, [this](Rng& r) { return draw(r); });
-    return chain.prompt() + (written ? " " : "") + chain.first_steps(written) + " answer " + std::to_string(chain.total);
+    return chain.prompt() + (written ? " " : "") + chain.first_steps(written) + " so answer " + std::to_string(chain.total);
   }
 
   std::string sft_completion(const Problem& problem, int64_t index) const override {
@@ -108,9 +108,10 @@ class ChainTask : public GeneratedTask {
   }
 
   std::vector<std::string> vocabulary() const override {
-    // Words own their spaces: the token in front of the answer is one word in the plain format as it is in the tags, which is what lets SFT
-    // carry "copy the last total" over to <answer>. With a space of its own there, copying sits on the space and SFT has to teach it anew.
-    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "start ", " answer ", " ", ":", "="};
+    // Word for word the plain format is the tagged one: " " is <think>, " so" </think>, " answer " <answer>. So what the base does at a
+    // word, "copy the total two words back" above all, is what SFT has to move to a tag. With a space of its own in front of the answer, or
+    // one word less between total and answer, two hundred SFT steps do not teach the copying anew.
+    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "start ", " so", " answer ", " ", ":", "="};
     for (const char op : operators_) tokens.push_back(std::string(1, op));
     for (int n = 0; n <= kMaxTotal; ++n) tokens.push_back(std::to_string(n));
     return tokens;

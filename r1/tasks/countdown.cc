@@ -215,9 +215,8 @@ class Countdown : public GeneratedTask {
 
   std::vector<std::string> vocabulary() const override {
     // Words own their spaces (see arithmetic.cc): what stands in front of an operand, a verdict or an answer is one word in every format.
-    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "numbers ", " target ", " answer ",
-                                       " yes",    " no ",     " no",      " ",         ":",        "=",        "(",
-                                       ")"};
+    std::vector<std::string> tokens = {"<think>", "</think>", "<answer>", "</answer>", "numbers ", " target ", " answer ", " yes",
+                                       " no ",    " no",      " ",        ":",         "=",        "(",        ")"};
     for (const char op : rules_.operators) tokens.push_back(std::string(1, op));
     for (int n = 0; n <= rules_.max_value; ++n) tokens.push_back(std::to_string(n));
     return tokens;
