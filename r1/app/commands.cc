@@ -17,6 +17,7 @@ Command cmd_generate();
 Command cmd_chat();
 Command cmd_score();
 Command cmd_convert();
+Command cmd_plan();
 Command cmd_env();
 Command cmd_options();
 Command cmd_completion();
@@ -38,6 +39,7 @@ const std::vector<Command>& commands() {
       cmd_chat(),
       cmd_score(),
       cmd_convert(),
+      cmd_plan(),
       cmd_env(),
       cmd_options(),
       cmd_completion(),

@@ -298,7 +298,8 @@ std::vector<std::string> find_alarms(const ReportStage& stage) {
   int64_t bad_losses = 0, skipped = 0;
   for (const Json& line : stage.lines) {
     bad_losses += line.contains("loss") && line["loss"].is_null();
-    skipped += line.contains("skipped") && (line["skipped"] == true || line["skipped"] == 1);
+    const auto skip = line.find("skipped");
+    skipped += skip != line.end() && *skip != false && *skip != 0 && !skip->is_null();  // the reason, or true
   }
   if (bad_losses) alarms.push_back(str(bad_losses, " of ", stage.lines.size(), " steps have a loss that is not finite"));
   if (skipped) alarms.push_back(str(skipped, " of ", stage.lines.size(), " steps were skipped (NaN or Inf)"));

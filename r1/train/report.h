@@ -46,7 +46,7 @@ struct ReportTile {
 struct ReportData {
   std::string title, subtitle, command;
   std::vector<ReportTile> tiles;
-  std::vector<ReportStage> stages;
+  std::vector<ReportStage> stages;  // in the order of the page: the one that people look for first
   std::vector<ReportEvaluation> evaluations;
   std::vector<ReportSample> samples;
   std::vector<std::string> alarms;  // beside those that find_alarms sees in the stages

@@ -5,6 +5,8 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -166,6 +168,10 @@ Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t
         " (bf16=", config.bf16 ? "true" : "false", "), got ", model.dtype());
   check(total_steps > 0, "[trainer] expected at least one step, got ", total_steps);
   model.set_requires_grad(true);
+  // glibc keeps freed blocks of up to 32 MB in its heap, which costs a checkpointed run more than half of what recomputing saves. Who asks
+  // for checkpointing wants memory: large blocks go back at once (bench: 2.4 times less, a tenth to a third more time where tensors are
+  // that large).
+  if (config.gradient_checkpointing && model.device().is_cpu()) ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   impl_ = std::make_unique<Impl>(model, config, total_steps, seed);
 }
 Trainer::~Trainer() = default;

@@ -62,7 +62,7 @@ ReportData sample_report() {
                 {"With an empty thought", "0.024", "the thought does the work"},
                 {"Thought length", "25 tokens", "from 0"},
                 {"Time", "4m 12s", "2 cores"}};
-  data.stages = {{"Pretraining", loss_lines(1100, 4.7, 0.9)}, {"SFT", loss_lines(160, 2.4, 0.6)}, {"GRPO", grpo_lines(120)}};
+  data.stages = {{"GRPO", grpo_lines(120)}, {"SFT", loss_lines(160, 2.4, 0.6)}, {"Pretraining", loss_lines(1100, 4.7, 0.9)}};
   const std::string task = "chained arithmetic, 500 held-out problems, greedy";
   data.evaluations = {{"base", task, 500, 0.012, 0.005, 0.026, {{"pass@8", 0.06}, {"format", 0.11}, {"mean length", 31.0}}},
                       {"SFT", task, 500, 0.028, 0.017, 0.046, {{"pass@8", 0.53}, {"format", 0.99}, {"mean length", 3.2}}},
@@ -181,7 +181,7 @@ TEST(Report, Alarms) {
   std::vector<Json> lines = grpo_lines(60);
   for (Json& line : lines)
     line["frac_reward_zero_std"] = 0.97, line["reward"] = 0.1, line["completions/clipped_ratio"] = 0.6, line["unparsed_ratio"] = 0.2;
-  lines[5]["skipped"] = true;
+  lines[5]["skipped"] = "NaN in gradient of layers.2.mlp.gate (first layer: 2)";
   lines[7]["loss"] = nullptr;
   EXPECT_EQ(find_alarms({"bad", lines}).size(), 5u);
 }

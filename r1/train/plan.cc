@@ -1,0 +1,218 @@
+#include "r1/train/plan.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+
+namespace r1::train {
+namespace {
+
+constexpr int64_t kF32 = 4;
+
+struct Shape {
+  explicit Shape(const model::ModelConfig& c)
+      : D(c.hidden_size),
+        F(c.intermediate_size),
+        V(c.vocab_size),
+        L(c.num_hidden_layers),
+        N(c.num_attention_heads),
+        K(c.num_key_value_heads),
+        Q(N * c.head_dim),
+        KV(K * c.head_dim) {}
+  int64_t D, F, V, L, N, K, Q, KV;
+
+  int64_t hidden_matrices() const { return L * (D * Q + 2 * D * KV + Q * D + 3 * D * F); }
+  int64_t largest_matrix() const { return std::max({D * Q, D * F, D * KV}); }
+};
+
+int64_t bytes_of(tensor::DType dtype) {
+  return int64_t(c10::elementSize(dtype));
+}
+
+// Rows of logits that ops/logprob holds at a time, and the tensors it makes of them.
+int64_t logits_bytes(const PlanInput& in, const Shape& s) {
+  const int64_t floats = in.cuda ? int64_t{256} << 20 : int64_t{16} << 20;
+  const int64_t rows = std::clamp<int64_t>(floats / s.V / 8 * 8, 8, std::max<int64_t>(in.micro_batch_tokens, 8));
+  const bool half = in.dtype != at::kFloat;
+  return rows * s.V * (kF32 + (half ? bytes_of(in.dtype) : 0));  // half: the product itself, or its gradient, in the model's dtype too
+}
+
+struct Moments {
+  int64_t held;  // bytes held beyond the resident ones
+  const char* when;
+};
+
+// The graph of a whole micro-batch.
+int64_t graph_bytes(const PlanInput& in, const Shape& s) {
+  const int64_t e = bytes_of(in.dtype), T = in.micro_batch_tokens;
+  const int64_t layers = in.trainer.gradient_checkpointing ? s.L * s.D * e : s.L * saved_bytes_of_layer(in.model, in.dtype);
+  const int64_t ends = 3 * s.D * e;  // input and output of the final norm, and its rows that are learned from
+  return T * (layers + ends);
+}
+
+// What one block needs beside its graph while its gradients flow; with checkpointing its own graph comes on top.
+int64_t block_bytes(const PlanInput& in, const Shape& s) {
+  const int64_t e = bytes_of(in.dtype), T = in.micro_batch_tokens;
+  const int64_t recomputed = in.trainer.gradient_checkpointing ? saved_bytes_of_layer(in.model, in.dtype) : 0;
+  return T * ((2 * s.F + 3 * s.D) * e + recomputed);
+}
+
+int64_t optimizer_scratch(const PlanInput& in, const Shape& s) {
+  const int64_t matrix = s.largest_matrix() * kF32;
+  if (in.trainer.optim == "muon") return 6 * matrix;  // scaled gradient, look-ahead, and Newton-Schulz' x, next x and two Gram matrices
+  return in.cuda ? std::max(matrix, s.V * s.D * kF32) : 0;
+}
+
+// A training step is largest either when the backward begins (the whole graph, logits, the head's gradient) or when it ends (all
+// gradients).
+void plan_training(const PlanInput& in, const Shape& s, Plan& plan) {
+  const int64_t P = plan.parameters, e = bytes_of(in.dtype), table = s.V * s.D;
+  const bool half = in.dtype != at::kFloat, accumulate = in.micro_batches > 1;
+  const int64_t graph = graph_bytes(in, s), logits = logits_bytes(in, s), block = block_bytes(in, s);
+  const int64_t sums = accumulate ? P * kF32 : 0;  // gradients of earlier micro-batches
+  const int64_t head_gradient = table * kF32 + (half ? table * e : 0);
+  const int64_t all_gradients = half ? P * (accumulate ? kF32 + e : kF32) : P * kF32;
+  // A tied table's gradient is made twice (head, embedding), and once more while it is added to an earlier sum.
+  const int64_t table_again = (in.model.tie_word_embeddings ? table * kF32 : 0) + (accumulate ? table * kF32 : 0);
+  const int64_t begin = sums + head_gradient + graph + std::max(logits, block),
+                end = all_gradients + table_again + optimizer_scratch(in, s);
+  if (begin >= end) {
+    plan.training = {
+        {"activations",
+         in.trainer.gradient_checkpointing ? "inputs of the blocks, recomputed in the backward pass" : "kept for the backward pass", graph},
+        {logits >= block ? "logits" : "gradients of activations", logits >= block ? "one chunk of rows" : "of one block",
+         std::max(logits, block)},
+        {"gradient of the head", "", head_gradient}};
+    if (sums) plan.training.push_back({"gradients", "fp32 sums over micro-batches", sums});
+  } else {
+    plan.training = {{"gradients", half ? "fp32 sums" : "", all_gradients},
+                     {"update", "the embedding's gradient twice, scratch of the optimizer", end - all_gradients}};
+  }
+}
+
+void plan_rollout(const PlanInput& in, const Shape& s, Plan& plan) {
+  const int64_t e = bytes_of(in.dtype);
+  plan.rollout = {{"engine step", "activations of one forward", in.engine_tokens * (3 * s.F + 3 * s.D) * e},
+                  {"logits", "of the sequences that sample", in.engine_sequences * s.V * (kF32 + (e < kF32 ? e : 0))}};
+}
+
+int64_t sum(const std::vector<PlanPart>& parts) {
+  int64_t total = 0;
+  for (const PlanPart& part : parts) total += part.bytes;
+  return total;
+}
+
+// The number behind `key` in a file of "Key:  123 kB" lines, in bytes; -1 if it is not there.
+int64_t proc_kilobytes(const char* path, const std::string& key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(key + ":", 0) == 0) return std::stoll(line.substr(key.size() + 1)) * 1024;
+  }
+  return -1;
+}
+
+// Limits of this process's control group (version 2 or 1), "max" and absent ones left out.
+int64_t group_limit() {
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::ifstream file(path);
+    int64_t limit = 0;
+    if (file >> limit && limit > 0) least = std::min(least, limit);
+  }
+  return least;
+}
+
+}  // namespace
+
+int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype) {
+  const Shape s(config);
+  // Both norms keep their input and the linears behind them their output; attention keeps q, k, v and its result; the MLP gate, up and
+  // their product.
+  int64_t elements = 4 * s.D + 2 * s.Q + 2 * s.KV + 3 * s.F;
+  int64_t floats = 2 + s.N;  // 1/rms of both norms, the log-normaliser of each head
+  if (config.qk_norm) elements += s.Q + s.KV, floats += s.N + s.K;
+  return elements * bytes_of(dtype) + floats * kF32;
+}
+
+Plan make_plan(const PlanInput& in) {
+  const Shape s(in.model);
+  const int64_t e = bytes_of(in.dtype);
+  Plan plan;
+  plan.parameters = model::parameter_count(in.model);
+  const int64_t P = plan.parameters, muon = in.trainer.optim == "muon" ? s.hidden_matrices() : 0;
+  plan.resident.push_back({"weights", tensor::dtype_name(in.dtype), P * e});
+  if (in.training && in.dtype != at::kFloat) plan.resident.push_back({"master weights", "float32", P * kF32});
+  if (in.training)
+    plan.resident.push_back({"optimizer",
+                             in.trainer.optim == "muon" ? "momentum of matrices, two AdamW moments of the rest" : "two AdamW moments",
+                             (2 * P - muon) * kF32});
+  if (in.reference_model) plan.resident.push_back({"reference model", tensor::dtype_name(in.dtype), P * e});
+  if (in.cache_bytes) plan.resident.push_back({"engine cache", "keys and values", in.cache_bytes});
+  plan.resident.push_back({"rotary table", "", in.model.max_position_embeddings * in.model.head_dim * kF32 * (in.reference_model ? 2 : 1)});
+  if (in.program_bytes) plan.resident.push_back({"program", "code and libraries", in.program_bytes});
+  if (in.training) plan_training(in, s, plan);
+  if (in.cache_bytes) plan_rollout(in, s, plan);
+  plan.peak = sum(plan.resident) + std::max(sum(plan.training), sum(plan.rollout));
+  if (!in.cuda && !in.trainer.gradient_checkpointing) plan.kept_free = sum(plan.training) / 2;
+  return plan;
+}
+
+Json plan_to_json(const Plan& plan) {
+  const auto parts = [](const std::vector<PlanPart>& list) {
+    Json out = Json::object();
+    for (const PlanPart& part : list) out[part.name] = part.bytes;
+    return out;
+  };
+  return {{"parameters", plan.parameters},
+          {"resident", parts(plan.resident)},
+          {"training", parts(plan.training)},
+          {"rollout", parts(plan.rollout)},
+          {"peak", plan.peak},
+          {"kept_free", plan.kept_free}};
+}
+
+int64_t machine_memory() {
+  return std::min(proc_kilobytes("/proc/meminfo", "MemTotal"), group_limit());
+}
+int64_t resident_bytes() {
+  return proc_kilobytes("/proc/self/status", "VmRSS");
+}
+int64_t peak_resident_bytes() {
+  return proc_kilobytes("/proc/self/status", "VmHWM");
+}
+
+int64_t parse_bytes(const std::string& text, const std::string& where) {
+  std::istringstream in(text);
+  double value = 0;
+  std::string unit;
+  const bool ok = bool(in >> value) && value >= 0;
+  in >> unit;
+  static constexpr std::pair<const char*, double> kUnits[] = {{"", 1},
+                                                              {"B", 1},
+                                                              {"kB", 1e3},
+                                                              {"KB", 1e3},
+                                                              {"MB", 1e6},
+                                                              {"GB", 1e9},
+                                                              {"TB", 1e12},
+                                                              {"KiB", 1024.0},
+                                                              {"MiB", 1048576.0},
+                                                              {"GiB", 1073741824.0},
+                                                              {"TiB", 1099511627776.0},
+                                                              {"K", 1024.0},
+                                                              {"M", 1048576.0},
+                                                              {"G", 1073741824.0},
+                                                              {"T", 1099511627776.0}};
+  for (const auto& [name, factor] : kUnits) {
+    if (ok && unit == name) return int64_t(value * factor);
+  }
+  fail_usage(where, ": expected a size like 16GB or 512MiB, got '", text, "'");
+}
+
+}  // namespace r1::train

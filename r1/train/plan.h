@@ -1,0 +1,62 @@
+// How much memory a run will take, from shapes alone, before anything is loaded: what each part is and when the peak comes. The formulas
+// follow what the ops save for the backward pass (nn/block, ops/*), so a change there belongs here too; tests/train/plan_test.cc holds them
+// against measured peaks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "r1/base/json.h"
+#include "r1/model/config.h"
+#include "r1/tensor/dtype.h"
+#include "r1/train/trainer.h"
+
+namespace r1::train {
+
+struct PlanInput {
+  model::ModelConfig model;  // finished
+  tensor::DType dtype = at::kFloat;
+  bool cuda = false;
+
+  bool training = true;  // false: the engine alone
+  TrainerConfig trainer;
+  int64_t micro_batch_tokens = 0, micro_batches = 1;  // tokens of the longest micro-batch; micro-batches a step
+
+  bool reference_model = false;                     // GRPO with beta > 0
+  int64_t cache_bytes = 0;                          // the engine's block pool; 0: no engine
+  int64_t engine_tokens = 0, engine_sequences = 0;  // of one engine step
+  int64_t program_bytes = 0;                        // code, libraries, allocator (measured by the caller)
+};
+
+struct PlanPart {
+  std::string name, note;
+  int64_t bytes = 0;
+};
+
+struct Plan {
+  int64_t parameters = 0;
+  std::vector<PlanPart> resident;  // there all the time
+  std::vector<PlanPart> training;  // at the peak of a training step
+  std::vector<PlanPart> rollout;   // at the peak of an engine step; not at the same time as training
+  int64_t peak = 0;                // resident + the larger of the two: bytes that are in use
+  // CPU without checkpointing: what the C library may keep of freed blocks at the peak (measured: an eighth to a half of the training
+  // part).
+  int64_t kept_free = 0;
+};
+
+Plan make_plan(const PlanInput& input);
+Json plan_to_json(const Plan& plan);
+
+// Bytes that the graph holds for one token of one layer, and for one token outside the layers.
+int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype);
+
+// Memory that this process may use: of the machine, or of its control group if that is less.
+int64_t machine_memory();
+// Resident set of this process now, and its highest so far.
+int64_t resident_bytes();
+int64_t peak_resident_bytes();
+
+// "16GB", "512 MiB", "8589934592"; kUsage otherwise.
+int64_t parse_bytes(const std::string& text, const std::string& where);
+
+}  // namespace r1::train
