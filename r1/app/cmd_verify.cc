@@ -1,4 +1,5 @@
-// r1 verify: is this answer right? One pair by --gold and --answer, or --jsonl: {"gold":..,"answer":..} a line in, a verdict a line out, in order.
+// r1 verify: is this answer right? One pair by --gold and --answer, or --jsonl: {"gold":..,"answer":..} a line in, a verdict a line out, in
+// order.
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -24,7 +25,8 @@ struct VerifyConfig {
     v("boxes", boxes, "which \\boxed{} counts where there are several", OneOf{"last", "first"});
     v("deadline", deadline, "seconds that one check may take", Range{0.001, 3600.0});
     v("workers", workers, "processes for hard cases", Range{1, 256});
-    v("rounding_digits", rounding_digits, "a decimal of at least so many places may stand for the value it rounds; 0: never", Range{0, 1000});
+    v("rounding_digits", rounding_digits, "a decimal of at least so many places may stand for the value it rounds; 0: never",
+      Range{0, 1000});
   }
 };
 
@@ -45,7 +47,9 @@ int check_lines(const verify::Verifier& verifier) {
     print_text(dump_json(as_json(c)) + "\n");
   }
   if (lines >= 20 && unparsed * 20 > lines)
-    std::fprintf(stderr, "warning: %lld of %lld answers could not be read (more than 5 %%): look at their reasons before you trust the score\n", (long long)unparsed, (long long)lines);
+    std::fprintf(stderr,
+                 "warning: %lld of %lld answers could not be read (more than 5 %%): look at their reasons before you trust the score\n",
+                 (long long)unparsed, (long long)lines);
   return 0;
 }
 
@@ -59,7 +63,9 @@ int run(const VerifyConfig& config, const CommonOptions& common) {
   if (config.jsonl) return check_lines(verifier);
   if (config.gold.empty()) fail_usage("r1 verify: give --gold and --answer, or --jsonl");
   const auto c = verifier.check(config.gold, config.answer);
-  print_text(common.json ? dump_json(as_json(c)) + "\n" : str(verify::answer_verdict_name(c.verdict), ": ", c.extracted.empty() ? "(nothing)" : c.extracted, " (", c.reason, ")\n"));
+  print_text(common.json ? dump_json(as_json(c)) + "\n"
+                         : str(verify::answer_verdict_name(c.verdict), ": ", c.extracted.empty() ? "(nothing)" : c.extracted, " (",
+                               c.reason, ")\n"));
   return 0;
 }
 

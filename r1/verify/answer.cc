@@ -19,7 +19,9 @@ std::string lower(std::string_view s) {
   for (char& c : out) c = char(std::tolower(static_cast<unsigned char>(c)));
   return out;
 }
-bool letter(char c) { return std::isalpha(static_cast<unsigned char>(c)); }
+bool letter(char c) {
+  return std::isalpha(static_cast<unsigned char>(c));
+}
 
 struct Box {
   size_t begin, end;
@@ -150,7 +152,9 @@ std::optional<std::string> phrase(std::string_view text) {
   }
   if (best == l.npos) return std::nullopt;
   std::string_view rest = text.substr(best + length);
-  while (!rest.empty() && (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' || rest.front() == '"')) rest.remove_prefix(1);
+  while (!rest.empty() &&
+         (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' || rest.front() == '"'))
+    rest.remove_prefix(1);
   if (rest.starts_with("\\[") || rest.starts_with("$$")) {
     const size_t close = rest.find(rest[0] == '$' ? "$$" : "\\]", 2);
     if (close != rest.npos) return std::string(trim(rest.substr(2, close - 2)));
@@ -193,16 +197,20 @@ std::optional<Found> last_number(std::string_view text) {
   for (;; --end) {
     if (end == 0) return std::nullopt;
     if (!digit(end - 1)) continue;
-    if (end < text.size() && letter(text[end]) && end + 1 < text.size() && std::isupper(static_cast<unsigned char>(text[end]))) continue;  // 2A
+    if (end < text.size() && letter(text[end]) && end + 1 < text.size() && std::isupper(static_cast<unsigned char>(text[end])))
+      continue;  // 2A
     size_t begin = end - 1;
-    while (begin > 0 && (digit(begin - 1) || ((text[begin - 1] == ',' || text[begin - 1] == '.' || text[begin - 1] == '/') && digit(begin) && begin > 1 && digit(begin - 2)))) --begin;
+    while (begin > 0 && (digit(begin - 1) || ((text[begin - 1] == ',' || text[begin - 1] == '.' || text[begin - 1] == '/') &&
+                                              digit(begin) && begin > 1 && digit(begin - 2))))
+      --begin;
     if (begin > 0 && text[begin - 1] == '.') --begin;
     if (begin > 0 && letter(text[begin - 1])) {  // AZYUK2: part of a name
       end = begin + 1;
       while (end > 1 && (letter(text[end - 2]) || digit(end - 2))) --end;
       continue;
     }
-    if (begin > 0 && text[begin - 1] == '-' && (begin == 1 || !(digit(begin - 2) || letter(text[begin - 2]) || text[begin - 2] == ')'))) --begin;
+    if (begin > 0 && text[begin - 1] == '-' && (begin == 1 || !(digit(begin - 2) || letter(text[begin - 2]) || text[begin - 2] == ')')))
+      --begin;
     std::string number(text.substr(begin, end - begin));
     std::string_view after = text.substr(end);
     while (!after.empty() && (after.front() == ' ' || after.front() == '$' || after.front() == '\\')) after.remove_prefix(1);
@@ -239,7 +247,16 @@ std::optional<ExtractedAnswer> marked(std::string_view text, BoxChoice boxes, bo
 std::optional<ExtractedAnswer> extract_answer(std::string_view completion, BoxChoice boxes) {
   const auto rest = after_thought(completion);
   if (!rest) return std::nullopt;
-  if (auto found = marked(*rest, boxes, false)) return found;
+  if (auto found = marked(*rest, boxes, false)) {
+    // "The final answer is 7" behind the last box is later than the box
+    const size_t box = rest->rfind("boxed{");
+    if (found->place == AnswerPlace::kBoxed && boxes == BoxChoice::kLast &&
+        lower(rest->substr(box)).find("final answer is") != std::string::npos) {
+      if (auto stated = phrase(rest->substr(box)); stated && reads_whole(*stated) && stated->find("boxed") == stated->npos)
+        return ExtractedAnswer{std::move(*stated), AnswerPlace::kPhrase};
+    }
+    return found;
+  }
   const std::string_view text = trim(*rest);
   if (text.empty()) return std::nullopt;
   if (reads_whole(text)) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
@@ -273,14 +290,19 @@ std::string normalized_text(std::string_view text) {
       while (end < text.size() && letter(text[end])) ++end;
       const std::string_view name = text.substr(i + 1, end - i - 1);
       bool wrapping = name.empty();
-      for (std::string_view w : {"text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mbox", "left", "right", "quad", "displaystyle", "textnormal", "operatorname", "boxed", "dfrac", "tfrac"}) wrapping |= name == w;
-      if (name == "dfrac" || name == "tfrac") out += "\\frac";
-      else if (!wrapping) out.append(text.substr(i, end - i));
+      for (std::string_view w : {"text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mbox", "left", "right", "quad", "displaystyle",
+                                 "textnormal", "operatorname", "boxed", "dfrac", "tfrac"})
+        wrapping |= name == w;
+      if (name == "dfrac" || name == "tfrac")
+        out += "\\frac";
+      else if (!wrapping)
+        out.append(text.substr(i, end - i));
       if (name.empty() && end < text.size() && (text[end] == '{' || text[end] == '}' || text[end] == '%')) out += text[end];
       i = name.empty() ? end : end - 1;
       continue;
     }
-    if (std::isspace(static_cast<unsigned char>(c)) || c == '$' || c == '{' || c == '}' || c == '"' || c == '\'' || c == '*' || c == '~') continue;
+    if (std::isspace(static_cast<unsigned char>(c)) || c == '$' || c == '{' || c == '}' || c == '"' || c == '\'' || c == '*' || c == '~')
+      continue;
     letters += letter(c);
     out += c;
   }

@@ -2,7 +2,9 @@
 //
 // Looked for after the last </think> (a thought that was opened and not closed has no answer), in this order:
 //   <answer>..</answer>, the last one (its box, if it has one)
-//   \boxed{..}, nested braces balanced; neighbours joined by commas, "and", "or" or nothing but signs are one list: \boxed{1} and \boxed{2} is 1, 2
+//   \boxed{..}, nested braces balanced; neighbours joined by commas, "and", "or" or nothing but signs are one list: \boxed{1} and \boxed{2}
+//   is 1, 2
+//     ("the final answer is ..", said behind the last box, comes before it)
 //   "#### 18"
 //   the whole text, if it is short and reads as one expression
 //   "the answer is ..", "final answer: .."

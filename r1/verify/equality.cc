@@ -11,9 +11,19 @@ namespace {
 
 bool scalar_kind(Kind k) {
   switch (k) {
-    case Kind::kNumber: case Kind::kSymbol: case Kind::kAdd: case Kind::kMul: case Kind::kPow: case Kind::kRoot: case Kind::kFunction: case Kind::kPercent: case Kind::kDegrees: case Kind::kUnit:
+    case Kind::kNumber:
+    case Kind::kSymbol:
+    case Kind::kAdd:
+    case Kind::kMul:
+    case Kind::kPow:
+    case Kind::kRoot:
+    case Kind::kFunction:
+    case Kind::kPercent:
+    case Kind::kDegrees:
+    case Kind::kUnit:
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 template <class F>
@@ -32,7 +42,8 @@ bool has_plus_minus(const Node& n) {
 }
 int infinity_sign(const Node& n) {
   if (n.kind == Kind::kSymbol && n.name == "oo") return 1;
-  if (n.kind == Kind::kMul && n.kids.size() == 2 && n.kids[0].kind == Kind::kNumber && infinity_sign(n.kids[1])) return n.kids[0].value < 0 ? -1 : 1;
+  if (n.kind == Kind::kMul && n.kids.size() == 2 && n.kids[0].kind == Kind::kNumber && infinity_sign(n.kids[1]))
+    return n.kids[0].value < 0 ? -1 : 1;
   return 0;
 }
 
@@ -117,20 +128,23 @@ class Comparer {
       Node out = call_node(n.kind, {});
       for (const Node& k : n.kids) {
         const Node v = value_of(k);
-        if (has_plus_minus(v)) out.kids.push_back(with_sign(v, 1)), out.kids.push_back(with_sign(v, -1));
-        else out.kids.push_back(k);
+        if (has_plus_minus(v))
+          out.kids.push_back(with_sign(v, 1)), out.kids.push_back(with_sign(v, -1));
+        else
+          out.kids.push_back(has_plus_minus(k) ? v : k);
       }
       return out;
     }
     const Node v = value_of(n);
-    if (!has_plus_minus(v)) return n;
+    if (!has_plus_minus(v)) return v;
     return call_node(Kind::kSet, {with_sign(v, 1), with_sign(v, -1)});
   }
 
   // ---- numbers ----
 
   bool same_scalars(const Node& g, const Node& a) {
-    if (g.base != a.base && g.kind == Kind::kNumber && a.kind == Kind::kNumber) return g.base ? g.name == a.value.get_str() || g.value == a.value : a.name == g.value.get_str() || a.value == g.value;
+    if (g.base != a.base && g.kind == Kind::kNumber && a.kind == Kind::kNumber)
+      return g.base ? g.name == a.value.get_str() || g.value == a.value : a.name == g.value.get_str() || a.value == g.value;
     try {
       const Quotient qg = quotient_of(g, budget_), qa = quotient_of(a, budget_);
       const Quotient gap = subtract(qg, qa, budget_);
@@ -229,16 +243,49 @@ class Comparer {
     mpq_class factor;
   };
   static const UnitValue* unit(const std::string& name) {
-    static const std::vector<UnitValue> kTable = {
-        {"mm", "length", mpq_class(1, 1000)}, {"cm", "length", mpq_class(1, 100)}, {"dm", "length", mpq_class(1, 10)}, {"m", "length", 1}, {"km", "length", 1000},
-        {"millimeter", "length", mpq_class(1, 1000)}, {"centimeter", "length", mpq_class(1, 100)}, {"meter", "length", 1}, {"metre", "length", 1}, {"kilometer", "length", 1000},
-        {"inch", "length", mpq_class(254, 10000)}, {"inches", "length", mpq_class(254, 10000)}, {"foot", "length", mpq_class(3048, 10000)}, {"feet", "length", mpq_class(3048, 10000)},
-        {"ft", "length", mpq_class(3048, 10000)}, {"yard", "length", mpq_class(9144, 10000)}, {"mile", "length", mpq_class(1609344, 1000)},
-        {"mm^2", "area", mpq_class(1, 1000000)}, {"cm^2", "area", mpq_class(1, 10000)}, {"m^2", "area", 1}, {"km^2", "area", 1000000},
-        {"cm^3", "volume", mpq_class(1, 1000000)}, {"m^3", "volume", 1}, {"l", "volume", mpq_class(1, 1000)}, {"liter", "volume", mpq_class(1, 1000)}, {"ml", "volume", mpq_class(1, 1000000)},
-        {"mg", "mass", mpq_class(1, 1000000)}, {"g", "mass", mpq_class(1, 1000)}, {"kg", "mass", 1}, {"gram", "mass", mpq_class(1, 1000)}, {"kilogram", "mass", 1},
-        {"s", "time", 1}, {"sec", "time", 1}, {"second", "time", 1}, {"min", "time", 60}, {"minute", "time", 60}, {"h", "time", 3600}, {"hour", "time", 3600}, {"hr", "time", 3600},
-        {"day", "time", 86400}, {"week", "time", 604800}, {"dollar", "money", 1}, {"cent", "money", mpq_class(1, 100)}};
+    static const std::vector<UnitValue> kTable = {{"mm", "length", mpq_class(1, 1000)},
+                                                  {"cm", "length", mpq_class(1, 100)},
+                                                  {"dm", "length", mpq_class(1, 10)},
+                                                  {"m", "length", 1},
+                                                  {"km", "length", 1000},
+                                                  {"millimeter", "length", mpq_class(1, 1000)},
+                                                  {"centimeter", "length", mpq_class(1, 100)},
+                                                  {"meter", "length", 1},
+                                                  {"metre", "length", 1},
+                                                  {"kilometer", "length", 1000},
+                                                  {"inch", "length", mpq_class(254, 10000)},
+                                                  {"inches", "length", mpq_class(254, 10000)},
+                                                  {"foot", "length", mpq_class(3048, 10000)},
+                                                  {"feet", "length", mpq_class(3048, 10000)},
+                                                  {"ft", "length", mpq_class(3048, 10000)},
+                                                  {"yard", "length", mpq_class(9144, 10000)},
+                                                  {"mile", "length", mpq_class(1609344, 1000)},
+                                                  {"mm^2", "area", mpq_class(1, 1000000)},
+                                                  {"cm^2", "area", mpq_class(1, 10000)},
+                                                  {"m^2", "area", 1},
+                                                  {"km^2", "area", 1000000},
+                                                  {"cm^3", "volume", mpq_class(1, 1000000)},
+                                                  {"m^3", "volume", 1},
+                                                  {"l", "volume", mpq_class(1, 1000)},
+                                                  {"liter", "volume", mpq_class(1, 1000)},
+                                                  {"ml", "volume", mpq_class(1, 1000000)},
+                                                  {"mg", "mass", mpq_class(1, 1000000)},
+                                                  {"g", "mass", mpq_class(1, 1000)},
+                                                  {"kg", "mass", 1},
+                                                  {"gram", "mass", mpq_class(1, 1000)},
+                                                  {"kilogram", "mass", 1},
+                                                  {"s", "time", 1},
+                                                  {"sec", "time", 1},
+                                                  {"second", "time", 1},
+                                                  {"min", "time", 60},
+                                                  {"minute", "time", 60},
+                                                  {"h", "time", 3600},
+                                                  {"hour", "time", 3600},
+                                                  {"hr", "time", 3600},
+                                                  {"day", "time", 86400},
+                                                  {"week", "time", 604800},
+                                                  {"dollar", "money", 1},
+                                                  {"cent", "money", mpq_class(1, 100)}};
     for (const UnitValue& u : kTable)
       if (name == u.name || name == std::string(u.name) + "s") return &u;
     return nullptr;
@@ -288,10 +335,11 @@ class Comparer {
     v = std::move(out);
   }
   bool unordered(std::vector<Node> g, std::vector<Node> a) {
+    if (g.size() > 500 || a.size() > 500) throw BudgetError("more than 500 members");
+    budget_.spend(int64_t(g.size() * g.size() + a.size() * a.size()) / 16);
     unique(g);
     unique(a);
     std::vector<bool> used(a.size());
-    if (g.size() > 200 || a.size() > 200) throw BudgetError("more than 200 members");
     for (const Node& x : g) {
       bool found = false;
       for (size_t j = 0; j < a.size() && !found; ++j) found = !used[j] && same_member(x, a[j]) && (used[j] = true);
@@ -316,8 +364,12 @@ class Comparer {
     if (g.kind == Kind::kTuple || a.kind == Kind::kTuple) {
       const Node& other = g.kind == Kind::kTuple ? a : g;
       const Node& tuple = g.kind == Kind::kTuple ? g : a;
-      if (is_list(other) && other.kids.size() == 1 && tuple.kids.size() > 1) return same(g.kind == Kind::kTuple ? g : g.kids[0], a.kind == Kind::kTuple ? a : a.kids[0]);
-      if (is_list(other)) return tuple.name == "[]" && other.kind == Kind::kSet ? unordered(members(g), members(a)) : (tuple.name == "()" || tuple.kids.size() != 2) && ordered(members(g), members(a));
+      if (is_list(other) && other.kids.size() == 1 && tuple.kids.size() > 1)
+        return same(g.kind == Kind::kTuple ? g : g.kids[0], a.kind == Kind::kTuple ? a : a.kids[0]);
+      if (is_list(other))
+        return tuple.name == "[]" && other.kind == Kind::kSet
+                   ? unordered(members(g), members(a))
+                   : (tuple.name == "()" || tuple.kids.size() != 2) && ordered(members(g), members(a));
       return tuple.kids.size() == 1 && same(members(g)[0], members(a)[0]);
     }
     return unordered(members(g), members(a));
@@ -484,7 +536,8 @@ class Comparer {
       return out;
     }
     if (n.kind == Kind::kBuilder) return pieces(n.kids[0]);
-    if (n.kind == Kind::kDifference && n.kids[0].kind == Kind::kSymbol && n.kids[0].name == "R" && is_list(n.kids[1])) return without(n.kids[1].kids);
+    if (n.kind == Kind::kDifference && n.kids[0].kind == Kind::kSymbol && n.kids[0].name == "R" && is_list(n.kids[1]))
+      return without(n.kids[1].kids);
     if (n.kind == Kind::kRelation) return relation_pieces(n);
     return std::nullopt;
   }
@@ -537,7 +590,8 @@ class Comparer {
       for (size_t j = 0; j < y.size() && !found; ++j) {
         const Piece& q = y[j];
         if (used[j] || p.open_low != q.open_low || p.open_high != q.open_high) {
-          const bool ends = !used[j] && (p.open_low == q.open_low || infinity_sign(p.low)) && (p.open_high == q.open_high || infinity_sign(p.high));
+          const bool ends =
+              !used[j] && (p.open_low == q.open_low || infinity_sign(p.low)) && (p.open_high == q.open_high || infinity_sign(p.high));
           if (!ends) continue;
         }
         found = same_member(p.low, q.low) && same_member(p.high, q.high);
@@ -567,14 +621,18 @@ class Comparer {
     });
     std::vector<Ends> out;
     for (const Ends& e : known) {
-      const bool touches = !out.empty() && (out.back().high_infinite > 0 || (!e.low_infinite && (out.back().high > e.low || (out.back().high == e.low && !(out.back().piece.open_high && e.piece.open_low)))));
+      const bool touches =
+          !out.empty() && (out.back().high_infinite > 0 ||
+                           (!e.low_infinite &&
+                            (out.back().high > e.low || (out.back().high == e.low && !(out.back().piece.open_high && e.piece.open_low)))));
       if (!touches) {
         out.push_back(e);
         continue;
       }
       Ends& last = out.back();
       const bool further = !last.high_infinite && (e.high_infinite || e.high > last.high || (e.high == last.high && !e.piece.open_high));
-      if (further) last.high = e.high, last.high_infinite = e.high_infinite, last.piece.high = e.piece.high, last.piece.open_high = e.piece.open_high;
+      if (further)
+        last.high = e.high, last.high_infinite = e.high_infinite, last.piece.high = e.piece.high, last.piece.open_high = e.piece.open_high;
     }
     std::vector<Piece> result;
     for (Ends& e : out) result.push_back(std::move(e.piece));
@@ -596,7 +654,8 @@ class Comparer {
       if (!scalar(v)) return false;
       Node sum = call_node(Kind::kAdd, {});
       for (size_t i = 0; i < coefficients.size(); ++i)
-        sum.kids.push_back(i ? call_node(Kind::kMul, {number_node(coefficients[i]), call_node(Kind::kPow, {v, number_node(long(i))})}) : number_node(coefficients[i]));
+        sum.kids.push_back(i ? call_node(Kind::kMul, {number_node(coefficients[i]), call_node(Kind::kPow, {v, number_node(long(i))})})
+                             : number_node(coefficients[i]));
       if (!same_scalars(number_node(0), sum)) return false;
     }
     return true;

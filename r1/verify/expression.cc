@@ -11,10 +11,12 @@
 namespace r1::verify {
 namespace {
 
-const std::unordered_set<std::string_view> kFunctions = {
-    "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "ln", "log", "exp", "abs", "min", "max", "gcd", "lcm", "floor", "ceil", "cbrt"};
+const std::unordered_set<std::string_view> kFunctions = {"sin",  "cos",  "tan",  "cot",  "sec",  "csc",   "arcsin", "arccos", "arctan",
+                                                         "asin", "acos", "atan", "sinh", "cosh", "tanh",  "ln",     "log",    "exp",
+                                                         "abs",  "min",  "max",  "gcd",  "lcm",  "floor", "ceil",   "cbrt"};
 // Signs of calculus: an opaque factor, with its limits.
-const std::unordered_set<std::string_view> kOpaque = {"sum", "prod", "int", "lim", "iint", "oint", "bigcup", "bigcap", "partial", "nabla", "Delta"};
+const std::unordered_set<std::string_view> kOpaque = {"sum",    "prod",   "int",     "lim",   "iint", "oint",
+                                                      "bigcup", "bigcap", "partial", "nabla", "Delta"};
 const std::unordered_set<std::string_view> kEnvironments = {"pmatrix", "bmatrix", "Bmatrix", "vmatrix", "matrix", "smallmatrix", "array"};
 
 std::string plain_unit(std::string_view text) {
@@ -78,15 +80,15 @@ class Parser {
 
   struct Deeper {
     explicit Deeper(Parser& p) : p(p) {
-      if (++p.depth_ > kMaxDepth) error("nested more than 120 deep");
+      if (++p.depth_ > kMaxDepth) error("nested more than 200 deep");
     }
     ~Deeper() { --p.depth_; }
     Parser& p;
   };
 
   bool ends_element() const {
-    return cur().kind == TokenKind::kEnd || sign(")") || sign("]") || sign("}") || sign(".}") || sign(",") || sign(";") || sign("and") || sign("&") || sign("\\\\") ||
-           (sign(".") && cur(1).kind == TokenKind::kEnd);
+    return cur().kind == TokenKind::kEnd || sign(")") || sign("]") || sign("}") || sign(".}") || sign(",") || sign(";") || sign("and") ||
+           sign("&") || sign("\\\\") || (sign(".") && cur(1).kind == TokenKind::kEnd);
   }
   bool separator() {
     bool any = false;
@@ -125,7 +127,6 @@ class Parser {
   }
 
   Node relation() {
-    Deeper deeper(*this);
     Node first = chain_member();
     if (!relation_sign()) return first;
     Node node = call_node(Kind::kRelation, {std::move(first)});
@@ -140,8 +141,9 @@ class Parser {
     return node.ops.empty() ? node.kids[0] : node;
   }
   bool relation_sign() const {
-    return cur().kind == TokenKind::kSign && (cur().text == "=" || cur().text == "!=" || cur().text == "<" || cur().text == "<=" || cur().text == ">" || cur().text == ">=" || cur().text == "~" ||
-                                              cur().text == "in" || cur().text == "->");
+    return cur().kind == TokenKind::kSign &&
+           (cur().text == "=" || cur().text == "!=" || cur().text == "<" || cur().text == "<=" || cur().text == ">" || cur().text == ">=" ||
+            cur().text == "~" || cur().text == "in" || cur().text == "->");
   }
   std::string relation_name() {
     std::string name = cur().text;
@@ -155,11 +157,21 @@ class Parser {
     Node left = ratio();
     for (;;) {
       Kind kind;
-      if (accept("cup")) kind = Kind::kUnion;
-      else if (accept("cap")) kind = Kind::kIntersection;
-      else if (accept("setminus")) kind = Kind::kDifference;
-      else return left;
-      left = call_node(kind, {std::move(left), ratio()});
+      if (accept("cup"))
+        kind = Kind::kUnion;
+      else if (accept("cap"))
+        kind = Kind::kIntersection;
+      else if (accept("setminus"))
+        kind = Kind::kDifference;
+      else
+        return left;
+      Node right = ratio();
+      if (left.kind == kind && kind != Kind::kDifference)
+        left.kids.push_back(std::move(right));
+      else if (++depth_ > kMaxDepth)
+        error("nested more than 200 deep");
+      else
+        left = call_node(kind, {std::move(left), std::move(right)});
     }
   }
   Node ratio() {
@@ -171,7 +183,6 @@ class Parser {
   }
 
   Node additive() {
-    Deeper deeper(*this);
     std::vector<Node> terms;
     bool first = true;
     for (;;) {
@@ -210,17 +221,23 @@ class Parser {
   bool starts_factor() const {
     const Token& t = cur();
     switch (t.kind) {
-      case TokenKind::kNumber: return true;
-      case TokenKind::kLetter: return true;
-      case TokenKind::kCommand: return t.text != "end" && t.text != "pmod" && t.text != "bmod" && t.text != "mod";
-      case TokenKind::kText: return false;
-      case TokenKind::kSign: return t.text == "(" || t.text == "[" || t.text == "{" || t.text == "{." || ((t.text == "|" || t.text == "||") && !in_bars_) || t.text == "floor(" || t.text == "ceil(";
-      default: return false;
+      case TokenKind::kNumber:
+        return true;
+      case TokenKind::kLetter:
+        return true;
+      case TokenKind::kCommand:
+        return t.text != "end" && t.text != "pmod" && t.text != "bmod" && t.text != "mod";
+      case TokenKind::kText:
+        return false;
+      case TokenKind::kSign:
+        return t.text == "(" || t.text == "[" || t.text == "{" || t.text == "{." || ((t.text == "|" || t.text == "||") && !in_bars_) ||
+               t.text == "floor(" || t.text == "ceil(";
+      default:
+        return false;
     }
   }
 
   Node product() {
-    Deeper deeper(*this);
     std::vector<Node> factors;
     factors.push_back(power());
     for (;;) {
@@ -231,7 +248,8 @@ class Parser {
         while (sign("-") || sign("+")) minus ^= sign("-"), ++at_;
         Node f = power();
         if (minus) f = negative(std::move(f));
-        if (divide && factors.size() == 1 && factors[0].kind == Kind::kNumber && f.kind == Kind::kNumber && f.value == 0) error("division by zero");
+        if (divide && factors.size() == 1 && factors[0].kind == Kind::kNumber && f.kind == Kind::kNumber && f.value == 0)
+          error("division by zero");
         factors.push_back(divide ? call_node(Kind::kPow, {std::move(f), number_node(-1)}) : std::move(f));
         continue;
       }
@@ -240,24 +258,40 @@ class Parser {
         if (!plain_mixed(factors.back())) error("two numbers side by side");
         continue;
       }
-      // 3\frac12 is a mixed number
-      if (command("frac") && factors.back().kind == Kind::kNumber && factors.back().decimals < 0 && cur(0).kind == TokenKind::kCommand && factors.size() == 1 && bare_) {
-        const size_t back = at_;
-        const mpq_class whole = factors.back().value;
-        Node f = power();
-        if (f.kind == Kind::kMul && f.kids.size() == 2 && integer(f.kids[0]) && f.kids[1].kind == Kind::kPow && integer(f.kids[1].kids[0]) && f.kids[1].kids[0].value > f.kids[0].value &&
-            f.kids[0].value > 0) {
-          mpq_class part = f.kids[0].value / f.kids[1].kids[0].value;
-          factors.back() = number_node(whole >= 0 ? mpq_class(whole + part) : mpq_class(whole - part));
-          continue;
-        }
-        at_ = back;
-      }
+      if (command("frac") && factors.size() == 1 && bare_ && latex_mixed(factors.back())) continue;
       factors.push_back(power());
     }
     return factors.size() == 1 ? std::move(factors[0]) : call_node(Kind::kMul, std::move(factors));
   }
   static bool integer(const Node& n) { return n.kind == Kind::kNumber && n.decimals < 0 && !n.base && n.value.get_den() == 1; }
+  // 3\frac12 and 3\frac{1}{2}: a mixed number. Looks at the tokens only.
+  bool latex_mixed(Node& whole) {
+    if (!integer(whole)) return false;
+    size_t ahead = 1;
+    std::string parts[2];
+    for (int i = 0; i < 2; ++i) {
+      if (cur(ahead).kind == TokenKind::kNumber) {
+        if (i == 0 && cur(ahead).text.size() == 2) {
+          parts[0] = cur(ahead).text.substr(0, 1), parts[1] = cur(ahead).text.substr(1);
+          ++ahead;
+          break;
+        }
+        if (cur(ahead).text.size() != 1) return false;
+        parts[i] = cur(ahead++).text;
+      } else if (sign("{", ahead) && cur(ahead + 1).kind == TokenKind::kNumber && sign("}", ahead + 2)) {
+        parts[i] = cur(ahead + 1).text;
+        ahead += 3;
+      } else {
+        return false;
+      }
+    }
+    int d1, d2;
+    const mpq_class a = literal(parts[0], d1), b = literal(parts[1], d2);
+    if (d1 >= 0 || d2 >= 0 || a <= 0 || a >= b) return false;
+    at_ += ahead;
+    whole = number_node(whole.value >= 0 ? mpq_class(whole.value + a / b) : mpq_class(whole.value - a / b));
+    return true;
+  }
   // "3 1/2"
   bool plain_mixed(Node& whole) {
     if (!integer(whole) || !sign("/", 1) || cur(2).kind != TokenKind::kNumber) return false;
@@ -271,9 +305,9 @@ class Parser {
 
   // base, then any of ^ _ ! % ' degrees units
   Node power() {
-    Deeper deeper(*this);
     Node node = base();
-    for (;;) {
+    for (int postfixes = 0;; ++postfixes) {
+      if (postfixes > 20) error("more than 20 powers, factorials and signs on one thing");
       if (sign("^")) {
         ++at_;
         if (accept("deg")) {
@@ -341,7 +375,8 @@ class Parser {
   }
 
   static Node in_base(Node number, const Node& base) {
-    if (base.kind != Kind::kNumber || base.value.get_den() != 1 || base.value < 2 || base.value > 36 || number.decimals >= 0) error("an index on a number that is no base");
+    if (base.kind != Kind::kNumber || base.value.get_den() != 1 || base.value < 2 || base.value > 36 || number.decimals >= 0)
+      error("an index on a number that is no base");
     const std::string digits = number.value.get_str();
     number.base = int(base.value.get_num().get_si());
     mpz_class value;
@@ -403,18 +438,26 @@ class Parser {
     if (++nodes_ > int(kMaxTokens)) error("too many parts");
     const Token t = cur();
     switch (t.kind) {
-      case TokenKind::kNumber: return number();
-      case TokenKind::kLetter: ++at_; return symbol(t.text);
-      case TokenKind::kCommand: ++at_; return named(t.text);
-      case TokenKind::kSign: return bracketed(t.text);
+      case TokenKind::kNumber:
+        return number();
+      case TokenKind::kLetter:
+        ++at_;
+        return symbol(t.text);
+      case TokenKind::kCommand:
+        ++at_;
+        return named(t.text);
+      case TokenKind::kSign:
+        return bracketed(t.text);
       case TokenKind::kText:
         if (at_ + 1 < t_.size() && cur(1).kind != TokenKind::kEnd && starts_factor_at(1)) {
           ++at_;
           return base();
         }
         error("text '" + t.text + "'");
-      case TokenKind::kWord: error("word '" + t.text + "'");
-      case TokenKind::kEnd: error("ends too early");
+      case TokenKind::kWord:
+        error("word '" + t.text + "'");
+      case TokenKind::kEnd:
+        error("ends too early");
     }
     error("?");
   }
@@ -432,21 +475,13 @@ class Parser {
     }
     if (accept("_")) name += "_" + index_text(script());
     while (accept("'")) name += '\'';
-    static const std::string kCalled = "fghFGHPQWp";
-    if (name.size() >= 1 && kCalled.find(name[0]) != std::string::npos && sign("(")) {
-      const size_t back = at_;
-      const int nodes = nodes_;
-      ++at_;
-      Node arguments = list(true);
-      // f(x): a call; p(x+1) could be a product: only names of functions by custom
-      if (accept(")") && (std::string("fghFGHPQW").find(name[0]) != std::string::npos)) {
-        std::vector<Node> kids = arguments.kind == Kind::kList ? std::move(arguments.kids) : std::vector<Node>{std::move(arguments)};
-        return call_node(Kind::kFunction, std::move(kids), "?" + name);
-      }
-      at_ = back;
-      nodes_ = nodes;
-    }
-    return symbol_node(name);
+    // f(x): a call; x(x+1): a product
+    static const std::string kCalled = "fghFGHPQW";
+    if (kCalled.find(name[0]) == std::string::npos || !accept("(")) return symbol_node(name);
+    Node arguments = list(true);
+    expect(")");
+    std::vector<Node> kids = arguments.kind == Kind::kList ? std::move(arguments.kids) : std::vector<Node>{std::move(arguments)};
+    return call_node(Kind::kFunction, std::move(kids), "?" + name);
   }
   static std::string index_text(const Node& node) {
     return node.kind == Kind::kSymbol ? node.name : node.kind == Kind::kNumber ? node.value.get_str() : key_of(node);

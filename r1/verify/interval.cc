@@ -163,22 +163,34 @@ Complex whole_power(Complex base, unsigned long n) {
 
 class Evaluator {
  public:
-  Evaluator(Point& at, uint64_t salt, bool mirrored, long precision, Budget& budget) : at_(at), salt_(salt), mirrored_(mirrored), p_(precision), budget_(budget) {}
+  Evaluator(Point& at, uint64_t salt, bool mirrored, long precision, Budget& budget)
+      : at_(at), salt_(salt), mirrored_(mirrored), p_(precision), budget_(budget) {}
 
   Complex eval(const Node& n) {
     budget_.spend(1 + p_ / 64);
     switch (n.kind) {
-      case Kind::kNumber: return wrap(from(n.value, p_));
-      case Kind::kSymbol: return symbol(n.name);
-      case Kind::kAdd: return fold(n, [](const Complex& a, const Complex& b) { return a + b; });
-      case Kind::kMul: return fold(n, [](const Complex& a, const Complex& b) { return a * b; });
-      case Kind::kPow: return power(n);
-      case Kind::kRoot: return root(n);
-      case Kind::kFunction: return function(n);
-      case Kind::kUnit: return eval(n.kids[0]);
-      case Kind::kPercent: return eval(n.kids[0]) * wrap(from(mpq_class(1, 100), p_));
-      case Kind::kDegrees: return eval(n.kids[0]) * wrap(pi(p_) * from(mpq_class(1, 180), p_));
-      default: throw UndefinedError("no number");
+      case Kind::kNumber:
+        return wrap(from(n.value, p_));
+      case Kind::kSymbol:
+        return symbol(n.name);
+      case Kind::kAdd:
+        return fold(n, [](const Complex& a, const Complex& b) { return a + b; });
+      case Kind::kMul:
+        return fold(n, [](const Complex& a, const Complex& b) { return a * b; });
+      case Kind::kPow:
+        return power(n);
+      case Kind::kRoot:
+        return root(n);
+      case Kind::kFunction:
+        return function(n);
+      case Kind::kUnit:
+        return eval(n.kids[0]);
+      case Kind::kPercent:
+        return eval(n.kids[0]) * wrap(from(mpq_class(1, 100), p_));
+      case Kind::kDegrees:
+        return eval(n.kids[0]) * wrap(pi(p_) * from(mpq_class(1, 180), p_));
+      default:
+        throw UndefinedError("no number");
     }
   }
 
@@ -233,7 +245,8 @@ class Evaluator {
   Complex root(const Node& n) {
     const Complex body = eval(n.kids[0]);
     const Node& d = n.kids[1];
-    if (d.kind != Kind::kNumber || d.value.get_den() != 1 || d.value < 2 || d.value > 100'000) return exponential(logarithm(body) * inverse(eval(d)));
+    if (d.kind != Kind::kNumber || d.value.get_den() != 1 || d.value < 2 || d.value > 100'000)
+      return exponential(logarithm(body) * inverse(eval(d)));
     const unsigned long k = d.value.get_num().get_ui();
     if (body.real() && body.re.is_zero()) return body;
     if (body.real() && (k % 2 || !body.re.negative())) {
@@ -306,7 +319,8 @@ class Evaluator {
     return wrap(r);
   }
   Complex binomial(const Node& n) {
-    if (n.kids[1].kind != Kind::kNumber || n.kids[1].value.get_den() != 1 || n.kids[1].value < 0 || n.kids[1].value > 100) throw UndefinedError("a binomial of unknowns");
+    if (n.kids[1].kind != Kind::kNumber || n.kids[1].value.get_den() != 1 || n.kids[1].value < 0 || n.kids[1].value > 100)
+      throw UndefinedError("a binomial of unknowns");
     Complex x = eval(n.kids[0]), out = wrap(from(1, p_));
     const long k = n.kids[1].value.get_num().get_si();
     for (long i = 0; i < k; ++i) out = out * (x + wrap(from(-i, p_))) * wrap(from(mpq_class(1, static_cast<unsigned long>(i + 1)), p_));

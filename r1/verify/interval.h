@@ -1,6 +1,6 @@
-// Rigorous enclosures: what value does an expression have at a point? A Complex holds two intervals with MPFR end points, each operation rounds outward, so the
-// true value lies inside. Elementary functions of complex numbers by their definitions (principal branches); roots of odd degree of negative reals are real.
-// Leaves out: special functions, calculus; those throw UndefinedError.
+// Rigorous enclosures: what value does an expression have at a point? A Complex holds two intervals with MPFR end points, each operation
+// rounds outward, so the true value lies inside. Elementary functions of complex numbers by their definitions (principal branches); roots
+// of odd degree of negative reals are real. Leaves out: special functions, calculus; those throw UndefinedError.
 #pragma once
 
 #include <mpfr.h>
@@ -47,8 +47,8 @@ struct Complex {
 
 using Point = std::map<std::string, mpq_class>;
 
-// The expression's enclosure where symbols have the values of `at` (a symbol that is missing there is added, from its name and `salt`, in (1/2, 5/2)).
-// `mirrored`: such new values are negative.
+// The expression's enclosure where symbols have the values of `at` (a symbol that is missing there is added, from its name and `salt`, in
+// (1/2, 5/2)). `mirrored`: such new values are negative.
 Complex evaluate(const Node& node, Point& at, uint64_t salt, bool mirrored, long precision, Budget& budget);
 
 // |a - b|: kDifferent is a proof. kSame: |a - b| < 2^-100 and < 2^-100 of the

@@ -8,50 +8,126 @@
 namespace r1::verify {
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 // Commands that only lay out.
 const std::unordered_set<std::string_view> kDropped = {
-    "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "displaystyle", "textstyle",
-    "scriptstyle", "limits", "nolimits", "rm", "bf", "it", "large", "Large", "small", "hfill", "hline", "nonumber", "middle", "mathstrut"};
-const std::unordered_set<std::string_view> kSpaces = {",", ";", ":", "!", " ", "quad", "qquad", "enspace", "thinspace", "\n", "medspace", "space"};
+    "left",  "right", "big",   "Big",   "bigg",         "Bigg",      "bigl",        "bigr",     "Bigl",     "Bigr",
+    "biggl", "biggr", "Biggl", "Biggr", "displaystyle", "textstyle", "scriptstyle", "limits",   "nolimits", "rm",
+    "bf",    "it",    "large", "Large", "small",        "hfill",     "hline",       "nonumber", "middle",   "mathstrut"};
+const std::unordered_set<std::string_view> kSpaces = {",",     ";",       ":",         "!",  " ",        "quad",
+                                                      "qquad", "enspace", "thinspace", "\n", "medspace", "space"};
 // Their argument is the thing itself.
-const std::unordered_set<std::string_view> kTransparent = {"mathbf", "mathbb", "mathcal", "boldsymbol", "bm", "vec", "overline", "underline", "hat", "widehat", "bar", "boxed",
-                                                           "fbox", "mathit", "mathsf", "mathfrak", "mathop", "operatorname*", "tilde", "overrightarrow", "ensuremath", "phantom"};
-const std::unordered_set<std::string_view> kTextCommands = {"text", "textbf", "textit", "textrm", "textnormal", "mbox", "hbox", "textsf", "texttt", "mathrm", "operatorname", "emph"};
+const std::unordered_set<std::string_view> kTransparent = {
+    "mathbf", "mathbb",        "mathcal", "boldsymbol",     "bm",         "vec",    "overline", "underline",
+    "hat",    "widehat",       "bar",     "boxed",          "fbox",       "mathit", "mathsf",   "mathfrak",
+    "mathop", "operatorname*", "tilde",   "overrightarrow", "ensuremath", "phantom"};
+const std::unordered_set<std::string_view> kTextCommands = {"text", "textbf", "textit", "textrm", "textnormal",   "mbox",
+                                                            "hbox", "textsf", "texttt", "mathrm", "operatorname", "emph"};
 const std::unordered_map<std::string_view, std::string_view> kSame = {
-    {"dfrac", "frac"}, {"tfrac", "frac"}, {"cfrac", "frac"}, {"dbinom", "binom"}, {"tbinom", "binom"}, {"infin", "infty"}, {"tan", "tan"}, {"tg", "tan"}, {"ctg", "cot"},
-    {"arctg", "arctan"}, {"lg", "log"}};
-const std::unordered_map<std::string_view, std::string_view> kSigns = {
-    {"le", "<="}, {"leq", "<="}, {"leqslant", "<="}, {"ge", ">="}, {"geq", ">="}, {"geqslant", ">="}, {"lt", "<"}, {"gt", ">"}, {"ne", "!="}, {"neq", "!="},
-    {"approx", "~"}, {"simeq", "~"}, {"doteq", "~"}, {"cdot", "*"}, {"times", "*"}, {"ast", "*"}, {"div", "/"}, {"pm", "+-"}, {"mp", "-+"}, {"cup", "cup"}, {"cap", "cap"},
-    {"setminus", "setminus"}, {"backslash", "setminus"}, {"in", "in"}, {"lbrace", "{."}, {"rbrace", ".}"}, {"{", "{."}, {"}", ".}"}, {"lbrack", "["}, {"rbrack", "]"},
-    {"langle", "("}, {"rangle", ")"}, {"lvert", "|"}, {"rvert", "|"}, {"vert", "|"}, {"mid", "|"}, {"|", "||"}, {"lVert", "||"}, {"rVert", "||"}, {"%", "%"}, {"colon", ":"},
-    {"to", "->"}, {"rightarrow", "->"}, {"equiv", "="}, {"land", "and"}, {"lor", "and"}, {"wedge", "and"}, {"vee", "and"}, {"cdots", "..."}, {"dots", "..."}, {"ldots", "..."},
-    {"lfloor", "floor("}, {"rfloor", "floor)"}, {"lceil", "ceil("}, {"rceil", "ceil)"}, {"\\", "\\\\"}, {"&", "and"}, {"#", "#"}, {"degree", "deg"}, {"circ", "deg"}};
+    {"dfrac", "frac"}, {"tfrac", "frac"}, {"cfrac", "frac"}, {"dbinom", "binom"}, {"tbinom", "binom"}, {"infin", "infty"},
+    {"tan", "tan"},    {"tg", "tan"},     {"ctg", "cot"},    {"arctg", "arctan"}, {"lg", "log"}};
+const std::unordered_map<std::string_view, std::string_view> kSigns = {{"le", "<="},
+                                                                       {"leq", "<="},
+                                                                       {"leqslant", "<="},
+                                                                       {"ge", ">="},
+                                                                       {"geq", ">="},
+                                                                       {"geqslant", ">="},
+                                                                       {"lt", "<"},
+                                                                       {"gt", ">"},
+                                                                       {"ne", "!="},
+                                                                       {"neq", "!="},
+                                                                       {"approx", "~"},
+                                                                       {"simeq", "~"},
+                                                                       {"doteq", "~"},
+                                                                       {"cdot", "*"},
+                                                                       {"times", "*"},
+                                                                       {"ast", "*"},
+                                                                       {"div", "/"},
+                                                                       {"pm", "+-"},
+                                                                       {"mp", "-+"},
+                                                                       {"cup", "cup"},
+                                                                       {"cap", "cap"},
+                                                                       {"setminus", "setminus"},
+                                                                       {"backslash", "setminus"},
+                                                                       {"in", "in"},
+                                                                       {"lbrace", "{."},
+                                                                       {"rbrace", ".}"},
+                                                                       {"{", "{."},
+                                                                       {"}", ".}"},
+                                                                       {"lbrack", "["},
+                                                                       {"rbrack", "]"},
+                                                                       {"langle", "("},
+                                                                       {"rangle", ")"},
+                                                                       {"lvert", "|"},
+                                                                       {"rvert", "|"},
+                                                                       {"vert", "|"},
+                                                                       {"mid", "|"},
+                                                                       {"|", "||"},
+                                                                       {"lVert", "||"},
+                                                                       {"rVert", "||"},
+                                                                       {"%", "%"},
+                                                                       {"colon", ":"},
+                                                                       {"to", "->"},
+                                                                       {"rightarrow", "->"},
+                                                                       {"equiv", "="},
+                                                                       {"land", "and"},
+                                                                       {"lor", "and"},
+                                                                       {"wedge", "and"},
+                                                                       {"vee", "and"},
+                                                                       {"cdots", "..."},
+                                                                       {"dots", "..."},
+                                                                       {"ldots", "..."},
+                                                                       {"lfloor", "floor("},
+                                                                       {"rfloor", "floor)"},
+                                                                       {"lceil", "ceil("},
+                                                                       {"rceil", "ceil)"},
+                                                                       {"\\", "\\\\"},
+                                                                       {"&", "and"},
+                                                                       {"#", "#"},
+                                                                       {"degree", "deg"},
+                                                                       {"circ", "deg"}};
 const std::unordered_map<std::string_view, std::string_view> kUnicode = {
-    {"\xE2\x88\x92", "-"}, {"\xE2\x80\x93", "-"}, {"\xC3\x97", "*"}, {"\xC2\xB7", "*"}, {"\xE2\x8B\x85", "*"}, {"\xC3\xB7", "/"}, {"\xE2\x89\xA4", "<="}, {"\xE2\x89\xA5", ">="},
-    {"\xE2\x89\xA0", "!="}, {"\xE2\x89\x88", "~"}, {"\xC2\xB1", "+-"}, {"\xE2\x88\xAA", "cup"}, {"\xE2\x88\xA9", "cap"}, {"\xE2\x88\x88", "in"}, {"\xC2\xB0", "deg"},
-    {"\xE2\x88\xBC", "~"}};
+    {"\xE2\x88\x92", "-"},   {"\xE2\x80\x93", "-"},  {"\xC3\x97", "*"},      {"\xC2\xB7", "*"},
+    {"\xE2\x8B\x85", "*"},   {"\xC3\xB7", "/"},      {"\xE2\x89\xA4", "<="}, {"\xE2\x89\xA5", ">="},
+    {"\xE2\x89\xA0", "!="},  {"\xE2\x89\x88", "~"},  {"\xC2\xB1", "+-"},     {"\xE2\x88\xAA", "cup"},
+    {"\xE2\x88\xA9", "cap"}, {"\xE2\x88\x88", "in"}, {"\xC2\xB0", "deg"},    {"\xE2\x88\xBC", "~"}};
 const std::unordered_map<std::string_view, std::string_view> kUnicodeCommands = {
-    {"\xCF\x80", "pi"}, {"\xE2\x88\x9E", "infty"}, {"\xE2\x88\x9A", "sqrt"}, {"\xCE\xB1", "alpha"}, {"\xCE\xB2", "beta"}, {"\xCE\xB8", "theta"}, {"\xE2\x88\x85", "emptyset"}};
-const std::unordered_map<std::string_view, std::string_view> kPowers = {{"\xC2\xB2", "2"}, {"\xC2\xB3", "3"}, {"\xC2\xB9", "1"}, {"\xE2\x81\xB4", "4"}};
+    {"\xCF\x80", "pi"},   {"\xE2\x88\x9E", "infty"}, {"\xE2\x88\x9A", "sqrt"},    {"\xCE\xB1", "alpha"},
+    {"\xCE\xB2", "beta"}, {"\xCE\xB8", "theta"},     {"\xE2\x88\x85", "emptyset"}};
+const std::unordered_map<std::string_view, std::string_view> kPowers = {
+    {"\xC2\xB2", "2"}, {"\xC2\xB3", "3"}, {"\xC2\xB9", "1"}, {"\xE2\x81\xB4", "4"}};
 // Words of plain text that mean a command.
-const std::unordered_set<std::string_view> kNames = {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "ln", "log", "exp",
-                                                     "sqrt", "cbrt", "pi", "infty", "inf", "infinity", "oo", "abs", "alpha", "beta", "gamma", "theta", "lambda", "min", "max", "gcd", "lcm",
-                                                     "emptyset", "binom", "frac", "floor", "ceil"};
+const std::unordered_set<std::string_view> kNames = {
+    "sin",   "cos",   "tan",    "cot", "sec",  "csc",  "arcsin", "arccos",   "arctan", "asin",     "acos",  "atan", "sinh",  "cosh",
+    "tanh",  "ln",    "log",    "exp", "sqrt", "cbrt", "pi",     "infty",    "inf",    "infinity", "oo",    "abs",  "alpha", "beta",
+    "gamma", "theta", "lambda", "min", "max",  "gcd",  "lcm",    "emptyset", "binom",  "frac",     "floor", "ceil"};
 const std::unordered_set<std::string_view> kUnits = {
-    "m", "cm", "mm", "km", "dm", "nm", "g", "kg", "mg", "s", "sec", "min", "h", "hr", "hrs", "ft", "in", "yd", "mi", "lb", "lbs", "oz", "l", "ml", "mph", "kmh", "meter", "meters", "metre", "metres",
-    "centimeter", "centimeters", "kilometer", "kilometers", "millimeter", "millimeters", "inch", "inches", "foot", "feet", "yard", "yards", "mile", "miles", "gram", "grams", "kilogram", "kilograms",
-    "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "week", "weeks", "month", "months", "year", "years", "dollar", "dollars", "cent", "cents", "euro", "euros",
-    "pound", "pounds", "ounce", "ounces", "liter", "liters", "litre", "litres", "gallon", "gallons", "unit", "units", "degree", "degrees", "radian", "radians", "rad", "square", "sq", "cubic", "people",
-    "person", "students", "apples", "books", "ways", "times", "points", "eggs", "cups", "pages", "coins", "boxes", "marbles", "yuan", "rupees", "usd", "eur", "hz", "n", "j", "w", "v", "kw", "kwh", "pa", "mol",
-    "am", "pm", "per", "items", "pieces", "percent", "percentage", "pct", "c", "f", "k"};
+    "m",        "cm",       "mm",        "km",         "dm",          "nm",        "g",          "kg",         "mg",
+    "s",        "sec",      "min",       "h",          "hr",          "hrs",       "ft",         "in",         "yd",
+    "mi",       "lb",       "lbs",       "oz",         "l",           "ml",        "mph",        "kmh",        "meter",
+    "meters",   "metre",    "metres",    "centimeter", "centimeters", "kilometer", "kilometers", "millimeter", "millimeters",
+    "inch",     "inches",   "foot",      "feet",       "yard",        "yards",     "mile",       "miles",      "gram",
+    "grams",    "kilogram", "kilograms", "second",     "seconds",     "minute",    "minutes",    "hour",       "hours",
+    "day",      "days",     "week",      "weeks",      "month",       "months",    "year",       "years",      "dollar",
+    "dollars",  "cent",     "cents",     "euro",       "euros",       "pound",     "pounds",     "ounce",      "ounces",
+    "liter",    "liters",   "litre",     "litres",     "gallon",      "gallons",   "unit",       "units",      "degree",
+    "degrees",  "radian",   "radians",   "rad",        "square",      "sq",        "cubic",      "people",     "person",
+    "students", "apples",   "books",     "ways",       "times",       "points",    "eggs",       "cups",       "pages",
+    "coins",    "boxes",    "marbles",   "yuan",       "rupees",      "usd",       "eur",        "hz",         "n",
+    "j",        "w",        "v",         "kw",         "kwh",         "pa",        "mol",        "am",         "pm",
+    "per",      "items",    "pieces",    "percent",    "percentage",  "pct",       "c",          "f",          "k"};
 
 // Words of prose that must not be read as products of letters.
-const std::unordered_set<std::string_view> kProse = {"is", "it", "so", "the", "we", "has", "are", "of", "on", "at", "no", "yes", "if", "for", "then", "thus", "with", "by", "as", "was", "that", "this", "not",
-                                                     "but", "be", "an", "he", "she", "her", "his", "our", "my", "you", "can", "get", "all", "any", "has", "had", "how", "its", "from", "have", "when", "each"};
+const std::unordered_set<std::string_view> kProse = {
+    "is",   "it",   "so",  "the", "we",  "has",  "are",  "of",  "on",  "at",  "no",  "yes",  "if",   "for",  "then",
+    "thus", "with", "by",  "as",  "was", "that", "this", "not", "but", "be",  "an",  "he",   "she",  "her",  "his",
+    "our",  "my",   "you", "can", "get", "all",  "any",  "has", "had", "how", "its", "from", "have", "when", "each"};
 
 std::string lower(std::string_view s) {
   std::string out(s);
@@ -105,8 +181,9 @@ class Lexer {
   // Groups of three behind a separator of `width` bytes found by `is`.
   bool group(size_t& length) const {
     for (std::string_view sep : {",", "{,}", ",\\!", "\\,", "\\!", "{ , }", "{, }", " {, }", ",\\! "}) {
-      if ((sep == "," || sep == ",\\! " ) && commas_ != Commas::kThousands) continue;
-      if (starts(sep) && digit(peek(sep.size())) && digit(peek(sep.size() + 1)) && digit(peek(sep.size() + 2)) && !digit(peek(sep.size() + 3))) {
+      if ((sep == "," || sep == ",\\! ") && commas_ != Commas::kThousands) continue;
+      if (starts(sep) && digit(peek(sep.size())) && digit(peek(sep.size() + 1)) && digit(peek(sep.size() + 2)) &&
+          !digit(peek(sep.size() + 3))) {
         length = sep.size();
         return true;
       }
@@ -130,9 +207,12 @@ class Lexer {
         at_ += 4;
       }
     }
-    if (peek() == '.' && digit(peek(1))) decimals(text);
-    else if (peek() == ',' && commas_ == Commas::kDecimal && digit(peek(1))) decimals(text);
-    else if (peek() == '.' && !text.empty() && peek(1) != '.') ++at_;  // "5." is 5
+    if (peek() == '.' && digit(peek(1)))
+      decimals(text);
+    else if (peek() == ',' && commas_ == Commas::kDecimal && digit(peek(1)))
+      decimals(text);
+    else if (peek() == '.' && !text.empty() && peek(1) != '.')
+      ++at_;  // "5." is 5
     if ((peek() == 'e' || peek() == 'E') && (digit(peek(1)) || ((peek(1) == '-' || peek(1) == '+') && digit(peek(2))))) {
       text += 'e';
       ++at_;
@@ -179,7 +259,8 @@ class Lexer {
   bool after_quantity() const {
     if (out_.empty()) return false;
     const Token& t = out_.back();
-    return t.kind == TokenKind::kNumber || t.kind == TokenKind::kText || t.text == ")" || t.text == "}" || t.text == "%" || t.text == "pi" || t.text == "deg";
+    return t.kind == TokenKind::kNumber || t.kind == TokenKind::kText || t.text == ")" || t.text == "}" || t.text == "%" ||
+           t.text == "pi" || t.text == "deg";
   }
 
   // The balanced {..} at the cursor, without its braces; the cursor goes behind it.
@@ -251,7 +332,8 @@ class Lexer {
     for (size_t length : {2u, 3u}) {
       const std::string_view c = s_.substr(at_, length);
       if (const auto sign = kUnicode.find(c); sign != kUnicode.end()) return void((at_ += length, put(TokenKind::kSign, sign->second)));
-      if (const auto name = kUnicodeCommands.find(c); name != kUnicodeCommands.end()) return void((at_ += length, put(TokenKind::kCommand, name->second)));
+      if (const auto name = kUnicodeCommands.find(c); name != kUnicodeCommands.end())
+        return void((at_ += length, put(TokenKind::kCommand, name->second)));
       if (const auto power = kPowers.find(c); power != kPowers.end()) {
         at_ += length;
         put(TokenKind::kSign, "^");

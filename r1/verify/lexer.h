@@ -1,5 +1,5 @@
-// Tokens of a mathematical answer. LaTeX's layout commands, dollar signs and spaces are dropped here, its spellings are unified (\dfrac -> \frac,
-// \le -> <=, U+2212 -> -), \text{..} becomes one word token, and plain words are told from products of letters.
+// Tokens of a mathematical answer. LaTeX's layout commands, dollar signs and spaces are dropped here, its spellings are unified (\dfrac ->
+// \frac, \le -> <=, U+2212 -> -), \text{..} becomes one word token, and plain words are told from products of letters.
 #pragma once
 
 #include <string>

@@ -40,8 +40,10 @@ bool reduce_i(Monomial& m) {
   const auto it = m.find("i");
   if (it == m.end()) return false;
   const long power = it->second;
-  if (power % 2) it->second = 1;
-  else m.erase(it);
+  if (power % 2)
+    it->second = 1;
+  else
+    m.erase(it);
   return power % 4 >= 2;
 }
 
@@ -74,7 +76,8 @@ Quotient times(const Quotient& a, const Quotient& b, Budget& budget) {
 Quotient plus(const Quotient& a, const Quotient& b, const mpq_class& scale, Budget& budget) {
   const bool t = a.transcendental || b.transcendental;
   if (a.below == b.below) return {add(a.above, b.above, scale, budget), a.below, t};
-  return {add(multiply(a.above, b.below, budget), multiply(b.above, a.below, budget), scale, budget), multiply(a.below, b.below, budget), t};
+  return {add(multiply(a.above, b.below, budget), multiply(b.above, a.below, budget), scale, budget), multiply(a.below, b.below, budget),
+          t};
 }
 
 // Divides both halves by a constant or a single term, so that plain numbers stay plain.
@@ -188,11 +191,16 @@ Quotient function(const Node& node, Budget& budget) {
     mpq_class best;
     for (size_t i = 0; all && i < kids.size(); ++i) {
       if (!(all = constant_value(kids[i], &v))) break;
-      if (i == 0) best = v;
-      else if (node.name == "max") best = std::max(best, v);
-      else if (node.name == "min") best = std::min(best, v);
-      else if (v.get_den() != 1 || best.get_den() != 1) all = false;
-      else best = mpq_class(node.name == "gcd" ? mpz_class(gcd(best.get_num(), v.get_num())) : mpz_class(lcm(best.get_num(), v.get_num())));
+      if (i == 0)
+        best = v;
+      else if (node.name == "max")
+        best = std::max(best, v);
+      else if (node.name == "min")
+        best = std::min(best, v);
+      else if (v.get_den() != 1 || best.get_den() != 1)
+        all = false;
+      else
+        best = mpq_class(node.name == "gcd" ? mpz_class(gcd(best.get_num(), v.get_num())) : mpz_class(lcm(best.get_num(), v.get_num())));
     }
     if (all) return simple(constant(bounded(best, budget)));
   }
@@ -207,7 +215,8 @@ Quotient power(const Node& node, Budget& budget) {
       if (e == 0 && is_zero(base)) throw UndefinedError("0^0");
       return integer_power(std::move(base), e.get_num(), budget);
     }
-    if (constant_value(base, &b) && b >= 0 && e.get_den() <= 64 && exact_root(b, e.get_den().get_ui(), b)) return integer_power(simple(constant(b)), e.get_num(), budget);
+    if (constant_value(base, &b) && b >= 0 && e.get_den() <= 64 && exact_root(b, e.get_den().get_ui(), b))
+      return integer_power(simple(constant(b)), e.get_num(), budget);
   }
   return extra("pow", {base, exponent}, false);
 }
@@ -215,7 +224,9 @@ Quotient power(const Node& node, Budget& budget) {
 Quotient root(const Node& node, Budget& budget) {
   Quotient body = quotient_of(node.kids[0], budget), degree = quotient_of(node.kids[1], budget);
   mpq_class v, d;
-  if (constant_value(degree, &d) && d.get_den() == 1 && d >= 2 && d <= 1'000 && constant_value(body, &v) && exact_root(v, d.get_num().get_ui(), v)) return simple(constant(v));
+  if (constant_value(degree, &d) && d.get_den() == 1 && d >= 2 && d <= 1'000 && constant_value(body, &v) &&
+      exact_root(v, d.get_num().get_ui(), v))
+    return simple(constant(v));
   return extra("root", {body, degree}, false);
 }
 
@@ -224,7 +235,8 @@ Quotient root(const Node& node, Budget& budget) {
 Quotient quotient_of(const Node& node, Budget& budget) {
   budget.spend(1);
   switch (node.kind) {
-    case Kind::kNumber: return simple(constant(bounded(node.value, budget)));
+    case Kind::kNumber:
+      return simple(constant(bounded(node.value, budget)));
     case Kind::kSymbol:
       if (node.name == "oo" || node.name == "...") throw UndefinedError("infinity in an expression");
       return simple(unknown(node.name));
@@ -239,16 +251,22 @@ Quotient quotient_of(const Node& node, Budget& budget) {
       tidy(product);
       return product;
     }
-    case Kind::kPow: return power(node, budget);
-    case Kind::kRoot: return root(node, budget);
-    case Kind::kFunction: return function(node, budget);
-    case Kind::kUnit: return quotient_of(node.kids[0], budget);
-    case Kind::kPercent: return times(quotient_of(node.kids[0], budget), simple(constant(mpq_class(1, 100))), budget);
+    case Kind::kPow:
+      return power(node, budget);
+    case Kind::kRoot:
+      return root(node, budget);
+    case Kind::kFunction:
+      return function(node, budget);
+    case Kind::kUnit:
+      return quotient_of(node.kids[0], budget);
+    case Kind::kPercent:
+      return times(quotient_of(node.kids[0], budget), simple(constant(mpq_class(1, 100))), budget);
     case Kind::kDegrees: {
       Quotient q = times(quotient_of(node.kids[0], budget), simple(constant(mpq_class(1, 180))), budget);
       return times(q, simple(unknown("pi")), budget);
     }
-    default: throw UndefinedError("no number");
+    default:
+      throw UndefinedError("no number");
   }
 }
 

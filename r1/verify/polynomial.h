@@ -1,6 +1,6 @@
-// Exact normal form of an expression: a quotient of two polynomials with rational coefficients. What is no polynomial (roots, logarithms, f(x), x^y) becomes
-// an unknown of its own, named by its canonical spelling. Two expressions whose normal forms agree are equal, exactly; where no such extra unknown occurs the
-// converse holds as well.
+// Exact normal form of an expression: a quotient of two polynomials with rational coefficients. What is no polynomial (roots, logarithms,
+// f(x), x^y) becomes an unknown of its own, named by its canonical spelling. Two expressions whose normal forms agree are equal, exactly;
+// where no such extra unknown occurs the converse holds as well.
 //
 // Bounded by a Budget: terms, degree, bits; running out throws BudgetError.
 #pragma once
@@ -24,10 +24,10 @@ struct UndefinedError : std::runtime_error {
 };
 
 struct Budget {
-  int64_t steps = 20'000;      // coefficient operations and interval operations
-  int64_t bits = 20'000;       // of one number
-  size_t terms = 400;          // of one polynomial
-  long precision = 512;        // of intervals
+  int64_t steps = 20'000;  // coefficient operations and interval operations
+  int64_t bits = 20'000;   // of one number
+  size_t terms = 400;      // of one polynomial
+  long precision = 512;    // of intervals
   void spend(int64_t n) {
     if ((steps -= n) < 0) throw BudgetError("work budget used up");
   }

@@ -38,7 +38,8 @@ std::vector<Commas> readings(std::string_view text) {
   }
   if (!tight) return all;
   const size_t first = text.find_first_of("0123456789");
-  const bool thousands = at - first <= 3 && text[first] != '0' && at + 4 <= text.size() && (at + 4 == text.size() || text[at + 4] < '0' || text[at + 4] > '9');
+  const bool thousands =
+      at - first <= 3 && text[first] != '0' && at + 4 <= text.size() && (at + 4 == text.size() || text[at + 4] < '0' || text[at + 4] > '9');
   if (plain && commas == 1 && !thousands && text.find(' ') == text.npos) all.push_back(Commas::kDecimal);
   if (text.find_first_of("([{") != text.npos) all.push_back(Commas::kSeparator);
   return all;
@@ -76,13 +77,17 @@ const char* answer_verdict_name(AnswerVerdict verdict) {
   return names[int(verdict)];
 }
 
-AnswerCheck check_texts(std::string_view gold, std::string_view answer, const EqualityOptions& options, const Budget& budget, bool* exhausted) {
+AnswerCheck check_texts(std::string_view gold, std::string_view answer, const EqualityOptions& options, const Budget& budget,
+                        bool* exhausted) {
   *exhausted = false;
   AnswerCheck out{AnswerVerdict::kWrong, std::string(answer.substr(0, 2'000)), "not equal"};
   if (answer.empty()) return {AnswerVerdict::kUnparsed, "", "no answer found"};
-  if (answer.size() <= kMaxAnswerBytes && normalized_text(gold) == normalized_text(answer) && !normalized_text(gold).empty()) return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
+  if (answer.size() <= kMaxAnswerBytes && normalized_text(gold) == normalized_text(answer) && !normalized_text(gold).empty())
+    return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
   const char option = option_letter(gold);
-  if (option && option_letter(answer)) return option == option_letter(answer) ? (out.verdict = AnswerVerdict::kRight, out.reason = "same option", out) : (out.reason = "another option", out);
+  if (option && option_letter(answer))
+    return option == option_letter(answer) ? (out.verdict = AnswerVerdict::kRight, out.reason = "same option", out)
+                                           : (out.reason = "another option", out);
   const Reading g = read(gold), a = read(answer);
   if (g.nodes.empty()) {
     if (!has_letters(gold)) return out.verdict = AnswerVerdict::kUnparsed, out.reason = "the known answer cannot be read: " + g.why, out;
@@ -109,7 +114,8 @@ struct Verifier::Pool : WorkerPool {
   using WorkerPool::WorkerPool;
 };
 
-Verifier::Verifier(VerifyOptions options) : options_(options), pool_(std::make_unique<Pool>(std::max(1, options.workers), options.equality)) {}
+Verifier::Verifier(VerifyOptions options)
+    : options_(options), pool_(std::make_unique<Pool>(std::max(1, options.workers), options.equality)) {}
 Verifier::~Verifier() = default;
 
 int64_t Verifier::replaced() const {
@@ -124,11 +130,17 @@ AnswerCheck Verifier::check_in_worker(std::string_view gold, std::string_view an
 
 AnswerCheck Verifier::check(std::string_view gold, std::string_view answer) const {
   const ExtractedAnswer g = extract_gold(gold);
+  if (const auto rest = after_thought(answer); rest && rest->size() < 2'000 && !g.text.empty()) {  // a bare text answer, a date
+    const std::string text = normalized_text(*rest);
+    if (!text.empty() && text == normalized_text(g.text)) return {AnswerVerdict::kRight, std::string(*rest), "same text"};
+  }
   auto a = extract_answer(answer, options_.boxes);
   const char option = option_letter(g.text);
   if (option && (!a || !option_letter(a->text))) {
     const auto rest = after_thought(answer);
-    if (const char c = rest ? find_option(*rest) : '\0'; c && (!a || (a->place != AnswerPlace::kBoxed && a->place != AnswerPlace::kAnswerTag))) a = ExtractedAnswer{std::string(1, c), AnswerPlace::kPhrase};
+    if (const char c = rest ? find_option(*rest) : '\0';
+        c && (!a || (a->place != AnswerPlace::kBoxed && a->place != AnswerPlace::kAnswerTag)))
+      a = ExtractedAnswer{std::string(1, c), AnswerPlace::kPhrase};
   }
   if (!a) return {AnswerVerdict::kUnparsed, "", "no answer found"};
   if (a->text.size() > kMaxAnswerBytes) return {AnswerVerdict::kUnparsed, a->text.substr(0, 200), "an answer longer than 20,000 bytes"};

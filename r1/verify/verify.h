@@ -1,7 +1,9 @@
-// Is this answer right? One call for rewards, evaluation and `r1 verify`: extracts (answer.h), parses (expression.h), compares (equality.h).
+// Is this answer right? One call for rewards, evaluation and `r1 verify`: extracts (answer.h), parses (expression.h), compares
+// (equality.h).
 //
-// Never hangs: every step is bounded by construction, and what a small work budget cannot decide goes to a worker process with a larger one; the parent kills and
-// replaces a worker that isn't back at the deadline. No signals or timers in the caller's process. Thread-safe: calls run in parallel, workers are shared.
+// Never hangs: every step is bounded by construction, and what a small work budget cannot decide goes to a worker process with a larger
+// one; the parent kills and replaces a worker that isn't back at the deadline. No signals or timers in the caller's process. Thread-safe:
+// calls run in parallel, workers are shared.
 #pragma once
 
 #include <memory>
@@ -13,7 +15,8 @@
 
 namespace r1::verify {
 
-// kUnparsed: no answer found, or one that cannot be read or decided. kTimeout: the deadline or the work budget ran out. kCrash: the worker died.
+// kUnparsed: no answer found, or one that cannot be read or decided. kTimeout: the deadline or the work budget ran out. kCrash: the worker
+// died.
 enum class AnswerVerdict { kRight, kWrong, kUnparsed, kTimeout, kCrash };
 const char* answer_verdict_name(AnswerVerdict verdict);
 
@@ -30,7 +33,8 @@ struct AnswerCheck {
 };
 
 // Compares extracted texts within a budget, in this process. `exhausted`: more budget could decide.
-AnswerCheck check_texts(std::string_view gold, std::string_view answer, const EqualityOptions& options, const Budget& budget, bool* exhausted);
+AnswerCheck check_texts(std::string_view gold, std::string_view answer, const EqualityOptions& options, const Budget& budget,
+                        bool* exhausted);
 
 class Verifier {
  public:

@@ -132,7 +132,8 @@ AnswerCheck WorkerPool::check(std::string_view gold, std::string_view answer, do
   Worker worker;
   {
     std::unique_lock lock(mutex_);
-    if (!freed_.wait_until(lock, until, [&] { return busy_ < size_; })) return {AnswerVerdict::kTimeout, "", "no worker free before the deadline"};
+    if (!freed_.wait_until(lock, until, [&] { return busy_ < size_; }))
+      return {AnswerVerdict::kTimeout, "", "no worker free before the deadline"};
     ++busy_;
     if (!idle_.empty()) {
       worker = idle_.back();
@@ -144,16 +145,21 @@ AnswerCheck WorkerPool::check(std::string_view gold, std::string_view answer, do
   bool good = false, late = false;
   if (worker.pid >= 0) {
     uint32_t verdict = 0;
-    good = send_message(worker.socket, gold, answer, uint32_t(fault)) && receive_message(worker.socket, out.extracted, out.reason, verdict, &until, &late) && verdict <= uint32_t(AnswerVerdict::kCrash);
-    if (good) out.verdict = AnswerVerdict(verdict);
-    else out = {late ? AnswerVerdict::kTimeout : AnswerVerdict::kCrash, "", late ? "deadline" : "the worker died"};
+    good = send_message(worker.socket, gold, answer, uint32_t(fault)) &&
+           receive_message(worker.socket, out.extracted, out.reason, verdict, &until, &late) && verdict <= uint32_t(AnswerVerdict::kCrash);
+    if (good)
+      out.verdict = AnswerVerdict(verdict);
+    else
+      out = {late ? AnswerVerdict::kTimeout : AnswerVerdict::kCrash, "", late ? "deadline" : "the worker died"};
     if (!good) stop(worker);
   }
   {
     std::lock_guard lock(mutex_);
     --busy_;
-    if (good) idle_.push_back(worker);
-    else ++replaced_;
+    if (good)
+      idle_.push_back(worker);
+    else
+      ++replaced_;
   }
   freed_.notify_one();
   return out;

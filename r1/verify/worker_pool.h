@@ -1,5 +1,6 @@
-// Worker processes for the checks that a small budget cannot decide. A worker is a fork that keeps only its own socket; it answers one request at a time and leaves
-// when the socket closes. The parent waits with poll() up to the deadline, then kills the worker and forgets it; the next check that needs one forks another.
+// Worker processes for the checks that a small budget cannot decide. A worker is a fork that keeps only its own socket; it answers one
+// request at a time and leaves when the socket closes. The parent waits with poll() up to the deadline, then kills the worker and forgets
+// it; the next check that needs one forks another.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,5 @@
-// X3: answers made to hang, crash or fool a verifier. Each must come back within the deadline, never as right, and the next honest check must work.
+// X3: answers made to hang, crash or fool a verifier. Each must come back within the deadline, never as right, and the next honest check
+// must work.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -27,7 +28,9 @@ std::vector<std::string> bombs() {
       all.push_back(tower);
       all.push_back("\\frac{1}{" + tower + "}");
     }
-  for (const char* n : {"10000!", "99999!", "1000000!", "999999999!", "10^{10}!", "(10^{100})!", "5!!!!!!", "((100!)!)!", "\\binom{10^9}{5*10^8}", "\\binom{10^{50}}{10^{49}}", "x!!!!"}) all.push_back(n);
+  for (const char* n : {"10000!", "99999!", "1000000!", "999999999!", "10^{10}!", "(10^{100})!", "5!!!!!!", "((100!)!)!",
+                        "\\binom{10^9}{5*10^8}", "\\binom{10^{50}}{10^{49}}", "x!!!!"})
+    all.push_back(n);
   for (int n : {100, 1000, 10'000}) {
     all.push_back(times("\\frac{1}{", n) + "1" + times("}", n));
     all.push_back(times("\\frac1", n) + "2");
@@ -90,6 +93,7 @@ TEST(Bombs, EachWithinItsDeadlineAndNeverRight) {
   for (const std::string& bomb : all) {
     for (const bool boxed : {false, true}) {
       const std::string answer = boxed ? "\\boxed{" + bomb + "}" : bomb;
+      SCOPED_TRACE(bomb.substr(0, 60));
       const auto start = std::chrono::steady_clock::now();
       const AnswerCheck c = verifier.check("424242", answer);
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -114,8 +118,19 @@ TEST(Bombs, AsGoldToo) {
 
 // Mutations of honest answers: no crash, no hang, and an answer always equals itself or is unreadable.
 TEST(Bombs, Mutations) {
-  const std::vector<std::string> seeds = {"\\frac{1}{2}+\\sqrt[3]{x}", "[0,1)\\cup(2,\\infty)", "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "x=1\\pm\\sqrt{5}", "\\{1,2,3\\}", "1,234.5e3\\%", "\\sin^2 x+\\log_2 8", "a<|x|\\le b", "7:32", "204_5",
-                                          "3\\frac12\\text{ cm}^2", "f(x)=x^2", "\\left\\{x\\mid x>3\\right\\}"};
+  const std::vector<std::string> seeds = {"\\frac{1}{2}+\\sqrt[3]{x}",
+                                          "[0,1)\\cup(2,\\infty)",
+                                          "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}",
+                                          "x=1\\pm\\sqrt{5}",
+                                          "\\{1,2,3\\}",
+                                          "1,234.5e3\\%",
+                                          "\\sin^2 x+\\log_2 8",
+                                          "a<|x|\\le b",
+                                          "7:32",
+                                          "204_5",
+                                          "3\\frac12\\text{ cm}^2",
+                                          "f(x)=x^2",
+                                          "\\left\\{x\\mid x>3\\right\\}"};
   const std::string bits = "\\{}()[]^_,;|&$%!+-*/=<>.0123456789xyie ";
   std::mt19937 rng(7);
   for (int round = 0; round < 6'000; ++round) {
@@ -123,10 +138,17 @@ TEST(Bombs, Mutations) {
     for (unsigned edits = 1 + rng() % 4; edits && !s.empty(); --edits) {
       const size_t at = rng() % s.size();
       switch (rng() % 4) {
-        case 0: s.erase(at, 1 + rng() % 3); break;
-        case 1: s.insert(at, 1, bits[rng() % bits.size()]); break;
-        case 2: s[at] = char(rng()); break;
-        default: s.insert(at, seeds[rng() % seeds.size()].substr(0, 1 + rng() % 8));
+        case 0:
+          s.erase(at, 1 + rng() % 3);
+          break;
+        case 1:
+          s.insert(at, 1, bits[rng() % bits.size()]);
+          break;
+        case 2:
+          s[at] = char(rng());
+          break;
+        default:
+          s.insert(at, seeds[rng() % seeds.size()].substr(0, 1 + rng() % 8));
       }
     }
     bool more = false;
