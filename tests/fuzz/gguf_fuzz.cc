@@ -1,7 +1,6 @@
 // GGUF files: whatever the bytes, GgufFile gives an error or a file whose every value and tensor can be read.
-//   clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -I. tests/fuzz/gguf_fuzz.cc r1/base/{gguf_file,checked,file,json}.cc
-//   -lcrypto -o gguf_fuzz
-//   ./gguf_fuzz -max_len=4096 CORPUS tests/fuzz/corpus/gguf
+//   cmake --preset fuzz && ninja -C build/fuzz fuzz_gguf && mkdir -p build/new_gguf
+//   build/fuzz/fuzz_gguf -max_len=4096 -max_total_time=60 build/new_gguf tests/fuzz/corpus/gguf
 #include "r1/base/error.h"
 #include "r1/base/gguf_file.h"
 

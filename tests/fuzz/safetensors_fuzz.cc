@@ -1,7 +1,6 @@
 // safetensors files: whatever the bytes, SafetensorsFile gives an error or a file whose tensors tile its data.
-//   clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -I. tests/fuzz/safetensors_fuzz.cc
-//   r1/base/{safetensors_file,checked,file,json}.cc -lcrypto -o safetensors_fuzz
-//   ./safetensors_fuzz -max_len=4096 CORPUS tests/fuzz/corpus/safetensors
+//   cmake --preset fuzz && ninja -C build/fuzz fuzz_safetensors && mkdir -p build/new_safetensors
+//   build/fuzz/fuzz_safetensors -max_len=4096 -max_total_time=60 build/new_safetensors tests/fuzz/corpus/safetensors
 #include <cstdlib>
 #include <cstring>
 
