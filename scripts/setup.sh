@@ -10,7 +10,7 @@ what=${1:-cpu}
 case $what in cpu | cuda | gpu | oracle) ;; *) code=2 die "unknown argument '$what' (cpu, cuda, gpu or oracle)" ;; esac
 
 packages=(build-essential ca-certificates git cmake ninja-build ccache mold clang-format-14 python3 python3-pip python3-venv unzip
-  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libpcre2-dev libutf8proc-dev libxxhash-dev libsimdjson-dev libflint-dev libseccomp-dev libcap-dev
+  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libpcre2-dev libutf8proc-dev libxxhash-dev libsimdjson-dev libgmp-dev libmpfr-dev libflint-dev libseccomp-dev libcap-dev
   bubblewrap libreadline-dev libssl-dev zlib1g-dev libgtest-dev libbenchmark-dev)
 
 install_packages() {

@@ -18,6 +18,7 @@ Command cmd_chat();
 Command cmd_score();
 Command cmd_convert();
 Command cmd_plan();
+Command cmd_verify();
 Command cmd_env();
 Command cmd_options();
 Command cmd_completion();
@@ -40,6 +41,7 @@ const std::vector<Command>& commands() {
       cmd_score(),
       cmd_convert(),
       cmd_plan(),
+      cmd_verify(),
       cmd_env(),
       cmd_options(),
       cmd_completion(),

@@ -1,5 +1,7 @@
 // Published shapes by name, and tiny ones for tests and the demo: `r1 pretrain --model.preset tiny-1m`, `r1 plan --model.preset
-// qwen2.5-7b`. Sources: the config.json of each model on the Hugging Face hub; parameter counts are checked against the published ones.
+// qwen2.5-7b`. Written down from knowledge of the published models, not read from their config.json. Checked: parameter counts, against
+// remembered published ones (they say nothing of rope_theta, eps, context or ids), and smollm2-135m and r1-distill-qwen-7b in part against
+// real GGUF files. Compare with the model's config.json before relying on the rest.
 #pragma once
 
 #include <string>

@@ -101,7 +101,7 @@ std::string in_words(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_number_float()) return dump_json(value);
   char text[32];
-  std::snprintf(text, sizeof text, "%.3f", value.get<double>());
+  std::snprintf(text, sizeof text, std::abs(value.get<double>()) <= 1 ? "%.3f" : "%.1f", value.get<double>());
   return text;
 }
 

@@ -9,7 +9,7 @@
 namespace r1::stages {
 
 namespace {
-constexpr double kLooks[] = {0, 0.05, 0.25, 0.5, 1};
+constexpr double kLooks[] = {0, 0.02, 0.05, 0.25, 1};  // what there is to see is often early
 constexpr size_t kSparkWidth = 12;
 
 std::string one_line(std::string text) {
@@ -72,13 +72,17 @@ Json Watch::to_json() const {
 
 train::ReportSample watched_sample(const Json& watched) {
   train::ReportSample out{watched.at("question"), watched.at("answer"), {}};
-  int64_t before = -1;
-  for (const auto& look : watched.at("completions")) {
+  // What it said anew, and what it says at the end.
+  const Json& looks = watched.at("completions");
+  for (size_t i = 0; i < looks.size(); ++i) {
+    const Json& look = looks[i];
+    const bool last = i + 1 == looks.size();
+    if (i > 0 && (last ? look.at("step") : look.at("completion")) == (last ? looks[i - 1].at("step") : looks[i - 1].at("completion")))
+      continue;
     const int64_t step = look.at("step");
     const double reward = look.at("verdict") == "right" ? 1.0 : 0.0;
-    if (step != before)
-      out.completions.push_back({step == 0 ? std::string("before") : str("step ", step), look.at("completion"), reward, look.at("tokens")});
-    before = step;
+    out.completions.push_back(
+        {step == 0 ? std::string("before") : str(last ? "after " : "", "step ", step), look.at("completion"), reward, look.at("tokens")});
   }
   return out;
 }

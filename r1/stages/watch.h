@@ -12,7 +12,7 @@
 
 namespace r1::stages {
 
-// Answers the first test problem greedily at 0, 5, 25, 50 and 100 % of the run.
+// Answers the first test problem greedily at 0, 2, 5, 25 and 100 % of the run.
 class Watch {
  public:
   Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts,

@@ -415,8 +415,10 @@ std::string formatted(In& in, const V& v, const std::string& spec) {
       const unsigned radix = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
       if (type && type != 'd' && type != 'n' && radix == 10) fail("unknown format code '", type, "' for object of type 'int'");
       const char* const digits = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
-      do body.insert(body.begin(), digits[u % radix]);
-      while (u /= radix);
+      for (uint64_t rest = u; rest != 0 || body.empty(); rest = rest / radix) {
+        const uint64_t digit = rest % radix;  // by itself: g++ 12 with UBSan miscompiles (c ? ".." : "..")[u % radix]
+        body.insert(body.begin(), digits[digit]);
+      }
       if (alternate && radix != 10) prefix += std::string("0") + type;
     }
     if (separator) body = with_commas(body, separator);

@@ -1,0 +1,78 @@
+// r1 verify: is this answer right? One pair by --gold and --answer, or --jsonl: {"gold":..,"answer":..} a line in, a verdict a line out, in
+// order.
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include "r1/app/command.h"
+#include "r1/base/error.h"
+#include "r1/base/json.h"
+#include "r1/verify/verify.h"
+
+namespace r1::app {
+namespace {
+
+struct VerifyConfig {
+  std::string gold, answer, boxes = "last";
+  bool jsonl = false;
+  double deadline = 2;
+  int64_t workers = 2, rounding_digits = 6;
+  template <class V>
+  void visit(V& v) {
+    v("gold", gold, "the known answer");
+    v("answer", answer, "a completion or a bare answer");
+    v("jsonl", jsonl, "read {\"gold\":..,\"answer\":..} lines from stdin, write a verdict a line, in order");
+    v("boxes", boxes, "which \\boxed{} counts where there are several", OneOf{"last", "first"});
+    v("deadline", deadline, "seconds that one check may take", Range{0.001, 3600.0});
+    v("workers", workers, "processes for hard cases", Range{1, 256});
+    v("rounding_digits", rounding_digits, "a decimal of at least so many places may stand for the value it rounds; 0: never",
+      Range{0, 1000});
+  }
+};
+
+Json as_json(const verify::AnswerCheck& c) {
+  return {{"verdict", verify::answer_verdict_name(c.verdict)}, {"extracted", c.extracted}, {"reason", c.reason}};
+}
+
+int check_lines(const verify::Verifier& verifier) {
+  int64_t lines = 0, unparsed = 0, number = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string where = str("stdin:", number);
+    const Json row = parse_json(line, where);
+    const auto c = verifier.check(json_get<std::string>(row, "gold", where), json_get<std::string>(row, "answer", where));
+    ++lines;
+    unparsed += c.verdict == verify::AnswerVerdict::kUnparsed;
+    print_text(dump_json(as_json(c)) + "\n");
+  }
+  if (lines >= 20 && unparsed * 20 > lines)
+    std::fprintf(stderr,
+                 "warning: %lld of %lld answers could not be read (more than 5 %%): look at their reasons before you trust the score\n",
+                 (long long)unparsed, (long long)lines);
+  return 0;
+}
+
+int run(const VerifyConfig& config, const CommonOptions& common) {
+  verify::VerifyOptions options;
+  options.deadline = config.deadline;
+  options.workers = int(config.workers);
+  options.boxes = config.boxes == "first" ? verify::BoxChoice::kFirst : verify::BoxChoice::kLast;
+  options.equality.rounding_digits = int(config.rounding_digits);
+  const verify::Verifier verifier(options);
+  if (config.jsonl) return check_lines(verifier);
+  if (config.gold.empty()) fail_usage("r1 verify: give --gold and --answer, or --jsonl");
+  const auto c = verifier.check(config.gold, config.answer);
+  print_text(common.json ? dump_json(as_json(c)) + "\n"
+                         : str(verify::answer_verdict_name(c.verdict), ": ", c.extracted.empty() ? "(nothing)" : c.extracted, " (",
+                               c.reason, ")\n"));
+  return 0;
+}
+
+}  // namespace
+
+Command cmd_verify() {
+  return make_command<VerifyConfig>("verify", "is this answer right? exact comparison of mathematical answers", run);
+}
+
+}  // namespace r1::app

@@ -1,0 +1,347 @@
+#include "r1/verify/answer.h"
+
+#include <algorithm>
+#include <cctype>
+#include <vector>
+
+#include "r1/verify/expression.h"
+
+namespace r1::verify {
+namespace {
+
+std::string_view trim(std::string_view s) {
+  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.front()))) s.remove_prefix(1);
+  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.back()))) s.remove_suffix(1);
+  return s;
+}
+std::string lower(std::string_view s) {
+  std::string out(s);
+  for (char& c : out) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+bool letter(char c) {
+  return std::isalpha(static_cast<unsigned char>(c));
+}
+
+struct Box {
+  size_t begin, end;
+  std::string_view body;
+};
+std::vector<Box> boxes_of(std::string_view text, bool unclosed) {
+  std::vector<Box> found;
+  for (size_t at = 0; (at = text.find("boxed{", at)) != text.npos;) {
+    const size_t start = at + 6;
+    int depth = 1;
+    size_t i = start;
+    for (; i < text.size() && depth; ++i) {
+      if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '{' || text[i + 1] == '}')) {
+        ++i;
+        continue;
+      }
+      depth += (text[i] == '{') - (text[i] == '}');
+    }
+    if (depth && !unclosed) break;
+    const size_t stop = depth ? text.size() : i - 1;
+    found.push_back({at, std::min(i, text.size()), text.substr(start, stop - start)});
+    at = std::max(i, start);
+    if (found.size() > 2'000) found.erase(found.begin(), found.begin() + 1'000);
+  }
+  return found;
+}
+
+// May two boxes with this between them be one list?
+bool joins(std::string_view gap) {
+  if (gap.size() > 60) return false;
+  const std::string l = lower(gap);
+  std::string words;
+  for (size_t i = 0; i < l.size(); ++i) {
+    if (l[i] == '\\') {  // a command's name is no word
+      while (i + 1 < l.size() && letter(l[i + 1])) ++i;
+      continue;
+    }
+    words += l[i];
+  }
+  if (words.find('\n') != words.npos && words.find("\n\n") != words.npos) return false;
+  if (std::none_of(words.begin(), words.end(), letter)) return words.find('.') == words.npos;
+  for (std::string_view link : {"and", "or"})
+    for (size_t at = 0; (at = words.find(link, at)) != words.npos; ++at)
+      if ((at == 0 || !letter(words[at - 1])) && (at + link.size() == words.size() || !letter(words[at + link.size()]))) return true;
+  return false;
+}
+
+std::optional<std::string> boxed_answer(std::string_view text, BoxChoice choice, bool unclosed) {
+  const std::vector<Box> all = boxes_of(text, unclosed);
+  if (all.empty()) return std::nullopt;
+  size_t first = choice == BoxChoice::kFirst ? 0 : all.size() - 1, last = first;
+  if (choice == BoxChoice::kLast)
+    while (first > 0 && joins(text.substr(all[first - 1].end, all[first].begin - all[first - 1].end))) --first;
+  else
+    while (last + 1 < all.size() && joins(text.substr(all[last].end, all[last + 1].begin - all[last].end))) ++last;
+  std::string joined;
+  for (size_t i = first; i <= last; ++i) {
+    const std::string body(trim(all[i].body));
+    if (i > first) {
+      if (joined == body) continue;
+      joined += ", ";
+    }
+    joined += body;
+  }
+  return joined;
+}
+
+// A find in the text: where it ends, and what it is.
+struct Found {
+  size_t end;
+  std::string text;
+};
+
+// Inside of the last formula. Dollars and round brackets may not span lines.
+std::optional<Found> last_formula(std::string_view text) {
+  struct Mark {
+    std::string_view open, close;
+    bool lines;
+  };
+  size_t best_end = 0;
+  std::optional<std::string> best;
+  for (const Mark& m : {Mark{"\\[", "\\]", true}, Mark{"\\(", "\\)", false}, Mark{"$$", "$$", true}}) {
+    const size_t close = text.rfind(m.close);
+    if (close == text.npos || close == 0 || close + m.close.size() <= best_end) continue;
+    const size_t open = text.rfind(m.open, close - 1);
+    if (open == text.npos || open + m.open.size() > close) continue;
+    const std::string_view body = trim(text.substr(open + m.open.size(), close - open - m.open.size()));
+    if (body.empty() || (!m.lines && text.substr(open, close - open).find('\n') != text.npos)) continue;
+    best_end = close + m.close.size();
+    best = std::string(body);
+  }
+  // single dollars, paired from the left on each line
+  size_t line = 0;
+  while (line < text.size()) {
+    const size_t stop = std::min(text.find('\n', line), text.size());
+    const std::string_view l = text.substr(line, stop - line);
+    size_t open = l.npos;
+    for (size_t i = 0; i < l.size(); ++i) {
+      if (l[i] == '\\') {
+        ++i;
+        continue;
+      }
+      if (l[i] != '$') continue;
+      if (i + 1 < l.size() && l[i + 1] == '$') {
+        ++i;
+        continue;
+      }
+      if (open == l.npos) {
+        open = i;
+        continue;
+      }
+      const std::string_view body = trim(l.substr(open + 1, i - open - 1));
+      if (!body.empty() && line + i + 1 > best_end) best_end = line + i + 1, best = std::string(body);
+      open = l.npos;
+    }
+    line = stop + 1;
+  }
+  if (!best) return std::nullopt;
+  return Found{best_end, std::move(*best)};
+}
+
+std::optional<std::string> phrase(std::string_view text) {
+  const std::string l = lower(text);
+  size_t best = l.npos, length = 0;
+  for (std::string_view p : {"answer is", "answer:", "answer =", "answer should be", "answer is:", "answer\n"}) {
+    const size_t at = l.rfind(p);
+    if (at != l.npos && (best == l.npos || at + p.size() > best + length)) best = at, length = p.size();
+  }
+  if (best == l.npos) return std::nullopt;
+  std::string_view rest = text.substr(best + length);
+  while (!rest.empty() &&
+         (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' || rest.front() == '"'))
+    rest.remove_prefix(1);
+  if (rest.starts_with("\\[") || rest.starts_with("$$")) {
+    const size_t close = rest.find(rest[0] == '$' ? "$$" : "\\]", 2);
+    if (close != rest.npos) return std::string(trim(rest.substr(2, close - 2)));
+  }
+  rest = rest.substr(0, rest.find('\n'));
+  // to the end of the sentence: a stop before a blank or the end
+  bool formula = false;
+  for (size_t i = 0; i < rest.size(); ++i) {
+    if (rest[i] == '\\') {
+      ++i;
+      continue;
+    }
+    formula ^= rest[i] == '$';
+    if (!formula && rest[i] == '.' && (i + 1 == rest.size() || rest[i + 1] == ' ' || rest[i + 1] == '*' || rest[i + 1] == '"')) {
+      rest = rest.substr(0, i);
+      break;
+    }
+  }
+  while (!rest.empty() && (rest.back() == '*' || rest.back() == '"' || rest.back() == ' ')) rest.remove_suffix(1);
+  if (rest.empty()) return std::nullopt;
+  return std::string(rest);
+}
+
+bool reads_whole(std::string_view text) {
+  if (text.empty() || text.size() > 2'000) return false;
+  try {
+    parse_expression(text);
+    return true;
+  } catch (const ParseError&) {
+    return false;
+  }
+}
+
+// The last number or simple fraction of the text, with thousands and decimals.
+std::optional<Found> last_number(std::string_view text) {
+  const size_t skipped = text.size() > 4'000 ? text.size() - 4'000 : 0;
+  text.remove_prefix(skipped);
+  const auto digit = [&](size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  size_t end = text.size();
+  for (;; --end) {
+    if (end == 0) return std::nullopt;
+    if (!digit(end - 1)) continue;
+    if (end < text.size() && letter(text[end]) && end + 1 < text.size() && std::isupper(static_cast<unsigned char>(text[end])))
+      continue;  // 2A
+    size_t begin = end - 1;
+    while (begin > 0 && (digit(begin - 1) || ((text[begin - 1] == ',' || text[begin - 1] == '.' || text[begin - 1] == '/') &&
+                                              digit(begin) && begin > 1 && digit(begin - 2))))
+      --begin;
+    if (begin > 0 && text[begin - 1] == '.') --begin;
+    if (begin > 0 && letter(text[begin - 1])) {  // AZYUK2: part of a name
+      end = begin + 1;
+      while (end > 1 && (letter(text[end - 2]) || digit(end - 2))) --end;
+      continue;
+    }
+    if (begin > 0 && text[begin - 1] == '-' && (begin == 1 || !(digit(begin - 2) || letter(text[begin - 2]) || text[begin - 2] == ')')))
+      --begin;
+    std::string number(text.substr(begin, end - begin));
+    std::string_view after = text.substr(end);
+    while (!after.empty() && (after.front() == ' ' || after.front() == '$' || after.front() == '\\')) after.remove_prefix(1);
+    if (after.starts_with("%") || lower(after.substr(0, 7)) == "percent" || lower(after.substr(0, 3)) == "pct") number += "%";
+    return Found{skipped + end, std::move(number)};
+  }
+}
+
+// The last formula or number, whichever ends later (a number inside a formula is part of it).
+std::optional<std::string> last_find(std::string_view text) {
+  auto formula = last_formula(text);
+  auto number = last_number(text);
+  if (formula && (!number || formula->end + 1 >= number->end)) return std::move(formula->text);
+  if (number) return std::move(number->text);
+  return std::nullopt;
+}
+
+std::optional<ExtractedAnswer> marked(std::string_view text, BoxChoice boxes, bool unclosed) {
+  if (const auto block = last_answer_block(text)) {
+    if (auto box = boxed_answer(*block, boxes, unclosed)) return ExtractedAnswer{std::move(*box), AnswerPlace::kAnswerTag};
+    return ExtractedAnswer{std::string(trim(*block)), AnswerPlace::kAnswerTag};
+  }
+  if (auto box = boxed_answer(text, boxes, unclosed)) return ExtractedAnswer{std::move(*box), AnswerPlace::kBoxed};
+  if (const size_t hashes = text.rfind("####"); hashes != text.npos) {
+    std::string_view line = text.substr(hashes + 4);
+    line = trim(line.substr(0, line.find('\n')));
+    if (!line.empty()) return ExtractedAnswer{std::string(line), AnswerPlace::kHashes};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ExtractedAnswer> extract_answer(std::string_view completion, BoxChoice boxes) {
+  const auto rest = after_thought(completion);
+  if (!rest) return std::nullopt;
+  if (auto found = marked(*rest, boxes, false)) {
+    // "The final answer is 7" behind the last box is later than the box
+    const size_t box = rest->rfind("boxed{");
+    if (found->place == AnswerPlace::kBoxed && boxes == BoxChoice::kLast &&
+        lower(rest->substr(box)).find("final answer is") != std::string::npos) {
+      if (auto stated = phrase(rest->substr(box)); stated && reads_whole(*stated) && stated->find("boxed") == stated->npos)
+        return ExtractedAnswer{std::move(*stated), AnswerPlace::kPhrase};
+    }
+    return found;
+  }
+  const std::string_view text = trim(*rest);
+  if (text.empty()) return std::nullopt;
+  if (reads_whole(text)) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
+  if (auto found = phrase(text)) {
+    if (reads_whole(*found)) return ExtractedAnswer{std::move(*found), AnswerPlace::kPhrase};
+    if (auto last = last_find(*found)) return ExtractedAnswer{std::move(*last), AnswerPlace::kPhrase};
+    return ExtractedAnswer{std::move(*found), AnswerPlace::kPhrase};
+  }
+  if (auto last = last_find(text)) return ExtractedAnswer{std::move(*last), AnswerPlace::kLastNumber};
+  if (text.size() <= 100) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
+  return std::nullopt;
+}
+
+ExtractedAnswer extract_gold(std::string_view gold) {
+  if (auto found = marked(gold, BoxChoice::kLast, true)) return std::move(*found);
+  const std::string_view text = trim(gold);
+  if (text.size() > 200 || (!reads_whole(text) && text.find('$') != text.npos)) {
+    if (auto found = phrase(text); found && reads_whole(*found)) return {std::move(*found), AnswerPlace::kPhrase};
+    if (auto formula = last_formula(text); formula && reads_whole(formula->text)) return {std::move(formula->text), AnswerPlace::kPhrase};
+  }
+  return {std::string(text), AnswerPlace::kNone};
+}
+
+std::string normalized_text(std::string_view text) {
+  std::string out;
+  size_t letters = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\\') {
+      size_t end = i + 1;
+      while (end < text.size() && letter(text[end])) ++end;
+      const std::string_view name = text.substr(i + 1, end - i - 1);
+      bool wrapping = name.empty();
+      for (std::string_view w : {"text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mbox", "left", "right", "quad", "displaystyle",
+                                 "textnormal", "operatorname", "boxed", "dfrac", "tfrac"})
+        wrapping |= name == w;
+      if (name == "dfrac" || name == "tfrac")
+        out += "\\frac";
+      else if (!wrapping)
+        out.append(text.substr(i, end - i));
+      if (name.empty() && end < text.size() && (text[end] == '{' || text[end] == '}' || text[end] == '%')) out += text[end];
+      i = name.empty() ? end : end - 1;
+      continue;
+    }
+    if (std::isspace(static_cast<unsigned char>(c)) || c == '$' || c == '{' || c == '}' || c == '"' || c == '\'' || c == '*' || c == '~')
+      continue;
+    letters += letter(c);
+    out += c;
+  }
+  while (!out.empty() && (out.back() == '.' || out.back() == ',' || out.back() == ';')) out.pop_back();
+  return letters >= 3 && text.find('\\') == text.npos ? lower(out) : letters >= 3 && text.find("\\text") != text.npos ? lower(out) : out;
+}
+
+char option_letter(std::string_view answer) {
+  std::string s;
+  for (size_t i = 0; i < answer.size(); ++i) {
+    if (answer[i] == '\\') {
+      while (i + 1 < answer.size() && letter(answer[i + 1])) ++i;
+      continue;
+    }
+    if (answer[i] != '$' && answer[i] != '{' && answer[i] != '}' && answer[i] != '*') s += answer[i];
+  }
+  std::string_view t = trim(s);
+  const bool bracket = t.starts_with("(");
+  if (bracket) t.remove_prefix(1);
+  if (t.empty() || t[0] < 'A' || t[0] > 'J') return '\0';
+  const char c = t[0];
+  t.remove_prefix(1);
+  if (t.empty() || t == "." || t == ")" || t == ").") return c;
+  if (t[0] == ')' || (!bracket && (t[0] == '.' || t[0] == ':'))) return c;
+  return '\0';
+}
+
+char find_option(std::string_view text) {
+  if (auto found = phrase(text)) {
+    std::string s = *found;
+    const std::string l = lower(s);
+    for (std::string_view skip : {"option ", "choice ", "(option "})
+      if (l.starts_with(skip)) s.erase(0, skip.size());
+    if (const char c = option_letter(s)) return c;
+    if (s.size() > 1 && s[0] >= 'A' && s[0] <= 'J' && (s[1] == ' ' || s[1] == ',')) return s[0];
+  }
+  for (size_t i = text.size(); i-- > 2;)
+    if (text[i] == ')' && text[i - 2] == '(' && text[i - 1] >= 'A' && text[i - 1] <= 'J') return text[i - 1];
+  return option_letter(text);
+}
+
+}  // namespace r1::verify

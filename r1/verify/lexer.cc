@@ -1,0 +1,370 @@
+#include "r1/verify/lexer.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace r1::verify {
+namespace {
+
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// Commands that only lay out.
+const std::unordered_set<std::string_view> kDropped = {
+    "left",  "right", "big",   "Big",   "bigg",         "Bigg",      "bigl",        "bigr",     "Bigl",     "Bigr",
+    "biggl", "biggr", "Biggl", "Biggr", "displaystyle", "textstyle", "scriptstyle", "limits",   "nolimits", "rm",
+    "bf",    "it",    "large", "Large", "small",        "hfill",     "hline",       "nonumber", "middle",   "mathstrut"};
+const std::unordered_set<std::string_view> kSpaces = {",",     ";",       ":",         "!",  " ",        "quad",
+                                                      "qquad", "enspace", "thinspace", "\n", "medspace", "space"};
+// Their argument is the thing itself.
+const std::unordered_set<std::string_view> kTransparent = {
+    "mathbf", "mathbb",        "mathcal", "boldsymbol",     "bm",         "vec",    "overline", "underline",
+    "hat",    "widehat",       "bar",     "boxed",          "fbox",       "mathit", "mathsf",   "mathfrak",
+    "mathop", "operatorname*", "tilde",   "overrightarrow", "ensuremath", "phantom"};
+const std::unordered_set<std::string_view> kTextCommands = {"text", "textbf", "textit", "textrm", "textnormal",   "mbox",
+                                                            "hbox", "textsf", "texttt", "mathrm", "operatorname", "emph"};
+const std::unordered_map<std::string_view, std::string_view> kSame = {
+    {"dfrac", "frac"}, {"tfrac", "frac"}, {"cfrac", "frac"}, {"dbinom", "binom"}, {"tbinom", "binom"}, {"infin", "infty"},
+    {"tan", "tan"},    {"tg", "tan"},     {"ctg", "cot"},    {"arctg", "arctan"}, {"lg", "log"}};
+const std::unordered_map<std::string_view, std::string_view> kSigns = {{"le", "<="},
+                                                                       {"leq", "<="},
+                                                                       {"leqslant", "<="},
+                                                                       {"ge", ">="},
+                                                                       {"geq", ">="},
+                                                                       {"geqslant", ">="},
+                                                                       {"lt", "<"},
+                                                                       {"gt", ">"},
+                                                                       {"ne", "!="},
+                                                                       {"neq", "!="},
+                                                                       {"approx", "~"},
+                                                                       {"simeq", "~"},
+                                                                       {"doteq", "~"},
+                                                                       {"cdot", "*"},
+                                                                       {"times", "*"},
+                                                                       {"ast", "*"},
+                                                                       {"div", "/"},
+                                                                       {"pm", "+-"},
+                                                                       {"mp", "-+"},
+                                                                       {"cup", "cup"},
+                                                                       {"cap", "cap"},
+                                                                       {"setminus", "setminus"},
+                                                                       {"backslash", "setminus"},
+                                                                       {"in", "in"},
+                                                                       {"lbrace", "{."},
+                                                                       {"rbrace", ".}"},
+                                                                       {"{", "{."},
+                                                                       {"}", ".}"},
+                                                                       {"lbrack", "["},
+                                                                       {"rbrack", "]"},
+                                                                       {"langle", "("},
+                                                                       {"rangle", ")"},
+                                                                       {"lvert", "|"},
+                                                                       {"rvert", "|"},
+                                                                       {"vert", "|"},
+                                                                       {"mid", "|"},
+                                                                       {"|", "||"},
+                                                                       {"lVert", "||"},
+                                                                       {"rVert", "||"},
+                                                                       {"%", "%"},
+                                                                       {"colon", ":"},
+                                                                       {"to", "->"},
+                                                                       {"rightarrow", "->"},
+                                                                       {"equiv", "="},
+                                                                       {"land", "and"},
+                                                                       {"lor", "and"},
+                                                                       {"wedge", "and"},
+                                                                       {"vee", "and"},
+                                                                       {"cdots", "..."},
+                                                                       {"dots", "..."},
+                                                                       {"ldots", "..."},
+                                                                       {"lfloor", "floor("},
+                                                                       {"rfloor", "floor)"},
+                                                                       {"lceil", "ceil("},
+                                                                       {"rceil", "ceil)"},
+                                                                       {"\\", "\\\\"},
+                                                                       {"&", "and"},
+                                                                       {"#", "#"},
+                                                                       {"degree", "deg"},
+                                                                       {"circ", "deg"}};
+const std::unordered_map<std::string_view, std::string_view> kUnicode = {
+    {"\xE2\x88\x92", "-"},   {"\xE2\x80\x93", "-"},  {"\xC3\x97", "*"},      {"\xC2\xB7", "*"},
+    {"\xE2\x8B\x85", "*"},   {"\xC3\xB7", "/"},      {"\xE2\x89\xA4", "<="}, {"\xE2\x89\xA5", ">="},
+    {"\xE2\x89\xA0", "!="},  {"\xE2\x89\x88", "~"},  {"\xC2\xB1", "+-"},     {"\xE2\x88\xAA", "cup"},
+    {"\xE2\x88\xA9", "cap"}, {"\xE2\x88\x88", "in"}, {"\xC2\xB0", "deg"},    {"\xE2\x88\xBC", "~"}};
+const std::unordered_map<std::string_view, std::string_view> kUnicodeCommands = {
+    {"\xCF\x80", "pi"},   {"\xE2\x88\x9E", "infty"}, {"\xE2\x88\x9A", "sqrt"},    {"\xCE\xB1", "alpha"},
+    {"\xCE\xB2", "beta"}, {"\xCE\xB8", "theta"},     {"\xE2\x88\x85", "emptyset"}};
+const std::unordered_map<std::string_view, std::string_view> kPowers = {
+    {"\xC2\xB2", "2"}, {"\xC2\xB3", "3"}, {"\xC2\xB9", "1"}, {"\xE2\x81\xB4", "4"}};
+// Words of plain text that mean a command.
+const std::unordered_set<std::string_view> kNames = {
+    "sin",   "cos",   "tan",    "cot", "sec",  "csc",  "arcsin", "arccos",   "arctan", "asin",     "acos",  "atan", "sinh",  "cosh",
+    "tanh",  "ln",    "log",    "exp", "sqrt", "cbrt", "pi",     "infty",    "inf",    "infinity", "oo",    "abs",  "alpha", "beta",
+    "gamma", "theta", "lambda", "min", "max",  "gcd",  "lcm",    "emptyset", "binom",  "frac",     "floor", "ceil"};
+const std::unordered_set<std::string_view> kUnits = {
+    "m",        "cm",       "mm",        "km",         "dm",          "nm",        "g",          "kg",         "mg",
+    "s",        "sec",      "min",       "h",          "hr",          "hrs",       "ft",         "in",         "yd",
+    "mi",       "lb",       "lbs",       "oz",         "l",           "ml",        "mph",        "kmh",        "meter",
+    "meters",   "metre",    "metres",    "centimeter", "centimeters", "kilometer", "kilometers", "millimeter", "millimeters",
+    "inch",     "inches",   "foot",      "feet",       "yard",        "yards",     "mile",       "miles",      "gram",
+    "grams",    "kilogram", "kilograms", "second",     "seconds",     "minute",    "minutes",    "hour",       "hours",
+    "day",      "days",     "week",      "weeks",      "month",       "months",    "year",       "years",      "dollar",
+    "dollars",  "cent",     "cents",     "euro",       "euros",       "pound",     "pounds",     "ounce",      "ounces",
+    "liter",    "liters",   "litre",     "litres",     "gallon",      "gallons",   "unit",       "units",      "degree",
+    "degrees",  "radian",   "radians",   "rad",        "square",      "sq",        "cubic",      "people",     "person",
+    "students", "apples",   "books",     "ways",       "times",       "points",    "eggs",       "cups",       "pages",
+    "coins",    "boxes",    "marbles",   "yuan",       "rupees",      "usd",       "eur",        "hz",         "n",
+    "j",        "w",        "v",         "kw",         "kwh",         "pa",        "mol",        "am",         "pm",
+    "per",      "items",    "pieces",    "percent",    "percentage",  "pct",       "c",          "f",          "k"};
+
+// Words of prose that must not be read as products of letters.
+const std::unordered_set<std::string_view> kProse = {
+    "is",   "it",   "so",  "the", "we",  "has",  "are",  "of",  "on",  "at",  "no",  "yes",  "if",   "for",  "then",
+    "thus", "with", "by",  "as",  "was", "that", "this", "not", "but", "be",  "an",  "he",   "she",  "her",  "his",
+    "our",  "my",   "you", "can", "get", "all",  "any",  "has", "had", "how", "its", "from", "have", "when", "each"};
+
+std::string lower(std::string_view s) {
+  std::string out(s);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
+  return out;
+}
+
+class Lexer {
+ public:
+  Lexer(std::string_view text, Commas commas) : s_(text), commas_(commas) {}
+
+  std::vector<Token> run() {
+    if (s_.size() > kMaxAnswerBytes) throw ParseError("longer than 20,000 bytes");
+    while (at_ < s_.size()) {
+      step();
+      if (out_.size() > kMaxTokens) throw ParseError("more than 8,000 tokens");
+    }
+    put(TokenKind::kEnd, "");
+    return std::move(out_);
+  }
+
+ private:
+  void put(TokenKind kind, std::string_view text) {
+    out_.push_back({kind, std::string(text), space_});
+    space_ = false;
+  }
+  bool starts(std::string_view what) const { return s_.substr(at_).starts_with(what); }
+  char peek(size_t n = 0) const { return at_ + n < s_.size() ? s_[at_ + n] : '\0'; }
+
+  void step() {
+    const char c = s_[at_];
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '~') return void((space_ = true, ++at_));
+    if (c == '$') return void(++at_);
+    if (digit(c) || (c == '.' && digit(peek(1)))) return number();
+    if (letter(c)) return word();
+    if (c == '\\') return command();
+    if (static_cast<unsigned char>(c) >= 0x80) return unicode();
+    for (std::string_view two : {"<=", ">=", "!=", "**", "+-", "->", "||"}) {
+      if (two == "+-" && !starts("+-")) continue;
+      if (starts(two) && two != "+-") {
+        at_ += 2;
+        return put(TokenKind::kSign, two == "**" ? "^" : two);
+      }
+    }
+    if (starts("==")) return void((at_ += 2, put(TokenKind::kSign, "=")));
+    if (starts("...")) return void((at_ += 3, put(TokenKind::kSign, "...")));
+    ++at_;
+    put(TokenKind::kSign, std::string_view(&c, 1));
+  }
+
+  // Groups of three behind a separator of `width` bytes found by `is`.
+  bool group(size_t& length) const {
+    for (std::string_view sep : {",", "{,}", ",\\!", "\\,", "\\!", "{ , }", "{, }", " {, }", ",\\! "}) {
+      if ((sep == "," || sep == ",\\! ") && commas_ != Commas::kThousands) continue;
+      if (starts(sep) && digit(peek(sep.size())) && digit(peek(sep.size() + 1)) && digit(peek(sep.size() + 2)) &&
+          !digit(peek(sep.size() + 3))) {
+        length = sep.size();
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void number() {
+    std::string text;
+    while (digit(peek())) text += s_[at_++];
+    const bool subscript = !out_.empty() && out_.back().text == "_";
+    if (!text.empty() && text.size() <= 3 && !subscript) {
+      for (size_t length; group(length);) {
+        at_ += length;
+        text.append(s_.substr(at_, 3));
+        at_ += 3;
+      }
+      // "1 000 000": only when nothing else is in the answer but blanks and these digits
+      while (peek() == ' ' && digit(peek(1)) && digit(peek(2)) && digit(peek(3)) && !digit(peek(4)) && peek(4) != '/' && text[0] != '0') {
+        text.append(s_.substr(at_ + 1, 3));
+        at_ += 4;
+      }
+    }
+    if (peek() == '.' && digit(peek(1)))
+      decimals(text);
+    else if (peek() == ',' && commas_ == Commas::kDecimal && digit(peek(1)))
+      decimals(text);
+    else if (peek() == '.' && !text.empty() && peek(1) != '.')
+      ++at_;  // "5." is 5
+    if ((peek() == 'e' || peek() == 'E') && (digit(peek(1)) || ((peek(1) == '-' || peek(1) == '+') && digit(peek(2))))) {
+      text += 'e';
+      ++at_;
+      if (!digit(peek())) text += s_[at_++];
+      while (digit(peek())) text += s_[at_++];
+    }
+    if (text.size() > kMaxLiteralDigits) throw ParseError("a number of more than 5,000 digits");
+    put(TokenKind::kNumber, text);
+  }
+  void decimals(std::string& text) {
+    text += '.';
+    for (++at_; digit(peek());) text += s_[at_++];
+  }
+
+  void word() {
+    size_t end = at_;
+    while (end < s_.size() && letter(s_[end])) ++end;
+    const std::string_view w = s_.substr(at_, end - at_);
+    const std::string l = lower(w);
+    at_ = end;
+    if (w.size() >= 2 && (l == "and" || l == "or")) return put(TokenKind::kSign, "and");
+    if (kProse.count(l) && w.substr(1) == std::string_view(l).substr(1)) return put(TokenKind::kWord, w);
+    if (w == "in" && space_ && !after_number()) return put(TokenKind::kSign, "in");
+    if (l == "to" && w.size() == 2 && space_) return put(TokenKind::kSign, "->");
+    if (w.size() >= 2 && kNames.count(l)) return put(TokenKind::kCommand, l);
+    if (w.size() >= 2 && after_quantity() && unit_word(l)) return put(TokenKind::kText, w);
+    for (std::string_view link : {"or", "and"}) {  // 1orW(x)=2
+      if (w.starts_with(link) && w.size() == link.size() + 1 && w.back() >= 'A' && w.back() <= 'Z') {
+        put(TokenKind::kSign, "and");
+        return put(TokenKind::kLetter, w.substr(link.size()));
+      }
+    }
+    for (std::string_view name : {"arcsin", "arccos", "arctan", "sqrt", "sin", "cos", "tan", "log", "ln", "pi"}) {
+      if (w.starts_with(name) && w.size() <= name.size() + 2) {  // sinx, 2pir
+        put(TokenKind::kCommand, name);
+        for (char c : w.substr(name.size())) put(TokenKind::kLetter, std::string_view(&c, 1));
+        return;
+      }
+    }
+    if (w.size() > 4) return put(TokenKind::kWord, w);
+    for (char c : w) put(TokenKind::kLetter, std::string_view(&c, 1));
+  }
+  bool after_number() const { return !out_.empty() && out_.back().kind == TokenKind::kNumber; }
+  bool after_quantity() const {
+    if (out_.empty()) return false;
+    const Token& t = out_.back();
+    return t.kind == TokenKind::kNumber || t.kind == TokenKind::kText || t.text == ")" || t.text == "}" || t.text == "%" ||
+           t.text == "pi" || t.text == "deg";
+  }
+
+  // The balanced {..} at the cursor, without its braces; the cursor goes behind it.
+  std::string_view braces() {
+    int depth = 0;
+    const size_t start = at_ + 1;
+    for (size_t i = at_; i < s_.size(); ++i) {
+      if (s_[i] == '\\') {
+        ++i;
+        continue;
+      }
+      depth += (s_[i] == '{') - (s_[i] == '}');
+      if (depth == 0) {
+        at_ = i + 1;
+        return s_.substr(start, i - start);
+      }
+    }
+    at_ = s_.size();
+    return s_.substr(std::min(start, s_.size()));
+  }
+
+  void text_command(std::string_view name) {
+    while (peek() == ' ') ++at_;
+    if (peek() != '{') return;
+    std::string_view body = braces();
+    while (!body.empty() && (body.front() == ' ' || body.front() == '~')) body.remove_prefix(1);
+    while (!body.empty() && (body.back() == ' ' || body.back() == '~')) body.remove_suffix(1);
+    const std::string l = lower(body);
+    if (l == "and" || l == "or" || l == "," || l == ", and" || l == "and/or") return put(TokenKind::kSign, "and");
+    if (l == "to") return put(TokenKind::kSign, "->");
+    if (kNames.count(l)) return put(TokenKind::kCommand, l);
+    const bool plain = name == "mathrm" || name == "operatorname";
+    if (plain && body.size() == 1 && letter(body[0]) && !(body == "m" || body == "g")) return put(TokenKind::kLetter, body);
+    if (!body.empty() && std::all_of(body.begin(), body.end(), [](char c) { return digit(c) || c == '.' || c == ','; })) return relex(body);
+    put(TokenKind::kText, body);
+  }
+  void relex(std::string_view body) {
+    if (++nested_ > 20) throw ParseError("text nested in text");
+    for (Token& t : Lexer(body, commas_).run())
+      if (t.kind != TokenKind::kEnd) out_.push_back(std::move(t));
+  }
+
+  void command() {
+    size_t end = at_ + 1;
+    while (end < s_.size() && letter(s_[end])) ++end;
+    if (end == at_ + 1) end = std::min(end + 1, s_.size());
+    std::string_view name = s_.substr(at_ + 1, end - at_ - 1);
+    at_ = end;
+    if (name == "$" || name == "(" || name == ")" || name == "[" || name == "]") return;  // currency or math mode
+    if (name.empty()) return;
+    if (kDropped.count(name)) {
+      if (peek() == '.') ++at_;  // \left.
+      return;
+    }
+    if (kSpaces.count(name)) return void(space_ = true);
+    if (kTransparent.count(name)) return;
+    if (kTextCommands.count(name)) return text_command(name);
+    if (const auto same = kSame.find(name); same != kSame.end()) return put(TokenKind::kCommand, same->second);
+    if (const auto sign = kSigns.find(name); sign != kSigns.end()) return put(TokenKind::kSign, sign->second);
+    if (name.starts_with("quad") || name.starts_with("qquad")) {  // \quadx: a space lost its end
+      at_ -= name.size() - (name[0] == 'q' && name[1] == 'q' ? 5 : 4);
+      space_ = true;
+      return;
+    }
+    put(TokenKind::kCommand, name);
+  }
+
+  void unicode() {
+    for (size_t length : {2u, 3u}) {
+      const std::string_view c = s_.substr(at_, length);
+      if (const auto sign = kUnicode.find(c); sign != kUnicode.end()) return void((at_ += length, put(TokenKind::kSign, sign->second)));
+      if (const auto name = kUnicodeCommands.find(c); name != kUnicodeCommands.end())
+        return void((at_ += length, put(TokenKind::kCommand, name->second)));
+      if (const auto power = kPowers.find(c); power != kPowers.end()) {
+        at_ += length;
+        put(TokenKind::kSign, "^");
+        return put(TokenKind::kNumber, power->second);
+      }
+      for (std::string_view skip : {"\xC2\xA0", "\xE2\x80\x89", "\xE2\x82\xAC", "\xC2\xA3", "\xC2\xA5", "\xEF\xBB\xBF"}) {
+        if (c == skip) return void((at_ += length, space_ = true));
+      }
+    }
+    size_t end = at_ + 1;
+    while (end < s_.size() && (static_cast<unsigned char>(s_[end]) & 0xC0) == 0x80) ++end;
+    put(TokenKind::kWord, s_.substr(at_, end - at_));
+    at_ = end;
+  }
+
+  std::string_view s_;
+  Commas commas_;
+  size_t at_ = 0;
+  int nested_ = 0;
+  bool space_ = false;
+  std::vector<Token> out_;
+};
+
+}  // namespace
+
+bool unit_word(std::string_view word) {
+  return kUnits.count(word) > 0;
+}
+
+std::vector<Token> tokenize(std::string_view text, Commas commas) {
+  return Lexer(text, commas).run();
+}
+
+}  // namespace r1::verify

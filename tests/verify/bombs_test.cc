@@ -1,0 +1,162 @@
+// X3: answers made to hang, crash or fool a verifier. Each must come back within the deadline, never as right, and the next honest check
+// must work.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "r1/verify/verify.h"
+
+using namespace r1::verify;
+
+namespace {
+
+std::string times(const std::string& s, int n) {
+  std::string out;
+  for (int i = 0; i < n; ++i) out += s;
+  return out;
+}
+
+std::vector<std::string> bombs() {
+  std::vector<std::string> all;
+  for (const char* b : {"5", "9", "10", "2", "\\pi", "x", "e", "i"})
+    for (int depth : {3, 5, 9}) {
+      std::string tower = b;
+      for (int i = 0; i < depth; ++i) tower = std::string(b) + "^{" + tower + "}";
+      all.push_back(tower);
+      all.push_back("\\frac{1}{" + tower + "}");
+    }
+  for (const char* n : {"10000!", "99999!", "1000000!", "999999999!", "10^{10}!", "(10^{100})!", "5!!!!!!", "((100!)!)!",
+                        "\\binom{10^9}{5*10^8}", "\\binom{10^{50}}{10^{49}}", "x!!!!"})
+    all.push_back(n);
+  for (int n : {100, 1000, 10'000}) {
+    all.push_back(times("\\frac{1}{", n) + "1" + times("}", n));
+    all.push_back(times("\\frac1", n) + "2");
+    all.push_back(times("(", n) + "1" + times(")", n));
+    all.push_back(times("{", n));
+    all.push_back(times("}", n));
+    all.push_back(times("\\sqrt{", n) + "2" + times("}", n));
+    all.push_back(times("\\sqrt", n) + "2");
+    all.push_back(times("-", n) + "1");
+    all.push_back(times("1+", n) + "1");
+    all.push_back(times("x^{", n) + "1" + times("}", n));
+    all.push_back(times("\\left(", n));
+    all.push_back(times("\\boxed{", n) + "1" + times("}", n));
+    all.push_back(times("|", n));
+    all.push_back(times("\\{", n) + times("\\}", n));
+    all.push_back(times("\\begin{pmatrix}", n));
+    all.push_back(times("\\begin{pmatrix}1&", n) + times("\\end{pmatrix}", n));
+    all.push_back(times("\\text{", n) + times("}", n));
+    all.push_back(times("sin", n) + "x");
+    all.push_back(times("f(", n) + "x" + times(")", n));
+    all.push_back(times("a_{", n) + "1" + times("}", n));
+    all.push_back(times("1,", n));
+    all.push_back(times("\\pm1", n));
+    all.push_back(times("x=", n));
+    all.push_back(times("9", n));
+    all.push_back("0." + times("3", n));
+    all.push_back(times("%", n));
+    all.push_back(times("\\", n));
+    all.push_back("1e" + times("9", n));
+  }
+  for (int n : {20, 100, 5'000}) all.push_back("(a+b+c+d+e+f)^{" + std::to_string(n) + "}");
+  all.push_back("(x+y)^{100000000}");
+  all.push_back("\\frac{(a+b+c)^{60}}{(a-b-c)^{60}}");
+  all.push_back("(1+x)(1+x^2)(1+x^4)(1+x^8)(1+y)(1+y^2)(1+y^4)(1+y^8)(1+z)(1+z^2)(1+z^4)(1+z^8)");
+  all.push_back("\\sin(10^{10^{10}})");
+  all.push_back("\\sin(\\sin(\\sin(\\sin(10^{1000000}))))");
+  all.push_back("\\log(\\log(\\log(\\log(2))))");
+  all.push_back("e^{e^{e^{e^{e}}}}");
+  all.push_back("2^{2^{29}}+\\sqrt2");
+  all.push_back("0^{-1}");
+  all.push_back("\\frac{0}{0}");
+  all.push_back("0^0");
+  all.push_back(std::string("5\0 6", 4));
+  all.push_back("\xff\xfe\xfd");
+  all.push_back(times("5 ", 500'000));
+  all.push_back(times("a", 1'000'000));
+  all.push_back(times("\\boxed{5}", 100'000) + "\\boxed{6}");
+  all.push_back(times("$", 1'000'000));
+  all.push_back(times("<answer>", 100'000));
+  all.push_back(times("answer is ", 100'000));
+  all.push_back(times("\\(", 300'000));
+  all.push_back(times("\\boxed{", 140'000));
+  return all;
+}
+
+TEST(Bombs, EachWithinItsDeadlineAndNeverRight) {
+  const Verifier verifier;
+  const auto all = bombs();
+  ASSERT_GE(all.size(), 100u);
+  for (const std::string& bomb : all) {
+    for (const bool boxed : {false, true}) {
+      const std::string answer = boxed ? "\\boxed{" + bomb + "}" : bomb;
+      SCOPED_TRACE(bomb.substr(0, 60));
+      const auto start = std::chrono::steady_clock::now();
+      const AnswerCheck c = verifier.check("424242", answer);
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      EXPECT_LT(seconds, 3.0) << bomb.substr(0, 60);
+      EXPECT_NE(c.verdict, AnswerVerdict::kRight) << bomb.substr(0, 60);
+      EXPECT_NE(c.verdict, AnswerVerdict::kCrash) << bomb.substr(0, 60) << ' ' << c.reason;
+    }
+  }
+  EXPECT_EQ(verifier.check("424242", "\\boxed{424242}").verdict, AnswerVerdict::kRight);
+}
+
+TEST(Bombs, AsGoldToo) {
+  const Verifier verifier;
+  for (const std::string& bomb : bombs()) {
+    if (bomb.size() > 3'000) continue;
+    const auto start = std::chrono::steady_clock::now();
+    const AnswerCheck c = verifier.check(bomb, "1+" + bomb);
+    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 3.0) << bomb.substr(0, 60);
+    EXPECT_NE(c.verdict, AnswerVerdict::kCrash) << bomb.substr(0, 60) << ' ' << c.reason;
+  }
+}
+
+// Mutations of honest answers: no crash, no hang, and an answer always equals itself or is unreadable.
+TEST(Bombs, Mutations) {
+  const std::vector<std::string> seeds = {"\\frac{1}{2}+\\sqrt[3]{x}",
+                                          "[0,1)\\cup(2,\\infty)",
+                                          "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}",
+                                          "x=1\\pm\\sqrt{5}",
+                                          "\\{1,2,3\\}",
+                                          "1,234.5e3\\%",
+                                          "\\sin^2 x+\\log_2 8",
+                                          "a<|x|\\le b",
+                                          "7:32",
+                                          "204_5",
+                                          "3\\frac12\\text{ cm}^2",
+                                          "f(x)=x^2",
+                                          "\\left\\{x\\mid x>3\\right\\}"};
+  const std::string bits = "\\{}()[]^_,;|&$%!+-*/=<>.0123456789xyie ";
+  std::mt19937 rng(7);
+  for (int round = 0; round < 6'000; ++round) {
+    std::string s = seeds[rng() % seeds.size()];
+    for (unsigned edits = 1 + rng() % 4; edits && !s.empty(); --edits) {
+      const size_t at = rng() % s.size();
+      switch (rng() % 4) {
+        case 0:
+          s.erase(at, 1 + rng() % 3);
+          break;
+        case 1:
+          s.insert(at, 1, bits[rng() % bits.size()]);
+          break;
+        case 2:
+          s[at] = char(rng());
+          break;
+        default:
+          s.insert(at, seeds[rng() % seeds.size()].substr(0, 1 + rng() % 8));
+      }
+    }
+    bool more = false;
+    const AnswerCheck c = check_texts("x+1", s, {}, kSmallBudget, &more);
+    EXPECT_NE(c.verdict, AnswerVerdict::kCrash);
+    const AnswerCheck self = check_texts(s + " ", "{" + s + "}", {}, kSmallBudget, &more);
+    (void)self;
+  }
+}
+
+}  // namespace
