@@ -1,4 +1,5 @@
-// r1 run recipe.yaml: several stages from one file. Its keys belong to the recipe (stages/recipe.h), so they are not checked against one config here.
+// r1 run recipe.yaml: several stages from one file. Its keys belong to the recipe (stages/recipe.h), so they are not checked against one
+// config here.
 #include "r1/app/command.h"
 #include "r1/base/log.h"
 #include "r1/stages/recipe.h"
@@ -25,6 +26,7 @@ Command cmd_run() {
     Options<RunConfig> options;
     const FieldList fields(options);
     for (auto& setting : command_settings(self, arguments)) (fields.find(setting.key) ? own : overrides).push_back(setting);
+    for (const auto& setting : overrides) stages::check_recipe_key(setting);
     apply_settings(options, own);
     apply_common(options.common);
     auto settings = read_yaml(options.config.recipe);

@@ -43,10 +43,20 @@ int run_eval(const EvalCommand& command, const CommonOptions& common) {
 
 }  // namespace
 
-Command cmd_pretrain() { return stage_command<stages::PretrainConfig>("pretrain", "train a base model from text or a generated task", stages::pretrain); }
-Command cmd_sft() { return stage_command<stages::SftConfig>("sft", "supervised fine-tuning on conversations or a task's examples", stages::sft); }
-Command cmd_grpo() { return stage_command<stages::GrpoConfig>("grpo", "reinforcement learning on a verifiable task (GRPO)", stages::grpo); }
-Command cmd_rejection() { return stage_command<stages::RejectionConfig>("rejection", "sample answers, keep the right ones as chat JSONL", stages::rejection); }
-Command cmd_eval() { return make_command<EvalCommand>("eval", "accuracy of a model on a task, with every sample kept", run_eval); }
+Command cmd_pretrain() {
+  return stage_command<stages::PretrainConfig>("pretrain", "train a base model from text or a generated task", stages::pretrain);
+}
+Command cmd_sft() {
+  return stage_command<stages::SftConfig>("sft", "supervised fine-tuning on conversations or a task's examples", stages::sft);
+}
+Command cmd_grpo() {
+  return stage_command<stages::GrpoConfig>("grpo", "reinforcement learning on a verifiable task (GRPO)", stages::grpo);
+}
+Command cmd_rejection() {
+  return stage_command<stages::RejectionConfig>("rejection", "sample answers, keep the right ones as chat JSONL", stages::rejection);
+}
+Command cmd_eval() {
+  return make_command<EvalCommand>("eval", "accuracy of a model on a task, with every sample kept", run_eval);
+}
 
 }  // namespace r1::app

@@ -4,9 +4,9 @@
 namespace r1 {
 
 void install_interrupt_handler(bool announce = true);  // announce: say on stderr that the end is coming
-bool interrupted();        // long loops ask between steps
-void request_interrupt();  // what the handler does; for tests
-void clear_interrupt();    // for tests, and for a prompt that goes on after Ctrl-C (r1 chat)
+bool interrupted();                                    // long loops ask between steps
+void request_interrupt();                              // what the handler does; for tests
+void clear_interrupt();                                // for tests, and for a prompt that goes on after Ctrl-C (r1 chat)
 
 // Throws Error(kInterrupted) when interrupted; for long loops with nothing to save.
 void throw_if_interrupted();

@@ -13,7 +13,8 @@ constexpr std::string_view kBreak = "\xEE\x80\x80";
 std::string break_special_tokens(std::string content, const std::vector<text::AddedToken>& added) {
   for (const auto& token : added) {
     if (!token.special || token.content.size() < 2) continue;
-    for (size_t at = content.find(token.content); at != std::string::npos; at = content.find(token.content, at + token.content.size() + kBreak.size())) {
+    for (size_t at = content.find(token.content); at != std::string::npos;
+         at = content.find(token.content, at + token.content.size() + kBreak.size())) {
       size_t middle = at + token.content.size() / 2;
       while (middle > at + 1 && (static_cast<unsigned char>(content[middle]) & 0xC0) == 0x80) --middle;
       content.insert(middle, kBreak);
@@ -111,7 +112,8 @@ data::Document PromptMaker::conversation(const data::Messages& messages, const s
       const std::string after = render({messages.begin(), messages.begin() + i + 1}, false);
       const bool grows = after.size() > before.size() && after.compare(0, before.size(), before) == 0;
       if (!grows || rendered.text.compare(0, after.size(), after) != 0)
-        fail(where, ": the chat template rewrites earlier turns, so the assistant's words of message ", i, " can't be found; use a template with {% generation %}");
+        fail(where, ": the chat template rewrites earlier turns, so the assistant's words of message ", i,
+             " can't be found; use a template with {% generation %}");
       spans.emplace_back(before.size(), after.size());
     }
   }

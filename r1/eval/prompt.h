@@ -1,5 +1,5 @@
-// From a problem to prompt ids, once, for evaluation, rollout and supervised data: the plain prompt of the task, or the model's own chat template.
-// User text never becomes a special token: where a message holds the text of one, it is encoded as ordinary text.
+// From a problem to prompt ids, once, for evaluation, rollout and supervised data: the plain prompt of the task, or the model's own chat
+// template. User text never becomes a special token: where a message holds the text of one, it is encoded as ordinary text.
 #pragma once
 
 #include <string>
@@ -19,7 +19,8 @@ struct PromptArgs {
 
   template <class V>
   void visit(V& v) {
-    v("prompt_format", prompt_format, "plain text of the task, or the model's chat template (auto: chat if the model has one)", OneOf{"auto", "plain", "chat"});
+    v("prompt_format", prompt_format, "plain text of the task, or the model's chat template (auto: chat if the model has one)",
+      OneOf{"auto", "plain", "chat"});
     v("system_prompt", system_prompt, "system message in front of a chat prompt");
     v("prompt_suffix", prompt_suffix, "text behind the rendered prompt, where the answer begins, e.g. <think>");
   }
@@ -34,7 +35,8 @@ class PromptMaker {
   std::vector<text::TokenId> chat_prompt(data::Messages messages) const;
   // Prompt and completion as one training document; only the completion (and the end token) is learned.
   data::Document supervised(const tasks::Problem& problem, const std::string& completion) const;
-  // A whole conversation; learned: the {% generation %} spans if the template marks them, else the assistant turns found by rendering prefixes.
+  // A whole conversation; learned: the {% generation %} spans if the template marks them, else the assistant turns found by rendering
+  // prefixes.
   data::Document conversation(const data::Messages& messages, const std::string& where) const;
 
   bool uses_chat() const { return use_chat_; }

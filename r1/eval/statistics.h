@@ -1,5 +1,6 @@
 // Estimators that evaluation reports. Sources: Chen et al. 2021, "Evaluating Large Language Models Trained on Code", eq. 1 (pass@k);
-// Wilson 1927 (interval of a proportion); Miller 2024, "Adding Error Bars to Evals" (problems are the clusters when there are several samples each).
+// Wilson 1927 (interval of a proportion); Miller 2024, "Adding Error Bars to Evals" (problems are the clusters when there are several
+// samples each).
 #pragma once
 
 #include <cstdint>

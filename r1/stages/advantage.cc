@@ -26,7 +26,8 @@ double deviation_of(std::span<const double> x, double mean) {
 }  // namespace
 
 Advantages group_advantages(std::span<const double> rewards, int group_size, const std::string& scale) {
-  check(group_size > 0 && !rewards.empty() && rewards.size() % group_size == 0, "[advantage] expected whole groups of ", group_size, ", got ", rewards.size(), " rewards");
+  check(group_size > 0 && !rewards.empty() && rewards.size() % group_size == 0, "[advantage] expected whole groups of ", group_size,
+        ", got ", rewards.size(), " rewards");
   Advantages out;
   const size_t groups = rewards.size() / group_size;
   const double batch_std = deviation_of(rewards, mean_of(rewards));

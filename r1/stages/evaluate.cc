@@ -20,9 +20,11 @@ Json evaluate(const EvalConfig& config) {
   });
   bar.finish();
   if (!config.output_dir.empty()) eval::save_result(result, config.output_dir);
-  if (interrupted()) throw Error(str("eval: stopped after ", result.n, " problems", config.output_dir.empty() ? "" : "; what was scored is saved"), ErrorKind::kInterrupted);
-  log_info("eval ", task->name(), ": accuracy ", result.accuracy, " (95 % ", result.ci95.first, " to ", result.ci95.second, ") on ", result.n, " problems, ",
-           result.mean_length, " tokens a completion, ", human_time(result.seconds));
+  if (interrupted())
+    throw Error(str("eval: stopped after ", result.n, " problems", config.output_dir.empty() ? "" : "; what was scored is saved"),
+                ErrorKind::kInterrupted);
+  log_info("eval ", task->name(), ": accuracy ", result.accuracy, " (95 % ", result.ci95.first, " to ", result.ci95.second, ") on ",
+           result.n, " problems, ", result.mean_length, " tokens a completion, ", human_time(result.seconds));
   return result.to_json();
 }
 

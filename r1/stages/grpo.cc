@@ -20,18 +20,21 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr uint64_t kRolloutStream = 0x726f6c6c;  // "roll"
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // The batch arithmetic of grpo.h, checked before any work.
 struct Plan {
   int64_t completions, prompts, updates, total_steps;
 
   Plan(const GrpoConfig& c, int64_t problems) {
-    const int64_t accumulate = c.run.gradient_accumulation_steps, per_rollout = c.steps_per_generation > 0 ? c.steps_per_generation : accumulate;
+    const int64_t accumulate = c.run.gradient_accumulation_steps,
+                  per_rollout = c.steps_per_generation > 0 ? c.steps_per_generation : accumulate;
     completions = c.run.per_device_train_batch_size * per_rollout;
     if (completions % c.sampling.num_generations != 0)
-      fail_usage("a rollout has per_device_train_batch_size * steps_per_generation = ", completions, " completions, which is not a multiple of num_generations (",
-                 c.sampling.num_generations, ")");
+      fail_usage("a rollout has per_device_train_batch_size * steps_per_generation = ", completions,
+                 " completions, which is not a multiple of num_generations (", c.sampling.num_generations, ")");
     if (per_rollout % accumulate != 0)
       fail_usage("steps_per_generation (", per_rollout, ") is not a multiple of gradient_accumulation_steps (", accumulate, ")");
     prompts = completions / c.sampling.num_generations;
@@ -45,7 +48,8 @@ struct Plan {
 // The frozen policy of the KL term.
 class Reference {
  public:
-  Reference(const GrpoConfig& config, const model::Transformer& policy) : wanted_(config.loss.beta > 0), sync_steps_(config.ref_model_sync_steps) {
+  Reference(const GrpoConfig& config, const model::Transformer& policy)
+      : wanted_(config.loss.beta > 0), sync_steps_(config.ref_model_sync_steps) {
     if (wanted_) model_ = std::make_unique<model::Transformer>(policy.config(), policy.device(), policy.dtype());
     if (wanted_) copy_from(policy);
   }
@@ -99,17 +103,29 @@ void add_update_metrics(Json& line, const train::StepResult& step) {
 // One run's moving parts, so that the loop below reads as the algorithm.
 class Loop {
  public:
-  Loop(const GrpoConfig& config, const train::TrainerConfig& trainer, Run& run, const LoadedModel& loaded, const tasks::Task& task, RewardSet& rewards, const Plan& plan)
-      : c_(config), run_(run), tokenizer_(*loaded.tokenizer), task_(task), rewards_(rewards), plan_(plan), prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt),
-        reference_(config, *loaded.model), trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)), engine_(*loaded.model, config.engine),
-        watch_(engine_, tokenizer_, task, prompts_, config.sampling), bar_("grpo", plan.total_steps, "step") {}
+  Loop(const GrpoConfig& config, const train::TrainerConfig& trainer, Run& run, const LoadedModel& loaded, const tasks::Task& task,
+       RewardSet& rewards, const Plan& plan)
+      : c_(config),
+        run_(run),
+        tokenizer_(*loaded.tokenizer),
+        task_(task),
+        rewards_(rewards),
+        plan_(plan),
+        prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt),
+        reference_(config, *loaded.model),
+        trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)),
+        engine_(*loaded.model, config.engine),
+        watch_(engine_, tokenizer_, task, prompts_, config.sampling),
+        bar_("grpo", plan.total_steps, "step") {}
 
   Json go();
 
  private:
   bool rollout(Rollout& out);
   void update(const Rollout& rollout, const Json& rollout_line);
-  Json state() const { return {{"rollout", rollout_}, {"num_tokens", num_tokens_}, {"watch", watch_.state()}, {"history", history_.state()}}; }
+  Json state() const {
+    return {{"rollout", rollout_}, {"num_tokens", num_tokens_}, {"watch", watch_.state()}, {"history", history_.state()}};
+  }
   void evaluate_if_due(int64_t before, Json& line);
 
   const GrpoConfig& c_;
@@ -161,7 +177,8 @@ void Loop::update(const Rollout& rollout, const Json& rollout_line) {
       line["epoch"] = double(rollout_ * plan_.prompts) / double(task_.size("train"));
       line["time/update"] = seconds_since(start);
       evaluate_if_due(before, line);
-      if (trainer_.global_step() % c_.run.logging_steps == 0 || trainer_.global_step() == plan_.total_steps) run_.log(trainer_.global_step(), line);
+      if (trainer_.global_step() % c_.run.logging_steps == 0 || trainer_.global_step() == plan_.total_steps)
+        run_.log(trainer_.global_step(), line);
       bar_.update(trainer_.global_step(), history_.note());
     }
   }
@@ -178,7 +195,8 @@ void Loop::evaluate_if_due(int64_t before, Json& line) {
   line["eval/accuracy"] = result.accuracy;
   line["eval/mean_length"] = result.mean_length;
   history_.held_out(now, result.accuracy, result.mean_length);
-  log_info("grpo: step ", now, ": held-out greedy accuracy ", result.accuracy, " on ", result.n, " problems, ", result.mean_length, " tokens");
+  log_info("grpo: step ", now, ": held-out greedy accuracy ", result.accuracy, " on ", result.n, " problems, ", result.mean_length,
+           " tokens");
 }
 
 Json Loop::go() {
@@ -234,7 +252,8 @@ Json grpo(const GrpoConfig& config) {
 
   train::TrainerConfig trainer_config = config.trainer;
   const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
-  log_info("grpo: ", plan.prompts, " prompts x ", config.sampling.num_generations, " completions a rollout, ", plan.updates, " updates each, ", plan.total_steps, " steps");
+  log_info("grpo: ", plan.prompts, " prompts x ", config.sampling.num_generations, " completions a rollout, ", plan.updates,
+           " updates each, ", plan.total_steps, " steps");
   return Loop(config, trainer_config, run, loaded, *task, rewards, plan).go();
 }
 

@@ -1,9 +1,10 @@
-// Chapter 3: reasoning by reinforcement learning on verifiable tasks. GRPO as published: a group of completions a prompt, rewards by rule, group-normalised
-// advantages, clipped ratio against the rollout's own log-probabilities, k3 KL to a reference that may be reset. The engine samples from the trainer's own weights:
-// nothing is synchronised.
+// Chapter 3: reasoning by reinforcement learning on verifiable tasks. GRPO as published: a group of completions a prompt, rewards by rule,
+// group-normalised advantages, clipped ratio against the rollout's own log-probabilities, k3 KL to a reference that may be reset. The
+// engine samples from the trainer's own weights: nothing is synchronised.
 //
-// Batch arithmetic (as in TRL): a rollout makes per_device_train_batch_size * steps_per_generation completions; an optimizer step uses per_device_train_batch_size *
-// gradient_accumulation_steps of them; all are used num_iterations times. Checkpoints fall on rollout boundaries, so no buffer need be saved.
+// Batch arithmetic (as in TRL): a rollout makes per_device_train_batch_size * steps_per_generation completions; an optimizer step uses
+// per_device_train_batch_size * gradient_accumulation_steps of them; all are used num_iterations times. Checkpoints fall on rollout
+// boundaries, so no buffer need be saved.
 #pragma once
 
 #include "r1/engine/engine.h"
@@ -41,13 +42,16 @@ struct GrpoConfig {
     v.group("", sampling);
     v.group("", loss);
     v.group("engine", engine);
-    v("reward_funcs", reward_funcs, "rewards, summed: accuracy, format, tag_count, length, cosine, repetition_penalty, language_consistency, ...");
+    v("reward_funcs", reward_funcs,
+      "rewards, summed: accuracy, format, tag_count, length, cosine, repetition_penalty, language_consistency, ...");
     v("reward_weights", reward_weights, "a weight for each reward (default: 1 each)");
     v("reward_options", reward_options, "options of rewards: reward_options.<name>.<option>=value");
-    v("scale_rewards", scale_rewards, "advantages are divided by the standard deviation of the group, of the batch, or not", OneOf{"group", "batch", "none"});
+    v("scale_rewards", scale_rewards, "advantages are divided by the standard deviation of the group, of the batch, or not",
+      OneOf{"group", "batch", "none"});
     v("steps_per_generation", steps_per_generation, "micro-batches of one rollout; 0: gradient_accumulation_steps", Range{0, 1e6});
     v("num_iterations", num_iterations, "passes over each rollout", Range{1, 1e4});
-    v("ref_model_sync_steps", ref_model_sync_steps, "replace the reference by the policy every so many steps (R1: 400); 0: never", Range{0, 1e9});
+    v("ref_model_sync_steps", ref_model_sync_steps, "replace the reference by the policy every so many steps (R1: 400); 0: never",
+      Range{0, 1e9});
     v("mask_truncated_completions", mask_truncated_completions, "completions cut off by max_completion_length teach nothing");
     v("shuffle_minibatches", shuffle_minibatches, "mix the groups of a rollout over its minibatches");
     v("eval_steps", eval_steps, "steps between greedy evaluations on the test split; 0: never", Range{0, 1e9});

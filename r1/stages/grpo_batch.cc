@@ -15,7 +15,8 @@ namespace {
 void append_sample(data::Batch& batch, const Sample& sample, int64_t number, float advantage, double weight) {
   std::vector<int32_t> all(sample.prompt.begin(), sample.prompt.end());
   all.insert(all.end(), sample.completion.begin(), sample.completion.end());
-  check(!sample.prompt.empty() && sample.logprobs.size() == sample.completion.size(), "[grpo] a sample needs a prompt and a log-probability for each of its tokens");
+  check(!sample.prompt.empty() && sample.logprobs.size() == sample.completion.size(),
+        "[grpo] a sample needs a prompt and a log-probability for each of its tokens");
   const size_t first = sample.prompt.size() - 1;  // its target is the first completion token
   for (size_t t = 0; t + 1 < all.size(); ++t) {
     const bool learned = t >= first;
@@ -47,8 +48,10 @@ Spread spread(const std::vector<double>& x) {
 
 }  // namespace
 
-std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<float>& advantages, const GrpoBatchOptions& options, const uint64_t* order_seed) {
-  check(advantages.size() == rollout.samples.size(), "[grpo] expected an advantage a sample, got ", advantages.size(), " for ", rollout.samples.size());
+std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<float>& advantages, const GrpoBatchOptions& options,
+                                      const uint64_t* order_seed) {
+  check(advantages.size() == rollout.samples.size(), "[grpo] expected an advantage a sample, got ", advantages.size(), " for ",
+        rollout.samples.size());
   std::vector<int64_t> order(rollout.samples.size());
   std::iota(order.begin(), order.end(), 0);
   if (order_seed) Rng(*order_seed).shuffle(order);

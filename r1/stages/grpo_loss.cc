@@ -70,7 +70,8 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
 
     // Tokens that don't count have no old log-probability: keep them at ratio 1 instead of letting exp() see garbage.
     auto log_ratio_T = (logp_T - old_T) * mask_T;
-    if (args.importance_sampling_level == "sequence") log_ratio_T = document_mean(log_ratio_T, mask_T, document_rows(batch, logp_T), batch.documents());
+    if (args.importance_sampling_level == "sequence")
+      log_ratio_T = document_mean(log_ratio_T, mask_T, document_rows(batch, logp_T), batch.documents());
     const auto ratio_T = log_ratio_T.exp();
     const auto clipped_T = ratio_T.clamp(low, high);
     auto loss_T = -at::minimum(ratio_T * advantage_T, clipped_T * advantage_T);
@@ -86,8 +87,9 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
     const auto ratio = ratio_T.detach();
     const auto low_T = ratio.lt(low).logical_and(advantage_T.lt(0)), high_T = ratio.gt(high).logical_and(advantage_T.gt(0));
     const auto difference_T = (logp_T.detach() - old_T).abs() * mask_T;
-    const auto sums = at::stack({mask_T.sum(), (low_T.to(at::kFloat) * mask_T).sum(), (high_T.to(at::kFloat) * mask_T).sum(), (ratio * mask_T).sum(),
-                                 difference_T.sum(), (forward.entropy_T * mask_T).sum(), kl_T.defined() ? (kl_T.detach() * mask_T).sum() : at::zeros({}, logp_T.options().requires_grad(false)),
+    const auto sums = at::stack({mask_T.sum(), (low_T.to(at::kFloat) * mask_T).sum(), (high_T.to(at::kFloat) * mask_T).sum(),
+                                 (ratio * mask_T).sum(), difference_T.sum(), (forward.entropy_T * mask_T).sum(),
+                                 kl_T.defined() ? (kl_T.detach() * mask_T).sum() : at::zeros({}, logp_T.options().requires_grad(false)),
                                  (ratio * mask_T).max(), difference_T.max()})
                           .to(at::kCPU, at::kDouble);
     const double* v = sums.const_data_ptr<double>();

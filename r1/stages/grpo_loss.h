@@ -1,5 +1,6 @@
 // The GRPO objective as published, per token: -min(rho A, clip(rho, 1-eps_low, 1+eps_high) A) + beta * k3, with rho = pi / pi_old and
-// k3 = pi_ref/pi - log(pi_ref/pi) - 1 (Schulman's estimator, in the loss and not in the reward). How tokens are weighed is the batch's loss_weight:
+// k3 = pi_ref/pi - log(pi_ref/pi) - 1 (Schulman's estimator, in the loss and not in the reward). How tokens are weighed is the batch's
+// loss_weight:
 //   grpo     mean over tokens of each completion, then over completions (DeepSeekMath)     weight 1/|o_i|,  denominator = completions
 //   dapo     mean over all completion tokens of the step                                     weight 1,        denominator = tokens
 //   dr_grpo  sum / (completions * max_completion_length)                                     weight 1/L_max,  denominator = completions

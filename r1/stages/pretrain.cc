@@ -16,7 +16,8 @@ data::EncodeFunction encoder(const text::Tokenizer& tokenizer) {
   return [&tokenizer](std::string_view text) { return tokenizer.encode(text); };
 }
 
-std::vector<data::Document> read_documents(const std::vector<std::string>& files, const std::string& field, const text::Tokenizer& tokenizer) {
+std::vector<data::Document> read_documents(const std::vector<std::string>& files, const std::string& field,
+                                           const text::Tokenizer& tokenizer) {
   std::vector<data::Document> out;
   const auto encode = encoder(tokenizer);
   const int32_t end = tokenizer.eos_id().value_or(-1), begin = tokenizer.add_bos() ? tokenizer.bos_id().value_or(-1) : -1;
@@ -41,7 +42,8 @@ std::unique_ptr<text::Tokenizer> pretrain_tokenizer(const PretrainConfig& config
   fail_usage("missing: --tokenizer_name_or_path (make one with r1 tokenizer train)");
 }
 
-std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, const text::Tokenizer& tokenizer, tensor::Device device, tensor::DType dtype) {
+std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, const text::Tokenizer& tokenizer, tensor::Device device,
+                                               tensor::DType dtype) {
   if (!config.model.model_name_or_path.empty()) return model::load_model(config.model.model_name_or_path, device, dtype);
   model::ModelConfig shape = model::preset(config.preset);
   shape.vocab_size = (tokenizer.vocab_size() + 15) / 16 * 16;
@@ -71,7 +73,8 @@ Json pretrain(const PretrainConfig& config) {
   } else if (task && !task->pretrain_document(0).empty()) {
     if (config.run.max_steps == 0) fail_usage("a generated task's documents never end: give max_steps");
     const int32_t end = tokenizer->eos_id().value_or(-1);
-    source = data::function_source(kEndless, [&, end](int64_t index) { return data::text_document(task->pretrain_document(index), encoder(*tokenizer), end); });
+    source = data::function_source(
+        kEndless, [&, end](int64_t index) { return data::text_document(task->pretrain_document(index), encoder(*tokenizer), end); });
     data.loader.shuffle = false;
   } else {
     fail_usage("nothing to train on: give train_files, or a generated task");
@@ -79,7 +82,8 @@ Json pretrain(const PretrainConfig& config) {
   data.train = source.get();
   data.eval_steps = config.eval_steps;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = "wrapped", .long_documents = "split", .isolate = config.packing_isolate};
-  if (!config.eval_files.empty()) data.eval_rows = data::pack(read_documents(config.eval_files, config.text_field, *tokenizer), data.loader.pack);
+  if (!config.eval_files.empty())
+    data.eval_rows = data::pack(read_documents(config.eval_files, config.text_field, *tokenizer), data.loader.pack);
 
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;

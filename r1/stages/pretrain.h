@@ -28,7 +28,8 @@ struct PretrainConfig {
     v("eval_files", eval_files, "held-out text for eval_loss");
     v("text_field", text_field, "the field of JSONL rows that holds the text");
     v("max_length", max_length, "tokens of a packed row", Range{8, 1e7});
-    v("packing_isolate", packing_isolate, "attention stays inside a document (false: a row is one sequence, as in DeepSeek-V3's pretraining)");
+    v("packing_isolate", packing_isolate,
+      "attention stays inside a document (false: a row is one sequence, as in DeepSeek-V3's pretraining)");
     v("eval_steps", eval_steps, "steps between evaluations of eval_loss; 0: only at the end", Range{0, 1e9});
   }
 };

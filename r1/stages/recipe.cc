@@ -55,6 +55,7 @@ struct Recipe {
 Recipe read_recipe(const std::vector<Setting>& settings) {
   Recipe recipe;
   for (const auto& s : settings) {
+    check_recipe_key(s);
     if (s.key == "output_dir") {
       recipe.output_dir = s.value;
     } else if (s.key == "title") {
@@ -85,10 +86,6 @@ Recipe read_recipe(const std::vector<Setting>& settings) {
       } else {
         it->settings.push_back({key, s.where, s.value});
       }
-    } else {
-      fail_usage(s.where, ": unknown recipe key '", s.key, "'",
-                 did_you_mean(s.key, {"output_dir", "seed", "title", "subtitle", "common.", "stages.", "tiles.", "closing", "summary."}),
-                 " (a recipe has output_dir, seed, title, subtitle, common.*, stages.<name>.*, tiles.*, closing, summary.*)");
     }
   }
   if (recipe.output_dir.empty()) fail_usage("recipe: output_dir is missing");
@@ -249,6 +246,20 @@ void print_evaluations(const Recipe& recipe, const std::map<std::string, Json>& 
 }
 
 }  // namespace
+
+void check_recipe_key(const Setting& setting) {
+  static const std::vector<std::string> kPlain = {"output_dir", "seed", "title", "subtitle", "closing"},
+                                        kGroups = {"common.", "tiles.", "summary."};
+  const std::string& key = setting.key;
+  const auto begins = [&](const std::string& group) { return starts_with(key, group); };
+  if (std::find(kPlain.begin(), kPlain.end(), key) != kPlain.end() || std::any_of(kGroups.begin(), kGroups.end(), begins)) return;
+  if (starts_with(key, "stages.") && key.find('.', 7) != std::string::npos) return;
+  std::vector<std::string> known = kPlain;
+  known.insert(known.end(), kGroups.begin(), kGroups.end());
+  known.push_back("stages.");
+  fail_usage(setting.where, ": unknown recipe key '", key, "'", did_you_mean(key, known),
+             " (a recipe has output_dir, seed, title, subtitle, common.*, stages.<name>.*, tiles.*, closing, summary.*)");
+}
 
 std::map<std::string, StageKind> stage_kinds() {
   return {{"pretrain", kind<PretrainConfig, pretrain>()},

@@ -1,4 +1,5 @@
-// A recipe is data: named stages in order, each a stage's config, each result a folder below the recipe's own. One file runs the whole road.
+// A recipe is data: named stages in order, each a stage's config, each result a folder below the recipe's own. One file runs the whole
+// road.
 //
 //   output_dir: runs/r1-zero-tiny
 //   seed: 1
@@ -16,8 +17,9 @@
 //     demo: r1-zero-tiny
 //     grpo: ${test.accuracy}
 //
-// ${name} is the folder of an earlier stage, ${name.key} a number of its results. `require: ["accuracy>=0.9"]` stops the recipe with a clear word when a result
-// is not reached. A finished stage with the same config is not run again; a stopped one goes on from its checkpoint.
+// ${name} is the folder of an earlier stage, ${name.key} a number of its results. `require: ["accuracy>=0.9"]` stops the recipe with a
+// clear word when a result is not reached. A finished stage with the same config is not run again; a stopped one goes on from its
+// checkpoint.
 #pragma once
 
 #include <functional>
@@ -41,6 +43,9 @@ struct RecipeResult {
   Json summary;
   std::map<std::string, Json> results;  // by stage name
 };
+
+// Usage error if the key is none that a recipe can have.
+void check_recipe_key(const Setting& setting);
 
 RecipeResult run_recipe(const std::vector<Setting>& settings);
 

@@ -22,7 +22,8 @@ std::string fault_of(const Sample& sample, const RejectionConfig& config) {
   if (sample.finish == engine::FinishReason::kLength) return "truncated";
   if (int64_t(sample.completion.size()) < config.min_tokens) return "short";
   if (tasks::repetition(sample.text, 3) > config.max_repetition) return "repetition";
-  if (!config.language.empty() && tasks::language_share(sample.text, config.language).value_or(1) < config.min_language_share) return "mixed_language";
+  if (!config.language.empty() && tasks::language_share(sample.text, config.language).value_or(1) < config.min_language_share)
+    return "mixed_language";
   return "";
 }
 
@@ -48,8 +49,10 @@ Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples
     std::string fault = fault_of(sample, config);
     if (fault.empty() && !seen.insert(sample.text).second) fault = "duplicate";
     if (fault.empty() && int64_t(good.size()) == config.max_kept) fault = "enough";
-    if (fault.empty()) good.push_back(&sample);
-    else ++counts.dropped[fault];
+    if (fault.empty())
+      good.push_back(&sample);
+    else
+      ++counts.dropped[fault];
   }
   if (config.drop_solved && right == int64_t(samples.size())) {
     counts.dropped["solved"] += int64_t(good.size());
@@ -95,8 +98,10 @@ Json rejection(const RejectionConfig& config) {
   std::vector<Json> done = read_done(progress_file);
   if (!done.empty() && dump_json(done.front()) + "\n" != header)
     fail_usage(progress_file.string(), " is of a run with another config: remove it, or choose another output_file");
-  if (done.empty()) write_file_atomic(progress_file, header);
-  else done.erase(done.begin());
+  if (done.empty())
+    write_file_atomic(progress_file, header);
+  else
+    done.erase(done.begin());
 
   const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
   const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
@@ -106,8 +111,10 @@ Json rejection(const RejectionConfig& config) {
     std::vector<int64_t> indices;
     for (int64_t i = begin; i < std::min(problems, begin + config.chunk); ++i) indices.push_back(i);
     const uint64_t seed = random_bits(uint64_t(config.seed), kRejectionStream, uint64_t(begin));
-    auto rollout = sample_rollout(engine, *loaded.tokenizer, prompts, *task, config.split, indices, config.sampling, seed, {[&](int64_t, int64_t) { return !interrupted(); }});
-    if (rollout.samples.empty()) throw Error(str("rejection: stopped at problem ", begin, "; the same command goes on from there"), ErrorKind::kInterrupted);
+    auto rollout = sample_rollout(engine, *loaded.tokenizer, prompts, *task, config.split, indices, config.sampling, seed,
+                                  {[&](int64_t, int64_t) { return !interrupted(); }});
+    if (rollout.samples.empty())
+      throw Error(str("rejection: stopped at problem ", begin, "; the same command goes on from there"), ErrorKind::kInterrupted);
     const size_t per = size_t(config.sampling.num_generations);
     std::string lines;
     for (size_t g = 0; g < rollout.problems.size(); ++g) {
@@ -125,7 +132,10 @@ Json rejection(const RejectionConfig& config) {
   for (int64_t i = 0; i < problems; ++i) {
     const auto problem = task->problem(config.split, i);
     for (const auto& completion : done[size_t(i)].at("completions")) {
-      out += dump_json(Json{{"messages", data::to_json(with_answer(problem, completion))}, {"id", problem.id}, {"pass_rate", done[size_t(i)].at("pass_rate")}}) + "\n";
+      out += dump_json(Json{{"messages", data::to_json(with_answer(problem, completion))},
+                            {"id", problem.id},
+                            {"pass_rate", done[size_t(i)].at("pass_rate")}}) +
+             "\n";
       ++kept;
     }
   }

@@ -1,5 +1,5 @@
-// Chapter 4: rejection sampling. n answers a problem; the right ones, filtered as in R1's section 3 (repetition, mixed language, length), go out as chat JSONL that
-// `r1 sft` takes. Goes on where it was stopped: finished problems are in the file already.
+// Chapter 4: rejection sampling. n answers a problem; the right ones, filtered as in R1's section 3 (repetition, mixed language, length),
+// go out as chat JSONL that `r1 sft` takes. Goes on where it was stopped: finished problems are in the file already.
 #pragma once
 
 #include "r1/engine/engine.h"

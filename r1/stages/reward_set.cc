@@ -7,7 +7,8 @@ namespace r1::stages {
 
 RewardSet::RewardSet(const std::vector<std::string>& names, const std::vector<double>& weights, const FreeForm& options) {
   if (names.empty()) fail_usage("reward_funcs is empty: there is nothing to learn from");
-  if (!weights.empty() && weights.size() != names.size()) fail_usage("reward_weights has ", weights.size(), " numbers for ", names.size(), " reward_funcs");
+  if (!weights.empty() && weights.size() != names.size())
+    fail_usage("reward_weights has ", weights.size(), " numbers for ", names.size(), " reward_funcs");
   std::map<std::string, Json> of;
   for (const auto& [key, value] : options) {
     const size_t dot = key.find('.');
@@ -18,7 +19,8 @@ RewardSet::RewardSet(const std::vector<std::string>& names, const std::vector<do
   }
   for (size_t i = 0; i < names.size(); ++i) {
     const auto it = of.find(names[i]);
-    parts_.push_back({names[i], weights.empty() ? 1.0 : weights[i], tasks::make_reward(names[i], it == of.end() ? Json::object() : it->second), {}, 0});
+    parts_.push_back(
+        {names[i], weights.empty() ? 1.0 : weights[i], tasks::make_reward(names[i], it == of.end() ? Json::object() : it->second), {}, 0});
   }
 }
 
@@ -32,7 +34,8 @@ void RewardSet::score(Rollout& rollout, const tasks::Task& task) {
     for (auto& sample : samples) {
       sample.score = task.score(rollout.problems[g], sample.text);
       sample.reward = 0;
-      inputs.push_back({&rollout.problems[g], sample.text, int64_t(sample.completion.size()), sample.finish == engine::FinishReason::kLength, sample.score});
+      inputs.push_back({&rollout.problems[g], sample.text, int64_t(sample.completion.size()),
+                        sample.finish == engine::FinishReason::kLength, sample.score});
     }
     for (auto& part : parts_) {
       const auto values = (*part.reward)(inputs);

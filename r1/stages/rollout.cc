@@ -29,7 +29,8 @@ std::vector<int64_t> problem_order(int64_t split_size, int64_t count, int64_t ro
 }
 
 Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
-                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed, const RolloutProgress& progress) {
+                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed,
+                       const RolloutProgress& progress) {
   const auto start = std::chrono::steady_clock::now();
   Rollout out;
   std::vector<engine::CompletionRequest> requests;

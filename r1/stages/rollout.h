@@ -1,5 +1,5 @@
-// Samples of the current policy, with everything the update needs: ids, the log-probabilities they were sampled with, rewards. Rollout k is a pure function of
-// (seed, k, weights): it can be made again after a resume.
+// Samples of the current policy, with everything the update needs: ids, the log-probabilities they were sampled with, rewards. Rollout k is
+// a pure function of (seed, k, weights): it can be made again after a resume.
 #pragma once
 
 #include <functional>
@@ -32,9 +32,9 @@ struct SamplingArgs {
 };
 
 struct Sample {
-  int64_t group = 0;                    // which prompt of the rollout
+  int64_t group = 0;  // which prompt of the rollout
   std::vector<text::TokenId> prompt, completion;
-  std::vector<float> logprobs;          // of completion
+  std::vector<float> logprobs;  // of completion
   std::string text;
   engine::FinishReason finish = engine::FinishReason::kNone;
   tasks::Score score;
@@ -56,6 +56,7 @@ struct RolloutProgress {
 
 // Empty samples if it was stopped.
 Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
-                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed, const RolloutProgress& progress = {});
+                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed,
+                       const RolloutProgress& progress = {});
 
 }  // namespace r1::stages

@@ -64,12 +64,14 @@ Json environment_json() {
   return {{"program", version_line()}, {"threads", num_threads()}};
 }
 
-Run::Run(std::string stage, const RunArgs& args, Json resolved_config) : stage_(std::move(stage)), args_(args), config_(std::move(resolved_config)), folder_(args.output_dir) {
+Run::Run(std::string stage, const RunArgs& args, Json resolved_config)
+    : stage_(std::move(stage)), args_(args), config_(std::move(resolved_config)), folder_(args.output_dir) {
   const auto marker = folder_ / "stage.json";
   if (args.overwrite_output_dir) {
     // Only what runs write: a mistyped output_dir must not cost anybody's files.
     if (fs::exists(folder_) && !fs::is_empty(folder_) && !fs::exists(folder_ / "config.yaml"))
-      fail_usage("overwrite_output_dir: '", folder_.string(), "' holds something that is not a run (no config.yaml); remove it yourself or choose another output_dir");
+      fail_usage("overwrite_output_dir: '", folder_.string(),
+                 "' holds something that is not a run (no config.yaml); remove it yourself or choose another output_dir");
     fs::remove_all(folder_);
   }
   if (fs::exists(marker)) {
@@ -85,7 +87,8 @@ Run::Run(std::string stage, const RunArgs& args, Json resolved_config) : stage_(
     checkpoint_ = train::latest_checkpoint(folder_);
   } else if (args.resume_from_checkpoint != "never") {
     if (!fs::exists(args.resume_from_checkpoint)) fail_usage("resume_from_checkpoint: no folder '", args.resume_from_checkpoint, "'");
-    if (const auto fault = train::checkpoint_fault(args.resume_from_checkpoint)) fail("checkpoint ", args.resume_from_checkpoint, " is broken: ", *fault);
+    if (const auto fault = train::checkpoint_fault(args.resume_from_checkpoint))
+      fail("checkpoint ", args.resume_from_checkpoint, " is broken: ", *fault);
     checkpoint_ = args.resume_from_checkpoint;
   }
   write_file_atomic(folder_ / "config.yaml", dump_json(config_, 2) + "\n");
@@ -111,9 +114,13 @@ Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
   return state;
 }
 
-void Run::log(int64_t step, const Json& values) { metrics_->write(step, values); }
+void Run::log(int64_t step, const Json& values) {
+  metrics_->write(step, values);
+}
 
-void Run::write_tokenizer(const std::filesystem::path& folder) const { tokenizer_->save(folder); }
+void Run::write_tokenizer(const std::filesystem::path& folder) const {
+  tokenizer_->save(folder);
+}
 
 void Run::save(const Json& state) {
   train::CheckpointOptions options;
@@ -126,7 +133,8 @@ void Run::save(const Json& state) {
   train::save_checkpoint(folder_, *trainer_, state, options);
 }
 
-// A full disk must not end a long run: the former checkpoint stands, and the next save tries again. When the run stops anyway, the error goes up.
+// A full disk must not end a long run: the former checkpoint stands, and the next save tries again. When the run stops anyway, the error
+// goes up.
 void Run::save_or_warn(const Json& state, int64_t step, bool stopping) {
   try {
     save(state);
@@ -141,7 +149,9 @@ void Run::after_step(int64_t step, const Json& state) {
   const bool last = step >= trainer_->total_steps(), stop = interrupted() && !last;
   const bool due = args_.save_steps > 0 && step / args_.save_steps > saved_step_ / args_.save_steps && !last;
   if (due || stop) save_or_warn(state, step, stop);
-  if (stop) throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(), ", the same command goes on from it"), ErrorKind::kInterrupted);
+  if (stop)
+    throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(), ", the same command goes on from it"),
+                ErrorKind::kInterrupted);
 }
 
 void Run::finish(const Json& results) {

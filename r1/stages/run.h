@@ -1,7 +1,8 @@
-// What every training stage shares: the run folder with its resolved config, checkpoints, metrics and report; where a run starts again; when it stops.
+// What every training stage shares: the run folder with its resolved config, checkpoints, metrics and report; where a run starts again;
+// when it stops.
 //
-// <output_dir>/ config.yaml (resolved)  checkpoint-<step>/  metrics.jsonl  events.out.tfevents.*  report.html  and, when done, the final model in HF layout
-// with stage.json: what it was made from (hashes) and its results.
+// <output_dir>/ config.yaml (resolved)  checkpoint-<step>/  metrics.jsonl  events.out.tfevents.*  report.html  and, when done, the final
+// model in HF layout with stage.json: what it was made from (hashes) and its results.
 #pragma once
 
 #include <filesystem>
@@ -115,7 +116,8 @@ class Run {
   void log(int64_t step, const Json& values);
   // More files for each checkpoint, written into the given folder.
   void on_save(std::function<void(const std::filesystem::path&)> write) { extra_ = std::move(write); }
-  // Saves if it is time, or if Ctrl-C was pressed; in the latter case throws kInterrupted afterwards. `state`: what the stage needs to go on.
+  // Saves if it is time, or if Ctrl-C was pressed; in the latter case throws kInterrupted afterwards. `state`: what the stage needs to go
+  // on.
   void after_step(int64_t step, const Json& state);
   // The final model in output_dir, report.html and stage.json.
   void finish(const Json& results);

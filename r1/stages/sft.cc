@@ -12,12 +12,14 @@ std::vector<data::Document> read_conversations(const std::vector<std::string>& f
   std::vector<data::Document> out;
   for (const auto& file : files) {
     data::JsonlReader reader(file);
-    while (const auto row = reader.next()) out.push_back(prompts.conversation(data::messages_from_json(*row, reader.where()), reader.where()));
+    while (const auto row = reader.next())
+      out.push_back(prompts.conversation(data::messages_from_json(*row, reader.where()), reader.where()));
   }
   return out;
 }
 
-// Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has problems.
+// Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has
+// problems.
 std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const eval::PromptMaker& prompts, int64_t wanted) {
   const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
   if (problems == 0) fail_usage("task '", task.name(), "' has no training problems");
@@ -29,8 +31,8 @@ std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, con
 
 void check_rows(const data::PackCounts& counts, int64_t max_length) {
   if (counts.truncated + counts.dropped > 0)
-    log_warning("sft: of ", counts.documents, " documents ", counts.truncated, " were cut and ", counts.dropped, " dropped, as longer than max_length ", max_length, " (",
-                counts.tokens_lost, " tokens lost)");
+    log_warning("sft: of ", counts.documents, " documents ", counts.truncated, " were cut and ", counts.dropped,
+                " dropped, as longer than max_length ", max_length, " (", counts.tokens_lost, " tokens lost)");
 }
 
 }  // namespace
@@ -50,7 +52,8 @@ Json sft(const SftConfig& config) {
   const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
 
   SupervisedData data;
-  const auto source = task ? task_examples(*task, prompts, config.num_examples) : data::memory_source(read_conversations(config.train_files, prompts));
+  const auto source =
+      task ? task_examples(*task, prompts, config.num_examples) : data::memory_source(read_conversations(config.train_files, prompts));
   data.train = source.get();
   data.eval_steps = config.eval_steps;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = config.packing_strategy, .long_documents = config.long_documents};

@@ -1,4 +1,5 @@
-// Chapter 2: supervised fine-tuning on conversations (chat JSONL) or on a task's own worked examples. Only the assistant's tokens are learned.
+// Chapter 2: supervised fine-tuning on conversations (chat JSONL) or on a task's own worked examples. Only the assistant's tokens are
+// learned.
 #pragma once
 
 #include "r1/eval/prompt.h"

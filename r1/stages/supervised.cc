@@ -13,7 +13,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 std::vector<data::Batch> micro_batches(const std::vector<data::Batch>& rows, int64_t per_batch) {
   std::vector<data::Batch> out;
@@ -59,7 +61,8 @@ double held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& ro
   return weight > 0 ? loss / weight : 0;
 }
 
-Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, const text::Tokenizer& tokenizer, const SupervisedData& data) {
+Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, const text::Tokenizer& tokenizer,
+                      const SupervisedData& data) {
   data::Loader loader(*data.train, loader_options(args, data));
   const Json state = run.start(trainer, tokenizer);
   if (!state.is_null()) loader.load_state(state.at("loader"));

@@ -10,8 +10,8 @@ namespace r1::stages {
 
 struct SupervisedData {
   const data::DocumentSource* train = nullptr;
-  data::LoaderOptions loader;               // rows_per_batch is set from the run's batch sizes
-  std::vector<data::Batch> eval_rows;       // may be empty
+  data::LoaderOptions loader;          // rows_per_batch is set from the run's batch sizes
+  std::vector<data::Batch> eval_rows;  // may be empty
   int64_t eval_steps = 0;
 };
 

@@ -42,12 +42,21 @@ char32_t next_code_point(const std::string& text, size_t& at) {
 }
 
 bool is_cjk(char32_t c) {
-  return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x2FA1F);
+  return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) ||
+         (c >= 0x20000 && c <= 0x2FA1F);
 }
-bool is_latin(char32_t c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0x24F && c != 0xD7 && c != 0xF7); }
-bool is_space(char32_t c) { return c <= ' ' || c == 0xA0 || c == 0x3000 || (c >= 0x2000 && c <= 0x200A); }
+bool is_latin(char32_t c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0x24F && c != 0xD7 && c != 0xF7);
+}
+bool is_space(char32_t c) {
+  return c <= ' ' || c == 0xA0 || c == 0x3000 || (c >= 0x2000 && c <= 0x200A);
+}
 // A letter of any script, coarsely: what is beyond ASCII and no punctuation, symbol or space of the common blocks.
-bool is_letter(char32_t c) { return is_latin(c) || is_cjk(c) || (c >= 0x250 && !is_space(c) && !(c >= 0x2000 && c <= 0x2BFF) && !(c >= 0x3000 && c <= 0x303F) && !(c >= 0xFF00 && c <= 0xFFEF) && c < 0x1F000); }
+bool is_letter(char32_t c) {
+  return is_latin(c) || is_cjk(c) ||
+         (c >= 0x250 && !is_space(c) && !(c >= 0x2000 && c <= 0x2BFF) && !(c >= 0x3000 && c <= 0x303F) && !(c >= 0xFF00 && c <= 0xFFEF) &&
+          c < 0x1F000);
+}
 
 // A reward of one completion by itself.
 class Single : public Reward {
@@ -64,12 +73,15 @@ class Single : public Reward {
   Rule rule_;
 };
 
-bool right(const RewardInput& input) { return input.score.verdict == Verdict::kRight; }
+bool right(const RewardInput& input) {
+  return input.score.verdict == Verdict::kRight;
+}
 
 class Length : public Reward {
  public:
   std::vector<std::optional<double>> operator()(std::span<const RewardInput> group) const override {
-    const auto [shortest, longest] = std::minmax_element(group.begin(), group.end(), [](const auto& a, const auto& b) { return a.tokens < b.tokens; });
+    const auto [shortest, longest] =
+        std::minmax_element(group.begin(), group.end(), [](const auto& a, const auto& b) { return a.tokens < b.tokens; });
     const double lo = double(shortest->tokens), hi = double(longest->tokens);
     std::vector<std::optional<double>> out;
     for (const auto& input : group) {
@@ -95,7 +107,8 @@ bool begins_as_step(const std::string& line) {
   size_t at = line.compare(0, 5, "Step ") == 0 ? 5 : 0;
   const size_t digits = at;
   while (at < line.size() && std::isdigit(static_cast<unsigned char>(line[at]))) ++at;
-  return at > digits && at < line.size() && (line[at] == '.' || line[at] == ':') && (digits == 5 || line[at] == '.') && (at + 1 == line.size() || line[at + 1] == ' ');
+  return at > digits && at < line.size() && (line[at] == '.' || line[at] == ':') && (digits == 5 || line[at] == '.') &&
+         (at + 1 == line.size() || line[at + 1] == ' ');
 }
 
 double reasoning_steps(const std::string& completion) {
@@ -117,7 +130,9 @@ std::string without_tags(std::string text) {
 
 using Maker = std::function<std::unique_ptr<Reward>(OptionReader&)>;
 
-std::unique_ptr<Reward> single(Single::Rule rule) { return std::make_unique<Single>(std::move(rule)); }
+std::unique_ptr<Reward> single(Single::Rule rule) {
+  return std::make_unique<Single>(std::move(rule));
+}
 
 const std::vector<std::pair<std::string, Maker>>& makers() {
   static const std::vector<std::pair<std::string, Maker>> kMakers = {
@@ -130,7 +145,8 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
       {"format_if_right",
        [](OptionReader& o) {
          const bool allow = o.boolean("allow_empty_thought", false);
-         return single([allow](const RewardInput& i) { return std::optional<double>(right(i) && parse_tagged(i.completion, allow) ? 1.0 : 0.0); });
+         return single(
+             [allow](const RewardInput& i) { return std::optional<double>(right(i) && parse_tagged(i.completion, allow) ? 1.0 : 0.0); });
        }},
       {"tag_count",
        [](OptionReader&) {
@@ -140,12 +156,14 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
            return std::optional<double>(sum);
          });
        }},
-      {"reasoning_steps", [](OptionReader&) { return single([](const RewardInput& i) { return std::optional<double>(reasoning_steps(i.completion)); }); }},
+      {"reasoning_steps",
+       [](OptionReader&) { return single([](const RewardInput& i) { return std::optional<double>(reasoning_steps(i.completion)); }); }},
       {"length", [](OptionReader&) { return std::make_unique<Length>(); }},
       {"cosine",
        [](OptionReader& o) {
-         const double limit = o.number("max_length", 1024, 1, 1e9), rs = o.number("right_short", 1.0, -100, 100), rl = o.number("right_long", 0.5, -100, 100),
-                      ws = o.number("wrong_short", -1.0, -100, 100), wl = o.number("wrong_long", -0.5, -100, 100);
+         const double limit = o.number("max_length", 1024, 1, 1e9), rs = o.number("right_short", 1.0, -100, 100),
+                      rl = o.number("right_long", 0.5, -100, 100), ws = o.number("wrong_short", -1.0, -100, 100),
+                      wl = o.number("wrong_long", -0.5, -100, 100);
          return single([=](const RewardInput& i) {
            const double cosine = std::cos(std::min(1.0, double(i.tokens) / limit) * 3.14159265358979323846);
            const double from = right(i) ? rs : ws, to = right(i) ? rl : wl;

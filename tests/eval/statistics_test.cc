@@ -9,7 +9,9 @@
 namespace r1::eval {
 namespace {
 
-double choose(int n, int k) { return std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1)); }
+double choose(int n, int k) {
+  return std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1));
+}
 
 TEST(PassAtK, EqualsItsDefinition) {
   for (int n = 1; n <= 12; ++n)

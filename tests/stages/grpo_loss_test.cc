@@ -32,7 +32,8 @@ Rollout small_rollout() {
 const std::vector<float> kAdvantages = {1.5f, -0.5f, 0.7f, -0.9f};
 
 // The formula of grpo_loss.h, one token after the other in double.
-double defined_loss(const data::Batch& b, const std::vector<float>& logp, const GrpoLossArgs& args, double denominator, std::vector<double>* gradient = nullptr) {
+double defined_loss(const data::Batch& b, const std::vector<float>& logp, const GrpoLossArgs& args, double denominator,
+                    std::vector<double>* gradient = nullptr) {
   double loss = 0;
   for (int64_t t = 0; t < b.tokens(); ++t) {
     if (gradient) gradient->push_back(0);
@@ -107,7 +108,8 @@ TEST(GrpoLossTypes, SequenceRatioIsTheMeanOfLogRatios) {
     expected -= std::exp(mean) * kAdvantages[size_t(s)] / 4;
   }
   std::map<std::string, double> metrics;
-  const auto loss = grpo_loss(args, 1.0).loss({&batch, at::tensor(logp), at::tensor(std::vector<float>(logp.size(), 0.f)), at::tensor(batch.loss_weight)}, 4, metrics);
+  const auto loss = grpo_loss(args, 1.0).loss(
+      {&batch, at::tensor(logp), at::tensor(std::vector<float>(logp.size(), 0.f)), at::tensor(batch.loss_weight)}, 4, metrics);
   EXPECT_NEAR(loss.item<double>(), expected, 1e-5);
 }
 
@@ -129,7 +131,8 @@ TEST(GrpoBatch, TargetsOldLogprobsAndMasks) {
 TEST(GrpoBatch, ShuffleIsAPermutationBySeed) {
   const auto rollout = small_rollout();
   const uint64_t seed = 9;
-  const auto a = make_batches(rollout, kAdvantages, {4, 16, "dapo", false}, &seed).at(0), b = make_batches(rollout, kAdvantages, {4, 16, "dapo", false}, &seed).at(0);
+  const auto a = make_batches(rollout, kAdvantages, {4, 16, "dapo", false}, &seed).at(0),
+             b = make_batches(rollout, kAdvantages, {4, 16, "dapo", false}, &seed).at(0);
   EXPECT_EQ(a.ids, b.ids);
   auto order = a.document;
   std::sort(order.begin(), order.end());

@@ -23,7 +23,8 @@ TEST(Recipe, WrongRecipesFailBeforeAnyWorkAndNameThePlace) {
   EXPECT_NE(error_of(head).find("no stages"), std::string::npos);
   EXPECT_NE(error_of(head + "stages:\n  a: {stage: pretrian}\n").find("did you mean 'pretrain'"), std::string::npos);
   EXPECT_NE(error_of(head + "stages:\n  a: {stage: sft, model: \"${b}\"}\n").find("no earlier stage is called 'b'"), std::string::npos);
-  EXPECT_NE(error_of(head + "common: {lerning_rate: 3}\nstages:\n  a: {stage: sft}\n").find("did you mean 'learning_rate'"), std::string::npos);
+  EXPECT_NE(error_of(head + "common: {lerning_rate: 3}\nstages:\n  a: {stage: sft}\n").find("did you mean 'learning_rate'"),
+            std::string::npos);
   EXPECT_NE(error_of(head + "stages:\n  a: {stage: eval, lmit: 3}\n").find("limit"), std::string::npos);
   EXPECT_NE(error_of(head + "stagse: 3\n").find("unknown recipe key 'stagse'"), std::string::npos);
 }

@@ -1,5 +1,5 @@
-// kill -9 at any moment and start again: the same losses and the same final weights as a run that was never stopped (conventions_and_faults F5).
-// The stages run in a child process of this very binary, so that a kill is a kill.
+// kill -9 at any moment and start again: the same losses and the same final weights as a run that was never stopped (conventions_and_faults
+// F5). The stages run in a child process of this very binary, so that a kill is a kill.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,7 +68,9 @@ int run_for(const fs::path& output, double seconds) {
 std::string losses(const fs::path& folder) {
   std::string out;
   for (const auto& line : train::read_metrics(folder / "metrics.jsonl"))
-    out += dump_json(Json{line.at("step"), line.at("loss"), line.at("grad_norm"), line.value("reward", Json()), line.value("kl", Json()), line.value("num_tokens", Json())}) + "\n";
+    out += dump_json(Json{line.at("step"), line.at("loss"), line.at("grad_norm"), line.value("reward", Json()), line.value("kl", Json()),
+                          line.value("num_tokens", Json())}) +
+           "\n";
   return out;
 }
 
@@ -94,7 +96,8 @@ TEST(Resume, Kill9AnywhereGivesTheSameRun) {
     EXPECT_EQ(losses(root / "killed" / stage), expected) << stage << " after " << kills << " kills";
     if (fs::exists(root / "whole" / stage / "completions.jsonl"))
       EXPECT_EQ(read_file(root / "killed" / stage / "completions.jsonl"), read_file(root / "whole" / stage / "completions.jsonl")) << stage;
-    EXPECT_EQ(sha256_file(root / "killed" / stage / "model.safetensors"), sha256_file(root / "whole" / stage / "model.safetensors")) << stage;
+    EXPECT_EQ(sha256_file(root / "killed" / stage / "model.safetensors"), sha256_file(root / "whole" / stage / "model.safetensors"))
+        << stage;
   }
   fs::remove_all(root);
 }

@@ -26,8 +26,9 @@ double one(const std::string& name, const RewardInput& in, const Json& options =
 TEST(Reward, FormatIsStrict) {
   EXPECT_EQ(one("format", input("<think>a</think><answer>1</answer>")), 1);
   EXPECT_EQ(one("format", input(" <think>\na\n</think>\n<answer>\n1\n</answer>\n")), 1);
-  for (const char* bad : {"<think>a</think><answer>1</answer> and more", "<think>a</think><answer>1</answer><answer>2</answer>", "<think>a</think><think>b</think><answer>1</answer>",
-                          "<think></think><answer>1</answer>", "<think>a</think><answer> </answer>", "<answer>1</answer><think>a</think>", "x<think>a</think><answer>1</answer>",
+  for (const char* bad : {"<think>a</think><answer>1</answer> and more", "<think>a</think><answer>1</answer><answer>2</answer>",
+                          "<think>a</think><think>b</think><answer>1</answer>", "<think></think><answer>1</answer>",
+                          "<think>a</think><answer> </answer>", "<answer>1</answer><think>a</think>", "x<think>a</think><answer>1</answer>",
                           "<think>a</think>b<answer>1</answer>", "<think>a<answer>1</answer></think>", "", "a</think><answer>1</answer>"})
     EXPECT_EQ(one("format", input(bad)), 0) << bad;
   EXPECT_EQ(one("format", input("<think></think><answer>1</answer>"), {{"allow_empty_thought", true}}), 1);
