@@ -4,9 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "r1/base/file.h"
@@ -50,18 +53,27 @@ pid_t start(const fs::path& output) {
   _exit(9);
 }
 
-// Exit status if the child ended by itself within the time; -1 if it was killed.
-int run_for(const fs::path& output, double seconds) {
+int64_t lines_of(const fs::path& file) {
+  return fs::exists(file) ? std::count_if(std::istreambuf_iterator<char>(std::ifstream(file).rdbuf()), {}, [](char c) { return c == '\n'; })
+                          : 0;
+}
+
+// Exit status of the child, or -1 if it was killed because `metrics` had `lines` lines (plus a moment: any moment must do).
+int run_until(const fs::path& output, const fs::path& metrics = {}, int64_t lines = 0, double moment = 0) {
   const pid_t child = start(output);
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(200);
   int status = 0;
   while (std::chrono::steady_clock::now() < deadline) {
     if (waitpid(child, &status, WNOHANG) == child) return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    if (!metrics.empty() && lines_of(metrics) >= lines) {
+      std::this_thread::sleep_for(std::chrono::duration<double>(moment));
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   kill(child, SIGKILL);
   waitpid(child, &status, 0);
-  return -1;
+  return WIFSIGNALED(status) ? -1 : WEXITSTATUS(status);
 }
 
 // The numbers of each step, without clocks.
@@ -77,19 +89,16 @@ std::string losses(const fs::path& folder) {
 TEST(Resume, Kill9AnywhereGivesTheSameRun) {
   const fs::path root = fs::temp_directory_path() / ("r1_resume_" + std::to_string(getpid()));
   fs::remove_all(root);
-  const auto begin = std::chrono::steady_clock::now();
-  ASSERT_EQ(run_for(root / "whole", 120), 0);
-  const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  Rng rng{uint64_t(getpid())};  // other moments in every run: any moment must do
+  ASSERT_EQ(run_until(root / "whole"), 0);
+  Rng rng{uint64_t(getpid())};  // other moments in every run
   int kills = 0;
-  for (int attempt = 0; attempt < 40; ++attempt) {
-    // A quarter to a whole run at a time, so that each try gets somewhere.
-    const int status = run_for(root / "killed", kills < 6 ? whole * (0.25 + 0.5 * rng.uniform()) : 120);
-    if (status == 0) break;
-    ASSERT_EQ(status, -1) << "the child failed by itself";
-    ++kills;
+  for (const auto& [stage, lines] : {std::pair{"base", 3}, {"base", 9}, {"sft", 4}, {"zero", 2}, {"zero", 5}}) {
+    const int status = run_until(root / "killed", root / "killed" / stage / "metrics.jsonl", lines, 0.03 * rng.uniform());
+    ASSERT_TRUE(status == -1 || status == 0) << "the child failed by itself: " << status;
+    kills += status == -1;
   }
-  EXPECT_GE(kills, 1);
+  EXPECT_GE(kills, 3);
+  ASSERT_EQ(run_until(root / "killed"), 0);
   for (const char* stage : {"base", "sft", "zero"}) {
     const std::string expected = losses(root / "whole" / stage);
     EXPECT_GT(expected.size(), 100u);
