@@ -47,8 +47,9 @@ model::ModelConfig shape_of(const std::string& name, const Models& earlier) {
     if (it == earlier.end()) fail_usage("model: no earlier training stage is called ", name);
     return it->second;
   }
-  const bool path = name.find_first_of("/.") != std::string::npos && !model::is_preset(name);
-  if (!path && !std::filesystem::exists(name)) return model::preset(name);  // an unknown name is answered with the nearest
+  const bool path = name.find('/') != std::string::npos || name.ends_with(".gguf");
+  if (model::is_preset(name) || (!path && !std::filesystem::exists(name)))
+    return model::preset(name);  // an unknown name is answered with the nearest
   return model::read_model_config(model::find_model(name));
 }
 

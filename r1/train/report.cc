@@ -227,9 +227,11 @@ std::string stage_html(const ReportStage& stage) {
   const std::string steps = json_get_or<Json>(stage.lines.back(), "step", 0, "metrics").dump();
   std::string out =
       str("<h2>", html_escape(stage.name), "<small>", html_escape(steps), " steps</small></h2><section class=\"grid charts\">");
-  for (const Known& known : kKnown)
-    out +=
-        chart_card(known.title, known.unit, known.tone, series_of(stage.lines, known.key), std::string_view(known.key) == "learning_rate");
+  for (const Known& known : kKnown) {
+    const Series series = series_of(stage.lines, known.key);
+    if (std::all_of(series.y.begin(), series.y.end(), [](double y) { return y == 0; })) continue;  // switched off: KL with beta 0
+    out += chart_card(known.title, known.unit, known.tone, series, std::string_view(known.key) == "learning_rate");
+  }
   out += "</section>";
   const std::vector<std::string> others = other_keys(stage.lines);
   if (others.empty()) return out;
