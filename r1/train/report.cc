@@ -227,9 +227,11 @@ std::string stage_html(const ReportStage& stage) {
   const std::string steps = json_get_or<Json>(stage.lines.back(), "step", 0, "metrics").dump();
   std::string out =
       str("<h2>", html_escape(stage.name), "<small>", html_escape(steps), " steps</small></h2><section class=\"grid charts\">");
+  std::set<std::vector<double>> drawn;  // with accuracy as the only reward, three names have one curve
   for (const Known& known : kKnown) {
     const Series series = series_of(stage.lines, known.key);
     if (std::all_of(series.y.begin(), series.y.end(), [](double y) { return y == 0; })) continue;  // switched off: KL with beta 0
+    if (series.y.size() > 1 && std::string_view(known.tone) == "teal" && !drawn.insert(series.y).second) continue;
     out += chart_card(known.title, known.unit, known.tone, series, std::string_view(known.key) == "learning_rate");
   }
   out += "</section>";
