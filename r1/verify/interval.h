@@ -12,9 +12,22 @@
 
 namespace r1::verify {
 
+// MPFR keeps constants (pi, log 2) per thread and frees them only when told to.
+inline void free_caches_at_thread_end() {
+  struct Caches {
+    bool used = false;
+    ~Caches() {
+      if (used) mpfr_free_cache();
+    }
+  };
+  static thread_local Caches caches;
+  caches.used = true;
+}
+
 class Real {
  public:
   explicit Real(long precision) {
+    free_caches_at_thread_end();
     mpfr_init2(lo, precision);
     mpfr_init2(hi, precision);
     mpfr_set_zero(lo, 1);
