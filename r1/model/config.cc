@@ -5,6 +5,7 @@
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/model/families.h"
 
 namespace r1::model {
 
@@ -82,6 +83,33 @@ int64_t token_id(const HfReader& r, const char* key) {
 
 }  // namespace
 
+namespace {
+
+// What stands in a block must make sense together; the reasons are for the one who wrote the config.
+void check_norm_and_positions(const ModelConfig& c) {
+  if (c.family == "gemma3_text" && c.norm != "rms")
+    fail_usage("model config: family gemma3_text stores its norms as a distance from 1, which norm ", c.norm, " does not: use family llama");
+  if (c.positions == "learned" && c.rope.type != "none")
+    fail_usage("model config: rope_scaling stretches rotary positions, but positions are learned");
+  if (c.positions == "learned" && c.attention == "mla") fail_usage("model config: attention mla has a rotary key, but positions are learned");
+  if (!(c.embedding_scale > 0)) fail_usage("model config: embedding_scale 0 would wipe out the embedding");
+  if (c.attn.window_pattern > 0 && c.attn.window == 0)
+    fail_usage("model config: attn.window_pattern ", c.attn.window_pattern, " says which layers have a window, but attn.window is 0");
+  if (c.attn.window_pattern == 1) fail_usage("model config: attn.window_pattern 1 leaves no layer with a window: set attn.window to 0");
+}
+
+void check_ffn(const ModelConfig& c) {
+  if (c.ffn != "topk_sparse") return;
+  const SparseConfig& s = c.sparse;
+  if (c.mlp_bias) fail_usage("model config: ffn topk_sparse has no biases: a neuron that is off must add nothing");
+  if (c.moe.n_routed_experts > 0) fail_usage("model config: ffn topk_sparse beside experts: a mixture is sparse already");
+  if (!(s.min_sparsity <= s.sparsity && s.sparsity <= s.max_sparsity))
+    fail_usage("model config: sparse.sparsity ", s.sparsity, " must lie in [sparse.min_sparsity, sparse.max_sparsity] = [", s.min_sparsity, ", ",
+               s.max_sparsity, "]");
+}
+
+}  // namespace
+
 void finish_config(ModelConfig& c) {
   const auto positive = [](int64_t value, const char* key) {
     if (value <= 0) fail_usage("model config: ", key, " must be given and positive, got ", value);
@@ -106,14 +134,43 @@ void finish_config(ModelConfig& c) {
   if (c.head_dim < 2 || c.head_dim % 2 != 0) fail_usage("model config: head_dim must be even, got ", c.head_dim);
   if (c.family == "qwen2") c.attention_bias = true;
   if (c.family == "qwen3") c.qk_norm = true;
-  if (c.family != "qwen3" && c.qk_norm) fail_usage("model config: qk_norm belongs to family qwen3, not ", c.family);
-  if (c.family == "qwen2" && c.head_dim * c.num_attention_heads != c.hidden_size) {
-    fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
+  if ((c.family == "qwen2" || c.family == "gpt2") && c.head_dim * c.num_attention_heads != c.hidden_size) {
+    fail_usage("model config: ", c.family, " has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
   if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
     fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ",
                c.rope.low_freq_factor);
   }
+  check_norm_and_positions(c);
+  check_ffn(c);
+}
+
+void read_common_hf(const Json& json, const std::string& where, ModelConfig& c) {
+  const HfReader r{json, where};
+  c.initializer_range = r.get<double>("initializer_range", 0.02);
+  c.bos_token_id = token_id(r, "bos_token_id");
+  c.eos_token_id = token_id(r, "eos_token_id");
+  c.pad_token_id = token_id(r, "pad_token_id");
+  c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
+  try {
+    finish_config(c);
+  } catch (const Error& e) {
+    r.refuse(e.what());
+  }
+}
+
+void write_common_hf(const ModelConfig& c, Json& j) {
+  const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
+  j["bos_token_id"] = id(c.bos_token_id);
+  j["eos_token_id"] = id(c.eos_token_id);
+  j["pad_token_id"] = id(c.pad_token_id);
+  j["torch_dtype"] = c.torch_dtype;
+}
+
+void set_family(ModelConfig& c, const std::string& family) {
+  c.family = family;
+  if (family == "gpt2") set_gpt2(c);
+  if (family == "gemma3_text") set_gemma3(c);
 }
 
 namespace {
@@ -126,8 +183,10 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
   c.family = r.need<std::string>("model_type");
+  if (c.family == "gpt2") return gpt2_from_hf(json, where);
+  if (c.family == "gemma3_text") return gemma3_from_hf(json, where);
   if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3")
-    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2 and qwen3 are)");
+    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2, qwen3, gpt2 and gemma3_text are)");
   refuse_unsupported(r);
   c.vocab_size = r.need<int64_t>("vocab_size");
   c.hidden_size = r.need<int64_t>("hidden_size");
@@ -140,25 +199,18 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   if (c.family == "qwen3" && c.head_dim == 0) c.head_dim = 128;
   c.max_position_embeddings = r.get<int64_t>("max_position_embeddings", c.max_position_embeddings);
   c.rms_norm_eps = r.get<double>("rms_norm_eps", 1e-6);
-  c.initializer_range = r.get<double>("initializer_range", 0.02);
   c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", false);
   c.attention_bias = r.get<bool>("attention_bias", false);
   c.rope_theta = r.get<double>("rope_theta", 10000);
   if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
   if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
-  c.bos_token_id = token_id(r, "bos_token_id");
-  c.eos_token_id = token_id(r, "eos_token_id");
-  c.pad_token_id = token_id(r, "pad_token_id");
-  c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
-  try {
-    finish_config(c);
-  } catch (const Error& e) {
-    r.refuse(e.what());
-  }
+  read_common_hf(json, where, c);
   return c;
 }
 
 Json published_json(const ModelConfig& c) {
+  if (c.family == "gpt2") return gpt2_to_hf(c);
+  if (c.family == "gemma3_text") return gemma3_to_hf(c);
   const bool llama = c.family == "llama", qwen2 = c.family == "qwen2";
   Json j;
   j["architectures"] = {llama ? "LlamaForCausalLM" : qwen2 ? "Qwen2ForCausalLM" : "Qwen3ForCausalLM"};
@@ -192,11 +244,7 @@ Json published_json(const ModelConfig& c) {
     }
     j["rope_scaling"] = rope;
   }
-  const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
-  j["bos_token_id"] = id(c.bos_token_id);
-  j["eos_token_id"] = id(c.eos_token_id);
-  j["pad_token_id"] = id(c.pad_token_id);
-  j["torch_dtype"] = c.torch_dtype;
+  write_common_hf(c, j);
   return j;
 }
 
@@ -252,14 +300,25 @@ Json config_to_hf(const ModelConfig& c) {
   return j;
 }
 
+namespace {
+
+int64_t ffn_parameters(const ModelConfig& c) {
+  const int64_t d = c.hidden_size, f = c.intermediate_size, ins = c.ffn == "gelu" ? 1 : 2;  // matrices from d to f
+  return (ins + 1) * d * f + (c.mlp_bias ? ins * f + d : 0) + (c.ffn == "topk_sparse" ? 1 : 0);
+}
+
+}  // namespace
+
 int64_t parameter_count(const ModelConfig& given) {
   ModelConfig c = given;
   finish_config(c);
   const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, d = c.hidden_size;
-  int64_t layer = 2 * d + d * (q + 2 * kv) + q * d + 3 * d * c.intermediate_size;
+  const int64_t norm = c.norm == "rms" ? d : c.norm == "layer" ? 2 * d : 4 * d + 1;  // power: with its statistics
+  int64_t layer = (c.post_norms ? 4 : 2) * norm + d * (q + 2 * kv) + q * d + ffn_parameters(c);
   if (c.attention_bias) layer += q + 2 * kv + (c.family == "qwen2" ? 0 : d);
   if (c.qk_norm) layer += 2 * c.head_dim;
-  return c.num_hidden_layers * layer + d + c.vocab_size * d * (c.tie_word_embeddings ? 1 : 2);
+  const int64_t positions = c.positions == "learned" ? c.max_position_embeddings * d : 0;
+  return c.num_hidden_layers * layer + norm + positions + c.vocab_size * d * (c.tie_word_embeddings ? 1 : 2);
 }
 
 }  // namespace r1::model

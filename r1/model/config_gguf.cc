@@ -8,6 +8,7 @@
 #include <map>
 
 #include "r1/base/error.h"
+#include "r1/model/families.h"
 
 namespace r1::model {
 namespace {
@@ -41,7 +42,7 @@ struct Keys {
 
 void refuse_unsupported(const Keys& keys, const ModelConfig& c) {
   if (keys.integer_or("expert_count", 0) > 0) keys.refuse("expert_count", "mixtures of experts are not supported");
-  const int64_t window = keys.integer_or("attention.sliding_window", 0);
+  const int64_t window = c.attn.window > 0 ? 0 : keys.integer_or("attention.sliding_window", 0);
   if (window > 0 && window < c.max_position_embeddings)
     keys.refuse("attention.sliding_window", "a window of ", window, " tokens is not supported");
   const int64_t value_dim = keys.integer_or("attention.value_length", c.head_dim);
@@ -113,14 +114,15 @@ bool gguf_head_is_embedding(const GgufFile& file) {
 
 ModelConfig config_from_gguf(const GgufFile& file) {
   ModelConfig c;
-  c.family = file.string("general.architecture");
-  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3") {
-    fail(file.name(), ": architecture '", c.family, "' is not supported (llama, qwen2 and qwen3 are)");
-  }
+  const std::string architecture = file.string("general.architecture");
+  c.family = architecture == "gemma3" ? "gemma3_text" : architecture;
+  const char* known[] = {"llama", "qwen2", "qwen3", "gpt2", "gemma3_text"};
+  if (std::find(std::begin(known), std::end(known), c.family) == std::end(known))
+    fail(file.name(), ": architecture '", architecture, "' is not supported (llama, qwen2, qwen3, gpt2 and gemma3 are)");
   const GgufTensor* embedding = file.find(kEmbedding);
   if (!embedding || embedding->shape.size() != 2)
     fail(file.name(), ": tensor '", kEmbedding, "' is missing or no matrix; this file holds no model");
-  const Keys keys{file, c.family + "."};
+  const Keys keys{file, architecture + "."};
   c.vocab_size = embedding->shape[0];
   c.hidden_size = keys.integer("embedding_length");
   c.intermediate_size = keys.integer("feed_forward_length");
@@ -136,6 +138,8 @@ ModelConfig config_from_gguf(const GgufFile& file) {
   c.eos_token_id = file.integer_or("tokenizer.ggml.eos_token_id", -1);
   c.pad_token_id = file.integer_or("tokenizer.ggml.padding_token_id", -1);
   c.torch_dtype = stored_dtype(file);
+  if (c.family == "gpt2") gpt2_from_gguf(file, c);
+  if (c.family == "gemma3_text") gemma3_from_gguf(file, c);
   try {
     finish_config(c);
   } catch (const Error& error) {

@@ -3,6 +3,8 @@
 #include "r1/base/error.h"
 #include "r1/nn/gqa.h"
 #include "r1/nn/mlp.h"
+#include "r1/nn/power_norm.h"
+#include "r1/nn/sparse_mlp.h"
 
 namespace r1::model {
 
@@ -20,7 +22,17 @@ ops::RotaryScaling rotary_scaling(const RopeScaling& rope) {
   return scaling;
 }
 
-nn::GqaShape gqa_shape(const ModelConfig& c) {
+// Gemma's RMSNorm holds its weight as the distance from 1.
+double norm_offset(const ModelConfig& c) {
+  return c.family == "gemma3_text" ? 1 : 0;
+}
+
+// Whether a layer of a config with a window is one that sees the window only.
+bool windowed(const ModelConfig& c, int64_t layer) {
+  return c.attn.window > 0 && (c.attn.window_pattern == 0 || (layer + 1) % c.attn.window_pattern != 0);
+}
+
+nn::GqaShape gqa_shape(const ModelConfig& c, bool local) {
   nn::GqaShape shape;
   shape.dim = c.hidden_size;
   shape.heads = c.num_attention_heads;
@@ -30,46 +42,80 @@ nn::GqaShape gqa_shape(const ModelConfig& c) {
   shape.output_bias = c.attention_bias && c.family != "qwen2";
   shape.qk_norm = c.qk_norm;
   shape.norm_eps = c.rms_norm_eps;
+  shape.norm_offset = norm_offset(c);
+  shape.fused_qkv = c.family == "gpt2";
+  shape.scale = c.attn.scale;
   return shape;
 }
 
 }  // namespace
 
-std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, double theta) {
-  auto& table = rotary_[{head_dim, theta}];
+std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, double theta, bool scaled) {
+  auto& table = rotary_[{head_dim, theta, scaled}];
   if (!table) {
-    const std::vector<float> frequencies = ops::rotary_frequencies(head_dim, theta, rotary_scaling(config_.rope));
+    const std::vector<float> frequencies =
+        ops::rotary_frequencies(head_dim, theta, scaled ? rotary_scaling(config_.rope) : ops::RotaryScaling());
     table = std::make_shared<ops::RotaryTable>(ops::rotary_table(frequencies, config_.max_position_embeddings, placement_.device));
   }
   return table;
 }
 
-std::unique_ptr<nn::Norm> LayerFactory::norm() const {
-  if (config_.norm == "rms") return std::make_unique<nn::RmsNorm>(config_.hidden_size, config_.rms_norm_eps, placement_);
+std::unique_ptr<nn::Norm> LayerFactory::norm(const std::string& name) const {
+  const int64_t dim = config_.hidden_size;
+  const double eps = config_.rms_norm_eps;
+  if (config_.norm == "rms") return std::make_unique<nn::RmsNorm>(dim, eps, placement_, norm_offset(config_));
+  if (config_.norm == "layer") return std::make_unique<nn::LayerNorm>(dim, eps, placement_);
+  if (config_.norm == "power") return std::make_unique<nn::PowerNorm>(name, dim, eps, placement_);
   fail_usage("model config: norm '", config_.norm, "' is not built in");
 }
 
-std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t) {
-  if (config_.attention == "full")
-    return std::make_unique<nn::Gqa>(gqa_shape(config_), rotary(config_.head_dim, config_.rope_theta), placement_);
+std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t layer) {
+  if (config_.attention == "full") {
+    const bool local = windowed(config_, layer), local_rope = local && config_.attn.window_pattern > 0;
+    std::shared_ptr<const ops::RotaryTable> table;
+    if (config_.positions == "rope")
+      table = local_rope ? rotary(config_.head_dim, config_.attn.local_rope_theta, false) : rotary(config_.head_dim, config_.rope_theta);
+    return std::make_unique<nn::Gqa>(gqa_shape(config_, local), std::move(table), placement_);
+  }
   fail_usage("model config: attention '", config_.attention, "' is not built in");
 }
 
+std::unique_ptr<nn::FeedForward> LayerFactory::dense_feed_forward(int64_t layer) const {
+  const ModelConfig& c = config_;
+  if (c.ffn == "topk_sparse") {
+    const SparseConfig& s = c.sparse;
+    return std::make_unique<nn::SparseMlp>(nn::SparseMlpShape{.dim = c.hidden_size,
+                                                              .inner = c.intermediate_size,
+                                                              .sparsity = s.sparsity,
+                                                              .min_sparsity = s.min_sparsity,
+                                                              .max_sparsity = s.max_sparsity,
+                                                              .target_grad_norm = s.target_grad_norm,
+                                                              .speed = s.speed,
+                                                              .dropout = c.ffn_dropout,
+                                                              .layer = uint64_t(layer)},
+                                           placement_);
+  }
+  nn::MlpShape shape{.dim = c.hidden_size, .inner = c.intermediate_size, .bias = c.mlp_bias, .dropout = c.ffn_dropout};
+  shape.activation = c.ffn == "gelu" ? nn::MlpShape::kGelu : c.ffn == "geglu" ? nn::MlpShape::kGeGlu : nn::MlpShape::kSwiGlu;
+  shape.layer = uint64_t(layer);
+  return std::make_unique<nn::Mlp>(shape, placement_);
+}
+
 std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const {
-  if (!config_.moe_layer(layer) && config_.ffn == "swiglu")
-    return std::make_unique<nn::Mlp>(config_.hidden_size, config_.intermediate_size, placement_);
+  if (!config_.moe_layer(layer)) return dense_feed_forward(layer);
   fail_usage("model config: ffn '", config_.ffn, "' is not built in");
 }
 
 nn::BlockParts LayerFactory::block(int64_t layer) {
   nn::BlockParts parts;
-  parts.attention_norm = norm();
+  const auto norm_called = [&](const char* which) { return norm(str("layers.", layer, ".", which)); };
+  parts.attention_norm = norm_called("attention_norm");
   parts.attention = attention(layer);
-  parts.mlp_norm = norm();
+  parts.mlp_norm = norm_called("mlp_norm");
   parts.mlp = feed_forward(layer);
   if (config_.post_norms) {
-    parts.attention_post_norm = norm();
-    parts.mlp_post_norm = norm();
+    parts.attention_post_norm = norm_called("attention_post_norm");
+    parts.mlp_post_norm = norm_called("mlp_post_norm");
   }
   return parts;
 }

@@ -18,6 +18,7 @@ namespace r1::model {
 
 struct Transformer::Parts : nn::Module {
   nn::Embedding embedding;
+  std::unique_ptr<nn::Embedding> positions;  // learned ones; null: none
   std::vector<std::unique_ptr<nn::Block>> blocks;
   std::unique_ptr<nn::Norm> norm;
   Tensor head_VD;  // undefined: tied
@@ -63,7 +64,8 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
 
 }  // namespace
 
-Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) : embedding(c.vocab_size, c.hidden_size, placement) {
+Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) : embedding(c.vocab_size, c.hidden_size, placement, c.embedding_scale) {
+  if (c.positions == "learned") positions = std::make_unique<nn::Embedding>(c.max_position_embeddings, c.hidden_size, placement);
   LayerFactory layers(c, placement);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     blocks.push_back(std::make_unique<nn::Block>(int(i), layers.block(i)));
@@ -75,12 +77,13 @@ Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) 
     mlp_cache[i] = int(cache_owners.size());
     cache_owners.push_back({i, true});
   }
-  norm = layers.norm();
+  norm = layers.norm("norm");
   if (!c.tie_word_embeddings) head_VD = nn::new_weight({c.vocab_size, c.hidden_size}, placement);
 }
 
 void Transformer::Parts::parameters(nn::ParameterList list) {
   embedding.parameters(list);
+  if (positions) positions->parameters(list, "positions");
   for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->parameters(list.under(str("layers.", i)));
   norm->parameters(list, "norm");
   if (head_VD.defined()) list.add("head", head_VD);
@@ -110,7 +113,7 @@ void Transformer::init_weights(uint64_t seed) {
     const Tensor& weight = *weights_[i].tensor;
     switch (weights_[i].kind) {
       case WeightKind::kNorm:
-        weight.fill_(1);
+        weight.fill_(1 - weights_[i].gguf_plus);
         break;
       case WeightKind::kBias:
       case WeightKind::kBuffer:
@@ -137,6 +140,7 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
     if (options.observe) options.observe(layer, x_TD);
   };
   Tensor x_TD = parts_->embedding(ids_T);
+  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(layer_context.positions_T.to(at::kLong));
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];

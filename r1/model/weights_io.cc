@@ -1,5 +1,6 @@
 #include "r1/model/weights_io.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
@@ -22,7 +23,7 @@ namespace {
 
 constexpr const char* kConfigFile = "config.json";
 constexpr const char* kHeadHf = "lm_head.weight";
-constexpr const char* kEmbeddingHf = "model.embed_tokens.weight";
+constexpr const char* kGpt2Prefix = "transformer.";  // the first GPT-2 files' names lack it
 
 bool is_pickle(const fs::path& path) {
   const std::string extension = path.extension().string();
@@ -166,12 +167,17 @@ struct Faults {
   }
 };
 
-// Frequencies of the rotary embedding are no weights; old checkpoints have them as buffers.
+// The shape that a file has for a row.
+std::vector<int64_t> stored_shape(const WeightRow& row, bool transposed) {
+  return transposed ? std::vector<int64_t>{row.shape.rbegin(), row.shape.rend()} : row.shape;
+}
+
+// Frequencies of the rotary embedding and GPT-2's causal masks are no weights; old checkpoints have them as buffers.
 bool is_harmless(const std::string& name) {
   const auto ends = [&](std::string_view tail) {
     return name.size() >= tail.size() && name.compare(name.size() - tail.size(), tail.size(), tail) == 0;
   };
-  return ends("rotary_emb.inv_freq") || ends("rotary_emb.cos_cached") || ends("rotary_emb.sin_cached") || name == "rope_freqs.weight";
+  return ends(".attn.bias") || ends(".attn.masked_bias") || ends("rotary_emb.inv_freq") || ends("rotary_emb.cos_cached") || ends("rotary_emb.sin_cached") || name == "rope_freqs.weight";
 }
 
 // ---- safetensors
@@ -189,7 +195,7 @@ class SafetensorsModel {
     for (const SafetensorsFile& file : files_) {
       if (const SafeTensor* tensor = file.find(name)) return {&file, tensor};
     }
-    return {};
+    return name.starts_with(kGpt2Prefix) ? find(name.substr(std::string_view(kGpt2Prefix).size())) : Stored{};
   }
   const std::vector<SafetensorsFile>& files() const { return files_; }
 
@@ -198,8 +204,8 @@ class SafetensorsModel {
 };
 
 // transformers ties whatever is stored; so do we, but a head that differs deserves a word.
-void check_tied_head(const SafetensorsModel& stored) {
-  const Stored head = stored.find(kHeadHf), embedding = stored.find(kEmbeddingHf);
+void check_tied_head(const SafetensorsModel& stored, const std::string& embedding_name) {
+  const Stored head = stored.find(kHeadHf), embedding = stored.find(embedding_name);
   if (!head.tensor || !embedding.tensor) return;
   const auto a = head.file->data(*head.tensor), b = embedding.file->data(*embedding.tensor);
   if (head.tensor->type == embedding.tensor->type && std::equal(a.begin(), a.end(), b.begin(), b.end())) return;
@@ -211,15 +217,15 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   Faults faults;
   std::set<std::string> known;
   for (const WeightRow& row : model.weights()) {
-    known.insert(row.hf_name);
     const Stored found = stored.find(row.hf_name);
     if (!found.tensor) {
       faults.missing.push_back("'" + row.hf_name + "'");
     } else {
-      faults.compare(row.hf_name, row.shape, found.tensor->shape);
+      known.insert(found.tensor->name);
+      faults.compare(row.hf_name, stored_shape(row, row.transposed_in_hf), found.tensor->shape);
     }
   }
-  const bool tied = !known.count(kHeadHf);
+  const bool tied = model.config().tie_word_embeddings;
   for (const SafetensorsFile& file : stored.files()) {
     for (const SafeTensor& tensor : file.tensors()) {
       if (known.count(tensor.name) || is_harmless(tensor.name) || (tied && tensor.name == kHeadHf)) continue;
@@ -227,11 +233,11 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
     }
   }
   faults.raise(path.string());
-  if (tied) check_tied_head(stored);
+  if (tied) check_tied_head(stored, find_weight(model.weights(), "embedding").hf_name);
   Told told(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
     const Stored found = stored.find(row.hf_name);
-    tensor::read_safetensor_into(*found.file, *found.tensor, *row.tensor);
+    tensor::read_safetensor_into(*found.file, *found.tensor, row.transposed_in_hf ? row.tensor->t() : *row.tensor);
     told(row.tensor->nbytes());
   }
 }
@@ -249,8 +255,10 @@ tensor::RowOrder rope_order(int64_t head_dim) {
 
 void load_gguf_row(const GgufFile& file, const GgufTensor& stored, const WeightRow& row, int64_t head_dim) {
   const tensor::RowOrder order = row.rope_permuted_in_gguf ? rope_order(head_dim) : tensor::RowOrder();
-  const Tensor& weight = *row.tensor;
-  if (weight.device().is_cpu() && weight.is_contiguous()) {
+  const Tensor weight = row.transposed_in_gguf ? row.tensor->t() : *row.tensor;
+  if (row.gguf_plus != 0) {
+    weight.copy_(tensor::read_gguf_tensor(file, stored, at::kFloat, order) - row.gguf_plus);
+  } else if (weight.device().is_cpu() && weight.is_contiguous()) {
     tensor::read_gguf_tensor_into(file, stored, weight, order);
   } else {
     weight.copy_(tensor::read_gguf_tensor(file, stored, weight.scalar_type(), order));
@@ -267,7 +275,7 @@ void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& p
     if (!found) {
       faults.missing.push_back("'" + row.gguf_name + "'");
     } else {
-      faults.compare(row.gguf_name, row.shape, found->shape);
+      faults.compare(row.gguf_name, stored_shape(row, row.transposed_in_gguf), found->shape);
     }
   }
   const bool head_again = !known.count("output.weight") && gguf_head_is_embedding(file);
@@ -294,7 +302,7 @@ struct Shard {
 std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, Told& told) {
   std::vector<Shard> shards(1);
   for (const WeightRow& row : model.weights()) {
-    SafeSource source = tensor::safe_source(row.hf_name, *row.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype);
+    SafeSource source = tensor::safe_source(row.hf_name, row.transposed_in_hf ? row.tensor->t() : *row.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype);
     const uint64_t bytes = safe_source_bytes(source);
     source.bytes = [read = source.bytes, bytes, &told]() mutable {
       const auto span = read();

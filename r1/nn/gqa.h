@@ -1,5 +1,6 @@
-// Grouped-query attention (Ainslie et al., 2023) with rotary positions, optional biases on q, k, v (Qwen2) and optional RMSNorm of each
-// head of q and k (Qwen3). Caches keys after rotation, and values; the layout of the bytes is ops/attention's.
+// Grouped-query attention (Ainslie et al., 2023) with rotary positions or none, optional biases on q, k, v (Qwen2) and optional RMSNorm of
+// each head of q and k (Qwen3, Gemma 3). q, k and v are three weights, or one with their rows one behind the other (GPT-2). Caches keys
+// after rotation, and values; the layout of the bytes is ops/attention's.
 #pragma once
 
 #include <memory>
@@ -15,11 +16,14 @@ namespace r1::nn {
 struct GqaShape {
   int64_t dim = 0, heads = 0, kv_heads = 0, head_dim = 0;
   bool qkv_bias = false, output_bias = false, qk_norm = false;
-  double norm_eps = 1e-6;
+  double norm_eps = 1e-6, norm_offset = 0;  // of the heads' norms (RmsNorm)
+  bool fused_qkv = false;
+  double scale = 0;  // of the scores; 0: 1 / sqrt(head_dim)
 };
 
 class Gqa : public AttentionLayer {
  public:
+  // `rotary` may be null: the positions are in x.
   Gqa(const GqaShape& shape, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement);
   // x [T, D] -> [T, D]. `cache`: this layer's, when the context is paged; else null.
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
@@ -27,10 +31,16 @@ class Gqa : public AttentionLayer {
   void parameters(ParameterList list) override;
 
  private:
+  struct Heads {
+    Tensor q_TNH, k_TKH, v_TKH;
+  };
+  Heads project(const Tensor& x_TD) const;
+
   GqaShape shape_;
   Placement placement_;
   std::shared_ptr<const ops::RotaryTable> rotary_;
-  Linear q_, k_, v_, o_;
+  std::optional<Linear> q_, k_, v_, qkv_;
+  Linear o_;
   std::optional<RmsNorm> q_norm_, k_norm_;
 };
 

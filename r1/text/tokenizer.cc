@@ -13,14 +13,20 @@ void Normalizer::add(const Json& spec, const std::string& where) {
   if (spec.is_null()) return;
   const std::string type = json_get<std::string>(spec, "type", where);
   if (type == "NFC") {
-    forms_.push_back(Form::kNfc);
+    forms_.push_back({Form::kNfc, "", ""});
   } else if (type == "NFD") {
-    forms_.push_back(Form::kNfd);
+    forms_.push_back({Form::kNfd, "", ""});
+  } else if (type == "Replace") {
+    const std::string from = json_get<std::string>(json_get<Json>(spec, "pattern", where), "String", where);
+    if (from.empty()) fail(where, ": Replace of an empty string");
+    forms_.push_back({Form::kReplace, from, json_get<std::string>(spec, "content", where)});
+  } else if (type == "Prepend") {
+    forms_.push_back({Form::kPrepend, "", json_get<std::string>(spec, "prepend", where)});
   } else if (type == "Sequence") {
     if (forms_.size() > 16) fail(where, ": more than 16 normalizers");
     for (const Json& inner : json_get<Json>(spec, "normalizers", where)) add(inner, where);
   } else {
-    fail(where, ": normalizer of type '", type, "' is not supported (known: NFC, NFD, Sequence)");
+    fail(where, ": normalizer of type '", type, "' is not supported (known: NFC, NFD, Replace, Prepend, Sequence)");
   }
 }
 
@@ -93,7 +99,7 @@ void Tokenizer::Impl::build_vocabulary() {
       keys.push_back({unspelled[i], id});
     }
   }
-  model = Model(options, keys, parts.merges);
+  model = Model(options, keys, parts.merges, parts.merge_ranks);
 }
 
 void Tokenizer::Impl::build_post_processor(const Json& spec) {
@@ -239,7 +245,7 @@ TokenizerParts read_parts(const fs::path& path) {
   if (!fs::exists(path)) fail(path.string(), ": no such file");
   const std::string where = path.string(), extension = path.extension().string();
   if (extension == ".gguf") return read_gguf_vocabulary(path);
-  if (extension == ".model") fail(where, ": SentencePiece models are not read; give a tokenizer.json");
+  if (extension == ".model") fail(where, ": SentencePiece models are not read; give a tokenizer.json or a GGUF file");
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (extension == ".tiktoken") {
     TokenizerParts parts = read_tiktoken(read_file(path), where);

@@ -15,7 +15,7 @@
 
 namespace r1::text {
 
-// The normalizer section: any sequence of NFC and NFD.
+// The normalizer section: any sequence of NFC, NFD, Replace (of a string) and Prepend.
 class Normalizer {
  public:
   Normalizer() = default;
@@ -24,8 +24,12 @@ class Normalizer {
   Normalized run(std::string_view text, bool with_source) const;
 
  private:
-  enum class Form { kNfc, kNfd };
+  struct Form {
+    enum Kind { kNfc, kNfd, kReplace, kPrepend } kind;
+    std::string from, to;
+  };
   void add(const Json& spec, const std::string& where);
+  static Normalized apply(const Form& form, std::string_view text, bool with_source);
   std::vector<Form> forms_;
 };
 

@@ -18,7 +18,8 @@ namespace r1::model {
 namespace {
 
 std::vector<ModelConfig> exported_configs() {
-  std::vector<ModelConfig> configs{tiny("llama"), tiny("llama"), tiny("llama"), tiny("qwen2"), tiny("qwen3"), tiny("qwen3")};
+  std::vector<ModelConfig> configs{tiny("llama"), tiny("llama"), tiny("llama"), tiny("qwen2"), tiny("qwen3"), tiny("qwen3"),
+                                   tiny("gpt2"),  tiny("gpt2"),  tiny("gemma3_text"), tiny("gemma3_text")};
   configs[1].rope = {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_position_embeddings = 32};
   configs[1].tie_word_embeddings = true;
   configs[2].rope = {.type = "linear", .factor = 4};
@@ -27,6 +28,13 @@ std::vector<ModelConfig> exported_configs() {
   configs[3].tie_word_embeddings = true;
   configs[4].rope_theta = 1e6;
   configs[5].attention_bias = true;
+  configs[6].tie_word_embeddings = true;
+  configs[7].intermediate_size = 4 * configs[7].hidden_size;
+  configs[8].tie_word_embeddings = true;
+  configs[8].attn.scale = 0.25;
+  configs[9].num_hidden_layers = 3;
+  configs[9].rope = {.type = "linear", .factor = 8};
+  configs[9].rope_theta = 1e6;
   return configs;
 }
 

@@ -25,8 +25,9 @@ std::unique_ptr<Transformer> load(const std::string& name, const char* config_fi
   for (WeightRow& row : model->weights()) {
     const SafeTensor* stored = file.find(row.hf_name);
     check(stored != nullptr, name, " has no ", row.hf_name);
-    EXPECT_EQ(stored->shape, row.shape) << row.hf_name;
-    tensor::read_safetensor_into(file, *stored, *row.tensor);
+    const Tensor slot = row.transposed_in_hf ? row.tensor->t() : *row.tensor;
+    EXPECT_EQ(stored->shape, slot.sizes().vec()) << row.hf_name;
+    tensor::read_safetensor_into(file, *stored, slot);
   }
   return model;
 }
@@ -75,7 +76,8 @@ TEST_P(Parity, Bf16LogitsAreNear) {
   EXPECT_LT((logits - g.logits).norm().item<double>(), 0.03 * g.logits.norm().item<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Parity, testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Families, Parity, testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "gpt2", "gpt2_untied",
+                                         "gemma3", "gemma3_linear"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GradientParity : public testing::TestWithParam<const char*> {};
@@ -91,7 +93,7 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
   EXPECT_NEAR(loss.item<double>(), g["loss"].item<double>(), 1e-5);
   loss.backward();
   for (const WeightRow& row : model->weights()) {
-    const Tensor want = g["grad." + row.hf_name], got = row.tensor->grad();
+    const Tensor stored = g["grad." + row.hf_name], want = row.transposed_in_hf ? stored.t() : stored, got = row.tensor->grad();
     ASSERT_TRUE(got.defined()) << row.name;
     if (row.name.ends_with("k_bias")) {  // its gradient is zero but for rotation: compare with the scale of q's
       EXPECT_LT((got - want).norm().item<double>(), 1e-4 * (want.norm().item<double>() + 1e-2)) << row.name;
@@ -101,7 +103,7 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, GradientParity, testing::Values("llama", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Families, GradientParity, testing::Values("llama", "qwen2", "qwen3", "gpt2", "gemma3"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

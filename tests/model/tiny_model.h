@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "r1/base/rng.h"
+#include "r1/model/families.h"
 #include "r1/model/transformer.h"
 
 namespace r1::model {
@@ -23,6 +24,12 @@ inline ModelConfig tiny(const std::string& family = "llama") {
   c.head_dim = family == "qwen3" ? 16 : 8;
   c.max_position_embeddings = 256;
   c.initializer_range = 0.2;
+  set_family(c, family);
+  if (family == "gpt2") c.num_key_value_heads = c.num_attention_heads;
+  if (family == "gemma3_text") {
+    c.attn.window = 7;
+    c.attn.window_pattern = 2;
+  }
   return c;
 }
 

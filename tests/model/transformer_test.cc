@@ -35,7 +35,7 @@ TEST(Transformer, WeightsAreAFunctionOfTheSeed) {
 }
 
 TEST(Transformer, CountsItsParameters) {
-  for (const char* family : {"llama", "qwen2", "qwen3"}) {
+  for (const char* family : {"llama", "qwen2", "qwen3", "gpt2", "gemma3_text"}) {
     for (const bool tied : {false, true}) {
       ModelConfig c = tiny(family);
       c.tie_word_embeddings = tied;
@@ -225,7 +225,7 @@ void test_invariance(at::ScalarType dtype, const std::string& family) {
   at::set_num_threads(threads);
 }
 TEST(Invariance, Fp32EngineRowsAreTheTrainersRows) {
-  for (const char* family : {"llama", "qwen2", "qwen3"}) test_invariance(at::kFloat, family);
+  for (const char* family : {"llama", "qwen2", "qwen3", "gpt2", "gemma3_text"}) test_invariance(at::kFloat, family);
 }
 // Holds as long as ATen's bf16 product treats rows alike (tests/ops/rows_test.cc).
 TEST(Invariance, Bf16EngineRowsAreTheTrainersRows) {
@@ -244,7 +244,7 @@ TEST(Invariance, PackingDoesNotMatter) {
 // The same network on both devices, fp32 against fp32.
 TEST(Transformer, EqualsTheCpuCuda) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-  for (const char* family : {"llama", "qwen2", "qwen3"}) {
+  for (const char* family : {"llama", "qwen2", "qwen3", "gpt2", "gemma3_text"}) {
     Transformer cpu(tiny(family), at::kCPU, at::kFloat), cuda(tiny(family), at::kCUDA, at::kFloat);
     cpu.init_weights(3);
     cuda.init_weights(3);
