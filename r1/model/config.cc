@@ -80,6 +80,15 @@ int64_t token_id(const HfReader& r, const char* key) {
   return r.need<int64_t>(key);
 }
 
+// What a variant of attention cannot be combined with.
+void check_attention(const ModelConfig& c) {
+  const AttentionConfig& a = c.attn;
+  if (a.window_pattern > 0 && c.attention != "full")
+    fail_usage("model config: attn.window_pattern mixes windowed and full layers, it belongs to attention full, not ", c.attention);
+  if (a.window_pattern > 0 && a.window == 0)
+    fail_usage("model config: attn.window_pattern ", a.window_pattern, " needs attn.window, the tokens that the windowed layers see");
+}
+
 }  // namespace
 
 void finish_config(ModelConfig& c) {
@@ -110,6 +119,7 @@ void finish_config(ModelConfig& c) {
   if (c.family == "qwen2" && c.head_dim * c.num_attention_heads != c.hidden_size) {
     fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
+  check_attention(c);
   if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
     fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ",
                c.rope.low_freq_factor);

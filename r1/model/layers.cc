@@ -30,15 +30,17 @@ nn::GqaShape gqa_shape(const ModelConfig& c) {
   shape.output_bias = c.attention_bias && c.family != "qwen2";
   shape.qk_norm = c.qk_norm;
   shape.norm_eps = c.rms_norm_eps;
+  shape.scale = c.attn.scale;
   return shape;
 }
 
 }  // namespace
 
-std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, double theta) {
-  auto& table = rotary_[{head_dim, theta}];
+std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, double theta, bool scaled) {
+  auto& table = rotary_[{head_dim, theta, scaled}];
   if (!table) {
-    const std::vector<float> frequencies = ops::rotary_frequencies(head_dim, theta, rotary_scaling(config_.rope));
+    const std::vector<float> frequencies =
+        ops::rotary_frequencies(head_dim, theta, scaled ? rotary_scaling(config_.rope) : ops::RotaryScaling());
     table = std::make_shared<ops::RotaryTable>(ops::rotary_table(frequencies, config_.max_position_embeddings, placement_.device));
   }
   return table;
@@ -49,9 +51,14 @@ std::unique_ptr<nn::Norm> LayerFactory::norm() const {
   fail_usage("model config: norm '", config_.norm, "' is not built in");
 }
 
-std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t) {
-  if (config_.attention == "full")
-    return std::make_unique<nn::Gqa>(gqa_shape(config_), rotary(config_.head_dim, config_.rope_theta), placement_);
+std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t layer) {
+  nn::GqaShape shape = gqa_shape(config_);
+  if (config_.attention == "full") {
+    const bool local = config_.windowed_layer(layer), own_rope = local && config_.attn.window_pattern > 0;
+    shape.window = local ? config_.attn.window : 0;
+    const double theta = own_rope ? config_.attn.local_rope_theta : config_.rope_theta;
+    return std::make_unique<nn::Gqa>(shape, rotary(config_.head_dim, theta, !own_rope), placement_);
+  }
   fail_usage("model config: attention '", config_.attention, "' is not built in");
 }
 

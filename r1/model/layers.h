@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <tuple>
 
 #include "r1/model/config.h"
 #include "r1/nn/block.h"
@@ -22,12 +23,12 @@ class LayerFactory {
  private:
   std::unique_ptr<nn::AttentionLayer> attention(int64_t layer);
   std::unique_ptr<nn::FeedForward> feed_forward(int64_t layer) const;
-  // Layers share their tables: one for each head size and base.
-  std::shared_ptr<const ops::RotaryTable> rotary(int64_t head_dim, double theta);
+  // Layers share their tables: one for each head size and base. rope_scaling is for the layers that see all; windowed ones never look far.
+  std::shared_ptr<const ops::RotaryTable> rotary(int64_t head_dim, double theta, bool scaled = true);
 
   const ModelConfig& config_;
   nn::Placement placement_;
-  std::map<std::pair<int64_t, double>, std::shared_ptr<const ops::RotaryTable>> rotary_;
+  std::map<std::tuple<int64_t, double, bool>, std::shared_ptr<const ops::RotaryTable>> rotary_;
 };
 
 }  // namespace r1::model
