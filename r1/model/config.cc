@@ -81,6 +81,15 @@ int64_t token_id(const HfReader& r, const char* key) {
   return r.need<int64_t>(key);
 }
 
+// What a variant of attention cannot be combined with.
+void check_attention(const ModelConfig& c) {
+  const AttentionConfig& a = c.attn;
+  if (a.window_pattern > 0 && c.attention != "full")
+    fail_usage("model config: attn.window_pattern mixes windowed and full layers, it belongs to attention full, not ", c.attention);
+  if (a.window_pattern > 0 && a.window == 0)
+    fail_usage("model config: attn.window_pattern ", a.window_pattern, " needs attn.window, the tokens that the windowed layers see");
+}
+
 }  // namespace
 
 namespace {
@@ -93,8 +102,6 @@ void check_norm_and_positions(const ModelConfig& c) {
     fail_usage("model config: rope_scaling stretches rotary positions, but positions are learned");
   if (c.positions == "learned" && c.attention == "mla") fail_usage("model config: attention mla has a rotary key, but positions are learned");
   if (!(c.embedding_scale > 0)) fail_usage("model config: embedding_scale 0 would wipe out the embedding");
-  if (c.attn.window_pattern > 0 && c.attn.window == 0)
-    fail_usage("model config: attn.window_pattern ", c.attn.window_pattern, " says which layers have a window, but attn.window is 0");
   if (c.attn.window_pattern == 1) fail_usage("model config: attn.window_pattern 1 leaves no layer with a window: set attn.window to 0");
 }
 
@@ -137,6 +144,7 @@ void finish_config(ModelConfig& c) {
   if ((c.family == "qwen2" || c.family == "gpt2") && c.head_dim * c.num_attention_heads != c.hidden_size) {
     fail_usage("model config: ", c.family, " has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
+  check_attention(c);
   if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
     fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ",
                c.rope.low_freq_factor);

@@ -27,12 +27,7 @@ double norm_offset(const ModelConfig& c) {
   return c.family == "gemma3_text" ? 1 : 0;
 }
 
-// Whether a layer of a config with a window is one that sees the window only.
-bool windowed(const ModelConfig& c, int64_t layer) {
-  return c.attn.window > 0 && (c.attn.window_pattern == 0 || (layer + 1) % c.attn.window_pattern != 0);
-}
-
-nn::GqaShape gqa_shape(const ModelConfig& c, bool local) {
+nn::GqaShape gqa_shape(const ModelConfig& c) {
   nn::GqaShape shape;
   shape.dim = c.hidden_size;
   shape.heads = c.num_attention_heads;
@@ -70,12 +65,13 @@ std::unique_ptr<nn::Norm> LayerFactory::norm(const std::string& name) const {
 }
 
 std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t layer) {
+  nn::GqaShape shape = gqa_shape(config_);
   if (config_.attention == "full") {
-    const bool local = windowed(config_, layer), local_rope = local && config_.attn.window_pattern > 0;
-    std::shared_ptr<const ops::RotaryTable> table;
-    if (config_.positions == "rope")
-      table = local_rope ? rotary(config_.head_dim, config_.attn.local_rope_theta, false) : rotary(config_.head_dim, config_.rope_theta);
-    return std::make_unique<nn::Gqa>(gqa_shape(config_, local), std::move(table), placement_);
+    const bool local = config_.windowed_layer(layer), own_rope = local && config_.attn.window_pattern > 0;
+    shape.window = local ? config_.attn.window : 0;
+    const double theta = own_rope ? config_.attn.local_rope_theta : config_.rope_theta;
+    const auto table = config_.positions == "rope" ? rotary(config_.head_dim, theta, !own_rope) : nullptr;
+    return std::make_unique<nn::Gqa>(shape, table, placement_);
   }
   fail_usage("model config: attention '", config_.attention, "' is not built in");
 }

@@ -25,7 +25,7 @@ class LayerFactory {
   std::unique_ptr<nn::AttentionLayer> attention(int64_t layer);
   std::unique_ptr<nn::FeedForward> feed_forward(int64_t layer) const;
   std::unique_ptr<nn::FeedForward> dense_feed_forward(int64_t layer) const;
-  // Layers share their tables: one for each head size, base, and whether the config's scaling applies.
+  // Layers share their tables: one for each head size and base. rope_scaling is for the layers that see all; windowed ones never look far.
   std::shared_ptr<const ops::RotaryTable> rotary(int64_t head_dim, double theta, bool scaled = true);
 
   const ModelConfig& config_;
