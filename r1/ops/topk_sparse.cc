@@ -14,8 +14,8 @@ namespace r1::ops {
 
 namespace {
 
-// Beyond this a dense product, which reads the weights once for all rows, catches up.
-constexpr int64_t kFewTokens = 2;
+// With more a dense product, which reads the weights once for all rows, catches up.
+constexpr int64_t kFewTokens = 1;
 
 }  // namespace
 

@@ -18,7 +18,7 @@ Tensor topk_mask_ref(const Tensor& gate_TF, int64_t keep);
 struct SparseMlpWeights {
   Tensor gate_FD, up_FD, down_FD;
 };
-// Whether sparse_mlp is the faster road: few tokens, fp32 on the CPU. It has no gradient.
+// Whether sparse_mlp is the faster road: one token, fp32 on the CPU. It has no gradient.
 bool has_sparse_mlp(const Tensor& x_TD);
 Tensor sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& weights, int64_t keep);
 Tensor sparse_mlp_ref(const Tensor& x_TD, const SparseMlpWeights& weights, int64_t keep);

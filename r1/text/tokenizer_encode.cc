@@ -84,6 +84,13 @@ Normalized Normalizer::run(std::string_view text, bool with_source) const {
   return result;
 }
 
+std::string Normalizer::inside(std::string_view piece) const {
+  std::string text(piece);
+  for (const Form& form : forms_)
+    if (form.kind != Form::kPrepend) text = apply(form, text, false).text;
+  return text;
+}
+
 std::unique_ptr<Workspace> WorkspacePool::take() {
   {
     const std::lock_guard lock(mutex_);

@@ -22,6 +22,8 @@ class Normalizer {
   Normalizer(const Json& spec, const std::string& where) { add(spec, where); }
   bool may_change(std::string_view text) const;
   Normalized run(std::string_view text, bool with_source) const;
+  // `piece` as it stands inside of a normalized text: nothing is put before it.
+  std::string inside(std::string_view piece) const;
 
  private:
   struct Form {

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "r1/base/config_io.h"
 #include "r1/base/error.h"
 #include "r1/model/presets.h"
 #include "tiny_model.h"

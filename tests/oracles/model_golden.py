@@ -20,7 +20,7 @@ from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2L
 SMALL = dict(vocab_size=47, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=512, initializer_range=0.2, bos_token_id=1, eos_token_id=2, pad_token_id=None)
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
-GEMMA = dict(head_dim=12, num_hidden_layers=4, sliding_window=7, _sliding_window_pattern=3, query_pre_attn_scalar=9)
+GEMMA = dict(head_dim=12, num_hidden_layers=4, sliding_window=7, sliding_window_pattern=3, query_pre_attn_scalar=9)
 GEMMA_ROPE = lambda factor: dict(full_attention=dict(rope_type="linear", rope_theta=3000.0, factor=factor) if factor else dict(rope_type="default", rope_theta=3000.0),
                                  sliding_attention=dict(rope_type="default", rope_theta=100.0))
 MODELS = {

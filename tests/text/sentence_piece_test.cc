@@ -175,7 +175,8 @@ TEST(SentencePieceRules, ByHand) {
   const Tokenizer t = Tokenizer::from_parts(parts_of(gguf(small(), small().size())));
   EXPECT_EQ(t.encode("ab"), (Ids{5}));
   EXPECT_EQ(t.encode("aba"), (Ids{2, 6}));       // "ba" scores better than "ab"
-  EXPECT_EQ(t.encode("aaaa"), (Ids{9, 2}));      // aa aa, then aaa from the left: "aa" + "a" is no neighbour of two pairs
+  EXPECT_EQ(t.encode("aaa"), (Ids{9}));
+  EXPECT_EQ(t.encode("aaaaa"), (Ids{8, 9}));  // aa aa a: equals merge from the left
   EXPECT_EQ(t.encode("a b"), (Ids{2, 4, 3}));
   EXPECT_EQ(t.encode("  a"), (Ids{10, 2}));      // two spaces are cut out before anything merges
   EXPECT_EQ(t.encode("c"), (Ids{11 + 'c'}));     // spelled in bytes

@@ -53,6 +53,7 @@ R1_INLINE void sum_columns(const float* h, const float* down, const int32_t* cho
     const F16 factor = set1(h[k]);
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) {
+      if (v + 1 < NV && k + 4 < count) __builtin_prefetch(down + chosen[k + 4] * dim + i + v * kLanes);
       const F16 w = v + 1 < NV || last == kLanes ? load(row + v * kLanes) : load_n(row + v * kLanes, last);
       sum[v] = fma(factor, w, sum[v]);
     }
