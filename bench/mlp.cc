@@ -1,7 +1,7 @@
 // Two questions about the MLP and its norm on the CPU, fp32, one JSON object a line with the ratio that answers it:
 //   layer_norm_gelu   what one fused op saves against layer_norm and gelu, forward and with backward
 //   sparse_mlp        at which sparsity one token's MLP with the strongest neurons only is faster than the dense one
-// Both sides of a ratio are timed in turns, round by round, and the medians compared.
+// Both sides of a ratio are timed in turns, round by round, and their fastest rounds compared, which other load disturbs least.
 //   bench_mlp [--threads 1] [--rounds 30] [--tokens 2048] [--d 576] [--ffn 1536]
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -24,24 +25,19 @@
 namespace r1 {
 namespace {
 
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
-// Medians of the two, in milliseconds.
+// The fastest rounds of the two, in milliseconds.
 std::pair<double, double> compare(int64_t rounds, const std::function<void()>& a, const std::function<void()>& b) {
-  std::vector<double> times[2];
+  double best[2] = {INFINITY, INFINITY};
   const std::function<void()>* sides[] = {&a, &b};
   for (int64_t i = 0; i < rounds + 2; ++i) {
     for (int side = 0; side < 2; ++side) {
       const auto start = std::chrono::steady_clock::now();
       (*sides[side])();
       const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-      if (i >= 2) times[side].push_back(ms);
+      if (i >= 2) best[side] = std::min(best[side], ms);
     }
   }
-  return {median(times[0]), median(times[1])};
+  return {best[0], best[1]};
 }
 
 void fused_norm(int64_t rounds, int64_t tokens, int64_t dim) {

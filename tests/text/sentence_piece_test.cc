@@ -64,7 +64,9 @@ class SentencePiece : public ::testing::Test {
         text += decoded;
       }
       EXPECT_EQ(hash_of(bytes), entry["ids"][b].get<std::string>()) << "block " << b;
-      if (b < entry["text"].size()) EXPECT_EQ(hash_of(text), entry["text"][b].get<std::string>()) << "texts of block " << b;
+      if (b < entry["text"].size()) {
+        EXPECT_EQ(hash_of(text), entry["text"][b].get<std::string>()) << "texts of block " << b;
+      }
     }
   }
 

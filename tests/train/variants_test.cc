@@ -55,7 +55,9 @@ TEST_P(TrainedVariant, LearnsAndResumesBitwise) {
   for (size_t i = 0; i < whole_model->weights().size(); ++i) {
     const model::WeightRow& row = whole_model->weights()[i];
     EXPECT_TRUE(at::equal(*row.tensor, *second->weights()[i].tensor)) << row.name;
-    if (row.kind == model::WeightKind::kBuffer) EXPECT_GT(row.tensor->abs().max().item<double>(), 0.0) << row.name << " has not moved";
+    if (row.kind == model::WeightKind::kBuffer) {
+      EXPECT_GT(row.tensor->abs().max().item<double>(), 0.0) << row.name << " has not moved";
+    }
   }
 }
 
