@@ -1,5 +1,5 @@
-// One module of multi-token prediction (DeepSeek-V3, arXiv 2412.19437, section 2.2): from the network's state at token i and the token behind
-// it, the state that predicts the token after that.
+// One module of multi-token prediction (DeepSeek-V3, arXiv 2412.19437, section 2.2): from the network's state at token i and the token
+// behind it, the state that predicts the token after that.
 //   h'_i = M [ norm_e(Emb(t_{i+1})) ; norm_h(h_i) ]         M: eh_proj [D, 2D], in the published order of the two halves
 //   g    = block(h')                                        a decoder block of the network's own kind, causal over i
 //   logits of t_{i+2} = head(norm_s(g_i))                   embedding and head are the network's

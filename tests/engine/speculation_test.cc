@@ -1,6 +1,8 @@
-// Speculation by multi-token prediction: the same tokens and log-probabilities, bit for bit, as decoding token by token, whatever the guesses
-// are worth; the same distribution; fewer steps where they are right.
+// Speculation by multi-token prediction: the same tokens and log-probabilities, bit for bit, as decoding token by token, whatever the
+// guesses are worth; the same distribution; fewer steps where they are right.
 #include "tests/engine/fixture.h"
+
+#include <ATen/TensorOperators.h>
 
 #include <cmath>
 
@@ -20,8 +22,8 @@ Tensor& weight(model::Transformer& m, const std::string& name) {
   return *model::find_weight(m.weights(), name).tensor;
 }
 
-// A chain: the next token depends on the last one only, and the module guesses the likeliest. Attention and MLPs add nothing, and the module
-// hands the embedding of the token behind through.
+// A chain: the next token depends on the last one only, and the module guesses the likeliest. Attention and MLPs add nothing, and the
+// module hands the embedding of the token behind through.
 std::unique_ptr<model::Transformer> chain_model() {
   auto m = model_with_mtp(3);
   const at::NoGradGuard no_grad;

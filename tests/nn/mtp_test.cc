@@ -23,7 +23,8 @@ constexpr int64_t kDim = 16, kTokens = 9;
 BlockParts block_parts(const std::shared_ptr<const ops::RotaryTable>& rotary) {
   BlockParts p;
   p.attention_norm = std::make_unique<RmsNorm>(kDim, 1e-5, Placement{});
-  p.attention = std::make_unique<Gqa>(GqaShape{.dim = kDim, .heads = 2, .kv_heads = 1, .head_dim = 8, .norm_eps = 1e-5}, rotary, Placement{});
+  p.attention =
+      std::make_unique<Gqa>(GqaShape{.dim = kDim, .heads = 2, .kv_heads = 1, .head_dim = 8, .norm_eps = 1e-5}, rotary, Placement{});
   p.mlp_norm = std::make_unique<RmsNorm>(kDim, 1e-5, Placement{});
   p.mlp = std::make_unique<Mlp>(kDim, 24, Placement{});
   return p;
