@@ -45,6 +45,15 @@ void give_writable_mounts(const Machine& machine, const Program& program) {
   }
 }
 
+// So that the program can open /dev/stdout and the like: a pipe belongs to who made it.
+void give_pipes(const Machine& machine, std::initializer_list<const Pipe*> pipes) {
+  if (machine.uid == R1_NO_UID) return;
+  for (const Pipe* pipe : pipes) {
+    check(::fchown(pipe->read.get(), machine.uid, machine.uid) == 0, "[sandbox] cannot give a pipe to user ", machine.uid, ": ",
+          std::strerror(errno));
+  }
+}
+
 // One of stdout and stderr, up to the cap.
 struct Capture {
   Fd fd;
@@ -135,6 +144,7 @@ Running::Running(const Machine& machine, const Layers& layers, const Program& pr
   if (layers.cgroup) cgroup_ = machine.cgroups.make(limits);
   counts_memory_ = cgroup_ && machine.cgroups.has_memory();
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe(), status = make_pipe();
+  give_pipes(machine, {&in, &out, &err});
   const Fd setup = memory_file("r1-sandbox", setup_bytes(machine, layers, program, limits, cgroup_.get()));
   const Fd nothing(program.channel_fd < 0 ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : -1);
   std::vector<Fd> own;  // each run reads these from their start
