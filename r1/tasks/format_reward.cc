@@ -23,8 +23,7 @@ bool is_digit(char c) {
 
 // Length of a step's opener at the beginning of the line; 0 if there is none.
 size_t opener(const std::string& line) {
-  for (const char* word :
-       {"Firstly", "First", "Secondly", "Second", "Thirdly", "Third", "Next", "Then", "Finally", "Lastly"}) {
+  for (const char* word : {"Firstly", "First", "Secondly", "Second", "Thirdly", "Third", "Next", "Then", "Finally", "Lastly"}) {
     const size_t n = std::string(word).size();
     if (line.compare(0, n, word) == 0 && (line.size() == n || !is_alpha(line[n]))) return n;
   }
