@@ -205,7 +205,7 @@ void Loop::evaluate_if_due(int64_t before, Json& line) {
   line["eval/accuracy"] = result.accuracy;
   line["eval/mean_length"] = result.mean_length;
   history_.held_out(now, result.accuracy, result.mean_length);
-  monitors_.held_out(result.accuracy, now);
+  monitors_.held_out(result.accuracy, result.n, now);
   look_for_alarms();
   log_info("grpo: step ", now, ": held-out greedy accuracy ", result.accuracy, " on ", result.n, " problems, ", result.mean_length,
            " tokens");

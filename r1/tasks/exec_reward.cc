@@ -76,8 +76,10 @@ class ExecReward : public Reward {
     const auto outcome = run_(program, limits_);
     if (outcome.end != End::kExited || outcome.status != 0) {
       failed(outcome.end == End::kExited ? "crash" : failure_of(outcome.end), group.size(),
-             str(outcome.end == End::kExited ? "exit status " : outcome.end == End::kSignalled ? "signal " : "status ", outcome.status,
-                 outcome.reason.empty() ? "" : ", ", outcome.reason),
+             str(outcome.end == End::kExited      ? "exit status "
+                 : outcome.end == End::kSignalled ? "signal "
+                                                  : "status ",
+                 outcome.status, outcome.reason.empty() ? "" : ", ", outcome.reason),
              outcome);
       return std::vector<std::optional<double>>(group.size());
     }

@@ -10,8 +10,11 @@ namespace r1::tasks {
 
 namespace {
 
-constexpr double kMostRight = 0.9;  // beyond it groups without variance are a good sign
-constexpr double kErrors = 3;       // standard errors that a rise of the reward must exceed
+constexpr double kMostRight = 0.9;                                           // beyond it groups without variance are a good sign
+constexpr double kRewardErrors = 3, kAccuracyErrors = 1, kMemoryErrors = 5;  // standard errors: see monitors.h
+constexpr double kLeastRange = 0.05, kExplained = 0.25;
+constexpr int64_t kEvaluations = 2;  // in a row
+constexpr double kFalling = 0.9;
 
 std::string number(double x) {
   char text[32];
@@ -45,8 +48,9 @@ void keep_last(std::vector<double>& x, int64_t n) {
 const std::vector<MonitorInfo>& monitor_infos() {
   static const std::vector<MonitorInfo> kInfos = {
       {"reward_without_accuracy", "Reward up, held-out accuracy not",
-       "rise of the training reward since held-out accuracy was last better, as a share of the reward's range",
-       "read completions with high reward; take out or weigh down rewards other than accuracy; check the verifier; if accuracy itself is what "
+       "rise of the training reward while held-out accuracy did not rise, as a share of the reward's range",
+       "read completions with high reward; take out or weigh down rewards other than accuracy; check the verifier; if accuracy itself is "
+       "what "
        "rose, the train problems are being memorised"},
       {"format_without_thought", "Right format, no thought", "share of well-formed completions whose thought is empty or copied",
        "reward format only when the answer is right (format_if_right), or not at all; begin from a model that sometimes thinks"},
@@ -60,7 +64,8 @@ const std::vector<MonitorInfo>& monitor_infos() {
        "read some: a format that the prompt does not ask for, a stop string too early, or max_completion_length too short"},
       {"timeout", "Checks timed out", "share of completions whose check took longer than its deadline",
        "read some: answers that bomb the verifier; else raise reward_deadline or reward_workers"},
-      {"crash", "Checks crashed", "share of completions whose check failed", "the first failure's message is in the log; this is a fault of the verifier or the task"},
+      {"crash", "Checks crashed", "share of completions whose check failed",
+       "the first failure's message is in the log; this is a fault of the verifier or the task"},
       {"reward_failures", "Rewards failed", "share of reward values that a reward failed to give",
        "the first failure of each kind is in the log; run the reward's program by hand on completions.jsonl"},
       {"length_without_accuracy", "Longer, not better", "growth of the mean length since accuracy was last better",
@@ -84,14 +89,19 @@ void Monitors::set(const char* name, double value, double limit, int64_t step, i
   g.value = value;
   g.limit = limit;
   g.seen = true;
-  g.above = value > limit ? g.above + 1 : 0;
   g.below = value > limit ? 0 : g.below + 1;
+  if (g.below == 0)
+    g.above.push_back(value);
+  else
+    g.above.clear();
+  keep_last(g.above, patience);
   if (g.active && g.below >= patience) g.active = false;
-  if (g.active || g.above < patience) return;
+  if (g.active || int64_t(g.above.size()) < patience || value < kFalling * g.above.front()) return;
   g.active = true;
   g.onsets.push_back(step);
   const MonitorInfo& info = monitor_infos()[size_t(&g - gates_.data())];
-  alarms_.push_back({name, str(info.title, ": ", info.meaning, " is ", number(value), " (limit ", number(limit), "). What to do: ", info.advice),
+  alarms_.push_back({name,
+                     str(info.title, ": ", info.meaning, " is ", number(value), " (limit ", number(limit), "). What to do: ", info.advice),
                      step, value, limit});
 }
 
@@ -103,6 +113,8 @@ void Monitors::rollout(const MonitorRollout& r, int64_t step) {
   watch_verdicts(r, step);
   const double length = *mean_of(r.samples, [](const MonitorSample& s) { return std::optional<double>(double(s.tokens)); });
   const double right = *mean_of(r.samples, [](const MonitorSample& s) { return std::optional<double>(s.verdict == Verdict::kRight); });
+  right_ += right;
+  ++rollouts_;
   watch_length(length, right, step);
   if (right <= kMostRight) set("zero_variance", r.frac_zero_std, args_.zero_variance, step, args_.patience);
   if (right > kMostRight && gate("zero_variance").seen) set("zero_variance", 0, args_.zero_variance, step, args_.patience);
@@ -157,35 +169,51 @@ void Monitors::watch_length(double length, double accuracy, int64_t step) {
   set("length_without_accuracy", growth, args_.length_rise, step, args_.patience);
 }
 
-Monitors::Evaluation Monitors::smoothed(int64_t k) const {
-  Evaluation out;
+std::vector<Monitors::Evaluation> Monitors::smoothed() const {
+  std::vector<Evaluation> out;
   const double n = double(args_.evals);
-  for (int64_t i = k + 1 - args_.evals; i <= k; ++i) {
-    const Evaluation& e = evaluations_[size_t(i)];
-    out.accuracy += e.accuracy / n;
-    out.reward += e.reward / n;
-    out.variance += e.variance / (n * n);
+  for (size_t k = size_t(args_.evals); k <= evaluations_.size(); ++k) {
+    Evaluation& mean = out.emplace_back();
+    for (size_t i = k - size_t(args_.evals); i < k; ++i) {
+      const Evaluation& e = evaluations_[i];
+      mean.accuracy += e.accuracy / n;
+      mean.reward += e.reward / n;
+      mean.right += e.right / n;
+      mean.accuracy_variance += e.accuracy_variance / (n * n);
+      mean.reward_variance += e.reward_variance / (n * n);
+    }
   }
   return out;
 }
 
-void Monitors::held_out(double accuracy, int64_t step) {
-  if (groups_ == 0) return;  // no rollout since the evaluation before
-  const double n = double(groups_), r = sum_ / n;
-  const double variance = n > 1 ? std::max(0.0, (square_ - n * r * r) / (n - 1)) / n : 0.0;
-  evaluations_.push_back({accuracy, r, variance});
-  sum_ = square_ = 0;
-  groups_ = 0;
-  const int64_t k = int64_t(evaluations_.size()) - 1;
-  if (k + 1 < args_.evals) return;
-  const Evaluation now = smoothed(k);
-  if (best_ < 0 || now.accuracy > smoothed(best_).accuracy + args_.accuracy_gain) best_ = k;
-  const Evaluation then = smoothed(best_);
-  const auto [low, high] =
-      std::minmax_element(evaluations_.begin(), evaluations_.end(), [](const auto& a, const auto& b) { return a.reward < b.reward; });
-  const double rise = now.reward - then.reward, range = high->reward - low->reward;
-  const bool counts = k - best_ >= args_.evals && range > 0 && rise > kErrors * std::sqrt(now.variance + then.variance);
-  set("reward_without_accuracy", counts ? rise / range : 0.0, args_.reward_rise, step, 1);
+bool Monitors::is_gamed(const Evaluation& then, const Evaluation& now, double reward_range, double right_range) const {
+  const double reward = now.reward - then.reward, accuracy = now.accuracy - then.accuracy, right = now.right - then.right;
+  const double accuracy_error = std::sqrt(now.accuracy_variance + then.accuracy_variance);
+  if (reward <= kRewardErrors * std::sqrt(now.reward_variance + then.reward_variance)) return false;
+  if (accuracy > std::max(args_.accuracy_gain, kAccuracyErrors * accuracy_error)) return false;
+  const bool gamed = right / right_range < kExplained * reward / reward_range;
+  const bool memorised = right - accuracy > kMemoryErrors * accuracy_error + args_.accuracy_gain;
+  return gamed || memorised;
+}
+
+void Monitors::held_out(double accuracy, int64_t problems, int64_t step) {
+  if (groups_ == 0 || problems < 1) return;  // no rollout since the evaluation before
+  const double n = double(groups_), r = sum_ / n, m = double(problems);
+  const double reward_variance = n > 1 ? std::max(0.0, (square_ - n * r * r) / (n - 1)) / n : 0.0;
+  evaluations_.push_back({accuracy, r, right_ / double(rollouts_), (accuracy * (1 - accuracy) + 0.5 / m) / m, reward_variance});
+  sum_ = square_ = right_ = 0;
+  groups_ = rollouts_ = 0;
+  const auto all = smoothed();
+  if (all.empty()) return;
+  const auto range = [&](double Evaluation::*what) {
+    const auto [low, high] = std::minmax_element(all.begin(), all.end(), [&](const auto& a, const auto& b) { return a.*what < b.*what; });
+    return *high.*what - *low.*what;
+  };
+  const double rewards = range(&Evaluation::reward), rights = std::max(kLeastRange, range(&Evaluation::right));
+  double worst = 0;
+  for (size_t k = 0; rewards > 0 && k + size_t(args_.evals) < all.size(); ++k)
+    if (is_gamed(all[k], all.back(), rewards, rights)) worst = std::max(worst, (all.back().reward - all[k].reward) / rewards);
+  set("reward_without_accuracy", worst, args_.reward_rise, step, kEvaluations);
 }
 
 void Monitors::add_metrics(Json& line) const {
@@ -205,8 +233,12 @@ Json Monitors::summary() const {
   Json out = Json::object();
   for (size_t i = 0; i < gates_.size(); ++i) {
     const Gate& g = gates_[i];
-    out[monitor_infos()[i].name] = {
-        {"state", !g.seen ? "no data" : g.active ? "alarm" : "quiet"}, {"value", g.value}, {"limit", g.limit}, {"onsets", g.onsets}};
+    out[monitor_infos()[i].name] = {{"state", !g.seen    ? "no data"
+                                              : g.active ? "alarm"
+                                                         : "quiet"},
+                                    {"value", g.value},
+                                    {"limit", g.limit},
+                                    {"onsets", g.onsets}};
   }
   return out;
 }
@@ -215,15 +247,14 @@ Json Monitors::state() const {
   Json gates = Json::object(), evaluations = Json::array(), alarms = Json::array();
   for (size_t i = 0; i < gates_.size(); ++i) {
     const Gate& g = gates_[i];
-    gates[monitor_infos()[i].name] = {g.value, g.limit, g.seen, g.active, g.above, g.below, g.onsets};
+    gates[monitor_infos()[i].name] = {g.value, g.limit, g.seen, g.active, g.below, g.above, g.onsets};
   }
-  for (const auto& e : evaluations_) evaluations.push_back({e.accuracy, e.reward, e.variance});
+  for (const auto& e : evaluations_) evaluations.push_back({e.accuracy, e.reward, e.right, e.accuracy_variance, e.reward_variance});
   for (const auto& a : alarms_) alarms.push_back({a.monitor, a.text, a.step, a.value, a.limit});
   return {{"gates", gates},
           {"alarms", alarms},
-          {"rewards", {sum_, square_, groups_}},
+          {"sums", {sum_, square_, right_, groups_, rollouts_}},
           {"evaluations", evaluations},
-          {"best", best_},
           {"first", {first_repetition_, repetition_rollouts_, first_english_, first_chinese_, language_rollouts_}},
           {"lengths", lengths_},
           {"accuracies", accuracies_},
@@ -235,16 +266,18 @@ void Monitors::load_state(const Json& s) {
     const auto it = s.at("gates").find(monitor_infos()[i].name);
     if (it == s.at("gates").end()) continue;  // a monitor that the checkpoint does not know yet
     const Json& g = *it;
-    gates_[i] = {g.at(0), g.at(1), g.at(2), g.at(3), g.at(4), g.at(5), g.at(6).get<std::vector<int64_t>>()};
+    gates_[i] = {g.at(0), g.at(1), g.at(2), g.at(3), g.at(4), g.at(5).get<std::vector<double>>(), g.at(6).get<std::vector<int64_t>>()};
   }
   alarms_.clear();
   for (const auto& a : s.at("alarms")) alarms_.push_back({a.at(0), a.at(1), a.at(2), a.at(3), a.at(4)});
-  sum_ = s.at("rewards").at(0);
-  square_ = s.at("rewards").at(1);
-  groups_ = s.at("rewards").at(2);
+  const Json& sums = s.at("sums");
+  sum_ = sums.at(0);
+  square_ = sums.at(1);
+  right_ = sums.at(2);
+  groups_ = sums.at(3);
+  rollouts_ = sums.at(4);
   evaluations_.clear();
-  for (const auto& e : s.at("evaluations")) evaluations_.push_back({e.at(0), e.at(1), e.at(2)});
-  best_ = s.at("best");
+  for (const auto& e : s.at("evaluations")) evaluations_.push_back({e.at(0), e.at(1), e.at(2), e.at(3), e.at(4)});
   const Json& first = s.at("first");
   first_repetition_ = first.at(0);
   repetition_rollouts_ = first.at(1);

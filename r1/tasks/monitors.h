@@ -1,23 +1,32 @@
 // Signs that a policy games its reward instead of solving the task, from the rollouts and the held-out evaluations of a run. A monitor is a
-// number a rollout (metric monitor/<name>) with a limit; it alarms once when the number has stayed above the limit, and is quiet again when
-// it has stayed at or below it, for `patience` rollouts. docs/rewards.md says what each means and what to do; monitor_infos() says it in
-// short for the report.
+// number a rollout (metric monitor/<name>) with a limit; it alarms once when the number has been above the limit in `patience` rollouts in
+// a row and is not falling (the last is at least 0.9 of the first of these), and is quiet again after `patience` rollouts at or below it.
+// docs/rewards.md says what each means and what to do; monitor_infos() says it in short for the report.
 //
-//   reward_without_accuracy   At each held-out evaluation: its accuracy a, and r = mean of the groups' mean rewards since the evaluation
-//     (at evaluations)        before. A and R are the means of the last `evals` such a and r. Reference: where A last rose more than
-//                             `accuracy_gain` above the reference before it (the first `evals` evaluations to begin with). Value: (R - R_ref)
-//                             / (highest r - lowest r so far); 0 if the reference is fewer than `evals` evaluations back, or if the rise is
-//                             within three standard errors. Limit `reward_rise`; one evaluation is enough.
+//   reward_without_accuracy   At each held-out evaluation: a = its accuracy; r, t = means over the rollouts since the evaluation before, of
+//     (at evaluations)        the groups' mean rewards and of the share of right answers. A, R, T: means of the last `evals` of them.
+//     Value:
+//                             the largest (R - R') / (highest R - lowest R so far) over all earlier A', R', T' at least `evals` evaluations
+//                             back for which
+//                             - the reward rose: R - R' is more than three standard errors (of the groups' rewards),
+//                             - held-out accuracy did not: A - A' is at most `accuracy_gain` or one standard error (binomial),
+//                             - right answers do not account for it: either the rise of T, in units of its own range so far (0.05 at
+//                               least), is below a quarter of the reward's (the reward is gamed), or T - T' exceeds A - A' by five standard
+//                               errors and `accuracy_gain` (the train problems are memorised);
+//                             0 if there is none. Limit `reward_rise`, two evaluations in a row. An honest policy whose accuracy grows
+//                             slower than 200 held-out problems can show is kept quiet by T, which has many more samples.
 //   format_without_thought    Share of the completions in R1's format whose thought is empty or copied from question, prompt or answer
 //                             (sample_measures.h). No value in a rollout without any. Limit `thoughtless`.
 //   answer_before_thought     Share of the tagged completions that answer first (sample_measures.h). Limit `answer_first`.
-//   repetition                Mean share of repeated word 3-grams. Limit: `repetition_rise` above the mean of the first `patience` rollouts,
+//   repetition                Mean share of repeated word 3-grams. Limit: `repetition_rise` above the mean of the first `patience`
+//   rollouts,
 //                             but at most `repetition`.
 //   language_drift            Fall of the mean share of the thought's language since the first `patience` rollouts that had words; the
 //                             language is `language`, or the one (en, zh) that had the larger share then. Limit `language_drop`.
 //   unparsed timeout crash    Share of the completions with that verdict (late ones count as timeout). Limit `failures`.
-//   reward_failures           Share of reward values that a reward failed to give (exec: died, malformed, ..; exceptions). Limit `failures`.
-//   length_without_accuracy   Over the last `window` rollouts: mean length L and share of right answers A. Reference: the window where A
+//   reward_failures           Share of reward values that a reward failed to give (exec: died, malformed, ..; exceptions). Limit
+//   `failures`. length_without_accuracy   Over the last `window` rollouts: mean length L and share of right answers A. Reference: the
+//   window where A
 //                             last rose more than `accuracy_gain` above the reference before it (the first full one to begin with). Value:
 //                             L / L_ref - 1, at least 0. Limit `length_rise`.
 //   zero_variance             Share of the groups whose rewards are all equal; no value where over 90 % of the answers are right (all is
@@ -47,7 +56,7 @@ struct MonitorArgs {
   void visit(V& v) {
     v("patience", patience, "rollouts in a row beyond its limit that make a monitor alarm", Range{1, 1e6});
     v("window", window, "rollouts whose mean length and accuracy are compared", Range{1, 1e6});
-    v("evals", evals, "held-out evaluations averaged, and without a new best before reward_without_accuracy may alarm", Range{1, 1e6});
+    v("evals", evals, "held-out evaluations averaged by reward_without_accuracy", Range{1, 1e6});
     v("reward_rise", reward_rise, "limit of reward_without_accuracy, as a share of the reward's range in this run", Range{0, 1});
     v("accuracy_gain", accuracy_gain, "what counts as better accuracy", Range{0, 1});
     v("thoughtless", thoughtless, "limit of format_without_thought", Range{0, 1});
@@ -71,8 +80,8 @@ struct MonitorSample {
 
 struct MonitorRollout {
   std::vector<MonitorSample> samples;
-  std::vector<double> group_rewards;                   // mean reward of each group that has one
-  double frac_zero_std = 0;                            // share of groups without variance
+  std::vector<double> group_rewards;                    // mean reward of each group that has one
+  double frac_zero_std = 0;                             // share of groups without variance
   int64_t reward_values = 0, reward_values_failed = 0;  // asked for (samples x rewards); not given though they should have been
 };
 
@@ -93,8 +102,8 @@ class Monitors {
 
   // A rollout, before its update; `step`: optimizer steps done.
   void rollout(const MonitorRollout& rollout, int64_t step);
-  // A held-out evaluation's accuracy.
-  void held_out(double accuracy, int64_t step);
+  // A held-out evaluation's accuracy on so many problems.
+  void held_out(double accuracy, int64_t problems, int64_t step);
 
   // monitor/<name> of each monitor that has a value, and monitor/alarms: how many alarm now.
   void add_metrics(Json& line) const;
@@ -110,11 +119,13 @@ class Monitors {
   struct Gate {
     double value = 0, limit = 0;
     bool seen = false, active = false;
-    int64_t above = 0, below = 0;  // rollouts in a row
+    int64_t below = 0;          // rollouts in a row
+    std::vector<double> above;  // values in a row, the last `patience`
     std::vector<int64_t> onsets;
   };
   struct Evaluation {
-    double accuracy = 0, reward = 0, variance = 0;  // variance of the mean reward
+    double accuracy = 0, reward = 0, right = 0;
+    double accuracy_variance = 0, reward_variance = 0;  // of these means
   };
 
   Gate& gate(const char* name);
@@ -123,16 +134,16 @@ class Monitors {
   void watch_language(const MonitorRollout& rollout, int64_t step);
   void watch_verdicts(const MonitorRollout& rollout, int64_t step);
   void watch_length(double length, double accuracy, int64_t step);
-  Evaluation smoothed(int64_t k) const;  // mean of the last `evals` up to k
+  std::vector<Evaluation> smoothed() const;  // means of `evals` evaluations, from the first that has so many
+  bool is_gamed(const Evaluation& then, const Evaluation& now, double reward_range, double right_range) const;
 
   MonitorArgs args_;
   std::vector<Gate> gates_;  // as monitor_infos()
   std::vector<MonitorAlarm> alarms_;
   // reward_without_accuracy
-  double sum_ = 0, square_ = 0;
-  int64_t groups_ = 0;
+  double sum_ = 0, square_ = 0, right_ = 0;
+  int64_t groups_ = 0, rollouts_ = 0;
   std::vector<Evaluation> evaluations_;
-  int64_t best_ = -1;
   // baselines: sums and counts of the first rollouts
   double first_repetition_ = 0, first_english_ = 0, first_chinese_ = 0;
   int64_t repetition_rollouts_ = 0, language_rollouts_ = 0;

@@ -2,6 +2,7 @@
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/tasks/exec_reward.h"
 #include "r1/tasks/format_reward.h"
 #include "r1/tasks/length_reward.h"
 #include "r1/tasks/options.h"
@@ -48,6 +49,13 @@ std::vector<std::string> reward_names() {
 }
 
 std::unique_ptr<Reward> make_reward(const std::string& name, const Json& options) {
+  const std::string exec = kExecPrefix;
+  if (name.compare(0, exec.size(), exec) == 0) {
+    OptionReader reader(options, "reward exec");
+    auto out = make_exec_reward(name.substr(exec.size()), reader);
+    reader.finish();
+    return out;
+  }
   for (const auto& [known, make] : makers()) {
     if (known != name) continue;
     OptionReader reader(options, "reward " + name);
@@ -55,7 +63,7 @@ std::unique_ptr<Reward> make_reward(const std::string& name, const Json& options
     reader.finish();
     return out;
   }
-  fail_usage("unknown reward '", name, "'", did_you_mean(name, reward_names()));
+  fail_usage("unknown reward '", name, "'", did_you_mean(name, reward_names()), " (exec:<command> is your own)");
 }
 
 }  // namespace r1::tasks

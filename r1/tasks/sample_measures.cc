@@ -47,8 +47,7 @@ std::string asked(const Problem& problem) {
 bool answers_first(const std::string& text, const Units& answer) {
   const size_t think = text.find("<think>"), think_end = text.find("</think>"), tag = text.find("<answer>");
   if (tag != std::string::npos && think_end != std::string::npos && tag < think_end) return true;
-  if (tag != std::string::npos && think_end == std::string::npos && think == std::string::npos)
-    return trimmed(text.substr(0, tag)).empty();
+  if (tag != std::string::npos && think_end == std::string::npos && think == std::string::npos) return trimmed(text.substr(0, tag)).empty();
   if (think != std::string::npos && think > 0 && holds(units(text.substr(0, think)), answer)) return true;
   if (think_end == std::string::npos) return false;
   const Units thought = units(thought_of(text));

@@ -13,8 +13,8 @@ struct SampleMeasures {
   bool formatted = false;
   // The thought is blank.
   bool empty_thought = false;
-  // At least 90 % of the thought's units (text_measures.h) stand in runs of three or more that also stand in the question, the prompt or the
-  // answer; a thought of one or two units: it stands there whole.
+  // At least 90 % of the thought's units (text_measures.h) stand in runs of three or more that also stand in the question, the prompt or
+  // the answer; a thought of one or two units: it stands there whole.
   bool copied_thought = false;
   // Has any of </think>, <answer>: only then can it be said whether it answers before it thinks.
   bool tagged = false;

@@ -103,12 +103,12 @@ struct State {
   size_t group_size = 0;
   std::mutex mutex;
   std::condition_variable changed;
-  std::vector<RewardInput> inputs;   // written by add(), the score by the sample's job; read by the group's job after all of them
+  std::vector<RewardInput> inputs;  // written by add(), the score by the sample's job; read by the group's job after all of them
   std::vector<Scored> results;
-  std::vector<size_t> scored;        // of each group
+  std::vector<size_t> scored;                            // of each group
   std::vector<std::map<std::string, int64_t>> failures;  // of each reward
-  int64_t pending = 0;               // jobs handed in and not back
-  int running = 0;                   // of these, with a thread
+  int64_t pending = 0;                                   // jobs handed in and not back
+  int running = 0;                                       // of these, with a thread
   bool closed = false, finishing = false;
   Clock::time_point finish_begin;
   ScoringTimes times;

@@ -133,6 +133,61 @@ TEST(ExecReward, TheUsersProgramIsMounted) {
   fs::remove_all(folder);
 }
 
+// The real sandbox around real programs.
+class ExecInSandbox : public testing::Test {
+ protected:
+  ExecInSandbox() { fs::create_directories(folder); }
+  ~ExecInSandbox() override { fs::remove_all(folder); }
+  void SetUp() override {
+    for (const auto& layer : verify::sandbox::examine())
+      if (layer.layer == verify::sandbox::Layer::kNamespaces && !layer.available) GTEST_SKIP() << "no namespaces here: " << layer.detail;
+    if (!fs::exists("/usr/bin/python3")) GTEST_SKIP() << "no /usr/bin/python3 here";
+  }
+  std::unique_ptr<Reward> python(const std::string& body, Json options = Json::object()) {
+    std::ofstream(folder / "helper.py") << "def half(x): return x / 2\n";
+    std::ofstream(folder / "mine.py") << "import json, os, sys, time\nimport helper\nlines = [json.loads(l) for l in sys.stdin]\n" << body;
+    options["may_miss"] = "cgroup, landlock,seccomp";
+    return make_reward("exec:python3 " + (folder / "mine.py").string(), options);
+  }
+  const fs::path folder = fs::temp_directory_path() / str("r1_exec_sandbox_", ::getpid());
+  const Problem p = problem();
+};
+
+TEST_F(ExecInSandbox, AUsersProgramGivesTheReward) {
+  const auto reward =
+      python("for c in lines: print(json.dumps({'reward': helper.half(len(c['completion'])) if c['completion'] else None}))\n");
+  EXPECT_EQ((*reward)(group(p, {"four", "", "好"})), (Values{2.0, std::nullopt, 0.5}));
+  EXPECT_TRUE(reward->take_failures().empty());
+}
+
+TEST_F(ExecInSandbox, WhatGoesWrongIsTyped) {
+  const auto inputs = group(p, {"a", "b"});
+  const std::vector<std::tuple<std::string, const char*, Json>> cases = {
+      {"time.sleep(60)\n", "timeout", {{"timeout", 0.3}}},
+      {"while True: pass\n", "timeout", {{"timeout", 0.3}}},
+      {"sys.exit(3)\n", "crash", Json::object()},
+      {"os.kill(os.getpid(), 11)\n", "crash", Json::object()},
+      {"print('x' * 5000)\n", "output", {{"output_kb", 1}}},
+      {"print('no')\n", "malformed", Json::object()},
+      {"open('/reward/mine.py', 'w')\n", "crash", Json::object()},
+      {"import socket\nsocket.create_connection(('127.0.0.1', 22), 1)\n", "crash", Json::object()}};
+  for (const auto& [body, kind, options] : cases) {
+    const auto reward = python(body, options);
+    EXPECT_EQ((*reward)(inputs), Values(2)) << body;
+    EXPECT_EQ(reward->take_failures(), (std::map<std::string, int64_t>{{kind, 2}})) << body;
+  }
+}
+
+TEST_F(ExecInSandbox, MissingLayersAreRefusedOrAgreedTo) {
+  EXPECT_THROW(make_reward("exec:python3", {{"may_miss", "cgroop"}}), Error);
+  bool all = true;
+  for (const auto& layer : verify::sandbox::examine()) all &= layer.available;
+  if (all)
+    EXPECT_NO_THROW(make_reward("exec:python3"));
+  else
+    EXPECT_THROW(make_reward("exec:python3"), Error) << "fail closed";
+}
+
 TEST(ExecReward, CommandsAreSplit) {
   EXPECT_EQ(split_command(" a  'b c'\td\"e 'f\"g '' "), (std::vector<std::string>{"a", "b c", "de 'fg", ""}));
   EXPECT_TRUE(split_command("  ").empty());

@@ -14,7 +14,8 @@ namespace {
 // What a policy does at one moment, as shares and means.
 struct Policy {
   double right = 0.3, unparsed = 0.01, timeout = 0, crash = 0, formatted = 0.9, thoughtless = 0.05, answer_first = 0.02, repetition = 0.1,
-         english = 0.98, length = 100, zero_variance = 0.3, reward = 0.3, failed = 0;
+         english = 0.98, length = 100, zero_variance = 0.3, reward = 0.3, failed = 0,
+         held_out = -1;  // -1: as right
   bool words = true;
 };
 
@@ -69,7 +70,7 @@ std::vector<MonitorAlarm> run(At at, uint64_t seed, int rollouts = 100, MonitorA
   for (int i = 0; i < rollouts; ++i) {
     const Policy p = at(double(i) / rollouts);
     monitors.rollout(make_rollout(p, rng), i);
-    if (i % 5 == 4) monitors.held_out(held_out(p.right, rng), i);
+    if (i % 5 == 4) monitors.held_out(held_out(p.held_out < 0 ? p.right : p.held_out, rng), 200, i);
     for (auto& alarm : monitors.take_alarms()) alarms.push_back(alarm);
   }
   return alarms;
@@ -134,7 +135,8 @@ TEST(Monitors, RewardUpHeldOutFlatOrDown) {
         seed);
     EXPECT_EQ(names(flat), Names{"reward_without_accuracy"}) << seed;
     ASSERT_FALSE(flat.empty());
-    EXPECT_LT(flat[0].step, 60) << "soon after the rise at 40";
+    EXPECT_GT(flat[0].step, 25) << "before there was no rise";
+    EXPECT_LT(flat[0].step, 75) << "soon after the rise at 40";
     EXPECT_EQ(flat.size(), 1u) << "once";
     EXPECT_NE(flat[0].text.find("held-out"), std::string::npos);
     const auto down = run(
@@ -156,7 +158,17 @@ TEST(Monitors, RewardUpHeldOutFlatOrDown) {
         },
         seed);
     EXPECT_EQ(names(later), Names{"reward_without_accuracy"}) << seed;
-    EXPECT_GT(later[0].step, 50);
+    EXPECT_GT(later.empty() ? 0 : later[0].step, 50);
+    // The train problems are learned by heart.
+    const auto memorised = run(
+        [](double t) {
+          Policy p;
+          p.right = p.reward = 0.3 + 0.5 * t;
+          p.held_out = 0.3;
+          return p;
+        },
+        seed);
+    EXPECT_EQ(names(memorised), Names{"reward_without_accuracy"}) << seed;
   }
 }
 
@@ -172,12 +184,16 @@ std::vector<MonitorAlarm> change(double Policy::*what, double to, uint64_t seed 
 }
 
 TEST(Monitors, EachSeesItsFault) {
-  const std::vector<std::tuple<double Policy::*, double, const char*>> faults = {
-      {&Policy::thoughtless, 0.8, "format_without_thought"}, {&Policy::answer_first, 0.7, "answer_before_thought"},
-      {&Policy::repetition, 0.5, "repetition"},              {&Policy::english, 0.7, "language_drift"},
-      {&Policy::unparsed, 0.2, "unparsed"},                  {&Policy::timeout, 0.2, "timeout"},
-      {&Policy::crash, 0.2, "crash"},                        {&Policy::failed, 0.2, "reward_failures"},
-      {&Policy::length, 200, "length_without_accuracy"},     {&Policy::zero_variance, 1, "zero_variance"}};
+  const std::vector<std::tuple<double Policy::*, double, const char*>> faults = {{&Policy::thoughtless, 0.8, "format_without_thought"},
+                                                                                 {&Policy::answer_first, 0.7, "answer_before_thought"},
+                                                                                 {&Policy::repetition, 0.5, "repetition"},
+                                                                                 {&Policy::english, 0.7, "language_drift"},
+                                                                                 {&Policy::unparsed, 0.2, "unparsed"},
+                                                                                 {&Policy::timeout, 0.2, "timeout"},
+                                                                                 {&Policy::crash, 0.2, "crash"},
+                                                                                 {&Policy::failed, 0.2, "reward_failures"},
+                                                                                 {&Policy::length, 200, "length_without_accuracy"},
+                                                                                 {&Policy::zero_variance, 1, "zero_variance"}};
   for (const auto& [what, to, name] : faults) {
     for (uint64_t seed = 0; seed < 10; ++seed) {
       const auto alarms = change(what, to, seed);
@@ -203,6 +219,20 @@ TEST(Monitors, FromTheBeginning) {
   MonitorArgs args;
   args.language = "zh";
   EXPECT_EQ(names(run([](double) { return Policy(); }, 1, 100, args)), Names()) << "it never wrote Chinese: no drift";
+}
+
+TEST(Monitors, WhatIsFallingDoesNotAlarm) {
+  const auto falling = [](double per_rollout) {
+    return names(run(
+        [=](double t) {
+          Policy p;
+          p.thoughtless = 0.95 * std::pow(1 - per_rollout, 100 * t);
+          return p;
+        },
+        2));
+  };
+  EXPECT_EQ(falling(0.08), Names()) << "empty thoughts that are being unlearned";
+  EXPECT_EQ(falling(0.002), Names{"format_without_thought"}) << "too slowly to be called so";
 }
 
 TEST(Monitors, QuietAgainAndOnceMore) {
@@ -251,13 +281,13 @@ TEST(Monitors, HandComputed) {
   r.group_rewards = {0.25, 0.75};
   r.frac_zero_std = 0.5;
   m.rollout(r, 0);
-  m.held_out(0.5, 0);
+  m.held_out(0.5, 100, 0);
   for (auto& s : r.samples) s.tokens = 20;
   r.group_rewards = {1, 1};
   m.rollout(r, 1);  // the first window: 15 tokens
-  m.held_out(0.5, 1);
+  m.held_out(0.5, 100, 1);
   m.rollout(r, 2);  // 20 tokens
-  m.held_out(0.5, 2);
+  m.held_out(0.5, 100, 2);
   Json line = Json::object();
   m.add_metrics(line);
   EXPECT_DOUBLE_EQ(line.at("monitor/format_without_thought"), 0.5);
@@ -288,7 +318,7 @@ TEST(Monitors, StateGoesThroughJsonBitwise) {
     for (int i = 0; i < 40; ++i) {
       const auto feed = [&](Monitors& m, Rng& rng) {
         m.rollout(make_rollout(at(i), rng), i);
-        if (i % 3 == 2) m.held_out(held_out(0.3, rng), i);
+        if (i % 3 == 2) m.held_out(held_out(0.3, rng), 200, i);
       };
       feed(whole, one);
       feed(resumed, two);
