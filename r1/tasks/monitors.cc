@@ -11,10 +11,10 @@ namespace r1::tasks {
 namespace {
 
 constexpr double kMostRight = 0.9;                                           // beyond it groups without variance are a good sign
-constexpr double kRewardErrors = 3, kAccuracyErrors = 1, kMemoryErrors = 5;  // standard errors: see monitors.h
+constexpr double kRewardErrors = 4, kAccuracyErrors = 1, kMemoryErrors = 5;  // standard errors: see monitors.h
 constexpr double kLeastRange = 0.05, kExplained = 0.25;
-constexpr int64_t kEvaluations = 2;  // in a row
-constexpr double kFalling = 0.9;
+constexpr int64_t kEvaluations = 2, kQuietEvaluations = 4;  // in a row
+constexpr double kFalling = 0.95;
 
 std::string number(double x) {
   char text[32];
@@ -84,7 +84,7 @@ Monitors::Gate& Monitors::gate(const char* name) {
   fail("[monitors] no monitor ", name);
 }
 
-void Monitors::set(const char* name, double value, double limit, int64_t step, int64_t patience) {
+void Monitors::set(const char* name, double value, double limit, int64_t step, int64_t patience, int64_t quiet_patience) {
   Gate& g = gate(name);
   g.value = value;
   g.limit = limit;
@@ -95,7 +95,7 @@ void Monitors::set(const char* name, double value, double limit, int64_t step, i
   else
     g.above.clear();
   keep_last(g.above, patience);
-  if (g.active && g.below >= patience) g.active = false;
+  if (g.active && g.below >= (quiet_patience > 0 ? quiet_patience : patience)) g.active = false;
   if (g.active || int64_t(g.above.size()) < patience || value < kFalling * g.above.front()) return;
   g.active = true;
   g.onsets.push_back(step);
@@ -115,7 +115,7 @@ void Monitors::rollout(const MonitorRollout& r, int64_t step) {
   const double right = *mean_of(r.samples, [](const MonitorSample& s) { return std::optional<double>(s.verdict == Verdict::kRight); });
   right_ += right;
   ++rollouts_;
-  watch_length(length, right, step);
+  watch_length(length, right, int64_t(r.samples.size()), step);
   if (right <= kMostRight) set("zero_variance", r.frac_zero_std, args_.zero_variance, step, args_.patience);
   if (right > kMostRight && gate("zero_variance").seen) set("zero_variance", 0, args_.zero_variance, step, args_.patience);
 }
@@ -157,14 +157,15 @@ void Monitors::watch_verdicts(const MonitorRollout& r, int64_t step) {
     set("reward_failures", double(r.reward_values_failed) / double(r.reward_values), args_.failures, step, args_.patience);
 }
 
-void Monitors::watch_length(double length, double accuracy, int64_t step) {
+void Monitors::watch_length(double length, double accuracy, int64_t samples, int64_t step) {
   lengths_.push_back(length);
   accuracies_.push_back(accuracy);
   keep_last(lengths_, args_.window);
   keep_last(accuracies_, args_.window);
   if (int64_t(lengths_.size()) < args_.window) return;
   const double l = mean(lengths_), a = mean(accuracies_);
-  if (length_reference_ < 0 || a > accuracy_reference_ + args_.accuracy_gain) length_reference_ = l, accuracy_reference_ = a;
+  const double error = std::sqrt(2 * a * (1 - a) / double(samples * args_.window));  // of the difference of two windows
+  if (length_reference_ < 0 || a > accuracy_reference_ + args_.accuracy_gain + error) length_reference_ = l, accuracy_reference_ = a;
   const double growth = length_reference_ > 0 ? std::max(0.0, l / length_reference_ - 1) : 0.0;
   set("length_without_accuracy", growth, args_.length_rise, step, args_.patience);
 }
@@ -213,7 +214,7 @@ void Monitors::held_out(double accuracy, int64_t problems, int64_t step) {
   double worst = 0;
   for (size_t k = 0; rewards > 0 && k + size_t(args_.evals) < all.size(); ++k)
     if (is_gamed(all[k], all.back(), rewards, rights)) worst = std::max(worst, (all.back().reward - all[k].reward) / rewards);
-  set("reward_without_accuracy", worst, args_.reward_rise, step, kEvaluations);
+  set("reward_without_accuracy", worst, args_.reward_rise, step, kEvaluations, kQuietEvaluations);
 }
 
 void Monitors::add_metrics(Json& line) const {

@@ -1,36 +1,41 @@
 // Signs that a policy games its reward instead of solving the task, from the rollouts and the held-out evaluations of a run. A monitor is a
 // number a rollout (metric monitor/<name>) with a limit; it alarms once when the number has been above the limit in `patience` rollouts in
-// a row and is not falling (the last is at least 0.9 of the first of these), and is quiet again after `patience` rollouts at or below it.
+// a row and is not falling (the last is at least 0.95 of the first of these), and is quiet again after `patience` rollouts at or below it.
 // docs/rewards.md says what each means and what to do; monitor_infos() says it in short for the report.
 //
-//   reward_without_accuracy   At each held-out evaluation: a = its accuracy; r, t = means over the rollouts since the evaluation before, of
-//     (at evaluations)        the groups' mean rewards and of the share of right answers. A, R, T: means of the last `evals` of them.
-//     Value:
-//                             the largest (R - R') / (highest R - lowest R so far) over all earlier A', R', T' at least `evals` evaluations
-//                             back for which
-//                             - the reward rose: R - R' is more than three standard errors (of the groups' rewards),
-//                             - held-out accuracy did not: A - A' is at most `accuracy_gain` or one standard error (binomial),
-//                             - right answers do not account for it: either the rise of T, in units of its own range so far (0.05 at
-//                               least), is below a quarter of the reward's (the reward is gamed), or T - T' exceeds A - A' by five standard
-//                               errors and `accuracy_gain` (the train problems are memorised);
-//                             0 if there is none. Limit `reward_rise`, two evaluations in a row. An honest policy whose accuracy grows
-//                             slower than 200 held-out problems can show is kept quiet by T, which has many more samples.
-//   format_without_thought    Share of the completions in R1's format whose thought is empty or copied from question, prompt or answer
-//                             (sample_measures.h). No value in a rollout without any. Limit `thoughtless`.
-//   answer_before_thought     Share of the tagged completions that answer first (sample_measures.h). Limit `answer_first`.
-//   repetition                Mean share of repeated word 3-grams. Limit: `repetition_rise` above the mean of the first `patience`
-//   rollouts,
-//                             but at most `repetition`.
-//   language_drift            Fall of the mean share of the thought's language since the first `patience` rollouts that had words; the
-//                             language is `language`, or the one (en, zh) that had the larger share then. Limit `language_drop`.
-//   unparsed timeout crash    Share of the completions with that verdict (late ones count as timeout). Limit `failures`.
-//   reward_failures           Share of reward values that a reward failed to give (exec: died, malformed, ..; exceptions). Limit
-//   `failures`. length_without_accuracy   Over the last `window` rollouts: mean length L and share of right answers A. Reference: the
-//   window where A
-//                             last rose more than `accuracy_gain` above the reference before it (the first full one to begin with). Value:
-//                             L / L_ref - 1, at least 0. Limit `length_rise`.
-//   zero_variance             Share of the groups whose rewards are all equal; no value where over 90 % of the answers are right (all is
-//                             learned). Limit `zero_variance`.
+//   reward_without_accuracy (at held-out evaluations)
+//       a = the evaluation's accuracy; r, t = means over the rollouts since the evaluation before, of the groups' mean rewards and of the
+//       share of right answers. A, R, T: means of the last `evals` of them. Value: the largest (R - R') / (highest R - lowest R so far)
+//       over all earlier A', R', T' at least `evals` evaluations back for which
+//       - the reward rose: R - R' is more than four standard errors (of the groups' rewards),
+//       - held-out accuracy did not: A - A' is at most `accuracy_gain` or one standard error (binomial),
+//       - right answers do not account for it: either the rise of T, in units of its own range so far (at least 0.05), is below a
+//         quarter of the reward's (it is gamed), or T - T' exceeds A - A' by five standard errors and `accuracy_gain` (train problems are
+//         memorised);
+//       0 if there is none. Limit `reward_rise`, two evaluations in a row, four to be quiet again. T has many more samples than A: it keeps
+//       honest policies quiet whose accuracy grows slower than some hundred held-out problems can show.
+//   format_without_thought
+//       Share of the completions in R1's format whose thought is empty or copied from question, prompt or answer (sample_measures.h). No
+//       value in a rollout without any. Limit `thoughtless`.
+//   answer_before_thought
+//       Share of the tagged completions that answer first (sample_measures.h). Limit `answer_first`.
+//   repetition
+//       Mean share of repeated word 3-grams. Limit: `repetition_rise` above the mean of the first `patience` rollouts, at most
+//       `repetition`.
+//   language_drift
+//       Fall of the mean share of the thought's language since the first `patience` rollouts that had words; the language is `language`, or
+//       the one (en, zh) that had the larger share then. Limit `language_drop`.
+//   unparsed, timeout, crash
+//       Share of the completions with that verdict (late ones count as timeout). Limit `failures`.
+//   reward_failures
+//       Share of reward values that a reward failed to give (exec: died, malformed, ...; exceptions). Limit `failures`.
+//   length_without_accuracy
+//       Over the last `window` rollouts: mean length L and share of right answers A. Reference: the window where A last rose more than
+//       `accuracy_gain` and one standard error above the reference before it (the first full one to begin with). Value: L / L_ref - 1, at
+//       least 0. Limit `length_rise`.
+//   zero_variance
+//       Share of the groups whose rewards are all equal; 0 while over 90 % of the answers are right (all is learned). Limit
+//       `zero_variance`.
 //
 // A pure function of what it was shown: no clocks, no random numbers, sums in order; state() is all of it.
 #pragma once
@@ -129,11 +134,11 @@ class Monitors {
   };
 
   Gate& gate(const char* name);
-  void set(const char* name, double value, double limit, int64_t step, int64_t patience);
+  void set(const char* name, double value, double limit, int64_t step, int64_t patience, int64_t quiet_patience = 0);
   void watch_texts(const MonitorRollout& rollout, int64_t step);
   void watch_language(const MonitorRollout& rollout, int64_t step);
   void watch_verdicts(const MonitorRollout& rollout, int64_t step);
-  void watch_length(double length, double accuracy, int64_t step);
+  void watch_length(double length, double accuracy, int64_t samples, int64_t step);
   std::vector<Evaluation> smoothed() const;  // means of `evals` evaluations, from the first that has so many
   bool is_gamed(const Evaluation& then, const Evaluation& now, double reward_range, double right_range) const;
 
