@@ -310,38 +310,8 @@ std::string normalized_text(std::string_view text) {
   return letters >= 3 && text.find('\\') == text.npos ? lower(out) : letters >= 3 && text.find("\\text") != text.npos ? lower(out) : out;
 }
 
-char option_letter(std::string_view answer) {
-  std::string s;
-  for (size_t i = 0; i < answer.size(); ++i) {
-    if (answer[i] == '\\') {
-      while (i + 1 < answer.size() && letter(answer[i + 1])) ++i;
-      continue;
-    }
-    if (answer[i] != '$' && answer[i] != '{' && answer[i] != '}' && answer[i] != '*') s += answer[i];
-  }
-  std::string_view t = trim(s);
-  const bool bracket = t.starts_with("(");
-  if (bracket) t.remove_prefix(1);
-  if (t.empty() || t[0] < 'A' || t[0] > 'J') return '\0';
-  const char c = t[0];
-  t.remove_prefix(1);
-  if (t.empty() || t == "." || t == ")" || t == ").") return c;
-  if (t[0] == ')' || (!bracket && (t[0] == '.' || t[0] == ':'))) return c;
-  return '\0';
-}
-
-char find_option(std::string_view text) {
-  if (auto found = phrase(text)) {
-    std::string s = *found;
-    const std::string l = lower(s);
-    for (std::string_view skip : {"option ", "choice ", "(option "})
-      if (l.starts_with(skip)) s.erase(0, skip.size());
-    if (const char c = option_letter(s)) return c;
-    if (s.size() > 1 && s[0] >= 'A' && s[0] <= 'J' && (s[1] == ' ' || s[1] == ',')) return s[0];
-  }
-  for (size_t i = text.size(); i-- > 2;)
-    if (text[i] == ')' && text[i - 2] == '(' && text[i - 1] >= 'A' && text[i - 1] <= 'J') return text[i - 1];
-  return option_letter(text);
+std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice boxes) {
+  return marked(text, boxes, false);
 }
 
 }  // namespace r1::verify

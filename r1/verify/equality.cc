@@ -1,6 +1,7 @@
 #include "r1/verify/equality.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <unordered_map>
 
@@ -665,9 +666,31 @@ class Comparer {
   Budget budget_;
 };
 
+// Unknowns by their place in the alphabet instead of their names.
+Node numbered_unknowns(const Node& root) {
+  std::map<std::string, std::string> names;
+  any_node(root, [&](const Node& n) {
+    if (n.kind == Kind::kSymbol && free_symbol(n) && n.name != "oo") names[n.name];
+    return false;
+  });
+  size_t number = 0;
+  for (auto& [name, numbered] : names) numbered = "u#" + std::to_string(number++);
+  const auto renamed = [&](const auto& self, Node n) -> Node {
+    if (const auto found = names.find(n.name); n.kind == Kind::kSymbol && found != names.end()) n.name = found->second;
+    for (Node& kid : n.kids) kid = self(self, std::move(kid));
+    return n;
+  };
+  return renamed(renamed, root);
+}
+
 }  // namespace
 
 Comparison compare_answers(const Node& gold, const Node& answer, const EqualityOptions& options, Budget budget, bool* exhausted) {
+  if (!options.strict) {
+    EqualityOptions strict = options;
+    strict.strict = true;
+    return compare_answers(numbered_unknowns(gold), numbered_unknowns(answer), strict, budget, exhausted);
+  }
   *exhausted = false;
   Comparer comparer(options, budget);
   try {

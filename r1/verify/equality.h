@@ -19,6 +19,7 @@ namespace r1::verify {
 
 struct EqualityOptions {
   int rounding_digits = 6;  // 0: decimals are exact always
+  bool strict = true;       // false: unknowns are matched by their alphabetical order, whatever their names: f(x) and f(y)
 };
 
 enum class Same { kYes, kNo, kUnknown };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "r1/verify/choice.h"
 #include "r1/verify/worker_pool.h"
 
 namespace r1::verify {
@@ -130,16 +131,15 @@ AnswerCheck Verifier::check_in_worker(std::string_view gold, std::string_view an
 
 AnswerCheck Verifier::check(std::string_view gold, std::string_view answer) const {
   const ExtractedAnswer g = extract_gold(gold);
-  if (const auto rest = after_thought(answer); rest && rest->size() < 2'000 && !g.text.empty()) {  // a bare text answer, a date
+  const auto rest = after_thought(answer);
+  if (!rest) return {AnswerVerdict::kUnparsed, "", "a thought that does not end"};
+  if (!options_.marked_only && rest->size() < 2'000 && !g.text.empty()) {  // a bare text answer, a date
     const std::string text = normalized_text(*rest);
     if (!text.empty() && text == normalized_text(g.text)) return {AnswerVerdict::kRight, std::string(*rest), "same text"};
   }
-  auto a = extract_answer(answer, options_.boxes);
-  const char option = option_letter(g.text);
-  if (option && (!a || !option_letter(a->text))) {
-    const auto rest = after_thought(answer);
-    if (const char c = rest ? find_option(*rest) : '\0';
-        c && (!a || (a->place != AnswerPlace::kBoxed && a->place != AnswerPlace::kAnswerTag)))
+  auto a = options_.marked_only ? extract_marked(*rest, options_.boxes) : extract_answer(answer, options_.boxes);
+  if (option_letter(g.text) && !options_.marked_only && (!a || !option_letter(a->text))) {
+    if (const char c = find_option(*rest); c && (!a || (a->place != AnswerPlace::kBoxed && a->place != AnswerPlace::kAnswerTag)))
       a = ExtractedAnswer{std::string(1, c), AnswerPlace::kPhrase};
   }
   if (!a) return {AnswerVerdict::kUnparsed, "", "no answer found"};
