@@ -76,7 +76,8 @@ class Math : public FileTask {
     if (p.gold.empty()) fail(where, ": the known answer is empty");
     const Json* id = field(row, id_field_, {"unique_id", "id", "problem_id"}, where);
     p.id = str("math/", split, "/", id ? field_text(*id, "the id", where) : std::to_string(out.size()));
-    if (!worked.empty()) p.solution = style_ == "boxed" && verify::extract_marked(worked) ? worked : styled_solution(style_, worked, p.gold);
+    if (!worked.empty())
+      p.solution = style_ == "boxed" && verify::extract_marked(worked) ? worked : styled_solution(style_, worked, p.gold);
     for (const char* key : {"level", "subject", "type"})
       if (const auto at = row.find(key); at != row.end()) p.extra[key] = *at;
     apply_prompt_style(p, style_, system_);

@@ -71,7 +71,8 @@ bool names_letters(const std::string& text) {
   for (size_t i = 0; i + 6 < text.size(); ++i)  // "A and B", "C or D"
     if (text[i] >= 'A' && text[i] <= 'J' && (text.compare(i + 1, 5, " and ") == 0 || text.compare(i + 1, 4, " or ") == 0)) {
       const size_t next = i + (text[i + 2] == 'a' ? 6 : 5);
-      if (next < text.size() && text[next] >= 'A' && text[next] <= 'J' && (next + 1 == text.size() || !std::isalnum(static_cast<unsigned char>(text[next + 1]))))
+      if (next < text.size() && text[next] >= 'A' && text[next] <= 'J' &&
+          (next + 1 == text.size() || !std::isalnum(static_cast<unsigned char>(text[next + 1]))))
         return true;
     }
   return false;
@@ -158,8 +159,14 @@ class MultipleChoice : public FileTask {
     const Json* options = field(row, options_field_, {"options", "choices"}, where);
     const Json* answer = field(row, answer_field_, {"correct", "answer", "answerKey", "label", "gold"}, where);
     if (!question || !options || !answer)
-      fail(where, ": no ", !question ? "question" : !options ? "options" : "answer", " in the line; name its key with ",
-           !question ? "question_field" : !options ? "options_field" : "answer_field");
+      fail(where, ": no ",
+           !question  ? "question"
+           : !options ? "options"
+                      : "answer",
+           " in the line; name its key with ",
+           !question  ? "question_field"
+           : !options ? "options_field"
+                      : "answer_field");
     const std::string asked = trimmed(field_text(*question, "the question", where));
     const std::vector<std::string> texts = option_texts(*options, where);
     const size_t right = right_option(*answer, texts, *options, where);

@@ -5,8 +5,10 @@
 //     question, problem, prompt | options, choices | correct, answer, answerKey, label, gold | rationale, explanation, solution | id
 //   prompt_style (plain, boxed, r1_zero; default boxed), system
 //   strict (no): only a marked answer counts (<answer>, \boxed{}, ####)
-//   shuffle (no): options in an order drawn from `seed` (0) and the problem, against a bias for positions and against remembered letters. An
-//     option that speaks of the others ("none of these", "A and B") keeps its place, and questions whose options name letters are left alone.
+//   shuffle (no): options in an order drawn from `seed` (0) and the problem, against a bias for positions and against remembered letters.
+//   An
+//     option that speaks of the others ("none of these", "A and B") keeps its place, and questions whose options name letters are left
+//     alone.
 // The options of a line: a list of texts (with or without their letters), {"A": text, ..}, or {"text": [..], "label": [..]}. The answer: a
 // letter, an option's text, or its number (the key is then 0-based unless `first_index` (0, 1) says 1).
 // A completion answers with a letter (verify/choice.h) or, in a marked place, with the text of exactly one option.

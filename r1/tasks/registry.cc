@@ -17,13 +17,8 @@ struct Entry {
   std::unique_ptr<Task> (*make)(const Json&);
 };
 constexpr Entry kTasks[] = {
-    {"aqua", make_aqua},
-    {"arithmetic", make_arithmetic},
-    {"countdown", make_countdown},
-    {"gsm8k", make_gsm8k},
-    {"math", make_math},
-    {"multiple_choice", make_multiple_choice},
-    {"svamp", make_svamp},
+    {"aqua", make_aqua}, {"arithmetic", make_arithmetic},           {"countdown", make_countdown}, {"gsm8k", make_gsm8k},
+    {"math", make_math}, {"multiple_choice", make_multiple_choice}, {"svamp", make_svamp},
 };
 
 }  // namespace

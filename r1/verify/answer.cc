@@ -61,12 +61,25 @@ bool joins(std::string_view gap) {
     }
     words += l[i];
   }
-  if (words.find('\n') != words.npos && words.find("\n\n") != words.npos) return false;
+  if (words.find("\n\n") != words.npos) return false;
   if (std::none_of(words.begin(), words.end(), letter)) return words.find('.') == words.npos;
-  for (std::string_view link : {"and", "or"})
-    for (size_t at = 0; (at = words.find(link, at)) != words.npos; ++at)
-      if ((at == 0 || !letter(words[at - 1])) && (at + link.size() == words.size() || !letter(words[at + link.size()]))) return true;
-  return false;
+  // words: a link and nothing that says something else
+  bool link = false;
+  for (size_t at = 0; at < words.size();) {
+    if (!letter(words[at])) {
+      ++at;
+      continue;
+    }
+    size_t end = at;
+    while (end < words.size() && letter(words[end])) ++end;
+    const std::string_view word = std::string_view(words).substr(at, end - at);
+    if (word == "and" || word == "or")
+      link = true;
+    else if (word != "also" && word != "either" && word != "x" && word != "y" && word != "the" && word != "text")
+      return false;
+    at = end;
+  }
+  return link;
 }
 
 std::optional<std::string> boxed_answer(std::string_view text, BoxChoice choice, bool unclosed) {
@@ -281,33 +294,63 @@ ExtractedAnswer extract_gold(std::string_view gold) {
 }
 
 std::string normalized_text(std::string_view text) {
+  static constexpr std::string_view kWrapping[] = {"text", "textbf", "textit",       "textrm",     "mathrm", "mathbf",
+                                                   "mbox", "emph",   "operatorname", "textnormal", "boxed",  "displaystyle"};
   std::string out;
+  std::vector<bool> dropped;  // for each open brace: is it a wrapping command's?
   size_t letters = 0;
+  bool wrapping = false, gap = false, signs = false;
+  const auto put = [&](char c) {
+    if (gap && !out.empty() && std::isalnum(static_cast<unsigned char>(out.back())) && std::isalnum(static_cast<unsigned char>(c)))
+      out += ' ';
+    gap = false;
+    out += c;
+  };
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '\\') {
       size_t end = i + 1;
       while (end < text.size() && letter(text[end])) ++end;
       const std::string_view name = text.substr(i + 1, end - i - 1);
-      bool wrapping = name.empty();
-      for (std::string_view w : {"text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mbox", "left", "right", "quad", "displaystyle",
-                                 "textnormal", "operatorname", "boxed", "dfrac", "tfrac"})
-        wrapping |= name == w;
-      if (name == "dfrac" || name == "tfrac")
-        out += "\\frac";
-      else if (!wrapping)
-        out.append(text.substr(i, end - i));
-      if (name.empty() && end < text.size() && (text[end] == '{' || text[end] == '}' || text[end] == '%')) out += text[end];
-      i = name.empty() ? end : end - 1;
+      wrapping = std::find(std::begin(kWrapping), std::end(kWrapping), name) != std::end(kWrapping);
+      if (name.empty() && end < text.size()) {  // \, \; \! and the like are layout; \{ \} \% are signs
+        if (std::string_view(",;:! \n$()[]").find(text[end]) == std::string_view::npos) put('\\'), put(text[end]);
+        gap |= text[end] != '!';
+        i = end;
+        continue;
+      }
+      i = end - 1;
+      if (wrapping || name == "left" || name == "right" || name == "quad") continue;
+      const bool fraction = name == "dfrac" || name == "tfrac";
+      put('\\');
+      out += fraction ? "frac" : name;
+      gap = true;
+      signs = true;
       continue;
     }
-    if (std::isspace(static_cast<unsigned char>(c)) || c == '$' || c == '{' || c == '}' || c == '"' || c == '\'' || c == '*' || c == '~')
+    if (std::isspace(static_cast<unsigned char>(c)) || c == '~') {
+      gap = true;
       continue;
+    }
+    if (c == '$') continue;
+    if (c == '{') {
+      dropped.push_back(wrapping || out.empty());
+      wrapping = false;
+      if (dropped.back()) continue;
+    } else if (c == '}' && !dropped.empty()) {
+      const bool drop = dropped.back();
+      dropped.pop_back();
+      if (drop) continue;
+    }
+    wrapping = false;
     letters += letter(c);
-    out += c;
+    signs |= std::string_view("+*/=<>^_|!").find(c) != std::string_view::npos;
+    put(c);
   }
-  while (!out.empty() && (out.back() == '.' || out.back() == ',' || out.back() == ';')) out.pop_back();
-  return letters >= 3 && text.find('\\') == text.npos ? lower(out) : letters >= 3 && text.find("\\text") != text.npos ? lower(out) : out;
+  // marks around the whole: quotes, Markdown's stars, a final stop
+  while (!out.empty() && std::string_view(".,;\"'*").find(out.back()) != std::string_view::npos) out.pop_back();
+  while (!out.empty() && std::string_view("\"'*").find(out.front()) != std::string_view::npos) out.erase(0, 1);
+  return letters >= 3 && !signs ? lower(out) : out;
 }
 
 std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice boxes) {

@@ -71,6 +71,14 @@ bool has_letters(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](unsigned char c) { return std::isalpha(c); }) > 0;
 }
 
+// A word or several: letters of three or more, digits and blanks, no mathematics.
+bool word_text(std::string_view text) {
+  const std::string s = normalized_text(text);
+  const auto letters = std::count_if(s.begin(), s.end(), [](unsigned char c) { return std::isalpha(c); });
+  return letters >= 3 &&
+         std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isalnum(c) || c == ' ' || c >= 0x80 || c == ',' || c == '-'; });
+}
+
 }  // namespace
 
 const char* answer_verdict_name(AnswerVerdict verdict) {
@@ -94,6 +102,7 @@ AnswerCheck check_texts(std::string_view gold, std::string_view answer, const Eq
     if (!has_letters(gold)) return out.verdict = AnswerVerdict::kUnparsed, out.reason = "the known answer cannot be read: " + g.why, out;
     return out.reason = "another text", out;
   }
+  if (a.nodes.empty() && word_text(gold) && word_text(answer)) return out.reason = "another text", out;
   if (a.nodes.empty()) return out.verdict = AnswerVerdict::kUnparsed, out.reason = a.why, out;
   Comparison undecided;
   bool known = false;
