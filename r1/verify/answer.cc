@@ -63,23 +63,15 @@ bool joins(std::string_view gap) {
   }
   if (words.find("\n\n") != words.npos) return false;
   if (std::none_of(words.begin(), words.end(), letter)) return words.find('.') == words.npos;
-  // words: a link and nothing that says something else
-  bool link = false;
-  for (size_t at = 0; at < words.size();) {
-    if (!letter(words[at])) {
-      ++at;
-      continue;
-    }
-    size_t end = at;
-    while (end < words.size() && letter(words[end])) ++end;
-    const std::string_view word = std::string_view(words).substr(at, end - at);
-    if (word == "and" || word == "or")
-      link = true;
-    else if (word != "also" && word != "either" && word != "x" && word != "y" && word != "the" && word != "text")
-      return false;
-    at = end;
+  // words: the last one before the next box links ("for part (a) and"), names of one letter aside ("and y_2 =")
+  for (;;) {
+    while (!words.empty() && !letter(words.back())) words.pop_back();
+    size_t start = words.size();
+    while (start > 0 && letter(words[start - 1])) --start;
+    const std::string last = words.substr(start);
+    if (last.size() != 1) return last == "and" || last == "or";
+    words.resize(start);
   }
-  return link;
 }
 
 std::optional<std::string> boxed_answer(std::string_view text, BoxChoice choice, bool unclosed) {
@@ -165,8 +157,8 @@ std::optional<std::string> phrase(std::string_view text) {
   }
   if (best == l.npos) return std::nullopt;
   std::string_view rest = text.substr(best + length);
-  while (!rest.empty() &&
-         (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' || rest.front() == '"'))
+  while (!rest.empty() && (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' ||
+                           rest.front() == '"' || rest.starts_with("\\\"")))
     rest.remove_prefix(1);
   if (rest.starts_with("\\[") || rest.starts_with("$$")) {
     const size_t close = rest.find(rest[0] == '$' ? "$$" : "\\]", 2);
@@ -186,7 +178,10 @@ std::optional<std::string> phrase(std::string_view text) {
       break;
     }
   }
-  while (!rest.empty() && (rest.back() == '*' || rest.back() == '"' || rest.back() == ' ')) rest.remove_suffix(1);
+  while (!rest.empty() && (rest.back() == '*' || rest.back() == '"' || rest.back() == ' ')) {
+    rest.remove_suffix(1);
+    if (rest.ends_with("\\") && !rest.ends_with("\\\\")) rest.remove_suffix(1);  // \"
+  }
   if (rest.empty()) return std::nullopt;
   return std::string(rest);
 }

@@ -59,11 +59,20 @@ TEST_F(MathTask, MathLine) {
 }
 
 TEST_F(MathTask, AnswerOutOfTheSolution) {
-  const auto t = task(R"({"problem":"2+2?","solution":"Four, so \\boxed{4}."})" "\n");
+  const auto t = task(R"({"problem":"2+2?","solution":"Four, so \\boxed{4}."})"
+                      "\n");
   EXPECT_EQ(t->problem("test", 0).gold, "4");
   EXPECT_EQ(t->problem("test", 0).id, "math/test/0");
-  EXPECT_NE(message_of([&] { task(R"({"problem":"2+2?","solution":"Four."})" "\n"); }).find("the solution marks no answer"), std::string::npos);
-  EXPECT_NE(message_of([&] { task(R"({"problem":"2+2?"})" "\n"); }).find("neither an answer nor a solution"), std::string::npos);
+  EXPECT_NE(message_of([&] {
+              task(R"({"problem":"2+2?","solution":"Four."})"
+                   "\n");
+            }).find("the solution marks no answer"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] {
+              task(R"({"problem":"2+2?"})"
+                   "\n");
+            }).find("neither an answer nor a solution"),
+            std::string::npos);
 }
 
 TEST_F(MathTask, AimeLine) {  // an integer of three digits, perhaps with leading zeros
@@ -85,7 +94,8 @@ TEST_F(MathTask, Gsm8kLine) {
 }
 
 TEST_F(MathTask, Fields) {
-  const char* line = R"({"task":"q","label":"7","problem":"other","answer":"8"})" "\n";
+  const char* line = R"({"task":"q","label":"7","problem":"other","answer":"8"})"
+                     "\n";
   const auto t = task(line, {{"question_field", "task"}, {"answer_field", "label"}});
   EXPECT_EQ(t->problem("test", 0).question, "q");
   EXPECT_EQ(t->problem("test", 0).gold, "7");
@@ -102,7 +112,8 @@ TEST_F(MathTask, StrictCountsMarkedAnswersOnly) {
   const Problem p = t->problem("test", 0);
   EXPECT_EQ(t->score(p, "\\frac{1}{2}").verdict, Verdict::kUnparsed);
   EXPECT_EQ(t->score(p, "The answer is 1/2.").verdict, Verdict::kUnparsed);
-  for (const char* marked : {"\\boxed{1/2}", "#### 1/2", "<answer>1/2</answer>"}) EXPECT_EQ(t->score(p, marked).verdict, Verdict::kRight) << marked;
+  for (const char* marked : {"\\boxed{1/2}", "#### 1/2", "<answer>1/2</answer>"})
+    EXPECT_EQ(t->score(p, marked).verdict, Verdict::kRight) << marked;
 }
 
 TEST_F(MathTask, TheFirstBoxByOption) {
@@ -119,7 +130,8 @@ TEST_F(MathTask, ScoredFromManyThreads) {
   std::vector<std::thread> threads;
   for (size_t k = 0; k < right.size(); ++k)
     threads.emplace_back([&, k] {
-      for (int i = 0; i < 100; ++i) right[k] += t->score(p, i % 2 ? "\\boxed{\\frac{2}{4}}" : "\\boxed{\\frac{2}{5}}").verdict == Verdict::kRight;
+      for (int i = 0; i < 100; ++i)
+        right[k] += t->score(p, i % 2 ? "\\boxed{\\frac{2}{4}}" : "\\boxed{\\frac{2}{5}}").verdict == Verdict::kRight;
     });
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(right, std::vector<int>(8, 50));
