@@ -5,6 +5,8 @@
 #include "r1/tasks/arithmetic.h"
 #include "r1/tasks/countdown.h"
 #include "r1/tasks/gsm8k.h"
+#include "r1/tasks/math.h"
+#include "r1/tasks/multiple_choice.h"
 #include "r1/tasks/svamp.h"
 
 namespace r1::tasks {
@@ -14,7 +16,10 @@ struct Entry {
   const char* name;
   std::unique_ptr<Task> (*make)(const Json&);
 };
-constexpr Entry kTasks[] = {{"arithmetic", make_arithmetic}, {"countdown", make_countdown}, {"gsm8k", make_gsm8k}, {"svamp", make_svamp}};
+constexpr Entry kTasks[] = {
+    {"aqua", make_aqua}, {"arithmetic", make_arithmetic},           {"countdown", make_countdown}, {"gsm8k", make_gsm8k},
+    {"math", make_math}, {"multiple_choice", make_multiple_choice}, {"svamp", make_svamp},
+};
 
 }  // namespace
 
