@@ -7,6 +7,7 @@
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/tasks/code_reward.h"
 #include "r1/tasks/options.h"
 
 namespace r1::tasks {
@@ -189,6 +190,11 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
          const std::string language = o.one_of("language", "en", {"en", "zh"});
          return single([language](const RewardInput& i) { return language_share(without_tags(thought_of(i.completion)), language); });
        }},
+      {"code", make_code},
+      {"binary_code", make_binary_code},
+      {"ioi_code", make_ioi_code},
+      {"cf_code", make_cf_code},
+      {"code_format", make_code_format},
   };
   return kMakers;
 }
