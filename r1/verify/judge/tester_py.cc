@@ -673,8 +673,9 @@ class Tester:
 
     def check(self, _):
         space = self.namespace()
+        space[self.entry] = candidate = self.remote.attribute(self.entry)  # some tests call it by its name
         exec(compile(self.code, 'check.py', 'exec', dont_inherit=True), space)
-        space['check'](self.remote.attribute(self.entry))
+        space['check'](candidate)
 
     def statement(self, index):
         space = self.namespace()
