@@ -64,7 +64,8 @@ struct Outcome {
 };
 
 struct Policy {
-  std::vector<Layer> may_miss;  // layers the user agreed to do without
+  std::vector<Layer> may_miss;         // layers the user agreed to do without
+  std::vector<Layer> pretend_missing;  // treated as if this machine lacked them (tests, measuring what a layer costs)
 };
 
 // A program that runs. Destroying it kills everything it started; nothing stays behind: no process, cgroup, mount or file.
