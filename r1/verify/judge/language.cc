@@ -142,7 +142,7 @@ std::vector<Language> make_languages() {
        {"{tool:g++}", "-std=gnu++20", "-O2", "-w", "-o", "{out}", "{file}"}, {"{out}"}, {"g++"}, {}, 0},
       {"java", {"java 8", "java 11", "java 17", "java 21"}, "",
        {"{tool:javac}", "-J-Xmx256m", "-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-d", "/work", "{file}"}, java_run,
-       {"javac", "java"}, {"/etc/java-*"}, 4 * kGiB},
+       {"javac", "java"}, {}, 4 * kGiB},
       {"javascript", {"js", "node", "node.js", "nodejs"}, "main.js", {}, {"{tool:node}", "--stack-size=65500", "{file}"}, {"node"}, {}, 4 * kGiB},
       {"go", {"golang"}, "main.go",
        {"/usr/bin/env", "GOCACHE=/work/.go", "GOPATH=/work/.gopath", "GO111MODULE=off", "{tool:go}", "build", "-o", "{out}", "{file}"},

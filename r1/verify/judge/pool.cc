@@ -14,7 +14,7 @@ constexpr double kStartSeconds = 10;  // a launcher that has not answered by the
 
 sandbox::Limits sandbox_limits(const LauncherLimits& limits) {
   sandbox::Limits out;
-  out.wall_seconds = 5;  // counts from finish() on, which is called when the channel has closed
+  out.wall_seconds = 1;  // counts from finish() on, which is called when the channel has closed
   out.cpu_seconds = limits.cpu_seconds;
   out.memory_bytes = limits.memory_bytes;
   out.disk_bytes = int64_t{256} << 20;
