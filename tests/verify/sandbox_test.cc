@@ -15,5 +15,6 @@ TEST(Sandbox, Hello) {
   p.argv = {"/usr/bin/python3", "-I", "-S", "-c", "import sys; print(sys.stdin.read().upper())"};
   p.input = "hello";
   const Outcome o = sandbox.run(p, {});
-  std::printf("%s %d out=%s err=%s wall=%f cpu=%f mem=%ld %s\n", end_name(o.end), o.status, o.out.c_str(), o.err.c_str(), o.wall_seconds, o.cpu_seconds, o.peak_memory, o.reason.c_str());
+  std::printf("%s %d out=%s err=%s wall=%f cpu=%f mem=%ld %s\n", end_name(o.end), o.status, o.out.c_str(), o.err.c_str(), o.wall_seconds,
+              o.cpu_seconds, o.peak_memory, o.reason.c_str());
 }

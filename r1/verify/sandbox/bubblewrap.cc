@@ -36,8 +36,8 @@ void add_top_folder(const std::string& path, Arguments& arguments, std::vector<L
 
 // Where programs and libraries are found, time zone, Java's own settings; no users, no keys, no configuration of the host's services.
 void add_etc(Arguments& arguments) {
-  std::vector<fs::path> pieces = {"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime",
-                                  "/etc/mime.types"};
+  std::vector<fs::path> pieces = {"/etc/ld.so.cache",  "/etc/ld.so.conf", "/etc/ld.so.conf.d",
+                                  "/etc/alternatives", "/etc/localtime",  "/etc/mime.types"};
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/etc", error)) {
     const std::string name = entry.path().filename();
@@ -58,14 +58,14 @@ void add_dev(Arguments& arguments, std::vector<LandlockRule>& rules) {
     append(arguments, {"--dev-bind", name, name});
     rules.push_back({name, Access::kReadWriteFile});
   }
-  append(arguments, {"--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "/proc/self/fd/0", "/dev/stdin", "--symlink",
-                     "/proc/self/fd/1", "/dev/stdout", "--symlink", "/proc/self/fd/2", "/dev/stderr"});
+  append(arguments, {"--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "/proc/self/fd/0", "/dev/stdin", "--symlink", "/proc/self/fd/1",
+                     "/dev/stdout", "--symlink", "/proc/self/fd/2", "/dev/stderr"});
 }
 
 // Facts about the host's kernel that a program has no business with; those that this kernel has.
 void add_hidden_proc(Arguments& arguments) {
-  for (const char* file : {"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg", "/proc/timer_list", "/proc/sched_debug",
-                           "/proc/latency_stats", "/proc/cmdline", "/proc/config.gz"}) {
+  for (const char* file : {"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg", "/proc/timer_list",
+                           "/proc/sched_debug", "/proc/latency_stats", "/proc/cmdline", "/proc/config.gz"}) {
     if (present(file)) append(arguments, {"--ro-bind", "/dev/null", file});
   }
   for (const char* folder : {"/proc/acpi", "/proc/scsi", "/proc/asound"}) {
@@ -105,8 +105,21 @@ Arguments system_arguments(std::vector<LandlockRule>& rules) {
 }
 
 Arguments bubblewrap_arguments(const Machine& machine, const Layers& layers, const Program& program, const Limits& limits, bool staged) {
-  Arguments a = {machine.bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
-                 "--unshare-cgroup-try", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--die-with-parent", "--new-session",
+  Arguments a = {machine.bubblewrap,
+                 "--unshare-user",
+                 "--unshare-pid",
+                 "--unshare-net",
+                 "--unshare-ipc",
+                 "--unshare-uts",
+                 "--unshare-cgroup-try",
+                 "--uid",
+                 "1000",
+                 "--gid",
+                 "1000",
+                 "--hostname",
+                 "sandbox",
+                 "--die-with-parent",
+                 "--new-session",
                  "--as-pid-1"};
   if (layers.disable_userns) a.push_back("--disable-userns");
   if (layers.seccomp) append(a, {"--seccomp", std::to_string(R1_FD_SECCOMP)});
@@ -116,11 +129,12 @@ Arguments bubblewrap_arguments(const Machine& machine, const Layers& layers, con
     add_hidden_proc(a);
   }
   // One file system, so that disk_bytes bounds all of it.
-  append(a, {"--perms", "0755", "--size", std::to_string(limits.disk_bytes), "--tmpfs", "/work", "--dir", "/work/.tmp", "--dir", "/work/.shm",
-             "--symlink", "/work/.tmp", "/tmp", "--symlink", "/work/.shm", "/dev/shm"});
-  append(a, {"--perms", "0444", "--file", std::to_string(R1_FD_PASSWD), "/etc/passwd", "--perms", "0444", "--file",
-             std::to_string(R1_FD_GROUP), "/etc/group", "--perms", "0444", "--file", std::to_string(R1_FD_HOSTS), "/etc/hosts", "--perms",
-             "0555", "--file", std::to_string(R1_FD_LAUNCHER), R1_INIT_PATH});
+  append(a, {"--perms", "0755", "--size", std::to_string(limits.disk_bytes), "--tmpfs", "/work", "--dir", "/work/.tmp", "--dir",
+             "/work/.shm", "--symlink", "/work/.tmp", "/tmp", "--symlink", "/work/.shm", "/dev/shm"});
+  append(a, {"--perms", "0444", "--file", std::to_string(R1_FD_PASSWD),   "/etc/passwd",
+             "--perms", "0444", "--file", std::to_string(R1_FD_GROUP),    "/etc/group",
+             "--perms", "0444", "--file", std::to_string(R1_FD_HOSTS),    "/etc/hosts",
+             "--perms", "0555", "--file", std::to_string(R1_FD_LAUNCHER), R1_INIT_PATH});
   add_mounts(program, staged, a);
   append(a, {"--remount-ro", "/", "--chdir", "/", "--", R1_INIT_PATH, "init"});
   return a;

@@ -1,5 +1,5 @@
-// bubblewrap's command line: fresh user, pid, net, ipc, mount, uts and cgroup namespaces; the system's programs read-only; one tmpfs for all
-// that the program may write; nothing else of the host.
+// bubblewrap's command line: fresh user, pid, net, ipc, mount, uts and cgroup namespaces; the system's programs read-only; one tmpfs for
+// all that the program may write; nothing else of the host.
 #pragma once
 
 #include <string>

@@ -81,8 +81,8 @@ std::map<std::string, std::string> own_groups() {
   }
   return groups;
 }
-// Folders that may become a parent: this process' own group, the one above it, the top of what is mounted. Above our own group a cap of ours
-// (a container's memory limit, say) would no longer hold, so for version 1 only the first counts where it exists.
+// Folders that may become a parent: this process' own group, the one above it, the top of what is mounted. Above our own group a cap of
+// ours (a container's memory limit, say) would no longer hold, so for version 1 only the first counts where it exists.
 std::vector<std::string> candidates(const Tree& tree, const std::string& own) {
   std::vector<std::string> list;
   std::string below = own;
@@ -106,7 +106,8 @@ void remove_stale(const std::string& parent) {
   for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
     const std::string name = entry.path().filename();
     int pid = 0;
-    if (std::sscanf(name.c_str(), "r1-sandbox-%d-", &pid) == 1 && pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) ::rmdir(entry.path().c_str());
+    if (std::sscanf(name.c_str(), "r1-sandbox-%d-", &pid) == 1 && pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH)
+      ::rmdir(entry.path().c_str());
   }
 }
 
@@ -118,7 +119,8 @@ bool word_in(const std::string& text, const std::string& word) {
   return false;
 }
 
-// Does a group below `parent` have the controller's files? In version 2 the parent must hand it down, which it can't while it holds processes.
+// Does a group below `parent` have the controller's files? In version 2 the parent must hand it down, which it can't while it holds
+// processes.
 bool usable(const std::string& parent, bool v2, const std::string& controller, const std::string& file, std::string& why) {
   if (v2 && controller != "cpu" && !word_in(read_from(parent + "/cgroup.subtree_control"), controller) &&
       !write_to(parent + "/cgroup.subtree_control", "+" + controller)) {
@@ -170,7 +172,8 @@ CgroupTrees CgroupTrees::find() {
   if (!found.has_memory()) {
     found.detail_ = trees.empty() ? "no cgroup file system is mounted" : "no group with a memory controller can be made (" + why + ")";
     found.detail_ +=
-        "; run with a delegated group (systemd-run --user --scope -p Delegate=yes r1 ..., or docker run --cgroupns=private with /sys/fs/cgroup "
+        "; run with a delegated group (systemd-run --user --scope -p Delegate=yes r1 ..., or docker run --cgroupns=private with "
+        "/sys/fs/cgroup "
         "writable)";
   }
   return found;
@@ -207,7 +210,8 @@ std::unique_ptr<Cgroup> CgroupTrees::make(const Limits& limits) const {
     write_to(group->memory_ + "/memory.oom.group", "1");
   } else if (has_memory()) {
     set(group->memory_ + "/memory.limit_in_bytes", limits.memory_bytes);
-    write_to(group->memory_ + "/memory.memsw.limit_in_bytes", std::to_string(limits.memory_bytes));  // there is none without swap accounting
+    write_to(group->memory_ + "/memory.memsw.limit_in_bytes",
+             std::to_string(limits.memory_bytes));  // there is none without swap accounting
   }
   if (has_pids()) set(group->pids_ + "/pids.max", int64_t{limits.processes} + 2);  // bubblewrap and pid 1
   return group;

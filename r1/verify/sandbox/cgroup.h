@@ -21,12 +21,12 @@ class Cgroup {
 
   const std::vector<Fd>& join_files() const { return join_; }  // a process that writes "0" to each is in
   const std::vector<std::string>& folders() const { return folders_; }
-  double cpu_seconds() const;      // negative: not counted here
-  int64_t memory_kills() const;    // processes that the kernel killed at the memory cap
-  int64_t peak_memory() const;     // bytes; 0: unknown
+  double cpu_seconds() const;         // negative: not counted here
+  int64_t memory_kills() const;       // processes that the kernel killed at the memory cap
+  int64_t peak_memory() const;        // bytes; 0: unknown
   int64_t processes_refused() const;  // forks that the cap refused
   void kill_all() const;
-  bool remove();                   // false: still in use
+  bool remove();  // false: still in use
 
  private:
   friend class CgroupTrees;

@@ -33,10 +33,14 @@ LandlockDomain landlock_domain(int abi) {
 
 uint64_t landlock_rights(Access access) {
   switch (access) {
-    case Access::kRead: return kReadFile | kReadDir;
-    case Access::kReadExecute: return kReadFile | kReadDir | kExecute;
-    case Access::kReadWriteFile: return kReadFile | kWriteFile | kTruncate;
-    case Access::kAll: return (kFirstAbi | kRefer | kTruncate) & ~kMakeDevices;
+    case Access::kRead:
+      return kReadFile | kReadDir;
+    case Access::kReadExecute:
+      return kReadFile | kReadDir | kExecute;
+    case Access::kReadWriteFile:
+      return kReadFile | kWriteFile | kTruncate;
+    case Access::kAll:
+      return (kFirstAbi | kRefer | kTruncate) & ~kMakeDevices;
   }
   return 0;
 }

@@ -11,8 +11,8 @@ namespace r1::verify::sandbox {
 // 0: the kernel has none, or it is switched off at boot.
 int landlock_abi();
 
-// The rights that an ABI knows: all of them are denied but where a rule grants them. From ABI 4 on also TCP, from 6 on signals to and abstract
-// sockets of the world outside.
+// The rights that an ABI knows: all of them are denied but where a rule grants them. From ABI 4 on also TCP, from 6 on signals to and
+// abstract sockets of the world outside.
 struct LandlockDomain {
   uint64_t fs = 0, net = 0, scope = 0;
 };

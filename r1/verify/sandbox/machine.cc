@@ -39,7 +39,8 @@ long fact(const std::string& text, const std::string& name, long missing) {
   return missing;
 }
 
-Outcome run_probe(const Machine& machine, const Layers& layers) {
+Outcome run_probe(const Machine& machine, Layers layers) {
+  layers.probe = true;
   Program probe;
   probe.argv = {R1_INIT_PATH, "probe"};
   Limits limits;
@@ -123,10 +124,16 @@ Machine look_around() {
   const std::string hidden = "unknown while namespaces are missing";
   m.states = {
       {Layer::kNamespaces, there, there ? namespaces_detail(m) : namespaces},
-      {Layer::kSeccomp, m.layers.seccomp, m.layers.seccomp ? "allow-list in force" : there ? seccomp : hidden},
+      {Layer::kSeccomp, m.layers.seccomp,
+       m.layers.seccomp ? "allow-list in force"
+       : there          ? seccomp
+                        : hidden},
       {Layer::kRlimits, there, there ? "in force" : hidden},
       {Layer::kCgroup, m.layers.cgroup, m.layers.cgroup || there ? cgroup : hidden},
-      {Layer::kLandlock, m.layers.landlock, m.layers.landlock ? str("ABI ", m.landlock) : there ? landlock : hidden},
+      {Layer::kLandlock, m.layers.landlock,
+       m.layers.landlock ? str("ABI ", m.landlock)
+       : there           ? landlock
+                         : hidden},
   };
   return m;
 }

@@ -15,6 +15,7 @@ namespace r1::verify::sandbox {
 struct Layers {
   bool seccomp = false, cgroup = false, landlock = false;
   bool disable_userns = false, proc = false;
+  bool probe = false;  // the launcher itself is the program
 };
 
 struct Machine {

@@ -31,9 +31,9 @@ std::vector<r1_rlimit> rlimits(const Limits& limits, bool memory_cgroup) {
   // A thread's stack is reserved at the soft limit's size: without a cgroup that counts as data.
   const uint64_t stack = memory_cgroup ? std::clamp(memory / 4, 8 * kMiB, 64 * kMiB) : 8 * kMiB;
   std::vector<r1_rlimit> rows = {
-      row(RLIMIT_CPU, cpu, cpu + 1),                       // SIGXCPU, then SIGKILL
-      row(RLIMIT_FSIZE, uint64_t(limits.disk_bytes)),      // of one file; the file systems bound the sum
-      row(RLIMIT_NPROC, uint64_t(limits.processes) + 1),   // pid 1 counts
+      row(RLIMIT_CPU, cpu, cpu + 1),                      // SIGXCPU, then SIGKILL
+      row(RLIMIT_FSIZE, uint64_t(limits.disk_bytes)),     // of one file; the file systems bound the sum
+      row(RLIMIT_NPROC, uint64_t(limits.processes) + 1),  // pid 1 counts
       row(RLIMIT_CORE, core_limit()),
       row(RLIMIT_NOFILE, uint64_t(limits.open_files)),
       row(RLIMIT_STACK, stack, std::max(stack, memory)),

@@ -1,4 +1,5 @@
-// Limits that the kernel keeps for each process. Set in the child that becomes the program, so that neither the host nor bubblewrap feels them.
+// Limits that the kernel keeps for each process. Set in the child that becomes the program, so that neither the host nor bubblewrap feels
+// them.
 #pragma once
 
 #include <vector>

@@ -17,24 +17,36 @@ bool contains(const std::vector<Layer>& list, Layer layer) {
 
 const char* layer_name(Layer layer) {
   switch (layer) {
-    case Layer::kNamespaces: return "namespaces";
-    case Layer::kSeccomp: return "seccomp";
-    case Layer::kRlimits: return "rlimits";
-    case Layer::kCgroup: return "cgroup";
-    case Layer::kLandlock: return "landlock";
+    case Layer::kNamespaces:
+      return "namespaces";
+    case Layer::kSeccomp:
+      return "seccomp";
+    case Layer::kRlimits:
+      return "rlimits";
+    case Layer::kCgroup:
+      return "cgroup";
+    case Layer::kLandlock:
+      return "landlock";
   }
   return "?";
 }
 
 const char* end_name(End end) {
   switch (end) {
-    case End::kExited: return "exited";
-    case End::kSignalled: return "signalled";
-    case End::kTimeout: return "timeout";
-    case End::kCpuTime: return "cpu_time";
-    case End::kMemory: return "memory";
-    case End::kOutput: return "output";
-    case End::kFailedToStart: return "failed_to_start";
+    case End::kExited:
+      return "exited";
+    case End::kSignalled:
+      return "signalled";
+    case End::kTimeout:
+      return "timeout";
+    case End::kCpuTime:
+      return "cpu_time";
+    case End::kMemory:
+      return "memory";
+    case End::kOutput:
+      return "output";
+    case End::kFailedToStart:
+      return "failed_to_start";
   }
   return "?";
 }

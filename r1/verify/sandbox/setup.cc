@@ -50,8 +50,9 @@ std::vector<std::string> environment_of(const Program& program) {
   return lines;
 }
 
-std::vector<LandlockRule> rules_of(const Machine& machine, const Program& program) {
+std::vector<LandlockRule> rules_of(const Machine& machine, const Layers& layers, const Program& program) {
   std::vector<LandlockRule> rules = machine.rules;
+  if (layers.probe) rules.push_back({R1_INIT_PATH, Access::kReadExecute});
   for (const Mount& mount : program.mounts) rules.push_back({mount.inside, mount.writable ? Access::kAll : Access::kReadExecute});
   return rules;
 }
@@ -89,7 +90,7 @@ std::string setup_bytes(const Machine& machine, const Layers& layers, const Prog
   const bool staged = machine.uid != R1_NO_UID && !program.mounts.empty();
   const auto arguments = bubblewrap_arguments(machine, layers, program, limits, staged);
   const auto limit_rows = rlimits(limits, cgroup && machine.cgroups.has_memory());
-  const auto rules = rules_of(machine, program);
+  const auto rules = rules_of(machine, layers, program);
   const auto environment = environment_of(program);
   const LandlockDomain domain = layers.landlock ? landlock_domain(machine.landlock) : LandlockDomain{};
   r1_setup head = {};

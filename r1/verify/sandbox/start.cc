@@ -24,8 +24,8 @@ namespace r1::verify::sandbox {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kLookEvery = 0.05;   // seconds between looks at memory and CPU time
-constexpr double kPatience = 0.6;     // for the supervisor to end everything before it is killed itself
+constexpr double kLookEvery = 0.05;  // seconds between looks at memory and CPU time
+constexpr double kPatience = 0.6;    // for the supervisor to end everything before it is killed itself
 constexpr double kLastPatience = 0.2;
 
 double seconds_since(Clock::time_point from) {
@@ -130,8 +130,8 @@ Running::Running(const Machine& machine, const Layers& layers, const Program& pr
   std::vector<Fd> own;  // each run reads these from their start
   for (const Fd* file : {&machine.filter, &machine.launcher, &machine.passwd, &machine.group, &machine.hosts})
     own.push_back(reopen_for_reading(*file));
-  std::vector<int> fds = {out.write.get(), err.write.get(), nothing ? nothing.get() : program.channel_fd, in.read.get(), setup.get(),
-                          status.write.get()};
+  std::vector<int> fds = {out.write.get(), err.write.get(), nothing ? nothing.get() : program.channel_fd,
+                          in.read.get(),   setup.get(),     status.write.get()};
   for (const Fd& file : own) fds.push_back(file.get());
   if (cgroup_) {
     for (const Fd& file : cgroup_->join_files()) fds.push_back(file.get());
@@ -272,17 +272,28 @@ std::string Running::failure() const {
   if (!failed_) return "bubblewrap could not set the sandbox up: " + (err_.text.empty() ? "no word from it" : err_.text);
   const char* text = std::strerror(failed_->code);
   switch (failed_->step) {
-    case R1_STEP_SETUP: return str("the setup could not be read: ", text);
-    case R1_STEP_CGROUP: return str("the control group could not be joined: ", text);
-    case R1_STEP_STAGE: return str("a mount could not be prepared (does it exist?): ", text);
-    case R1_STEP_USER: return str("user ", failed_->which, " could not be taken: ", text);
-    case R1_STEP_BUBBLEWRAP: return str("bubblewrap could not be executed: ", text);
-    case R1_STEP_FILE: return str("file ", failed_->which, " could not be written (disk_bytes, memory_bytes?): ", text);
-    case R1_STEP_FORK: return str("no process could be made: ", text);
-    case R1_STEP_RLIMIT: return str("limit ", failed_->which, " could not be set: ", text);
-    case R1_STEP_LANDLOCK: return str("Landlock could not be applied: ", text);
-    case R1_STEP_DIRECTORY: return str("the directory could not be entered: ", text);
-    default: return str("the program could not be executed: ", text);
+    case R1_STEP_SETUP:
+      return str("the setup could not be read: ", text);
+    case R1_STEP_CGROUP:
+      return str("the control group could not be joined: ", text);
+    case R1_STEP_STAGE:
+      return str("a mount could not be prepared (does it exist?): ", text);
+    case R1_STEP_USER:
+      return str("user ", failed_->which, " could not be taken: ", text);
+    case R1_STEP_BUBBLEWRAP:
+      return str("bubblewrap could not be executed: ", text);
+    case R1_STEP_FILE:
+      return str("file ", failed_->which, " could not be written (disk_bytes, memory_bytes?): ", text);
+    case R1_STEP_FORK:
+      return str("no process could be made: ", text);
+    case R1_STEP_RLIMIT:
+      return str("limit ", failed_->which, " could not be set: ", text);
+    case R1_STEP_LANDLOCK:
+      return str("Landlock could not be applied: ", text);
+    case R1_STEP_DIRECTORY:
+      return str("the directory could not be entered: ", text);
+    default:
+      return str("the program could not be executed: ", text);
   }
 }
 
