@@ -133,7 +133,7 @@ std::vector<Language> make_languages() {
   const std::vector<std::string> java_heap = {"-Xmx256m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"};
   std::vector<std::string> java_run = {"{tool:java}"};
   java_run.insert(java_run.end(), java_heap.begin(), java_heap.end());
-  java_run.insert(java_run.end(), {"-cp", "/work", "{main}"});
+  java_run.insert(java_run.end(), {"-cp", "/box", "{main}"});
   return {
       {"python", {"py", "python3", "pypy", "pypy3"}, "solution.py", {}, {}, {"python3"}, {}, 0},
       {"c", {"gnu c11", "gnu c17"}, "main.c", {"{tool:gcc}", "-std=gnu17", "-O2", "-w", "-o", "{out}", "{file}", "-lm"}, {"{out}"},
@@ -141,11 +141,11 @@ std::vector<Language> make_languages() {
       {"cpp", {"c++", "cc", "cxx", "gnu c++17", "gnu c++20", "c++17", "c++20"}, "main.cpp",
        {"{tool:g++}", "-std=gnu++20", "-O2", "-w", "-o", "{out}", "{file}"}, {"{out}"}, {"g++"}, {}, 0},
       {"java", {"java 8", "java 11", "java 17", "java 21"}, "",
-       {"{tool:javac}", "-J-Xmx256m", "-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-d", "/work", "{file}"}, java_run,
+       {"{tool:javac}", "-J-Xmx256m", "-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-d", "/box", "{file}"}, java_run,
        {"javac", "java"}, {}, 4 * kGiB},
       {"javascript", {"js", "node", "node.js", "nodejs"}, "main.js", {}, {"{tool:node}", "--stack-size=65500", "{file}"}, {"node"}, {}, 4 * kGiB},
       {"go", {"golang"}, "main.go",
-       {"/usr/bin/env", "GOCACHE=/work/.go", "GOPATH=/work/.gopath", "GO111MODULE=off", "{tool:go}", "build", "-o", "{out}", "{file}"},
+       {"/usr/bin/env", "GOCACHE=/box/.go", "GOPATH=/box/.gopath", "GO111MODULE=off", "{tool:go}", "build", "-o", "{out}", "{file}"},
        {"{out}"}, {"go"}, {}, 4 * kGiB},
       {"rust", {"rs", "rust 2021"}, "main.rs",
        {"{tool:rustc}", "--edition=2021", "-O", "-A", "warnings", "-C", "linker={tool:gcc}", "-o", "{out}", "{file}"}, {"{out}"},
@@ -199,7 +199,7 @@ Build prepare_build(const Language& language, const std::string& code) {
   if (language.name == "java") std::tie(file, values["{main}"]) = java_names(code);
   if (language.name == "ada") file = ada_file(code);
   values["{file}"] = file;
-  values["{out}"] = "/work/program";
+  values["{out}"] = "/box/program";
   for (const std::string& tool : language.needs) {
     const FoundTool found = locate(tool);
     if (found.inside.empty()) {

@@ -60,7 +60,7 @@ std::unique_ptr<Launcher> LauncherPool::start(const LauncherLimits& limits) cons
   auto launcher = std::make_unique<Launcher>();
   launcher->channel = Channel(ours);
   sandbox::Program program;
-  program.argv = {kPython, "-I", "-S", "-B", "-X", "utf8", "-c", "import marshal; exec(marshal.loads(open('/work/.judge', 'rb').read()))"};
+  program.argv = {kPython, "-I", "-S", "-B", "-X", "utf8", "-c", "import marshal; exec(marshal.loads(open('/box/.judge', 'rb').read()))"};
   if (alone_) program.argv.push_back("--alone");
   program.files = {{".judge", code_}};
   program.mounts = limits.mounts;
