@@ -20,6 +20,8 @@ Command cmd_convert();
 Command cmd_plan();
 Command cmd_verify();
 Command cmd_judge();
+Command cmd_sandbox_doctor();
+Command cmd_sandbox_run();
 Command cmd_env();
 Command cmd_options();
 Command cmd_completion();
@@ -44,6 +46,8 @@ const std::vector<Command>& commands() {
       cmd_plan(),
       cmd_verify(),
       cmd_judge(),
+      cmd_sandbox_doctor(),
+      cmd_sandbox_run(),
       cmd_env(),
       cmd_options(),
       cmd_completion(),

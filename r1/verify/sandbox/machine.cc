@@ -107,7 +107,7 @@ Machine look_around() {
   m.uid = unprivileged_user();
   m.launcher = memory_file("r1-sandbox-launcher", launcher_image(), true);
   m.filter = memory_file("r1-sandbox-filter", seccomp_filter());
-  m.passwd = memory_file("r1-sandbox-passwd", "sandbox:x:1000:1000::/work:/bin/sh\n");
+  m.passwd = memory_file("r1-sandbox-passwd", "sandbox:x:1000:1000::/box:/bin/sh\n");
   m.group = memory_file("r1-sandbox-group", "sandbox:x:1000:\n");
   m.hosts = memory_file("r1-sandbox-hosts", "127.0.0.1 localhost sandbox\n");
   m.system = system_arguments(m.rules);

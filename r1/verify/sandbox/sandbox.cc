@@ -31,6 +31,22 @@ const char* layer_name(Layer layer) {
   return "?";
 }
 
+const char* layer_purpose(Layer layer) {
+  switch (layer) {
+    case Layer::kNamespaces:
+      return "seeing or touching the host: its files, processes, network, IPC; leaving processes behind";
+    case Layer::kSeccomp:
+      return "kernel interfaces with a history: io_uring, bpf, ptrace, userfaultfd, keyrings, mounts, new namespaces, sockets";
+    case Layer::kRlimits:
+      return "runaway CPU time, threads, open files, file sizes, core dumps of one process";
+    case Layer::kCgroup:
+      return "memory and fork bombs of all processes together";
+    case Layer::kLandlock:
+      return "opening any path that is not on the list, even if a mount went wrong";
+  }
+  return "?";
+}
+
 const char* end_name(End end) {
   switch (end) {
     case End::kExited:

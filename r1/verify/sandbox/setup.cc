@@ -40,7 +40,7 @@ bool stays_inside(const std::string& relative) {
 
 std::vector<std::string> environment_of(const Program& program) {
   std::vector<std::pair<std::string, std::string>> all = {
-      {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/work"}, {"LANG", "C.UTF-8"}, {"TMPDIR", "/tmp"}};
+      {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/box"}, {"LANG", "C.UTF-8"}, {"TMPDIR", "/tmp"}};
   for (const auto& [name, value] : program.env) {
     std::erase_if(all, [&, &key = name](const auto& row) { return row.first == key; });
     all.emplace_back(name, value);
@@ -70,7 +70,7 @@ void check_program(const Program& program, const Limits& limits) {
     check(!name.empty() && no_nul(name) && no_nul(value) && name.find('=') == std::string::npos, "[sandbox] no name of a variable: '",
           name.c_str(), "'");
   for (const auto& [path, content] : program.files)
-    check(stays_inside(path) && no_nul(path), "[sandbox] expected a path below /work without '..', got '", path.c_str(), "'");
+    check(stays_inside(path) && no_nul(path), "[sandbox] expected a path below /box without '..', got '", path.c_str(), "'");
   for (const Mount& mount : program.mounts)
     check(mount.inside.is_absolute() && mount.inside != "/" && no_nul(mount.inside.native()) && no_nul(mount.host.native()),
           "[sandbox] a mount needs an absolute place inside, got '", mount.inside.string(), "'");
@@ -123,7 +123,7 @@ std::string setup_bytes(const Machine& machine, const Layers& layers, const Prog
     w.string(rule.path);
   }
   for (const auto& [path, content] : program.files) {
-    w.string("/work/" + path);
+    w.string("/box/" + path);
     w.string(content);
   }
   w.string(program.directory);

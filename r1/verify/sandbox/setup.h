@@ -10,7 +10,7 @@
 
 namespace r1::verify::sandbox {
 
-// Throws (kFailed) for a program that cannot be: no argv, a file outside /work, limits that are none.
+// Throws (kFailed) for a program that cannot be: no argv, a file outside /box, limits that are none.
 void check_program(const Program& program, const Limits& limits);
 
 std::string setup_bytes(const Machine& machine, const Layers& layers, const Program& program, const Limits& limits, const Cgroup* cgroup);

@@ -36,6 +36,15 @@ void set_nonblocking(int fd) {
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+// The user that bubblewrap runs as must be able to write there.
+void give_writable_mounts(const Machine& machine, const Program& program) {
+  for (const Mount& mount : program.mounts) {
+    if (!mount.writable || machine.uid == R1_NO_UID) continue;
+    check(::chown(mount.host.c_str(), machine.uid, machine.uid) == 0, "[sandbox] cannot give ", mount.host.string(), " to user ",
+          machine.uid, ": ", std::strerror(errno));
+  }
+}
+
 // One of stdout and stderr, up to the cap.
 struct Capture {
   Fd fd;
@@ -122,6 +131,7 @@ class Running : public Process {
 
 Running::Running(const Machine& machine, const Layers& layers, const Program& program, const Limits& limits) : limits_(limits) {
   check_program(program, limits);
+  give_writable_mounts(machine, program);
   if (layers.cgroup) cgroup_ = machine.cgroups.make(limits);
   counts_memory_ = cgroup_ && machine.cgroups.has_memory();
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe(), status = make_pipe();
