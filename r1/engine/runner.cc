@@ -32,13 +32,12 @@ Tensor new_cache(int64_t blocks, int64_t bytes, const tensor::Device& device) {
 
 int64_t block_bytes(const model::Transformer& model, int32_t block_size) {
   int64_t bytes = 0;
-  for (int layer = 0; layer < model.num_layers(); ++layer) bytes += model.cache_bytes(layer, block_size);
+  for (int i = 0; i < model.num_caches(); ++i) bytes += model.cache_bytes(i, block_size);
   return bytes;
 }
 
 Runner::Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size) : model_(model) {
-  for (int layer = 0; layer < model.num_layers(); ++layer)
-    caches_.push_back(new_cache(num_blocks, model.cache_bytes(layer, block_size), model.device()));
+  for (int i = 0; i < model.num_caches(); ++i) caches_.push_back(new_cache(num_blocks, model.cache_bytes(i, block_size), model.device()));
   paged_.block_size = block_size;
   context_.paged = &paged_;
 }

@@ -1,7 +1,9 @@
 #include "r1/model/config.h"
 
+#include <algorithm>
 #include <initializer_list>
 
+#include "r1/base/config_io.h"
 #include "r1/base/error.h"
 
 namespace r1::model {
@@ -114,8 +116,13 @@ void finish_config(ModelConfig& c) {
   }
 }
 
-ModelConfig config_from_hf(const Json& json, const std::string& where) {
-  if (!json.is_object()) fail(where, ": not a JSON object");
+namespace {
+
+// What no published family has (variants of nn/, training-only numbers) stands under this key of config.json, as far as it differs from
+// what the family's own keys say. A file whose network is no published one has model_type "r1", so that no other program takes it for one.
+constexpr const char* kOwnKey = "r1";
+
+ModelConfig published_config(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
   c.family = r.need<std::string>("model_type");
@@ -151,7 +158,7 @@ ModelConfig config_from_hf(const Json& json, const std::string& where) {
   return c;
 }
 
-Json config_to_hf(const ModelConfig& c) {
+Json published_json(const ModelConfig& c) {
   const bool llama = c.family == "llama", qwen2 = c.family == "qwen2";
   Json j;
   j["architectures"] = {llama ? "LlamaForCausalLM" : qwen2 ? "Qwen2ForCausalLM" : "Qwen3ForCausalLM"};
@@ -190,6 +197,58 @@ Json config_to_hf(const ModelConfig& c) {
   j["eos_token_id"] = id(c.eos_token_id);
   j["pad_token_id"] = id(c.pad_token_id);
   j["torch_dtype"] = c.torch_dtype;
+  return j;
+}
+
+// The members of `object` that `base` lacks or has otherwise, groups member by member.
+Json differing(const Json& object, const Json& base) {
+  Json out = Json::object();
+  for (const auto& [key, value] : object.items()) {
+    const auto it = base.find(key);
+    if (it != base.end() && *it == value) continue;
+    out[key] = it != base.end() && value.is_object() && it->is_object() ? differing(value, *it) : value;
+  }
+  return out;
+}
+
+// Numbers that steer training only: another program may load the network without them.
+bool training_only(const Json& own) {
+  static constexpr const char* kKeys[] = {"initializer_range", "ffn_dropout", "mtp_loss_weight", "torch_dtype"};
+  static constexpr const char* kMoeKeys[] = {"bias_update_speed", "aux_loss_coef", "aux_loss"};
+  for (const auto& [key, value] : own.items()) {
+    if (std::find(std::begin(kKeys), std::end(kKeys), key) != std::end(kKeys)) continue;
+    if (key != "moe") return false;
+    for (const auto& [inner, ignored] : value.items()) {
+      if (std::find(std::begin(kMoeKeys), std::end(kMoeKeys), inner) == std::end(kMoeKeys)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+ModelConfig config_from_hf(const Json& json, const std::string& where) {
+  if (!json.is_object()) fail(where, ": not a JSON object");
+  const auto own = json.find(kOwnKey);
+  if (own == json.end()) return published_config(json, where);
+  if (!own->is_object()) fail(where, ": key '", kOwnKey, "' is no object");
+  Json published = json;
+  if (own->contains("family")) published["model_type"] = own->at("family");
+  ModelConfig c = published_config(published, where);
+  apply_settings(c, json_settings(*own, where + ": " + kOwnKey));
+  finish_config(c);
+  return c;
+}
+
+Json config_to_hf(const ModelConfig& c) {
+  Json j = published_json(c);
+  const Json own = differing(config_to_json(c), config_to_json(published_config(j, "model config")));
+  if (own.empty()) return j;
+  j[kOwnKey] = own;
+  if (training_only(own)) return j;
+  j["architectures"] = {"R1ForCausalLM"};
+  j["model_type"] = "r1";
+  j[kOwnKey]["family"] = c.family;
   return j;
 }
 

@@ -9,51 +9,34 @@
 
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
+#include "r1/model/layers.h"
 #include "r1/nn/block.h"
 #include "r1/nn/embedding.h"
-#include "r1/nn/norm.h"
 #include "r1/ops/logprob.h"
-#include "r1/ops/rotary.h"
 
 namespace r1::model {
 
 struct Transformer::Parts : nn::Module {
   nn::Embedding embedding;
   std::vector<std::unique_ptr<nn::Block>> blocks;
-  nn::RmsNorm norm;
+  std::unique_ptr<nn::Norm> norm;
   Tensor head_VD;  // undefined: tied
+
+  // Which part of which block a cache belongs to: the blocks' attentions first, then the MLPs that have one.
+  struct CacheOwner {
+    size_t block;
+    bool mlp;
+  };
+  std::vector<CacheOwner> cache_owners;
+  std::vector<int> mlp_cache;  // [blocks] -1: none
 
   Parts(const ModelConfig& config, const nn::Placement& placement);
   void parameters(nn::ParameterList list) override;
+  void after_step(const nn::ForwardRecord& record) override;
+  nn::BlockCaches caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const;
 };
 
 namespace {
-
-std::shared_ptr<const ops::RotaryTable> rotary_of(const ModelConfig& c, at::Device device) {
-  ops::RotaryScaling scaling;
-  scaling.kind = c.rope.type == "llama3"   ? ops::RotaryScaling::kLlama3
-                 : c.rope.type == "linear" ? ops::RotaryScaling::kLinear
-                                           : ops::RotaryScaling::kNone;
-  scaling.factor = c.rope.factor;
-  scaling.low_freq_factor = c.rope.low_freq_factor;
-  scaling.high_freq_factor = c.rope.high_freq_factor;
-  scaling.original_max_positions = double(c.rope.original_max_position_embeddings);
-  return std::make_shared<ops::RotaryTable>(
-      ops::rotary_table(ops::rotary_frequencies(c.head_dim, c.rope_theta, scaling), c.max_position_embeddings, device));
-}
-
-nn::GqaShape attention_of(const ModelConfig& c) {
-  nn::GqaShape shape;
-  shape.dim = c.hidden_size;
-  shape.heads = c.num_attention_heads;
-  shape.kv_heads = c.num_key_value_heads;
-  shape.head_dim = c.head_dim;
-  shape.qkv_bias = c.attention_bias;
-  shape.output_bias = c.attention_bias && c.family != "qwen2";
-  shape.qk_norm = c.qk_norm;
-  shape.norm_eps = c.rms_norm_eps;
-  return shape;
-}
 
 ModelConfig finished(ModelConfig config) {
   finish_config(config);
@@ -80,20 +63,36 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
 
 }  // namespace
 
-Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
-    : embedding(c.vocab_size, c.hidden_size, placement), norm(c.hidden_size, c.rms_norm_eps, placement) {
-  const auto rotary = rotary_of(c, placement.device);
+Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) : embedding(c.vocab_size, c.hidden_size, placement) {
+  LayerFactory layers(c, placement);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    blocks.push_back(std::make_unique<nn::Block>(int(i), attention_of(c), c.intermediate_size, rotary, placement));
+    blocks.push_back(std::make_unique<nn::Block>(int(i), layers.block(i)));
+    cache_owners.push_back({size_t(i), false});
   }
+  mlp_cache.assign(blocks.size(), -1);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (blocks[i]->mlp().cache_bytes(16) == 0) continue;
+    mlp_cache[i] = int(cache_owners.size());
+    cache_owners.push_back({i, true});
+  }
+  norm = layers.norm();
   if (!c.tie_word_embeddings) head_VD = nn::new_weight({c.vocab_size, c.hidden_size}, placement);
 }
 
 void Transformer::Parts::parameters(nn::ParameterList list) {
   embedding.parameters(list);
   for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->parameters(list.under(str("layers.", i)));
-  norm.parameters(list, "norm");
+  norm->parameters(list, "norm");
   if (head_VD.defined()) list.add("head", head_VD);
+}
+
+void Transformer::Parts::after_step(const nn::ForwardRecord& record) {
+  for (const auto& block : blocks) block->after_step(record);
+  norm->after_step(record);
+}
+
+nn::BlockCaches Transformer::Parts::caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const {
+  return {&caches[block], mlp_cache[block] < 0 ? nullptr : &caches[size_t(mlp_cache[block])]};
 }
 
 Transformer::Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype)
@@ -114,6 +113,7 @@ void Transformer::init_weights(uint64_t seed) {
         weight.fill_(1);
         break;
       case WeightKind::kBias:
+      case WeightKind::kBuffer:
         weight.fill_(0);
         break;
       default:
@@ -126,8 +126,8 @@ void Transformer::init_weights(uint64_t seed) {
 Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches,
                            ForwardOptions options) {
   check(ids_T.dim() == 1 && ids_T.size(0) == context.tokens(), "[transformer] expected ", context.tokens(), " ids, got ", ids_T.sizes());
-  check(!context.paged || (caches && caches->size() == parts_->blocks.size()), "[transformer] expected a cache for each of ",
-        parts_->blocks.size(), " layers, got ", caches ? caches->size() : 0);
+  check(!context.paged || (caches && caches->size() == parts_->cache_owners.size()), "[transformer] expected ", num_caches(),
+        " caches, got ", caches ? caches->size() : 0);
   for (const int32_t p : context.positions) {
     check(p >= 0 && p < config_.max_position_embeddings,
           "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ", p);
@@ -140,11 +140,12 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];
-    x_TD = options.activation_checkpointing && !context.paged ? block.checkpointed(x_TD, layer_context)
-                                                              : block(x_TD, layer_context, context.paged ? &(*caches)[i] : nullptr);
+    x_TD = options.activation_checkpointing && !context.paged
+               ? block.checkpointed(x_TD, layer_context)
+               : block(x_TD, layer_context, context.paged ? parts_->caches_of(i, *caches) : nn::BlockCaches{});
     observe(int(i), x_TD);
   }
-  x_TD = parts_->norm(x_TD);
+  x_TD = (*parts_->norm)(x_TD, layer_context);
   observe(num_layers(), x_TD);
   return x_TD;
 }
@@ -158,11 +159,21 @@ const Tensor& Transformer::head() const {
 }
 
 void Transformer::set_requires_grad(bool on) {
-  for (WeightRow& row : weights_) row.tensor->set_requires_grad(on);
+  for (WeightRow& row : weights_) row.tensor->set_requires_grad(on && row.kind != WeightKind::kBuffer);
 }
 
-int64_t Transformer::cache_bytes(int layer, int block_size) const {
-  return parts_->blocks.at(size_t(layer))->cache_bytes(block_size);
+void Transformer::after_step(const nn::ForwardRecord& record) {
+  parts_->after_step(record);
+}
+
+int Transformer::num_caches() const {
+  return int(parts_->cache_owners.size());
+}
+
+int64_t Transformer::cache_bytes(int cache, int block_size) const {
+  const Parts::CacheOwner owner = parts_->cache_owners.at(size_t(cache));
+  const nn::Block& block = *parts_->blocks[owner.block];
+  return owner.mlp ? block.mlp().cache_bytes(block_size) : block.attention().cache_bytes(block_size);
 }
 
 int Transformer::num_layers() const {

@@ -33,7 +33,7 @@ class Transformer {
   // Normal(0, initializer_range) for matrices, ones for norms, zeros for biases; a function of the seed alone.
   void init_weights(uint64_t seed);
 
-  // ids_T int64 on the model's device -> x_TD after the final norm. `caches`: one LayerCache a layer when context.paged is set, else empty.
+  // ids_T int64 on the model's device -> x_TD after the final norm. `caches`: num_caches() of them when context.paged is set, else null.
   // Builds the autograd graph if grad mode is on and a weight requires grad.
   Tensor hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches = nullptr,
                 ForwardOptions options = {});
@@ -46,9 +46,13 @@ class Transformer {
   WeightTable& weights() { return weights_; }
   const WeightTable& weights() const { return weights_; }
   void set_requires_grad(bool on);
+  // Behind each optimizer step: what is learned by rule (nn::Module::after_step). `record`: the sums of the step's forwards.
+  void after_step(const nn::ForwardRecord& record);
 
-  // Bytes of one block of `block_size` tokens in layer `layer`'s cache.
-  int64_t cache_bytes(int layer, int block_size) const;
+  // What the engine allocates: a cache for each layer's attention, and one for whatever else carries state from token to token.
+  int num_caches() const;
+  // Bytes of one block of `block_size` tokens in that cache.
+  int64_t cache_bytes(int cache, int block_size) const;
   int num_layers() const;
 
   const ModelConfig& config() const { return config_; }

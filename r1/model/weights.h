@@ -10,7 +10,8 @@
 
 namespace r1::model {
 
-enum class WeightKind { kMatrix, kEmbedding, kHead, kNorm, kBias };
+// kBuffer: learned by rule, not by gradient (Module::after_step); fp32 whatever the model's dtype, in files too.
+enum class WeightKind { kMatrix, kEmbedding, kHead, kNorm, kBias, kBuffer };
 
 struct WeightRow {
   std::string name;       // ours: "layers.3.attention.q"

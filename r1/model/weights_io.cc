@@ -294,7 +294,7 @@ struct Shard {
 std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, Told& told) {
   std::vector<Shard> shards(1);
   for (const WeightRow& row : model.weights()) {
-    SafeSource source = tensor::safe_source(row.hf_name, *row.tensor, dtype);
+    SafeSource source = tensor::safe_source(row.hf_name, *row.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype);
     const uint64_t bytes = safe_source_bytes(source);
     source.bytes = [read = source.bytes, bytes, &told]() mutable {
       const auto span = read();

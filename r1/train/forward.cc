@@ -44,6 +44,8 @@ nn::AttentionContext attention_context(const data::Batch& batch, const ForwardAr
   context.positions_dev = to_device(batch.positions, at::kLong, device);
   context.dropout = args.dropout;
   context.dropout_seed = args.dropout_seed;
+  context.aux_scale = args.aux_scale;
+  context.record = args.record;
   return context;
 }
 

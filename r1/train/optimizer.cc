@@ -35,7 +35,7 @@ Tensor master_of(const Optimizer::Row& row) {
 Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config) : model_(model), config_(config) {
   std::set<const Tensor*> seen;
   for (const model::WeightRow& weight : model.weights()) {
-    if (seen.insert(weight.tensor).second) rows_.push_back(make_row(weight, config));
+    if (weight.kind != WeightKind::kBuffer && seen.insert(weight.tensor).second) rows_.push_back(make_row(weight, config));
   }
 }
 

@@ -71,12 +71,18 @@ struct Trainer::Impl {
   Optimizer optimizer;
   std::vector<Tensor> gradients;  // fp32, a row each, live during a step
   BadSteps bad_steps;
+  nn::ForwardRecord record;  // of the step under way
 
-  ForwardArgs forward_args(const LossSpec& spec, size_t micro) const {
+  static double weight_of(const LossSpec& spec, const data::Batch& batch) {
+    return spec.weight ? spec.weight(batch) : default_weight(batch);
+  }
+
+  ForwardArgs forward_args(const LossSpec& spec, size_t micro) {
     ForwardArgs args{.temperature = spec.temperature, .want_entropy = spec.want_entropy, .only_weighted = true, .dropout = config.dropout};
     // Named by (seed, step, micro-batch): the same after a resume.
     args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | micro);
     args.model.activation_checkpointing = config.gradient_checkpointing;
+    args.record = &record;
     return args;
   }
 
@@ -107,7 +113,9 @@ struct Trainer::Impl {
     at::AutoGradMode grad_mode(true);
     Tensor total = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
     for (size_t i = 0; i < micro_batches.size(); ++i) {
-      const Tensor loss = spec.loss(forward(model, micro_batches[i], forward_args(spec, i)), denominator, result.metrics);
+      ForwardArgs args = forward_args(spec, i);
+      args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
+      const Tensor loss = spec.loss(forward(model, micro_batches[i], args), denominator, result.metrics);
       check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
       loss.backward();
       total += loss.detach().to(at::kDouble);
@@ -137,6 +145,7 @@ struct Trainer::Impl {
   void update(double norm) {
     const double scale = config.max_grad_norm > 0 && norm > config.max_grad_norm ? config.max_grad_norm / norm : 1.0;
     optimizer.update(gradients, scale, schedule_factor(config, global_step, total_steps));
+    model.after_step(record);
     model.bump_version();
   }
 
@@ -145,10 +154,11 @@ struct Trainer::Impl {
     StepResult result;
     result.learning_rate = config.learning_rate * schedule_factor(config, global_step, total_steps);
     double denominator = 0;
-    for (const data::Batch& batch : micro_batches) denominator += spec.weight ? spec.weight(batch) : default_weight(batch);
+    for (const data::Batch& batch : micro_batches) denominator += weight_of(spec, batch);
     sum_over_ranks(std::span(&denominator, 1));
     check(denominator > 0, "[trainer] step ", global_step, " has no token to learn from (all loss weights are 0)");
     drop_gradients();
+    record.sums.clear();
     result.loss = accumulate(micro_batches, spec, denominator, result);
     sum_step_over_ranks(result);
     const Norm norm = global_norm(gradients);

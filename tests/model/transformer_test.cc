@@ -175,7 +175,7 @@ void engine_step(Transformer& model, std::vector<nn::LayerCache>& caches, std::v
 
 std::vector<nn::LayerCache> new_caches(const Transformer& model, int64_t blocks) {
   std::vector<nn::LayerCache> caches;
-  for (int i = 0; i < model.num_layers(); ++i) {
+  for (int i = 0; i < model.num_caches(); ++i) {
     caches.push_back(at::full({blocks, model.cache_bytes(i, 16)}, 0xFF, at::TensorOptions().dtype(at::kByte).device(model.device())));
   }
   return caches;

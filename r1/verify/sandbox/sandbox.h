@@ -44,9 +44,9 @@ struct Mount {
 struct Program {
   std::vector<std::string> argv;                           // argv[0] is a path inside
   std::vector<std::pair<std::string, std::string>> env;    // the whole environment, beside PATH, HOME, LANG, TMPDIR
-  std::vector<std::pair<std::string, std::string>> files;  // relative path under /work -> content, written before the start
+  std::vector<std::pair<std::string, std::string>> files;  // relative path under /box -> content, written before the start
   std::vector<Mount> mounts;                               // beside the system's read-only /usr, /lib*, /bin, /etc pieces
-  std::string directory = "/work";                         // tmpfs, writable
+  std::string directory = "/box";                          // tmpfs, writable
   std::string input;                                       // stdin
   int channel_fd = -1;  // an open descriptor the program inherits as fd 3 (judge's own launcher only); -1: none
 };

@@ -1,0 +1,77 @@
+#include "r1/model/layers.h"
+
+#include "r1/base/error.h"
+#include "r1/nn/gqa.h"
+#include "r1/nn/mlp.h"
+
+namespace r1::model {
+
+namespace {
+
+ops::RotaryScaling rotary_scaling(const RopeScaling& rope) {
+  ops::RotaryScaling scaling;
+  scaling.kind = rope.type == "llama3"   ? ops::RotaryScaling::kLlama3
+                 : rope.type == "linear" ? ops::RotaryScaling::kLinear
+                                         : ops::RotaryScaling::kNone;
+  scaling.factor = rope.factor;
+  scaling.low_freq_factor = rope.low_freq_factor;
+  scaling.high_freq_factor = rope.high_freq_factor;
+  scaling.original_max_positions = double(rope.original_max_position_embeddings);
+  return scaling;
+}
+
+nn::GqaShape gqa_shape(const ModelConfig& c) {
+  nn::GqaShape shape;
+  shape.dim = c.hidden_size;
+  shape.heads = c.num_attention_heads;
+  shape.kv_heads = c.num_key_value_heads;
+  shape.head_dim = c.head_dim;
+  shape.qkv_bias = c.attention_bias;
+  shape.output_bias = c.attention_bias && c.family != "qwen2";
+  shape.qk_norm = c.qk_norm;
+  shape.norm_eps = c.rms_norm_eps;
+  return shape;
+}
+
+}  // namespace
+
+std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, double theta) {
+  auto& table = rotary_[{head_dim, theta}];
+  if (!table) {
+    const std::vector<float> frequencies = ops::rotary_frequencies(head_dim, theta, rotary_scaling(config_.rope));
+    table = std::make_shared<ops::RotaryTable>(ops::rotary_table(frequencies, config_.max_position_embeddings, placement_.device));
+  }
+  return table;
+}
+
+std::unique_ptr<nn::Norm> LayerFactory::norm() const {
+  if (config_.norm == "rms") return std::make_unique<nn::RmsNorm>(config_.hidden_size, config_.rms_norm_eps, placement_);
+  fail_usage("model config: norm '", config_.norm, "' is not built in");
+}
+
+std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t) {
+  if (config_.attention == "full")
+    return std::make_unique<nn::Gqa>(gqa_shape(config_), rotary(config_.head_dim, config_.rope_theta), placement_);
+  fail_usage("model config: attention '", config_.attention, "' is not built in");
+}
+
+std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const {
+  if (!config_.moe_layer(layer) && config_.ffn == "swiglu")
+    return std::make_unique<nn::Mlp>(config_.hidden_size, config_.intermediate_size, placement_);
+  fail_usage("model config: ffn '", config_.ffn, "' is not built in");
+}
+
+nn::BlockParts LayerFactory::block(int64_t layer) {
+  nn::BlockParts parts;
+  parts.attention_norm = norm();
+  parts.attention = attention(layer);
+  parts.mlp_norm = norm();
+  parts.mlp = feed_forward(layer);
+  if (config_.post_norms) {
+    parts.attention_post_norm = norm();
+    parts.mlp_post_norm = norm();
+  }
+  return parts;
+}
+
+}  // namespace r1::model
