@@ -3,6 +3,7 @@
 #include "r1/base/error.h"
 #include "r1/nn/gqa.h"
 #include "r1/nn/mlp.h"
+#include "r1/nn/moe.h"
 
 namespace r1::model {
 
@@ -33,6 +34,29 @@ nn::GqaShape gqa_shape(const ModelConfig& c) {
   return shape;
 }
 
+nn::MoeShape moe_shape(const ModelConfig& c) {
+  const MoeConfig& m = c.moe;
+  nn::MoeShape shape;
+  shape.inner = m.moe_intermediate_size;
+  shape.shared_inner = m.n_shared_experts * m.moe_intermediate_size;
+  nn::RouterShape& r = shape.router;
+  r.dim = c.hidden_size;
+  r.experts = m.n_routed_experts;
+  r.route.softmax = m.gate == "softmax";
+  r.route.per_token = m.num_experts_per_tok;
+  r.route.groups = m.n_group;
+  r.route.groups_kept = m.topk_group;
+  r.route.group_by_max = m.group_score == "max";
+  r.route.normalised = m.norm_topk_prob;
+  r.route.scale = m.routed_scaling_factor;
+  r.context = m.gate == "context_sigmoid";
+  r.bias = m.bias;
+  r.bias_update_speed = m.bias_update_speed;
+  r.balance = m.aux_loss == "sequence" ? ops::Balance::kSequence : m.aux_loss == "batch" ? ops::Balance::kBatch : ops::Balance::kSquare;
+  r.balance_weight = m.aux_loss_coef;
+  return shape;
+}
+
 }  // namespace
 
 std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, double theta) {
@@ -56,7 +80,8 @@ std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t) {
 }
 
 std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const {
-  if (!config_.moe_layer(layer) && config_.ffn == "swiglu")
+  if (config_.moe_layer(layer)) return std::make_unique<nn::Moe>(str("layers.", layer, ".mlp"), moe_shape(config_), placement_);
+  if (config_.ffn == "swiglu")
     return std::make_unique<nn::Mlp>(config_.hidden_size, config_.intermediate_size, placement_);
   fail_usage("model config: ffn '", config_.ffn, "' is not built in");
 }

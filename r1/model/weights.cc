@@ -34,6 +34,14 @@ constexpr KnownWeight kKnown[] = {
     {"layers.#.mlp.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", kMatrix, 0, true},
     {"layers.#.mlp.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", kMatrix, 0, true},
     {"layers.#.mlp.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", kMatrix, 1, true},
+    {"layers.#.mlp.router", "model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", kMatrix, -1},
+    {"layers.#.mlp.router_bias", "model.layers.#.mlp.gate.e_score_correction_bias", "blk.#.exp_probs_b.bias", kBuffer, -1},
+    {"layers.#.mlp.experts.gate", "model.layers.#.mlp.experts.*.gate_proj.weight", "blk.#.ffn_gate_exps.weight", kMatrix, 0, true},
+    {"layers.#.mlp.experts.up", "model.layers.#.mlp.experts.*.up_proj.weight", "blk.#.ffn_up_exps.weight", kMatrix, 0, true},
+    {"layers.#.mlp.experts.down", "model.layers.#.mlp.experts.*.down_proj.weight", "blk.#.ffn_down_exps.weight", kMatrix, 0, true},
+    {"layers.#.mlp.shared.gate", "model.layers.#.mlp.shared_experts.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", kMatrix, 0, true},
+    {"layers.#.mlp.shared.up", "model.layers.#.mlp.shared_experts.up_proj.weight", "blk.#.ffn_up_shexp.weight", kMatrix, 0, true},
+    {"layers.#.mlp.shared.down", "model.layers.#.mlp.shared_experts.down_proj.weight", "blk.#.ffn_down_shexp.weight", kMatrix, 1, true},
     {"norm", "model.norm.weight", "output_norm.weight", kNorm, -1},
     {"head", "lm_head.weight", "output.weight", kHead, 0, true},
 };
@@ -75,6 +83,16 @@ WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, cons
     table.push_back(std::move(row));
   }
   return table;
+}
+
+std::vector<StoredWeight> stored_weights(const WeightRow& row) {
+  const Tensor whole = row.tensor->detach();
+  const size_t star = row.hf_name.find('*');
+  if (star == std::string::npos) return {{row.hf_name, whole}};
+  std::vector<StoredWeight> parts;
+  for (int64_t e = 0; e < whole.size(0); ++e)
+    parts.push_back({std::string(row.hf_name).replace(star, 1, std::to_string(e)), whole.select(0, e)});
+  return parts;
 }
 
 WeightRow& find_weight(WeightTable& table, const std::string& name) {

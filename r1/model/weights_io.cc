@@ -211,12 +211,14 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   Faults faults;
   std::set<std::string> known;
   for (const WeightRow& row : model.weights()) {
-    known.insert(row.hf_name);
-    const Stored found = stored.find(row.hf_name);
-    if (!found.tensor) {
-      faults.missing.push_back("'" + row.hf_name + "'");
-    } else {
-      faults.compare(row.hf_name, row.shape, found.tensor->shape);
+    for (const StoredWeight& part : stored_weights(row)) {
+      known.insert(part.name);
+      const Stored found = stored.find(part.name);
+      if (!found.tensor) {
+        faults.missing.push_back("'" + part.name + "'");
+      } else {
+        faults.compare(part.name, part.tensor.sizes().vec(), found.tensor->shape);
+      }
     }
   }
   const bool tied = !known.count(kHeadHf);
@@ -230,9 +232,11 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   if (tied) check_tied_head(stored);
   Told told(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
-    const Stored found = stored.find(row.hf_name);
-    tensor::read_safetensor_into(*found.file, *found.tensor, *row.tensor);
-    told(row.tensor->nbytes());
+    for (const StoredWeight& part : stored_weights(row)) {
+      const Stored found = stored.find(part.name);
+      tensor::read_safetensor_into(*found.file, *found.tensor, part.tensor);
+      told(part.tensor.nbytes());
+    }
   }
 }
 
@@ -294,16 +298,18 @@ struct Shard {
 std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, Told& told) {
   std::vector<Shard> shards(1);
   for (const WeightRow& row : model.weights()) {
-    SafeSource source = tensor::safe_source(row.hf_name, *row.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype);
-    const uint64_t bytes = safe_source_bytes(source);
-    source.bytes = [read = source.bytes, bytes, &told]() mutable {
-      const auto span = read();
-      told(int64_t(bytes));
-      return span;
-    };
-    if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
-    shards.back().sources.push_back(std::move(source));
-    shards.back().bytes += bytes;
+    for (const StoredWeight& part : stored_weights(row)) {
+      SafeSource source = tensor::safe_source(part.name, part.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype);
+      const uint64_t bytes = safe_source_bytes(source);
+      source.bytes = [read = source.bytes, bytes, &told]() mutable {
+        const auto span = read();
+        told(int64_t(bytes));
+        return span;
+      };
+      if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
+      shards.back().sources.push_back(std::move(source));
+      shards.back().bytes += bytes;
+    }
   }
   return shards;
 }
