@@ -56,7 +56,7 @@ struct Engine::Impl {
       : model(m),
         config(finished(c, m)),
         scheduler(scheduling(config)),
-        runner(m, config.num_blocks, int32_t(config.block_size)),
+        runner(m, config.num_blocks, int32_t(config.block_size), config.exact),
         version(m.version()) {}
 
   void check_request(const Request& request) const;

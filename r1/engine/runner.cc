@@ -36,9 +36,10 @@ int64_t block_bytes(const model::Transformer& model, int32_t block_size) {
   return bytes;
 }
 
-Runner::Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size) : model_(model) {
+Runner::Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size, bool exact) : model_(model) {
   for (int i = 0; i < model.num_caches(); ++i) caches_.push_back(new_cache(num_blocks, model.cache_bytes(i, block_size), model.device()));
   paged_.block_size = block_size;
+  paged_.exact = exact;
   context_.paged = &paged_;
 }
 

@@ -12,8 +12,8 @@ namespace r1::engine {
 
 class Runner {
  public:
-  // Allocates num_blocks blocks for every layer on the model's device.
-  Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size);
+  // Allocates num_blocks blocks for every layer on the model's device. `exact`: PagedSequences::exact.
+  Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size, bool exact = true);
 
   // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that
   // samples, in the schedule's order; undefined if none does.

@@ -75,7 +75,9 @@ TEST_P(Parity, Bf16LogitsAreNear) {
   EXPECT_LT((logits - g.logits).norm().item<double>(), 0.03 * g.logits.norm().item<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Parity, testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Families, Parity,
+                         testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "deepseek_v3_dense",
+                                         "deepseek_v3_dense_plain", "deepseek_v3_dense_ratio"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GradientParity : public testing::TestWithParam<const char*> {};
@@ -101,7 +103,8 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, GradientParity, testing::Values("llama", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Families, GradientParity,
+                         testing::Values("llama", "qwen2", "qwen3", "deepseek_v3_dense", "deepseek_v3_dense_plain"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -23,6 +23,12 @@ inline ModelConfig tiny(const std::string& family = "llama") {
   c.head_dim = family == "qwen3" ? 16 : 8;
   c.max_position_embeddings = 256;
   c.initializer_range = 0.2;
+  if (family.rfind("deepseek", 0) == 0) {
+    c.attention = "mla";
+    c.rope_interleaved = true;
+    c.mla = {.q_lora_rank = 20, .kv_lora_rank = 16, .qk_nope_head_dim = 8, .qk_rope_head_dim = 8, .v_head_dim = 12};
+    c.num_key_value_heads = c.head_dim = 0;
+  }
   return c;
 }
 
