@@ -48,8 +48,9 @@ TEST(Fp8Model, RoundTripIsTheRoundedModel) {
     const Folder folder;
     const auto model = model_of(family);
     save_model(*model, folder.path, at::kFloat8_e4m3fn);
-    EXPECT_EQ(parse_json_file(folder.path / "config.json")["quantization_config"],
-              parse_json(R"({"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]})", "q"));
+    EXPECT_EQ(
+        parse_json_file(folder.path / "config.json")["quantization_config"],
+        parse_json(R"({"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]})", "q"));
     const SafetensorsFile file = SafetensorsFile::open(folder.path / "model.safetensors");
     const auto loaded = load_model(folder.path, at::kCPU, at::kFloat);
     EXPECT_EQ(loaded->config().torch_dtype, "bfloat16");
@@ -101,7 +102,8 @@ TEST(Fp8Model, MissingScalesAreNamed) {
     load_model(folder.path, at::kCPU, at::kFloat);
     FAIL();
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("1 missing: 'model.layers.1.self_attn.kv_b_proj.weight_scale_inv'"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("1 missing: 'model.layers.1.self_attn.kv_b_proj.weight_scale_inv'"), std::string::npos)
+        << e.what();
   }
 }
 
@@ -133,7 +135,8 @@ TEST(Shards, LayersBehindTheLastAreLeftOut) {
   c.num_hidden_layers = 2;
   Transformer model(c, at::kCPU, at::kFloat);
   load_weights(model, folder.path);
-  for (const WeightRow& row : model.weights()) EXPECT_TRUE(at::equal(*row.tensor, *find_weight(longer.weights(), row.name).tensor)) << row.name;
+  for (const WeightRow& row : model.weights())
+    EXPECT_TRUE(at::equal(*row.tensor, *find_weight(longer.weights(), row.name).tensor)) << row.name;
 }
 
 }  // namespace
