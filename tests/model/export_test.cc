@@ -27,6 +27,13 @@ std::vector<ModelConfig> exported_configs() {
   configs[3].tie_word_embeddings = true;
   configs[4].rope_theta = 1e6;
   configs[5].attention_bias = true;
+  for (const char* family : {"deepseek_v3", "deepseek_v3", "deepseek_v2"}) configs.push_back(tiny(family));
+  configs[6].rope = {.type = "yarn", .factor = 8, .original_max_position_embeddings = 32, .mscale = 1, .mscale_all_dim = 1};
+  configs[7].mla.q_lora_rank = 0;
+  configs[7].moe.n_group = configs[7].moe.topk_group = 1;
+  configs[7].moe.first_k_dense_replace = 0;
+  configs[7].attention_bias = true;
+  configs[8].moe.n_group = 4, configs[8].moe.topk_group = 2;
   return configs;
 }
 
@@ -46,7 +53,7 @@ TEST(Export, TransformersComputesTheSameLogits) {
     Transformer model(config, at::kCPU, at::kFloat);
     model.init_weights(11);
     for (WeightRow& row : model.weights()) {  // biases and norms that do something
-      if (row.kind == WeightKind::kBias || row.kind == WeightKind::kNorm)
+      if (row.kind == WeightKind::kBias || row.kind == WeightKind::kNorm || row.kind == WeightKind::kBuffer)
         row.tensor->add_(random_ids(row.tensor->numel(), 100, 5).to(at::kFloat).view(row.shape) / 200);
     }
     const fs::path folder = work / str("model", ours.size());
