@@ -1,6 +1,6 @@
-// DeepSeek-V2 and V3 (and R1, which is V3): latent attention and experts as config.json spells them. Written down from the published files and
-// transformers 5.23. The published V3 code and transformers differ in one thing: where mscale and mscale_all_dim of yarn are unequal, the code
-// ignores the one and transformers puts their ratio on the rotated vectors. All published models have them equal; here it is as in
+// DeepSeek-V2 and V3 (and R1, which is V3): latent attention and experts as config.json spells them. Written down from the published files
+// and transformers 5.23. The published V3 code and transformers differ in one thing: where mscale and mscale_all_dim of yarn are unequal,
+// the code ignores the one and transformers puts their ratio on the rotated vectors. All published models have them equal; here it is as in
 // transformers.
 #include <initializer_list>
 
@@ -136,10 +136,10 @@ void check_moe(const ModelConfig& c) {
     if (m.n_shared_experts > 0) fail_usage("model config: moe.n_shared_experts needs routed experts (moe.n_routed_experts)");
     return;
   }
-  if (m.moe_intermediate_size <= 0)
-    fail_usage("model config: moe.moe_intermediate_size must be positive, got ", m.moe_intermediate_size);
+  if (m.moe_intermediate_size <= 0) fail_usage("model config: moe.moe_intermediate_size must be positive, got ", m.moe_intermediate_size);
   if (m.num_experts_per_tok < 1 || m.num_experts_per_tok > m.n_routed_experts)
-    fail_usage("model config: moe.num_experts_per_tok must be 1 to n_routed_experts = ", m.n_routed_experts, ", got ", m.num_experts_per_tok);
+    fail_usage("model config: moe.num_experts_per_tok must be 1 to n_routed_experts = ", m.n_routed_experts, ", got ",
+               m.num_experts_per_tok);
   if (m.n_group < 1 || m.n_routed_experts % m.n_group != 0)
     fail_usage("model config: moe.n_group ", m.n_group, " does not divide n_routed_experts ", m.n_routed_experts);
   if (m.topk_group < 1 || m.topk_group > m.n_group)
@@ -148,7 +148,8 @@ void check_moe(const ModelConfig& c) {
     fail_usage("model config: ", c.num_hidden_layers, " layers of ", m.n_routed_experts, " experts are more than a million");
   const int64_t of_group = m.n_routed_experts / m.n_group;
   if (m.num_experts_per_tok > m.topk_group * of_group)
-    fail_usage("model config: ", m.num_experts_per_tok, " experts a token cannot come from topk_group = ", m.topk_group, " groups of ", of_group);
+    fail_usage("model config: ", m.num_experts_per_tok, " experts a token cannot come from topk_group = ", m.topk_group, " groups of ",
+               of_group);
   if (m.n_group > 1 && m.group_score == "top2" && of_group < 2)
     fail_usage("model config: moe.group_score top2 needs groups of two experts or more, got ", of_group);
 }

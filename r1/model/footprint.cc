@@ -45,7 +45,7 @@ Footprint footprint(const ModelConfig& given, tensor::DType dtype) {
     f.parameters += numel(row);
     if (row.kind == WeightKind::kMatrix) {
       f.matrix_parameters += numel(row);
-      f.largest_matrix = std::max(f.largest_matrix, numel(row));
+      f.largest_matrix = std::max(f.largest_matrix, row.shape.size() == 2 ? numel(row) : numel(row) / row.shape[0]);
     }
     if (row.name.find(".experts.") != std::string::npos)
       idle += numel(row) / c.moe.n_routed_experts * (c.moe.n_routed_experts - c.moe.num_experts_per_tok);

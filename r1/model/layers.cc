@@ -112,8 +112,7 @@ std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t) {
 
 std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const {
   if (config_.moe_layer(layer)) return std::make_unique<nn::Moe>(str("layers.", layer, ".mlp"), moe_shape(config_), placement_);
-  if (config_.ffn == "swiglu")
-    return std::make_unique<nn::Mlp>(config_.hidden_size, config_.intermediate_size, placement_);
+  if (config_.ffn == "swiglu") return std::make_unique<nn::Mlp>(config_.hidden_size, config_.intermediate_size, placement_);
   fail_usage("model config: ffn '", config_.ffn, "' is not built in");
 }
 

@@ -33,7 +33,13 @@ ModelConfig deepseek_v3() {
   c.family = "deepseek_v3";
   set_sizes(c, 129280, 7168, 18432, 61, 128, 163840);
   set_mla(c, {.q_lora_rank = 1536, .kv_lora_rank = 512, .qk_nope_head_dim = 128, .qk_rope_head_dim = 64, .v_head_dim = 128});
-  c.rope = {.type = "yarn", .factor = 40, .original_max_position_embeddings = 4096, .beta_fast = 32, .beta_slow = 1, .mscale = 1, .mscale_all_dim = 1};
+  c.rope = {.type = "yarn",
+            .factor = 40,
+            .original_max_position_embeddings = 4096,
+            .beta_fast = 32,
+            .beta_slow = 1,
+            .mscale = 1,
+            .mscale_all_dim = 1};
   c.moe.n_routed_experts = 256;
   c.moe.n_shared_experts = 1;
   c.moe.num_experts_per_tok = 8;
@@ -56,7 +62,13 @@ ModelConfig deepseek_v2_lite() {
   c.family = "deepseek_v2";
   set_sizes(c, 102400, 2048, 10944, 27, 16, 163840);
   set_mla(c, {.q_lora_rank = 0, .kv_lora_rank = 512, .qk_nope_head_dim = 128, .qk_rope_head_dim = 64, .v_head_dim = 128});
-  c.rope = {.type = "yarn", .factor = 40, .original_max_position_embeddings = 4096, .beta_fast = 32, .beta_slow = 1, .mscale = 0.707, .mscale_all_dim = 0.707};
+  c.rope = {.type = "yarn",
+            .factor = 40,
+            .original_max_position_embeddings = 4096,
+            .beta_fast = 32,
+            .beta_slow = 1,
+            .mscale = 0.707,
+            .mscale_all_dim = 0.707};
   c.moe.n_routed_experts = 64;
   c.moe.n_shared_experts = 2;
   c.moe.num_experts_per_tok = 6;

@@ -1,5 +1,5 @@
-// The weight table: one row a tensor of ours (files may have it in parts), the only place that knows the names. Load, save, convert, shard, quantize, the optimizer's groups and
-// the tests walk it.
+// The weight table: one row a tensor of ours (files may have it in parts), the only place that knows the names. Load, save, convert, shard,
+// quantize, the optimizer's groups and the tests walk it.
 #pragma once
 
 #include <string>
@@ -14,9 +14,9 @@ namespace r1::model {
 enum class WeightKind { kMatrix, kEmbedding, kHead, kNorm, kBias, kBuffer };
 
 struct WeightRow {
-  std::string name;       // ours: "layers.3.attention.q"
-  // "model.layers.3.self_attn.q_proj.weight". A '*' stands for the number of an expert: the row is stacked along axis 0, files have a tensor
-  // each (stored_weights).
+  std::string name;  // ours: "layers.3.attention.q"
+  // "model.layers.3.self_attn.q_proj.weight". A '*' stands for the number of an expert: the row is stacked along axis 0, files have a
+  // tensor each (stored_weights).
   std::string hf_name;
   std::string gguf_name;  // "blk.3.attn_q.weight"
   std::vector<int64_t> shape;

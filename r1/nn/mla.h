@@ -39,9 +39,9 @@ class Mla : public AttentionLayer {
   void parameters(ParameterList list) override;
 
  private:
-  Tensor queries(const Tensor& x_TD, const LayerContext& context) const;                               // [T, N, nope + rope]
-  std::pair<Tensor, Tensor> latents(const Tensor& x_TD, const LayerContext& context) const;            // c [T, R], r [T, P]
-  std::pair<Tensor, Tensor> expand(const Tensor& c_TR, const Tensor& r_TP) const;                      // k [T, N, nope + rope], v [T, N, V]
+  Tensor queries(const Tensor& x_TD, const LayerContext& context) const;                     // [T, N, nope + rope]
+  std::pair<Tensor, Tensor> latents(const Tensor& x_TD, const LayerContext& context) const;  // c [T, R], r [T, P]
+  std::pair<Tensor, Tensor> expand(const Tensor& c_TR, const Tensor& r_TP) const;            // k [T, N, nope + rope], v [T, N, V]
   Tensor attend_cached(const Tensor& q_TNH, const LayerContext& context, const LayerCache& cache) const;
   Tensor absorbed(const Tensor& q_TNH, const LayerContext& context, const LayerCache& cache) const;
 

@@ -101,15 +101,16 @@ Tensor balance_loss(const Tensor& score_TE, const Tensor& expert_TK, const std::
   check(score_TE.size(0) > 0 && !cu_seqlens.empty() && cu_seqlens.back() == score_TE.size(0), "[balance_loss] expected sequences of ",
         score_TE.size(0), " tokens, got ", cu_seqlens.empty() ? 0 : cu_seqlens.back());
   return score_TE.is_cpu() && score_TE.scalar_type() == at::kFloat ? balance_loss_cpu(score_TE, expert_TK, cu_seqlens, kind)
-                                                                    : balance_loss_ref(score_TE, expert_TK, cu_seqlens, kind);
+                                                                   : balance_loss_ref(score_TE, expert_TK, cu_seqlens, kind);
 }
 
 Tensor attach_loss(const Tensor& x, const Tensor& loss, double weight) {
   check(loss.dim() == 0, "[attach_loss] expected a scalar, got ", loss.sizes());
   if (!needs_grad({loss})) return x;
-  return differentiable("attach_loss", x.detach(), {x, loss}, {}, [weight, options = loss.options()](const Tensor& dx, const Tensors&, const Wanted&) {
-    return Tensors{dx, at::full({}, weight, options)};
-  });
+  return differentiable("attach_loss", x.detach(), {x, loss}, {},
+                        [weight, options = loss.options()](const Tensor& dx, const Tensors&, const Wanted&) {
+                          return Tensors{dx, at::full({}, weight, options)};
+                        });
 }
 
 }  // namespace r1::ops

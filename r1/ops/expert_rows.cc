@@ -114,9 +114,8 @@ Tensor gather_rows(const Tensor& x_TD, const ExpertRows& rows) {
     y_SD = gather_rows_ref(x_TD, rows);
   }
   if (!needs_grad({x_TD})) return y_SD;
-  return differentiable(
-      "gather_rows", y_SD, {x_TD}, {rows.place_TK},
-      [](const Tensor& dy_SD, const Tensors& saved, const Wanted&) { return Tensors{sum_of_rows(dy_SD, saved[0])}; });
+  return differentiable("gather_rows", y_SD, {x_TD}, {rows.place_TK},
+                        [](const Tensor& dy_SD, const Tensors& saved, const Wanted&) { return Tensors{sum_of_rows(dy_SD, saved[0])}; });
 }
 
 Tensor combine_rows(const Tensor& y_SD, const Tensor& gate_TK, const ExpertRows& rows) {

@@ -99,8 +99,8 @@ Tensor grad_weight(const Tensor& dy_SO, const Tensor& x_SI, const Tensor& weight
 Tensor grouped_linear(const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_E) {
   check(x_SI.dim() == 2 && weight_EOI.dim() == 3 && x_SI.size(1) == weight_EOI.size(2),
         "[grouped_linear] expected x [S, I] and weight [E, O, I], got ", x_SI.sizes(), " and ", weight_EOI.sizes());
-  check(ends_E.dim() == 1 && ends_E.size(0) == weight_EOI.size(0) && ends_E.scalar_type() == at::kInt, "[grouped_linear] expected int32 ends [",
-        weight_EOI.size(0), "], got ", ends_E.scalar_type(), " ", ends_E.sizes());
+  check(ends_E.dim() == 1 && ends_E.size(0) == weight_EOI.size(0) && ends_E.scalar_type() == at::kInt,
+        "[grouped_linear] expected int32 ends [", weight_EOI.size(0), "], got ", ends_E.scalar_type(), " ", ends_E.sizes());
   check(x_SI.scalar_type() == weight_EOI.scalar_type(), "[grouped_linear] expected one dtype, got x ", x_SI.scalar_type(), " and weight ",
         weight_EOI.scalar_type());
   Tensor x, weight, y_SO;

@@ -1,7 +1,7 @@
 #include "r1/ops/mla_attention.h"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
@@ -116,7 +116,8 @@ int64_t mla_cache_bytes(int64_t width, int32_t block_size, at::ScalarType dtype)
 }
 
 void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& s) {
-  check(latent_TW.dim() == 2 && latent_TW.size(0) == s.tokens(), "[mla_append] expected rows [", s.tokens(), ", W], got ", latent_TW.sizes());
+  check(latent_TW.dim() == 2 && latent_TW.size(0) == s.tokens(), "[mla_append] expected rows [", s.tokens(), ", W], got ",
+        latent_TW.sizes());
   check(!needs_grad({latent_TW}), "[mla_append] has no gradient: run the engine's forward under no_grad");
   check_cache("mla_append", cache, s, latent_TW.size(1), latent_TW.scalar_type());
   const Tensor rows_TW = latent_TW.contiguous();
@@ -191,15 +192,16 @@ Tensor with_shared_key(const Tensor& k_nope_TNC, const Tensor& r_TP) {
     k_TNH = at::cat({k_nope_TNC, r_TP.unsqueeze(1).expand({tokens, heads, shared})}, 2);
   }
   if (!needs_grad({k_nope_TNC, r_TP})) return k_TNH;
-  return differentiable("with_shared_key", k_TNH, {k_nope_TNC, r_TP}, {}, [heads, own, shared](const Tensor& dk_TNH, const Tensors&, const Wanted& want) {
-    Tensor dr_TP;
-    if (want[1]) {
-      const Tensor dr_TNP = dk_TNH.narrow(2, own, shared);
-      dr_TP = dr_TNP.select(1, 0).clone();
-      for (int64_t n = 1; n < heads; ++n) dr_TP.add_(dr_TNP.select(1, n));
-    }
-    return Tensors{want[0] ? dk_TNH.narrow(2, 0, own) : Tensor(), dr_TP};
-  });
+  return differentiable("with_shared_key", k_TNH, {k_nope_TNC, r_TP}, {},
+                        [heads, own, shared](const Tensor& dk_TNH, const Tensors&, const Wanted& want) {
+                          Tensor dr_TP;
+                          if (want[1]) {
+                            const Tensor dr_TNP = dk_TNH.narrow(2, own, shared);
+                            dr_TP = dr_TNP.select(1, 0).clone();
+                            for (int64_t n = 1; n < heads; ++n) dr_TP.add_(dr_TNP.select(1, n));
+                          }
+                          return Tensors{want[0] ? dk_TNH.narrow(2, 0, own) : Tensor(), dr_TP};
+                        });
 }
 
 }  // namespace r1::ops

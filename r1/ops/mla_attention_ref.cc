@@ -33,7 +33,8 @@ Tensor context_attention_ref(const Tensor& q_TNH, const Tensor& k_LNH, const Ten
     const int64_t begin = sequences.cu_seqlens[s], count = sequences.cu_seqlens[s + 1] - begin;
     const int64_t keys = sequences.paged->context_lens[s] + count;
     const Tensor q_NtH = q_TNH.narrow(0, begin, count).to(wide).transpose(0, 1);
-    const Tensor k_NLH = k_LNH.narrow(0, first, keys).to(wide).transpose(0, 1), v_NLV = v_LNV.narrow(0, first, keys).to(wide).transpose(0, 1);
+    const Tensor k_NLH = k_LNH.narrow(0, first, keys).to(wide).transpose(0, 1),
+                 v_NLV = v_LNV.narrow(0, first, keys).to(wide).transpose(0, 1);
     outputs.push_back(weighted(at::matmul(q_NtH, k_NLH.transpose(1, 2)) * scale, v_NLV).transpose(0, 1).to(q_TNH.scalar_type()));
     first += keys;
   }

@@ -29,8 +29,8 @@ void check_options(const Tensor& score_TE, const Tensor& bias_E, const RouteOpti
         " experts in equal groups, got ", o.groups, " groups of which ", o.groups_kept, " are kept");
   check(o.groups_kept == o.groups || o.group_by_max || experts / o.groups >= 2,
         "[route] expected groups of two experts or more (their best two count), got ", experts / o.groups);
-  check(o.per_token >= 1 && o.per_token <= experts / o.groups * o.groups_kept, "[route] expected 1 to ",
-        experts / o.groups * o.groups_kept, " experts a token, got ", o.per_token);
+  check(o.per_token >= 1 && o.per_token <= experts / o.groups * o.groups_kept, "[route] expected 1 to ", experts / o.groups * o.groups_kept,
+        " experts a token, got ", o.per_token);
 }
 
 Tensor scores_cpu(const Tensor& logits_TE, bool softmax) {

@@ -12,11 +12,11 @@
 namespace r1::ops {
 
 struct RouteOptions {
-  bool softmax = false;                // else sigmoid, an expert at a time
-  int64_t per_token = 1;               // K
+  bool softmax = false;                 // else sigmoid, an expert at a time
+  int64_t per_token = 1;                // K
   int64_t groups = 1, groups_kept = 1;  // E / groups experts each
-  bool group_by_max = false;           // a group counts as its best expert (V2), else as the sum of its best two (V3)
-  bool normalised = true;              // a token's gates sum to `scale`
+  bool group_by_max = false;            // a group counts as its best expert (V2), else as the sum of its best two (V3)
+  bool normalised = true;               // a token's gates sum to `scale`
   double scale = 1;
 };
 

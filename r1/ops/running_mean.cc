@@ -87,7 +87,7 @@ Tensor running_mean(const Tensor& x_TD, const Sequences& sequences) {
   check_rows(x_TD, sequences);
   check(!sequences.paged, "[running_mean] expected the training form, got a paged one");
   return x_TD.is_cpu() && x_TD.scalar_type() != at::kDouble ? running_mean_cpu(x_TD, sequences.cu_seqlens)
-                                                             : running_mean_ref(x_TD, sequences);
+                                                            : running_mean_ref(x_TD, sequences);
 }
 
 Tensor paged_running_mean(const Tensor& x_TD, const Tensor& cache, const Sequences& sequences) {

@@ -71,7 +71,8 @@ void from_fp8_blocks(const Fp8Blocks& blocks, const Tensor& out_OI) {
   check(values.dim() == 2 && values.scalar_type() == at::kFloat8_e4m3fn && values.is_cpu() && values.is_contiguous(),
         "[fp8_block] expected float8_e4m3fn values [O, I] on the CPU, got ", values.scalar_type(), " ", values.sizes());
   const int64_t rows = values.size(0), columns = values.size(1);
-  check(scale_inv.scalar_type() == at::kFloat && scale_inv.is_contiguous() && scale_inv.sizes() == at::IntArrayRef(fp8_scale_shape(rows, columns)),
+  check(scale_inv.scalar_type() == at::kFloat && scale_inv.is_contiguous() &&
+            scale_inv.sizes() == at::IntArrayRef(fp8_scale_shape(rows, columns)),
         "[fp8_block] expected fp32 scales ", at::IntArrayRef(fp8_scale_shape(rows, columns)), ", got ", scale_inv.scalar_type(), " ",
         scale_inv.sizes());
   check(out_OI.sizes() == values.sizes(), "[fp8_block] expected an output ", values.sizes(), ", got ", out_OI.sizes());

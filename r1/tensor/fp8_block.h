@@ -1,5 +1,5 @@
-// Weights in 8 bits as DeepSeek-V3 is published (arXiv 2412.19437, section 3.3.1; README_WEIGHTS of its repository): float8_e4m3fn values with one
-// fp32 scale for each block of 128 x 128, the last row and column of blocks ragged. A weight is value * scale_inv of its block.
+// Weights in 8 bits as DeepSeek-V3 is published (arXiv 2412.19437, section 3.3.1; README_WEIGHTS of its repository): float8_e4m3fn values
+// with one fp32 scale for each block of 128 x 128, the last row and column of blocks ragged. A weight is value * scale_inv of its block.
 #pragma once
 
 #include "r1/tensor/tensor.h"

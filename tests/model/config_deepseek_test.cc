@@ -1,4 +1,5 @@
-// DeepSeek's config.json as published (the values that matter; written down from the models' pages) against the presets, and there and back.
+// DeepSeek's config.json as published (the values that matter; written down from the models' pages) against the presets, and there and
+// back.
 #include <gtest/gtest.h>
 
 #include "r1/base/config_io.h"

@@ -29,6 +29,13 @@ std::vector<ModelConfig> exported_configs() {
   configs[5].attention_bias = true;
   configs[7].moe.norm_topk_prob = false;
   configs[7].moe.first_k_dense_replace = 1;
+  for (const char* family : {"deepseek_v3", "deepseek_v3", "deepseek_v2"}) configs.push_back(tiny(family));
+  configs[8].rope = {.type = "yarn", .factor = 8, .original_max_position_embeddings = 32, .mscale = 1, .mscale_all_dim = 1};
+  configs[9].mla.q_lora_rank = 0;
+  configs[9].moe.n_group = configs[9].moe.topk_group = 1;
+  configs[9].moe.first_k_dense_replace = 0;
+  configs[9].attention_bias = true;
+  configs[10].moe.n_group = 4, configs[10].moe.topk_group = 2;
   return configs;
 }
 
@@ -48,7 +55,7 @@ TEST(Export, TransformersComputesTheSameLogits) {
     Transformer model(config, at::kCPU, at::kFloat);
     model.init_weights(11);
     for (WeightRow& row : model.weights()) {  // biases and norms that do something
-      if (row.kind == WeightKind::kBias || row.kind == WeightKind::kNorm)
+      if (row.kind == WeightKind::kBias || row.kind == WeightKind::kNorm || row.kind == WeightKind::kBuffer)
         row.tensor->add_(random_ids(row.tensor->numel(), 100, 5).to(at::kFloat).view(row.shape) / 200);
     }
     const fs::path folder = work / str("model", ours.size());

@@ -29,7 +29,8 @@ struct Fixture {
   Tensor x_TD;
 
   static MlaShape shape_of(bool latent_queries, bool bias) {
-    return {.dim = 20, .heads = 3, .q_lora = latent_queries ? 14 : 0, .kv_lora = 12, .nope = 6, .rope = 4, .v = 10, .bias = bias, .scale = 0.4};
+    return {
+        .dim = 20, .heads = 3, .q_lora = latent_queries ? 14 : 0, .kv_lora = 12, .nope = 6, .rope = 4, .v = 10, .bias = bias, .scale = 0.4};
   }
   Fixture(bool latent_queries, bool bias, bool interleaved, at::ScalarType type)
       : shape(shape_of(latent_queries, bias)),

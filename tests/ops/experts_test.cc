@@ -148,8 +148,11 @@ TEST(BalanceLoss, EqualsItsDefinitionCuda) {
 TEST(BalanceLoss, GradientOfTheDefinition) {
   const Tensor expert = random_choice(5, 4, 2, 2);
   for (const Balance kind : kBalances)
-    expect_ref_gradient([&](const Tensors& t) { return balance_loss_ref(t[0], expert, {0, 2, 5}, kind); },
-                        {expert_scores_ref(randn({5, 4}, 1), false)});
+    expect_ref_gradient(
+        [&](const Tensors& t) {
+          return balance_loss_ref(t[0], expert, {0, 2, 5}, kind);
+        },
+        {expert_scores_ref(randn({5, 4}, 1), false)});
 }
 
 TEST(BalanceLoss, ByHand) {
@@ -159,7 +162,8 @@ TEST(BalanceLoss, ByHand) {
   EXPECT_NEAR(balance_loss(even, in_turn, {0, 4}, Balance::kBatch).item<double>(), 2, 1e-6);
   EXPECT_NEAR(balance_loss(even, in_turn, {0, 4}, Balance::kSquare).item<double>(), 0, 1e-6);
   // All go to expert 0 and 1, which have all of the score.
-  const Tensor hot = at::tensor({0.5f, 0.5f, 0.0f, 0.0f}).expand({4, 4}), same = at::tensor(std::vector<int64_t>{0, 1}).expand({4, 2}).contiguous();
+  const Tensor hot = at::tensor({0.5f, 0.5f, 0.0f, 0.0f}).expand({4, 4}),
+               same = at::tensor(std::vector<int64_t>{0, 1}).expand({4, 2}).contiguous();
   EXPECT_NEAR(balance_loss(hot, same, {0, 4}, Balance::kSequence).item<double>(), 2, 1e-6);
   EXPECT_NEAR(balance_loss(hot, same, {0, 4}, Balance::kBatch).item<double>(), 4, 1e-6);
   EXPECT_NEAR(balance_loss(hot, same, {0, 4}, Balance::kSquare).item<double>(), 4.0 / 16, 1e-6);
@@ -249,8 +253,11 @@ TEST(GroupedLinear, EqualsItsDefinitionCuda) {
   test_grouped(at::kCUDA);
 }
 TEST(GroupedLinear, GradientOfTheDefinition) {
-  expect_ref_gradient([](const Tensors& t) { return grouped_linear_ref(t[0], t[1], ends_of({2, 2, 5}, at::kCPU)); },
-                      {randn({5, 3}, 1), randn({3, 2, 3}, 2)});
+  expect_ref_gradient(
+      [](const Tensors& t) {
+        return grouped_linear_ref(t[0], t[1], ends_of({2, 2, 5}, at::kCPU));
+      },
+      {randn({5, 3}, 1), randn({3, 2, 3}, 2)});
 }
 TEST(GroupedLinear, ARowIsThatOfTheExpertsOwnProduct) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {

@@ -29,9 +29,7 @@ struct Layer {
       return {with_shared_key(k_LNC, latent_LW.narrow(1, kLatent, kRope)), v_LNV};
     };
   }
-  Tensor absorbed_queries() const {
-    return at::cat({head_product(q_TNH.narrow(2, 0, kNope), w_k_NCR), q_TNH.narrow(2, kNope, kRope)}, 2);
-  }
+  Tensor absorbed_queries() const { return at::cat({head_product(q_TNH.narrow(2, 0, kNope), w_k_NCR), q_TNH.narrow(2, kNope, kRope)}, 2); }
 };
 
 // Feeds the first `fed` tokens of each of two sequences, then the rest in one step; returns the last step's context.
@@ -47,7 +45,8 @@ void feed(Fed& f, const Layer& layer, const std::vector<int64_t>& from, const st
   f.paged.block_tables = {{4, 0, 2}, {3}};
   f.paged.context_lens = {int32_t(from[0]), int32_t(from[1])};
   f.sequences = sequences_on(device, {0, int32_t(to[0] - from[0]), int32_t(to[0] - from[0] + to[1] - from[1])}, &f.paged);
-  const Tensor rows = at::cat({layer.latent_TW.narrow(0, from[0], to[0] - from[0]), layer.latent_TW.narrow(0, kTokens[0] + from[1], to[1] - from[1])}, 0);
+  const Tensor rows =
+      at::cat({layer.latent_TW.narrow(0, from[0], to[0] - from[0]), layer.latent_TW.narrow(0, kTokens[0] + from[1], to[1] - from[1])}, 0);
   mla_append(rows, f.cache, f.sequences);
 }
 Tensor queries_of(const Tensor& q, const std::vector<int64_t>& from, const std::vector<int64_t>& to) {
@@ -76,8 +75,9 @@ void test_forms(at::Device device, at::ScalarType type, double tolerance) {
     const Tensor qa = queries_of(layer.absorbed_queries(), context, {37, 5});
     EXPECT_LT(distance(head_product(mla_absorbed(qa, f.cache, f.sequences, kLatent, kScale), layer.w_v_NRV), expected), tolerance)
         << type << context[0];
-    EXPECT_LT(distance(mla_absorbed_ref(qa, f.cache, f.sequences, kLatent, kScale), mla_absorbed(qa, f.cache, f.sequences, kLatent, kScale)),
-              tolerance);
+    EXPECT_LT(
+        distance(mla_absorbed_ref(qa, f.cache, f.sequences, kLatent, kScale), mla_absorbed(qa, f.cache, f.sequences, kLatent, kScale)),
+        tolerance);
   }
 }
 TEST(MlaAttention, BothFormsAreTheDefinition) {

@@ -22,7 +22,8 @@ void test_pairs(at::Device device) {
 }
 TEST(RotaryPairs, EqualTheirDefinition) {
   test_pairs(at::kCPU);
-  expect_ref_gradient([](const Tensors& t) { return rotary_ref(t[0], pairs_on(at::kCPU), positions_on(at::kCPU)); }, {randn({5, 1, 20}, 1)});
+  expect_ref_gradient([](const Tensors& t) { return rotary_ref(t[0], pairs_on(at::kCPU), positions_on(at::kCPU)); },
+                      {randn({5, 1, 20}, 1)});
 }
 TEST(RotaryPairs, EqualTheirDefinitionCuda) {
   SKIP_WITHOUT_CUDA();

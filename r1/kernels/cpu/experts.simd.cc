@@ -66,8 +66,7 @@ void combine_rows_backward_simd<kIsa>(const CombineRowsBackward& a, int threads)
       const int64_t row = a.place[t * a.per_token + k];
       const F16 gate = set1(a.gates[t * a.per_token + k]);
       for_vectors(a.dim, [&](int64_t i, int64_t n) { write(a.dy, row, i, n, gate * read(a.dout, t, i, n)); });
-      a.dgates[t * a.per_token + k] =
-          sum_row(a.dim, [&](int64_t i, int64_t n) { return read(a.dout, t, i, n) * read(a.y, row, i, n); });
+      a.dgates[t * a.per_token + k] = sum_row(a.dim, [&](int64_t i, int64_t n) { return read(a.dout, t, i, n) * read(a.y, row, i, n); });
     }
 }
 
