@@ -189,7 +189,8 @@ TEST(Experts, TheBiasMovesAgainstTheLoad) {
   model->after_step(record);
   const Tensor moved = *find_weight(model->weights(), "layers.2.mlp.router_bias").tensor;
   EXPECT_TRUE(at::equal(moved, at::tensor({-0.25f, 0.25f, 0.0f, 0.0f, 0.25f, -0.25f, 0.0f, 0.0f})));
-  EXPECT_TRUE(at::equal(*find_weight(model->weights(), "layers.1.mlp.router_bias").tensor, at::zeros_like(moved))) << "nothing was recorded";
+  EXPECT_TRUE(at::equal(*find_weight(model->weights(), "layers.1.mlp.router_bias").tensor, at::zeros_like(moved)))
+      << "nothing was recorded";
 }
 
 TEST(Experts, TheBiasIsFp32InAnyModel) {
