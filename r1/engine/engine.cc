@@ -58,7 +58,7 @@ struct Engine::Impl {
       : model(m),
         config(finished(c, m)),
         scheduler(scheduling(config)),
-        runner(m, config.num_blocks, int32_t(config.block_size), config.num_speculative_tokens > 0),
+        runner(m, config.num_blocks, int32_t(config.block_size), config.num_speculative_tokens > 0, config.exact),
         version(m.version()) {}
 
   void check_request(const Request& request) const;

@@ -31,6 +31,7 @@ struct EngineConfig {
   int64_t kv_cache_memory = int64_t{1} << 30;  // bytes for all layers
   bool enable_prefix_caching = true;
   int64_t num_speculative_tokens = 0;
+  bool exact = true;  // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
   std::string weight_update = "error";  // what a step does with half-done sequences when the model's version has changed
 
   template <class V>
@@ -44,6 +45,7 @@ struct EngineConfig {
     v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
     v("num_speculative_tokens", num_speculative_tokens,
       "guess so many tokens ahead by the model's own multi-token prediction: same text, fewer steps", Range{0, 1});
+    v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
     v("weight_update", weight_update,
       "half-done sequences when the weights change: error, recompute their cache with the new weights, or keep it as it is",
       OneOf{"error", "recompute", "keep"});

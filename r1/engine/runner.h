@@ -12,8 +12,9 @@ namespace r1::engine {
 
 class Runner {
  public:
-  // Allocates num_blocks blocks for every cache of the model on its device; `speculate`: those of multi-token prediction too.
-  Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size, bool speculate);
+  // Allocates num_blocks blocks for every cache of the model on its device; `speculate`: those of multi-token prediction too. `exact`:
+  // PagedSequences::exact.
+  Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size, bool speculate, bool exact = true);
 
   // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that
   // samples and of the guesses behind it, in the schedule's order; undefined if none does.
