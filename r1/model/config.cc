@@ -104,8 +104,9 @@ void finish_config(ModelConfig& c) {
   }
   if (c.head_dim < 2 || c.head_dim % 2 != 0) fail_usage("model config: head_dim must be even, got ", c.head_dim);
   if (c.family == "qwen2") c.attention_bias = true;
-  if (c.family == "qwen3") c.qk_norm = true;
-  if (c.family != "qwen3" && c.qk_norm) fail_usage("model config: qk_norm belongs to family qwen3, not ", c.family);
+  const bool qwen3 = c.family == "qwen3" || c.family == "qwen3_moe";
+  if (qwen3) c.qk_norm = true;
+  if (!qwen3 && c.qk_norm) fail_usage("model config: qk_norm belongs to family qwen3, not ", c.family);
   if (c.family == "qwen2" && c.head_dim * c.num_attention_heads != c.hidden_size) {
     fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
@@ -123,8 +124,8 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
   c.family = r.need<std::string>("model_type");
-  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3" && !is_deepseek(c.family))
-    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2, qwen3, deepseek_v2 and deepseek_v3 are)");
+  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3" && c.family != "qwen3_moe" && !is_deepseek(c.family))
+    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2 and deepseek_v3 are)");
   refuse_unsupported(r);
   c.vocab_size = r.need<int64_t>("vocab_size");
   c.hidden_size = r.need<int64_t>("hidden_size");
@@ -142,6 +143,7 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   c.attention_bias = r.get<bool>("attention_bias", false);
   c.rope_theta = r.get<double>("rope_theta", 10000);
   if (is_deepseek(c.family)) read_deepseek(r, c);
+  if (c.family == "qwen3_moe") read_qwen3_moe(r, c);
   if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
   if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
   c.bos_token_id = token_id(r, "bos_token_id");
@@ -160,6 +162,7 @@ const char* architecture_of(const std::string& family) {
   static constexpr std::pair<const char*, const char*> kClasses[] = {{"llama", "LlamaForCausalLM"},
                                                                      {"qwen2", "Qwen2ForCausalLM"},
                                                                      {"qwen3", "Qwen3ForCausalLM"},
+                                                                     {"qwen3_moe", "Qwen3MoeForCausalLM"},
                                                                      {"deepseek_v2", "DeepseekV2ForCausalLM"},
                                                                      {"deepseek_v3", "DeepseekV3ForCausalLM"}};
   for (const auto& [name, architecture] : kClasses) {
@@ -208,6 +211,7 @@ Json published_json(const ModelConfig& c) {
   if (llama) j["mlp_bias"] = false;
   if (!llama && !deepseek) j["use_sliding_window"] = false;
   if (deepseek) write_deepseek(c, j);
+  if (c.family == "qwen3_moe") write_qwen3_moe(c, j);
   // transformers 4 reads these two; transformers 5 folds them into its rope_parameters.
   j["rope_theta"] = c.rope_theta;
   j["rope_scaling"] = nullptr;

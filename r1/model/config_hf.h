@@ -38,6 +38,11 @@ bool is_deepseek(const std::string& family);
 void read_deepseek(const HfReader& r, ModelConfig& config);
 void write_deepseek(const ModelConfig& config, Json& json);
 
+// qwen3_moe (config_qwen3_moe.cc). set: its router, whatever the file says.
+void set_qwen3_moe(ModelConfig& config);
+void read_qwen3_moe(const HfReader& r, ModelConfig& config);
+void write_qwen3_moe(const ModelConfig& config, Json& json);
+
 // Parts of finish_config. kUsage errors name the key.
 void finish_mla(ModelConfig& config);        // attention mla: fills head_dim and num_key_value_heads
 void check_moe(const ModelConfig& config);   // a router that can choose

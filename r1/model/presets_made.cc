@@ -1,5 +1,7 @@
 #include "r1/model/presets_made.h"
 
+#include "r1/model/config_hf.h"
+
 namespace r1::model {
 
 namespace {
@@ -102,10 +104,52 @@ ModelConfig tiny_v3() {
   return finished(c);
 }
 
+// Qwen3's mixtures of experts (arXiv 2505.09388, table 2): 128 experts, 8 a token.
+ModelConfig qwen3_moe(int64_t hidden, int64_t ffn, int64_t layers, int64_t heads, int64_t expert) {
+  ModelConfig c;
+  c.family = "qwen3_moe";
+  set_sizes(c, 151936, hidden, ffn, layers, heads, 40960);
+  set_qwen3_moe(c);
+  c.num_key_value_heads = 4;
+  c.head_dim = 128;
+  c.rope_theta = 1e6;
+  c.moe.n_routed_experts = 128;
+  c.moe.num_experts_per_tok = 8;
+  c.moe.moe_intermediate_size = expert;
+  c.bos_token_id = 151643;
+  c.eos_token_id = 151645;
+  c.torch_dtype = "bfloat16";
+  return finished(c);
+}
+ModelConfig qwen3_30b_a3b() {
+  return qwen3_moe(2048, 6144, 48, 32, 768);
+}
+ModelConfig qwen3_235b_a22b() {
+  return qwen3_moe(4096, 12288, 94, 64, 1536);
+}
+
+ModelConfig tiny_test_qwen3_moe() {
+  ModelConfig c;
+  c.family = "qwen3_moe";
+  set_sizes(c, 512, 64, 176, 2, 4, 512);
+  set_qwen3_moe(c);
+  c.num_key_value_heads = 2;
+  c.head_dim = 32;
+  c.moe.n_routed_experts = 8;
+  c.moe.num_experts_per_tok = 2;
+  c.moe.moe_intermediate_size = 32;
+  return finished(c);
+}
+
 }  // namespace
 
 const std::vector<MadePreset>& made_presets() {
-  static const std::vector<MadePreset> presets{{"tiny-v3", tiny_v3}, {"deepseek-v2-lite", deepseek_v2_lite}, {"deepseek-v3", deepseek_v3}};
+  static const std::vector<MadePreset> presets{{"tiny-test-qwen3-moe", tiny_test_qwen3_moe},
+                                               {"tiny-v3", tiny_v3},
+                                               {"qwen3-30b-a3b", qwen3_30b_a3b},
+                                               {"qwen3-235b-a22b", qwen3_235b_a22b},
+                                               {"deepseek-v2-lite", deepseek_v2_lite},
+                                               {"deepseek-v3", deepseek_v3}};
   return presets;
 }
 

@@ -15,6 +15,7 @@
 #include "r1/ops/optimizer_step.h"
 #include "r1/train/doctor.h"
 #include "r1/train/forward.h"
+#include "r1/train/layer_metrics.h"
 #include "r1/train/optimizer.h"
 #include "r1/train/schedule.h"
 
@@ -130,6 +131,9 @@ struct Trainer::Impl {
     for (const auto& [name, value] : result.metrics) sums.push_back(value);
     sum_over_ranks(sums);
     sum_over_ranks(gradients);
+    std::vector<Tensor> said;
+    for (const auto& [name, value] : record.sums) said.push_back(value);
+    sum_over_ranks(said);
     result.loss = sums[0];
     size_t i = 1;
     for (auto& [name, value] : result.metrics) value = sums[i++];
@@ -166,6 +170,7 @@ struct Trainer::Impl {
     result.skip_reason = fault(result, norm, micro_batches);
     result.skipped = !result.skip_reason.empty();
     if (!result.skipped) update(norm.value), bad_steps.good();
+    result.layers = layer_metrics(record, model.weights());
     drop_gradients();
     ++global_step;
     if (result.skipped) bad_steps.bad(global_step, result.skip_reason);

@@ -79,6 +79,7 @@ struct StepResult {
   bool skipped = false;
   std::string skip_reason;  // "NaN in gradient of layers.2.mlp.gate (first layer: 2)"
   std::map<std::string, double> metrics;
+  std::map<std::string, double> layers;  // what the layers say of themselves, ready for the log (train/layer_metrics)
 };
 
 class Trainer {

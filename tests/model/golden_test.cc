@@ -85,7 +85,7 @@ TEST_P(Parity, Bf16LogitsAreNear) {
 INSTANTIATE_TEST_SUITE_P(Families, Parity,
                          testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "deepseek_v3_dense",
                                          "deepseek_v3_dense_plain", "deepseek_v3_dense_ratio", "deepseek_v3", "deepseek_v3_plain",
-                                         "deepseek_v2_lite", "deepseek_v2_groups"),
+                                         "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GradientParity : public testing::TestWithParam<const char*> {};
@@ -116,7 +116,7 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Families, GradientParity,
                          testing::Values("llama", "qwen2", "qwen3", "deepseek_v3_dense", "deepseek_v3_dense_plain", "deepseek_v3",
-                                         "deepseek_v3_plain", "deepseek_v2_lite"),
+                                         "deepseek_v3_plain", "deepseek_v2_lite", "qwen3_moe"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -63,7 +63,7 @@ std::string error_of(const std::function<void()>& call) {
 
 #define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
-constexpr const char* kTiny[] = {"tiny-test", "tiny-test-qwen2", "tiny-test-qwen3"};
+constexpr const char* kTiny[] = {"tiny-test", "tiny-test-qwen2", "tiny-test-qwen3", "tiny-test-qwen3-moe"};
 const tensor::Device kCpu{c10::DeviceType::CPU};
 
 TEST(SaveModel, ComesBackBitForBit) {
@@ -265,9 +265,14 @@ int64_t gguf_row(int64_t row, int64_t head_dim) {
 // A GGUF file of the model's weights in fp32, as llama.cpp's converter lays it out.
 GgufBuilder gguf_of(const Transformer& model) {
   const ModelConfig& c = model.config();
-  const std::string p = c.family + ".";
+  const std::string architecture = c.family == "qwen3_moe" ? "qwen3moe" : c.family, p = architecture + ".";
   GgufBuilder builder;
-  builder.add("general.architecture", c.family)
+  if (c.moe.n_routed_experts > 0) {
+    builder.add(p + "expert_count", uint32_t(c.moe.n_routed_experts))
+        .add(p + "expert_used_count", uint32_t(c.moe.num_experts_per_tok))
+        .add(p + "expert_feed_forward_length", uint32_t(c.moe.moe_intermediate_size));
+  }
+  builder.add("general.architecture", architecture)
       .add(p + "block_count", uint32_t(c.num_hidden_layers))
       .add(p + "context_length", uint32_t(c.max_position_embeddings))
       .add(p + "embedding_length", uint32_t(c.hidden_size))
@@ -319,6 +324,8 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     EXPECT_EQ(back->config().rms_norm_eps, model->config().rms_norm_eps);  // 1e-06, not 9.99999997e-07
     EXPECT_EQ(back->config().tie_word_embeddings, model->config().tie_word_embeddings);
     EXPECT_EQ(back->config().attention_bias, model->config().attention_bias);
+    EXPECT_EQ(back->config().moe.num_experts_per_tok, model->config().moe.num_experts_per_tok);
+    EXPECT_EQ(back->config().moe.gate, model->config().moe.gate);
     EXPECT_EQ(back->config().eos_token_id, 7);
     EXPECT_EQ(back->config().torch_dtype, "float32");
     expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));  // the folder's only file

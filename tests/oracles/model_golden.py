@@ -14,7 +14,8 @@ import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+                          Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 SMALL = dict(vocab_size=47, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=512, initializer_range=0.2, bos_token_id=1, eos_token_id=2, pad_token_id=None)
@@ -34,6 +35,10 @@ MODELS = {
     "llama_linear_bias": (LlamaConfig, LlamaForCausalLM, dict(rope_parameters=dict(rope_type="linear", rope_theta=1000.0, factor=4.0), attention_bias=True), False),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(rope_parameters=dict(rope_type="default", rope_theta=1e6), tie_word_embeddings=True), True),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(rope_parameters=dict(rope_type="default", rope_theta=1e6), head_dim=16, num_key_value_heads=1), True),
+    "qwen3_moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(rope_parameters=PLAIN_ROPE, head_dim=16, num_experts=8, num_experts_per_tok=3, moe_intermediate_size=12,
+                                                            norm_topk_prob=True), True),
+    "qwen3_moe_mixed": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(rope_parameters=PLAIN_ROPE, head_dim=8, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=20,
+                                                                  norm_topk_prob=False, mlp_only_layers=[0], tie_word_embeddings=True), False),
     "deepseek_v3_dense": (*V3, {**V3_MLA, **DENSE, "rope_parameters": YARN}, True),
     "deepseek_v3_dense_plain": (*V3, {**V3_MLA, **DENSE, "q_lora_rank": None, "rope_parameters": PLAIN_ROPE, "attention_bias": True, "rope_interleave": False}, True),
     "deepseek_v3_dense_ratio": (*V3, {**V3_MLA, **DENSE, "rope_parameters": {**YARN, "mscale": 0.5, "mscale_all_dim": 1.0}}, False),
