@@ -30,8 +30,8 @@ struct EngineConfig {
   int64_t num_blocks = 0;                      // 0: from kv_cache_memory
   int64_t kv_cache_memory = int64_t{1} << 30;  // bytes for all layers
   bool enable_prefix_caching = true;
-  int64_t num_speculative_tokens = 0;
   bool exact = true;  // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
+  int64_t num_speculative_tokens = 0;
   std::string weight_update = "error";  // what a step does with half-done sequences when the model's version has changed
 
   template <class V>
@@ -43,9 +43,9 @@ struct EngineConfig {
     v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
     v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers", Range{0, 1e13});
     v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
+    v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
     v("num_speculative_tokens", num_speculative_tokens,
       "guess so many tokens ahead by the model's own multi-token prediction: same text, fewer steps", Range{0, 1});
-    v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
     v("weight_update", weight_update,
       "half-done sequences when the weights change: error, recompute their cache with the new weights, or keep it as it is",
       OneOf{"error", "recompute", "keep"});

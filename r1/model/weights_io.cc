@@ -275,7 +275,7 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   for (const SafetensorsFile& file : stored.files()) {
     for (const SafeTensor& tensor : file.tensors()) {
       if (known.count(tensor.name) || is_harmless(tensor.name) || (tied && tensor.name == kHeadHf)) continue;
-      if (is_layer_behind(tensor.name, model.config().num_hidden_layers)) {
+      if (is_layer_behind(tensor.name, model.num_layers() + model.mtp_depth())) {
         ++behind;
         continue;
       }
@@ -348,17 +348,6 @@ struct Shard {
   uint64_t bytes = 0;
 };
 
-// Published files with multi-token prediction keep the embedding and the head once more in each module; readers of them expect that.
-std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model) {
-  std::vector<std::pair<std::string, Tensor>> copies;
-  for (int depth = 0; depth < model.mtp_depth(); ++depth) {
-    const std::string layer = str("model.layers.", model.num_layers() + depth);
-    copies.emplace_back(layer + ".embed_tokens.weight", *model.weights()[0].tensor);
-    copies.emplace_back(layer + ".shared_head.head.weight", model.head());
-  }
-  return copies;
-}
-
 bool is_fp8(tensor::DType dtype) {
   return dtype == at::kFloat8_e4m3fn;
 }
@@ -386,6 +375,17 @@ std::array<SafeSource, 2> fp8_sources(const StoredWeight& part) {
                       return bytes_of(last);
                     }};
   return {std::move(values), std::move(scales)};
+}
+
+// Published files with multi-token prediction keep the embedding and the head once more in each module; readers of them expect that.
+std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model) {
+  std::vector<std::pair<std::string, Tensor>> copies;
+  for (int depth = 0; depth < model.mtp_depth(); ++depth) {
+    const std::string layer = str("model.layers.", model.num_layers() + depth);
+    copies.emplace_back(layer + ".embed_tokens.weight", *model.weights()[0].tensor);
+    copies.emplace_back(layer + ".shared_head.head.weight", model.head());
+  }
+  return copies;
 }
 
 // Tensors in table order, a new shard when the next one would not fit; one that is larger than a shard stands alone.
