@@ -5,34 +5,19 @@
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/model/config_hf.h"
 #include "r1/model/families.h"
 
 namespace r1::model {
 
 namespace {
 
-// What is read from one config.json, with its name for errors.
-struct HfReader {
-  const Json& json;
-  const std::string& where;
-
-  bool has(const char* key) const {
-    const auto it = json.find(key);
-    return it != json.end() && !it->is_null();
-  }
-  template <class T>
-  T need(const char* key) const {
-    return json_get<T>(json, key, where);
-  }
-  template <class T>
-  T get(const char* key, T fallback) const {
-    return json_get_or<T>(json, key, fallback, where);
-  }
-  template <class... Args>
-  [[noreturn]] void refuse(const Args&... args) const {
-    fail(where, ": ", args...);
-  }
-};
+// Of quantized weights, DeepSeek's blocks of 128 x 128 in 8 bits are read (tensor/fp8_block); they are plain weights once loaded.
+void check_quantization(const HfReader& r, const Json& q) {
+  const Json block = q.is_object() && q.contains("weight_block_size") ? q["weight_block_size"] : Json(nullptr);
+  if (!q.is_object() || q.value("quant_method", "") != "fp8" || q.value("fmt", "e4m3") != "e4m3" || block != Json::array({128, 128}))
+    r.refuse("quantization_config is not supported but for fp8 (e4m3) in blocks of 128 x 128: convert the model to 16 or 32 bit first");
+}
 
 // Options that would change the numbers and that no layer here computes.
 void refuse_unsupported(const HfReader& r) {
@@ -43,13 +28,24 @@ void refuse_unsupported(const HfReader& r) {
     const Json& value = r.json[flag];
     if (!(value.is_boolean() && !value.get<bool>())) r.refuse(flag, " = ", value.dump(), " is not supported");
   }
-  if (r.has("quantization_config")) r.refuse("quantization_config is not supported: convert the model to 16 or 32 bit first");
+  if (r.has("quantization_config")) check_quantization(r, r.json["quantization_config"]);
   if (r.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
   if (r.has("layer_types")) {
     for (const Json& type : r.json["layer_types"]) {
       if (type != "full_attention") r.refuse("layer_types has ", type.dump(), ", only full_attention is supported");
     }
   }
+}
+
+void read_yarn(const HfReader& in, ModelConfig& c) {
+  c.rope.original_max_position_embeddings = in.get<int64_t>("original_max_position_embeddings", c.max_position_embeddings);
+  c.rope.factor = in.get<double>("factor", double(c.max_position_embeddings) / double(c.rope.original_max_position_embeddings));
+  c.rope.beta_fast = in.get<double>("beta_fast", 32);
+  c.rope.beta_slow = in.get<double>("beta_slow", 1);
+  c.rope.mscale = in.get<double>("mscale", 0);
+  c.rope.mscale_all_dim = in.get<double>("mscale_all_dim", 0);
+  if (in.has("attention_factor")) in.refuse("attention_factor of rope type yarn is not supported");
+  if (!in.get<bool>("truncate", true)) in.refuse("truncate = false of rope type yarn is not supported");
 }
 
 // `rope`: transformers 4's rope_scaling or transformers 5's rope_parameters.
@@ -60,8 +56,10 @@ void read_rope(const HfReader& r, const Json& rope, ModelConfig& c) {
   c.rope_theta = in.get<double>("rope_theta", c.rope_theta);
   if (in.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
   if (type == "default") return;
-  if (type != "linear" && type != "llama3") r.refuse("rope type '", type, "' is not supported (default, linear and llama3 are)");
+  if (type != "linear" && type != "llama3" && type != "yarn")
+    r.refuse("rope type '", type, "' is not supported (default, linear, llama3 and yarn are)");
   c.rope.type = type;
+  if (type == "yarn") return read_yarn(in, c);
   c.rope.factor = in.need<double>("factor");
   if (type == "linear") return;
   c.rope.low_freq_factor = in.need<double>("low_freq_factor");
@@ -90,10 +88,6 @@ void check_attention(const ModelConfig& c) {
     fail_usage("model config: attn.window_pattern ", a.window_pattern, " needs attn.window, the tokens that the windowed layers see");
 }
 
-}  // namespace
-
-namespace {
-
 // What stands in a block must make sense together; the reasons are for the one who wrote the config.
 void check_norm_and_positions(const ModelConfig& c) {
   if (c.family == "gemma3_text" && c.norm != "rms")
@@ -101,6 +95,9 @@ void check_norm_and_positions(const ModelConfig& c) {
   if (c.positions == "learned" && c.rope.type != "none")
     fail_usage("model config: rope_scaling stretches rotary positions, but positions are learned");
   if (c.positions == "learned" && c.attention == "mla") fail_usage("model config: attention mla has a rotary key, but positions are learned");
+  if (c.num_nextn_predict_layers > 0 && (c.norm != "rms" || c.positions != "rope"))
+    fail_usage("model config: multi-token prediction (num_nextn_predict_layers ", c.num_nextn_predict_layers,
+               ") has RMSNorm and rotary positions, not norm ", c.norm, " and positions ", c.positions);
   if (!(c.embedding_scale > 0)) fail_usage("model config: embedding_scale 0 would wipe out the embedding");
   if (c.attn.window_pattern == 1) fail_usage("model config: attn.window_pattern 1 leaves no layer with a window: set attn.window to 0");
 }
@@ -127,6 +124,7 @@ void finish_config(ModelConfig& c) {
   positive(c.num_hidden_layers, "num_hidden_layers");
   positive(c.num_attention_heads, "num_attention_heads");
   positive(c.max_position_embeddings, "max_position_embeddings");
+  finish_mla(c);
   if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
   if (c.head_dim == 0) {
     if (c.hidden_size % c.num_attention_heads != 0) {
@@ -140,15 +138,14 @@ void finish_config(ModelConfig& c) {
   }
   if (c.head_dim < 2 || c.head_dim % 2 != 0) fail_usage("model config: head_dim must be even, got ", c.head_dim);
   if (c.family == "qwen2") c.attention_bias = true;
-  if (c.family == "qwen3") c.qk_norm = true;
+  const bool qwen3 = c.family == "qwen3" || c.family == "qwen3_moe";
+  if (qwen3) c.qk_norm = true;
   if ((c.family == "qwen2" || c.family == "gpt2") && c.head_dim * c.num_attention_heads != c.hidden_size) {
     fail_usage("model config: ", c.family, " has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
   check_attention(c);
-  if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
-    fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ",
-               c.rope.low_freq_factor);
-  }
+  check_rope(c);
+  check_moe(c);
   check_norm_and_positions(c);
   check_ffn(c);
 }
@@ -193,8 +190,9 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   c.family = r.need<std::string>("model_type");
   if (c.family == "gpt2") return gpt2_from_hf(json, where);
   if (c.family == "gemma3_text") return gemma3_from_hf(json, where);
-  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3")
-    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2, qwen3, gpt2 and gemma3_text are)");
+  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3" && c.family != "qwen3_moe" && !is_deepseek(c.family))
+    r.refuse("model_type '", c.family,
+             "' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2, deepseek_v3, gpt2 and gemma3_text are)");
   refuse_unsupported(r);
   c.vocab_size = r.need<int64_t>("vocab_size");
   c.hidden_size = r.need<int64_t>("hidden_size");
@@ -210,18 +208,50 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", false);
   c.attention_bias = r.get<bool>("attention_bias", false);
   c.rope_theta = r.get<double>("rope_theta", 10000);
+  if (is_deepseek(c.family)) read_deepseek(r, c);
+  if (c.family == "qwen3_moe") read_qwen3_moe(r, c);
   if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
   if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
   read_common_hf(json, where, c);
   return c;
 }
 
+const char* architecture_of(const std::string& family) {
+  static constexpr std::pair<const char*, const char*> kClasses[] = {{"llama", "LlamaForCausalLM"},
+                                                                     {"qwen2", "Qwen2ForCausalLM"},
+                                                                     {"qwen3", "Qwen3ForCausalLM"},
+                                                                     {"qwen3_moe", "Qwen3MoeForCausalLM"},
+                                                                     {"deepseek_v2", "DeepseekV2ForCausalLM"},
+                                                                     {"deepseek_v3", "DeepseekV3ForCausalLM"}};
+  for (const auto& [name, architecture] : kClasses) {
+    if (family == name) return architecture;
+  }
+  fail_usage("model config: family ", family, " has no config.json here");
+}
+
+// As transformers 4 spells it; 5 reads that too.
+Json scaling_json(const RopeScaling& s) {
+  Json rope = {{"rope_type", s.type}, {"factor", s.factor}};
+  if (s.type == "linear") return rope;
+  rope["original_max_position_embeddings"] = s.original_max_position_embeddings;
+  if (s.type == "llama3") {
+    rope["low_freq_factor"] = s.low_freq_factor;
+    rope["high_freq_factor"] = s.high_freq_factor;
+    return rope;
+  }
+  rope["beta_fast"] = s.beta_fast;
+  rope["beta_slow"] = s.beta_slow;
+  if (s.mscale != 0) rope["mscale"] = s.mscale;
+  if (s.mscale_all_dim != 0) rope["mscale_all_dim"] = s.mscale_all_dim;
+  return rope;
+}
+
 Json published_json(const ModelConfig& c) {
   if (c.family == "gpt2") return gpt2_to_hf(c);
   if (c.family == "gemma3_text") return gemma3_to_hf(c);
-  const bool llama = c.family == "llama", qwen2 = c.family == "qwen2";
+  const bool llama = c.family == "llama", qwen2 = c.family == "qwen2", deepseek = is_deepseek(c.family);
   Json j;
-  j["architectures"] = {llama ? "LlamaForCausalLM" : qwen2 ? "Qwen2ForCausalLM" : "Qwen3ForCausalLM"};
+  j["architectures"] = {architecture_of(c.family)};
   j["model_type"] = c.family;
   j["vocab_size"] = c.vocab_size;
   j["hidden_size"] = c.hidden_size;
@@ -239,19 +269,13 @@ Json published_json(const ModelConfig& c) {
   if (!qwen2) j["attention_bias"] = c.attention_bias;
   j["attention_dropout"] = 0.0;
   if (llama) j["mlp_bias"] = false;
-  if (!llama) j["use_sliding_window"] = false;
+  if (!llama && !deepseek) j["use_sliding_window"] = false;
+  if (deepseek) write_deepseek(c, j);
+  if (c.family == "qwen3_moe") write_qwen3_moe(c, j);
   // transformers 4 reads these two; transformers 5 folds them into its rope_parameters.
   j["rope_theta"] = c.rope_theta;
   j["rope_scaling"] = nullptr;
-  if (c.rope.type != "none") {
-    Json rope = {{"rope_type", c.rope.type}, {"factor", c.rope.factor}};
-    if (c.rope.type == "llama3") {
-      rope["low_freq_factor"] = c.rope.low_freq_factor;
-      rope["high_freq_factor"] = c.rope.high_freq_factor;
-      rope["original_max_position_embeddings"] = c.rope.original_max_position_embeddings;
-    }
-    j["rope_scaling"] = rope;
-  }
+  if (c.rope.type != "none") j["rope_scaling"] = scaling_json(c.rope);
   write_common_hf(c, j);
   return j;
 }
@@ -306,27 +330,6 @@ Json config_to_hf(const ModelConfig& c) {
   j["model_type"] = "r1";
   j[kOwnKey]["family"] = c.family;
   return j;
-}
-
-namespace {
-
-int64_t ffn_parameters(const ModelConfig& c) {
-  const int64_t d = c.hidden_size, f = c.intermediate_size, ins = c.ffn == "gelu" ? 1 : 2;  // matrices from d to f
-  return (ins + 1) * d * f + (c.mlp_bias ? ins * f + d : 0) + (c.ffn == "topk_sparse" ? 1 : 0);
-}
-
-}  // namespace
-
-int64_t parameter_count(const ModelConfig& given) {
-  ModelConfig c = given;
-  finish_config(c);
-  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, d = c.hidden_size;
-  const int64_t norm = c.norm == "rms" ? d : c.norm == "layer" ? 2 * d : 4 * d + 1;  // power: with its statistics
-  int64_t layer = (c.post_norms ? 4 : 2) * norm + d * (q + 2 * kv) + q * d + ffn_parameters(c);
-  if (c.attention_bias) layer += q + 2 * kv + (c.family == "qwen2" ? 0 : d);
-  if (c.qk_norm) layer += 2 * c.head_dim;
-  const int64_t positions = c.positions == "learned" ? c.max_position_embeddings * d : 0;
-  return c.num_hidden_layers * layer + norm + positions + c.vocab_size * d * (c.tie_word_embeddings ? 1 : 2);
 }
 
 }  // namespace r1::model

@@ -8,7 +8,7 @@
 #include <tuple>
 
 #include "r1/model/config.h"
-#include "r1/nn/block.h"
+#include "r1/nn/mtp.h"
 #include "r1/ops/rotary.h"
 
 namespace r1::model {
@@ -19,6 +19,7 @@ class LayerFactory {
   LayerFactory(const ModelConfig& config, const nn::Placement& placement) : config_(config), placement_(placement) {}
 
   nn::BlockParts block(int64_t layer);
+  nn::MtpParts mtp(int64_t layer);
   std::unique_ptr<nn::Norm> norm(const std::string& name) const;  // a norm of the residual stream, by its name in the weight table
 
  private:
