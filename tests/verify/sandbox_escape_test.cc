@@ -1,5 +1,6 @@
-// The escape half of the corpus X1: programs that reach for the host. Each runs three times, several at once, with canaries lying open on the
-// host. An attack prints ESCAPED and what worked, and HELD at its end if nothing did: an attack that could not even be tried fails the test.
+// The escape half of the corpus X1: programs that reach for the host. Each runs three times, several at once, with canaries lying open on
+// the host. An attack prints ESCAPED and what worked, and HELD at its end if nothing did: an attack that could not even be tried fails the
+// test.
 #include <gtest/gtest.h>
 
 #include <mutex>
@@ -99,19 +100,26 @@ for p in paths:
 for p in ("kernel/hostname", "kernel/core_pattern", "kernel/randomize_va_space", "kernel/yama/ptrace_scope", "vm/drop_caches",
           "vm/overcommit_memory", "fs/protected_symlinks", "net/ipv4/ip_forward", "user/max_user_namespaces", "kernel/modprobe", "kernel/ns_last_pid"):
     must_fail(p, lambda: open("/proc/sys/" + p, "w").write("1")))"},
-      {"proc_switches", R"(
+      {"proc_switches",
+       R"(
 for p in ("/proc/sysrq-trigger", "/proc/self/oom_score_adj", "/proc/self/oom_adj", "/proc/self/attr/current", "/proc/self/uid_map",
           "/proc/self/gid_map", "/proc/self/setgroups", "/proc/self/coredump_filter", "/proc/self/autogroup", "/proc/self/loginuid",
           "/proc/self/clear_refs", "/proc/1/oom_score_adj", "/proc/irq/default_smp_affinity", "/proc/self/timerslack_ns"):
     must_fail(p, lambda: open(p, "w").write("0")))",
        {Layer::kLandlock}},
       {"kernel_facts", R"(
-for p in ("/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list", "/proc/cmdline", "/proc/config.gz", "/proc/kmsg"):
+for p in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/cmdline", "/proc/config.gz", "/proc/kmsg", "/proc/vmallocinfo",
+          "/proc/slabinfo", "/proc/pagetypeinfo"):
     try:
         text = read(p)
     except Exception:
         continue
-    if text: escaped(p, text[:20]))"},
+    if text: escaped(p, text[:20])
+try:
+    addresses = {line.split()[0] for line in open("/proc/kallsyms")}
+except Exception:
+    addresses = set()
+if any(int(a, 16) for a in addresses): escaped("kernel addresses"))"},
       {"devices", R"(
 seen = set(os.listdir("/dev"))
 if seen - {"null", "zero", "full", "random", "urandom", "fd", "stdin", "stdout", "stderr", "shm"}: escaped(seen)
@@ -133,7 +141,8 @@ for command in (["su", "-c", "id -u"], ["mount", "-t", "tmpfs", "none", "/box"],
     except Exception:
         continue
     if done.returncode == 0 and b"uid=0" in done.stdout or done.stdout.strip() == b"0": escaped(command, done.stdout))"},
-      {"unshare_program", R"(
+      {"unshare_program",
+       R"(
 import subprocess
 for command in (["unshare", "-r", "id"], ["unshare", "-Ur", "id"], ["unshare", "-n", "id"], ["nsenter", "-t", "1", "-m", "id"], ["chroot", "/box", "id"]):
     try:
@@ -142,7 +151,8 @@ for command in (["unshare", "-r", "id"], ["unshare", "-Ur", "id"], ["unshare", "
         continue
     if done.returncode == 0: escaped(command, done.stdout))",
        {Layer::kSeccomp}},
-      {"bubblewrap_in_bubblewrap", R"(
+      {"bubblewrap_in_bubblewrap",
+       R"(
 import subprocess
 try:
     done = subprocess.run(["bwrap", "--ro-bind", "/", "/", "true"], capture_output=True, timeout=5)
@@ -160,7 +170,8 @@ port = int(ports[0])
 for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0", "localhost"): must_fail(host, lambda: dial(socket.AF_INET, (host, port)))
 must_fail("::1", lambda: dial(socket.AF_INET6, ("::1", port)))
 must_fail("resolve", lambda: socket.getaddrinfo("example.invalid", 80)))"},
-      {"udp", R"(
+      {"udp",
+       R"(
 import socket
 def send(): return socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(ports[1])))
 must_fail("udp", send))",
@@ -191,7 +202,8 @@ for p in paths + ["/etc/shadow"]:
 how = (ctypes.c_uint64 * 3)(0, 0, 0)
 for p in paths:
     if libc.syscall(437, -100, p.encode(), how, 24) >= 0: escaped("openat2", p))"},
-      {"landlock_only", R"(
+      {"landlock_only",
+       R"(
 must_fail("list /", lambda: os.listdir("/"))
 must_fail("list /.r1", lambda: os.listdir("/.r1"))
 must_fail("read /.r1/init", lambda: read("/.r1/init")))",
@@ -204,18 +216,52 @@ must_fail("read /.r1/init", lambda: read("/.r1/init")))",
 const std::vector<Attack>& c_attacks() {
   static const std::vector<Layer> seccomp = {Layer::kSeccomp};
   static const std::vector<Attack> all = {
-      {"unshare", "", seccomp},      {"clone", "", seccomp},          {"clone3", "", seccomp},       {"setns", "", {}},
-      {"mount", "", {}},             {"new_mount_api", "", seccomp},  {"umount", "", {}},            {"pivot_root", "", {}},
-      {"chroot", "", {}},            {"mknod", "", {}},               {"handles", "", seccomp},      {"ptrace", "", seccomp},
-      {"other_memory", "", seccomp}, {"pidfd_getfd", "", {}},         {"kill_all", "", {}},          {"pid1", "", {Layer::kLandlock}},
-      {"io_uring", "", seccomp},     {"bpf", "", seccomp},            {"userfaultfd", "", seccomp},  {"keyrings", "", seccomp},
-      {"perf", "", seccomp},         {"modules", "", {}},             {"swap_and_quota", "", seccomp}, {"clock", "", {}},
-      {"names", "", {}},             {"ports_and_ldt", "", seccomp},  {"personality", "", seccomp},  {"memfd", "", seccomp},
-      {"sysv", "", seccomp},         {"fanotify", "", seccomp},       {"splice_tricks", "", seccomp}, {"numa", "", seccomp},
-      {"prctl", "", seccomp},        {"seccomp", "", seccomp},        {"int80", "", seccomp},        {"x32", "", seccomp},
-      {"become_root", "", {}},       {"own_setuid", "", {}},          {"priority", "", seccomp},     {"rlimits", "", {}},
-      {"terminal", "", seccomp},     {"descriptors", "", {}},         {"lease", "", {}},             {"families", "", seccomp},
-      {"abstract", "", {}},          {"unix", "", {}},
+      {"unshare", "", seccomp},
+      {"clone", "", seccomp},
+      {"clone3", "", seccomp},
+      {"setns", "", {}},
+      {"mount", "", {}},
+      {"new_mount_api", "", seccomp},
+      {"umount", "", {}},
+      {"pivot_root", "", {}},
+      {"chroot", "", {}},
+      {"mknod", "", {}},
+      {"handles", "", seccomp},
+      {"ptrace", "", seccomp},
+      {"other_memory", "", seccomp},
+      {"pidfd_getfd", "", {}},
+      {"kill_all", "", {}},
+      {"pid1", "", {Layer::kLandlock}},
+      {"io_uring", "", seccomp},
+      {"bpf", "", seccomp},
+      {"userfaultfd", "", seccomp},
+      {"keyrings", "", seccomp},
+      {"perf", "", seccomp},
+      {"modules", "", {}},
+      {"swap_and_quota", "", seccomp},
+      {"clock", "", {}},
+      {"names", "", {}},
+      {"ports_and_ldt", "", seccomp},
+      {"personality", "", seccomp},
+      {"memfd", "", seccomp},
+      {"sysv", "", seccomp},
+      {"fanotify", "", seccomp},
+      {"splice_tricks", "", seccomp},
+      {"numa", "", seccomp},
+      {"prctl", "", seccomp},
+      {"seccomp", "", seccomp},
+      {"int80", "", seccomp},
+      {"x32", "", seccomp},
+      {"become_root", "", {}},
+      {"own_setuid", "", {}},
+      {"priority", "", seccomp},
+      {"rlimits", "", seccomp},
+      {"terminal", "", seccomp},
+      {"descriptors", "", {}},
+      {"lease", "", {}},
+      {"families", "", seccomp},
+      {"abstract", "", {}},
+      {"unix", "", {}},
   };
   return all;
 }

@@ -225,7 +225,8 @@ Leftovers::Leftovers() {
 std::string Leftovers::found(const std::string& mark) const {
   std::string what = marked_processes(mark) + own_cgroups();
   if (slurp("/proc/self/mountinfo") != mounts_) what += " mounts";
-  if (open_descriptors() != descriptors_) what += " descriptors " + std::to_string(descriptors_) + " -> " + std::to_string(open_descriptors());
+  if (open_descriptors() != descriptors_)
+    what += " descriptors " + std::to_string(descriptors_) + " -> " + std::to_string(open_descriptors());
   for (const char* folder : {"/tmp", "/var/tmp", "/dev/shm", "/", "/usr/bin", "/etc"}) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(folder, error)) {

@@ -47,8 +47,8 @@ class Canaries {
   int tcp_ = -1, udp_ = -1, abstract_ = -1, abstract_datagram_ = -1, unix_ = -1, tcp_port_ = 0, udp_port_ = 0;
 };
 
-// Everything that a run could leave: processes with our mark in their environment or below us, control groups, mounts, descriptors, files in
-// the folders for temporary files. Taken before and after.
+// Everything that a run could leave: processes with our mark in their environment or below us, control groups, mounts, descriptors, files
+// in the folders for temporary files. Taken before and after.
 class Leftovers {
  public:
   Leftovers();
