@@ -1,10 +1,16 @@
 #include "r1/eval/harness.h"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
 
 #include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/base/rng.h"
+#include "r1/base/threads.h"
 #include "r1/eval/statistics.h"
 #include "r1/tasks/reward.h"
 
@@ -28,6 +34,33 @@ engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt,
   request.sampling.max_new_tokens = args.max_completion_length;
   request.sampling.stop_ids = prompts.stop_ids();
   return request;
+}
+
+// On as many threads as there are CPUs: a score may run a program. The first exception comes out.
+void score_all(const tasks::Task& task, const std::vector<tasks::Problem>& asked, std::vector<EvalSample>& samples) {
+  std::atomic<size_t> next{0};
+  std::exception_ptr error;
+  std::mutex mutex;
+  const auto work = [&] {
+    for (size_t i; (i = next++) < samples.size();) {
+      EvalSample& sample = samples[i];
+      try {
+        const auto score = task.score(asked[size_t(sample.problem)], sample.completion);
+        sample.extracted = score.extracted;
+        sample.verdict = score.verdict;
+        sample.accuracy = score.accuracy;
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+        next = samples.size();
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (size_t t = 1; t < std::min(samples.size(), size_t(usable_cpus())); ++t) threads.emplace_back(work);
+  work();
+  for (auto& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
 }
 
 void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
@@ -57,7 +90,7 @@ void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
   result.clipped_ratio = clipped / samples;
   result.format = tagged / samples;
   result.tokens_per_second = result.seconds > 0 ? tokens / result.seconds : 0;
-  for (int64_t k : args.pass_at) {
+  for (int64_t k : args.pass_at.empty() ? std::vector<int64_t>{1} : args.pass_at) {
     double pass = 0, cons = 0;
     int64_t n = 0;
     for (int64_t p = 0; p < problems; ++p) {
@@ -125,11 +158,11 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
     for (size_t j = 0; j < completions[p].size(); ++j) {
       const auto& completion = completions[p][j];
       if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
-      const auto score = task.score(asked[p], completion.text);
-      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy,
-                                int64_t(completion.ids.size()), completion.finish});
+      result.samples.push_back({.problem = p, .index = int(j), .id = asked[p].id, .completion = completion.text,
+                                .tokens = int64_t(completion.ids.size()), .finish = completion.finish});
     }
   }
+  score_all(task, asked, result.samples);
   aggregate(result, problems, args);
   const double unparsed = double(result.verdicts["unparsed"]) / std::max<double>(1, double(result.samples.size()));
   if (unparsed > 0.05)

@@ -50,7 +50,7 @@ int left_to_right(const std::string& expression) {
 }
 
 TEST(Registry, Suggests) {
-  EXPECT_EQ(task_names(), (std::vector<std::string>{"arithmetic", "countdown", "gsm8k", "svamp"}));
+  EXPECT_EQ(task_names(), (std::vector<std::string>{"arithmetic", "code", "countdown", "gsm8k", "humaneval", "svamp"}));
   EXPECT_NE(message_of([] { make_task("arithmatic"); }).find("did you mean 'arithmetic'?"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic", {{"step", 4}}); }).find("did you mean 'steps'?"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic", {{"steps", 0}}); }).find("expected an integer in [1, 50], got 0"), std::string::npos);

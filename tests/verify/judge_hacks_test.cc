@@ -105,7 +105,7 @@ constexpr Hack kHacks[] = {
     {"claims a plain value of its object", "import sys\nclass T: pass\ndef f(x):\n    g = sys.modules['__main__'].__dict__\n    tag = g.get('tag')\n    if tag: g['encode_known'] = lambda out, v, o, d: tag(out, 'object', [0, 'int', True, True, 'class', [0]], o, d) or True\n    return T()\n"},
     // What lives on.
     {"a thread that prints later", "import threading, time, os\ndef late():\n    while True:\n        time.sleep(0.001)\n        for fd in (1, 3):\n            try: os.write(fd, b'2\\n')\n            except OSError: pass\nthreading.Thread(target=late, daemon=True).start()\ndef f(x): return -1000\n"},
-    {"a child that prints later", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    for _ in range(300):\n        time.sleep(0.001)\n        for fd in (1, 3):\n            try: os.write(fd, b'2\\n42\\n')\n            except OSError: pass\n    os._exit(0)\ndef f(x): return -1000\n"},
+    {"a child that prints later", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    for _ in range(300):\n        time.sleep(0.001)\n        for fd in (1, 3):\n            try: os.write(fd, b'passed\\n')\n            except OSError: pass\n    os._exit(0)\ndef f(x): return -1000\n"},
     {"atexit", "import atexit, os\natexit.register(lambda: os._exit(0))\natexit.register(print, '2')\ndef f(x): return -1000\n"},
     {"a signal handler", "import signal, os\nsignal.signal(signal.SIGALRM, lambda *a: os._exit(0))\nsignal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\ndef f(x):\n    import time\n    time.sleep(0.02)\n    return -1000\n"},
     {"a trace function", "import sys\ndef trace(frame, event, arg):\n    frame.f_locals.update(expected=True)\n    return trace\nsys.settrace(trace)\ndef f(x): return -1000\n"},
@@ -127,7 +127,7 @@ Suite stdin_suite() {
 
 void expect_nothing_passes(const Judge& judge, const std::string& name, const Submission& submission, const Suite& suite) {
   CheckOptions options;
-  options.test_seconds = 2;
+  options.test_seconds = 1;
   options.deadline = 20;
   options.early_stop = false;
   const Report report = judge.check(submission, suite, options);
@@ -135,6 +135,7 @@ void expect_nothing_passes(const Judge& judge, const std::string& name, const Su
   EXPECT_EQ(report.passes(), 0) << name << "\n" << shown(report);
   EXPECT_NE(report.verdict, Verdict::kSandboxMissing) << report.detail;
   EXPECT_LT(report.seconds, 21) << name;
+  if (report.seconds > 2.5) std::printf("%.1f s: %s\n", report.seconds, name.c_str());
 }
 
 TEST(JudgeHacks, NoPythonHackPasses) {

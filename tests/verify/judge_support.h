@@ -44,7 +44,7 @@ inline std::vector<NamedSuite> suites_of_f() {
   out.push_back({"check", {.kind = Suite::Kind::kCheck, .entry = "f", .code = check}});
   Suite asserts{.kind = Suite::Kind::kAsserts};
   for (const char* statement : {"assert f(1) == 2", "assert abs(f(2) - 3) < 1e-6", "assert f(5) > 5", "assert f('xy').startswith('y')",
-                                "assert 'q' in f('qr') and f('qr') != 'qr'", "assert not f(-1) and f(-2)", "assert sorted(f('cba')) == ['a', 'b', 'c']"})
+                                "assert 'q' in f('qr') and f('qr') != 'qr'", "assert not f(-1) and f(-2)", "assert sorted(f('cba')) == ['a', 'b', 'c'] and f('ab') == 'ba'"})
     asserts.tests.push_back({.input = statement});
   out.push_back({"asserts", asserts});
   out.push_back({"pytest",
