@@ -1,8 +1,8 @@
-// What do the trainer's own bits cost in latent attention? A decode step of the engine's form, exact (keys and values of all cached tokens made
-// again) and absorbed (queries against the latents), over the length of the context:
+// What do the trainer's own bits cost in latent attention? A decode step of the engine's form, exact (keys and values of all cached tokens
+// made again) and absorbed (queries against the latents), over the length of the context:
 //   bench_mla [--preset tiny-v3 --sequences 8 --threads 1 --rounds 5 --dtype float32 --layers 0]        (layers 0: the preset's)
-// Prints one JSON object a line: {"context", "sequences", "exact_ms", "absorbed_ms", "ratio", "cache_bytes", "apart"}: median CPU time of the
-// process for a step, the cache of all sequences, and the largest difference of a logit between the two.
+// Prints one JSON object a line: {"context", "sequences", "exact_ms", "absorbed_ms", "ratio", "cache_bytes", "apart"}: median CPU time of
+// the process for a step, the cache of all sequences, and the largest difference of a logit between the two.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -67,8 +67,8 @@ struct Decoding {
 };
 
 int run(int argc, char** argv) {
-  std::map<std::string, std::string> given{
-      {"preset", "tiny-v3"}, {"sequences", "8"}, {"threads", "1"}, {"rounds", "5"}, {"dtype", "float32"}, {"layers", "0"}};
+  std::map<std::string, std::string> given{{"preset", "tiny-v3"}, {"sequences", "8"},   {"threads", "1"},
+                                           {"rounds", "5"},       {"dtype", "float32"}, {"layers", "0"}};
   for (int i = 1; i + 1 < argc; i += 2) given[std::string(argv[i]).substr(2)] = argv[i + 1];
   const at::NoGradGuard no_grad;
   at::set_num_threads(std::stoi(given["threads"]));
@@ -89,8 +89,10 @@ int run(int argc, char** argv) {
     const double exact = median_ms(rounds, [&] { step(true); }), absorbed = median_ms(rounds, [&] { step(false); });
     int64_t bytes = 0;
     for (const Tensor& cache : decoding.caches) bytes += int64_t(cache.nbytes());
-    std::printf("{\"context\": %ld, \"sequences\": %ld, \"exact_ms\": %.3f, \"absorbed_ms\": %.3f, \"ratio\": %.2f, \"cache_bytes\": %ld, \"apart\": %.2g}\n",
-                long(length), long(sequences), exact, absorbed, exact / absorbed, long(bytes), apart);
+    std::printf(
+        "{\"context\": %ld, \"sequences\": %ld, \"exact_ms\": %.3f, \"absorbed_ms\": %.3f, \"ratio\": %.2f, \"cache_bytes\": %ld, "
+        "\"apart\": %.2g}\n",
+        long(length), long(sequences), exact, absorbed, exact / absorbed, long(bytes), apart);
     std::fflush(stdout);
   }
   return 0;

@@ -21,8 +21,10 @@ int64_t numel(const WeightRow& row) {
   return row.tensor->numel();
 }
 
-bool is_mtp(const WeightRow& row) {
-  return row.name.rfind("mtp.", 0) == 0;
+// Modules of multi-token prediction stand behind the last layer.
+bool is_mtp(const WeightRow& row, int64_t layers) {
+  const std::string prefix = "layers.";
+  return row.name.rfind(prefix, 0) == 0 && std::stoll(row.name.substr(prefix.size())) >= layers;
 }
 
 int64_t attention_flops(const ModelConfig& c) {
@@ -38,7 +40,7 @@ Footprint footprint(const ModelConfig& given, tensor::DType dtype) {
   Footprint f;
   int64_t idle = 0;
   for (const WeightRow& row : model.weights()) {
-    if (is_mtp(row)) {
+    if (is_mtp(row, c.num_hidden_layers)) {
       f.mtp_parameters += numel(row);
       continue;
     }

@@ -50,6 +50,10 @@ constexpr KnownWeight kKnown[] = {
     {"layers.#.mlp.shared.gate", "model.layers.#.mlp.shared_experts.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", kMatrix, 0, true},
     {"layers.#.mlp.shared.up", "model.layers.#.mlp.shared_experts.up_proj.weight", "blk.#.ffn_up_shexp.weight", kMatrix, 0, true},
     {"layers.#.mlp.shared.down", "model.layers.#.mlp.shared_experts.down_proj.weight", "blk.#.ffn_down_shexp.weight", kMatrix, 1, true},
+    {"layers.#.enorm", "model.layers.#.enorm.weight", "blk.#.nextn.enorm.weight", kNorm, -1},
+    {"layers.#.hnorm", "model.layers.#.hnorm.weight", "blk.#.nextn.hnorm.weight", kNorm, -1},
+    {"layers.#.eh_proj", "model.layers.#.eh_proj.weight", "blk.#.nextn.eh_proj.weight", kMatrix, -1},
+    {"layers.#.shared_head_norm", "model.layers.#.shared_head.norm.weight", "blk.#.nextn.shared_head_norm.weight", kNorm, -1},
     {"norm", "model.norm.weight", "output_norm.weight", kNorm, -1},
     {"head", "lm_head.weight", "output.weight", kHead, 0, true},
 };

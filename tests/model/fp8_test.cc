@@ -29,8 +29,9 @@ class Folder {
 };
 
 // Matrices wider than a block, with ragged edges.
-std::unique_ptr<Transformer> model_of(const std::string& family) {
+std::unique_ptr<Transformer> model_of(const std::string& family, bool experts = true) {
   ModelConfig c = tiny(family);
+  if (!experts) c.moe = {};
   c.hidden_size = 144;
   c.intermediate_size = 200;
   auto model = std::make_unique<Transformer>(c, at::kCPU, at::kFloat);
@@ -82,9 +83,9 @@ TEST(Fp8Model, RoundTripIsTheRoundedModel) {
 TEST(Fp8Model, LogitsStayNear) {
   const at::NoGradGuard no_grad;
   const Folder folder;
-  const auto model = model_of("deepseek_v3");
+  const auto model = model_of("deepseek_v3", false);
   save_model(*model, folder.path, at::kFloat8_e4m3fn);
-  const auto loaded = load_model(folder.path, at::kCPU, at::kBFloat16);
+  const auto loaded = load_model(folder.path, at::kCPU, at::kFloat);
   const Tensor ids = random_ids(30, 61, 1);
   const Tensor a = model->logits(model->hidden(ids, packed({30}))), b = loaded->logits(loaded->hidden(ids, packed({30})));
   EXPECT_LT((a - b).norm().item<double>(), 0.15 * a.norm().item<double>());

@@ -70,6 +70,10 @@ TEST(MlaModel, CacheIsLatentAndKeyOfEachLayer) {
 
 TEST(MlaModel, PublishedSizes) {
   const Footprint v3 = footprint(preset("deepseek-v3"), at::kBFloat16), lite = footprint(preset("deepseek-v2-lite"), at::kBFloat16);
+  EXPECT_EQ(v3.parameters, 671026419200);
+  EXPECT_EQ(v3.mtp_parameters, 11610068224);  // "11.5B unique" (README_WEIGHTS), norms and all
+  EXPECT_EQ(lite.parameters, 15706484224);
+  EXPECT_NEAR(double(lite.active_parameters), 2.4e9, 0.1e9);  // published as 2.4B activated
   EXPECT_EQ(v3.cache_bytes_per_token, 61 * 576 * 2);
   EXPECT_EQ(lite.cache_bytes_per_token, 27 * 576 * 2);
 }

@@ -36,8 +36,8 @@ def make(folder):
         model = AutoModelForCausalLM.from_config(config)
         for parameter in model.parameters():  # norms and biases too: what is one or zero everywhere proves nothing
             torch.nn.init.normal_(parameter)
-        for name, buffer in model.named_buffers():
-            if "e_score_correction_bias" in name:
+        for key, buffer in model.named_buffers():
+            if key.endswith("e_score_correction_bias"):
                 torch.nn.init.normal_(buffer)
         model.save_pretrained(os.path.join(folder, name))
         model.to(torch.bfloat16).save_pretrained(os.path.join(folder, name + "-sharded"), max_shard_size="20KB")
@@ -53,6 +53,8 @@ def load(path, **options):
 def compare(ours, theirs):
     a, b = dict(ours.named_parameters()), dict(theirs.named_parameters())
     assert a.keys() == b.keys(), a.keys() ^ b.keys()
+    a |= {k: b for k, b in ours.named_buffers() if k.endswith("e_score_correction_bias")}
+    b |= {k: b for k, b in theirs.named_buffers() if k.endswith("e_score_correction_bias")}
     for name in a:
         assert a[name].dtype == b[name].dtype, (name, a[name].dtype, b[name].dtype)
         assert torch.equal(a[name], b[name]), f"{name} differs"
