@@ -13,6 +13,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,12 @@ struct EngineStats {
   int64_t steps = 0, prompt_tokens = 0, prefill_tokens = 0, generated_tokens = 0, preemptions = 0, prefix_hit_tokens = 0;
   int64_t draft_tokens = 0, accepted_draft_tokens = 0;  // speculation
   int64_t running = 0, waiting = 0, free_blocks = 0, total_blocks = 0;
+
+  // Share of the guesses made since `before` that were right; nothing without guesses.
+  std::optional<double> draft_acceptance(const EngineStats& before) const {
+    const int64_t made = draft_tokens - before.draft_tokens;
+    return made > 0 ? std::optional(double(accepted_draft_tokens - before.accepted_draft_tokens) / double(made)) : std::nullopt;
+  }
 };
 
 class Engine {

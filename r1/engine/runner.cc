@@ -37,7 +37,8 @@ int64_t block_bytes(const model::Transformer& model, int32_t block_size, bool sp
   return bytes;
 }
 
-Runner::Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size, bool speculate, bool exact) : model_(model), speculate_(speculate) {
+Runner::Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size, bool speculate, bool exact)
+    : model_(model), speculate_(speculate) {
   for (int i = 0; i < model.num_caches(speculate); ++i)
     caches_.push_back(new_cache(num_blocks, model.cache_bytes(i, block_size), model.device()));
   paged_.block_size = block_size;

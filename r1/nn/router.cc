@@ -31,6 +31,8 @@ ops::Routes Router::operator()(const Tensor& x_TD, const LayerContext& context, 
 }
 
 Tensor Router::balanced(const Tensor& y_TD, const ops::Routes& routes, const ops::ExpertRows& rows, const LayerContext& context) const {
+  const double weight = context.aux_scale * shape_.balance_weight;
+  if (!context.record && weight == 0) return y_TD;
   const Tensor loss = ops::balance_loss(routes.score_TE, routes.expert_TK, context.sequences.cu_seqlens, shape_.balance);
   if (context.record) {
     const at::NoGradGuard no_grad;
@@ -38,7 +40,6 @@ Tensor Router::balanced(const Tensor& y_TD, const ops::Routes& routes, const ops
     context.record->add(name_ + ".load", at::cat({first, ends_E.diff()}, 0));
     context.record->add(name_ + ".balance_loss", loss.detach() * context.aux_scale);
   }
-  const double weight = context.aux_scale * shape_.balance_weight;
   return weight > 0 ? ops::attach_loss(y_TD, loss, weight) : y_TD;
 }
 

@@ -45,7 +45,8 @@ std::map<std::string, double> layer_metrics(const nn::ForwardRecord& record, con
   }
   if (layers > 0) metrics["moe/balance_loss"] = balance / layers;
   for (const model::WeightRow& row : weights) {
-    if (layers > 0 && row.name.ends_with(".router_bias")) raise(metrics, "moe/bias_range", (row.tensor->max() - row.tensor->min()).item<double>());
+    if (layers > 0 && row.name.ends_with(".router_bias"))
+      raise(metrics, "moe/bias_range", (row.tensor->max() - row.tensor->min()).item<double>());
   }
   return metrics;
 }

@@ -17,8 +17,10 @@ std::vector<float> all_results(bool softmax, int64_t rows, int64_t experts, int6
   std::vector<float> scores(size_t(rows * experts)), dlogits(scores.size()), dscores(scores.size()), gates(size_t(rows * kPerToken));
   expert_scores({.logits = logits.data(), .scores = scores.data(), .rows = rows, .experts = experts, .softmax = softmax});
   std::vector<int64_t> chosen(gates.size()), place(gates.size());
-  choose_experts({.scores = scores.data(), .bias = bias.data(), .chosen = chosen.data(), .rows = rows, .experts = experts, .per_token = kPerToken});
-  expert_gates({.scores = scores.data(), .chosen = chosen.data(), .gates = gates.data(), .rows = rows, .experts = experts, .per_token = kPerToken});
+  choose_experts(
+      {.scores = scores.data(), .bias = bias.data(), .chosen = chosen.data(), .rows = rows, .experts = experts, .per_token = kPerToken});
+  expert_gates(
+      {.scores = scores.data(), .chosen = chosen.data(), .gates = gates.data(), .rows = rows, .experts = experts, .per_token = kPerToken});
   const std::vector<float> dgates = random_floats(rows * kPerToken, 3);
   expert_gates_backward({.scores = scores.data(),
                          .chosen = chosen.data(),
@@ -27,12 +29,22 @@ std::vector<float> all_results(bool softmax, int64_t rows, int64_t experts, int6
                          .rows = rows,
                          .experts = experts,
                          .per_token = kPerToken});
-  expert_scores_backward(
-      {.scores = scores.data(), .dscores = dscores.data(), .dlogits = dlogits.data(), .rows = rows, .experts = experts, .softmax = softmax});
+  expert_scores_backward({.scores = scores.data(),
+                          .dscores = dscores.data(),
+                          .dlogits = dlogits.data(),
+                          .rows = rows,
+                          .experts = experts,
+                          .softmax = softmax});
   for (size_t i = 0; i < place.size(); ++i) place[i] = int64_t((i * 7) % place.size());  // 7 divides no size used below
   const std::vector<float> y = random_floats(rows * kPerToken * dim, 4), dout = random_floats(rows * dim, 5);
   std::vector<float> out(size_t(rows * dim)), dy(y.size()), dgates_back(gates.size());
-  combine_rows({.y = {y.data()}, .gates = gates.data(), .place = place.data(), .out = {out.data()}, .tokens = rows, .per_token = kPerToken, .dim = dim});
+  combine_rows({.y = {y.data()},
+                .gates = gates.data(),
+                .place = place.data(),
+                .out = {out.data()},
+                .tokens = rows,
+                .per_token = kPerToken,
+                .dim = dim});
   combine_rows_backward({.y = {y.data()},
                          .dout = {dout.data()},
                          .gates = gates.data(),
@@ -86,9 +98,10 @@ TEST(Experts, CombineRoundsOnce) {
   const std::vector<int64_t> place{0, 1, 2};
   uint16_t out = 0;
   combine_rows({.y = {y.data(), Float::kBf16}, .place = place.data(), .out = {&out, Float::kBf16}, .tokens = 1, .per_token = 3, .dim = 1});
-  EXPECT_EQ(out, 0x3F80);  // 1 + 2^-8 is halfway: to even
+  EXPECT_EQ(out, 0x3F80);                                // 1 + 2^-8 is halfway: to even
   const std::vector<uint16_t> more{one, 0x3B80, small};  // 1 + 2^-8 + 2^-9
-  combine_rows({.y = {more.data(), Float::kBf16}, .place = place.data(), .out = {&out, Float::kBf16}, .tokens = 1, .per_token = 3, .dim = 1});
+  combine_rows(
+      {.y = {more.data(), Float::kBf16}, .place = place.data(), .out = {&out, Float::kBf16}, .tokens = 1, .per_token = 3, .dim = 1});
   EXPECT_EQ(out, 0x3F81);
 }
 
@@ -96,7 +109,8 @@ TEST(Experts, SayWhatTheyExpected) {
   float scores[6] = {};
   int64_t chosen[6];
   EXPECT_THROW(choose_experts({.scores = scores, .chosen = chosen, .rows = 1, .experts = 6, .per_token = 1, .groups = 4}), Error);
-  EXPECT_THROW(choose_experts({.scores = scores, .chosen = chosen, .rows = 1, .experts = 6, .per_token = 3, .groups = 3, .groups_kept = 1}), Error);
+  EXPECT_THROW(choose_experts({.scores = scores, .chosen = chosen, .rows = 1, .experts = 6, .per_token = 3, .groups = 3, .groups_kept = 1}),
+               Error);
   EXPECT_THROW(expert_scores({.logits = scores, .scores = scores, .rows = 1, .experts = 0}), Error);
 }
 

@@ -18,7 +18,8 @@ namespace r1::model {
 namespace {
 
 std::vector<ModelConfig> exported_configs() {
-  std::vector<ModelConfig> configs{tiny("llama"), tiny("llama"), tiny("llama"), tiny("qwen2"), tiny("qwen3"), tiny("qwen3"), tiny("qwen3_moe"), tiny("qwen3_moe")};
+  std::vector<ModelConfig> configs{tiny("llama"), tiny("llama"), tiny("llama"),     tiny("qwen2"),
+                                   tiny("qwen3"), tiny("qwen3"), tiny("qwen3_moe"), tiny("qwen3_moe")};
   configs[1].rope = {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_position_embeddings = 32};
   configs[1].tie_word_embeddings = true;
   configs[2].rope = {.type = "linear", .factor = 4};

@@ -78,7 +78,8 @@ Tensor by_hand(const Fixture& f, const MoeShape& s) {
 
 TEST(Moe, IsItsFormula) {
   const at::NoGradGuard no_grad;
-  for (const auto& [softmax, shared, context] : std::vector<std::tuple<bool, int64_t, bool>>{{false, 20, false}, {true, 0, false}, {false, 0, true}}) {
+  for (const auto& [softmax, shared, context] :
+       std::vector<std::tuple<bool, int64_t, bool>>{{false, 20, false}, {true, 0, false}, {false, 0, true}}) {
     const MoeShape s = shape(softmax, shared, context);
     const Fixture f(s);
     EXPECT_EQ(f.w.size(), 4u + (softmax ? 0 : 1) + (shared ? 3 : 0));

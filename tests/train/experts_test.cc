@@ -39,8 +39,11 @@ TEST(LayerMetrics, ByHand) {
   record.add("layers.1.mlp.balance_loss", at::tensor(1.25));
   record.add("layers.2.mlp.load", at::tensor({5.0f, 5.0f}));
   record.add("layers.2.mlp.balance_loss", at::tensor(0.75));
-  const std::map<std::string, double> want{{"moe/max_load_over_mean", 1.5},   {"moe/max_load_over_mean/1", 1.5}, {"moe/max_load_over_mean/2", 1},
-                                           {"moe/balance_loss", 1}, {"moe/bias_range", 3.5}};
+  const std::map<std::string, double> want{{"moe/max_load_over_mean", 1.5},
+                                           {"moe/max_load_over_mean/1", 1.5},
+                                           {"moe/max_load_over_mean/2", 1},
+                                           {"moe/balance_loss", 1},
+                                           {"moe/bias_range", 3.5}};
   EXPECT_EQ(layer_metrics(record, model->weights()), want);
 }
 
