@@ -80,9 +80,20 @@ int64_t token_id(const HfReader& r, const char* key) {
   return r.need<int64_t>(key);
 }
 
-// What a variant of attention cannot be combined with.
-void check_attention(const ModelConfig& c) {
-  const AttentionConfig& a = c.attn;
+// Fills the variant's default window; refuses what a variant of attention cannot be combined with.
+void finish_attention(ModelConfig& c) {
+  AttentionConfig& a = c.attn;
+  if (a.window == 0) a.window = c.attention == "hybrid" ? 256 : c.attention == "dynamic_window" ? 512 : c.attention == "lsh" ? 1 : 0;
+  const bool rotates = c.attention == "hybrid" || c.attention == "lsh";
+  if (rotates && c.positions != "rope")
+    fail_usage("model config: attention ", c.attention, " is made of rotated queries and keys: positions must be rope, not ", c.positions);
+  if (c.attention == "dynamic_window" && (c.positions != "rope" || c.rope.type != "none"))
+    fail_usage("model config: attention dynamic_window has a learned bias of the distance and nothing that positions ", c.positions,
+               " or rope_scaling ", c.rope.type, " could act on");
+  if (c.attention == "hybrid" && a.window > a.window_max)
+    fail_usage("model config: attn.window ", a.window, " exceeds attn.window_max ", a.window_max, ", up to which it grows");
+  if (c.attention == "blockwise" && a.window > 0)
+    fail_usage("model config: attention blockwise is exact, attn.window ", a.window, " belongs to full, hybrid, lsh or dynamic_window");
   if (a.window_pattern > 0 && c.attention != "full")
     fail_usage("model config: attn.window_pattern mixes windowed and full layers, it belongs to attention full, not ", c.attention);
   if (a.window_pattern > 0 && a.window == 0)
@@ -119,7 +130,7 @@ void finish_config(ModelConfig& c) {
   if (c.family == "qwen2" && c.head_dim * c.num_attention_heads != c.hidden_size) {
     fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
-  check_attention(c);
+  finish_attention(c);
   if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
     fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ",
                c.rope.low_freq_factor);
@@ -269,6 +280,8 @@ int64_t parameter_count(const ModelConfig& given) {
   int64_t layer = 2 * d + d * (q + 2 * kv) + q * d + 3 * d * c.intermediate_size;
   if (c.attention_bias) layer += q + 2 * kv + (c.family == "qwen2" ? 0 : d);
   if (c.qk_norm) layer += 2 * c.head_dim;
+  if (c.attention == "hybrid") layer += c.head_dim * d + c.head_dim;
+  if (c.attention == "dynamic_window") layer += c.num_attention_heads * (2 * c.attn.window - 1);
   return c.num_hidden_layers * layer + d + c.vocab_size * d * (c.tie_word_embeddings ? 1 : 2);
 }
 
