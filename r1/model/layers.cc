@@ -91,6 +91,10 @@ std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const
   fail_usage("model config: ffn '", config_.ffn, "' is not built in");
 }
 
+nn::MtpParts LayerFactory::mtp(int64_t layer) {
+  return {.embedding_norm = norm(), .hidden_norm = norm(), .head_norm = norm(), .block = block(layer)};
+}
+
 nn::BlockParts LayerFactory::block(int64_t layer) {
   nn::BlockParts parts;
   parts.attention_norm = norm();

@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "r1/model/config.h"
-#include "r1/nn/block.h"
+#include "r1/nn/mtp.h"
 #include "r1/ops/rotary.h"
 
 namespace r1::model {
@@ -18,6 +18,7 @@ class LayerFactory {
   LayerFactory(const ModelConfig& config, const nn::Placement& placement) : config_(config), placement_(placement) {}
 
   nn::BlockParts block(int64_t layer);
+  nn::MtpParts mtp(int64_t layer);
   std::unique_ptr<nn::Norm> norm() const;  // a norm of the residual stream
 
  private:

@@ -37,6 +37,10 @@ constexpr KnownWeight kKnown[] = {
     {"layers.#.mlp.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", kMatrix, 0, true},
     {"layers.#.mlp.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", kMatrix, 0, true},
     {"layers.#.mlp.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", kMatrix, 1, true},
+    {"layers.#.enorm", "model.layers.#.enorm.weight", "blk.#.nextn.enorm.weight", kNorm, -1},
+    {"layers.#.hnorm", "model.layers.#.hnorm.weight", "blk.#.nextn.hnorm.weight", kNorm, -1},
+    {"layers.#.eh_proj", "model.layers.#.eh_proj.weight", "blk.#.nextn.eh_proj.weight", kMatrix, -1, true},
+    {"layers.#.shared_head_norm", "model.layers.#.shared_head.norm.weight", "blk.#.nextn.shared_head_norm.weight", kNorm, -1},
     {"norm", "model.norm.weight", "output_norm.weight", kNorm, -1},
     {"head", "lm_head.weight", "output.weight", kHead, 0, true},
 };

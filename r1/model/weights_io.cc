@@ -120,6 +120,14 @@ int64_t stored_elements(const fs::path& path) {
   return int64_t(elements);
 }
 
+// Other programs keep the config's word of multi-token prediction but drop its weights when they save.
+bool has_mtp(const fs::path& path, int64_t layers) {
+  const std::string name = str("model.layers.", layers, ".eh_proj.weight");
+  if (is_gguf(path)) return GgufFile::open(path).find(str("blk.", layers, ".nextn.eh_proj.weight")) != nullptr;
+  const std::vector<SafetensorsFile> files = open_safetensors_model(path);
+  return std::any_of(files.begin(), files.end(), [&](const SafetensorsFile& file) { return file.find(name) != nullptr; });
+}
+
 // "[3, 4]"
 std::string text_of(const std::vector<int64_t>& shape) {
   return r1::str(c10::IntArrayRef(shape));
@@ -171,6 +179,8 @@ bool is_harmless(const std::string& name) {
   const auto ends = [&](std::string_view tail) {
     return name.size() >= tail.size() && name.compare(name.size() - tail.size(), tail.size(), tail) == 0;
   };
+  // Copies of the network's own embedding and head that published files keep with multi-token prediction.
+  if (name.rfind("model.layers.", 0) == 0 && (ends(".embed_tokens.weight") || ends(".shared_head.head.weight"))) return true;
   return ends("rotary_emb.inv_freq") || ends("rotary_emb.cos_cached") || ends("rotary_emb.sin_cached") || name == "rope_freqs.weight";
 }
 
@@ -290,11 +300,21 @@ struct Shard {
   uint64_t bytes = 0;
 };
 
+// Published files with multi-token prediction keep the embedding and the head once more in each module; readers of them expect that.
+std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model) {
+  std::vector<std::pair<std::string, Tensor>> copies;
+  for (int depth = 0; depth < model.mtp_depth(); ++depth) {
+    const std::string layer = str("model.layers.", model.num_layers() + depth);
+    copies.emplace_back(layer + ".embed_tokens.weight", *model.weights()[0].tensor);
+    copies.emplace_back(layer + ".shared_head.head.weight", model.head());
+  }
+  return copies;
+}
+
 // Tensors in table order, a new shard when the next one would not fit; one that is larger than a shard stands alone.
 std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, Told& told) {
   std::vector<Shard> shards(1);
-  for (const WeightRow& row : model.weights()) {
-    SafeSource source = tensor::safe_source(row.hf_name, *row.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype);
+  const auto add = [&](SafeSource source) {
     const uint64_t bytes = safe_source_bytes(source);
     source.bytes = [read = source.bytes, bytes, &told]() mutable {
       const auto span = read();
@@ -304,7 +324,10 @@ std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint
     if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
     shards.back().sources.push_back(std::move(source));
     shards.back().bytes += bytes;
-  }
+  };
+  for (const WeightRow& row : model.weights())
+    add(tensor::safe_source(row.hf_name, *row.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype));
+  for (const auto& [name, weight] : mtp_copies(model)) add(tensor::safe_source(name, weight, dtype));
   return shards;
 }
 
@@ -406,7 +429,11 @@ void load_weights(Transformer& model, const fs::path& name, const WeightProgress
 
 std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device device, tensor::DType dtype, const WeightProgress& progress) {
   const fs::path weights = weights_at(find_model(path));
-  const ModelConfig config = read_model_config(path);
+  ModelConfig config = read_model_config(path);
+  if (config.num_nextn_predict_layers > 0 && !has_mtp(weights, config.num_hidden_layers)) {
+    log_info(weights.string(), ": no weights of multi-token prediction here; going on without");
+    config.num_nextn_predict_layers = 0;
+  }
   const int64_t wanted = parameter_count(config), stored = stored_elements(weights);
   // A few missing tensors are listed by name further on; a config that is beyond all measure must not have its memory.
   if (stored < wanted / 2) fail(weights.string(), ": the config describes ", wanted, " parameters, but only ", stored, " are stored");

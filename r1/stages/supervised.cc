@@ -95,6 +95,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
       line["num_tokens"] = tokens;
       line["step_time"] = step_time;
       line["tokens_per_second"] = double(result.tokens) / step_time;
+      for (const auto& [name, value] : result.metrics) line[name] = value;
       if (result.skipped) line["skipped"] = result.skip_reason;
       if (evaluate) line["eval_loss"] = eval_loss;
       run.log(step, line);

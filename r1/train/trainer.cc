@@ -83,6 +83,7 @@ struct Trainer::Impl {
     args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | micro);
     args.model.activation_checkpointing = config.gradient_checkpointing;
     args.record = &record;
+    args.mtp = spec.mtp && model.mtp_depth() > 0 && model.config().mtp_loss_weight > 0;
     return args;
   }
 
@@ -108,6 +109,15 @@ struct Trainer::Impl {
     }
   }
 
+  // lambda / depth * sum over modules of the mean cross entropy (DeepSeek-V3, eq. 24 and 25). The step's loss is reported without it.
+  Tensor mtp_loss(const ForwardResult& forward_result, double denominator, std::map<std::string, double>& metrics) const {
+    Tensor sum = at::zeros({}, at::TensorOptions().dtype(at::kFloat).device(model.device()));
+    for (const ForwardResult::Further& f : forward_result.further) sum = sum - (f.logprob_T * f.loss_weight_T).sum();
+    const Tensor mean = sum / (denominator * double(forward_result.further.size()));
+    metrics["mtp_loss"] += mean.item<double>();
+    return mean * model.config().mtp_loss_weight;
+  }
+
   // Forward and backward of all micro-batches; returns the loss of the step.
   double accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, StepResult& result) {
     at::AutoGradMode grad_mode(true);
@@ -115,10 +125,12 @@ struct Trainer::Impl {
     for (size_t i = 0; i < micro_batches.size(); ++i) {
       ForwardArgs args = forward_args(spec, i);
       args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
-      const Tensor loss = spec.loss(forward(model, micro_batches[i], args), denominator, result.metrics);
+      const ForwardResult forward_result = forward(model, micro_batches[i], args);
+      Tensor loss = spec.loss(forward_result, denominator, result.metrics);
       check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
-      loss.backward();
       total += loss.detach().to(at::kDouble);
+      if (args.mtp) loss = loss + mtp_loss(forward_result, denominator, result.metrics);
+      loss.backward();
       fold_gradients();
       result.tokens += micro_batches[i].tokens();
     }
