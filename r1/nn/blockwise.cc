@@ -19,6 +19,10 @@ std::vector<Tensor> with_weights(const Tensor& x_TD, const std::vector<Parameter
   return inputs;
 }
 
+at::ScalarType sum_type(const Tensor& t) {
+  return t.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 // Sums of gradients in fp32 (fp64 stays); undefined until something came.
 struct Sum {
   Tensor sum;
@@ -27,7 +31,7 @@ struct Sum {
     if (sum.defined()) {
       sum.add_(gradient);
     } else {
-      sum = gradient.to(gradient.scalar_type() == at::kDouble ? at::kDouble : at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      sum = gradient.to(sum_type(gradient), /*non_blocking=*/false, /*copy=*/true);
     }
   }
   Tensor as(const Tensor& like) const { return sum.defined() ? sum.to(like.scalar_type()) : sum; }
@@ -91,7 +95,8 @@ std::vector<Tensor> Blockwise::backward_blocks(const Tensor& dy_TD, const std::v
   };
 
   const Tensor x_leaf_TD = leaf(x_TD), k_TKH = keys(x_leaf_TD, context.positions_T), v_TKH = values(x_leaf_TD);
-  const Tensor dx_TD = at::empty_like(x_TD), dk_TKH = at::zeros_like(k_TKH, at::kFloat), dv_TKH = at::zeros_like(v_TKH, at::kFloat);
+  const Tensor dx_TD = at::empty_like(x_TD), dk_TKH = at::zeros_like(k_TKH, sum_type(k_TKH)),
+               dv_TKH = at::zeros_like(v_TKH, sum_type(v_TKH));
   ops::for_each_block(x_TD.size(0), block_, [&](int64_t begin, int64_t end) {
     const ops::QueryChunk chunk = ops::chunk_of(context.sequences, begin, end, x_TD.device());
     const int64_t rows = end - begin, seen = end - chunk.k_begin;
@@ -125,26 +130,32 @@ Tensor BlockwiseFeedForward::operator()(const Tensor& x_TD, const LayerContext& 
   }
   const std::vector<Tensor> inputs = with_weights(x_TD, weights_);
   if (!ops::needs_grad(inputs)) return y_TD;
-  return ops::differentiable(
-      "blockwise_mlp", y_TD, inputs, inputs, [this, context](const Tensor& dy, const ops::Tensors& saved, const ops::Wanted& want) {
-        const at::AutoGradMode with_grad(true);
-        const Tensor dy_TD = dy.contiguous(), dx_TD = at::empty_like(saved[0]);
-        std::vector<Sum> dweights(saved.size());
-        ops::for_each_block(saved[0].size(0), block_, [&](int64_t begin, int64_t end) {
-          const Tensor x_bD = leaf(saved[0].narrow(0, begin, end - begin));
-          std::vector<Tensor> leaves{x_bD};
-          for (size_t i = 1; i < saved.size(); ++i)
-            if (want[i]) leaves.push_back(saved[i]);
-          const std::vector<Tensor> found =
-              ops::gradients({(*inner_)(x_bD, context, nullptr)}, {dy_TD.narrow(0, begin, end - begin)}, leaves);
-          dx_TD.narrow(0, begin, end - begin).copy_(found[0]);
-          for (size_t i = 1, next = 1; i < saved.size(); ++i)
-            if (want[i]) dweights[i].add(found[next++]);
-        });
-        std::vector<Tensor> grads{dx_TD};
-        for (size_t i = 1; i < saved.size(); ++i) grads.push_back(dweights[i].as(saved[i]));
-        return grads;
-      });
+  LayerContext again = context;
+  again.record = nullptr;  // what there is to record has been
+  return ops::differentiable("blockwise_mlp", y_TD, inputs, inputs,
+                             [this, again](const Tensor& dy_TD, const ops::Tensors& saved, const ops::Wanted& want) {
+                               return backward_blocks(dy_TD.contiguous(), saved, want, again);
+                             });
+}
+
+std::vector<Tensor> BlockwiseFeedForward::backward_blocks(const Tensor& dy_TD, const std::vector<Tensor>& inputs,
+                                                          const std::vector<bool>& want, const LayerContext& context) const {
+  const at::AutoGradMode with_grad(true);
+  const Tensor dx_TD = at::empty_like(inputs[0]);
+  std::vector<Sum> dweights(inputs.size());
+  ops::for_each_block(dy_TD.size(0), block_, [&](int64_t begin, int64_t end) {
+    const Tensor x_bD = leaf(inputs[0].narrow(0, begin, end - begin));
+    std::vector<Tensor> leaves{x_bD};
+    for (size_t i = 1; i < inputs.size(); ++i)
+      if (want[i]) leaves.push_back(inputs[i]);
+    const std::vector<Tensor> found = ops::gradients({(*inner_)(x_bD, context, nullptr)}, {dy_TD.narrow(0, begin, end - begin)}, leaves);
+    dx_TD.narrow(0, begin, end - begin).copy_(found[0]);
+    for (size_t i = 1, next = 1; i < inputs.size(); ++i)
+      if (want[i]) dweights[i].add(found[next++]);
+  });
+  std::vector<Tensor> grads{dx_TD};
+  for (size_t i = 1; i < inputs.size(); ++i) grads.push_back(dweights[i].as(inputs[i]));
+  return grads;
 }
 
 }  // namespace r1::nn

@@ -1,6 +1,6 @@
 // Blockwise attention and blockwise MLP (Liu, Abbeel, "Blockwise Parallel Transformer for Long Contexts", 2023): exact, but between forward
-// and backward a layer keeps nothing but its input. Queries, attention outputs and the MLP's inner activations exist for `block` tokens at a
-// time, in the forward and once more in the backward; keys and values of all tokens are computed once a pass and met by every block of
+// and backward a layer keeps nothing but its input. Queries, attention outputs and the MLP's inner activations exist for `block` tokens at
+// a time, in the forward and once more in the backward; keys and values of all tokens are computed once a pass and met by every block of
 // queries. The price is a second forward.
 //
 // In the engine these are the layers they wrap: there, nothing is kept anyway, and a prompt's chunks find the keys of those before in the
@@ -34,8 +34,12 @@ class BlockwiseFeedForward : public FeedForward {
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
   int64_t cache_bytes(int32_t block_size) const override { return inner_->cache_bytes(block_size); }
   void parameters(ParameterList list) override { inner_->parameters(list); }
+  void after_step(const ForwardRecord& record) override { inner_->after_step(record); }
 
  private:
+  std::vector<Tensor> backward_blocks(const Tensor& dy_TD, const std::vector<Tensor>& inputs, const std::vector<bool>& want,
+                                      const LayerContext& context) const;
+
   std::unique_ptr<FeedForward> inner_;
   int64_t block_;
   std::vector<Parameter> weights_;

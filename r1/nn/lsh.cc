@@ -4,9 +4,7 @@ namespace r1::nn {
 
 Lsh::Lsh(const GqaShape& s, std::shared_ptr<const ops::RotaryTable> rotary, const ops::LshShape& hash, uint64_t seed,
          const Placement& placement)
-    : Gqa(s, std::move(rotary), placement),
-      hash_(hash),
-      directions_(ops::lsh_directions(s.head_dim, hash, seed, placement.device)) {}
+    : Gqa(s, std::move(rotary), placement), hash_(hash), directions_(ops::lsh_directions(s.head_dim, hash, seed, placement.device)) {}
 
 int64_t Lsh::cache_bytes(int32_t block_size) const {
   return ops::paged_lsh_bytes(shape().kv_heads, shape().head_dim, hash_.rounds, block_size, placement().dtype);

@@ -13,7 +13,8 @@ namespace {
 
 void check_window(const char* op, const Window& window) {
   check(window.tokens >= 0 && window.grows_to >= 0 && (window.tokens > 0 || window.grows_to == 0), "[", op,
-        "] expected a window of at least one token (0: all, and then it does not grow), got ", window.tokens, " growing to ", window.grows_to);
+        "] expected a window of at least one token (0: all, and then it does not grow), got ", window.tokens, " growing to ",
+        window.grows_to);
 }
 
 // Returns one more than the largest block id.
@@ -85,7 +86,8 @@ void check_paged_attention(const char* op, const Tensor& q_TNH, const Tensor& k_
                            const Sequences& sequences) {
   check_attention_shapes(op, q_TNH, k_TKH, v_TKH, sequences);
   check(sequences.paged != nullptr, "[", op, "] expected block tables, got none");
-  const int64_t bytes = paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type());
+  const int64_t bytes =
+      paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type());
   check_cache(op, cache, bytes, q_TNH, sequences);
   check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[", op, "] has no gradient: run the engine's forward under no_grad");
 }

@@ -1,6 +1,6 @@
 // Causal attention of packed sequences with grouped queries: softmax(q k^T * scale) v. Query head n reads key/value head n / (N / K).
-//   q [T, N, H], k and v [T, K, H]; result [T, N, H]. (Training form with cu_keylens: k and v [cu_keylens.back(), K, H].) Tokens of all sequences lie in one row; a sequence sees itself only (Sequences
-//   below).
+//   q [T, N, H], k and v [T, K, H]; result [T, N, H]. (Training form with cu_keylens: k and v [cu_keylens.back(), K, H].) Tokens of all
+//   sequences lie in one row; a sequence sees itself only (Sequences below).
 //
 // With a window, a query sees the last of these keys only. Work and time are then O(T w) (CPU: tiles of keys that no query sees are
 // skipped, forward and backward; CUDA: flash attention's own window where it is of one size, a mask else).

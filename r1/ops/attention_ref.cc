@@ -77,7 +77,8 @@ Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
   std::vector<Tensor> outputs;
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin;
-    outputs.push_back(attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, sequences.paged->context_lens[s], scale, window));
+    outputs.push_back(
+        attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, sequences.paged->context_lens[s], scale, window));
   }
   return at::cat(outputs, 0);
 }

@@ -1,7 +1,8 @@
 // Exact attention over blocks of queries and keys with an online softmax (Rabe, Staats 2021; Liu, Abbeel, "Blockwise Parallel Transformer",
 // 2023): no more than block x block scores live at a time. With m, l, o the running maximum, sum and output of a block of queries, each
 // block of keys, in order, gives
-//   m' = max(m, max_j s_j),  c = exp(m - m'),  p_j = exp(s_j - m'),  l = l c + sum_j p_j,  o = o c + sum_j p_j v_j;  at the end out = o / l.
+//   m' = max(m, max_j s_j),  c = exp(m - m'),  p_j = exp(s_j - m'),  l = l c + sum_j p_j,  o = o c + sum_j p_j v_j;  at the end out = o /
+//   l.
 // Causal; blocks of keys behind the block of queries are skipped. Shapes as in attention.h, the training form.
 //
 // Every block of queries meets the same keys and values, computed once. On the CPU in fp32 the result has the bits of `attention`, of which

@@ -103,7 +103,8 @@ Tensor hybrid_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& 
 Tensor paged_hybrid_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& logit_T1, const Tensor& cache,
                               const Sequences& sequences, double scale, const Window& window) {
   check_gate(q_TNH, logit_T1, window);
-  const Tensor local_TNH = paged_attention(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);  // appends; the second finds the same there
+  const Tensor local_TNH =
+      paged_attention(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);  // appends; the second finds the same there
   return mix(local_TNH, paged_attention(q_TNH, k_TKH, v_TKH, cache, sequences, scale), logit_T1);
 }
 

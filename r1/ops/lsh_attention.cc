@@ -33,8 +33,8 @@ void check_lsh(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const T
   const std::vector<int64_t> q_shape{q_TNH.size(0), q_TNH.size(1), shape.rounds}, k_shape{k_TKH.size(0), k_TKH.size(1), shape.rounds};
   check(q_codes_TNR.sizes() == at::IntArrayRef(q_shape) && k_codes_TKR.sizes() == at::IntArrayRef(k_shape) &&
             q_codes_TNR.scalar_type() == at::kShort && k_codes_TKR.scalar_type() == at::kShort,
-        "[", op, "] expected int16 codes ", at::IntArrayRef(q_shape), " and ", at::IntArrayRef(k_shape), ", got ", q_codes_TNR.scalar_type(),
-        " ", q_codes_TNR.sizes(), " and ", k_codes_TKR.scalar_type(), " ", k_codes_TKR.sizes());
+        "[", op, "] expected int16 codes ", at::IntArrayRef(q_shape), " and ", at::IntArrayRef(k_shape), ", got ",
+        q_codes_TNR.scalar_type(), " ", q_codes_TNR.sizes(), " and ", k_codes_TKR.scalar_type(), " ", k_codes_TKR.sizes());
   check(sequences.cu_keylens.empty(), "[", op, "] expected as many keys as queries in the training form");
 }
 
@@ -70,8 +70,8 @@ Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequ
   return {dq, dk, dv};
 }
 
-Tensor lsh_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR, const Tensor& k_codes_TKR,
-                         const Sequences& sequences, double scale, const LshShape& shape) {
+Tensor lsh_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR,
+                         const Tensor& k_codes_TKR, const Sequences& sequences, double scale, const LshShape& shape) {
   const bool graph = needs_grad({q_TNH, k_TKH, v_TKH});
   Tensor q, k, v, lse_TN, out_TNH;
   const Tensor q_codes = q_codes_TNR.contiguous(), k_codes = k_codes_TKR.contiguous();
@@ -144,15 +144,17 @@ int64_t paged_lsh_bytes(int64_t kv_heads, int64_t head_dim, int64_t rounds, int3
 }
 
 Tensor paged_lsh_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR,
-                           const Tensor& k_codes_TKR, const Tensor& cache, const Sequences& sequences, double scale, const LshShape& shape) {
+                           const Tensor& k_codes_TKR, const Tensor& cache, const Sequences& sequences, double scale,
+                           const LshShape& shape) {
   check_attention_shapes("paged_lsh_attention", q_TNH, k_TKH, v_TKH, sequences);
   check_lsh("paged_lsh_attention", q_TNH, k_TKH, q_codes_TNR, k_codes_TKR, sequences, shape);
   check(sequences.paged != nullptr, "[paged_lsh_attention] expected block tables, got none");
   const int32_t block_size = sequences.paged->block_size;
-  check_cache("paged_lsh_attention", cache,
-              paged_lsh_bytes(k_TKH.size(1), k_TKH.size(2), shape.rounds, block_size, k_TKH.scalar_type()), q_TNH, sequences);
+  check_cache("paged_lsh_attention", cache, paged_lsh_bytes(k_TKH.size(1), k_TKH.size(2), shape.rounds, block_size, k_TKH.scalar_type()),
+              q_TNH, sequences);
   check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[paged_lsh_attention] has no gradient: run the engine's forward under no_grad");
-  if (!has_cpu_kernels(q_TNH)) return paged_lsh_attention_ref(q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, cache, sequences, scale, shape);
+  if (!has_cpu_kernels(q_TNH))
+    return paged_lsh_attention_ref(q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, cache, sequences, scale, shape);
   const Tensor q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
   const Tensor q_codes = q_codes_TNR.contiguous(), k_codes = k_codes_TKR.contiguous(), out_TNH = at::empty_like(q);
   const auto new_rows = paged_rows(sequences);

@@ -1,10 +1,11 @@
-// Attention by locality-sensitive hashing (Kitaev et al., "Reformer", 2020; sign projections: Charikar, 2002): a query looks only at keys that
-// fall into its own bucket or a neighbouring one, in any of several independent hashings.
+// Attention by locality-sensitive hashing (Kitaev et al., "Reformer", 2020; sign projections: Charikar, 2002): a query looks only at keys
+// that fall into its own bucket or a neighbouring one, in any of several independent hashings.
 //
 // The hash. Round r has `bits` fixed random directions; the signs of a vector's products with them, read as a Gray code, are its code of
-// `bits` bits, so codes that differ by one differ in one direction only. With 2^l buckets a vector's bucket is the upper l bits of its code:
-// more buckets split the old ones and move nothing. Queries and keys are hashed alike, after rotation, each with its own vector (queries and
-// keys are separate projections as everywhere in nn/; Reformer shares them). Buckets b - 1 and b + 1 (modulo 2^l) are b's neighbours.
+// `bits` bits, so codes that differ by one differ in one direction only. With 2^l buckets a vector's bucket is the upper l bits of its
+// code: more buckets split the old ones and move nothing. Queries and keys are hashed alike, after rotation, each with its own vector
+// (queries and keys are separate projections as everywhere in nn/; Reformer shares them). Buckets b - 1 and b + 1 (modulo 2^l) are b's
+// neighbours.
 //
 // The number of buckets follows the length, as it is for the query: at position p there are 2^l(p), the fewest that make `bucket` tokens a
 // bucket in the mean: l(p) = min(bits, least l with bucket 2^l >= p + 1). The query at position p sees
@@ -15,8 +16,8 @@
 // that several rounds find counts once (Reformer, equations 6 to 8). Up to `bucket` tokens the result is exact attention.
 //
 // Because buckets are counted at the query's position and not at the sequence's end, decoding sees what training saw: generation equals the
-// full forward, and CPU fp32 gives the same bits whatever the chunking, the batch, the blocks and the threads. The codes are constants to the
-// gradient. Work O(T rounds bucket), memory O(T).
+// full forward, and CPU fp32 gives the same bits whatever the chunking, the batch, the blocks and the threads. The codes are constants to
+// the gradient. Work O(T rounds bucket), memory O(T).
 //   q [T, N, H], k and v [T, K, H], codes int16 [T, N or K, rounds]; result [T, N, H].
 #pragma once
 

@@ -26,7 +26,7 @@ Tensor attend(const Tensor& q_tNH, const Tensor& k_lKH, const Tensor& v_lKH, con
   const Tensor key_l = at::arange(l, index).unsqueeze(0), position_t = at::arange(first, first + t, index).unsqueeze(1);
   const Tensor segment_t = at::floor_divide(position_t, w) * w, distance_tl = position_t - key_l;
   const Tensor hidden_tl = (distance_tl < 0).logical_or(key_l < segment_t - (w - 1)), own_tl = key_l >= segment_t;
-  const Tensor bias_Ntl = bias_NB.to(wide).index_select(1, distance_tl.clamp(0, 2 * w - 2).flatten()).view({-1, t, l});
+  const Tensor bias_Ntl = bias_NB.to(wide).index_select(1, distance_tl.clamp(0, 2 * w - 2).flatten()).view({q_tNH.size(1), t, l});
   // The memory's keys and values are constants.
   const Tensor dots_Ntl = at::where(own_tl, at::matmul(q_NtH, k_NlH.transpose(1, 2)), at::matmul(q_NtH, k_NlH.detach().transpose(1, 2)));
   const Tensor scores_Ntl = (dots_Ntl * scale + bias_Ntl).masked_fill(hidden_tl, -std::numeric_limits<double>::infinity());
@@ -54,8 +54,8 @@ Tensor paged_segment_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, con
   std::vector<Tensor> outputs;
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin;
-    outputs.push_back(attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, bias_NB,
-                             sequences.paged->context_lens[s], scale));
+    outputs.push_back(
+        attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, bias_NB, sequences.paged->context_lens[s], scale));
   }
   return at::cat(outputs, 0);
 }

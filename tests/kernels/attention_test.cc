@@ -295,8 +295,8 @@ TEST(Attention, BackwardAgainstFiniteDifferencesOfDoubles) {
   }
 }
 
-// Segments: the gradient of q and of the biases is that of the definition; keys and values move their own segment only, that is, as if every
-// segment were a sequence's last queries and the keys before it were given.
+// Segments: the gradient of q and of the biases is that of the definition; keys and values move their own segment only, that is, as if
+// every segment were a sequence's last queries and the keys before it were given.
 TEST(Attention, BackwardOfSegments) {
   const AttentionShape s = shapes().back();
   const Problem p = make_problem(s, {70, 1, 9, 200});
@@ -353,13 +353,23 @@ TEST(Attention, ChunksOfQueriesAddUp) {
       const int32_t cut = std::clamp(90, from, to);
       // Keys of the sequences that the chunk touches, from the start of the first.
       const int32_t k0 = from < 90 ? 0 : 90;
-      const std::vector<int32_t> cu_q{0, cut - from, to - from}, cu_k = from < 90 ? std::vector<int32_t>{0, cut, to} : std::vector<int32_t>{0, 0, to - 90};
+      const std::vector<int32_t> cu_q{0, cut - from, to - from},
+          cu_k = from < 90 ? std::vector<int32_t>{0, cut, to} : std::vector<int32_t>{0, 0, to - 90};
       Result r{std::vector<float>((to - from) * od), std::vector<float>((to - from) * s.heads)};
       const float *q = &p.q[from * qd], *k = &p.k[k0 * s.kv_heads * s.head_dim], *v = &p.v[k0 * s.kv_heads * s.v_dim];
-      attention_forward({.shape = s, .q = {q}, .k = {k}, .v = {v}, .out = {r.out.data()}, .lse = r.lse.data(), .cu_seqlens = cu_q.data(), .sequences = 2, .cu_keys = cu_k.data()});
+      attention_forward({.shape = s,
+                         .q = {q},
+                         .k = {k},
+                         .v = {v},
+                         .out = {r.out.data()},
+                         .lse = r.lse.data(),
+                         .cu_seqlens = cu_q.data(),
+                         .sequences = 2,
+                         .cu_keys = cu_k.data()});
       ASSERT_TRUE(std::equal(r.out.begin(), r.out.end(), &whole.out[from * od])) << from;
       ASSERT_TRUE(std::equal(r.lse.begin(), r.lse.end(), &whole.lse[from * s.heads])) << from;
-      Gradients g{std::vector<float>((to - from) * qd), std::vector<float>((to - k0) * s.kv_heads * s.head_dim), std::vector<float>((to - k0) * s.kv_heads * s.v_dim)};
+      Gradients g{std::vector<float>((to - from) * qd), std::vector<float>((to - k0) * s.kv_heads * s.head_dim),
+                  std::vector<float>((to - k0) * s.kv_heads * s.v_dim)};
       AttentionBackward a{.shape = s, .q = {q}, .k = {k}, .v = {v}, .out = {r.out.data()}, .lse = r.lse.data()};
       a.dout = {&dout[from * od]}, a.dq = {g.dq.data()}, a.dk = {g.dk.data()}, a.dv = {g.dv.data()};
       a.cu_seqlens = cu_q.data(), a.sequences = 2, a.cu_keys = cu_k.data();

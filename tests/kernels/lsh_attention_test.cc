@@ -11,7 +11,8 @@ namespace r1::kernels {
 namespace {
 
 constexpr int64_t kTokens = 150;
-const LshShape kShape{.heads = 4, .kv_heads = 2, .head_dim = 20, .v_dim = 12, .scale = 0.3f, .rounds = 2, .bits = 6, .bucket = 5, .window = 2};
+const LshShape kShape{
+    .heads = 4, .kv_heads = 2, .head_dim = 20, .v_dim = 12, .scale = 0.3f, .rounds = 2, .bits = 6, .bucket = 5, .window = 2};
 
 struct Problem {
   std::vector<float> q, k, v, dout;
@@ -38,7 +39,8 @@ Result run(const Problem& p) {
   const LshShape& s = kShape;
   Result r{std::vector<float>(kTokens * s.heads * s.v_dim), std::vector<float>(kTokens * s.heads), std::vector<float>(p.q.size()),
            std::vector<float>(p.k.size()), std::vector<float>(p.v.size())};
-  lsh_attention_forward({s, {p.q.data()}, {p.k.data()}, {p.v.data()}, p.q_codes.data(), p.k_codes.data(), {r.out.data()}, r.lse.data(), p.cu.data(), 3});
+  lsh_attention_forward(
+      {s, {p.q.data()}, {p.k.data()}, {p.v.data()}, p.q_codes.data(), p.k_codes.data(), {r.out.data()}, r.lse.data(), p.cu.data(), 3});
   lsh_attention_backward({s,
                           {p.q.data()},
                           {p.k.data()},
@@ -75,9 +77,9 @@ TEST(LshAttention, SelectsByHand) {
   };
   EXPECT_EQ(select(0, 2), (std::vector<int32_t>{0}));
   EXPECT_EQ(select(1, 0), (std::vector<int32_t>{1, 0}));
-  EXPECT_EQ(select(3, 0), (std::vector<int32_t>{3, 2, 0, 1}));        // upper bit: {0, 2, 3} and the neighbour {1}
-  EXPECT_EQ(select(5, 1), (std::vector<int32_t>{5, 2, 4, 3}));        // own {2}; below {0, 3, 4}, the last two; above {5}
-  EXPECT_EQ(select(5, 2), (std::vector<int32_t>{5, 2, 1}));           // own {5}, below {2}, above {1}
+  EXPECT_EQ(select(3, 0), (std::vector<int32_t>{3, 2, 0, 1}));          // upper bit: {0, 2, 3} and the neighbour {1}
+  EXPECT_EQ(select(5, 1), (std::vector<int32_t>{5, 2, 4, 3}));          // own {2}; below {0, 3, 4}, the last two; above {5}
+  EXPECT_EQ(select(5, 2), (std::vector<int32_t>{5, 2, 1}));             // own {5}, below {2}, above {1}
   EXPECT_EQ(select(10, 0), (std::vector<int32_t>{10, 9, 8, 7, 1, 2}));  // own: the last four of eight
 }
 

@@ -46,7 +46,8 @@ TEST(LshAttention, EqualsItsDefinition) {
       const Problem p = make_problem(shape, kTokens, 4, 2, dim);
       expect_op_equals_ref(
           [&](const Tensors& t) { return lsh_attention(t[0], t[1], t[2], p.q_codes, p.k_codes, sequences, 0.3, shape); },
-          [&](const Tensors& t) { return lsh_attention_ref(t[0], t[1], t[2], p.q_codes, p.k_codes, sequences, 0.3, shape); }, p.qkv, at::kCPU);
+          [&](const Tensors& t) { return lsh_attention_ref(t[0], t[1], t[2], p.q_codes, p.k_codes, sequences, 0.3, shape); }, p.qkv,
+          at::kCPU);
     }
 }
 TEST(LshAttention, GradientOfTheDefinition) {
@@ -87,8 +88,9 @@ TEST(LshAttention, UpToABucketItIsExact) {
   const auto sequences = sequences_on(at::kCPU, {0, 40});
   Tensors t;
   for (const Tensor& x : p.qkv) t.push_back(x.to(at::kFloat));
-  EXPECT_LE(distance(lsh_attention(t[0], t[1], t[2], p.q_codes, p.k_codes, sequences, 0.3, shape), attention(t[0], t[1], t[2], sequences, 0.3)),
-            1e-5);
+  EXPECT_LE(
+      distance(lsh_attention(t[0], t[1], t[2], p.q_codes, p.k_codes, sequences, 0.3, shape), attention(t[0], t[1], t[2], sequences, 0.3)),
+      1e-5);
 }
 // The more rounds, the nearer to exact attention; keys alike to queries are found first.
 TEST(LshAttention, MoreRoundsComeNearer) {
@@ -144,9 +146,12 @@ TEST(LshAttention, PagedGivesTheBitsOfTraining) {
           cu.push_back(int32_t(cu.back() + count));
           rows.push_back({begin + from, count});
         }
-        const auto part = [&](const Tensor& x) { return at::cat({x.narrow(0, rows[0].first, rows[0].second), x.narrow(0, rows[1].first, rows[1].second)}, 0); };
+        const auto part = [&](const Tensor& x) {
+          return at::cat({x.narrow(0, rows[0].first, rows[0].second), x.narrow(0, rows[1].first, rows[1].second)}, 0);
+        };
         const auto sequences = sequences_on(at::kCPU, cu, &paged);
-        const Tensor out = paged_lsh_attention(part(t[0]), part(t[1]), part(t[2]), part(p.q_codes), part(p.k_codes), cache, sequences, 0.3, shape);
+        const Tensor out =
+            paged_lsh_attention(part(t[0]), part(t[1]), part(t[2]), part(p.q_codes), part(p.k_codes), cache, sequences, 0.3, shape);
         first.push_back(out.narrow(0, 0, cu[1]));
         second.push_back(out.narrow(0, cu[1], cu[2] - cu[1]));
       }

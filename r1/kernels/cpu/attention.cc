@@ -24,7 +24,8 @@ void check_shape(const AttentionShape& s, const char* op) {
   check(s.head_dim > 0 && s.v_dim > 0, "[", op, "] expected head_dim, v_dim > 0, got ", s.head_dim, ", ", s.v_dim);
   check(s.window >= 0 && s.window_max >= 0 && s.soft_cap >= 0, "[", op, "] expected window, window_max, soft_cap >= 0, got ", s.window,
         ", ", s.window_max, ", ", s.soft_cap);
-  check(!s.segments || (s.window > 0 && s.window_max == 0 && s.causal), "[", op, "] expected segments of at least one token, got ", s.window);
+  check(!s.segments || (s.window > 0 && s.window_max == 0 && s.causal), "[", op, "] expected segments of at least one token, got ",
+        s.window);
   check(!s.bias || s.bias_span > 0, "[", op, "] expected a bias_span > 0 beside a bias, got ", s.bias_span);
   check(s.window_max == 0 || s.window > 0, "[", op, "] expected a window to grow from, got none and window_max ", s.window_max);
 }

@@ -88,7 +88,7 @@ void step_rows(const AttentionShape& s, const Keys<T>& keys, Queries& q, int64_t
   for (int64_t r = 0; r < n; ++r) {
     const Span span = q.span[r0 + r];
     const Softmaxed x = softmax_row(s, p + r * kStep, tiles, span.lo - first, span.hi - first,
-                                   q.bias[r0 + r] ? q.bias[r0 + r] + first : nullptr, q.m[r0 + r]);
+                                    q.bias[r0 + r] ? q.bias[r0 + r] + first : nullptr, q.m[r0 + r]);
     factor[r] = x.old_max - q.m[r0 + r];
     sums[r] = x.sum;
   }

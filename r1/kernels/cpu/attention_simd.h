@@ -68,8 +68,8 @@ struct AttentionWork {
 };
 
 struct AttentionBackwardWork {
-  AttentionBackward a;       // its shape's bias is the reversed one
-  float* dbias = nullptr;    // a unit's [group][bias_row], reversed and zeroed; null: not wanted
+  AttentionBackward a;         // its shape's bias is the reversed one
+  float* dbias = nullptr;      // a unit's [group][bias_row], reversed and zeroed; null: not wanted
   const AttentionUnit* units;  // one per (sequence, kv head)
   int64_t unit_count;
   int threads;

@@ -46,9 +46,7 @@ struct Tokens {
   const int32_t* blocks = nullptr;
   int64_t block_size = 0, block_stride = 0;
 
-  int64_t place(int64_t t, int64_t step) const {
-    return blocks ? blocks[t / block_size] * block_stride + t % block_size * step : t * step;
-  }
+  int64_t place(int64_t t, int64_t step) const { return blocks ? blocks[t / block_size] * block_stride + t % block_size * step : t * step; }
   const void* key(int64_t t) const { return k + place(t, k_step); }
   const void* value(int64_t t) const { return v + place(t, v_step); }
   const int16_t* code(int64_t t) const { return reinterpret_cast<const int16_t*>(codes + place(t, code_step)); }
@@ -217,8 +215,8 @@ void lsh_attention_paged(const LshPaged& a) {
   for (int64_t u = 0; u < a.count * s.kv_heads; ++u) {
     const PagedSequence& q = a.sequences[u / s.kv_heads];
     const int64_t head = u % s.kv_heads;
-    forward_unit(s, {paged_tokens(s, a.pool, q.blocks, head), q.q_begin, q.keys - q.q_rows, q.keys, head}, a.pool.type, a.q, a.q_codes, a.out,
-                 nullptr);
+    forward_unit(s, {paged_tokens(s, a.pool, q.blocks, head), q.q_begin, q.keys - q.q_rows, q.keys, head}, a.pool.type, a.q, a.q_codes,
+                 a.out, nullptr);
   }
 }
 

@@ -1,11 +1,11 @@
-// Causal attention to the keys that fall into a query's hash bucket or a neighbouring one, over packed sequences (training) and over a paged
-// cache (serving), by one and the same inner routine; and its backward pass. ops/lsh_attention.h defines codes and buckets; in short, for
-// the query at position p:
+// Causal attention to the keys that fall into a query's hash bucket or a neighbouring one, over packed sequences (training) and over a
+// paged cache (serving), by one and the same inner routine; and its backward pass. ops/lsh_attention.h defines codes and buckets; in short,
+// for the query at position p:
 //
 //   level(p) = the least l with bucket * 2^l >= p + 1, at most bits: there are 2^l buckets, a code's is its upper l bits
-//   keys of p, each once, in this order: p, p - 1, .., p - window + 1; then for each round the latest 2 bucket tokens <= p of its own bucket
-//   b, the latest `bucket` ones of b - 1, and those of b + 1 (modulo 2^l, as far as these are different buckets)
-//   out = softmax over them
+//   keys of p, each once, in this order: p, p - 1, .., p - window + 1; then for each round the latest 2 bucket tokens <= p of its own
+//   bucket b, the latest `bucket` ones of b - 1, and those of b + 1 (modulo 2^l, as far as these are different buckets) out = softmax over
+//   them
 //
 // The keys of a query depend on codes at positions <= p only, so a forward in any chunks, batches or blocks gives the same bits, on any
 // instruction set and number of threads. Work: a query costs at most window + 4 rounds bucket keys, plus following as many links; the links

@@ -5,8 +5,6 @@
 namespace r1::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16;
-
 template <class T>
 R1_INLINE float dot(const float* a, const T* b, int64_t dim) {
   F16 sum = zero();

@@ -9,9 +9,9 @@ namespace r1::kernels {
 struct GatheredQuery {
   int64_t head_dim, v_dim;
   float scale;
-  Float type;                    // of keys and values
-  const float* q;                // [head_dim]
-  const void* const *k, *const *v;  // [count] rows
+  Float type;                       // of keys and values
+  const float* q;                   // [head_dim]
+  const void *const *k, *const *v;  // [count] rows
   int64_t count;
   float* p;  // [count rounded up to 16]
 };
@@ -19,8 +19,8 @@ struct GatheredQuery {
 struct GatheredGradient {
   const float *dout, *out;  // [v_dim]
   float lse;
-  float *dq, *ds;     // [head_dim], overwritten; [count rounded up to 16]
-  float *dk, *dv;     // sums, rows of head_dim and v_dim floats
+  float *dq, *ds;      // [head_dim], overwritten; [count rounded up to 16]
+  float *dk, *dv;      // sums, rows of head_dim and v_dim floats
   const int32_t* row;  // [count] in dk, dv
 };
 

@@ -12,7 +12,13 @@ class LshBuckets {
  public:
   // codes [rounds][tokens]; borrowed.
   LshBuckets(int64_t rounds, int64_t bits, int64_t bucket, const int16_t* codes, int64_t tokens)
-      : rounds_(rounds), bits_(bits), bucket_(bucket), tokens_(tokens), codes_(codes), previous_(size_t(rounds * tokens)), seen_(size_t(tokens)) {}
+      : rounds_(rounds),
+        bits_(bits),
+        bucket_(bucket),
+        tokens_(tokens),
+        codes_(codes),
+        previous_(size_t(rounds * tokens)),
+        seen_(size_t(tokens)) {}
 
   // All tokens up to `position` are in their buckets, as many buckets as there are at that position.
   void advance(int64_t position) {
