@@ -79,9 +79,20 @@ int64_t token_id(const HfReader& r, const char* key) {
   return r.need<int64_t>(key);
 }
 
-// What a variant of attention cannot be combined with.
-void check_attention(const ModelConfig& c) {
-  const AttentionConfig& a = c.attn;
+// Fills the variant's default window; refuses what a variant of attention cannot be combined with.
+void finish_attention(ModelConfig& c) {
+  AttentionConfig& a = c.attn;
+  if (a.window == 0) a.window = c.attention == "hybrid" ? 256 : c.attention == "dynamic_window" ? 512 : c.attention == "lsh" ? 1 : 0;
+  const bool rotates = c.attention == "hybrid" || c.attention == "lsh";
+  if (rotates && c.positions != "rope")
+    fail_usage("model config: attention ", c.attention, " is made of rotated queries and keys: positions must be rope, not ", c.positions);
+  if (c.attention == "dynamic_window" && (c.positions != "rope" || c.rope.type != "none"))
+    fail_usage("model config: attention dynamic_window has a learned bias of the distance and nothing that positions ", c.positions,
+               " or rope_scaling ", c.rope.type, " could act on");
+  if (c.attention == "hybrid" && a.window > a.window_max)
+    fail_usage("model config: attn.window ", a.window, " exceeds attn.window_max ", a.window_max, ", up to which it grows");
+  if (c.attention == "blockwise" && a.window > 0)
+    fail_usage("model config: attention blockwise is exact, attn.window ", a.window, " belongs to full, hybrid, lsh or dynamic_window");
   if (a.window_pattern > 0 && c.attention != "full")
     fail_usage("model config: attn.window_pattern mixes windowed and full layers, it belongs to attention full, not ", c.attention);
   if (a.window_pattern > 0 && a.window == 0)
@@ -91,10 +102,12 @@ void check_attention(const ModelConfig& c) {
 // What stands in a block must make sense together; the reasons are for the one who wrote the config.
 void check_norm_and_positions(const ModelConfig& c) {
   if (c.family == "gemma3_text" && c.norm != "rms")
-    fail_usage("model config: family gemma3_text stores its norms as a distance from 1, which norm ", c.norm, " does not: use family llama");
+    fail_usage("model config: family gemma3_text stores its norms as a distance from 1, which norm ", c.norm,
+               " does not: use family llama");
   if (c.positions == "learned" && c.rope.type != "none")
     fail_usage("model config: rope_scaling stretches rotary positions, but positions are learned");
-  if (c.positions == "learned" && c.attention == "mla") fail_usage("model config: attention mla has a rotary key, but positions are learned");
+  if (c.positions == "learned" && c.attention == "mla")
+    fail_usage("model config: attention mla has a rotary key, but positions are learned");
   if (c.num_nextn_predict_layers > 0 && (c.norm != "rms" || c.positions != "rope"))
     fail_usage("model config: multi-token prediction (num_nextn_predict_layers ", c.num_nextn_predict_layers,
                ") has RMSNorm and rotary positions, not norm ", c.norm, " and positions ", c.positions);
@@ -108,8 +121,8 @@ void check_ffn(const ModelConfig& c) {
   if (c.mlp_bias) fail_usage("model config: ffn topk_sparse has no biases: a neuron that is off must add nothing");
   if (c.moe.n_routed_experts > 0) fail_usage("model config: ffn topk_sparse beside experts: a mixture is sparse already");
   if (!(s.min_sparsity <= s.sparsity && s.sparsity <= s.max_sparsity))
-    fail_usage("model config: sparse.sparsity ", s.sparsity, " must lie in [sparse.min_sparsity, sparse.max_sparsity] = [", s.min_sparsity, ", ",
-               s.max_sparsity, "]");
+    fail_usage("model config: sparse.sparsity ", s.sparsity, " must lie in [sparse.min_sparsity, sparse.max_sparsity] = [", s.min_sparsity,
+               ", ", s.max_sparsity, "]");
 }
 
 }  // namespace
@@ -143,7 +156,7 @@ void finish_config(ModelConfig& c) {
   if ((c.family == "qwen2" || c.family == "gpt2") && c.head_dim * c.num_attention_heads != c.hidden_size) {
     fail_usage("model config: ", c.family, " has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
-  check_attention(c);
+  finish_attention(c);
   check_rope(c);
   check_moe(c);
   check_norm_and_positions(c);

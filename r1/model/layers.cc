@@ -3,7 +3,11 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/nn/blockwise.h"
+#include "r1/nn/dynamic_window.h"
 #include "r1/nn/gqa.h"
+#include "r1/nn/hybrid.h"
+#include "r1/nn/lsh.h"
 #include "r1/nn/mla.h"
 #include "r1/nn/mlp.h"
 #include "r1/nn/moe.h"
@@ -95,6 +99,18 @@ nn::MoeShape moe_shape(const ModelConfig& c) {
   return shape;
 }
 
+// The directions of layer i's hash are drawn from this + i: part of what a checkpoint means.
+constexpr uint64_t kLshSeed = 0x6C7368;
+
+ops::LshShape lsh_shape(const ModelConfig& c) {
+  ops::LshShape shape;
+  shape.rounds = c.attn.hash_rounds;
+  shape.bucket = c.attn.bucket_size;
+  shape.window = c.attn.window;
+  shape.bits = ops::lsh_bits(c.max_position_embeddings, shape.bucket);
+  return shape;
+}
+
 }  // namespace
 
 std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, double theta, bool scaled) {
@@ -103,7 +119,7 @@ std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, d
     const std::vector<float> frequencies =
         ops::rotary_frequencies(head_dim, theta, scaled ? rotary_scaling(config_.rope) : ops::RotaryScaling());
     table = std::make_shared<ops::RotaryTable>(ops::rotary_table(frequencies, config_.max_position_embeddings, placement_.device,
-                                                                  config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
+                                                                 config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
   }
   return table;
 }
@@ -128,6 +144,18 @@ std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t layer) {
   }
   if (config_.attention == "mla")
     return std::make_unique<nn::Mla>(mla_shape(config_), rotary(config_.mla.qk_rope_head_dim, config_.rope_theta), placement_);
+  if (config_.attention == "dynamic_window") {
+    shape.window = config_.attn.window;
+    return std::make_unique<nn::DynamicWindow>(shape, placement_);
+  }
+  if (config_.attention == "blockwise")
+    return std::make_unique<nn::Blockwise>(shape, rotary(config_.head_dim, config_.rope_theta), config_.attn.block, placement_);
+  if (config_.attention == "hybrid")
+    return std::make_unique<nn::Hybrid>(shape, rotary(config_.head_dim, config_.rope_theta),
+                                        ops::Window(config_.attn.window, config_.attn.window_max), placement_);
+  if (config_.attention == "lsh")
+    return std::make_unique<nn::Lsh>(shape, rotary(config_.head_dim, config_.rope_theta), lsh_shape(config_), kLshSeed + uint64_t(layer),
+                                     placement_);
   fail_usage("model config: attention '", config_.attention, "' is not built in");
 }
 
@@ -171,6 +199,10 @@ nn::BlockParts LayerFactory::block(int64_t layer) {
   parts.attention = attention(layer);
   parts.mlp_norm = norm_called("mlp_norm");
   parts.mlp = feed_forward(layer);
+  // Whose rows know nothing of each other: not experts, which count their tokens, nor dropout, which counts its elements.
+  const bool plain = !config_.moe_layer(layer) && config_.ffn != "topk_sparse" && config_.ffn_dropout == 0;
+  if (config_.attention == "blockwise" && plain)
+    parts.mlp = std::make_unique<nn::BlockwiseFeedForward>(std::move(parts.mlp), config_.attn.block);
   if (config_.post_norms) {
     parts.attention_post_norm = norm_called("attention_post_norm");
     parts.mlp_post_norm = norm_called("mlp_post_norm");

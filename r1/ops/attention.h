@@ -1,6 +1,7 @@
 // Causal attention of packed sequences with grouped queries: softmax(q k^T * scale) v. Query head n reads key/value head n / (N / K).
 //   q [T, N, H], k and v [T, K, H]; result [T, N, H]. Tokens of all sequences lie in one row; a sequence sees itself only (Sequences
-//   below). In the training form values may have a size of their own: v [T, K, V] gives [T, N, V].
+//   below). In the training form values may have a size of their own: v [T, K, V] gives [T, N, V]; and with cu_keylens there may be more
+//   keys than queries: k and v [cu_keylens.back(), K, H].
 //
 // With a window, a query sees the last of these keys only. Work and time are then O(T w) (CPU: tiles of keys that no query sees are
 // skipped, forward and backward; CUDA: flash attention's own window where it is of one size, a mask else).
@@ -29,6 +30,7 @@ struct PagedSequences {
 // Sequence s owns rows cu_seqlens[s] .. cu_seqlens[s+1]-1. Built once a forward, read by every layer.
 struct Sequences {
   std::vector<int32_t> cu_seqlens;        // [S+1]
+  std::vector<int32_t> cu_keylens;        // [S+1] training form, rows of k and v where they are more than queries; empty: cu_seqlens
   int32_t max_seqlen = 0;                 // longest run of new rows
   const PagedSequences* paged = nullptr;  // borrowed; null: the training form
   int32_t block_bound = 0;                // one more than the largest block id
@@ -43,11 +45,20 @@ struct Sequences {
 
   int64_t count() const { return int64_t(cu_seqlens.size()) - 1; }
   int64_t tokens() const { return cu_seqlens.back(); }
+  // Rows of k and v: in the training form a sequence's queries are its last tokens.
+  const std::vector<int32_t>& key_rows() const { return cu_keylens.empty() ? cu_seqlens : cu_keylens; }
 };
 
 // Checks the lengths against each other and fills the device side. `cu_seqlens_dev` may be given (made already) or undefined.
 Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const PagedSequences* paged = nullptr,
                        Tensor cu_seqlens_dev = {});
+
+// Queries begin .. end-1 of packed sequences (the training form) alone, and the keys they may see: rows k_begin .. end-1.
+struct QueryChunk {
+  Sequences sequences;
+  int64_t k_begin = 0;
+};
+QueryChunk chunk_of(const Sequences& sequences, int64_t begin, int64_t end, at::Device device);
 
 // The keys that the query at position p sees: the last at(p) of its sequence, itself included.
 struct Window {

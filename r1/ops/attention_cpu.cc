@@ -45,20 +45,9 @@ Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequ
                                .dk = out(dk),
                                .dv = out(dv),
                                .cu_seqlens = sequences.cu_seqlens.data(),
-                               .sequences = sequences.count()});
+                               .sequences = sequences.count(),
+                               .cu_keys = sequences.key_rows().data()});
   return {dq, dk, dv};
-}
-
-// The kernels' view of the new rows of each sequence.
-std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
-  std::vector<kernels::PagedSequence> rows;
-  rows.reserve(size_t(s.count()));
-  for (int64_t i = 0; i < s.count(); ++i) {
-    const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin;
-    rows.push_back(
-        {.q_begin = begin, .q_rows = count, .keys = s.paged->context_lens[i] + count, .blocks = s.paged->block_tables[i].data()});
-  }
-  return rows;
 }
 
 }  // namespace
@@ -79,7 +68,8 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
                                 .out = out(out_TNH),
                                 .lse = graph ? lse_TN.mutable_data_ptr<float>() : nullptr,
                                 .cu_seqlens = sequences.cu_seqlens.data(),
-                                .sequences = sequences.count()});
+                                .sequences = sequences.count(),
+                                .cu_keys = sequences.key_rows().data()});
   }
   if (!graph) return out_TNH;
   return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
@@ -88,20 +78,36 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
                         });
 }
 
-Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                           double scale, const Window& window) {
-  const Tensor q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-  const auto shape = shape_of(q, v, scale, window);
+std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
+  std::vector<kernels::PagedSequence> rows;
+  rows.reserve(size_t(s.count()));
+  for (int64_t i = 0; i < s.count(); ++i) {
+    const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin;
+    rows.push_back(
+        {.q_begin = begin, .q_rows = count, .keys = s.paged->context_lens[i] + count, .blocks = s.paged->block_tables[i].data()});
+  }
+  return rows;
+}
+
+Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH,
+                        const Tensor& cache, const Sequences& sequences) {
+  const Tensor k = k_TKH.contiguous(), v = v_TKH.contiguous();
   const auto rows = paged_rows(sequences);
   const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
                              .type = kernel_float(k.scalar_type()),
                              .block_size = sequences.paged->block_size,
                              .block_stride = cache.stride(0)};
   kernels::append_kv(shape, pool, in(k), in(v), rows.data(), sequences.count());
-  Tensor out_TNH = at::empty_like(q);
+  Tensor out_TNH = at::empty_like(q_TNH);
   kernels::attention_forward_paged(
-      {.shape = shape, .q = in(q), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()});
+      {.shape = shape, .q = in(q_TNH), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()});
   return out_TNH;
+}
+
+Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
+                           double scale, const Window& window) {
+  const Tensor q = q_TNH.contiguous();
+  return attend_paged_cpu(shape_of(q, k_TKH, scale, window), q, k_TKH, v_TKH, cache, sequences);
 }
 
 int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::ScalarType dtype) {

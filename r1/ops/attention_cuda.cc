@@ -34,6 +34,11 @@ std::optional<int64_t> right_of(const Window& window) {
   return window.tokens > 0 ? std::optional<int64_t>(0) : std::nullopt;
 }
 
+struct KeyLengths {
+  Tensor cu_dev;
+  int64_t max;
+};
+
 struct Flash {
   Tensor out, lse, rng_state, unused;
 };
@@ -103,21 +108,26 @@ void upload_sequences(at::Device device, Sequences& s) {
   s.cu_keylens_dev = upload(cu_keys, device, at::kInt);
 }
 
+void upload_key_lengths(at::Device device, Sequences& s) {
+  s.cu_keylens_dev = upload({s.cu_keylens.begin(), s.cu_keylens.end()}, device, at::kInt);
+}
+
 Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& s, double scale,
                       const Window& window) {
   if (!has_flash(q_TNH) || !has_flash_window(window)) return attention_ref(q_TNH, k_TKH, v_TKH, s, scale, window);
+  const KeyLengths keys = s.cu_keylens.empty() ? KeyLengths{s.cu_seqlens_dev, s.max_seqlen} : KeyLengths{s.cu_keylens_dev, s.max_keylen};
   Flash f;
   {
     const at::NoGradGuard no_grad;
-    f = flash_forward(q_TNH, k_TKH, v_TKH, s.cu_seqlens_dev, s.cu_seqlens_dev, s.max_seqlen, s.max_seqlen, scale, window);
+    f = flash_forward(q_TNH, k_TKH, v_TKH, s.cu_seqlens_dev, keys.cu_dev, s.max_seqlen, keys.max, scale, window);
   }
   if (!needs_grad({q_TNH, k_TKH, v_TKH})) return f.out;
   const Tensor cu = s.cu_seqlens_dev;
   const int64_t max = s.max_seqlen;
   return differentiable("attention", f.out, {q_TNH, k_TKH, v_TKH}, {q_TNH, k_TKH, v_TKH, f.out, f.lse, f.rng_state, f.unused},
-                        [cu, max, scale, window](const Tensor& dout, const Tensors& t, const Wanted&) {
+                        [cu, max, keys, scale, window](const Tensor& dout, const Tensors& t, const Wanted&) {
                           auto [dq, dk, dv] = at::_flash_attention_backward(
-                              dout.contiguous(), t[0], t[1], t[2], t[3], t[4], cu, cu, max, max,
+                              dout.contiguous(), t[0], t[1], t[2], t[3], t[4], cu, keys.cu_dev, max, keys.max,
                               /*dropout_p=*/0, /*is_causal=*/true, t[5], t[6], scale, left_of(window), right_of(window));
                           return Tensors{dq, dk, dv};
                         });

@@ -83,9 +83,9 @@ Tensor attend_cpu(const Tensor& q_tNH, const kernels::ConstHeads& k, const kerne
        .k = k,
        .v = v,
        .out = rows(out_tNV),
-       .cu_seqlens = cu_keys.data(),
+       .cu_seqlens = cu_q.data(),
        .sequences = last - first,
-       .cu_queries = cu_q.data()});
+       .cu_keys = cu_keys.data()});
   return out_tNV;
 }
 

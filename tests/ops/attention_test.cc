@@ -16,7 +16,7 @@ struct Shape {
   int64_t heads, kv_heads, dim;
 };
 const std::vector<Shape> kShapes{{4, 2, 16}, {6, 1, 8}, {3, 3, 64}, {2, 2, 12}};
-const std::vector<Window> kWindows{1, 16, 17, 63, 64, 65, {4, 15}};  // edges of tiles and steps of keys; one that grows
+const std::vector<Window> kWindows{2, 16, 17, 63, 64, 65, {4, 15}};  // edges of tiles and steps of keys; one that grows
 
 void test_attention(at::Device device, const Window& window = {}) {
   for (const Shape& s : kShapes) {
@@ -46,6 +46,13 @@ TEST(Attention, GradientOfTheDefinition) {
   for (const Window& window : std::vector<Window>{0, 1, 3, {1, 2}})
     expect_ref_gradient([&](const Tensors& t) { return attention_ref(t[0], t[1], t[2], sequences, 0.7, window); },
                         {randn({11, 2, 4}, 1), randn({11, 1, 4}, 2), randn({11, 1, 4}, 3)});
+}
+// A window of one token: the softmax is 1, whatever the scores, which get no gradient.
+TEST(Attention, WindowOfOneIsTheValueItself) {
+  const Tensor q = randn({90, 2, 8}, 1).to(at::kFloat).requires_grad_(), v = randn({90, 2, 8}, 2).to(at::kFloat);
+  const Tensor out = attention(q, q, v, sequences_on(at::kCPU, {0, 90}), 0.3, 1);
+  EXPECT_TRUE(at::equal(out, v));
+  EXPECT_LE(gradients({out}, {randn({90, 2, 8}, 3).to(at::kFloat)}, {q})[0].abs().max().item<float>(), 1e-5);
 }
 // What a query does not see has no bearing on its bits, and what sees a key alone moves its gradient.
 TEST(Attention, WindowByHand) {

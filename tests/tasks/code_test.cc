@@ -100,7 +100,8 @@ TEST(CodeReward, OneOfManyFailing) {
 TEST(CodeReward, DoesNotApply) {
   Problem none;
   none.extra = Json::object();
-  for (const char* name : {"code", "binary_code", "ioi_code", "cf_code"}) EXPECT_EQ(rewards(name, none, {fenced(kRight)})[0], std::nullopt) << name;
+  for (const char* name : {"code", "binary_code", "ioi_code", "cf_code"})
+    EXPECT_EQ(rewards(name, none, {fenced(kRight)})[0], std::nullopt) << name;
   const Problem foreign = with_suite({{"tests", Json::array({{{"input", ""}, {"output", ""}}})}}, "klingon");
   EXPECT_EQ(rewards("code", foreign, {"```klingon\nx\n```"})[0], 0);  // no block of a language it knows: no program
   EXPECT_NE(message_of([] { make_reward("cf_code", {{"mode", "some"}}); }).find("pass_fail, partial, weighted_sum"), std::string::npos);
@@ -131,11 +132,13 @@ TEST(CodeReward, Format) {
 TEST(CodeTask, RowsOfCommonDataSets) {
   const auto suite = [](const char* row, std::string language = "python") { return suite_of_row(parse_json(row, "row"), language, "row"); };
   using Kind = verify::judge::Suite::Kind;
-  const auto open_r1 = suite(R"({"verification_info": "{\"language\": \"python\", \"test_cases\": [{\"input\": \"4\\n\", \"output\": \"5\\n\", \"type\": \"stdin_stdout\", \"fn_name\": null}]}"})");
+  const auto open_r1 = suite(
+      R"({"verification_info": "{\"language\": \"python\", \"test_cases\": [{\"input\": \"4\\n\", \"output\": \"5\\n\", \"type\": \"stdin_stdout\", \"fn_name\": null}]}"})");
   ASSERT_TRUE(open_r1);
   EXPECT_EQ(open_r1->kind, Kind::kStdin);
   EXPECT_EQ(open_r1->tests[0].expected, "5\n");
-  const auto calls = suite(R"({"verification_info": {"test_cases": [{"input": "[1, 2]", "output": "3", "type": "function_call", "fn_name": "add"}]}})");
+  const auto calls =
+      suite(R"({"verification_info": {"test_cases": [{"input": "[1, 2]", "output": "3", "type": "function_call", "fn_name": "add"}]}})");
   EXPECT_EQ(calls->kind, Kind::kCalls);
   EXPECT_EQ(calls->entry, "add");
   const auto apps = suite(R"({"input_output": "{\"inputs\": [\"1\\n\", \"2\\n\"], \"outputs\": [\"a\\n\", \"b\\n\"]}"})");
@@ -146,7 +149,8 @@ TEST(CodeTask, RowsOfCommonDataSets) {
   EXPECT_EQ(apps_calls->tests[0].input, "[1,[2]]");
   EXPECT_EQ(apps_calls->tests[0].expected, "[3]");
   EXPECT_EQ(apps_calls->tests[0].also, std::vector<std::string>{"3"});
-  const auto lcb = suite(R"({"public_test_cases": "[{\"input\": \"[1,2]\\n3\", \"output\": \"true\", \"testtype\": \"functional\"}]", "metadata": "{\"func_name\": \"has\"}"})");
+  const auto lcb = suite(
+      R"({"public_test_cases": "[{\"input\": \"[1,2]\\n3\", \"output\": \"true\", \"testtype\": \"functional\"}]", "metadata": "{\"func_name\": \"has\"}"})");
   EXPECT_EQ(lcb->entry, "has");
   EXPECT_EQ(lcb->tests[0].input, "[[1,2], 3]");
   const auto mbpp = suite(R"j({"test_list": ["assert f(1) == 2"], "test_setup_code": "import math"})j");
@@ -155,14 +159,16 @@ TEST(CodeTask, RowsOfCommonDataSets) {
   EXPECT_EQ(suite(R"j({"prompt": "def f(x):", "test": "def check(candidate): pass", "entry_point": "f"})j")->kind, Kind::kCheck);
   EXPECT_EQ(suite(R"j({"test": "from solution import f\ndef test_f(): assert f()"})j")->kind, Kind::kUnit);
   EXPECT_FALSE(suite(R"({"prompt": "x"})"));
-  EXPECT_NE(message_of([&] { suite(R"({"public_test_cases": "[]", "private_test_cases": "eJxrYJ"})"); }).find("pickled"), std::string::npos);
+  EXPECT_NE(message_of([&] { suite(R"({"public_test_cases": "[]", "private_test_cases": "eJxrYJ"})"); }).find("pickled"),
+            std::string::npos);
   EXPECT_NE(message_of([&] { suite(R"({"input_output": {"inputs": ["1"], "outputs": []}})"); }).find("as many outputs"), std::string::npos);
 }
 
 TEST(CodeTask, ScoresCompletions) {
   const Folder folder;
   const std::string rows =
-      R"({"question": "Add one.", "input_output": {"inputs": ["1\n", "5\n"], "outputs": ["2\n", "6\n"]}, "solution": "print(int(input()) + 1)"})"
+      R"({"question": "Add one.", "input_output": {"inputs": ["1\n", "5\n"], "outputs": ["2\n", "6\n"]}, "solution": "print(int(input()) + 1)"
+})"
       "\n"
       R"j({"prompt": "Write add(a, b).", "entry_point": "add", "tests": [{"arguments": [1, 2], "expected": 3}, {"arguments": [0, 0], "expected": 0}], "starter_code": "def add(a, b):"})j"
       "\n"
@@ -170,30 +176,33 @@ TEST(CodeTask, ScoresCompletions) {
       "\n"
       R"j({"question_content": "A stack.", "test": "from solution import S\ndef test_s():\n    s = S()\n    s.push(1)\n    assert s.pop() == 1\n"})j"
       "\n";
-  const std::string path = folder.file("rows.jsonl", rows);
-  const auto task = make_task("code", {{"data", path}});
-  ASSERT_EQ(task->size("test"), 4);
-  for (const int i : {0, 2}) {
-    const Problem p = task->problem("test", i);
-    EXPECT_EQ(task->score(p, p.solution).verdict, Verdict::kRight) << i;
-    EXPECT_EQ(task->score(p, "<think>" + p.solution).verdict, Verdict::kUnparsed) << i;
-  }
-  const Problem add = task->problem("test", 1);
-  EXPECT_NE(add.question.find("Begin with this code:\n```python\ndef add(a, b):\n```"), std::string::npos);
-  EXPECT_NE(add.question.find("defines `add`"), std::string::npos);
-  EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a + b\n```").accuracy, 1);
-  EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a - b\n```").accuracy, 0);
-  EXPECT_EQ(task->score(add, "```python\ndef add(a, b):\n    while True: pass\n```").verdict, Verdict::kTimeout);
-  EXPECT_EQ(task->score(task->problem("test", 3), "```python\nclass S(list):\n    push = list.append\n```").verdict, Verdict::kRight);
-  const auto partial = make_task("code", {{"data", path}, {"partial_credit", true}, {"prompt_style", "r1_zero"}});
-  const Score half = partial->score(partial->problem("test", 1), "```python\ndef add(a, b): return 0\n```");
-  EXPECT_EQ(half.accuracy, 0.5);
-  EXPECT_EQ(half.verdict, Verdict::kWrong);
-  const Problem p = partial->problem("test", 0);
-  EXPECT_TRUE(parse_tagged(p.solution));
-  EXPECT_EQ(partial->score(p, p.solution).verdict, Verdict::kRight);
-  EXPECT_NE(message_of([&] { make_task("code", {{"data", folder.file("none.jsonl", "{\"prompt\": \"x\"}\n")}}); }).find("none.jsonl:1: no tests"), std::string::npos);
-  EXPECT_NE(message_of([] { make_task("code", {{"data", "x"}, {"language", "klingon"}}); }).find("klingon"), std::string::npos);
+const std::string path = folder.file("rows.jsonl", rows);
+const auto task = make_task("code", {{"data", path}});
+ASSERT_EQ(task->size("test"), 4);
+for (const int i : {0, 2}) {
+  const Problem p = task->problem("test", i);
+  EXPECT_EQ(task->score(p, p.solution).verdict, Verdict::kRight) << i;
+  EXPECT_EQ(task->score(p, "<think>" + p.solution).verdict, Verdict::kUnparsed) << i;
+}
+const Problem add = task->problem("test", 1);
+EXPECT_NE(add.question.find("Begin with this code:\n```python\ndef add(a, b):\n```"), std::string::npos);
+EXPECT_NE(add.question.find("defines `add`"), std::string::npos);
+EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a + b\n```").accuracy, 1);
+EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a - b\n```").accuracy, 0);
+EXPECT_EQ(task->score(add, "```python\ndef add(a, b):\n    while True: pass\n```").verdict, Verdict::kTimeout);
+EXPECT_EQ(task->score(task->problem("test", 3), "```python\nclass S(list):\n    push = list.append\n```").verdict, Verdict::kRight);
+const auto partial = make_task("code", {{"data", path}, {"partial_credit", true}, {"prompt_style", "r1_zero"}});
+const Score half = partial->score(partial->problem("test", 1), "```python\ndef add(a, b): return 0\n```");
+EXPECT_EQ(half.accuracy, 0.5);
+EXPECT_EQ(half.verdict, Verdict::kWrong);
+const Problem p = partial->problem("test", 0);
+EXPECT_TRUE(parse_tagged(p.solution));
+EXPECT_EQ(partial->score(p, p.solution).verdict, Verdict::kRight);
+EXPECT_NE(message_of([&] {
+            make_task("code", {{"data", folder.file("none.jsonl", "{\"prompt\": \"x\"}\n")}});
+          }).find("none.jsonl:1: no tests"),
+          std::string::npos);
+EXPECT_NE(message_of([] { make_task("code", {{"data", "x"}, {"language", "klingon"}}); }).find("klingon"), std::string::npos);
 }
 
 fs::path human_eval_file() {
