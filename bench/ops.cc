@@ -153,7 +153,7 @@ void time_decode(const Bench& bench, model::Transformer& model, int64_t sequence
   const at::NoGradGuard no_grad;
   const int64_t per_sequence = context_len / 16 + 1;
   std::vector<nn::LayerCache> caches;
-  for (int i = 0; i < model.num_layers(); ++i) caches.push_back(at::zeros({sequences * per_sequence, model.cache_bytes(i, 16)}, at::kByte));
+  for (int i = 0; i < model.num_caches(); ++i) caches.push_back(at::zeros({sequences * per_sequence, model.cache_bytes(i, 16)}, at::kByte));
   nn::PagedSequences paged;
   nn::AttentionContext context;
   context.cu_seqlens = {0};

@@ -15,8 +15,10 @@
 namespace r1::app {
 namespace {
 
+// Behind "--" stand another program's words.
 bool wants_help(const Arguments& arguments) {
-  return std::any_of(arguments.begin(), arguments.end(), [](const std::string& a) { return a == "--help" || a == "-h"; });
+  const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  return std::any_of(arguments.begin(), end, [](const std::string& a) { return a == "--help" || a == "-h"; });
 }
 
 size_t words(const std::string& name) {
@@ -58,7 +60,8 @@ std::string overview() {
 std::string command_help(const Command& command) {
   std::string usage = "usage: r1 " + command.name;
   for (const auto& key : command.positional) usage += " [" + key + "]";
-  return str("r1 ", command.name, ": ", command.help, "\n\n", usage, " [--key=value ...]\n\n", command.options_help());
+  const std::string rest = command.rest.empty() ? "" : " -- <" + command.rest + ">";
+  return str("r1 ", command.name, ": ", command.help, "\n\n", usage, " [--key=value ...]", rest, "\n\n", command.options_help());
 }
 
 [[noreturn]] void fail_unknown(const Arguments& arguments) {
@@ -100,12 +103,16 @@ std::string without_stack(std::string what) {
 std::vector<Setting> command_settings(const Command& command, const Arguments& arguments) {
   Arguments named;
   size_t bare = 0;
-  while (bare < arguments.size() && bare < command.positional.size() && (arguments[bare] == "-" || !arguments[bare].starts_with("-"))) {
+  auto end = command.rest.empty() ? arguments.end() : std::find(arguments.begin(), arguments.end(), "--");
+  while (bare < size_t(end - arguments.begin()) && bare < command.positional.size() &&
+         (arguments[bare] == "-" || !arguments[bare].starts_with("-"))) {
     named.push_back(str("--", command.positional[bare], "=", arguments[bare]));
     ++bare;
   }
-  named.insert(named.end(), arguments.begin() + std::ptrdiff_t(bare), arguments.end());
-  return parse_overrides(named);
+  named.insert(named.end(), arguments.begin() + std::ptrdiff_t(bare), end);
+  std::vector<Setting> settings = parse_overrides(named);
+  if (end != arguments.end()) settings.push_back({command.rest, "--", Json(Arguments(end + 1, arguments.end()))});
+  return settings;
 }
 
 std::vector<Setting> all_settings(std::vector<Setting> environment, std::vector<Setting> overrides) {

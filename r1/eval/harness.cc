@@ -6,7 +6,8 @@
 #include "r1/base/log.h"
 #include "r1/base/rng.h"
 #include "r1/eval/statistics.h"
-#include "r1/tasks/reward.h"
+#include "r1/tasks/scoring.h"
+#include "r1/tasks/tagged.h"
 
 namespace r1::eval {
 
@@ -93,6 +94,7 @@ Json EvalResult::to_json() const {
   for (const auto& [name, number] : verdicts) out["verdicts"][name] = number;
   out["seconds"] = seconds;
   out["tokens_per_second"] = tokens_per_second;
+  if (draft_acceptance) out["draft_acceptance"] = *draft_acceptance;
   return out;
 }
 
@@ -116,16 +118,25 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
   result.example_prompt = tokenizer.decode(requests.front().prompt);
 
   const auto start = std::chrono::steady_clock::now();
+  const engine::EngineStats before = engine.stats();
   engine::CompletionOptions options;
   if (progress) options.on_step = [&](int64_t finished, int64_t total, const engine::EngineStats&) { return progress(finished, total); };
+  // Scored in threads beside the generation. No deadline here: a missing score would be a wrong result.
+  tasks::ScoringPool pool(task, {}, {});
+  const auto batch = pool.begin(asked, size_t(args.num_samples));
+  options.on_finished = [&](size_t p, int j, const engine::Completion& c) {
+    batch->add(p, size_t(j), c.text, int64_t(c.ids.size()), c.finish == engine::FinishReason::kLength);
+  };
   const auto completions = engine::complete(engine, tokenizer, requests, options);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
+  result.draft_acceptance = engine.stats().draft_acceptance(before);
+  const auto scored = batch->finish();
   for (int64_t p = 0; p < problems; ++p) {
     for (size_t j = 0; j < completions[p].size(); ++j) {
       const auto& completion = completions[p][j];
       if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
-      const auto score = task.score(asked[p], completion.text);
+      const auto& score = scored[size_t(p * args.num_samples) + j].score;
       result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy,
                                 int64_t(completion.ids.size()), completion.finish});
     }

@@ -1,35 +1,22 @@
 #include "r1/model/config.h"
 
+#include <algorithm>
 #include <initializer_list>
 
+#include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/model/config_hf.h"
 
 namespace r1::model {
 
 namespace {
 
-// What is read from one config.json, with its name for errors.
-struct HfReader {
-  const Json& json;
-  const std::string& where;
-
-  bool has(const char* key) const {
-    const auto it = json.find(key);
-    return it != json.end() && !it->is_null();
-  }
-  template <class T>
-  T need(const char* key) const {
-    return json_get<T>(json, key, where);
-  }
-  template <class T>
-  T get(const char* key, T fallback) const {
-    return json_get_or<T>(json, key, fallback, where);
-  }
-  template <class... Args>
-  [[noreturn]] void refuse(const Args&... args) const {
-    fail(where, ": ", args...);
-  }
-};
+// Of quantized weights, DeepSeek's blocks of 128 x 128 in 8 bits are read (tensor/fp8_block); they are plain weights once loaded.
+void check_quantization(const HfReader& r, const Json& q) {
+  const Json block = q.is_object() && q.contains("weight_block_size") ? q["weight_block_size"] : Json(nullptr);
+  if (!q.is_object() || q.value("quant_method", "") != "fp8" || q.value("fmt", "e4m3") != "e4m3" || block != Json::array({128, 128}))
+    r.refuse("quantization_config is not supported but for fp8 (e4m3) in blocks of 128 x 128: convert the model to 16 or 32 bit first");
+}
 
 // Options that would change the numbers and that no layer here computes.
 void refuse_unsupported(const HfReader& r) {
@@ -40,13 +27,24 @@ void refuse_unsupported(const HfReader& r) {
     const Json& value = r.json[flag];
     if (!(value.is_boolean() && !value.get<bool>())) r.refuse(flag, " = ", value.dump(), " is not supported");
   }
-  if (r.has("quantization_config")) r.refuse("quantization_config is not supported: convert the model to 16 or 32 bit first");
+  if (r.has("quantization_config")) check_quantization(r, r.json["quantization_config"]);
   if (r.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
   if (r.has("layer_types")) {
     for (const Json& type : r.json["layer_types"]) {
       if (type != "full_attention") r.refuse("layer_types has ", type.dump(), ", only full_attention is supported");
     }
   }
+}
+
+void read_yarn(const HfReader& in, ModelConfig& c) {
+  c.rope.original_max_position_embeddings = in.get<int64_t>("original_max_position_embeddings", c.max_position_embeddings);
+  c.rope.factor = in.get<double>("factor", double(c.max_position_embeddings) / double(c.rope.original_max_position_embeddings));
+  c.rope.beta_fast = in.get<double>("beta_fast", 32);
+  c.rope.beta_slow = in.get<double>("beta_slow", 1);
+  c.rope.mscale = in.get<double>("mscale", 0);
+  c.rope.mscale_all_dim = in.get<double>("mscale_all_dim", 0);
+  if (in.has("attention_factor")) in.refuse("attention_factor of rope type yarn is not supported");
+  if (!in.get<bool>("truncate", true)) in.refuse("truncate = false of rope type yarn is not supported");
 }
 
 // `rope`: transformers 4's rope_scaling or transformers 5's rope_parameters.
@@ -57,8 +55,10 @@ void read_rope(const HfReader& r, const Json& rope, ModelConfig& c) {
   c.rope_theta = in.get<double>("rope_theta", c.rope_theta);
   if (in.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
   if (type == "default") return;
-  if (type != "linear" && type != "llama3") r.refuse("rope type '", type, "' is not supported (default, linear and llama3 are)");
+  if (type != "linear" && type != "llama3" && type != "yarn")
+    r.refuse("rope type '", type, "' is not supported (default, linear, llama3 and yarn are)");
   c.rope.type = type;
+  if (type == "yarn") return read_yarn(in, c);
   c.rope.factor = in.need<double>("factor");
   if (type == "linear") return;
   c.rope.low_freq_factor = in.need<double>("low_freq_factor");
@@ -90,6 +90,7 @@ void finish_config(ModelConfig& c) {
   positive(c.num_hidden_layers, "num_hidden_layers");
   positive(c.num_attention_heads, "num_attention_heads");
   positive(c.max_position_embeddings, "max_position_embeddings");
+  finish_mla(c);
   if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
   if (c.head_dim == 0) {
     if (c.hidden_size % c.num_attention_heads != 0) {
@@ -103,24 +104,28 @@ void finish_config(ModelConfig& c) {
   }
   if (c.head_dim < 2 || c.head_dim % 2 != 0) fail_usage("model config: head_dim must be even, got ", c.head_dim);
   if (c.family == "qwen2") c.attention_bias = true;
-  if (c.family == "qwen3") c.qk_norm = true;
-  if (c.family != "qwen3" && c.qk_norm) fail_usage("model config: qk_norm belongs to family qwen3, not ", c.family);
+  const bool qwen3 = c.family == "qwen3" || c.family == "qwen3_moe";
+  if (qwen3) c.qk_norm = true;
+  if (!qwen3 && c.qk_norm) fail_usage("model config: qk_norm belongs to family qwen3, not ", c.family);
   if (c.family == "qwen2" && c.head_dim * c.num_attention_heads != c.hidden_size) {
     fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
-  if (c.rope.type == "llama3" && c.rope.high_freq_factor <= c.rope.low_freq_factor) {
-    fail_usage("model config: rope_scaling.high_freq_factor ", c.rope.high_freq_factor, " must exceed low_freq_factor ",
-               c.rope.low_freq_factor);
-  }
+  check_rope(c);
+  check_moe(c);
 }
 
-ModelConfig config_from_hf(const Json& json, const std::string& where) {
-  if (!json.is_object()) fail(where, ": not a JSON object");
+namespace {
+
+// What no published family has (variants of nn/, training-only numbers) stands under this key of config.json, as far as it differs from
+// what the family's own keys say. A file whose network is no published one has model_type "r1", so that no other program takes it for one.
+constexpr const char* kOwnKey = "r1";
+
+ModelConfig published_config(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
   c.family = r.need<std::string>("model_type");
-  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3")
-    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2 and qwen3 are)");
+  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3" && c.family != "qwen3_moe" && !is_deepseek(c.family))
+    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2 and deepseek_v3 are)");
   refuse_unsupported(r);
   c.vocab_size = r.need<int64_t>("vocab_size");
   c.hidden_size = r.need<int64_t>("hidden_size");
@@ -137,6 +142,8 @@ ModelConfig config_from_hf(const Json& json, const std::string& where) {
   c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", false);
   c.attention_bias = r.get<bool>("attention_bias", false);
   c.rope_theta = r.get<double>("rope_theta", 10000);
+  if (is_deepseek(c.family)) read_deepseek(r, c);
+  if (c.family == "qwen3_moe") read_qwen3_moe(r, c);
   if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
   if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
   c.bos_token_id = token_id(r, "bos_token_id");
@@ -151,10 +158,40 @@ ModelConfig config_from_hf(const Json& json, const std::string& where) {
   return c;
 }
 
-Json config_to_hf(const ModelConfig& c) {
-  const bool llama = c.family == "llama", qwen2 = c.family == "qwen2";
+const char* architecture_of(const std::string& family) {
+  static constexpr std::pair<const char*, const char*> kClasses[] = {{"llama", "LlamaForCausalLM"},
+                                                                     {"qwen2", "Qwen2ForCausalLM"},
+                                                                     {"qwen3", "Qwen3ForCausalLM"},
+                                                                     {"qwen3_moe", "Qwen3MoeForCausalLM"},
+                                                                     {"deepseek_v2", "DeepseekV2ForCausalLM"},
+                                                                     {"deepseek_v3", "DeepseekV3ForCausalLM"}};
+  for (const auto& [name, architecture] : kClasses) {
+    if (family == name) return architecture;
+  }
+  fail_usage("model config: family ", family, " has no config.json here");
+}
+
+// As transformers 4 spells it; 5 reads that too.
+Json scaling_json(const RopeScaling& s) {
+  Json rope = {{"rope_type", s.type}, {"factor", s.factor}};
+  if (s.type == "linear") return rope;
+  rope["original_max_position_embeddings"] = s.original_max_position_embeddings;
+  if (s.type == "llama3") {
+    rope["low_freq_factor"] = s.low_freq_factor;
+    rope["high_freq_factor"] = s.high_freq_factor;
+    return rope;
+  }
+  rope["beta_fast"] = s.beta_fast;
+  rope["beta_slow"] = s.beta_slow;
+  if (s.mscale != 0) rope["mscale"] = s.mscale;
+  if (s.mscale_all_dim != 0) rope["mscale_all_dim"] = s.mscale_all_dim;
+  return rope;
+}
+
+Json published_json(const ModelConfig& c) {
+  const bool llama = c.family == "llama", qwen2 = c.family == "qwen2", deepseek = is_deepseek(c.family);
   Json j;
-  j["architectures"] = {llama ? "LlamaForCausalLM" : qwen2 ? "Qwen2ForCausalLM" : "Qwen3ForCausalLM"};
+  j["architectures"] = {architecture_of(c.family)};
   j["model_type"] = c.family;
   j["vocab_size"] = c.vocab_size;
   j["hidden_size"] = c.hidden_size;
@@ -172,19 +209,13 @@ Json config_to_hf(const ModelConfig& c) {
   if (!qwen2) j["attention_bias"] = c.attention_bias;
   j["attention_dropout"] = 0.0;
   if (llama) j["mlp_bias"] = false;
-  if (!llama) j["use_sliding_window"] = false;
+  if (!llama && !deepseek) j["use_sliding_window"] = false;
+  if (deepseek) write_deepseek(c, j);
+  if (c.family == "qwen3_moe") write_qwen3_moe(c, j);
   // transformers 4 reads these two; transformers 5 folds them into its rope_parameters.
   j["rope_theta"] = c.rope_theta;
   j["rope_scaling"] = nullptr;
-  if (c.rope.type != "none") {
-    Json rope = {{"rope_type", c.rope.type}, {"factor", c.rope.factor}};
-    if (c.rope.type == "llama3") {
-      rope["low_freq_factor"] = c.rope.low_freq_factor;
-      rope["high_freq_factor"] = c.rope.high_freq_factor;
-      rope["original_max_position_embeddings"] = c.rope.original_max_position_embeddings;
-    }
-    j["rope_scaling"] = rope;
-  }
+  if (c.rope.type != "none") j["rope_scaling"] = scaling_json(c.rope);
   const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
   j["bos_token_id"] = id(c.bos_token_id);
   j["eos_token_id"] = id(c.eos_token_id);
@@ -193,14 +224,56 @@ Json config_to_hf(const ModelConfig& c) {
   return j;
 }
 
-int64_t parameter_count(const ModelConfig& given) {
-  ModelConfig c = given;
+// The members of `object` that `base` lacks or has otherwise, groups member by member.
+Json differing(const Json& object, const Json& base) {
+  Json out = Json::object();
+  for (const auto& [key, value] : object.items()) {
+    const auto it = base.find(key);
+    if (it != base.end() && *it == value) continue;
+    out[key] = it != base.end() && value.is_object() && it->is_object() ? differing(value, *it) : value;
+  }
+  return out;
+}
+
+// Numbers that steer training only: another program may load the network without them.
+bool training_only(const Json& own) {
+  static constexpr const char* kKeys[] = {"initializer_range", "ffn_dropout", "mtp_loss_weight", "torch_dtype"};
+  static constexpr const char* kMoeKeys[] = {"bias_update_speed", "aux_loss_coef", "aux_loss"};
+  for (const auto& [key, value] : own.items()) {
+    if (std::find(std::begin(kKeys), std::end(kKeys), key) != std::end(kKeys)) continue;
+    if (key != "moe") return false;
+    for (const auto& [inner, ignored] : value.items()) {
+      if (std::find(std::begin(kMoeKeys), std::end(kMoeKeys), inner) == std::end(kMoeKeys)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+ModelConfig config_from_hf(const Json& json, const std::string& where) {
+  if (!json.is_object()) fail(where, ": not a JSON object");
+  const auto own = json.find(kOwnKey);
+  if (own == json.end()) return published_config(json, where);
+  if (!own->is_object()) fail(where, ": key '", kOwnKey, "' is no object");
+  Json published = json;
+  if (own->contains("family")) published["model_type"] = own->at("family");
+  ModelConfig c = published_config(published, where);
+  apply_settings(c, json_settings(*own, where + ": " + kOwnKey));
   finish_config(c);
-  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, d = c.hidden_size;
-  int64_t layer = 2 * d + d * (q + 2 * kv) + q * d + 3 * d * c.intermediate_size;
-  if (c.attention_bias) layer += q + 2 * kv + (c.family == "qwen2" ? 0 : d);
-  if (c.qk_norm) layer += 2 * c.head_dim;
-  return c.num_hidden_layers * layer + d + c.vocab_size * d * (c.tie_word_embeddings ? 1 : 2);
+  return c;
+}
+
+Json config_to_hf(const ModelConfig& c) {
+  Json j = published_json(c);
+  const Json own = differing(config_to_json(c), config_to_json(published_config(j, "model config")));
+  if (own.empty()) return j;
+  j[kOwnKey] = own;
+  if (training_only(own)) return j;
+  j["architectures"] = {"R1ForCausalLM"};
+  j["model_type"] = "r1";
+  j[kOwnKey]["family"] = c.family;
+  return j;
 }
 
 }  // namespace r1::model

@@ -1,7 +1,10 @@
 #include "r1/model/presets.h"
 
+#include <algorithm>
+
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/model/presets_made.h"
 
 namespace r1::model {
 namespace {
@@ -42,13 +45,18 @@ constexpr Row kRows[] = {
     {"qwen2.5-7b",              "qwen2",  {152064, 3584,  18944, 28,    28,   4,  128},  131072, 1e6,    1e-6, false, 151643, 151643},
     {"qwen2.5-14b",             "qwen2",  {152064, 5120,  13824, 48,    40,   8,  128},  131072, 1e6,    1e-5, false, 151643, 151643},
     {"qwen2.5-32b",             "qwen2",  {152064, 5120,  27648, 64,    40,   8,  128},  131072, 1e6,    1e-5, false, 151643, 151643},
+    {"qwen2.5-72b",             "qwen2",  {152064, 8192,  29568, 80,    64,   8,  128},  131072, 1e6,    1e-5, false, 151643, 151643},
     {"qwen3-0.6b",              "qwen3",  {151936, 1024,  3072,  28,    16,   8,  128},  40960,  1e6,    1e-6, true,  151643, 151645},
     {"qwen3-1.7b",              "qwen3",  {151936, 2048,  6144,  28,    16,   8,  128},  40960,  1e6,    1e-6, true,  151643, 151645},
     {"qwen3-4b",                "qwen3",  {151936, 2560,  9728,  36,    32,   8,  128},  40960,  1e6,    1e-6, true,  151643, 151645},
     {"qwen3-8b",                "qwen3",  {151936, 4096,  12288, 36,    32,   8,  128},  40960,  1e6,    1e-6, false, 151643, 151645},
+    {"qwen3-14b",               "qwen3",  {151936, 5120,  17408, 40,    40,   8,  128},  40960,  1e6,    1e-6, false, 151643, 151645},
+    {"qwen3-32b",               "qwen3",  {151936, 5120,  25600, 64,    64,   8,  128},  40960,  1e6,    1e-6, false, 151643, 151645},
     {"llama-3.2-1b",            "llama",  {128256, 2048,  8192,  16,    32,   8,  64},   131072, 5e5,    1e-5, true,  128000, 128001, 32},
     {"llama-3.2-3b",            "llama",  {128256, 3072,  8192,  28,    24,   8,  128},  131072, 5e5,    1e-5, true,  128000, 128001, 32},
     {"llama-3.1-8b",            "llama",  {128256, 4096,  14336, 32,    32,   8,  128},  131072, 5e5,    1e-5, false, 128000, 128001, 8},
+    {"llama-3.1-70b",           "llama",  {128256, 8192,  28672, 80,    64,   8,  128},  131072, 5e5,    1e-5, false, 128000, 128001, 8},
+    {"llama-3.1-405b",          "llama",  {128256, 16384, 53248, 126,   128,  8,  128},  131072, 5e5,    1e-5, false, 128000, 128001, 8},
     {"r1-distill-qwen-1.5b",    "qwen2",  {151936, 1536,  8960,  28,    12,   2,  128},  131072, 1e4,    1e-6, false, 151646, 151643},
     {"r1-distill-qwen-7b",      "qwen2",  {152064, 3584,  18944, 28,    28,   4,  128},  131072, 1e4,    1e-6, false, 151646, 151643},
     {"r1-distill-qwen-14b",     "qwen2",  {152064, 5120,  13824, 48,    40,   8,  128},  131072, 1e6,    1e-5, false, 151646, 151643},
@@ -97,22 +105,27 @@ const Row* find(std::string_view name) {
 }  // namespace
 
 ModelConfig preset(std::string_view name) {
+  for (const MadePreset& made : made_presets()) {
+    if (name == made.name) return made.make();
+  }
   const Row* row = find(name);
   if (!row) {
     std::string known;
-    for (const Row& r : kRows) known += str(known.empty() ? "" : ", ", r.name);
+    for (const std::string& n : preset_names()) known += (known.empty() ? "" : ", ") + n;
     fail_usage("unknown model preset '", name, "'", did_you_mean(name, preset_names()), " (known: ", known, ")");
   }
   return config_of(*row);
 }
 
 bool is_preset(std::string_view name) {
-  return find(name) != nullptr;
+  const auto names = preset_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 std::vector<std::string> preset_names() {
   std::vector<std::string> names;
   for (const Row& row : kRows) names.push_back(row.name);
+  for (const MadePreset& made : made_presets()) names.push_back(made.name);
   return names;
 }
 

@@ -30,10 +30,30 @@ constexpr KnownWeight kKnown[] = {
     {"layers.#.attention.o_bias", "model.layers.#.self_attn.o_proj.bias", "blk.#.attn_output.bias", kBias, -1},
     {"layers.#.attention.q_norm", "model.layers.#.self_attn.q_norm.weight", "blk.#.attn_q_norm.weight", kNorm, -1},
     {"layers.#.attention.k_norm", "model.layers.#.self_attn.k_norm.weight", "blk.#.attn_k_norm.weight", kNorm, -1},
+    {"layers.#.attention.q_a", "model.layers.#.self_attn.q_a_proj.weight", "blk.#.attn_q_a.weight", kMatrix, -1, true},
+    {"layers.#.attention.q_a_bias", "model.layers.#.self_attn.q_a_proj.bias", "blk.#.attn_q_a.bias", kBias, -1},
+    {"layers.#.attention.q_a_norm", "model.layers.#.self_attn.q_a_layernorm.weight", "blk.#.attn_q_a_norm.weight", kNorm, -1},
+    {"layers.#.attention.q_b", "model.layers.#.self_attn.q_b_proj.weight", "blk.#.attn_q_b.weight", kMatrix, 0, true},
+    {"layers.#.attention.kv_a", "model.layers.#.self_attn.kv_a_proj_with_mqa.weight", "blk.#.attn_kv_a_mqa.weight", kMatrix, -1, true},
+    {"layers.#.attention.kv_a_bias", "model.layers.#.self_attn.kv_a_proj_with_mqa.bias", "blk.#.attn_kv_a_mqa.bias", kBias, -1},
+    {"layers.#.attention.kv_a_norm", "model.layers.#.self_attn.kv_a_layernorm.weight", "blk.#.attn_kv_a_norm.weight", kNorm, -1},
+    {"layers.#.attention.kv_b", "model.layers.#.self_attn.kv_b_proj.weight", "blk.#.attn_kv_b.weight", kMatrix, 0, true},
     {"layers.#.mlp_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight", kNorm, -1},
     {"layers.#.mlp.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", kMatrix, 0, true},
     {"layers.#.mlp.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", kMatrix, 0, true},
     {"layers.#.mlp.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", kMatrix, 1, true},
+    {"layers.#.mlp.router", "model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", kMatrix, -1},
+    {"layers.#.mlp.router_bias", "model.layers.#.mlp.gate.e_score_correction_bias", "blk.#.exp_probs_b.bias", kBuffer, -1},
+    {"layers.#.mlp.experts.gate", "model.layers.#.mlp.experts.*.gate_proj.weight", "blk.#.ffn_gate_exps.weight", kMatrix, 0, true},
+    {"layers.#.mlp.experts.up", "model.layers.#.mlp.experts.*.up_proj.weight", "blk.#.ffn_up_exps.weight", kMatrix, 0, true},
+    {"layers.#.mlp.experts.down", "model.layers.#.mlp.experts.*.down_proj.weight", "blk.#.ffn_down_exps.weight", kMatrix, 0, true},
+    {"layers.#.mlp.shared.gate", "model.layers.#.mlp.shared_experts.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", kMatrix, 0, true},
+    {"layers.#.mlp.shared.up", "model.layers.#.mlp.shared_experts.up_proj.weight", "blk.#.ffn_up_shexp.weight", kMatrix, 0, true},
+    {"layers.#.mlp.shared.down", "model.layers.#.mlp.shared_experts.down_proj.weight", "blk.#.ffn_down_shexp.weight", kMatrix, 1, true},
+    {"layers.#.enorm", "model.layers.#.enorm.weight", "blk.#.nextn.enorm.weight", kNorm, -1},
+    {"layers.#.hnorm", "model.layers.#.hnorm.weight", "blk.#.nextn.hnorm.weight", kNorm, -1},
+    {"layers.#.eh_proj", "model.layers.#.eh_proj.weight", "blk.#.nextn.eh_proj.weight", kMatrix, -1},
+    {"layers.#.shared_head_norm", "model.layers.#.shared_head.norm.weight", "blk.#.nextn.shared_head_norm.weight", kNorm, -1},
     {"norm", "model.norm.weight", "output_norm.weight", kNorm, -1},
     {"head", "lm_head.weight", "output.weight", kHead, 0, true},
 };
@@ -75,6 +95,16 @@ WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, cons
     table.push_back(std::move(row));
   }
   return table;
+}
+
+std::vector<StoredWeight> stored_weights(const WeightRow& row) {
+  const Tensor whole = row.tensor->detach();
+  const size_t star = row.hf_name.find('*');
+  if (star == std::string::npos) return {{row.hf_name, whole}};
+  std::vector<StoredWeight> parts;
+  for (int64_t e = 0; e < whole.size(0); ++e)
+    parts.push_back({std::string(row.hf_name).replace(star, 1, std::to_string(e)), whole.select(0, e)});
+  return parts;
 }
 
 WeightRow& find_weight(WeightTable& table, const std::string& name) {

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "r1/ops/attention.h"
@@ -15,6 +17,13 @@
 namespace r1::nn {
 
 using ops::PagedSequences;
+
+// What layers say of a training forward besides their result, by weight-like name ("layers.3.mlp.load"): loads of experts, statistics of
+// norms. No graph. Summed over the micro-batches of a step by the trainer and handed to Module::after_step.
+struct ForwardRecord {
+  std::map<std::string, Tensor> sums;
+  void add(const std::string& name, const Tensor& value);
+};
 
 // What the caller of a forward says.
 struct AttentionContext {
@@ -29,6 +38,8 @@ struct AttentionContext {
   // Training only.
   double dropout = 0;
   uint64_t dropout_seed = 0;  // counter-based: the same seed gives the same mask (activation checkpointing, resume)
+  double aux_scale = 0;       // what a layer's own loss (balance of experts) is multiplied by: this micro-batch's share of the step
+  ForwardRecord* record = nullptr;
 
   int64_t sequences() const { return int64_t(cu_seqlens.size()) - 1; }
   int64_t tokens() const { return int64_t(positions.size()); }
@@ -43,6 +54,9 @@ struct LayerContext {
   Tensor positions_T;  // int32 on the device
   double dropout = 0;
   uint64_t dropout_seed = 0;
+  double aux_scale = 0;
+  ForwardRecord* record = nullptr;  // null: nobody asks (engine, evaluation), or the forward is run again for the backward
+  bool training() const { return record != nullptr || aux_scale > 0; }
 };
 LayerContext layer_context(const AttentionContext& context, at::Device device);
 

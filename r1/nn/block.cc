@@ -8,20 +8,18 @@
 
 namespace r1::nn {
 
-Block::Block(int index, const GqaShape& attention, int64_t inner, std::shared_ptr<const ops::RotaryTable> rotary,
-             const Placement& placement)
-    : index_(index),
-      attention_norm_(attention.dim, attention.norm_eps, placement),
-      attention_(attention, std::move(rotary), placement),
-      mlp_norm_(attention.dim, attention.norm_eps, placement),
-      mlp_(attention.dim, inner, placement) {}
+Block::Block(int index, BlockParts parts) : index_(index), parts_(std::move(parts)) {}
 
-Tensor Block::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
+Tensor Block::operator()(const Tensor& x_TD, const LayerContext& context, BlockCaches caches) const {
+  const BlockParts& p = parts_;
   const auto drop = [&](const Tensor& t, int which) {
     return ops::dropout(t, context.dropout, context.dropout_seed, uint64_t(2 * index_ + which));
   };
-  const Tensor h_TD = x_TD + drop(attention_(attention_norm_(x_TD), context, cache), 0);
-  return h_TD + drop(mlp_(mlp_norm_(h_TD)), 1);
+  const auto normed = [&](const std::unique_ptr<Norm>& norm, const Tensor& t) { return norm ? (*norm)(t, context) : t; };
+  const Tensor a_TD = (*p.attention)(normed(p.attention_norm, x_TD), context, caches.attention);
+  const Tensor h_TD = x_TD + drop(normed(p.attention_post_norm, a_TD), 0);
+  const Tensor m_TD = (*p.mlp)(normed(p.mlp_norm, h_TD), context, caches.mlp);
+  return h_TD + drop(normed(p.mlp_post_norm, m_TD), 1);
 }
 
 Tensor Block::checkpointed(const Tensor& x_TD, const LayerContext& context) {
@@ -29,17 +27,19 @@ Tensor Block::checkpointed(const Tensor& x_TD, const LayerContext& context) {
   parameters(ParameterList(mine));
   ops::Tensors inputs{x_TD};
   for (const Parameter& p : mine) inputs.push_back(*p.tensor);
-  if (!ops::needs_grad(inputs)) return (*this)(x_TD, context, nullptr);
+  if (!ops::needs_grad(inputs)) return (*this)(x_TD, context);
   Tensor y_TD;
   {
     const at::NoGradGuard no_grad;
-    y_TD = (*this)(x_TD, context, nullptr);
+    y_TD = (*this)(x_TD, context);
   }
+  LayerContext again = context;
+  again.record = nullptr;  // what there is to record has been
   return ops::differentiable("checkpointed_block", y_TD, inputs, inputs,
-                             [this, context](const Tensor& dy_TD, const ops::Tensors& saved, const ops::Wanted& want) {
+                             [this, again](const Tensor& dy_TD, const ops::Tensors& saved, const ops::Wanted& want) {
                                const at::AutoGradMode with_grad(true);
                                const Tensor x_again_TD = saved[0].detach().requires_grad_(want[0]);
-                               const Tensor y_again_TD = (*this)(x_again_TD, context, nullptr);
+                               const Tensor y_again_TD = (*this)(x_again_TD, again);
                                ops::Tensors wanted;
                                for (size_t i = 0; i < want.size(); ++i) {
                                  if (want[i]) wanted.push_back(i == 0 ? x_again_TD : saved[i]);
@@ -54,10 +54,22 @@ Tensor Block::checkpointed(const Tensor& x_TD, const LayerContext& context) {
 }
 
 void Block::parameters(ParameterList list) {
-  attention_norm_.parameters(list, "attention_norm");
-  attention_.parameters(list.under("attention"));
-  mlp_norm_.parameters(list, "mlp_norm");
-  mlp_.parameters(list.under("mlp"));
+  const auto norm = [&](const std::unique_ptr<Norm>& n, const char* name) {
+    if (n) n->parameters(list, name);
+  };
+  norm(parts_.attention_norm, "attention_norm");
+  parts_.attention->parameters(list.under("attention"));
+  norm(parts_.attention_post_norm, "attention_post_norm");
+  norm(parts_.mlp_norm, "mlp_norm");
+  parts_.mlp->parameters(list.under("mlp"));
+  norm(parts_.mlp_post_norm, "mlp_post_norm");
+}
+
+void Block::after_step(const ForwardRecord& record) {
+  for (Module* part : {static_cast<Module*>(parts_.attention_norm.get()), static_cast<Module*>(parts_.attention.get()),
+                       static_cast<Module*>(parts_.attention_post_norm.get()), static_cast<Module*>(parts_.mlp_norm.get()),
+                       static_cast<Module*>(parts_.mlp.get()), static_cast<Module*>(parts_.mlp_post_norm.get())})
+    if (part) part->after_step(record);
 }
 
 }  // namespace r1::nn

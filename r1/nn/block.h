@@ -1,30 +1,46 @@
 // One pre-norm decoder block:
 //   h = x + attention(norm(x))
 //   y = h + mlp(norm(h))
-// In training, dropout acts on what attention and MLP add.
+// Where there are post-norms (Gemma), what attention and MLP give is normed before it is added. In training, dropout acts on what is added.
+// What the parts are is the caller's choice (model/layers).
 #pragma once
 
-#include "r1/nn/gqa.h"
-#include "r1/nn/mlp.h"
+#include <memory>
+
+#include "r1/nn/attention_layer.h"
+#include "r1/nn/feed_forward.h"
+#include "r1/nn/norm.h"
 
 namespace r1::nn {
+
+struct BlockParts {
+  std::unique_ptr<Norm> attention_norm, mlp_norm;
+  std::unique_ptr<Norm> attention_post_norm, mlp_post_norm;  // null: none
+  std::unique_ptr<AttentionLayer> attention;
+  std::unique_ptr<FeedForward> mlp;
+};
+
+// The caches of one block; null where the context is not paged or the part has none.
+struct BlockCaches {
+  const LayerCache* attention = nullptr;
+  const LayerCache* mlp = nullptr;
+};
 
 class Block : public Module {
  public:
   // `index`: the layer's number; it tells its dropout masks from others'.
-  Block(int index, const GqaShape& attention, int64_t inner, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement);
-  Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const;
+  Block(int index, BlockParts parts);
+  Tensor operator()(const Tensor& x_TD, const LayerContext& context, BlockCaches caches = {}) const;
   // The same numbers and gradients, bit for bit, but only x is kept for the backward, which runs the block again. Training form only.
   Tensor checkpointed(const Tensor& x_TD, const LayerContext& context);
-  int64_t cache_bytes(int32_t block_size) const { return attention_.cache_bytes(block_size); }
+  const AttentionLayer& attention() const { return *parts_.attention; }
+  const FeedForward& mlp() const { return *parts_.mlp; }
   void parameters(ParameterList list) override;
+  void after_step(const ForwardRecord& record) override;
 
  private:
   int index_;
-  RmsNorm attention_norm_;
-  Gqa attention_;
-  RmsNorm mlp_norm_;
-  Mlp mlp_;
+  BlockParts parts_;
 };
 
 }  // namespace r1::nn

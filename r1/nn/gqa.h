@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "r1/nn/attention_context.h"
+#include "r1/nn/attention_layer.h"
 #include "r1/nn/linear.h"
 #include "r1/nn/norm.h"
 #include "r1/ops/rotary.h"
@@ -18,12 +18,12 @@ struct GqaShape {
   double norm_eps = 1e-6;
 };
 
-class Gqa : public Module {
+class Gqa : public AttentionLayer {
  public:
   Gqa(const GqaShape& shape, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement);
   // x [T, D] -> [T, D]. `cache`: this layer's, when the context is paged; else null.
-  Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const;
-  int64_t cache_bytes(int32_t block_size) const;
+  Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
+  int64_t cache_bytes(int32_t block_size) const override;
   void parameters(ParameterList list) override;
 
  private:

@@ -26,6 +26,8 @@ class ParameterList {
   std::string prefix_;
 };
 
+struct ForwardRecord;
+
 class Module {
  public:
   Module() = default;
@@ -33,6 +35,8 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
   virtual void parameters(ParameterList list) = 0;
+  // Behind each optimizer step, with what the step's forwards recorded: what is learned by rule and not by gradient (a router's bias).
+  virtual void after_step(const ForwardRecord&) {}
 };
 
 // Where and in what a layer's weights live.

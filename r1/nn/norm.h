@@ -1,16 +1,27 @@
-// RMSNorm with its weight.
+// Norms with their weights.
 #pragma once
 
+#include "r1/nn/attention_context.h"
 #include "r1/nn/module.h"
 
 namespace r1::nn {
 
-class RmsNorm : public Module {
+// What may stand before (and behind) a layer, and at the end of the network.
+class Norm : public Module {
+ public:
+  virtual Tensor operator()(const Tensor& x, const LayerContext& context) const = 0;
+  // Lists the weight as `name`, and whatever else there is as name + "_<what>".
+  virtual void parameters(ParameterList list, const std::string& name) = 0;
+  void parameters(ParameterList list) override { parameters(list, "weight"); }
+};
+
+class RmsNorm : public Norm {
  public:
   RmsNorm(int64_t dim, double eps, const Placement& placement) : weight_D_(new_weight({dim}, placement)), eps_(eps) {}
   Tensor operator()(const Tensor& x) const;
-  void parameters(ParameterList list) override { list.add("weight", weight_D_); }
-  void parameters(ParameterList list, const std::string& name) { list.add(name, weight_D_); }
+  Tensor operator()(const Tensor& x, const LayerContext&) const override { return (*this)(x); }
+  using Norm::parameters;
+  void parameters(ParameterList list, const std::string& name) override { list.add(name, weight_D_); }
 
  private:
   Tensor weight_D_;

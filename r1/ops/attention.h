@@ -1,6 +1,6 @@
 // Causal attention of packed sequences with grouped queries: softmax(q k^T * scale) v. Query head n reads key/value head n / (N / K).
 //   q [T, N, H], k and v [T, K, H]; result [T, N, H]. Tokens of all sequences lie in one row; a sequence sees itself only (Sequences
-//   below).
+//   below). In the training form values may have a size of their own: v [T, K, V] gives [T, N, V].
 //
 // Two forms of one op: `attention` (training; every sequence starts at position 0; has a backward) and `paged_attention` (engine; keys and
 // values live in blocks of a cache, new ones are appended behind `context_lens` and the new queries attend to all; no backward). CPU fp32:
@@ -19,6 +19,7 @@ struct PagedSequences {
   int32_t block_size = 16;                         // tokens a block
   std::vector<int32_t> context_lens;               // [S] tokens cached before this forward
   std::vector<std::vector<int32_t>> block_tables;  // [S] block ids in order of position; hold context + new tokens
+  bool exact = true;  // CPU: rows are the training form's bits; false: a layer may take a faster form that is near (nn/mla)
 };
 
 // Sequence s owns rows cu_seqlens[s] .. cu_seqlens[s+1]-1. Built once a forward, read by every layer.

@@ -13,8 +13,8 @@ namespace r1::ops {
 
 namespace {
 
-kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& k_TKH, double scale) {
-  return {.heads = q_TNH.size(1), .kv_heads = k_TKH.size(1), .head_dim = q_TNH.size(2), .v_dim = q_TNH.size(2), .scale = float(scale)};
+kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& v_TKV, double scale) {
+  return {.heads = q_TNH.size(1), .kv_heads = v_TKV.size(1), .head_dim = q_TNH.size(2), .v_dim = v_TKV.size(2), .scale = float(scale)};
 }
 
 kernels::ConstHeads in(const Tensor& t) {
@@ -28,7 +28,7 @@ Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequ
   const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
   Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
   const Tensor dout_TNH = dout.contiguous();
-  kernels::attention_backward({.shape = shape_of(q, k, scale),
+  kernels::attention_backward({.shape = shape_of(q, v, scale),
                                .q = in(q),
                                .k = in(k),
                                .v = in(v),
@@ -63,9 +63,9 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
   {
     const at::NoGradGuard no_grad;
     q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-    out_TNH = at::empty_like(q);
+    out_TNH = at::empty({q.size(0), q.size(1), v.size(2)}, q.options());
     if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
-    kernels::attention_forward({.shape = shape_of(q, k, scale),
+    kernels::attention_forward({.shape = shape_of(q, v, scale),
                                 .q = in(q),
                                 .k = in(k),
                                 .v = in(v),
@@ -83,7 +83,7 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
 Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
                            double scale) {
   const Tensor q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-  const auto shape = shape_of(q, k, scale);
+  const auto shape = shape_of(q, v, scale);
   const auto rows = paged_rows(sequences);
   const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
                              .type = kernel_float(k.scalar_type()),

@@ -46,6 +46,9 @@ std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, con
                                                tensor::DType dtype) {
   if (!config.model.model_name_or_path.empty()) return model::load_model(config.model.model_name_or_path, device, dtype);
   model::ModelConfig shape = model::preset(config.preset);
+  std::vector<Setting> changes;
+  for (const auto& [key, value] : config.shape) changes.push_back({key, "shape." + key, value});
+  apply_settings(shape, changes);
   shape.vocab_size = (tokenizer.vocab_size() + 15) / 16 * 16;
   shape.bos_token_id = tokenizer.bos_id().value_or(-1);
   shape.eos_token_id = tokenizer.eos_id().value_or(-1);

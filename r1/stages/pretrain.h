@@ -1,7 +1,6 @@
 // Chapter 1: a base model from raw text. Text files, JSONL with a text field, or the endless stream of a generated task.
 #pragma once
 
-#include "r1/model/config.h"
 #include "r1/stages/run.h"
 
 namespace r1::stages {
@@ -12,7 +11,7 @@ struct PretrainConfig {
   TaskArgs task;
   train::TrainerConfig trainer;
   std::string preset = "tiny-1m", text_field = "text";
-  model::ModelConfig shape;
+  FreeForm shape;
   std::vector<std::string> train_files, eval_files;
   int64_t max_length = 1024, eval_steps = 0;
   bool packing_isolate = true;
@@ -24,6 +23,7 @@ struct PretrainConfig {
     v.group("", task);
     v.group("", trainer);
     v("preset", preset, "a named shape (r1 plan --list_presets), used when no model_name_or_path is given");
+    v("shape", shape, "changes to the named shape: shape.<field of the model config>=value, e.g. shape.num_hidden_layers=2");
     v("train_files", train_files, "text or JSONL files; or give a generated task");
     v("eval_files", eval_files, "held-out text for eval_loss");
     v("text_field", text_field, "the field of JSONL rows that holds the text");

@@ -15,6 +15,7 @@
 #include "r1/ops/optimizer_step.h"
 #include "r1/train/doctor.h"
 #include "r1/train/forward.h"
+#include "r1/train/layer_metrics.h"
 #include "r1/train/optimizer.h"
 #include "r1/train/schedule.h"
 
@@ -71,12 +72,19 @@ struct Trainer::Impl {
   Optimizer optimizer;
   std::vector<Tensor> gradients;  // fp32, a row each, live during a step
   BadSteps bad_steps;
+  nn::ForwardRecord record;  // of the step under way
 
-  ForwardArgs forward_args(const LossSpec& spec, size_t micro) const {
+  static double weight_of(const LossSpec& spec, const data::Batch& batch) {
+    return spec.weight ? spec.weight(batch) : default_weight(batch);
+  }
+
+  ForwardArgs forward_args(const LossSpec& spec, size_t micro) {
     ForwardArgs args{.temperature = spec.temperature, .want_entropy = spec.want_entropy, .only_weighted = true, .dropout = config.dropout};
     // Named by (seed, step, micro-batch): the same after a resume.
     args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | micro);
     args.model.activation_checkpointing = config.gradient_checkpointing;
+    args.record = &record;
+    args.mtp = spec.mtp && model.mtp_depth() > 0 && model.config().mtp_loss_weight > 0;
     return args;
   }
 
@@ -102,15 +110,28 @@ struct Trainer::Impl {
     }
   }
 
+  // lambda / depth * sum over modules of the mean cross entropy (DeepSeek-V3, eq. 24 and 25). The step's loss is reported without it.
+  Tensor mtp_loss(const ForwardResult& forward_result, double denominator, std::map<std::string, double>& metrics) const {
+    Tensor sum = at::zeros({}, at::TensorOptions().dtype(at::kFloat).device(model.device()));
+    for (const ForwardResult::Further& f : forward_result.further) sum = sum - (f.logprob_T * f.loss_weight_T).sum();
+    const Tensor mean = sum / (denominator * double(forward_result.further.size()));
+    metrics["mtp_loss"] += mean.item<double>();
+    return mean * model.config().mtp_loss_weight;
+  }
+
   // Forward and backward of all micro-batches; returns the loss of the step.
   double accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, StepResult& result) {
     at::AutoGradMode grad_mode(true);
     Tensor total = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
     for (size_t i = 0; i < micro_batches.size(); ++i) {
-      const Tensor loss = spec.loss(forward(model, micro_batches[i], forward_args(spec, i)), denominator, result.metrics);
+      ForwardArgs args = forward_args(spec, i);
+      args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
+      const ForwardResult forward_result = forward(model, micro_batches[i], args);
+      Tensor loss = spec.loss(forward_result, denominator, result.metrics);
       check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
-      loss.backward();
       total += loss.detach().to(at::kDouble);
+      if (args.mtp) loss = loss + mtp_loss(forward_result, denominator, result.metrics);
+      loss.backward();
       fold_gradients();
       result.tokens += micro_batches[i].tokens();
     }
@@ -122,6 +143,9 @@ struct Trainer::Impl {
     for (const auto& [name, value] : result.metrics) sums.push_back(value);
     sum_over_ranks(sums);
     sum_over_ranks(gradients);
+    std::vector<Tensor> said;
+    for (const auto& [name, value] : record.sums) said.push_back(value);
+    sum_over_ranks(said);
     result.loss = sums[0];
     size_t i = 1;
     for (auto& [name, value] : result.metrics) value = sums[i++];
@@ -137,6 +161,7 @@ struct Trainer::Impl {
   void update(double norm) {
     const double scale = config.max_grad_norm > 0 && norm > config.max_grad_norm ? config.max_grad_norm / norm : 1.0;
     optimizer.update(gradients, scale, schedule_factor(config, global_step, total_steps));
+    model.after_step(record);
     model.bump_version();
   }
 
@@ -145,10 +170,11 @@ struct Trainer::Impl {
     StepResult result;
     result.learning_rate = config.learning_rate * schedule_factor(config, global_step, total_steps);
     double denominator = 0;
-    for (const data::Batch& batch : micro_batches) denominator += spec.weight ? spec.weight(batch) : default_weight(batch);
+    for (const data::Batch& batch : micro_batches) denominator += weight_of(spec, batch);
     sum_over_ranks(std::span(&denominator, 1));
     check(denominator > 0, "[trainer] step ", global_step, " has no token to learn from (all loss weights are 0)");
     drop_gradients();
+    record.sums.clear();
     result.loss = accumulate(micro_batches, spec, denominator, result);
     sum_step_over_ranks(result);
     const Norm norm = global_norm(gradients);
@@ -156,6 +182,7 @@ struct Trainer::Impl {
     result.skip_reason = fault(result, norm, micro_batches);
     result.skipped = !result.skip_reason.empty();
     if (!result.skipped) update(norm.value), bad_steps.good();
+    result.layers = layer_metrics(record, model.weights());
     drop_gradients();
     ++global_step;
     if (result.skipped) bad_steps.bad(global_step, result.skip_reason);

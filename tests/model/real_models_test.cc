@@ -28,7 +28,7 @@ fs::path models_folder() {
 std::vector<int64_t> greedy(Transformer& model, const std::vector<int64_t>& prompt, int64_t count) {
   std::vector<nn::LayerCache> caches;
   const int64_t blocks = (int64_t(prompt.size()) + count) / 16 + 1;
-  for (int i = 0; i < model.num_layers(); ++i) caches.push_back(at::zeros({blocks, model.cache_bytes(i, 16)}, at::kByte));
+  for (int i = 0; i < model.num_caches(); ++i) caches.push_back(at::zeros({blocks, model.cache_bytes(i, 16)}, at::kByte));
   nn::PagedSequences paged;
   paged.block_tables.emplace_back();
   for (int64_t b = blocks; b-- > 0;) paged.block_tables[0].push_back(int32_t(b));

@@ -11,6 +11,8 @@
 #include <map>
 
 #include "r1/base/error.h"
+#include "r1/nn/gqa.h"
+#include "r1/nn/mlp.h"
 #include "r1/ops/attention.h"
 #include "r1/ops/linear.h"
 #include "r1/ops/norm.h"
@@ -29,17 +31,23 @@ struct Fixture {
   LayerContext context;
   Tensor x_TD = at::randn({kTokens, kDim});
 
-  explicit Fixture(bool bias, bool qk_norm)
-      : block(3,
-              {.dim = kDim,
-               .heads = kHeads,
-               .kv_heads = kKvHeads,
-               .head_dim = kHeadDim,
-               .qkv_bias = bias,
-               .output_bias = bias,
-               .qk_norm = qk_norm,
-               .norm_eps = 1e-5},
-              kInner, rotary, {}) {
+  static BlockParts parts(bool bias, bool qk_norm, std::shared_ptr<const ops::RotaryTable> rotary) {
+    const GqaShape shape{.dim = kDim,
+                         .heads = kHeads,
+                         .kv_heads = kKvHeads,
+                         .head_dim = kHeadDim,
+                         .qkv_bias = bias,
+                         .output_bias = bias,
+                         .qk_norm = qk_norm,
+                         .norm_eps = 1e-5};
+    BlockParts p;
+    p.attention_norm = std::make_unique<RmsNorm>(kDim, 1e-5, Placement{});
+    p.attention = std::make_unique<Gqa>(shape, std::move(rotary), Placement{});
+    p.mlp_norm = std::make_unique<RmsNorm>(kDim, 1e-5, Placement{});
+    p.mlp = std::make_unique<Mlp>(kDim, kInner, Placement{});
+    return p;
+  }
+  explicit Fixture(bool bias, bool qk_norm) : block(3, parts(bias, qk_norm, rotary)) {
     std::vector<Parameter> parameters;
     block.parameters(ParameterList(parameters));
     for (const Parameter& p : parameters) {
@@ -76,7 +84,7 @@ TEST(Block, IsItsEquations) {
     for (const bool qk_norm : {false, true}) {
       const Fixture f(bias, qk_norm);
       EXPECT_EQ(f.w.size(), 9u + (bias ? 4 : 0) + (qk_norm ? 2 : 0));
-      EXPECT_LT((f.block(f.x_TD, f.context, nullptr) - by_hand(f)).abs().max().item<double>(), 1e-4) << bias << qk_norm;
+      EXPECT_LT((f.block(f.x_TD, f.context) - by_hand(f)).abs().max().item<double>(), 1e-4) << bias << qk_norm;
     }
   }
 }
@@ -86,17 +94,17 @@ TEST(Block, DropoutDependsOnSeedAndLayerOnly) {
   Fixture f(false, false);
   f.context.dropout = 0.5;
   f.context.dropout_seed = 1;
-  const Tensor once = f.block(f.x_TD, f.context, nullptr);
-  EXPECT_TRUE(at::equal(once, f.block(f.x_TD, f.context, nullptr)));
+  const Tensor once = f.block(f.x_TD, f.context);
+  EXPECT_TRUE(at::equal(once, f.block(f.x_TD, f.context)));
   f.context.dropout_seed = 2;
-  EXPECT_FALSE(at::equal(once, f.block(f.x_TD, f.context, nullptr)));
+  EXPECT_FALSE(at::equal(once, f.block(f.x_TD, f.context)));
 }
 
 TEST(Block, CacheAndPagedContextGoTogether) {
   const at::NoGradGuard no_grad;
   const Fixture f(false, false);
   const LayerCache cache = at::randn({4});
-  EXPECT_THROW(f.block(f.x_TD, f.context, &cache), Error);
+  EXPECT_THROW(f.block(f.x_TD, f.context, {.attention = &cache}), Error);
 }
 
 TEST(LayerContext, ChecksAndFillsIn) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Renders chat templates and small expressions with jinja2 in transformers' configuration and writes tests/text/golden/jinja.json.gz.
 
-Templates: those inside the GGUF files and tokenizer configs under R1_MODELS (default ~/.cache/r1/models), and tests/text/golden/*.jinja.
+Templates: those inside the GGUF files under R1_MODELS (default ~/.cache/r1/models), R1_MODELS/*.jinja (DeepSeek-V3.1's, out of its tokenizer_config.json)
+and tests/text/golden/*.jinja.
 Needs: jinja2, transformers, gguf. Run from the repository's root.
 """
 import copy, gzip, json, os, random, struct, sys
@@ -32,7 +33,7 @@ def templates():
             text = gguf_template(path)
             if text:
                 found[name] = text
-    for path in sorted(GOLDEN.glob("*.jinja")):
+    for path in sorted(MODELS.glob("*.jinja")) + sorted(GOLDEN.glob("*.jinja")):
         found[path.stem] = path.read_text()
     return found
 

@@ -1,5 +1,5 @@
-// The verifier against its peers' golden files: pairs that sympy calls equal or different (tests/oracles/verify_sympy.py), and the published
-// cases of Math-Verify with its verdicts (tests/oracles/verify_math_verify.py).
+// The verifier against its peers' golden files: pairs that sympy calls equal or different (tests/oracles/verify_sympy.py), and the
+// published cases of Math-Verify with its verdicts (tests/oracles/verify_math_verify.py).
 #include <gtest/gtest.h>
 
 #include <map>
@@ -27,7 +27,8 @@ TEST(Golden, Sympy) {
     const std::string gold = row["gold"], answer = row["answer"];
     const bool same = row["same"];
     const AnswerCheck c = verifier.check(gold, "\\boxed{" + answer + "}");
-    EXPECT_EQ(c.verdict, same ? AnswerVerdict::kRight : AnswerVerdict::kWrong) << row.dump() << ": " << answer_verdict_name(c.verdict) << ", " << c.reason;
+    EXPECT_EQ(c.verdict, same ? AnswerVerdict::kRight : AnswerVerdict::kWrong)
+        << row.dump() << ": " << answer_verdict_name(c.verdict) << ", " << c.reason;
     auto& [equal, different] = kinds[row["kind"]];
     ++(same ? equal : different);
   }

@@ -110,10 +110,13 @@ void attention_forward(const AttentionForward& a) {
   }
   const int64_t v_step = v_in_place ? v.row_stride : v_row, v_head_stride = v_in_place ? s.v_dim : tokens * v_row;
 
+  const int32_t* cu_queries = a.cu_queries ? a.cu_queries : a.cu_seqlens;
   std::vector<SequenceKeys> sequences;
   for (int64_t i = 0; i < a.sequences; ++i) {
     const int64_t begin = a.cu_seqlens[i], n = a.cu_seqlens[i + 1] - begin, head_stride = (tiles[i + 1] - tiles[i]) * kKeyTile * s.head_dim;
-    sequences.push_back({begin, n, n, nullptr, k_tiles + tiles[i] * kKeyTile * s.head_dim * s.kv_heads, head_stride,
+    const int64_t q_begin = cu_queries[i], q_rows = cu_queries[i + 1] - q_begin;
+    check(q_rows >= 0 && q_rows <= n, "[attention_forward] expected queries among the ", n, " keys of sequence ", i, ", got ", q_rows);
+    sequences.push_back({q_begin, q_rows, n, nullptr, k_tiles + tiles[i] * kKeyTile * s.head_dim * s.kv_heads, head_stride,
                          v_rows + (begin - first) * v_step, v_head_stride, v_step});
   }
   forward({.shape = s, .q = dense(a.q, s.heads * s.head_dim), .out = dense(a.out, s.heads * s.v_dim), .lse = a.lse}, sequences);

@@ -47,6 +47,8 @@ struct AttentionForward {
   float* lse = nullptr;  // or none
   const int32_t* cu_seqlens;
   int64_t sequences;
+  // Rows of q, out and lse are counted by this where it is given: sequence i's are its last tokens, no more than its keys.
+  const int32_t* cu_queries = nullptr;
 };
 void attention_forward(const AttentionForward& a);
 

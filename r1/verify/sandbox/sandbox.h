@@ -17,6 +17,7 @@ namespace r1::verify::sandbox {
 
 enum class Layer { kNamespaces, kSeccomp, kRlimits, kCgroup, kLandlock };
 const char* layer_name(Layer layer);
+const char* layer_purpose(Layer layer);  // what it stops, in a line
 
 struct LayerState {
   Layer layer;
@@ -35,7 +36,9 @@ struct Limits {
   int32_t open_files = 128;
 };
 
-// A file or folder put into the sandbox.
+// A file or folder put into the sandbox. Inside it runs as a user without rights on the host: what only its owner may read stays
+// unreadable. If this process is root, a writable folder is given to that user (chown, the folder alone). Limits::disk_bytes does not bound
+// what is written to a mount, only each file.
 struct Mount {
   std::filesystem::path host, inside;
   bool writable = false;
@@ -44,9 +47,9 @@ struct Mount {
 struct Program {
   std::vector<std::string> argv;                           // argv[0] is a path inside
   std::vector<std::pair<std::string, std::string>> env;    // the whole environment, beside PATH, HOME, LANG, TMPDIR
-  std::vector<std::pair<std::string, std::string>> files;  // relative path under /work -> content, written before the start
+  std::vector<std::pair<std::string, std::string>> files;  // relative path under /box -> content, written before the start
   std::vector<Mount> mounts;                               // beside the system's read-only /usr, /lib*, /bin, /etc pieces
-  std::string directory = "/work";                         // tmpfs, writable
+  std::string directory = "/box";                          // tmpfs, writable
   std::string input;                                       // stdin
   int channel_fd = -1;  // an open descriptor the program inherits as fd 3 (judge's own launcher only); -1: none
 };
@@ -64,7 +67,8 @@ struct Outcome {
 };
 
 struct Policy {
-  std::vector<Layer> may_miss;  // layers the user agreed to do without
+  std::vector<Layer> may_miss;         // layers the user agreed to do without
+  std::vector<Layer> pretend_missing;  // treated as if this machine lacked them (tests, measuring what a layer costs)
 };
 
 // A program that runs. Destroying it kills everything it started; nothing stays behind: no process, cgroup, mount or file.

@@ -1,0 +1,17 @@
+// What may stand in a block's attention place. A layer owns the layout and the size of its cache; the engine hands it bytes.
+#pragma once
+
+#include "r1/nn/attention_context.h"
+#include "r1/nn/module.h"
+
+namespace r1::nn {
+
+class AttentionLayer : public Module {
+ public:
+  // x [T, D] -> [T, D]. `cache`: this layer's, when the context is paged; else null.
+  virtual Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const = 0;
+  // Bytes of one block of `block_size` tokens.
+  virtual int64_t cache_bytes(int32_t block_size) const = 0;
+};
+
+}  // namespace r1::nn

@@ -1,0 +1,17 @@
+// What may stand in a block's MLP place.
+#pragma once
+
+#include "r1/nn/attention_context.h"
+#include "r1/nn/module.h"
+
+namespace r1::nn {
+
+class FeedForward : public Module {
+ public:
+  // x [T, D] -> [T, D]. `cache`: this layer's own when the context is paged and cache_bytes() is above 0; else null.
+  virtual Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const = 0;
+  // Bytes of one block of `block_size` tokens, for layers that carry state from token to token; most have none.
+  virtual int64_t cache_bytes(int32_t) const { return 0; }
+};
+
+}  // namespace r1::nn
