@@ -295,6 +295,14 @@ class Comparer {
     return nullptr;
   }
 
+  // "5 m" in plain text reads as five times m; next to a value in metres it is meant as one.
+  static Node without_symbol(const Node& n, const std::string& name) {
+    if (n.kind != Kind::kMul || n.kids.size() < 2 || n.kids.back().kind != Kind::kSymbol || n.kids.back().name != name) return n;
+    Node out = n;
+    out.kids.pop_back();
+    return out.kids.size() == 1 ? Node(out.kids[0]) : out;
+  }
+
   bool same_decorated(const Node& g, const Node& a) {
     if (g.kind == Kind::kUnit && a.kind == Kind::kUnit) {
       const UnitValue *x = unit(g.name), *y = unit(a.name);
@@ -306,8 +314,8 @@ class Comparer {
       }
     }
     if (g.kind == a.kind) return same(g.kids[0], a.kids[0]);
-    if (g.kind == Kind::kUnit) return same(g.kids[0], a);
-    if (a.kind == Kind::kUnit) return same(g, a.kids[0]);
+    if (g.kind == Kind::kUnit) return same(g.kids[0], without_symbol(a, g.name));
+    if (a.kind == Kind::kUnit) return same(without_symbol(g, a.name), a.kids[0]);
     if (g.kind == Kind::kPercent) return same(g.kids[0], a) || same(scaled(g.kids[0], mpq_class(1, 100)), a);
     if (a.kind == Kind::kPercent) return same(g, a.kids[0]) || same(g, scaled(a.kids[0], mpq_class(1, 100)));
     if (g.kind == Kind::kDegrees) return same(g.kids[0], a) || (scalar(a) && same_scalars(g, a));

@@ -201,6 +201,15 @@ TEST(Bombs, AsGoldToo) {
   }
 }
 
+// Inputs that the fuzzer found: an answer is never called different from itself.
+TEST(Bombs, FoundByTheFuzzer) {
+  for (const char* text : {"$\\text{", "$\\text{}", "\\text{\ne$$}e$"}) {
+    bool more = false;
+    const ExtractedAnswer g = extract_gold(text);
+    EXPECT_NE(check_texts(g.text, g.text, {}, kSmallBudget, &more).verdict, AnswerVerdict::kWrong) << text;
+  }
+}
+
 // Mutations of honest answers: no crash, no hang, and an answer always equals itself or is unreadable.
 TEST(Bombs, Mutations) {
   const std::vector<std::string> seeds = {"\\frac{1}{2}+\\sqrt[3]{x}",

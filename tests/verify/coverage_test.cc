@@ -89,6 +89,7 @@ const std::vector<Row>& number_rows() {
        "15\\text{ cm}",
        {"15", "15 cm", "15\\,\\mathrm{cm}", "0.15\\text{ m}", "150 mm", "15\\ \\text{centimeters}"},
        {"15 m", "15 kg", "1.5 cm", "51 cm"}},
+      {"units of one letter", "5\\text{ m}", {"5 m", "5m", "500 cm"}, {"6 m", "5 kg", "5m+1"}},
       {"units of roots", "2\\sqrt{3}\\text{ m}", {"200\\sqrt3\\text{ cm}", "2\\sqrt3"}, {"2\\sqrt3\\text{ cm}", "3\\sqrt2\\text{ m}"}},
       {"unit powers",
        "12\\text{ cm}^2",
