@@ -32,7 +32,7 @@ double ms_since(Clock::time_point from) {
 Json quantiles(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const auto at = [&](double q) { return values[size_t(q * double(values.size() - 1) + 0.5)]; };
-  return {{"median", at(0.5)}, {"p25", at(0.25)}, {"p75", at(0.75)}, {"p95", at(0.95)}};
+  return {{"min", values.front()}, {"median", at(0.5)}, {"p25", at(0.25)}, {"p75", at(0.75)}, {"p95", at(0.95)}};
 }
 
 double run_bare(const std::vector<std::string>& command) {

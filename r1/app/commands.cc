@@ -19,6 +19,7 @@ Command cmd_score();
 Command cmd_convert();
 Command cmd_plan();
 Command cmd_verify();
+Command cmd_judge();
 Command cmd_sandbox_doctor();
 Command cmd_sandbox_run();
 Command cmd_env();
@@ -44,6 +45,7 @@ const std::vector<Command>& commands() {
       cmd_convert(),
       cmd_plan(),
       cmd_verify(),
+      cmd_judge(),
       cmd_sandbox_doctor(),
       cmd_sandbox_run(),
       cmd_env(),

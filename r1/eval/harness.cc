@@ -94,6 +94,7 @@ Json EvalResult::to_json() const {
   for (const auto& [name, number] : verdicts) out["verdicts"][name] = number;
   out["seconds"] = seconds;
   out["tokens_per_second"] = tokens_per_second;
+  if (draft_acceptance) out["draft_acceptance"] = *draft_acceptance;
   return out;
 }
 
@@ -117,6 +118,7 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
   result.example_prompt = tokenizer.decode(requests.front().prompt);
 
   const auto start = std::chrono::steady_clock::now();
+  const engine::EngineStats before = engine.stats();
   engine::CompletionOptions options;
   if (progress) options.on_step = [&](int64_t finished, int64_t total, const engine::EngineStats&) { return progress(finished, total); };
   // Scored in threads beside the generation. No deadline here: a missing score would be a wrong result.
@@ -128,6 +130,7 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
   const auto completions = engine::complete(engine, tokenizer, requests, options);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
+  result.draft_acceptance = engine.stats().draft_acceptance(before);
   const auto scored = batch->finish();
   for (int64_t p = 0; p < problems; ++p) {
     for (size_t j = 0; j < completions[p].size(); ++j) {

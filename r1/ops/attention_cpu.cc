@@ -13,8 +13,14 @@ namespace r1::ops {
 
 namespace {
 
-kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& k_TKH, double scale) {
-  return {.heads = q_TNH.size(1), .kv_heads = k_TKH.size(1), .head_dim = q_TNH.size(2), .v_dim = q_TNH.size(2), .scale = float(scale)};
+kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& v_TKV, double scale, const Window& window) {
+  return {.heads = q_TNH.size(1),
+          .kv_heads = v_TKV.size(1),
+          .head_dim = q_TNH.size(2),
+          .v_dim = v_TKV.size(2),
+          .scale = float(scale),
+          .window = window.tokens,
+          .window_max = window.grows_to};
 }
 
 kernels::ConstHeads in(const Tensor& t) {
@@ -24,11 +30,11 @@ kernels::Heads out(const Tensor& t) {
   return {.data = t.mutable_data_ptr(), .type = kernel_float(t.scalar_type())};
 }
 
-Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale) {
+Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale, const Window& window) {
   const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
   Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
   const Tensor dout_TNH = dout.contiguous();
-  kernels::attention_backward({.shape = shape_of(q, k, scale),
+  kernels::attention_backward({.shape = shape_of(q, v, scale, window),
                                .q = in(q),
                                .k = in(k),
                                .v = in(v),
@@ -57,15 +63,16 @@ std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
 
 }  // namespace
 
-Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale) {
+Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
+                     const Window& window) {
   const bool graph = needs_grad({q_TNH, k_TKH, v_TKH});
   Tensor q, k, v, lse_TN, out_TNH;
   {
     const at::NoGradGuard no_grad;
     q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-    out_TNH = at::empty_like(q);
+    out_TNH = at::empty({q.size(0), q.size(1), v.size(2)}, q.options());
     if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
-    kernels::attention_forward({.shape = shape_of(q, k, scale),
+    kernels::attention_forward({.shape = shape_of(q, v, scale, window),
                                 .q = in(q),
                                 .k = in(k),
                                 .v = in(v),
@@ -75,15 +82,16 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
                                 .sequences = sequences.count()});
   }
   if (!graph) return out_TNH;
-  return differentiable(
-      "attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
-      [sequences, scale](const Tensor& dout, const Tensors& saved, const Wanted&) { return backward(dout, saved, sequences, scale); });
+  return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
+                        [sequences, scale, window](const Tensor& dout, const Tensors& saved, const Wanted&) {
+                          return backward(dout, saved, sequences, scale, window);
+                        });
 }
 
 Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                           double scale) {
+                           double scale, const Window& window) {
   const Tensor q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-  const auto shape = shape_of(q, k, scale);
+  const auto shape = shape_of(q, v, scale, window);
   const auto rows = paged_rows(sequences);
   const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
                              .type = kernel_float(k.scalar_type()),

@@ -97,6 +97,7 @@ void add_update_metrics(Json& line, const train::StepResult& step) {
   line["sampling/importance_sampling_ratio/max"] = get("ratio_max");
   line["sampling/sampling_logp_difference/mean"] = get("logp_difference") / tokens;
   line["sampling/sampling_logp_difference/max"] = get("logp_difference_max");
+  for (const auto& [name, value] : step.layers) line[name] = value;
   if (step.skipped) line["skipped"] = step.skip_reason;
 }
 

@@ -105,6 +105,7 @@ Json rollout_metrics(const Rollout& rollout, const RewardSet& rewards, const std
   line["time/sampling"] = rollout.seconds;
   line["time/rewards"] = rollout.scoring.busy;
   line["time/reward_wait"] = rollout.scoring.waited;
+  if (rollout.draft_acceptance) line["sampling/draft_acceptance"] = *rollout.draft_acceptance;
   line["sampling/tokens_per_second"] = tokens / std::max(1e-9, rollout.seconds);
   return line;
 }

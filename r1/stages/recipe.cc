@@ -10,6 +10,7 @@
 #include "r1/base/progress.h"
 #include "r1/stages/evaluate.h"
 #include "r1/stages/grpo.h"
+#include "r1/stages/learn_tokenizer.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/rejection.h"
 #include "r1/stages/sft.h"
@@ -265,7 +266,8 @@ void check_recipe_key(const Setting& setting) {
 }
 
 std::map<std::string, StageKind> stage_kinds() {
-  return {{"pretrain", kind<PretrainConfig, pretrain>()},
+  return {{"tokenizer", kind<TokenizerConfig, learn_tokenizer>()},
+          {"pretrain", kind<PretrainConfig, pretrain>()},
           {"sft", kind<SftConfig, sft>()},
           {"grpo", kind<GrpoConfig, grpo>()},
           {"rejection", kind<RejectionConfig, rejection>()},

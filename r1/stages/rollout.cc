@@ -61,7 +61,9 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
   options.on_finished = [&](size_t group, int index, const engine::Completion& c) {
     batch->add(group, size_t(index), c.text, int64_t(c.ids.size()), c.finish == engine::FinishReason::kLength);
   };
+  const engine::EngineStats before = engine.stats();
   const auto completions = engine::complete(engine, tokenizer, requests, options);
+  out.draft_acceptance = engine.stats().draft_acceptance(before);
   if (stopped) return out;
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (size_t g = 0; g < problems.size(); ++g) {

@@ -47,9 +47,10 @@ struct Sample {
 };
 
 struct Rollout {
-  std::vector<tasks::Problem> problems;  // one a group
-  std::vector<Sample> samples;           // groups one behind the other
-  double seconds = 0;                    // of generation
+  std::vector<tasks::Problem> problems;    // one a group
+  std::vector<Sample> samples;             // groups one behind the other
+  std::optional<double> draft_acceptance;  // of speculation
+  double seconds = 0;                      // of generation
   tasks::ScoringTimes scoring;
   std::vector<std::map<std::string, int64_t>> reward_failures;  // of each reward of the pool: why it gave nothing
 };

@@ -2,6 +2,7 @@
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/tasks/code_reward.h"
 #include "r1/tasks/exec_reward.h"
 #include "r1/tasks/format_reward.h"
 #include "r1/tasks/length_reward.h"
@@ -30,6 +31,11 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
       {"soft_overlong_punishment", make_soft_overlong_reward},
       {"repetition_penalty", make_repetition_reward},
       {"language_consistency", make_language_reward},
+      {"code", make_code},
+      {"binary_code", make_binary_code},
+      {"ioi_code", make_ioi_code},
+      {"cf_code", make_cf_code},
+      {"code_format", make_code_format},
   };
   return kMakers;
 }

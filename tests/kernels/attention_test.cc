@@ -60,7 +60,9 @@ Exact exact(const Problem& p, const std::vector<double>& q, const std::vector<do
     for (int64_t t = p.cu[i]; t < p.cu[i + 1]; ++t)
       for (int64_t h = 0; h < s.heads; ++h) {
         const int64_t kh = h / (s.heads / s.kv_heads), end = s.causal ? t + 1 : p.cu[i + 1];
-        const int64_t begin = s.window ? std::max<int64_t>(p.cu[i], t + 1 - s.window) : p.cu[i];
+        int64_t window = s.window;
+        if (s.window_max > window) window = std::clamp((t - p.cu[i] + 1) / 4, window, s.window_max);
+        const int64_t begin = window ? std::max<int64_t>(p.cu[i], t + 1 - window) : p.cu[i];
         std::vector<double> w;
         double sum = 0;
         for (int64_t j = begin; j < end; ++j) {
@@ -89,6 +91,8 @@ std::vector<AttentionShape> shapes() {
       {.heads = 3, .kv_heads = 3, .head_dim = 24, .v_dim = 20, .scale = 0.2f},
       {.heads = 2, .kv_heads = 1, .head_dim = 8, .v_dim = 128, .scale = 0.5f, .window = 70},
       {.heads = 2, .kv_heads = 2, .head_dim = 16, .v_dim = 16, .scale = 1.0f, .window = 5, .soft_cap = 3.0f},
+      {.heads = 4, .kv_heads = 2, .head_dim = 16, .v_dim = 16, .scale = 0.3f, .window = 64},
+      {.heads = 2, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.3f, .window = 7, .window_max = 40},
   };
 }
 
@@ -294,8 +298,32 @@ TEST(Attention, BackwardHasOneResult) {
   }
 }
 
+// A window at the edges of tiles (16 keys) and steps (64): every query against the definition; and a window of the whole is none.
+TEST(Attention, WindowsAtTheEdgesOfTiles) {
+  for (const int64_t window : {1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129}) {
+    const AttentionShape s{.heads = 1, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.25f, .window = window};
+    const Problem p = make_problem(s, {200, 64, 65});
+    const Result r = run_packed(p);
+    const Exact e = exact(p, doubles(p.q), doubles(p.k), doubles(p.v));
+    for (size_t i = 0; i < r.out.size(); ++i) ASSERT_NEAR(r.out[i], e.out[i], 2e-6) << window << " " << i;
+  }
+  Problem all = make_problem({.heads = 2, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.25f}, {130, 9});
+  const Result want = run_packed(all);
+  all.s.window = 130;
+  EXPECT_EQ(run_packed(all).out, want.out);
+}
+
+TEST(Attention, AGrowingWindowIsAQuarterOfTheTokensSoFar) {
+  const AttentionShape s{.heads = 1, .kv_heads = 1, .head_dim = 1, .v_dim = 1, .scale = 1, .window = 256, .window_max = 4096};
+  for (const auto& [position, window] : std::vector<std::pair<int64_t, int64_t>>{
+           {0, 256}, {1026, 256}, {1027, 257}, {4095, 1024}, {16382, 4095}, {16383, 4096}, {1000000, 4096}})
+    EXPECT_EQ(s.window_at(position), window) << position;
+}
+
 TEST(Attention, RefusesNonsense) {
   AttentionForward a{};
+  a.shape = {.heads = 2, .kv_heads = 2, .head_dim = 8, .v_dim = 8, .scale = 1, .window = 0, .window_max = 5};
+  EXPECT_THROW(attention_forward(a), Error);
   a.shape = {.heads = 3, .kv_heads = 2, .head_dim = 8, .v_dim = 8, .scale = 1};
   EXPECT_THROW(attention_forward(a), Error);
   EXPECT_THROW(attention_block_bytes(24, 1, 8, 8, Float::kF32), Error);

@@ -22,7 +22,9 @@ void check_shape(const AttentionShape& s, const char* op) {
   check(s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0, "[", op, "] expected heads to be a multiple of kv_heads, got ", s.heads,
         " and ", s.kv_heads);
   check(s.head_dim > 0 && s.v_dim > 0, "[", op, "] expected head_dim, v_dim > 0, got ", s.head_dim, ", ", s.v_dim);
-  check(s.window >= 0 && s.soft_cap >= 0, "[", op, "] expected window, soft_cap >= 0, got ", s.window, ", ", s.soft_cap);
+  check(s.window >= 0 && s.window_max >= 0 && s.soft_cap >= 0, "[", op, "] expected window, window_max, soft_cap >= 0, got ", s.window,
+        ", ", s.window_max, ", ", s.soft_cap);
+  check(s.window_max == 0 || s.window > 0, "[", op, "] expected a window to grow from, got none and window_max ", s.window_max);
 }
 
 template <class H>
@@ -33,6 +35,11 @@ H dense(H h, int64_t row) {
 
 int threads_for(double work) {
   return work < kSmallWork ? 1 : omp_get_max_threads();
+}
+
+// Keys that the last of `rows` queries before `position` sees, at most.
+int64_t keys_seen(const AttentionShape& s, int64_t rows, int64_t position) {
+  return s.window > 0 ? std::min(position, s.window_at(position - 1) + rows - 1) : position;
 }
 
 // The units of a forward, costly ones first, so that threads end together; their order has no bearing on the results.
@@ -47,7 +54,8 @@ std::vector<AttentionUnit> units_of(const AttentionShape& s, const std::vector<S
     }
   auto cost = [&](const AttentionUnit& u) {
     const SequenceKeys& k = sequences[u.sequence];
-    return (u.row_end - u.row_begin) * (k.keys - k.q_rows + u.row_end);
+    const int64_t rows = u.row_end - u.row_begin;
+    return rows * keys_seen(s, rows, k.keys - k.q_rows + u.row_end);
   };
   std::stable_sort(units.begin(), units.end(), [&](const auto& a, const auto& b) { return cost(a) > cost(b); });
   return units;
@@ -55,7 +63,8 @@ std::vector<AttentionUnit> units_of(const AttentionShape& s, const std::vector<S
 
 double work_of(const AttentionShape& s, const std::vector<SequenceKeys>& sequences) {
   double work = 0;
-  for (const SequenceKeys& k : sequences) work += double(k.q_rows) * double(k.keys) * double(s.heads) * double(s.head_dim + s.v_dim);
+  for (const SequenceKeys& k : sequences)
+    work += double(k.q_rows) * double(keys_seen(s, 1, k.keys)) * double(s.heads) * double(s.head_dim + s.v_dim);
   return work;
 }
 
@@ -110,10 +119,13 @@ void attention_forward(const AttentionForward& a) {
   }
   const int64_t v_step = v_in_place ? v.row_stride : v_row, v_head_stride = v_in_place ? s.v_dim : tokens * v_row;
 
+  const int32_t* cu_queries = a.cu_queries ? a.cu_queries : a.cu_seqlens;
   std::vector<SequenceKeys> sequences;
   for (int64_t i = 0; i < a.sequences; ++i) {
     const int64_t begin = a.cu_seqlens[i], n = a.cu_seqlens[i + 1] - begin, head_stride = (tiles[i + 1] - tiles[i]) * kKeyTile * s.head_dim;
-    sequences.push_back({begin, n, n, nullptr, k_tiles + tiles[i] * kKeyTile * s.head_dim * s.kv_heads, head_stride,
+    const int64_t q_begin = cu_queries[i], q_rows = cu_queries[i + 1] - q_begin;
+    check(q_rows >= 0 && q_rows <= n, "[attention_forward] expected queries among the ", n, " keys of sequence ", i, ", got ", q_rows);
+    sequences.push_back({q_begin, q_rows, n, nullptr, k_tiles + tiles[i] * kKeyTile * s.head_dim * s.kv_heads, head_stride,
                          v_rows + (begin - first) * v_step, v_head_stride, v_step});
   }
   forward({.shape = s, .q = dense(a.q, s.heads * s.head_dim), .out = dense(a.out, s.heads * s.v_dim), .lse = a.lse}, sequences);

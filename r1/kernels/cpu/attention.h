@@ -3,7 +3,7 @@
 //
 //   out[t, h] = sum_j softmax_j(score(q[t, h], k[j, h'])) v[j, h'],  h' = h / (heads / kv_heads),  score(q, k) = cap(scale q . k),
 //   cap(s) = s, or soft_cap tanh(s / soft_cap); j runs over the keys of t's own sequence that t may see: causal: up to its own position;
-//   window: of these, the last `window` (itself included); not causal: all.
+//   window: of these, the last `window` (itself included; with window_max the last window_at(position)); not causal: all.
 //
 // The algorithm is the online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao 2022) over steps of 64 keys, at multiples of 64 of the
 // absolute position. With m, l, o the running maximum, sum and output of a query, a step is
@@ -32,8 +32,16 @@ struct AttentionShape {
   int64_t heads, kv_heads, head_dim, v_dim;
   float scale;
   bool causal = true;
-  int64_t window = 0;  // 0: none
-  float soft_cap = 0;  // 0: none
+  int64_t window = 0;      // 0: none
+  int64_t window_max = 0;  // above window: the window grows, a quarter of the tokens so far, from window up to this
+  float soft_cap = 0;      // 0: none
+
+  // Keys that the query at `position` sees, itself included; 0: all. The first of them never moves back as the position grows.
+  __attribute__((always_inline)) int64_t window_at(int64_t position) const {
+    const int64_t quarter = (position + 1) / 4;
+    if (window_max <= window || quarter <= window) return window;
+    return quarter < window_max ? quarter : window_max;
+  }
 };
 
 using ConstHeads = ConstRows;  // a row is a token
@@ -47,6 +55,8 @@ struct AttentionForward {
   float* lse = nullptr;  // or none
   const int32_t* cu_seqlens;
   int64_t sequences;
+  // Rows of q, out and lse are counted by this where it is given: sequence i's are its last tokens, no more than its keys.
+  const int32_t* cu_queries = nullptr;
 };
 void attention_forward(const AttentionForward& a);
 

@@ -23,7 +23,7 @@ struct Span {
   int64_t lo, hi;
 };
 R1_INLINE Span visible(const AttentionShape& s, int64_t position, int64_t keys) {
-  return {s.window > 0 ? max_of(0, position + 1 - s.window) : 0, s.causal ? position + 1 : keys};
+  return {s.window > 0 ? max_of(0, position + 1 - s.window_at(position)) : 0, s.causal ? position + 1 : keys};
 }
 
 // dst[0, padded) = one head's row as fp32, zero beyond dim.
