@@ -45,16 +45,19 @@ void fused_norm(int64_t rounds, int64_t tokens, int64_t dim) {
   for (const auto form : {ops::GeluForm::kTanh, ops::GeluForm::kExact}) {
     const auto fused = [&](const Tensor& t) { return ops::layer_norm_gelu(t, weight, bias, 1e-5, form); };
     const auto apart = [&](const Tensor& t) { return ops::gelu(ops::layer_norm(t, weight, bias, 1e-5), form); };
-    const auto forward = compare(rounds, [&] { fused(x); }, [&] { apart(x); });
+    const auto forward = compare(
+        rounds, [&] { fused(x); }, [&] { apart(x); });
     const auto both_ways = [&](const std::function<Tensor(const Tensor&)>& f) {
       const Tensor leaf = x.detach().requires_grad_();
       ops::gradients({f(leaf)}, {dy}, {leaf});
     };
-    const auto backward = compare(rounds, [&] { both_ways(fused); }, [&] { both_ways(apart); });
-    std::printf("{\"what\":\"layer_norm_gelu\",\"form\":\"%s\",\"tokens\":%ld,\"dim\":%ld,\"fused_ms\":%.3f,\"two_ops_ms\":%.3f,\"gain\":%.2f,"
-                "\"fused_with_backward_ms\":%.3f,\"two_ops_with_backward_ms\":%.3f,\"gain_with_backward\":%.2f,\"threads\":%d}\n",
-                form == ops::GeluForm::kTanh ? "tanh" : "exact", long(tokens), long(dim), forward.first, forward.second,
-                forward.second / forward.first, backward.first, backward.second, backward.second / backward.first, at::get_num_threads());
+    const auto backward = compare(
+        rounds, [&] { both_ways(fused); }, [&] { both_ways(apart); });
+    std::printf(
+        "{\"what\":\"layer_norm_gelu\",\"form\":\"%s\",\"tokens\":%ld,\"dim\":%ld,\"fused_ms\":%.3f,\"two_ops_ms\":%.3f,\"gain\":%.2f,"
+        "\"fused_with_backward_ms\":%.3f,\"two_ops_with_backward_ms\":%.3f,\"gain_with_backward\":%.2f,\"threads\":%d}\n",
+        form == ops::GeluForm::kTanh ? "tanh" : "exact", long(tokens), long(dim), forward.first, forward.second,
+        forward.second / forward.first, backward.first, backward.second, backward.second / backward.first, at::get_num_threads());
   }
 }
 
@@ -65,10 +68,12 @@ void sparse_mlp(int64_t rounds, int64_t dim, int64_t inner) {
   const auto dense = [&] { ops::linear(ops::swiglu(ops::linear(x, w.gate_FD), ops::linear(x, w.up_FD)), down_DF); };
   for (const double sparsity : {0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}) {
     const int64_t keep = std::llround((1 - sparsity) * double(inner));
-    const auto [sparse_ms, dense_ms] = compare(rounds, [&] { ops::sparse_mlp(x, w, keep); }, dense);
-    std::printf("{\"what\":\"sparse_mlp\",\"dim\":%ld,\"inner\":%ld,\"sparsity\":%.1f,\"sparse_ms\":%.4f,\"dense_ms\":%.4f,\"gain\":%.2f,"
-                "\"threads\":%d}\n",
-                long(dim), long(inner), sparsity, sparse_ms, dense_ms, dense_ms / sparse_ms, at::get_num_threads());
+    const auto [sparse_ms, dense_ms] = compare(
+        rounds, [&] { ops::sparse_mlp(x, w, keep); }, dense);
+    std::printf(
+        "{\"what\":\"sparse_mlp\",\"dim\":%ld,\"inner\":%ld,\"sparsity\":%.1f,\"sparse_ms\":%.4f,\"dense_ms\":%.4f,\"gain\":%.2f,"
+        "\"threads\":%d}\n",
+        long(dim), long(inner), sparsity, sparse_ms, dense_ms, dense_ms / sparse_ms, at::get_num_threads());
   }
 }
 

@@ -71,8 +71,8 @@ void probe(model::Transformer& model, const data::Batch& batch, const std::strin
     layers += text;
   }
   for (auto& row : model.weights()) row.tensor->mutable_grad() = Tensor();
-  std::printf("{\"norm\":\"%s\",\"scale\":%g,\"step\":%ld,\"loss\":%.4f,\"query_gradient\":[%s],\"least_over_most\":%.3f}\n", norm.c_str(), scale,
-              long(step), loss.item<double>(), layers.c_str(), least / most);
+  std::printf("{\"norm\":\"%s\",\"scale\":%g,\"step\":%ld,\"loss\":%.4f,\"query_gradient\":[%s],\"least_over_most\":%.3f}\n", norm.c_str(),
+              scale, long(step), loss.item<double>(), layers.c_str(), least / most);
   std::fflush(stdout);
 }
 

@@ -91,10 +91,12 @@ void check_attention(const ModelConfig& c) {
 // What stands in a block must make sense together; the reasons are for the one who wrote the config.
 void check_norm_and_positions(const ModelConfig& c) {
   if (c.family == "gemma3_text" && c.norm != "rms")
-    fail_usage("model config: family gemma3_text stores its norms as a distance from 1, which norm ", c.norm, " does not: use family llama");
+    fail_usage("model config: family gemma3_text stores its norms as a distance from 1, which norm ", c.norm,
+               " does not: use family llama");
   if (c.positions == "learned" && c.rope.type != "none")
     fail_usage("model config: rope_scaling stretches rotary positions, but positions are learned");
-  if (c.positions == "learned" && c.attention == "mla") fail_usage("model config: attention mla has a rotary key, but positions are learned");
+  if (c.positions == "learned" && c.attention == "mla")
+    fail_usage("model config: attention mla has a rotary key, but positions are learned");
   if (c.num_nextn_predict_layers > 0 && (c.norm != "rms" || c.positions != "rope"))
     fail_usage("model config: multi-token prediction (num_nextn_predict_layers ", c.num_nextn_predict_layers,
                ") has RMSNorm and rotary positions, not norm ", c.norm, " and positions ", c.positions);
@@ -108,8 +110,8 @@ void check_ffn(const ModelConfig& c) {
   if (c.mlp_bias) fail_usage("model config: ffn topk_sparse has no biases: a neuron that is off must add nothing");
   if (c.moe.n_routed_experts > 0) fail_usage("model config: ffn topk_sparse beside experts: a mixture is sparse already");
   if (!(s.min_sparsity <= s.sparsity && s.sparsity <= s.max_sparsity))
-    fail_usage("model config: sparse.sparsity ", s.sparsity, " must lie in [sparse.min_sparsity, sparse.max_sparsity] = [", s.min_sparsity, ", ",
-               s.max_sparsity, "]");
+    fail_usage("model config: sparse.sparsity ", s.sparsity, " must lie in [sparse.min_sparsity, sparse.max_sparsity] = [", s.min_sparsity,
+               ", ", s.max_sparsity, "]");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// Gemma 3, text (Gemma Team, "Gemma 3 Technical Report", arXiv 2503.19786): RMSNorm with 1 + weight before and behind attention and MLP, norms
-// of the heads of q and k, embeddings times sqrt(hidden_size), GEGLU, and five layers out of six that see a sliding window only and have a
-// rotary base of their own, which no scaling touches. The document of adding a family (docs/adding_a_model.md) walks through this file.
+// Gemma 3, text (Gemma Team, "Gemma 3 Technical Report", arXiv 2503.19786): RMSNorm with 1 + weight before and behind attention and MLP,
+// norms of the heads of q and k, embeddings times sqrt(hidden_size), GEGLU, and five layers out of six that see a sliding window only and
+// have a rotary base of their own, which no scaling touches. The document of adding a family (docs/adding_a_model.md) walks through this
+// file.
 #include <cmath>
 
 #include "r1/base/error.h"
@@ -46,7 +47,8 @@ int64_t read_pattern(const Json& json, const ModelConfig& c, const std::string& 
   for (size_t i = 0; i < types.size(); ++i) {
     const char* expected = (int64_t(i) + 1) % pattern == 0 ? "full_attention" : "sliding_attention";
     if (types[i] != expected)
-      fail(where, ": layer_types has '", types[i], "' at layer ", i, ", expected ", expected, ": every ", pattern, "th layer sees everything");
+      fail(where, ": layer_types has '", types[i], "' at layer ", i, ", expected ", expected, ": every ", pattern,
+           "th layer sees everything");
   }
   return pattern;
 }

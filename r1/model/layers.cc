@@ -103,7 +103,7 @@ std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, d
     const std::vector<float> frequencies =
         ops::rotary_frequencies(head_dim, theta, scaled ? rotary_scaling(config_.rope) : ops::RotaryScaling());
     table = std::make_shared<ops::RotaryTable>(ops::rotary_table(frequencies, config_.max_position_embeddings, placement_.device,
-                                                                  config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
+                                                                 config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
   }
   return table;
 }

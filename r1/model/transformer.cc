@@ -70,7 +70,8 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
 
 }  // namespace
 
-Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) : embedding(c.vocab_size, c.hidden_size, placement, c.embedding_scale) {
+Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
+    : embedding(c.vocab_size, c.hidden_size, placement, c.embedding_scale) {
   if (c.positions == "learned") positions = std::make_unique<nn::Embedding>(c.max_position_embeddings, c.hidden_size, placement);
   LayerFactory layers(c, placement);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {

@@ -8,10 +8,7 @@
 namespace r1::nn {
 
 Gqa::Gqa(const GqaShape& s, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement)
-    : shape_(s),
-      placement_(placement),
-      rotary_(std::move(rotary)),
-      o_(s.heads * s.head_dim, s.dim, s.output_bias, placement) {
+    : shape_(s), placement_(placement), rotary_(std::move(rotary)), o_(s.heads * s.head_dim, s.dim, s.output_bias, placement) {
   const auto make = [&](std::optional<Linear>& linear, int64_t heads) { linear.emplace(s.dim, heads * s.head_dim, s.qkv_bias, placement); };
   if (s.fused_qkv) {
     make(qkv_, s.heads + 2 * s.kv_heads);

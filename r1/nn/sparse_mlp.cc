@@ -88,8 +88,8 @@ void SparseMlp::after_step(const ForwardRecord& record) {
   const double target = shape_.target_grad_norm > 0 ? shape_.target_grad_norm : mean_norm(record);
   if (!(norm > 0) || !(target > 0)) return;  // NaN too: such a step moves nothing
   const at::NoGradGuard no_grad;
-  const double next = std::clamp(sparsity() + shape_.speed * std::clamp(std::log(target / norm), -1.0, 1.0), shape_.min_sparsity,
-                                 shape_.max_sparsity);
+  const double next =
+      std::clamp(sparsity() + shape_.speed * std::clamp(std::log(target / norm), -1.0, 1.0), shape_.min_sparsity, shape_.max_sparsity);
   shift_1_.fill_(next - shape_.sparsity);
 }
 

@@ -55,8 +55,8 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
 }  // namespace
 
 Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
-  check(x_TI.dim() == 2 && weight_IO.dim() == 2 && x_TI.size(1) == weight_IO.size(0), "[linear_in] expected x [T, I] and weight [I, O], got ",
-        x_TI.sizes(), " and ", weight_IO.sizes());
+  check(x_TI.dim() == 2 && weight_IO.dim() == 2 && x_TI.size(1) == weight_IO.size(0),
+        "[linear_in] expected x [T, I] and weight [I, O], got ", x_TI.sizes(), " and ", weight_IO.sizes());
   check(x_TI.scalar_type() == weight_IO.scalar_type(), "[linear_in] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
         weight_IO.scalar_type());
   if (!x_TI.is_cpu() || x_TI.scalar_type() != at::kFloat) return at::matmul(x_TI, weight_IO);

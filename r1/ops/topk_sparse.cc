@@ -26,8 +26,7 @@ Tensor topk_mask(const Tensor& gate_TF, int64_t keep) {
   const at::NoGradGuard no_grad;
   const Tensor gate = gate_TF.contiguous();
   Tensor mask_TF = at::empty_like(gate);
-  kernels::top_mask(
-      {.gate = const_rows(gate), .mask = rows(mask_TF), .rows = gate.size(0), .dim = gate.size(1), .keep = keep});
+  kernels::top_mask({.gate = const_rows(gate), .mask = rows(mask_TF), .rows = gate.size(0), .dim = gate.size(1), .keep = keep});
   return mask_TF;
 }
 

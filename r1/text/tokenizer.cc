@@ -62,9 +62,9 @@ void Tokenizer::Impl::build_added() {
     if (token.normalized) {
       // HF normalizes the token as if it were a text; SentencePiece cuts its user-defined pieces out wherever they stand.
       const bool sentence_piece = !parts.merge_ranks.empty();
-      normalized.push_back(sentence_piece                           ? normalizer.inside(token.content)
+      normalized.push_back(sentence_piece                         ? normalizer.inside(token.content)
                            : normalizer.may_change(token.content) ? normalizer.run(token.content, false).text
-                                                                    : token.content);
+                                                                  : token.content);
       normalized_tokens.push_back(token);
     } else {
       raw.push_back(token.content);

@@ -202,8 +202,8 @@ void set_space_rules(bool prefix, TokenizerParts& parts) {
   parts.decoder = sequence_section("decoders", std::move(decoders));
 }
 
-// SentencePiece's BPE: spaces are letters, characters that the vocabulary lacks are spelled in bytes, user-defined pieces are cut out of the
-// text (its spaces being letters already) before anything merges.
+// SentencePiece's BPE: spaces are letters, characters that the vocabulary lacks are spelled in bytes, user-defined pieces are cut out of
+// the text (its spaces being letters already) before anything merges.
 void read_sentence_piece(const GgufFile& file, const Vocabulary& v, TokenizerParts& parts) {
   const std::vector<double> scores = file.numbers("tokenizer.ggml.scores");
   if (scores.size() != v.tokens.size())

@@ -72,7 +72,8 @@ TEST(LayerNorm, OneResultOnEverySet) {
   for (const bool with_gelu : {false, true}) {
     expect_one_result([&] {
       Floats all(2 * rows * dim + 2 * dim + 2 * rows);
-      float *y = all.data(), *dx = y + rows * dim, *dweight = dx + rows * dim, *dbias = dweight + dim, *mean = dbias + dim, *rstd = mean + rows;
+      float *y = all.data(), *dx = y + rows * dim, *dweight = dx + rows * dim, *dbias = dweight + dim, *mean = dbias + dim,
+            *rstd = mean + rows;
       layer_norm({.x = {x.data()},
                   .weight = {weight.data()},
                   .bias = {bias.data()},
@@ -108,7 +109,14 @@ TEST(SparseMlp, EqualsItsDefinitionOnEverySet) {
   linear_forward({.x = x.data(), .w = w.data(), .y = gate.data(), .rows = 1, .in = dim, .out = inner});
   const auto run = [&] {
     Floats y(dim);
-    sparse_mlp({.x = x.data(), .gate = gate.data(), .up = up.data(), .down = down.data(), .y = y.data(), .dim = dim, .inner = inner, .keep = keep});
+    sparse_mlp({.x = x.data(),
+                .gate = gate.data(),
+                .up = up.data(),
+                .down = down.data(),
+                .y = y.data(),
+                .dim = dim,
+                .inner = inner,
+                .keep = keep});
     return y;
   };
   expect_one_result(run);

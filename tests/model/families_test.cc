@@ -59,7 +59,8 @@ TEST(Gpt2, ReadsTheConfig) {
   EXPECT_TRUE(c.attention_bias && c.mlp_bias && c.tie_word_embeddings);
   EXPECT_EQ(parameter_count(c), 124439808);
   EXPECT_EQ(refusal(gpt2(), "activation_function", "relu"), "m/config.json: activation_function 'relu' is not supported (gelu_new is)");
-  EXPECT_EQ(refusal(gpt2(), "scale_attn_by_inverse_layer_idx", true), "m/config.json: scale_attn_by_inverse_layer_idx = true is not supported");
+  EXPECT_EQ(refusal(gpt2(), "scale_attn_by_inverse_layer_idx", true),
+            "m/config.json: scale_attn_by_inverse_layer_idx = true is not supported");
   EXPECT_EQ(refusal(gpt2(), "n_head", nullptr), "m/config.json: key 'n_head' is missing");
   EXPECT_NE(refusal(gpt2(), "n_head", 7).find("hidden_size 768 is not a multiple of num_attention_heads 7"), std::string::npos);
 }
@@ -106,10 +107,12 @@ TEST(Gemma3, PatternsWithoutSomeKind) {
 }
 
 TEST(Gemma3, RefusesByName) {
-  EXPECT_EQ(refusal(gemma3(), "hidden_activation", "gelu"), "m/config.json: hidden_activation 'gelu' is not supported (gelu_pytorch_tanh is)");
+  EXPECT_EQ(refusal(gemma3(), "hidden_activation", "gelu"),
+            "m/config.json: hidden_activation 'gelu' is not supported (gelu_pytorch_tanh is)");
   EXPECT_EQ(refusal(gemma3(), "final_logit_softcapping", 30.0), "m/config.json: final_logit_softcapping = 30.0 is not supported");
   EXPECT_NE(refusal(gemma3(), "use_bidirectional_attention", true).find("use_bidirectional_attention"), std::string::npos);
-  EXPECT_NE(refusal(gemma3(), "rope_scaling", {{"rope_type", "yarn"}}).find("rope type 'yarn' is not supported for gemma3_text"), std::string::npos);
+  EXPECT_NE(refusal(gemma3(), "rope_scaling", {{"rope_type", "yarn"}}).find("rope type 'yarn' is not supported for gemma3_text"),
+            std::string::npos);
   EXPECT_NE(refusal(gemma3(), "layer_types", {"full_attention"}).find("layer_types has 1 entries for 26 layers"), std::string::npos);
 }
 
@@ -126,9 +129,8 @@ TEST(Families, WriteWhatTheyRead) {
 
 // Published counts (Hugging Face model pages; Gemma 3's table 1 rounds to millions).
 TEST(Families, PublishedSizes) {
-  const std::pair<const char*, int64_t> exact[] = {
-      {"gpt2", 124439808}, {"gpt2-medium", 354823168}, {"gpt2-large", 774030080}, {"gpt2-xl", 1557611200}, {"gemma-3-270m", 268098176},
-      {"gemma-3-1b", 999885952}};
+  const std::pair<const char*, int64_t> exact[] = {{"gpt2", 124439808},     {"gpt2-medium", 354823168},  {"gpt2-large", 774030080},
+                                                   {"gpt2-xl", 1557611200}, {"gemma-3-270m", 268098176}, {"gemma-3-1b", 999885952}};
   for (const auto& [name, count] : exact) EXPECT_EQ(parameter_count(preset(name)), count) << name;
   const std::pair<const char*, double> rounded[] = {{"gemma-3-4b", 3.88e9}, {"gemma-3-12b", 11.77e9}, {"gemma-3-27b", 27.01e9}};
   for (const auto& [name, count] : rounded) EXPECT_NEAR(double(parameter_count(preset(name))), count, 0.002 * count) << name;

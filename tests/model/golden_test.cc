@@ -85,8 +85,8 @@ TEST_P(Parity, Bf16LogitsAreNear) {
 INSTANTIATE_TEST_SUITE_P(Families, Parity,
                          testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "deepseek_v3_dense",
                                          "deepseek_v3_dense_plain", "deepseek_v3_dense_ratio", "deepseek_v3", "deepseek_v3_plain",
-                                         "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed", "gpt2", "gpt2_untied", "gemma3",
-                                         "gemma3_linear"),
+                                         "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed", "gpt2", "gpt2_untied",
+                                         "gemma3", "gemma3_linear"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GradientParity : public testing::TestWithParam<const char*> {};

@@ -1,6 +1,6 @@
-// The real SmolLM2-135M, Qwen2.5-Coder-0.5B and Gemma 3 270M GGUF files: the logits and the greedy text that transformers gets from the same file in fp32
-// (tests/oracles/gguf_golden.py). Runs where the files are (R1_MODELS, default ~/.cache/r1/models). Greedy decoding goes through the engine
-// form.
+// The real SmolLM2-135M, Qwen2.5-Coder-0.5B and Gemma 3 270M GGUF files: the logits and the greedy text that transformers gets from the
+// same file in fp32 (tests/oracles/gguf_golden.py). Runs where the files are (R1_MODELS, default ~/.cache/r1/models). Greedy decoding goes
+// through the engine form.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tensor.h>

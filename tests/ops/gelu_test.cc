@@ -18,7 +18,8 @@ void test_gelu(at::Device device) {
     expect_op_equals_ref([=](const Tensors& t) { return gelu(t[0], form); }, [=](const Tensors& t) { return gelu_ref(t[0], form); },
                          {randn({17, 43}, 1) * 3}, device);
     expect_op_equals_ref([=](const Tensors& t) { return geglu(t[0], t[1], form); },
-                         [=](const Tensors& t) { return geglu_ref(t[0], t[1], form); }, {randn({17, 43}, 1) * 3, randn({17, 43}, 2)}, device);
+                         [=](const Tensors& t) { return geglu_ref(t[0], t[1], form); }, {randn({17, 43}, 1) * 3, randn({17, 43}, 2)},
+                         device);
   }
 }
 TEST(Gelu, EqualsItsDefinition) {
@@ -78,7 +79,8 @@ TEST(LayerNorm, GradientOfTheDefinition) {
   for (const GeluForm form : kForms) expect_ref_gradient(fused_ref(form), inputs);
 }
 TEST(LayerNorm, ByHand) {
-  const Tensor y = layer_norm(at::tensor({1.0f, 2.0f, 6.0f}).view({1, 3}), at::tensor({1.0f, 2.0f, 1.0f}), at::tensor({0.0f, 0.5f, 0.0f}), 0);
+  const Tensor y =
+      layer_norm(at::tensor({1.0f, 2.0f, 6.0f}).view({1, 3}), at::tensor({1.0f, 2.0f, 1.0f}), at::tensor({0.0f, 0.5f, 0.0f}), 0);
   const double deviation = std::sqrt(14.0 / 3);
   EXPECT_NEAR(y[0][0].item<double>(), -2 / deviation, 1e-6);
   EXPECT_NEAR(y[0][1].item<double>(), -2 / deviation + 0.5, 1e-6);

@@ -45,8 +45,9 @@ TEST(PowerNorm, BackwardIsItsDefinition) {
   const Tensors want = power_norm_backward_ref(dy, x, weight, state, kEps);
   for (const auto& [type, tolerance] : {std::pair{at::kDouble, 1e-12}, std::pair{at::kFloat, 2e-5}}) {
     Tensor lambda;
-    const Result got = run([&](const Tensors& t) { return power_norm(t[0], t[1], t[2], state, kEps, [&](const Tensor& l) { lambda = l; }); },
-                           {x, weight, bias}, at::kCPU, type, dy);
+    const Result got =
+        run([&](const Tensors& t) { return power_norm(t[0], t[1], t[2], state, kEps, [&](const Tensor& l) { lambda = l; }); },
+            {x, weight, bias}, at::kCPU, type, dy);
     for (size_t i = 0; i < 3; ++i) EXPECT_LE(distance(got.grads[i], want[i]), tolerance) << type << " input " << i;
     const Tensor xhat = x * at::rsqrt(state.square_D.to(at::kDouble) + kEps);
     EXPECT_LE(distance(lambda, (dy * weight * xhat).sum(0)), 1e-5);

@@ -62,14 +62,21 @@ TEST(LinearIn, GradientOfTheDefinition) {
 
 // The definition as a whole, choice included: differences are small enough not to change the choice.
 TEST(SparseMlp, GradientOfTheDefinition) {
-  expect_ref_gradient([](const Tensors& t) { return sparse_mlp_ref(t[0], {t[1], t[2], t[3]}, 3); },
-                      {randn({2, 4}, 1), randn({7, 4}, 2), randn({7, 4}, 3), randn({7, 4}, 4)});
+  expect_ref_gradient(
+      [](const Tensors& t) {
+        return sparse_mlp_ref(t[0], {t[1], t[2], t[3]}, 3);
+      },
+      {randn({2, 4}, 1), randn({7, 4}, 2), randn({7, 4}, 3), randn({7, 4}, 4)});
 }
 void test_training_form(at::Device device) {
-  expect_op_equals_ref([](const Tensors& t) { return dense_form(t[0], {t[1], t[2], t[3]}, 13); },
-                       [](const Tensors& t) { return sparse_mlp_ref(t[0], {t[1], t[2], t[3]}, 13); },
-                       {randn({11, 32}, 1), randn({40, 32}, 2), randn({40, 32}, 3), randn({40, 32}, 4)}, device,
-                       {{at::kFloat, 2e-5, 5e-5}});
+  expect_op_equals_ref(
+      [](const Tensors& t) {
+        return dense_form(t[0], {t[1], t[2], t[3]}, 13);
+      },
+      [](const Tensors& t) {
+        return sparse_mlp_ref(t[0], {t[1], t[2], t[3]}, 13);
+      },
+      {randn({11, 32}, 1), randn({40, 32}, 2), randn({40, 32}, 3), randn({40, 32}, 4)}, device, {{at::kFloat, 2e-5, 5e-5}});
 }
 TEST(SparseMlp, TrainingFormEqualsTheDefinition) {
   test_training_form(at::kCPU);
@@ -84,11 +91,13 @@ TEST(SparseMlp, SparseRoadHasTheBitsOfTheDenseOne) {
   const int threads = at::get_num_threads();
   for (const auto& [dim, inner] : std::vector<std::pair<int64_t, int64_t>>{{64, 176}, {576, 1536}, {37, 53}, {300, 700}}) {
     const Tensor x = randn({3, dim}, 1).to(at::kFloat);
-    const SparseMlpWeights w{randn({inner, dim}, 2).to(at::kFloat), randn({inner, dim}, 3).to(at::kFloat), randn({inner, dim}, 4).to(at::kFloat)};
+    const SparseMlpWeights w{randn({inner, dim}, 2).to(at::kFloat), randn({inner, dim}, 3).to(at::kFloat),
+                             randn({inner, dim}, 4).to(at::kFloat)};
     for (const int64_t keep : {int64_t{0}, int64_t{1}, inner / 5, inner / 2, inner}) {
       for (const int n : {1, 2}) {
         at::set_num_threads(n);
-        EXPECT_TRUE(at::equal(sparse_mlp(x, w, keep), dense_form(x, w, keep))) << dim << " x " << inner << " keep " << keep << " threads " << n;
+        EXPECT_TRUE(at::equal(sparse_mlp(x, w, keep), dense_form(x, w, keep)))
+            << dim << " x " << inner << " keep " << keep << " threads " << n;
       }
     }
   }

@@ -51,7 +51,8 @@ class SentencePiece : public ::testing::Test {
 
   void compare(const Json& entry) const {
     const auto cases = entry["cases"].get<std::vector<Ids>>();
-    for (size_t i = 0; i < cases.size(); ++i) EXPECT_EQ(tokenizer_->encode(make(1'000'000 + i)), cases[i]) << dump_json(Json(make(1'000'000 + i)));
+    for (size_t i = 0; i < cases.size(); ++i)
+      EXPECT_EQ(tokenizer_->encode(make(1'000'000 + i)), cases[i]) << dump_json(Json(make(1'000'000 + i)));
     const size_t size = golden_["block"].get<size_t>();
     for (size_t b = 0; b < entry["ids"].size(); ++b) {
       std::string bytes, text;
@@ -159,8 +160,8 @@ std::string gguf(const std::vector<Piece>& pieces, size_t scores) {
 }
 
 std::vector<Piece> small() {
-  std::vector<Piece> pieces{{"<unk>", 0, 2}, {"<s>", 0, 3}, {"a", -10, 1}, {"b", -11, 1}, {"\u2581", -12, 1}, {"ab", -2, 1}, {"ba", -1, 1},
-                            {"\u2581a", -3, 1}, {"aa", -4, 1}, {"aaa", -5, 1}, {"  ", -100, 4}};
+  std::vector<Piece> pieces{{"<unk>", 0, 2}, {"<s>", 0, 3},      {"a", -10, 1}, {"b", -11, 1},  {"\u2581", -12, 1}, {"ab", -2, 1},
+                            {"ba", -1, 1},   {"\u2581a", -3, 1}, {"aa", -4, 1}, {"aaa", -5, 1}, {"  ", -100, 4}};
   for (int b = 0; b < 256; ++b) {
     char name[8];
     std::snprintf(name, sizeof name, "<0x%02X>", b);
@@ -176,12 +177,12 @@ TokenizerParts parts_of(const std::string& bytes) {
 TEST(SentencePieceRules, ByHand) {
   const Tokenizer t = Tokenizer::from_parts(parts_of(gguf(small(), small().size())));
   EXPECT_EQ(t.encode("ab"), (Ids{5}));
-  EXPECT_EQ(t.encode("aba"), (Ids{2, 6}));       // "ba" scores better than "ab"
+  EXPECT_EQ(t.encode("aba"), (Ids{2, 6}));  // "ba" scores better than "ab"
   EXPECT_EQ(t.encode("aaa"), (Ids{9}));
   EXPECT_EQ(t.encode("aaaaa"), (Ids{8, 9}));  // aa aa a: equals merge from the left
   EXPECT_EQ(t.encode("a b"), (Ids{2, 4, 3}));
-  EXPECT_EQ(t.encode("  a"), (Ids{10, 2}));      // two spaces are cut out before anything merges
-  EXPECT_EQ(t.encode("c"), (Ids{11 + 'c'}));     // spelled in bytes
+  EXPECT_EQ(t.encode("  a"), (Ids{10, 2}));   // two spaces are cut out before anything merges
+  EXPECT_EQ(t.encode("c"), (Ids{11 + 'c'}));  // spelled in bytes
   EXPECT_EQ(t.encode("é"), (Ids{11 + 0xC3, 11 + 0xA9}));
   EXPECT_EQ(t.encode("<s>"), (Ids{11 + '<', 11 + 's', 11 + '>'}));
   EXPECT_EQ(t.encode("<s>", {.parse_special = true}), (Ids{1}));

@@ -61,7 +61,8 @@ TEST_P(TrainedVariant, LearnsAndResumesBitwise) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Options, TrainedVariant, testing::ValuesIn(kVariants), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Options, TrainedVariant, testing::ValuesIn(kVariants),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace r1::train

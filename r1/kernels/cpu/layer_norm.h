@@ -29,7 +29,7 @@ void layer_norm(const LayerNorm& a);
 struct LayerNormBackward {
   ConstRows x, weight, bias, dy;
   const float *mean, *rstd;
-  Rows dx;  // not x; not dy when gelu is set
+  Rows dx;                                     // not x; not dy when gelu is set
   float *dweight = nullptr, *dbias = nullptr;  // [dim] or none
   int64_t rows, dim;
   bool gelu = false;

@@ -40,8 +40,7 @@ void through_gelu(const LayerNormBackward& a, int64_t r) {
 void backward_row(const LayerNormBackward& a, const ConstRows& dz, int64_t r) {
   const auto weighted = [&](int64_t i, int64_t n) { return read(dz, r, i, n) * read(a.weight, 0, i, n); };
   const F16 mean_g = set1(sum_row(a.dim, weighted) / float(a.dim));
-  const F16 mean_gx =
-      set1(sum_row(a.dim, [&](int64_t i, int64_t n) { return weighted(i, n) * xhat_at(a, r, i, n); }) / float(a.dim));
+  const F16 mean_gx = set1(sum_row(a.dim, [&](int64_t i, int64_t n) { return weighted(i, n) * xhat_at(a, r, i, n); }) / float(a.dim));
   for_vectors(a.dim, [&](int64_t i, int64_t n) {
     write(a.dx, r, i, n, fnma(xhat_at(a, r, i, n), mean_gx, weighted(i, n) - mean_g) * set1(a.rstd[r]));
   });

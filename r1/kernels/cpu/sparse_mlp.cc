@@ -53,14 +53,10 @@ void sparse_mlp(const SparseMlp& s) {
   const auto part = [&](int64_t size, int64_t i) { return std::min(size, (size + 15) / 16 * i / threads * 16); };
 #pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
   for (int64_t i = 0; i < threads; ++i)
-    with_isa([&](auto isa) {
-      chosen_products_simd<isa()>(s.x, s.up, chosen, active, hidden, s.dim, part(count, i), part(count, i + 1));
-    });
+    with_isa([&](auto isa) { chosen_products_simd<isa()>(s.x, s.up, chosen, active, hidden, s.dim, part(count, i), part(count, i + 1)); });
 #pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
   for (int64_t i = 0; i < threads; ++i)
-    with_isa([&](auto isa) {
-      chosen_sum_simd<isa()>(hidden, s.down, chosen, count, s.y, s.dim, part(s.dim, i), part(s.dim, i + 1));
-    });
+    with_isa([&](auto isa) { chosen_sum_simd<isa()>(hidden, s.down, chosen, count, s.y, s.dim, part(s.dim, i), part(s.dim, i + 1)); });
 }
 
 void top_mask(const TopMask& given) {
