@@ -32,12 +32,18 @@ struct Kind {
 
 std::vector<Kind> kinds() {
   std::vector<Kind> out;
-  out.push_back({"stdin", {.kind = Suite::Kind::kStdin, .tests = {{.input = "1 2\n", .expected = "3\n"}}},
-                 "print(sum(map(int, input().split())))", "print(4)"});
-  out.push_back({"calls", {.kind = Suite::Kind::kCalls, .tests = {{.input = "[1, 2]", .expected = "3"}}, .entry = "add"},
-                 "def add(a, b): return a + b", "def add(a, b): return a - b"});
-  out.push_back({"check", {.kind = Suite::Kind::kCheck, .entry = "add", .code = "def check(candidate):\n    assert candidate(1, 2) == 3\n"},
-                 "def add(a, b): return a + b", "def add(a, b): return a - b"});
+  out.push_back({"stdin",
+                 {.kind = Suite::Kind::kStdin, .tests = {{.input = "1 2\n", .expected = "3\n"}}},
+                 "print(sum(map(int, input().split())))",
+                 "print(4)"});
+  out.push_back({"calls",
+                 {.kind = Suite::Kind::kCalls, .tests = {{.input = "[1, 2]", .expected = "3"}}, .entry = "add"},
+                 "def add(a, b): return a + b",
+                 "def add(a, b): return a - b"});
+  out.push_back({"check",
+                 {.kind = Suite::Kind::kCheck, .entry = "add", .code = "def check(candidate):\n    assert candidate(1, 2) == 3\n"},
+                 "def add(a, b): return a + b",
+                 "def add(a, b): return a - b"});
   return out;
 }
 
@@ -58,7 +64,12 @@ Json latency(const Kind& kind, bool warm, int checks) {
     check(report.passed(), "a right program was called ", verdict_name(report.verdict), ": ", report.detail);
   }
   std::sort(ms.begin(), ms.end());
-  return {{"bench", "judge"}, {"kind", kind.name}, {"pool", warm ? "warm" : "cold"}, {"median_ms", ms[ms.size() / 2]}, {"p90_ms", ms[ms.size() * 9 / 10]}, {"checks", checks}};
+  return {{"bench", "judge"},
+          {"kind", kind.name},
+          {"pool", warm ? "warm" : "cold"},
+          {"median_ms", ms[ms.size() / 2]},
+          {"p90_ms", ms[ms.size() * 9 / 10]},
+          {"checks", checks}};
 }
 
 // Half of the programs are wrong. Returns how many verdicts were the expected ones.

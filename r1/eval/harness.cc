@@ -158,8 +158,12 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
     for (size_t j = 0; j < completions[p].size(); ++j) {
       const auto& completion = completions[p][j];
       if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
-      result.samples.push_back({.problem = p, .index = int(j), .id = asked[p].id, .completion = completion.text,
-                                .tokens = int64_t(completion.ids.size()), .finish = completion.finish});
+      result.samples.push_back({.problem = p,
+                                .index = int(j),
+                                .id = asked[p].id,
+                                .completion = completion.text,
+                                .tokens = int64_t(completion.ids.size()),
+                                .finish = completion.finish});
     }
   }
   score_all(task, asked, result.samples);

@@ -171,7 +171,8 @@ class Code : public ProgramTask {
     skip_untested_ = o.boolean("skip_untested", false);
     const int64_t limit = o.integer("limit", 0, 0, INT64_MAX);
     o.finish();
-    if (!verify::judge::find_language(language_)) fail_usage("task code: option 'language' names no language that is known: '", language_, "'");
+    if (!verify::judge::find_language(language_))
+      fail_usage("task code: option 'language' names no language that is known: '", language_, "'");
     if (!data.empty() && fs::is_directory(data)) {
       if (train.empty() && fs::exists(data / "train.jsonl")) train = data / "train.jsonl";
       if (test.empty() && fs::exists(data / "test.jsonl")) test = data / "test.jsonl";
@@ -205,7 +206,8 @@ class Code : public ProgramTask {
     Problem p;
     p.id = id;
     p.question = first_text(row, {"prompt", "question", "problem", "question_content", "text", "description"});
-    if (p.question.empty()) fail(where, ": no problem text: expected 'prompt', 'question', 'problem', 'question_content', 'text' or 'description'");
+    if (p.question.empty())
+      fail(where, ": no problem text: expected 'prompt', 'question', 'problem', 'question_content', 'text' or 'description'");
     if (const std::string starter = first_text(row, {"starter_code"}); !starter.empty())
       p.question += "\n\nBegin with this code:\n```" + language + "\n" + starter + "\n```";
     p.question += "\n\n" + request_of(suite, language);

@@ -1,13 +1,14 @@
 // Programming problems from JSONL (or .jsonl.gz), scored by their tests. Field names are taken as common data sets have them.
 //
-// The problem: "prompt", "question", "problem", "question_content", "text" or "description", the first that is there; "starter_code" is shown
-// with it. A worked program, if there is one, for SFT: "canonical_solution", "gold_standard_solution", "solution" or "code".
-// The tests, the first of these that is there:
+// The problem: "prompt", "question", "problem", "question_content", "text" or "description", the first that is there; "starter_code" is
+// shown with it. A worked program, if there is one, for SFT: "canonical_solution", "gold_standard_solution", "solution" or "code". The
+// tests, the first of these that is there:
 //   "suite"                        verify/judge/suite_json.h
 //   "verification_info"            open-r1 verifiable-coding-problems: {"language", "test_cases": [{"type", "fn_name", "input", "output"}]}
 //   "input_output"                 APPS, TACO: {"inputs", "outputs", "fn_name"}; an expected value inside a list of one may be meant as
 //                                  itself or as that list (APPS's own rule): either is right
-//   "public_test_cases", "private_test_cases", "metadata"     LiveCodeBench: [{"input", "output", "testtype"}], {"func_name"}; the packed form
+//   "public_test_cases", "private_test_cases", "metadata"     LiveCodeBench: [{"input", "output", "testtype"}], {"func_name"}; the packed
+//   form
 //                                  of private tests is a pickle, which is refused: unpack it with the data set's own tool
 //   "test_list", "test_setup_code" MBPP: assert statements
 //   "test", "entry_point"          HumanEval's check(candidate), or the text of a test file that imports `solution`

@@ -1,5 +1,5 @@
-// Rewards for programs, over verify/judge: the completion's program (code_score.h) against the problem's tests. The definitions are those of
-// open-r1 (src/open_r1/rewards.py), with its holes closed. They don't apply (nothing, counted) to a problem without tests and where this
+// Rewards for programs, over verify/judge: the completion's program (code_score.h) against the problem's tests. The definitions are those
+// of open-r1 (src/open_r1/rewards.py), with its holes closed. They don't apply (nothing, counted) to a problem without tests and where this
 // machine lacks the language; a completion without a program has failed: 0, or what is said below.
 //
 // code         passed tests / tests. (open-r1 zips the printed with the expected lines, so that a program that prints only the first
@@ -12,7 +12,8 @@
 //              partial       passed tests / tests
 //              weighted_sum  1 if every test passed + 0.1 * passed tests / tests
 //              pass_fail stops at the first failure; the others run every test, so that a fraction is one of all tests.
-// code_format  1 if the completion is <think>..</think> <answer>..</answer> as reward `format` wants it and the answer holds a closed fenced
+// code_format  1 if the completion is <think>..</think> <answer>..</answer> as reward `format` wants it and the answer holds a closed
+// fenced
 //              block, not empty, with the tag of the language; else 0. Option language (default: the problem's, else python). (open-r1's
 //              pattern takes garbage behind the answer and a fence in the thought.)
 //

@@ -66,7 +66,8 @@ verify::judge::Report CodeScorer::judge(const Problem& problem, const std::strin
   check(has_tests(problem), "[code] problem ", problem.id, " has no tests");
   auto options = check_;
   options.early_stop = early_stop;
-  return judge_->check({extra_text(problem, "language", "python"), program}, verify::judge::suite_from_json(problem.extra["suite"], problem.id), options);
+  return judge_->check({extra_text(problem, "language", "python"), program},
+                       verify::judge::suite_from_json(problem.extra["suite"], problem.id), options);
 }
 
 Verdict task_verdict(verify::judge::Verdict verdict) {

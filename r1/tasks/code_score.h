@@ -1,7 +1,7 @@
 // From a completion to a verdict on its program: what the code tasks and the code rewards share.
 //
-// A problem carries what it needs in `extra`: "suite" (verify/judge/suite_json.h), "language" (default python), and, where the prompt is the
-// beginning of the program (HumanEval), "prompt_code" with the suite's entry point:
+// A problem carries what it needs in `extra`: "suite" (verify/judge/suite_json.h), "language" (default python), and, where the prompt is
+// the beginning of the program (HumanEval), "prompt_code" with the suite's entry point:
 //   - a program that defines the entry point is put behind the part of the prompt in front of that function (imports, helpers);
 //   - an indented continuation, bare or fenced, is put behind the whole prompt, cut where it leaves the function;
 //   - anything else is no program.

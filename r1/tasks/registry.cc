@@ -16,7 +16,7 @@ struct Entry {
   const char* name;
   std::unique_ptr<Task> (*make)(const Json&);
 };
-constexpr Entry kTasks[] = {{"arithmetic", make_arithmetic}, {"code", make_code_task},       {"countdown", make_countdown},
+constexpr Entry kTasks[] = {{"arithmetic", make_arithmetic}, {"code", make_code_task},      {"countdown", make_countdown},
                             {"gsm8k", make_gsm8k},           {"humaneval", make_humaneval}, {"svamp", make_svamp}};
 
 }  // namespace

@@ -10,8 +10,8 @@
 
 namespace r1::tasks {
 
-// arithmetic, countdown: {"seed", "train_size", "test_size", ...}; code, gsm8k, humaneval, svamp: {"data"|"train"|"test": path, ...}. The options stand in
-// each task's file. An unknown name is a usage error that names the nearest one; so are unknown options.
+// arithmetic, countdown: {"seed", "train_size", "test_size", ...}; code, gsm8k, humaneval, svamp: {"data"|"train"|"test": path, ...}. The
+// options stand in each task's file. An unknown name is a usage error that names the nearest one; so are unknown options.
 std::unique_ptr<Task> make_task(const std::string& name, const Json& options = Json::object());
 std::vector<std::string> task_names();
 

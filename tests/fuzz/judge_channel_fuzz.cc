@@ -70,9 +70,12 @@ void as_frames(std::string_view bytes) {
     at += n;
     while (auto frame = reader.next()) {
       const char who = frame->empty() ? 0 : (*frame)[0];
-      if (who == 'q') relay.from_tester(say({word("rpc"), Value::of_bytes(frame->substr(1))}));
-      else if (who == 't') relay.from_tester(std::string_view(*frame).substr(1));
-      else relay.from_solution(*frame);
+      if (who == 'q')
+        relay.from_tester(say({word("rpc"), Value::of_bytes(frame->substr(1))}));
+      else if (who == 't')
+        relay.from_tester(std::string_view(*frame).substr(1));
+      else
+        relay.from_solution(*frame);
     }
   }
   for (const auto& result : relay.results()) require(!result);

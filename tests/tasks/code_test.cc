@@ -100,7 +100,8 @@ TEST(CodeReward, OneOfManyFailing) {
 TEST(CodeReward, DoesNotApply) {
   Problem none;
   none.extra = Json::object();
-  for (const char* name : {"code", "binary_code", "ioi_code", "cf_code"}) EXPECT_EQ(rewards(name, none, {fenced(kRight)})[0], std::nullopt) << name;
+  for (const char* name : {"code", "binary_code", "ioi_code", "cf_code"})
+    EXPECT_EQ(rewards(name, none, {fenced(kRight)})[0], std::nullopt) << name;
   const Problem foreign = with_suite({{"tests", Json::array({{{"input", ""}, {"output", ""}}})}}, "klingon");
   EXPECT_EQ(rewards("code", foreign, {"```klingon\nx\n```"})[0], 0);  // no block of a language it knows: no program
   EXPECT_NE(message_of([] { make_reward("cf_code", {{"mode", "some"}}); }).find("pass_fail, partial, weighted_sum"), std::string::npos);
@@ -131,11 +132,13 @@ TEST(CodeReward, Format) {
 TEST(CodeTask, RowsOfCommonDataSets) {
   const auto suite = [](const char* row, std::string language = "python") { return suite_of_row(parse_json(row, "row"), language, "row"); };
   using Kind = verify::judge::Suite::Kind;
-  const auto open_r1 = suite(R"({"verification_info": "{\"language\": \"python\", \"test_cases\": [{\"input\": \"4\\n\", \"output\": \"5\\n\", \"type\": \"stdin_stdout\", \"fn_name\": null}]}"})");
+  const auto open_r1 = suite(
+      R"({"verification_info": "{\"language\": \"python\", \"test_cases\": [{\"input\": \"4\\n\", \"output\": \"5\\n\", \"type\": \"stdin_stdout\", \"fn_name\": null}]}"})");
   ASSERT_TRUE(open_r1);
   EXPECT_EQ(open_r1->kind, Kind::kStdin);
   EXPECT_EQ(open_r1->tests[0].expected, "5\n");
-  const auto calls = suite(R"({"verification_info": {"test_cases": [{"input": "[1, 2]", "output": "3", "type": "function_call", "fn_name": "add"}]}})");
+  const auto calls =
+      suite(R"({"verification_info": {"test_cases": [{"input": "[1, 2]", "output": "3", "type": "function_call", "fn_name": "add"}]}})");
   EXPECT_EQ(calls->kind, Kind::kCalls);
   EXPECT_EQ(calls->entry, "add");
   const auto apps = suite(R"({"input_output": "{\"inputs\": [\"1\\n\", \"2\\n\"], \"outputs\": [\"a\\n\", \"b\\n\"]}"})");
@@ -146,7 +149,8 @@ TEST(CodeTask, RowsOfCommonDataSets) {
   EXPECT_EQ(apps_calls->tests[0].input, "[1,[2]]");
   EXPECT_EQ(apps_calls->tests[0].expected, "[3]");
   EXPECT_EQ(apps_calls->tests[0].also, std::vector<std::string>{"3"});
-  const auto lcb = suite(R"({"public_test_cases": "[{\"input\": \"[1,2]\\n3\", \"output\": \"true\", \"testtype\": \"functional\"}]", "metadata": "{\"func_name\": \"has\"}"})");
+  const auto lcb = suite(
+      R"({"public_test_cases": "[{\"input\": \"[1,2]\\n3\", \"output\": \"true\", \"testtype\": \"functional\"}]", "metadata": "{\"func_name\": \"has\"}"})");
   EXPECT_EQ(lcb->entry, "has");
   EXPECT_EQ(lcb->tests[0].input, "[[1,2], 3]");
   const auto mbpp = suite(R"j({"test_list": ["assert f(1) == 2"], "test_setup_code": "import math"})j");
@@ -155,14 +159,15 @@ TEST(CodeTask, RowsOfCommonDataSets) {
   EXPECT_EQ(suite(R"j({"prompt": "def f(x):", "test": "def check(candidate): pass", "entry_point": "f"})j")->kind, Kind::kCheck);
   EXPECT_EQ(suite(R"j({"test": "from solution import f\ndef test_f(): assert f()"})j")->kind, Kind::kUnit);
   EXPECT_FALSE(suite(R"({"prompt": "x"})"));
-  EXPECT_NE(message_of([&] { suite(R"({"public_test_cases": "[]", "private_test_cases": "eJxrYJ"})"); }).find("pickled"), std::string::npos);
+  EXPECT_NE(message_of([&] { suite(R"({"public_test_cases": "[]", "private_test_cases": "eJxrYJ"})"); }).find("pickled"),
+            std::string::npos);
   EXPECT_NE(message_of([&] { suite(R"({"input_output": {"inputs": ["1"], "outputs": []}})"); }).find("as many outputs"), std::string::npos);
 }
 
 TEST(CodeTask, ScoresCompletions) {
   const Folder folder;
   const std::string rows =
-      R"({"question": "Add one.", "input_output": {"inputs": ["1\n", "5\n"], "outputs": ["2\n", "6\n"]}, "solution": "print(int(input()) + 1)"})"
+      R"j({"question": "Add one.", "input_output": {"inputs": ["1\n", "5\n"], "outputs": ["2\n", "6\n"]}, "solution": "print(int(input()) + 1)"})j"
       "\n"
       R"j({"prompt": "Write add(a, b).", "entry_point": "add", "tests": [{"arguments": [1, 2], "expected": 3}, {"arguments": [0, 0], "expected": 0}], "starter_code": "def add(a, b):"})j"
       "\n"
@@ -192,7 +197,10 @@ TEST(CodeTask, ScoresCompletions) {
   const Problem p = partial->problem("test", 0);
   EXPECT_TRUE(parse_tagged(p.solution));
   EXPECT_EQ(partial->score(p, p.solution).verdict, Verdict::kRight);
-  EXPECT_NE(message_of([&] { make_task("code", {{"data", folder.file("none.jsonl", "{\"prompt\": \"x\"}\n")}}); }).find("none.jsonl:1: no tests"), std::string::npos);
+  EXPECT_NE(message_of([&] {
+              make_task("code", {{"data", folder.file("none.jsonl", "{\"prompt\": \"x\"}\n")}});
+            }).find("none.jsonl:1: no tests"),
+            std::string::npos);
   EXPECT_NE(message_of([] { make_task("code", {{"data", "x"}, {"language", "klingon"}}); }).find("klingon"), std::string::npos);
 }
 
@@ -237,7 +245,8 @@ TEST(HumanEval, CanonicalSolutions) {
     for (int i; (i = step * next++) < 164;) {
       const Problem p = task->problem("test", i);
       EXPECT_EQ(verdict_name(task->score(p, p.solution).verdict), std::string("right")) << p.id;
-      if (i % 20 == 0) EXPECT_EQ(task->score(p, "    return None\n").verdict, Verdict::kWrong) << p.id;
+      const auto empty = i % 20 == 0 ? task->score(p, "    return None\n").verdict : Verdict::kWrong;
+      EXPECT_EQ(empty, Verdict::kWrong) << p.id;
       ++right;
     }
   };

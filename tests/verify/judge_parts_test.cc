@@ -1,4 +1,5 @@
-// The judge's pieces by themselves: values and their equality, outputs, frames, the relay of an assert run, code in completions, suites, scores.
+// The judge's pieces by themselves: values and their equality, outputs, frames, the relay of an assert run, code in completions, suites,
+// scores.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -34,9 +35,29 @@ std::string error_of(const std::function<void()>& f) {
 }
 
 TEST(JudgeValue, WireRoundTrip) {
-  for (const char* text : {"null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
-                           "-9223372036854775809", "123456789012345678901234567890", "1.5", "-0.0", "1e300", "NaN", "Infinity", "-Infinity",
-                           "\"\"", "\"h\\u00e9\\ud83d\\ude00\"", "\"\\ud800\"", "[]", "[1,[2,[3]]]", "{}", "{\"a\":{\"b\":[null]}}"}) {
+  for (const char* text : {"null",
+                           "true",
+                           "false",
+                           "0",
+                           "-1",
+                           "9223372036854775807",
+                           "-9223372036854775808",
+                           "9223372036854775808",
+                           "-9223372036854775809",
+                           "123456789012345678901234567890",
+                           "1.5",
+                           "-0.0",
+                           "1e300",
+                           "NaN",
+                           "Infinity",
+                           "-Infinity",
+                           "\"\"",
+                           "\"h\\u00e9\\ud83d\\ude00\"",
+                           "\"\\ud800\"",
+                           "[]",
+                           "[1,[2,[3]]]",
+                           "{}",
+                           "{\"a\":{\"b\":[null]}}"}) {
     const std::string wire = encode_value(json(text));
     const auto back = decode_value(wire);
     ASSERT_TRUE(back) << text;
@@ -46,10 +67,33 @@ TEST(JudgeValue, WireRoundTrip) {
 }
 
 TEST(JudgeValue, BadBytesAreNoValue) {
-  for (const std::string bytes :
-       {"", "Q", "i", "i;", "i1", "ix;", "i1;i2;", "i99999999999999999999;", "s5:abc", "s-1:", "s99999999999999:a", "l2:i1;", "l1:", "d1:i1;",
-        "f;", "fx;", "c1.0;", "I;", "Iff;", "I00000000000000000001;", "I-8000000000000000;", "IFFFFFFFFFFFFFFFFF;", "x", "xi1;N", "xs1:a",
-        "l4294967295:", "l18446744073709551617:N"})
+  for (const std::string bytes : {"",
+                                  "Q",
+                                  "i",
+                                  "i;",
+                                  "i1",
+                                  "ix;",
+                                  "i1;i2;",
+                                  "i99999999999999999999;",
+                                  "s5:abc",
+                                  "s-1:",
+                                  "s99999999999999:a",
+                                  "l2:i1;",
+                                  "l1:",
+                                  "d1:i1;",
+                                  "f;",
+                                  "fx;",
+                                  "c1.0;",
+                                  "I;",
+                                  "Iff;",
+                                  "I00000000000000000001;",
+                                  "I-8000000000000000;",
+                                  "IFFFFFFFFFFFFFFFFF;",
+                                  "x",
+                                  "xi1;N",
+                                  "xs1:a",
+                                  "l4294967295:",
+                                  "l18446744073709551617:N"})
     EXPECT_FALSE(decode_value(bytes)) << bytes;
   std::string deep;
   for (int i = 0; i < 100'000; ++i) deep += "l1:";
@@ -90,7 +134,8 @@ TEST(JudgeValue, Equality) {
 }
 
 TEST(JudgeValue, JsonErrorsNameThePlace) {
-  for (const char* text : {"", "[", "[1", "[1,]", "{", "{1:2}", "{\"a\"}", "\"abc", "\"\\x\"", "\"\\u12\"", "01", "1.", "1e", "-", "nul", "1 2"})
+  for (const char* text :
+       {"", "[", "[1", "[1,]", "{", "{1:2}", "{\"a\"}", "\"abc", "\"\\x\"", "\"\\u12\"", "01", "1.", "1e", "-", "nul", "1 2"})
     EXPECT_NE(error_of([&] { json(text); }).find("test: bad JSON"), std::string::npos) << text;
   EXPECT_NE(error_of([] { json(std::string(10'000, '[')); }).find("nested too deeply"), std::string::npos);
   EXPECT_EQ(parse_json_values(" [1]\n\"a\" 3 ", "test").size(), 3u);
@@ -198,13 +243,13 @@ TEST(JudgeRelay, RefusesWhatIsOutOfOrder) {
     return step.next == Next::kFault;
   };
   const Value zero = Value::of(int64_t{0}), one = Value::of(int64_t{1});
-  EXPECT_TRUE(fault({{word("end"), word("n"), zero, word("pass"), word("")}}));                                      // not begun
-  EXPECT_TRUE(fault({{word("begin"), word("n"), one}}));                                                             // no such test
-  EXPECT_TRUE(fault({{word("begin"), word("other"), zero}}));                                                        // another nonce
-  EXPECT_TRUE(fault({{word("plan"), word("n"), Value::list({})}}));                                                  // a second plan
-  EXPECT_TRUE(fault({{word("begin"), word("n"), zero}, {word("end"), word("n"), zero, word("great"), word("")}}));   // unknown verdict
-  EXPECT_TRUE(fault({{word("begin"), word("n"), zero}, {word("finished"), word("n")}}));                             // in the middle
-  EXPECT_TRUE(fault({{word("rpc"), Value::of_bytes("")}, {word("rpc"), Value::of_bytes("")}}));                      // asks twice
+  EXPECT_TRUE(fault({{word("end"), word("n"), zero, word("pass"), word("")}}));                                     // not begun
+  EXPECT_TRUE(fault({{word("begin"), word("n"), one}}));                                                            // no such test
+  EXPECT_TRUE(fault({{word("begin"), word("other"), zero}}));                                                       // another nonce
+  EXPECT_TRUE(fault({{word("plan"), word("n"), Value::list({})}}));                                                 // a second plan
+  EXPECT_TRUE(fault({{word("begin"), word("n"), zero}, {word("end"), word("n"), zero, word("great"), word("")}}));  // unknown verdict
+  EXPECT_TRUE(fault({{word("begin"), word("n"), zero}, {word("finished"), word("n")}}));                            // in the middle
+  EXPECT_TRUE(fault({{word("rpc"), Value::of_bytes("")}, {word("rpc"), Value::of_bytes("")}}));                     // asks twice
   AssertRelay relay = fresh();
   EXPECT_EQ(relay.from_tester("garbage").next, Next::kFault);
 }
@@ -226,7 +271,8 @@ TEST(JudgeExtract, Fences) {
   EXPECT_EQ(code("<answer>\n```python\nyes\n```\n</answer>\n```python\nno\n```"), "yes\n");
   EXPECT_EQ(code("```python\ndef f(): pass\n```\nExample:\n```python\nprint(f())\n```", "python", "f"), "def f(): pass\n");
   EXPECT_EQ(code("```python\ndef f(): 1\n```\nbetter:\n```python\ndef f(): 2\n```", "python", "f"), "def f(): 2\n");
-  EXPECT_EQ(code("def f():\n    return 1\n```\nThat is it.", "python", "f"), "def f():\n    return 1\n");  // the prompt had opened the block
+  EXPECT_EQ(code("def f():\n    return 1\n```\nThat is it.", "python", "f"),
+            "def f():\n    return 1\n");  // the prompt had opened the block
   EXPECT_EQ(code("I would say:\nimport math\ndef f():\n    return 1\n\nThis works because"), "import math\ndef f():\n    return 1\n\n");
   EXPECT_EQ(code("no code at all"), "(none)");
   EXPECT_EQ(code("```python\n\n```"), "(none)");
@@ -275,15 +321,16 @@ TEST(JudgeSuite, Json) {
   EXPECT_EQ(suite(R"({"check":"def check(c): pass","entry_point":"f"})").kind, Suite::Kind::kCheck);
   EXPECT_EQ(suite(R"({"files":{"test_a.py":""}})").kind, Suite::Kind::kUnit);
   for (const char* text : {R"({"tests":[{"input":"1","output":"2","weight":2.0,"subtask":1}],"subtask_points":[1.0,2.0],"rule":"tokens"})",
-                           R"({"tests":[{"arguments":[1],"expected":"x"}],"entry_point":"f"})", R"j({"tests":["assert f()"],"setup":"import f"})j",
-                           R"({"files":{"test_a.py":"x"},"module":"m"})"}) {
+                           R"({"tests":[{"arguments":[1],"expected":"x"}],"entry_point":"f"})",
+                           R"j({"tests":["assert f()"],"setup":"import f"})j", R"({"files":{"test_a.py":"x"},"module":"m"})"}) {
     const Json once = suite_to_json(suite(text));
     EXPECT_EQ(suite_to_json(suite_from_json(once, "t")), once) << text;
   }
   EXPECT_NE(error_of([&] { suite(R"({"test":[]})"); }).find("did you mean 'tests'"), std::string::npos);
   EXPECT_NE(error_of([&] { suite(R"({"tests":[]})"); }).find("not empty"), std::string::npos);
   EXPECT_NE(error_of([&] { suite(R"({"entry_point":"f"})"); }).find("there are no tests"), std::string::npos);
-  EXPECT_NE(error_of([&] { suite(R"({"tests":[{"input":"1","output":"2"}],"rule":"fuzzy"})"); }).find("lines, tokens or exact"), std::string::npos);
+  EXPECT_NE(error_of([&] { suite(R"({"tests":[{"input":"1","output":"2"}],"rule":"fuzzy"})"); }).find("lines, tokens or exact"),
+            std::string::npos);
 }
 
 TEST(JudgeReport, Scores) {

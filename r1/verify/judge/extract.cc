@@ -111,7 +111,8 @@ bool may_follow_code(std::string_view line) {
   // An assignment or a call: "x = ..", "main()".
   const std::string_view rest = line.substr(word.size());
   return !word.empty() && !rest.empty() &&
-         (rest[0] == '(' || rest[0] == '.' || rest[0] == '[' || rest.starts_with(" = ") || rest.starts_with(": ") || rest.starts_with(" += "));
+         (rest[0] == '(' || rest[0] == '.' || rest[0] == '[' || rest.starts_with(" = ") || rest.starts_with(": ") ||
+          rest.starts_with(" += "));
 }
 
 std::string bare_code(std::string_view text) {

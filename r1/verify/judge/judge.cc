@@ -78,19 +78,26 @@ class Answer {
 Finding finding_of_end(const sandbox::Outcome& outcome) {
   using sandbox::End;
   switch (outcome.end) {
-    case End::kMemory: return {Verdict::kMemory, outcome.reason};
-    case End::kOutput: return {Verdict::kOutputLimit, outcome.reason};
+    case End::kMemory:
+      return {Verdict::kMemory, outcome.reason};
+    case End::kOutput:
+      return {Verdict::kOutputLimit, outcome.reason};
     case End::kCpuTime:
-    case End::kTimeout: return {Verdict::kTimeout, "cpu time"};
-    case End::kFailedToStart: return {Verdict::kError, "could not be started: " + outcome.reason};
-    case End::kSignalled: return {Verdict::kError, str("the interpreter ended by signal ", outcome.status)};
-    case End::kExited: return {Verdict::kError, str("the interpreter left with code ", outcome.status)};
+    case End::kTimeout:
+      return {Verdict::kTimeout, "cpu time"};
+    case End::kFailedToStart:
+      return {Verdict::kError, "could not be started: " + outcome.reason};
+    case End::kSignalled:
+      return {Verdict::kError, str("the interpreter ended by signal ", outcome.status)};
+    case End::kExited:
+      return {Verdict::kError, str("the interpreter left with code ", outcome.status)};
   }
   return {};
 }
 
 bool says_out_of_memory(const std::string& error) {
-  for (const char* sign : {"MemoryError", "std::bad_alloc", "java.lang.OutOfMemoryError", "JavaScript heap out of memory", "memory allocation of"})
+  for (const char* sign :
+       {"MemoryError", "std::bad_alloc", "java.lang.OutOfMemoryError", "JavaScript heap out of memory", "memory allocation of"})
     if (error.find(sign) != std::string::npos) return true;
   return false;
 }
@@ -122,9 +129,12 @@ class Check {
 
   void run(Report& report) {
     switch (suite_.kind) {
-      case Suite::Kind::kStdin: return run_each(report, [this](const Test& t) { return run_stdin(t); });
-      case Suite::Kind::kCalls: return run_each(report, [this](const Test& t) { return run_call(t); });
-      default: return run_asserts(report);
+      case Suite::Kind::kStdin:
+        return run_each(report, [this](const Test& t) { return run_stdin(t); });
+      case Suite::Kind::kCalls:
+        return run_each(report, [this](const Test& t) { return run_call(t); });
+      default:
+        return run_asserts(report);
     }
   }
   void set_build(Build build, int64_t memory_floor) {
@@ -202,15 +212,19 @@ class Check {
       request = message({text("python"), text(suite_.prelude.empty() ? submission_.code : suite_.prelude + "\n" + submission_.code)});
     } else {
       seconds += options_.compile_seconds;
-      request = message({text("program"), pairs(build_.files, true), texts(build_.compiler), texts(build_.command),
-                         Value::of(options_.compile_seconds)});
+      request = message(
+          {text("program"), pairs(build_.files, true), texts(build_.compiler), texts(build_.command), Value::of(options_.compile_seconds)});
     }
     const auto answer = ask(first_, request, seconds, load_failure_);
     if (answer && answer->is("ok", 1)) return true;
-    if (answer && answer->is("bad", 2)) load_failure_ = {Verdict::kCompileError, answer->text(1)};
-    else if (answer && answer->is("slow", 1)) load_failure_ = {Verdict::kCompileError, "the compiler took too long"};
-    else if (answer && answer->is("raised", 3)) load_failure_ = {Verdict::kError, answer->text(1) + ": " + answer->text(2)};
-    else if (answer) load_failure_ = {Verdict::kError, "broke the protocol"};
+    if (answer && answer->is("bad", 2))
+      load_failure_ = {Verdict::kCompileError, answer->text(1)};
+    else if (answer && answer->is("slow", 1))
+      load_failure_ = {Verdict::kCompileError, "the compiler took too long"};
+    else if (answer && answer->is("raised", 3))
+      load_failure_ = {Verdict::kError, answer->text(1) + ": " + answer->text(2)};
+    else if (answer)
+      load_failure_ = {Verdict::kError, "broke the protocol"};
     drop(first_);
     return false;
   }
@@ -220,8 +234,8 @@ class Check {
   Finding run_stdin(const Test& test) {
     Finding found;
     const double seconds = seconds_of(test);
-    const auto answer = ask(first_, message({text("run"), Value::of_bytes(test.input), Value::of(seconds), Value::of(options_.output_bytes)}),
-                            seconds, found);
+    const auto answer = ask(
+        first_, message({text("run"), Value::of_bytes(test.input), Value::of(seconds), Value::of(options_.output_bytes)}), seconds, found);
     if (!answer) return found;
     if (!answer->is("ran", 6)) return {Verdict::kError, "broke the protocol"};
     if (answer->text(1) != "exit" || answer->integer(2) != 0) return finding_of_run(answer->text(1), answer->integer(2), answer->text(4));
@@ -235,14 +249,17 @@ class Check {
     const Value expected = parse_json_value(test.expected, "expected value of a test");
     Finding found;
     const double seconds = seconds_of(test);
-    const auto answer =
-        ask(first_, message({text("call"), text(suite_.entry), arguments, Value::of(seconds), Value::of(std::max<int64_t>(options_.output_bytes, 1 << 22))}),
-            seconds, found);
+    const auto answer = ask(first_,
+                            message({text("call"), text(suite_.entry), arguments, Value::of(seconds),
+                                     Value::of(std::max<int64_t>(options_.output_bytes, 1 << 22))}),
+                            seconds, found);
     if (!answer) return found;
     if (answer->is("value", 2)) {
       bool same = equal_values(expected, answer->at(1), suite_.value);
-      for (const std::string& other : test.also) same = same || equal_values(parse_json_value(other, "expected value of a test"), answer->at(1), suite_.value);
-      return {same ? Verdict::kPass : Verdict::kFail, same ? "" : str("expected ", show_value(expected), ", got ", show_value(answer->at(1)))};
+      for (const std::string& other : test.also)
+        same = same || equal_values(parse_json_value(other, "expected value of a test"), answer->at(1), suite_.value);
+      return {same ? Verdict::kPass : Verdict::kFail,
+              same ? "" : str("expected ", show_value(expected), ", got ", show_value(answer->at(1)))};
     }
     if (answer->is("raised", 3))
       return {answer->text(1) == "MemoryError" ? Verdict::kMemory : Verdict::kError, answer->text(1) + ": " + answer->text(2)};
@@ -496,7 +513,8 @@ struct Judge::Impl {
       sandbox = std::make_unique<sandbox::Sandbox>(options.policy);
       const auto& missing = options.policy.may_miss;
       const bool alone = std::find(missing.begin(), missing.end(), sandbox::Layer::kNamespaces) == missing.end();
-      pool = std::make_unique<LauncherPool>(*sandbox, compile_launcher(*sandbox), LauncherLimits{options.memory_bytes, 120, {}}, options.warm, alone);
+      pool = std::make_unique<LauncherPool>(*sandbox, compile_launcher(*sandbox), LauncherLimits{options.memory_bytes, 120, {}},
+                                            options.warm, alone);
     } catch (const Error& e) {
       unavailable = e.what();
     }

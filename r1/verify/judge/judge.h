@@ -25,12 +25,12 @@ namespace r1::verify::judge {
 
 enum class Verdict {
   kPass,
-  kFail,              // a wrong answer
-  kError,             // it crashed, raised, left with a code other than 0, or broke the protocol
+  kFail,   // a wrong answer
+  kError,  // it crashed, raised, left with a code other than 0, or broke the protocol
   kTimeout,
   kMemory,
   kOutputLimit,
-  kNotRun,            // vanished, skipped, behind an early stop or the deadline
+  kNotRun,  // vanished, skipped, behind an early stop or the deadline
   kCompileError,
   kToolchainMissing,  // this machine cannot run that language
   kSandboxMissing,    // this machine cannot run anything safely
@@ -38,9 +38,9 @@ enum class Verdict {
 const char* verdict_name(Verdict verdict);  // "pass", "fail", "error", "timeout", "memory", "output_limit", "not_run", "compile_error", ...
 
 struct Test {
-  std::string name;      // may be empty: "1", "2", ..
-  std::string input;     // kStdin: what it reads; kCalls: a JSON array of arguments; kAsserts: a statement
-  std::string expected;  // kStdin: what it prints; kCalls: the JSON of the value
+  std::string name;               // may be empty: "1", "2", ..
+  std::string input;              // kStdin: what it reads; kCalls: a JSON array of arguments; kAsserts: a statement
+  std::string expected;           // kStdin: what it prints; kCalls: the JSON of the value
   std::vector<std::string> also;  // kCalls: other values that are as right (APPS lists some expected values inside a list of one)
   double weight = 1;
   int subtask = 0;
@@ -73,10 +73,10 @@ struct Submission {
 };
 
 struct CheckOptions {
-  double test_seconds = 5;   // a test
+  double test_seconds = 5;  // a test
   double compile_seconds = 30;
-  double deadline = 60;      // the whole check, the wait for a free worker included: the caller never waits longer
-  bool early_stop = false;   // the first test that does not pass ends it
+  double deadline = 60;     // the whole check, the wait for a free worker included: the caller never waits longer
+  bool early_stop = false;  // the first test that does not pass ends it
   int64_t memory_bytes = int64_t{512} << 20, output_bytes = 1 << 20;
 };
 

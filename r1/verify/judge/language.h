@@ -19,9 +19,10 @@ struct Language {
   // Commands; {file}: the source, {stem}: it without its ending, {out}: the program, {main}: Java's main class. An empty compiler: none.
   std::string file;
   std::vector<std::string> compiler, command;
-  std::vector<std::string> needs;     // tools looked for in PATH; commands name them as {tool:name}
-  std::vector<std::string> settings;  // files and folders outside /usr that the tools read, mounted if they are there; '*' at the end of a name
-  int64_t memory_floor = 0;           // address space that its runtime reserves before the program does anything
+  std::vector<std::string> needs;  // tools looked for in PATH; commands name them as {tool:name}
+  std::vector<std::string>
+      settings;              // files and folders outside /usr that the tools read, mounted if they are there; '*' at the end of a name
+  int64_t memory_floor = 0;  // address space that its runtime reserves before the program does anything
 };
 
 const std::vector<Language>& languages();

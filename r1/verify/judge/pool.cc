@@ -36,8 +36,8 @@ std::string compile_launcher(const sandbox::Sandbox& sandbox) {
   program.input = python_source();
   const auto outcome = sandbox.run(program, {});
   if (outcome.end != sandbox::End::kExited || outcome.status != 0)
-    fail("[judge] ", kPython, " could not be run in the sandbox (", sandbox::end_name(outcome.end), " ", outcome.status, "): ",
-         outcome.reason.empty() ? outcome.err.substr(0, 400) : outcome.reason, "; programs are judged through a Python 3 there");
+    fail("[judge] ", kPython, " could not be run in the sandbox (", sandbox::end_name(outcome.end), " ", outcome.status,
+         "): ", outcome.reason.empty() ? outcome.err.substr(0, 400) : outcome.reason, "; programs are judged through a Python 3 there");
   return outcome.out;
 }
 
@@ -82,7 +82,8 @@ std::unique_ptr<Launcher> LauncherPool::start_warm() const {
   if (launcher->channel.send(encode_value(Value::list({Value::of(std::string_view("warm"))})), until) != ChannelStatus::kOk ||
       launcher->channel.receive(answer, until) != ChannelStatus::kOk) {
     const auto outcome = launcher->end();
-    fail("[judge] a launcher did not start: ", sandbox::end_name(outcome.end), " ", outcome.status, " ", outcome.reason, outcome.err.substr(0, 400));
+    fail("[judge] a launcher did not start: ", sandbox::end_name(outcome.end), " ", outcome.status, " ", outcome.reason,
+         outcome.err.substr(0, 400));
   }
   return launcher;
 }

@@ -1,5 +1,5 @@
-// The Python side of the judge, one text: it runs inside sandboxes and is started before it knows what for. It reads one frame at a time from
-// descriptor 3 and answers there (channel.h, value.h). Three parts:
+// The Python side of the judge, one text: it runs inside sandboxes and is started before it knows what for. It reads one frame at a time
+// from descriptor 3 and answers there (channel.h, value.h). Three parts:
 //   launcher_py.cc  wire form; compiles and runs programs of any language, calls Python functions, each test in a process of its own
 //   solution_py.cc  the untrusted half of an assert test: holds the submission's module and does what it is asked with its objects
 //   tester_py.cc    the trusted half: runs the test code, in another sandbox, against stand-ins for the submission's objects

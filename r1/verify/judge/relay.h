@@ -1,5 +1,5 @@
-// The state of one assert run between its two sandboxes: the tester (trusted) and the solution (not). Frames in, what to do with them out; no
-// I/O, so that a fuzzer reaches all of it. A verdict is only ever taken from a tester's frame that carries the nonce; what the solution
+// The state of one assert run between its two sandboxes: the tester (trusted) and the solution (not). Frames in, what to do with them out;
+// no I/O, so that a fuzzer reaches all of it. A verdict is only ever taken from a tester's frame that carries the nonce; what the solution
 // sends is handed to the tester as the answer to its question, if it has asked one, and is an offence otherwise.
 #pragma once
 

@@ -5,8 +5,8 @@ namespace r1::verify::judge {
 
 // Requests: [op name, operands..] and what they answer: [ok, value, printed text, [[argument, new value]..]] |
 // [raise, class id, class name, nearest builtin base, text, arguments, id of the exception, printed text].
-// In between, while it works on a call: [callback, id, arguments, keywords], which the tester answers with [ok, value] | [raise, name, text].
-// Objects that are no plain data stay here; the tester gets x"object" with their number, and sends x"back" with it.
+// In between, while it works on a call: [callback, id, arguments, keywords], which the tester answers with [ok, value] | [raise, name,
+// text]. Objects that are no plain data stay here; the tester gets x"object" with their number, and sends x"back" with it.
 const char* const kSolutionPython = R"py(
 
 # ---- the untrusted half of an assert test ----

@@ -19,7 +19,8 @@ std::string text_or(const Json& json, const char* key, std::string_view where) {
 }
 
 Test test_from_json(const Json& json, bool calls, std::string_view where) {
-  refuse_unknown(json, {"input", "output", "arguments", "expected", "call", "value", "also", "name", "weight", "subtask", "seconds"}, where);
+  refuse_unknown(json, {"input", "output", "arguments", "expected", "call", "value", "also", "name", "weight", "subtask", "seconds"},
+                 where);
   Test t;
   t.name = text_or(json, "name", where);
   t.weight = json_get_or<double>(json, "weight", 1.0, where);
@@ -59,7 +60,8 @@ void read_tests(const Json& tests, Suite& suite, std::string_view where) {
   const bool calls = !statements && !suite.entry.empty();
   suite.kind = statements ? Suite::Kind::kAsserts : calls ? Suite::Kind::kCalls : Suite::Kind::kStdin;
   for (const Json& t : tests) {
-    if (t.is_string() != statements || (!statements && !t.is_object())) fail_usage(where, ": 'tests' must be all statements or all objects");
+    if (t.is_string() != statements || (!statements && !t.is_object()))
+      fail_usage(where, ": 'tests' must be all statements or all objects");
     if (statements)
       suite.tests.push_back({.input = t.get<std::string>()});
     else
@@ -67,15 +69,17 @@ void read_tests(const Json& tests, Suite& suite, std::string_view where) {
   }
 }
 
-constexpr std::pair<const char*, OutputRule> kRules[] = {{"lines", OutputRule::kLines}, {"tokens", OutputRule::kTokens}, {"exact", OutputRule::kExact}};
+constexpr std::pair<const char*, OutputRule> kRules[] = {
+    {"lines", OutputRule::kLines}, {"tokens", OutputRule::kTokens}, {"exact", OutputRule::kExact}};
 
 }  // namespace
 
 Suite suite_from_json(const Json& json, std::string_view where) {
   if (!json.is_object()) fail_usage(where, ": expected an object with tests, got ", json.type_name());
-  refuse_unknown(json,
-                 {"tests", "entry_point", "check", "context", "setup", "files", "module", "prelude", "rule", "float_tolerance", "subtask_points"},
-                 where);
+  refuse_unknown(
+      json,
+      {"tests", "entry_point", "check", "context", "setup", "files", "module", "prelude", "rule", "float_tolerance", "subtask_points"},
+      where);
   Suite suite;
   suite.entry = text_or(json, "entry_point", where);
   suite.context = text_or(json, "context", where);

@@ -37,18 +37,42 @@ void encode(const Value& v, std::string& out) {
     for (const Value& item : v.items) encode(item, out);
   };
   switch (v.kind) {
-    case Kind::kNone: out += 'N'; break;
-    case Kind::kBool: out += v.flag ? 'T' : 'F'; break;
-    case Kind::kInt: out += v.is_big() ? "I" + v.text + ";" : "i" + std::to_string(v.integer) + ";"; break;
-    case Kind::kFloat: out += 'f', append_float(out, v.number); break;
-    case Kind::kComplex: out += 'c', append_float(out, v.number), append_float(out, v.imaginary); break;
-    case Kind::kText: counted('s', v.text.size()), out += v.text; break;
-    case Kind::kBytes: counted('b', v.text.size()), out += v.text; break;
-    case Kind::kList: many('l', v.items.size()); break;
-    case Kind::kTuple: many('t', v.items.size()); break;
-    case Kind::kSet: many('S', v.items.size()); break;
-    case Kind::kFrozenSet: many('Z', v.items.size()); break;
-    case Kind::kDict: many('d', v.items.size() / 2); break;
+    case Kind::kNone:
+      out += 'N';
+      break;
+    case Kind::kBool:
+      out += v.flag ? 'T' : 'F';
+      break;
+    case Kind::kInt:
+      out += v.is_big() ? "I" + v.text + ";" : "i" + std::to_string(v.integer) + ";";
+      break;
+    case Kind::kFloat:
+      out += 'f', append_float(out, v.number);
+      break;
+    case Kind::kComplex:
+      out += 'c', append_float(out, v.number), append_float(out, v.imaginary);
+      break;
+    case Kind::kText:
+      counted('s', v.text.size()), out += v.text;
+      break;
+    case Kind::kBytes:
+      counted('b', v.text.size()), out += v.text;
+      break;
+    case Kind::kList:
+      many('l', v.items.size());
+      break;
+    case Kind::kTuple:
+      many('t', v.items.size());
+      break;
+    case Kind::kSet:
+      many('S', v.items.size());
+      break;
+    case Kind::kFrozenSet:
+      many('Z', v.items.size());
+      break;
+    case Kind::kDict:
+      many('d', v.items.size() / 2);
+      break;
     case Kind::kOther:
       out += 'x';
       encode(Value::of(std::string_view(v.text)), out);
@@ -134,22 +158,42 @@ class Decoder {
   bool value(Value& out, int depth) {
     if (depth > kMaxValueDepth || at_ >= bytes_.size()) return false;
     switch (bytes_[at_++]) {
-      case 'N': return true;
-      case 'T': out = Value::of(true); return true;
-      case 'F': out = Value::of(false); return true;
-      case 'i': return integer(out);
-      case 'I': return big_integer(out);
-      case 'f': out.kind = Kind::kFloat; return real(out.number);
-      case 'c': out.kind = Kind::kComplex; return real(out.number) && real(out.imaginary);
-      case 's': return text(out, Kind::kText);
-      case 'b': return text(out, Kind::kBytes);
-      case 'l': return many(out, Kind::kList, 1, depth);
-      case 't': return many(out, Kind::kTuple, 1, depth);
-      case 'S': return many(out, Kind::kSet, 1, depth);
-      case 'Z': return many(out, Kind::kFrozenSet, 1, depth);
-      case 'd': return many(out, Kind::kDict, 2, depth);
-      case 'x': return other(out, depth);
-      default: return false;
+      case 'N':
+        return true;
+      case 'T':
+        out = Value::of(true);
+        return true;
+      case 'F':
+        out = Value::of(false);
+        return true;
+      case 'i':
+        return integer(out);
+      case 'I':
+        return big_integer(out);
+      case 'f':
+        out.kind = Kind::kFloat;
+        return real(out.number);
+      case 'c':
+        out.kind = Kind::kComplex;
+        return real(out.number) && real(out.imaginary);
+      case 's':
+        return text(out, Kind::kText);
+      case 'b':
+        return text(out, Kind::kBytes);
+      case 'l':
+        return many(out, Kind::kList, 1, depth);
+      case 't':
+        return many(out, Kind::kTuple, 1, depth);
+      case 'S':
+        return many(out, Kind::kSet, 1, depth);
+      case 'Z':
+        return many(out, Kind::kFrozenSet, 1, depth);
+      case 'd':
+        return many(out, Kind::kDict, 2, depth);
+      case 'x':
+        return other(out, depth);
+      default:
+        return false;
     }
   }
 
@@ -331,11 +375,16 @@ bool equal_numbers(const Value& expected, const Value& got, double tolerance) {
 
 std::optional<std::string> json_key(const Value& key) {
   switch (key.kind) {
-    case Kind::kText: return key.text;
-    case Kind::kNone: return "null";
-    case Kind::kBool: return key.flag ? "true" : "false";
-    case Kind::kInt: return key.is_big() ? mpz_class(key.text, 16).get_str() : std::to_string(key.integer);
-    default: return std::nullopt;
+    case Kind::kText:
+      return key.text;
+    case Kind::kNone:
+      return "null";
+    case Kind::kBool:
+      return key.flag ? "true" : "false";
+    case Kind::kInt:
+      return key.is_big() ? mpz_class(key.text, 16).get_str() : std::to_string(key.integer);
+    default:
+      return std::nullopt;
   }
 }
 using Entries = std::vector<std::pair<std::string, const Value*>>;
@@ -377,19 +426,43 @@ void show(const Value& v, std::string& out, size_t limit) {
     out += close;
   };
   switch (v.kind) {
-    case Kind::kNone: out += "None"; break;
-    case Kind::kBool: out += v.flag ? "True" : "False"; break;
-    case Kind::kInt: out += v.is_big() ? (v.text[0] == '-' ? "-0x" + v.text.substr(1) : "0x" + v.text) : std::to_string(v.integer); break;
-    case Kind::kFloat: out += str(v.number); break;
-    case Kind::kComplex: out += str(v.number, "+", v.imaginary, "j"); break;
-    case Kind::kText: out += "'" + v.text.substr(0, limit) + "'"; break;
-    case Kind::kBytes: out += "b'" + v.text.substr(0, limit) + "'"; break;
-    case Kind::kList: many("[", "]"); break;
-    case Kind::kTuple: many("(", ")"); break;
+    case Kind::kNone:
+      out += "None";
+      break;
+    case Kind::kBool:
+      out += v.flag ? "True" : "False";
+      break;
+    case Kind::kInt:
+      out += v.is_big() ? (v.text[0] == '-' ? "-0x" + v.text.substr(1) : "0x" + v.text) : std::to_string(v.integer);
+      break;
+    case Kind::kFloat:
+      out += str(v.number);
+      break;
+    case Kind::kComplex:
+      out += str(v.number, "+", v.imaginary, "j");
+      break;
+    case Kind::kText:
+      out += "'" + v.text.substr(0, limit) + "'";
+      break;
+    case Kind::kBytes:
+      out += "b'" + v.text.substr(0, limit) + "'";
+      break;
+    case Kind::kList:
+      many("[", "]");
+      break;
+    case Kind::kTuple:
+      many("(", ")");
+      break;
     case Kind::kSet:
-    case Kind::kFrozenSet: many("{", "}"); break;
-    case Kind::kDict: many("{", "}"); break;
-    case Kind::kOther: out += "<" + v.text.substr(0, limit) + ">"; break;
+    case Kind::kFrozenSet:
+      many("{", "}");
+      break;
+    case Kind::kDict:
+      many("{", "}");
+      break;
+    case Kind::kOther:
+      out += "<" + v.text.substr(0, limit) + ">";
+      break;
   }
 }
 
@@ -462,17 +535,22 @@ bool equal_values(const Value& expected, const Value& got, const ValueComparison
   if (is_number(expected) && is_number(got)) return equal_numbers(expected, got, how.float_tolerance);
   const bool got_list = got.kind == Kind::kList || got.kind == Kind::kTuple;
   switch (expected.kind) {
-    case Kind::kNone: return got.kind == Kind::kNone;
-    case Kind::kText: return got.kind == Kind::kText && expected.text == got.text;
-    case Kind::kBytes: return got.kind == Kind::kBytes && expected.text == got.text;
+    case Kind::kNone:
+      return got.kind == Kind::kNone;
+    case Kind::kText:
+      return got.kind == Kind::kText && expected.text == got.text;
+    case Kind::kBytes:
+      return got.kind == Kind::kBytes && expected.text == got.text;
     case Kind::kList:
     case Kind::kTuple:
       if (!got_list || expected.items.size() != got.items.size()) return false;
       for (size_t i = 0; i < expected.items.size(); ++i)
         if (!equal_values(expected.items[i], got.items[i], how)) return false;
       return true;
-    case Kind::kDict: return got.kind == Kind::kDict && equal_dicts(expected, got, how);
-    default: return false;
+    case Kind::kDict:
+      return got.kind == Kind::kDict && equal_dicts(expected, got, how);
+    default:
+      return false;
   }
 }
 

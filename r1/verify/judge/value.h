@@ -1,5 +1,6 @@
 // Plain data that crosses the border to an untrusted program: what Python's None, bool, int (any size), float, complex, str, bytes, list,
-// tuple, set, frozenset and dict are, and nothing that has behaviour. Values are compared here, on the trusted side, so that a program's own
+// tuple, set, frozenset and dict are, and nothing that has behaviour. Values are compared here, on the trusted side, so that a program's
+// own
 // __eq__ never has a say.
 //
 // The wire form (bytes; both Python ends speak it too, r1/verify/judge/launcher_py.cc):
@@ -25,11 +26,11 @@ inline constexpr int kMaxValueDepth = 400;
 struct Value {
   enum class Kind { kNone, kBool, kInt, kFloat, kComplex, kText, kBytes, kList, kTuple, kSet, kFrozenSet, kDict, kOther };
   Kind kind = Kind::kNone;
-  bool flag = false;                  // kBool
-  int64_t integer = 0;                // kInt that fits
-  std::string text;                   // kText, kBytes; kOther: the type's name; kInt that does not fit 64 bits: "-ff00", lower-case hex
-  double number = 0, imaginary = 0;   // kFloat, kComplex
-  std::vector<Value> items;           // lists and sets; kDict: key, value, key, value, ..; kOther: one
+  bool flag = false;                 // kBool
+  int64_t integer = 0;               // kInt that fits
+  std::string text;                  // kText, kBytes; kOther: the type's name; kInt that does not fit 64 bits: "-ff00", lower-case hex
+  double number = 0, imaginary = 0;  // kFloat, kComplex
+  std::vector<Value> items;          // lists and sets; kDict: key, value, key, value, ..; kOther: one
 
   static Value of(bool x);
   static Value of(int64_t x);
