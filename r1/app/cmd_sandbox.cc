@@ -31,9 +31,8 @@ int doctor(const DoctorConfig&, const CommonOptions& common) {
                       {"available", state.available},
                       {"stops", box::layer_purpose(state.layer)},
                       {"detail", state.detail}});
-    text += str(state.available ? "ok       " : "MISSING  ", box::layer_name(state.layer),
-                "\n           stops: ", box::layer_purpose(state.layer), "\n           ",
-                state.available ? "here: " : "why, and what to do: ", state.detail, "\n");
+    text += str(state.available ? "ok       " : "MISSING  ", box::layer_name(state.layer), "\n           stops: ",
+                box::layer_purpose(state.layer), "\n           ", state.available ? "here: " : "why, and what to do: ", state.detail, "\n");
   }
   text += all ? "All layers are there.\n"
               : "Programs are refused until the missing layers are provided, or named in may_miss (docs/sandbox.md).\n";

@@ -129,8 +129,8 @@ Arguments bubblewrap_arguments(const Machine& machine, const Layers& layers, con
     add_hidden_proc(a);
   }
   // One file system, so that disk_bytes bounds all of it.
-  append(a, {"--perms", "0755", "--size", std::to_string(limits.disk_bytes), "--tmpfs", "/box", "--dir", "/box/.tmp", "--dir", "/box/.shm",
-             "--symlink", "/box/.tmp", "/tmp", "--symlink", "/box/.shm", "/dev/shm"});
+  append(a, {"--perms", "0755", "--size", std::to_string(limits.disk_bytes), "--tmpfs", "/box", "--dir", "/box/.tmp", "--dir",
+             "/box/.shm", "--symlink", "/box/.tmp", "/tmp", "--symlink", "/box/.shm", "/dev/shm"});
   append(a, {"--perms", "0444", "--file", std::to_string(R1_FD_PASSWD),   "/etc/passwd",
              "--perms", "0444", "--file", std::to_string(R1_FD_GROUP),    "/etc/group",
              "--perms", "0444", "--file", std::to_string(R1_FD_HOSTS),    "/etc/hosts",
