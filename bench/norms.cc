@@ -5,6 +5,7 @@
 // One JSON object a line: norm, scale, step, loss of the probe, query gradient by layer, and its smallest over its largest layer.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <cstdio>
@@ -15,6 +16,7 @@
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
 #include "r1/model/transformer.h"
+#include "r1/train/forward.h"
 #include "r1/train/trainer.h"
 
 namespace r1 {

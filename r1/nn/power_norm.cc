@@ -27,14 +27,17 @@ ops::PowerNormState PowerNorm::state() const {
 }
 
 Tensor PowerNorm::operator()(const Tensor& x, const LayerContext& context) const {
+  const bool warming_up = context.training() && count_1_.item<float>() < kWarmup;
+  const Tensor squares_D = warming_up || context.record ? ops::sum_of_squares(x) : Tensor();
   if (context.record) {
-    context.record->add(name_ + ".squares", ops::sum_of_squares(x));
+    context.record->add(name_ + ".squares", squares_D);
     context.record->add(name_ + ".tokens", at::full({1}, double(x.size(0)), at::kDouble));
   }
   std::function<void(const Tensor&)> seen;
   if (context.from_backward)
     seen = [name = name_ + ".lambda", record = context.from_backward](const Tensor& lambda_D) { record->add(name, lambda_D); };
-  return ops::power_norm(x, weight_D_, bias_D_, state(), eps_, seen);
+  const ops::PowerNormState used = warming_up ? ops::PowerNormState{squares_D / double(x.size(0)), {}} : state();
+  return ops::power_norm(x, weight_D_, bias_D_, used, eps_, seen);
 }
 
 void PowerNorm::parameters(ParameterList list, const std::string& name) {

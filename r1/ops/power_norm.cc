@@ -36,7 +36,7 @@ at::ScalarType wide_type(const Tensor& x) {
 Tensor power_norm(const Tensor& x_TD, const Tensor& weight_D, const Tensor& bias_D, const PowerNormState& state, double eps,
                   std::function<void(const Tensor&)> seen) {
   check(x_TD.dim() == 2 && weight_D.dim() == 1 && x_TD.size(1) == weight_D.size(0) && bias_D.sizes() == weight_D.sizes() &&
-            state.square_D.sizes() == weight_D.sizes() && state.nu_D.sizes() == weight_D.sizes(),
+            state.square_D.sizes() == weight_D.sizes() && (!state.nu_D.defined() || state.nu_D.sizes() == weight_D.sizes()),
         "[power_norm] expected x [T, D], weight, bias and statistics [D], got ", x_TD.sizes(), ", ", weight_D.sizes(), ", ", bias_D.sizes(),
         " and ", state.square_D.sizes());
   Tensor y_TD;
@@ -46,15 +46,19 @@ Tensor power_norm(const Tensor& x_TD, const Tensor& weight_D, const Tensor& bias
   }
   if (!needs_grad({x_TD, weight_D, bias_D})) return y_TD;
   // The statistics as they are now: they move behind the step, the backward may run again (checkpointing) but belongs to this forward.
-  return differentiable("power_norm", y_TD, {x_TD, weight_D, bias_D}, {x_TD, weight_D, state.square_D, state.nu_D},
+  Tensors kept{x_TD, weight_D, state.square_D};
+  if (state.nu_D.defined()) kept.push_back(state.nu_D);
+  return differentiable("power_norm", y_TD, {x_TD, weight_D, bias_D}, kept,
                         [eps, seen](const Tensor& dy_TD, const Tensors& saved, const Wanted& want) {
                           const Tensor &x = saved[0], &weight = saved[1];
                           const auto wide = wide_type(x);
                           const Tensor r_D = at::rsqrt(saved[2].to(wide) + eps), xhat_TD = x.to(wide) * r_D, dy = dy_TD.to(wide);
                           Tensors grads(3);
-                          const Tensor moments_D = want[1] || seen ? sum_rows(dy * xhat_TD) : Tensor();
+                          const bool own_nu = saved.size() == 3;
+                          const Tensor moments_D = want[1] || seen || own_nu ? sum_rows(dy * xhat_TD) : Tensor();
+                          const Tensor nu_D = own_nu ? moments_D * weight.to(wide) / x.size(0) : saved[3].to(wide);
                           if (seen) seen((moments_D * weight.to(wide)).to(at::kFloat));
-                          if (want[0]) grads[0] = ((dy * weight.to(wide) - xhat_TD * saved[3].to(wide)) * r_D).to(x.scalar_type());
+                          if (want[0]) grads[0] = ((dy * weight.to(wide) - xhat_TD * nu_D) * r_D).to(x.scalar_type());
                           if (want[1]) grads[1] = moments_D.to(weight.scalar_type());
                           if (want[2]) grads[2] = sum_rows(dy).to(weight.scalar_type());
                           return grads;

@@ -16,6 +16,8 @@
 
 namespace r1::ops {
 
+// With nu undefined the mean of this batch's own g xhat stands in its place: where `square` is the batch's own too, dx is exact (the
+// authors start that way, until the statistics mean something).
 struct PowerNormState {
   Tensor square_D, nu_D;
 };

@@ -74,6 +74,18 @@ TEST(PowerNorm, AtTheFixedPointTheGradientIsExact) {
   for (size_t i = 0; i < 3; ++i) EXPECT_LE(distance(settled.grads[i], exact.grads[i]), 1e-5) << i;
 }
 
+// Without nu, on the batch's own statistics: exact at once.
+TEST(PowerNorm, OnTheBatchsOwnStatisticsTheGradientIsExact) {
+  const Tensor x = randn({40, 6}, 1), weight = randn({6}, 2), bias = randn({6}, 3), dy = randn({40, 6}, 4);
+  const PowerNormState own{(x * x).mean(0), {}};
+  const Op batch_norm = [](const Tensors& t) { return t[0] * at::rsqrt((t[0] * t[0]).mean(0)) * t[1] + t[2]; };
+  const Result exact = run(batch_norm, {x, weight, bias}, at::kCPU, at::kDouble, dy);
+  const Result got =
+      run([&](const Tensors& t) { return power_norm(t[0], t[1], t[2], own, 0); }, {x, weight, bias}, at::kCPU, at::kDouble, dy);
+  EXPECT_LE(distance(got.out, exact.out), 1e-12);
+  for (size_t i = 0; i < 3; ++i) EXPECT_LE(distance(got.grads[i], exact.grads[i]), 1e-10) << i;
+}
+
 TEST(PowerNorm, RowsAndThreadsDoNotShowInTheBits) {
   const PowerNormState state = state_of(64, true);
   const Op op = [&](const Tensors& t) { return power_norm(t[0], t[1], t[2], state, kEps); };

@@ -33,7 +33,7 @@ std::unique_ptr<model::Transformer> model_of(const Variant& variant, uint64_t se
 class TrainedVariant : public testing::TestWithParam<Variant> {};
 
 TEST_P(TrainedVariant, LearnsAndResumesBitwise) {
-  constexpr int kSteps = 30, kCut = 11;
+  constexpr int kSteps = 60, kCut = 25;
   TrainerConfig config = tiny_training();
   const auto whole_model = model_of(GetParam(), 1);
   Trainer whole_trainer(*whole_model, config, kSteps, 5);
