@@ -103,7 +103,8 @@ train::PlanInput sft_input(const std::vector<Setting>& settings, const PlanConfi
 }
 
 void set_engine(train::PlanInput& in, const engine::EngineConfig& engine) {
-  const int64_t token_bytes = model::footprint(in.model, in.dtype).cache_bytes_per_token;
+  const model::Footprint network = model::footprint(in.model, in.dtype);
+  const int64_t token_bytes = network.cache_bytes_per_token + (engine.num_speculative_tokens > 0 ? network.mtp_cache_bytes_per_token : 0);
   // As the engine counts: all of kv_cache_memory, but no more than twice what its sequences can fill.
   const int64_t longest = engine.max_model_len ? engine.max_model_len : in.model.max_position_embeddings;
   const int64_t useful =

@@ -6,6 +6,7 @@
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
 #include "r1/model/config_hf.h"
+#include "r1/model/families.h"
 
 namespace r1::model {
 
@@ -78,6 +79,52 @@ int64_t token_id(const HfReader& r, const char* key) {
   return r.need<int64_t>(key);
 }
 
+// Fills the variant's default window; refuses what a variant of attention cannot be combined with.
+void finish_attention(ModelConfig& c) {
+  AttentionConfig& a = c.attn;
+  if (a.window == 0) a.window = c.attention == "hybrid" ? 256 : c.attention == "dynamic_window" ? 512 : c.attention == "lsh" ? 1 : 0;
+  const bool rotates = c.attention == "hybrid" || c.attention == "lsh";
+  if (rotates && c.positions != "rope")
+    fail_usage("model config: attention ", c.attention, " is made of rotated queries and keys: positions must be rope, not ", c.positions);
+  if (c.attention == "dynamic_window" && (c.positions != "rope" || c.rope.type != "none"))
+    fail_usage("model config: attention dynamic_window has a learned bias of the distance and nothing that positions ", c.positions,
+               " or rope_scaling ", c.rope.type, " could act on");
+  if (c.attention == "hybrid" && a.window > a.window_max)
+    fail_usage("model config: attn.window ", a.window, " exceeds attn.window_max ", a.window_max, ", up to which it grows");
+  if (c.attention == "blockwise" && a.window > 0)
+    fail_usage("model config: attention blockwise is exact, attn.window ", a.window, " belongs to full, hybrid, lsh or dynamic_window");
+  if (a.window_pattern > 0 && c.attention != "full")
+    fail_usage("model config: attn.window_pattern mixes windowed and full layers, it belongs to attention full, not ", c.attention);
+  if (a.window_pattern > 0 && a.window == 0)
+    fail_usage("model config: attn.window_pattern ", a.window_pattern, " needs attn.window, the tokens that the windowed layers see");
+}
+
+// What stands in a block must make sense together; the reasons are for the one who wrote the config.
+void check_norm_and_positions(const ModelConfig& c) {
+  if (c.family == "gemma3_text" && c.norm != "rms")
+    fail_usage("model config: family gemma3_text stores its norms as a distance from 1, which norm ", c.norm,
+               " does not: use family llama");
+  if (c.positions == "learned" && c.rope.type != "none")
+    fail_usage("model config: rope_scaling stretches rotary positions, but positions are learned");
+  if (c.positions == "learned" && c.attention == "mla")
+    fail_usage("model config: attention mla has a rotary key, but positions are learned");
+  if (c.num_nextn_predict_layers > 0 && (c.norm != "rms" || c.positions != "rope"))
+    fail_usage("model config: multi-token prediction (num_nextn_predict_layers ", c.num_nextn_predict_layers,
+               ") has RMSNorm and rotary positions, not norm ", c.norm, " and positions ", c.positions);
+  if (!(c.embedding_scale > 0)) fail_usage("model config: embedding_scale 0 would wipe out the embedding");
+  if (c.attn.window_pattern == 1) fail_usage("model config: attn.window_pattern 1 leaves no layer with a window: set attn.window to 0");
+}
+
+void check_ffn(const ModelConfig& c) {
+  if (c.ffn != "topk_sparse") return;
+  const SparseConfig& s = c.sparse;
+  if (c.mlp_bias) fail_usage("model config: ffn topk_sparse has no biases: a neuron that is off must add nothing");
+  if (c.moe.n_routed_experts > 0) fail_usage("model config: ffn topk_sparse beside experts: a mixture is sparse already");
+  if (!(s.min_sparsity <= s.sparsity && s.sparsity <= s.max_sparsity))
+    fail_usage("model config: sparse.sparsity ", s.sparsity, " must lie in [sparse.min_sparsity, sparse.max_sparsity] = [", s.min_sparsity,
+               ", ", s.max_sparsity, "]");
+}
+
 }  // namespace
 
 void finish_config(ModelConfig& c) {
@@ -106,12 +153,42 @@ void finish_config(ModelConfig& c) {
   if (c.family == "qwen2") c.attention_bias = true;
   const bool qwen3 = c.family == "qwen3" || c.family == "qwen3_moe";
   if (qwen3) c.qk_norm = true;
-  if (!qwen3 && c.qk_norm) fail_usage("model config: qk_norm belongs to family qwen3, not ", c.family);
-  if (c.family == "qwen2" && c.head_dim * c.num_attention_heads != c.hidden_size) {
-    fail_usage("model config: qwen2 has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
+  if ((c.family == "qwen2" || c.family == "gpt2") && c.head_dim * c.num_attention_heads != c.hidden_size) {
+    fail_usage("model config: ", c.family, " has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
   }
+  finish_attention(c);
   check_rope(c);
   check_moe(c);
+  check_norm_and_positions(c);
+  check_ffn(c);
+}
+
+void read_common_hf(const Json& json, const std::string& where, ModelConfig& c) {
+  const HfReader r{json, where};
+  c.initializer_range = r.get<double>("initializer_range", 0.02);
+  c.bos_token_id = token_id(r, "bos_token_id");
+  c.eos_token_id = token_id(r, "eos_token_id");
+  c.pad_token_id = token_id(r, "pad_token_id");
+  c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
+  try {
+    finish_config(c);
+  } catch (const Error& e) {
+    r.refuse(e.what());
+  }
+}
+
+void write_common_hf(const ModelConfig& c, Json& j) {
+  const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
+  j["bos_token_id"] = id(c.bos_token_id);
+  j["eos_token_id"] = id(c.eos_token_id);
+  j["pad_token_id"] = id(c.pad_token_id);
+  j["torch_dtype"] = c.torch_dtype;
+}
+
+void set_family(ModelConfig& c, const std::string& family) {
+  c.family = family;
+  if (family == "gpt2") set_gpt2(c);
+  if (family == "gemma3_text") set_gemma3(c);
 }
 
 namespace {
@@ -124,8 +201,11 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
   c.family = r.need<std::string>("model_type");
+  if (c.family == "gpt2") return gpt2_from_hf(json, where);
+  if (c.family == "gemma3_text") return gemma3_from_hf(json, where);
   if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3" && c.family != "qwen3_moe" && !is_deepseek(c.family))
-    r.refuse("model_type '", c.family, "' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2 and deepseek_v3 are)");
+    r.refuse("model_type '", c.family,
+             "' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2, deepseek_v3, gpt2 and gemma3_text are)");
   refuse_unsupported(r);
   c.vocab_size = r.need<int64_t>("vocab_size");
   c.hidden_size = r.need<int64_t>("hidden_size");
@@ -138,7 +218,6 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   if (c.family == "qwen3" && c.head_dim == 0) c.head_dim = 128;
   c.max_position_embeddings = r.get<int64_t>("max_position_embeddings", c.max_position_embeddings);
   c.rms_norm_eps = r.get<double>("rms_norm_eps", 1e-6);
-  c.initializer_range = r.get<double>("initializer_range", 0.02);
   c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", false);
   c.attention_bias = r.get<bool>("attention_bias", false);
   c.rope_theta = r.get<double>("rope_theta", 10000);
@@ -146,15 +225,7 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   if (c.family == "qwen3_moe") read_qwen3_moe(r, c);
   if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
   if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
-  c.bos_token_id = token_id(r, "bos_token_id");
-  c.eos_token_id = token_id(r, "eos_token_id");
-  c.pad_token_id = token_id(r, "pad_token_id");
-  c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
-  try {
-    finish_config(c);
-  } catch (const Error& e) {
-    r.refuse(e.what());
-  }
+  read_common_hf(json, where, c);
   return c;
 }
 
@@ -189,6 +260,8 @@ Json scaling_json(const RopeScaling& s) {
 }
 
 Json published_json(const ModelConfig& c) {
+  if (c.family == "gpt2") return gpt2_to_hf(c);
+  if (c.family == "gemma3_text") return gemma3_to_hf(c);
   const bool llama = c.family == "llama", qwen2 = c.family == "qwen2", deepseek = is_deepseek(c.family);
   Json j;
   j["architectures"] = {architecture_of(c.family)};
@@ -216,11 +289,7 @@ Json published_json(const ModelConfig& c) {
   j["rope_theta"] = c.rope_theta;
   j["rope_scaling"] = nullptr;
   if (c.rope.type != "none") j["rope_scaling"] = scaling_json(c.rope);
-  const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
-  j["bos_token_id"] = id(c.bos_token_id);
-  j["eos_token_id"] = id(c.eos_token_id);
-  j["pad_token_id"] = id(c.pad_token_id);
-  j["torch_dtype"] = c.torch_dtype;
+  write_common_hf(c, j);
   return j;
 }
 

@@ -9,6 +9,7 @@
 
 #include "r1/base/error.h"
 #include "r1/model/config_hf.h"
+#include "r1/model/families.h"
 
 namespace r1::model {
 namespace {
@@ -43,7 +44,7 @@ struct Keys {
 void refuse_unsupported(const Keys& keys, const ModelConfig& c) {
   if (keys.integer_or("expert_count", 0) > 0 && c.family != "qwen3_moe")
     keys.refuse("expert_count", "mixtures of experts are not supported for this architecture (qwen3moe's are)");
-  const int64_t window = keys.integer_or("attention.sliding_window", 0);
+  const int64_t window = c.attn.window > 0 ? 0 : keys.integer_or("attention.sliding_window", 0);
   if (window > 0 && window < c.max_position_embeddings)
     keys.refuse("attention.sliding_window", "a window of ", window, " tokens is not supported");
   const int64_t value_dim = keys.integer_or("attention.value_length", c.head_dim);
@@ -125,10 +126,13 @@ bool gguf_head_is_embedding(const GgufFile& file) {
 ModelConfig config_from_gguf(const GgufFile& file) {
   ModelConfig c;
   const std::string architecture = file.string("general.architecture");
-  if (architecture != "llama" && architecture != "qwen2" && architecture != "qwen3" && architecture != "qwen3moe") {
-    fail(file.name(), ": architecture '", architecture, "' is not supported (llama, qwen2, qwen3 and qwen3moe are)");
+  static constexpr std::pair<const char*, const char*> kFamilies[] = {
+      {"llama", "llama"}, {"qwen2", "qwen2"}, {"qwen3", "qwen3"}, {"qwen3moe", "qwen3_moe"}, {"gpt2", "gpt2"}, {"gemma3", "gemma3_text"}};
+  for (const auto& [name, family] : kFamilies) {
+    if (architecture == name) c.family = family;
   }
-  c.family = architecture == "qwen3moe" ? "qwen3_moe" : architecture;
+  if (architecture != "llama" && c.family == "llama")
+    fail(file.name(), ": architecture '", architecture, "' is not supported (llama, qwen2, qwen3, qwen3moe, gpt2 and gemma3 are)");
   const GgufTensor* embedding = file.find(kEmbedding);
   if (!embedding || embedding->shape.size() != 2)
     fail(file.name(), ": tensor '", kEmbedding, "' is missing or no matrix; this file holds no model");
@@ -149,6 +153,8 @@ ModelConfig config_from_gguf(const GgufFile& file) {
   c.eos_token_id = file.integer_or("tokenizer.ggml.eos_token_id", -1);
   c.pad_token_id = file.integer_or("tokenizer.ggml.padding_token_id", -1);
   c.torch_dtype = stored_dtype(file);
+  if (c.family == "gpt2") gpt2_from_gguf(file, c);
+  if (c.family == "gemma3_text") gemma3_from_gguf(file, c);
   try {
     finish_config(c);
   } catch (const Error& error) {

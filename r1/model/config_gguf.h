@@ -1,5 +1,5 @@
-// The config of a network from the metadata of a GGUF file: architectures llama, qwen2, qwen3 and qwen3moe. What the metadata leave out is
-// taken from the tensors: the size of the vocabulary, biases, tied heads, and llama3 rope scaling, of which only its effect
+// The config of a network from the metadata of a GGUF file: architectures llama, qwen2, qwen3, qwen3moe, gpt2 and gemma3. What the metadata
+// leave out is taken from the tensors: the size of the vocabulary, biases, tied heads, and llama3 rope scaling, of which only its effect
 // (rope_freqs.weight) is stored.
 #pragma once
 

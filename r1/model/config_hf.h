@@ -1,4 +1,5 @@
-// The families of config.json that have a file of their own, and what they share with config.cc. Not for other folders.
+// The families of config.json that are llama's keys and some more in a file of their own, and what they share with config.cc. (families.h:
+// those whose keys are others altogether.) Not for other folders.
 #pragma once
 
 #include <string>

@@ -54,7 +54,8 @@ Footprint footprint(const ModelConfig& given, tensor::DType dtype) {
     if (row.kind == WeightKind::kEmbedding && !c.tie_word_embeddings) idle += numel(row);
   }
   f.active_parameters = f.parameters - idle;
-  for (int i = 0; i < model.num_caches(); ++i) f.cache_bytes_per_token += model.cache_bytes(i, kBlock) / kBlock;
+  for (int i = 0; i < model.num_caches(true); ++i)
+    (i < model.num_caches() ? f.cache_bytes_per_token : f.mtp_cache_bytes_per_token) += model.cache_bytes(i, kBlock) / kBlock;
   f.flops_per_token = 2 * f.active_parameters;
   f.attention_flops_per_context_token = attention_flops(c);
   return f;

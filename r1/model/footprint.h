@@ -15,6 +15,7 @@ struct Footprint {
   int64_t active_parameters = 0;
   int64_t matrix_parameters = 0, largest_matrix = 0;  // of hidden matrices (not embedding and head), and the largest (an expert's)
   int64_t cache_bytes_per_token = 0;                  // of all layers, in the engine
+  int64_t mtp_cache_bytes_per_token = 0;              // of multi-token prediction, where the engine speculates with it
   // Of one token's forward pass, a product counting as two: with the weights (embedding and mtp left out), and with each token that it
   // looks back to (in full attention; windows and the like only lower it).
   int64_t flops_per_token = 0, attention_flops_per_context_token = 0;

@@ -1,9 +1,11 @@
 #include "r1/model/presets.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/model/families.h"
 #include "r1/model/presets_made.h"
 
 namespace r1::model {
@@ -20,9 +22,11 @@ struct Row {
   double theta, eps;
   bool tied;
   int64_t bos, eos;
-  double rope_factor = 0;  // of llama3 scaling; 0: none
+  double rope_factor = 0;  // of llama3 scaling (gemma: linear); 0: none
   double initializer_range = 0.02;
   const char* dtype = "bfloat16";
+  int64_t window = 0;       // of five layers in six (gemma)
+  double query_scalar = 0;  // scores are divided by its root; 0: head
 };
 
 constexpr int64_t kNone = -1;
@@ -62,6 +66,15 @@ constexpr Row kRows[] = {
     {"r1-distill-qwen-14b",     "qwen2",  {152064, 5120,  13824, 48,    40,   8,  128},  131072, 1e6,    1e-5, false, 151646, 151643},
     {"r1-distill-qwen-32b",     "qwen2",  {152064, 5120,  27648, 64,    40,   8,  128},  131072, 1e6,    1e-5, false, 151646, 151643},
     {"r1-distill-llama-8b",     "llama",  {128256, 4096,  14336, 32,    32,   8,  128},  131072, 5e5,    1e-5, false, 128000, 128001, 8},
+    {"gpt2",                    "gpt2",   {50257,  768,   3072,  12,    12,   12, 64},   1024,   1e4,    1e-5, true,  50256,  50256,  0, 0.02, "float32"},
+    {"gpt2-medium",             "gpt2",   {50257,  1024,  4096,  24,    16,   16, 64},   1024,   1e4,    1e-5, true,  50256,  50256,  0, 0.02, "float32"},
+    {"gpt2-large",              "gpt2",   {50257,  1280,  5120,  36,    20,   20, 64},   1024,   1e4,    1e-5, true,  50256,  50256,  0, 0.02, "float32"},
+    {"gpt2-xl",                 "gpt2",   {50257,  1600,  6400,  48,    25,   25, 64},   1024,   1e4,    1e-5, true,  50256,  50256,  0, 0.02, "float32"},
+    {"gemma-3-270m",            "gemma3_text", {262144, 640, 2048, 18,  4,    1,  256},  32768,  1e6,    1e-6, true,  2,      1,      0, 0.02, "bfloat16", 512},
+    {"gemma-3-1b",              "gemma3_text", {262144, 1152, 6912, 26, 4,    1,  256},  32768,  1e6,    1e-6, true,  2,      1,      0, 0.02, "bfloat16", 512},
+    {"gemma-3-4b",              "gemma3_text", {262208, 2560, 10240, 34, 8,   4,  256},  131072, 1e6,    1e-6, true,  2,      1,      8, 0.02, "bfloat16", 1024},
+    {"gemma-3-12b",             "gemma3_text", {262208, 3840, 15360, 48, 16,  8,  256},  131072, 1e6,    1e-6, true,  2,      1,      8, 0.02, "bfloat16", 1024},
+    {"gemma-3-27b",             "gemma3_text", {262208, 5376, 21504, 62, 32,  16, 128},  131072, 1e6,    1e-6, true,  2,      1,      8, 0.02, "bfloat16", 1024, 168},
     {"r1-distill-llama-70b",    "llama",  {128256, 8192,  28672, 80,    64,   8,  128},  131072, 5e5,    1e-5, false, 128000, 128001, 8},
 };
 // clang-format on
@@ -84,7 +97,16 @@ ModelConfig config_of(const Row& row) {
   c.bos_token_id = row.bos;
   c.eos_token_id = row.eos;
   c.torch_dtype = row.dtype;
-  if (row.rope_factor > 0) {
+  set_family(c, row.family);
+  if (row.window > 0) {
+    c.attn.window = row.window;
+    c.attn.window_pattern = 6;
+  }
+  if (row.query_scalar > 0) c.attn.scale = 1 / std::sqrt(row.query_scalar);
+  if (row.rope_factor > 0 && c.family == "gemma3_text") {
+    c.rope.type = "linear";
+    c.rope.factor = row.rope_factor;
+  } else if (row.rope_factor > 0) {
     c.rope.type = "llama3";
     c.rope.factor = row.rope_factor;
     c.rope.low_freq_factor = 1;

@@ -18,6 +18,7 @@ namespace r1::model {
 
 struct Transformer::Parts : nn::Module {
   nn::Embedding embedding;
+  std::unique_ptr<nn::Embedding> positions;  // learned ones; null: none
   std::vector<std::unique_ptr<nn::Block>> blocks;
   std::vector<std::unique_ptr<nn::Mtp>> mtp;
   std::unique_ptr<nn::Norm> norm;
@@ -69,7 +70,9 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
 
 }  // namespace
 
-Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) : embedding(c.vocab_size, c.hidden_size, placement) {
+Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
+    : embedding(c.vocab_size, c.hidden_size, placement, c.embedding_scale) {
+  if (c.positions == "learned") positions = std::make_unique<nn::Embedding>(c.max_position_embeddings, c.hidden_size, placement);
   LayerFactory layers(c, placement);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     blocks.push_back(std::make_unique<nn::Block>(int(i), layers.block(i)));
@@ -81,7 +84,7 @@ Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) 
   give_caches(0, blocks.size());
   own_caches = cache_owners.size();
   give_caches(blocks.size(), blocks.size() + mtp.size());
-  norm = layers.norm();
+  norm = layers.norm("norm");
   if (!c.tie_word_embeddings) head_VD = nn::new_weight({c.vocab_size, c.hidden_size}, placement);
 }
 
@@ -97,6 +100,7 @@ void Transformer::Parts::give_caches(size_t begin, size_t end) {
 
 void Transformer::Parts::parameters(nn::ParameterList list) {
   embedding.parameters(list);
+  if (positions) positions->parameters(list, "positions");
   for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->parameters(list.under(str("layers.", i)));
   for (size_t i = 0; i < mtp.size(); ++i) mtp[i]->parameters(list.under(str("layers.", blocks.size() + i)));
   norm->parameters(list, "norm");
@@ -129,7 +133,7 @@ void Transformer::init_weights(uint64_t seed) {
     const Tensor& weight = *weights_[i].tensor;
     switch (weights_[i].kind) {
       case WeightKind::kNorm:
-        weight.fill_(1);
+        weight.fill_(1 - weights_[i].gguf_plus);
         break;
       case WeightKind::kBias:
       case WeightKind::kBuffer:
@@ -156,6 +160,7 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
     if (options.observe) options.observe(layer, x_TD);
   };
   Tensor x_TD = parts_->embedding(ids_T);
+  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(layer_context.positions_T.to(at::kLong));
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];

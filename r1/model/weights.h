@@ -24,7 +24,10 @@ struct WeightRow {
   int shard_axis = -1;  // axis that tensor parallel ranks split; -1: replicated
   bool quantizable = false;
   bool rope_permuted_in_gguf = false;  // llama GGUF stores q and k rows for interleaved rope
-  Tensor* tensor = nullptr;            // the slot inside the module; trainer and engine share it
+  // Files hold the matrix [in, out] where we hold [out, in], or the other way round (GPT-2's Conv1D; sparse neurons).
+  bool transposed_in_hf = false, transposed_in_gguf = false;
+  double gguf_plus = 0;      // GGUF holds this much more than we do (Gemma's norms: the weight as such, not its distance from 1)
+  Tensor* tensor = nullptr;  // the slot inside the module; trainer and engine share it
 };
 
 using WeightTable = std::vector<WeightRow>;

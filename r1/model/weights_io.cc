@@ -1,5 +1,6 @@
 #include "r1/model/weights_io.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
@@ -24,7 +25,7 @@ namespace {
 
 constexpr const char* kConfigFile = "config.json";
 constexpr const char* kHeadHf = "lm_head.weight";
-constexpr const char* kEmbeddingHf = "model.embed_tokens.weight";
+constexpr const char* kGpt2Prefix = "transformer.";  // the first GPT-2 files' names lack it
 
 bool is_pickle(const fs::path& path) {
   const std::string extension = path.extension().string();
@@ -176,13 +177,19 @@ struct Faults {
   }
 };
 
-// Frequencies of the rotary embedding are no weights; old checkpoints have them as buffers.
+// The shape that a GGUF file has for a row.
+std::vector<int64_t> gguf_shape(const WeightRow& row) {
+  return row.transposed_in_gguf ? std::vector<int64_t>{row.shape.rbegin(), row.shape.rend()} : row.shape;
+}
+
+// Frequencies of the rotary embedding and causal masks are no weights; old checkpoints have them as buffers.
 bool is_harmless(const std::string& name) {
   const auto ends = [&](std::string_view tail) {
     return name.size() >= tail.size() && name.compare(name.size() - tail.size(), tail.size(), tail) == 0;
   };
   // Copies of the network's own embedding and head that published files keep with multi-token prediction.
   if (name.rfind("model.layers.", 0) == 0 && (ends(".embed_tokens.weight") || ends(".shared_head.head.weight"))) return true;
+  if (ends(".attn.bias") || ends(".attn.masked_bias")) return true;  // GPT-2's causal masks
   return ends("rotary_emb.inv_freq") || ends("rotary_emb.cos_cached") || ends("rotary_emb.sin_cached") || name == "rope_freqs.weight";
 }
 
@@ -201,7 +208,7 @@ class SafetensorsModel {
     for (const SafetensorsFile& file : files_) {
       if (const SafeTensor* tensor = file.find(name)) return {&file, tensor};
     }
-    return {};
+    return name.starts_with(kGpt2Prefix) ? find(name.substr(std::string_view(kGpt2Prefix).size())) : Stored{};
   }
   const std::vector<SafetensorsFile>& files() const { return files_; }
 
@@ -210,8 +217,8 @@ class SafetensorsModel {
 };
 
 // transformers ties whatever is stored; so do we, but a head that differs deserves a word.
-void check_tied_head(const SafetensorsModel& stored) {
-  const Stored head = stored.find(kHeadHf), embedding = stored.find(kEmbeddingHf);
+void check_tied_head(const SafetensorsModel& stored, const std::string& embedding_name) {
+  const Stored head = stored.find(kHeadHf), embedding = stored.find(embedding_name);
   if (!head.tensor || !embedding.tensor) return;
   const auto a = head.file->data(*head.tensor), b = embedding.file->data(*embedding.tensor);
   if (head.tensor->type == embedding.tensor->type && std::equal(a.begin(), a.end(), b.begin(), b.end())) return;
@@ -234,6 +241,7 @@ void check_part(const SafetensorsModel& stored, const StoredWeight& part, std::s
     faults.missing.push_back("'" + part.name + "'");
     return;
   }
+  known.insert(found.tensor->name);
   faults.compare(part.name, part.tensor.sizes().vec(), found.tensor->shape);
   if (!is_fp8(*found.tensor)) return;
   const std::string name = scale_name(part.name);
@@ -284,7 +292,7 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   }
   faults.raise(path.string());
   if (behind) log_info(path.string(), ": ", behind, " tensors of multi-token prediction are left out");
-  if (tied) check_tied_head(stored);
+  if (tied) check_tied_head(stored, find_weight(model.weights(), "embedding").hf_name);
   Told told(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
     for (const StoredWeight& part : stored_weights(row)) {
@@ -307,8 +315,10 @@ tensor::RowOrder rope_order(int64_t head_dim) {
 
 void load_gguf_row(const GgufFile& file, const GgufTensor& stored, const WeightRow& row, int64_t head_dim) {
   const tensor::RowOrder order = row.rope_permuted_in_gguf ? rope_order(head_dim) : tensor::RowOrder();
-  const Tensor& weight = *row.tensor;
-  if (weight.device().is_cpu() && weight.is_contiguous()) {
+  const Tensor weight = row.transposed_in_gguf ? row.tensor->t() : *row.tensor;
+  if (row.gguf_plus != 0) {
+    weight.copy_(tensor::read_gguf_tensor(file, stored, at::kFloat, order) - row.gguf_plus);
+  } else if (weight.device().is_cpu() && weight.is_contiguous()) {
     tensor::read_gguf_tensor_into(file, stored, weight, order);
   } else {
     weight.copy_(tensor::read_gguf_tensor(file, stored, weight.scalar_type(), order));
@@ -325,7 +335,7 @@ void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& p
     if (!found) {
       faults.missing.push_back("'" + row.gguf_name + "'");
     } else {
-      faults.compare(row.gguf_name, row.shape, found->shape);
+      faults.compare(row.gguf_name, gguf_shape(row), found->shape);
     }
   }
   const bool head_again = !known.count("output.weight") && gguf_head_is_embedding(file);

@@ -83,9 +83,9 @@ Tensor attend_cpu(const Tensor& q_tNH, const kernels::ConstHeads& k, const kerne
        .k = k,
        .v = v,
        .out = rows(out_tNV),
-       .cu_seqlens = cu_keys.data(),
+       .cu_seqlens = cu_q.data(),
        .sequences = last - first,
-       .cu_queries = cu_q.data()});
+       .cu_keys = cu_keys.data()});
   return out_tNV;
 }
 
@@ -104,9 +104,11 @@ Tensor absorbed_decode(const Tensor& q_SNW, const Tensor& cache, const Sequences
   const Tensor absent_SL = index_SL >= end_S1;
   const Tensor places = places_of(s.k_slots_L, s).index_select(0, index_SL.clamp_max(s.k_slots_L.size(0) - 1).flatten());
   const Tensor rows_SLW = rows_of(cache, width, q_SNW.scalar_type()).index_select(0, places).view({count, longest, width});
-  const Tensor scores_SNL = (at::bmm(q_SNW, rows_SLW.transpose(1, 2)).to(at::kFloat) * scale)
-                                .masked_fill(absent_SL.unsqueeze(1), -std::numeric_limits<double>::infinity());
-  return at::bmm(at::softmax(scores_SNL, -1).to(q_SNW.scalar_type()), rows_SLW.narrow(2, 0, latent));
+  const Tensor rows_SWL = rows_SLW.transpose(1, 2);
+  const bool wide = q_SNW.scalar_type() == at::kFloat;  // of 16 bit types the scores are kept in fp32
+  const Tensor scores_SNL = (wide ? at::bmm(q_SNW, rows_SWL) : at::bmm(q_SNW, rows_SWL, at::kFloat)) * scale;
+  const Tensor seen_SNL = scores_SNL.masked_fill(absent_SL.unsqueeze(1), -std::numeric_limits<double>::infinity());
+  return at::bmm(at::softmax(seen_SNL, -1).to(q_SNW.scalar_type()), rows_SLW.narrow(2, 0, latent));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 // prompt, messages, gold, task (what the task's reward needs besides), completion, tokens, truncated, verdict, accuracy, extracted.
 //
 // The command is split at blanks ('..' and ".." hold together; no shell) and found by PATH. The first word that names a file here on the
-// host is the user's program: its folder is seen read-only at /reward, and the word becomes /reward/<file>. It starts in /work, empty and
+// host is the user's program: its folder is seen read-only at /reward, and the word becomes /reward/<file>. It starts in /box, empty and
 // writable. No network, no other file of the user's.
 //
 // A run that takes too long, dies, exits with a status other than 0, or writes anything but exactly one such line for each completion

@@ -8,6 +8,7 @@
 //   format_reward.h   format, format_if_right, tag_count, reasoning_steps
 //   length_reward.h   length, cosine, soft_overlong_punishment
 //   text_reward.h     repetition_penalty, language_consistency
+//   code_reward.h     code, binary_code, ioi_code, cf_code, code_format
 //   exec_reward.h     exec:<command>, a user's own program
 #pragma once
 

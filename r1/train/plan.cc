@@ -51,7 +51,9 @@ int64_t graph_bytes(const PlanInput& in, const Shape& s) {
   int64_t layers = 0;
   for (int64_t i = 0; i < s.L; ++i) layers += in.trainer.gradient_checkpointing ? s.D * e : saved_bytes_of_layer(in.model, in.dtype, i);
   const int64_t ends = 3 * s.D * e;  // input and output of the final norm, and its rows that are learned from
-  return T * (layers + ends);
+  // A module of multi-token prediction: its block, kept whole; both its norms' inputs, what they give side by side, and ends of its own.
+  const int64_t mtp = in.model.num_nextn_predict_layers * (saved_bytes_of_layer(in.model, in.dtype, s.L) + 4 * s.D * e + ends);
+  return T * (layers + ends + mtp);
 }
 
 // What one block needs beside its graph while its gradients flow; with checkpointing its own graph comes on top.

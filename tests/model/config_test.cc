@@ -92,7 +92,8 @@ TEST(Config, FamiliesFillIn) {
 
 TEST(Config, RefusesByName) {
   EXPECT_EQ(refusal_with("model_type", "mamba"),
-            "m/config.json: model_type 'mamba' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2 and deepseek_v3 are)");
+            "m/config.json: model_type 'mamba' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2, deepseek_v3, gpt2 and "
+            "gemma3_text are)");
   EXPECT_EQ(refusal_with("hidden_act", "gelu"), "m/config.json: hidden_act 'gelu' is not supported (silu is)");
   EXPECT_EQ(refusal_with("mlp_bias", true), "m/config.json: mlp_bias = true is not supported");
   EXPECT_EQ(refusal_with("use_sliding_window", true), "m/config.json: use_sliding_window = true is not supported");

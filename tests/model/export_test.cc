@@ -37,6 +37,14 @@ std::vector<ModelConfig> exported_configs() {
   configs[9].moe.first_k_dense_replace = 0;
   configs[9].attention_bias = true;
   configs[10].moe.n_group = 4, configs[10].moe.topk_group = 2;
+  for (const char* family : {"gpt2", "gpt2", "gemma3_text", "gemma3_text"}) configs.push_back(tiny(family));
+  configs[11].tie_word_embeddings = true;
+  configs[12].intermediate_size = 4 * configs[12].hidden_size;
+  configs[13].tie_word_embeddings = true;
+  configs[13].attn.scale = 0.25;
+  configs[14].num_hidden_layers = 3;
+  configs[14].rope = {.type = "linear", .factor = 8};
+  configs[14].rope_theta = 1e6;
   return configs;
 }
 

@@ -85,7 +85,8 @@ TEST_P(Parity, Bf16LogitsAreNear) {
 INSTANTIATE_TEST_SUITE_P(Families, Parity,
                          testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "deepseek_v3_dense",
                                          "deepseek_v3_dense_plain", "deepseek_v3_dense_ratio", "deepseek_v3", "deepseek_v3_plain",
-                                         "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed"),
+                                         "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed", "gpt2", "gpt2_untied",
+                                         "gemma3", "gemma3_linear"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GradientParity : public testing::TestWithParam<const char*> {};
@@ -104,6 +105,7 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
     if (row.kind == WeightKind::kBuffer) continue;
     std::vector<Tensor> wanted;
     for (const StoredWeight& part : stored_weights(row)) wanted.push_back(g["grad." + part.name]);
+    if (row.transposed_in_hf) wanted[0] = wanted[0].t();
     const Tensor want = wanted.size() > 1 ? at::stack(wanted) : wanted[0], got = row.tensor->grad();
     ASSERT_TRUE(got.defined()) << row.name;
     if (row.name.ends_with("k_bias")) {  // its gradient is zero but for rotation: compare with the scale of q's
@@ -116,7 +118,7 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Families, GradientParity,
                          testing::Values("llama", "qwen2", "qwen3", "deepseek_v3_dense", "deepseek_v3_dense_plain", "deepseek_v3",
-                                         "deepseek_v3_plain", "deepseek_v2_lite", "qwen3_moe"),
+                                         "deepseek_v3_plain", "deepseek_v2_lite", "qwen3_moe", "gpt2", "gemma3"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

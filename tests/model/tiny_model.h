@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "r1/base/rng.h"
+#include "r1/model/families.h"
 #include "r1/model/transformer.h"
 
 namespace r1::model {
@@ -38,6 +39,12 @@ inline ModelConfig tiny(const std::string& family = "llama") {
     c.moe.gate = "softmax";
     c.moe.bias = false;
     c.moe.aux_loss = "batch";
+  }
+  if (family == "gpt2" || family == "gemma3_text") set_family(c, family);
+  if (family == "gpt2") c.num_key_value_heads = c.num_attention_heads;
+  if (family == "gemma3_text") {
+    c.attn.window = 7;
+    c.attn.window_pattern = 2;
   }
   return c;
 }

@@ -10,7 +10,8 @@ import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
-from transformers import AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config, LlamaConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig
+from transformers import (AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config, Gemma3TextConfig, GPT2Config, LlamaConfig, Qwen2Config, Qwen3Config,
+                          Qwen3MoeConfig)
 
 SMALL = dict(vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
 LLAMA3 = dict(rope_type="llama3", rope_theta=5e5, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
@@ -27,6 +28,8 @@ CONFIGS = {
     "deepseek_v2": DeepseekV2Config(**{**SMALL, **MLA}, q_lora_rank=None),
     "qwen3": Qwen3Config(**SMALL, head_dim=16, tie_word_embeddings=False),
     "qwen3-moe": Qwen3MoeConfig(**SMALL, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, norm_topk_prob=True, mlp_only_layers=[0]),
+    "gpt2": GPT2Config(vocab_size=97, n_embd=32, n_layer=3, n_head=4, n_positions=64),
+    "gemma3": Gemma3TextConfig(**SMALL, head_dim=16, sliding_window=8, query_pre_attn_scalar=16, tie_word_embeddings=True),
 }
 
 

@@ -14,8 +14,8 @@ import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
-                          Qwen3MoeConfig, Qwen3MoeForCausalLM)
+from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel,
+                          LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 SMALL = dict(vocab_size=47, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=512, initializer_range=0.2, bos_token_id=1, eos_token_id=2, pad_token_id=None)
@@ -29,6 +29,9 @@ EXPERTS = dict(n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, mo
 DENSE = dict(n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=12, first_k_dense_replace=2, n_group=1, topk_group=1)
 V3 = (DeepseekV3Config, DeepseekV3ForCausalLM)
 V2 = (DeepseekV2Config, DeepseekV2ForCausalLM)
+GEMMA = dict(head_dim=12, num_hidden_layers=4, sliding_window=7, sliding_window_pattern=3, query_pre_attn_scalar=9)
+GEMMA_ROPE = lambda factor: dict(full_attention=dict(rope_type="linear", rope_theta=3000.0, factor=factor) if factor else dict(rope_type="default", rope_theta=3000.0),
+                                 sliding_attention=dict(rope_type="default", rope_theta=100.0))
 MODELS = {
     "llama": (LlamaConfig, LlamaForCausalLM, dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0), rms_norm_eps=1e-5), True),
     "llama_rope3_tied": (LlamaConfig, LlamaForCausalLM, dict(rope_parameters=LLAMA3, tie_word_embeddings=True, head_dim=12), False),
@@ -48,6 +51,11 @@ MODELS = {
     "deepseek_v2_lite": (*V2, {**MLA, **EXPERTS, "q_lora_rank": None, "n_shared_experts": 2, "rope_parameters": {**YARN, "mscale": 0.707, "mscale_all_dim": 0.707}}, True),
     "deepseek_v2_groups": (*V2, {**MLA, **EXPERTS, "topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2, "routed_scaling_factor": 2.0,
                                  "rope_parameters": PLAIN_ROPE}, False),
+    "gpt2": (GPT2Config, GPT2LMHeadModel, dict(n_positions=64, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0), True),
+    "gpt2_untied": (GPT2Config, GPT2LMHeadModel, dict(n_positions=64, n_embd=24, n_layer=1, n_head=2, n_inner=40, tie_word_embeddings=False, scale_attn_weights=False,
+                                                      resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0), False),
+    "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(rope_parameters=GEMMA_ROPE(None), **GEMMA), True),
+    "gemma3_linear": (Gemma3TextConfig, Gemma3ForCausalLM, dict(rope_parameters=GEMMA_ROPE(4.0), **{**GEMMA, "query_pre_attn_scalar": 12}), False),
 }
 LENGTHS = [9, 1, 40, 17]
 
@@ -55,10 +63,22 @@ LENGTHS = [9, 1, 40, 17]
 def v4_config(config):
     """The keys that transformers 4 writes: rope_theta beside rope_scaling, torch_dtype."""
     out = json.loads(json.dumps(config))
+    if "dtype" in out:
+        out["torch_dtype"] = out.pop("dtype")
+    if "rope_parameters" not in out:
+        return out
+    if out["model_type"] == "gemma3_text":
+        rope = out.pop("rope_parameters")
+        out["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+        out["sliding_window_pattern"] = out.pop("_sliding_window_pattern")
+        del out["layer_types"]
+        out["rope_theta"] = rope.pop("rope_theta")
+        out["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+        return out
     rope = out.pop("rope_parameters")
     out["rope_theta"] = rope.pop("rope_theta")
     out["rope_scaling"] = None if rope["rope_type"] == "default" else rope
-    out["torch_dtype"] = out.pop("dtype")
     return out
 
 
@@ -74,12 +94,14 @@ def published(key, grad):
 def make(name, folder):
     config_class, model_class, extra, with_gradients = MODELS[name]
     torch.manual_seed(sum(name.encode()))
-    model = model_class(config_class(**{**SMALL, **extra}, attn_implementation="eager"))
+    small = {k: v for k, v in SMALL.items() if config_class is not GPT2Config or k in ("vocab_size", "initializer_range", "bos_token_id", "eos_token_id", "pad_token_id")}
+    model = model_class(config_class(**{**small, **extra}, attn_implementation="eager"))
     with torch.no_grad():
         for key, p in model.named_parameters():
             # norms and biases away from 1 and 0, or they would test nothing
             if p.dim() == 1:
-                p.copy_(torch.randn_like(p) * 0.3 + (1.0 if "norm" in key else 0.0))
+                about_one = key.endswith("weight") and ("norm" in key or "ln_" in key) and config_class is not Gemma3TextConfig
+                p.copy_(torch.randn_like(p) * 0.3 + (1.0 if about_one else 0.0))
             p.copy_(p.to(torch.bfloat16).float())
         for key, b in model.named_buffers():
             if key.endswith("e_score_correction_bias"):  # large enough to change choices, small enough not to make them all

@@ -53,7 +53,7 @@ int left_to_right(const std::string& expression) {
 TEST(Registry, Suggests) {
   const std::vector<std::string> names = task_names();
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
-  for (const char* name : {"aqua", "arithmetic", "countdown", "gsm8k", "math", "multiple_choice", "svamp"})
+  for (const char* name : {"aqua", "arithmetic", "code", "countdown", "gsm8k", "humaneval", "math", "multiple_choice", "svamp"})
     EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
   EXPECT_NE(message_of([] { make_task("arithmatic"); }).find("did you mean 'arithmetic'?"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic", {{"step", 4}}); }).find("did you mean 'steps'?"), std::string::npos);

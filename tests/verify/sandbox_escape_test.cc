@@ -108,12 +108,18 @@ for p in ("/proc/sysrq-trigger", "/proc/self/oom_score_adj", "/proc/self/oom_adj
     must_fail(p, lambda: open(p, "w").write("0")))",
        {Layer::kLandlock}},
       {"kernel_facts", R"(
-for p in ("/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list", "/proc/cmdline", "/proc/config.gz", "/proc/kmsg"):
+for p in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/cmdline", "/proc/config.gz", "/proc/kmsg", "/proc/vmallocinfo",
+          "/proc/slabinfo", "/proc/pagetypeinfo"):
     try:
         text = read(p)
     except Exception:
         continue
-    if text: escaped(p, text[:20]))"},
+    if text: escaped(p, text[:20])
+try:
+    addresses = {line.split()[0] for line in open("/proc/kallsyms")}
+except Exception:
+    addresses = set()
+if any(int(a, 16) for a in addresses): escaped("kernel addresses"))"},
       {"devices", R"(
 seen = set(os.listdir("/dev"))
 if seen - {"null", "zero", "full", "random", "urandom", "fd", "stdin", "stdout", "stderr", "shm"}: escaped(seen)
@@ -249,7 +255,7 @@ const std::vector<Attack>& c_attacks() {
       {"become_root", "", {}},
       {"own_setuid", "", {}},
       {"priority", "", seccomp},
-      {"rlimits", "", {}},
+      {"rlimits", "", seccomp},
       {"terminal", "", seccomp},
       {"descriptors", "", {}},
       {"lease", "", {}},

@@ -104,13 +104,38 @@ std::string name_behind(std::string_view code, std::string_view word, size_t fro
   return "";
 }
 
+// The code with what stands inside braces, strings and comments blanked out.
+std::string top_level(const std::string& code) {
+  std::string out = code;
+  int depth = 0;
+  for (size_t i = 0; i < code.size(); ++i) {
+    const std::string_view rest = std::string_view(code).substr(i);
+    size_t skip = 0;
+    if (rest.starts_with("//")) skip = std::min(rest.find('\n'), rest.size());
+    if (rest.starts_with("/*")) skip = std::min(rest.find("*/", 2), rest.size() - 2) + 2;
+    if (rest[0] == '"' || rest[0] == '\'') {
+      for (skip = 1; skip < rest.size() && rest[skip] != rest[0] && rest[skip] != '\n'; ++skip) skip += rest[skip] == '\\';
+      skip = std::min(skip + 1, rest.size());
+    }
+    if (skip > 0) {
+      std::fill_n(out.begin() + long(i), skip, ' ');
+      i += skip - 1;
+      continue;
+    }
+    depth -= code[i] == '}';
+    if (depth > 0) out[i] = ' ';
+    depth += code[i] == '{';
+  }
+  return out;
+}
+
 // Java wants a public class in a file of its name; main() may be in any class.
 std::pair<std::string, std::string> java_names(const std::string& code) {
-  const std::string shown = name_behind(code, "public class", 0);
+  const std::string top = top_level(code), shown = name_behind(top, "public class", 0);
   std::string main_class = shown;
   const size_t main = code.find("static void main");
-  for (size_t at = 0; main != std::string::npos && (at = code.find("class", at)) != std::string::npos && at < main; ++at) {
-    const std::string name = name_behind(std::string_view(code).substr(0, main), "class", at);
+  for (size_t at = 0; main != std::string::npos && (at = top.find("class", at)) != std::string::npos && at < main; ++at) {
+    const std::string name = name_behind(top.substr(0, main), "class", at);
     if (!name.empty()) main_class = name;
   }
   if (main_class.empty()) main_class = "Main";

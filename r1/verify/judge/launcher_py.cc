@@ -65,6 +65,11 @@ def tag(out, name, payload, other, depth):
 
 
 def no_other(out, x, depth):
+    """Subclasses of plain types are the plain value they hold; other objects just their type's name."""
+    for base in PLAIN:
+        if issubclass(type(x), base):
+            encode_into(out, dict(dict.items(x)) if base is dict else base(x), no_other, depth)
+            return
     tag(out, type(x).__name__, None, no_other, depth)
 
 

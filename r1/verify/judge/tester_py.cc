@@ -17,7 +17,7 @@ class Proxy:
     """Stands for an object of the submission; what it is asked goes there. Two rules keep an object from talking its way through an assert:
     - Plain data never equals it, whatever its __eq__ says; only where its class derives from a plain type is the value that was sent compared.
     - It is doubtful unless the test code itself named its class (or it is a function, and is called): then nothing it answers with a bool is
-      taken, neither from it nor from what its attributes and methods give. `assert f(x) > 0`, `assert f(x).startswith('a')`, `assert f(x)`
+      taken, neither from it nor from what its attributes and methods give, and there is no arithmetic with it. `assert f(x) > 0`, `assert f(x).startswith('a')`, `assert f(x)`
       and `abs(f(x) - 1) < 1e-6` want f's result to be data."""
     __slots__ = ('_remote', '_number', '_type', '_plain', '_kind', '_doubtful')
 
@@ -66,6 +66,9 @@ class Proxy:
 
     def __reduce_ex__(self, protocol):
         raise TypeError('an object of the submission cannot be copied here')
+
+
+ARITHMETIC = set('add sub mul truediv floordiv mod pow matmul lshift rshift xor neg pos invert abs round divmod radd rsub rmul rtruediv iadd isub imul and_ or_'.split())
 
 
 def text_of(x):
@@ -220,7 +223,7 @@ class Remote:
         asked = request[1] if len(request) > 1 and type(request[1]) is Proxy else self.root
         attribute = request[0] == 'get' and asked._kind == 'function'
         if (asked._doubtful or attribute) and request[0] != 'next':
-            if type(value) is bool:
+            if type(value) is bool or request[0] in ARITHMETIC:
                 raise TypeError('an object of class %s of the submission has no say here: its class is not named by the test' % asked._type)
             if type(value) is Proxy:
                 object.__setattr__(value, '_doubtful', True)

@@ -116,6 +116,7 @@ class Running : public Process {
   void look();
   void force_end();
   void clean_up();
+  void remove_group();
   void read_status();
   void judge(Outcome& outcome) const;
   std::string failure() const;
@@ -173,6 +174,7 @@ Running::~Running() {
   stop(Stop::kTimeout);
   loop();
   clean_up();
+  remove_group();
 }
 
 void Running::stop(Stop why) {
@@ -191,6 +193,7 @@ Outcome Running::finish(std::string_view input) {
   outcome.wall_seconds = seconds_since(begin_);
   clean_up();
   judge(outcome);
+  remove_group();
   outcome.out = std::move(out_.text);
   outcome.err = std::move(err_.text);
   return outcome;
@@ -277,6 +280,15 @@ void Running::clean_up() {
   read_status();
   if (!cgroup_) return;
   cpu_seconds_ = std::max(cpu_seconds_, cgroup_->cpu_seconds());
+}
+
+// Empty as soon as the supervisor has spoken; a little later if it had to be killed.
+void Running::remove_group() {
+  for (int i = 0; cgroup_ && !cgroup_->remove() && i < 100; ++i) {
+    cgroup_->kill_all();
+    const timespec pause{0, 2'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
 }
 
 void Running::read_status() {
