@@ -1,6 +1,6 @@
-// What does the sandbox cost? `python3 -I -S -c pass` under bare bubblewrap with the same namespaces, and in ours with every layer, in turn, so
-// that whatever else the machine does hits both. One JSON object a line: medians and quartiles in ms, the ratio pair by pair; then ours
-// without one layer at a time; then from several threads, in runs a second.
+// What does the sandbox cost? `python3 -I -S -c pass` under bare bubblewrap with the same namespaces, and in ours with every layer, in
+// turn, so that whatever else the machine does hits both. One JSON object a line: medians and quartiles in ms, the ratio pair by pair; then
+// ours without one layer at a time; then from several threads, in runs a second.
 //   bench_sandbox_notorch [--rounds=60] [--threads=2] [--program=/usr/bin/python3]
 #include <spawn.h>
 #include <sys/wait.h>
@@ -32,7 +32,7 @@ double ms_since(Clock::time_point from) {
 Json quantiles(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const auto at = [&](double q) { return values[size_t(q * double(values.size() - 1) + 0.5)]; };
-  return {{"median", at(0.5)}, {"p25", at(0.25)}, {"p75", at(0.75)}, {"p95", at(0.95)}};
+  return {{"min", values.front()}, {"median", at(0.5)}, {"p25", at(0.25)}, {"p75", at(0.75)}, {"p95", at(0.95)}};
 }
 
 double run_bare(const std::vector<std::string>& command) {
@@ -63,8 +63,12 @@ void compare(const std::vector<std::string>& command, const Program& program, in
     if (i < 0) continue;
     bare.push_back(b), ours.push_back(o), ratio.push_back(o / b);
   }
-  std::puts(dump_json({{"bench", "sandbox"}, {"case", "cold"}, {"rounds", rounds}, {"bubblewrap_ms", quantiles(bare)},
-                       {"ours_ms", quantiles(ours)}, {"ratio", quantiles(ratio)}})
+  std::puts(dump_json({{"bench", "sandbox"},
+                       {"case", "cold"},
+                       {"rounds", rounds},
+                       {"bubblewrap_ms", quantiles(bare)},
+                       {"ours_ms", quantiles(ours)},
+                       {"ratio", quantiles(ratio)}})
                 .c_str());
 }
 
@@ -78,8 +82,11 @@ void without_each(const Program& program, int rounds) {
       without_it.push_back(run_ours(without, program));
     }
     const Json a = quantiles(with_it), b = quantiles(without_it);
-    std::puts(dump_json({{"bench", "sandbox"}, {"case", std::string("cost of ") + layer_name(layer)},
-                         {"ms", a["median"].get<double>() - b["median"].get<double>()}, {"with_ms", a}, {"without_ms", b}})
+    std::puts(dump_json({{"bench", "sandbox"},
+                         {"case", std::string("cost of ") + layer_name(layer)},
+                         {"ms", a["median"].get<double>() - b["median"].get<double>()},
+                         {"with_ms", a},
+                         {"without_ms", b}})
                   .c_str());
   }
 }
@@ -94,7 +101,9 @@ void in_parallel(const Program& program, int threads, int rounds) {
     });
   }
   for (auto& worker : workers) worker.join();
-  std::puts(dump_json({{"bench", "sandbox"}, {"case", "parallel"}, {"threads", threads},
+  std::puts(dump_json({{"bench", "sandbox"},
+                       {"case", "parallel"},
+                       {"threads", threads},
                        {"runs_per_second", threads * rounds / (ms_since(from) * 1e-3)}})
                 .c_str());
 }
@@ -117,9 +126,10 @@ int main(int argc, char** argv) try {
   }
   Program program;
   program.argv = {interpreter, "-I", "-S", "-c", "pass"};
-  std::vector<std::string> bare = {"bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--ro-bind", "/usr", "/usr",
-                                   "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc",
-                                   "/proc", "--dev", "/dev", "--tmpfs", "/box", "--"};
+  std::vector<std::string> bare = {"bwrap",   "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--ro-bind",
+                                   "/usr",    "/usr",          "--symlink",      "usr/bin",           "/bin",          "--symlink",
+                                   "usr/lib", "/lib",          "--symlink",      "usr/lib64",         "/lib64",        "--proc",
+                                   "/proc",   "--dev",         "/dev",           "--tmpfs",           "/box",          "--"};
   bare.insert(bare.end(), program.argv.begin(), program.argv.end());
   compare(bare, program, rounds);
   without_each(program, std::max(5, rounds / 2));

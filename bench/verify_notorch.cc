@@ -1,6 +1,6 @@
 // How fast is a check of an answer? Pairs {"gold":..,"answer":..} from a JSONL file; one JSON object: checks a second on one thread,
-// slowest check, verdict counts. tests/oracles/verify_mathverify.py runs this and Math-Verify in turn over the same pairs and prints the
-// ratio.
+// slowest check, verdict counts. bench/verify_peer.py runs this and Math-Verify in turn over the same pairs and prints
+// the ratio. A row may set rounding_digits and strict.
 //   bench_verify_notorch PAIRS.jsonl [--rounds=N] [--verdicts]     --verdicts: a line a pair with verdict, extracted answer and reason
 //   instead
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,27 +31,32 @@ int main(int argc, char** argv) try {
     else
       fail("unknown argument ", a);
   }
-  int digits = 6;  // a row may set it for the file
+  std::map<std::pair<int, bool>, verify::Verifier> verifiers;  // by the options that rows set
+  struct Pair {
+    std::string gold, answer;
+    const verify::Verifier* verifier;
+  };
+  std::vector<Pair> pairs;
   std::ifstream in(argv[1]);
-  std::vector<std::pair<std::string, std::string>> pairs;
   for (std::string line; std::getline(in, line);) {
     if (line.empty()) continue;
     const Json row = parse_json(line, argv[1]);
-    if (row.contains("rounding_digits")) digits = json_get<int>(row, "rounding_digits", argv[1]);
-    pairs.emplace_back(json_get<std::string>(row, "gold", argv[1]), json_get<std::string>(row, "answer", argv[1]));
+    verify::VerifyOptions options;
+    options.equality.rounding_digits = json_get_or<int>(row, "rounding_digits", 6, argv[1]);
+    options.equality.strict = json_get_or<bool>(row, "strict", true, argv[1]);
+    const auto key = std::make_pair(options.equality.rounding_digits, options.equality.strict);
+    const verify::Verifier& verifier = verifiers.try_emplace(key, options).first->second;
+    pairs.push_back({json_get<std::string>(row, "gold", argv[1]), json_get<std::string>(row, "answer", argv[1]), &verifier});
   }
   check(!pairs.empty(), argv[1], ": no pairs");
-  verify::VerifyOptions options;
-  options.equality.rounding_digits = digits;
-  const verify::Verifier verifier(options);
   using Clock = std::chrono::steady_clock;
   double best = 1e30, slowest = 0;
   int64_t counts[5] = {};
   for (int round = 0; round < rounds; ++round) {
     const auto start = Clock::now();
-    for (const auto& [gold, answer] : pairs) {
+    for (const auto& [gold, answer, verifier] : pairs) {
       const auto one = Clock::now();
-      const verify::AnswerCheck c = verifier.check(gold, answer);
+      const verify::AnswerCheck c = verifier->check(gold, answer);
       slowest = std::max(slowest, std::chrono::duration<double>(Clock::now() - one).count());
       if (round == 0) ++counts[int(c.verdict)];
       if (verdicts)

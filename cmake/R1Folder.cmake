@@ -24,7 +24,7 @@ function(r1_libraries out)
 endfunction()
 
 # r1_folder(<name> [OVER <folders it may include>] [LIBS <libraries>] [TORCH])
-#   library r1_<name> from r1/<name>/**.cc, test binary test_<name> from tests/<name>/*_test.cc, which links this folder and what lies below it, no more.
+#   library r1_<name> from r1/<name>/**.cc, test binary test_<name> from tests/<name>/*_test.cc (and *_support.cc), which links this folder and what lies below it, no more.
 #   TORCH marks a folder that stands on libtorch: it is left out when R1_TORCH is off (sanitizer builds).
 # r1_app(<name> ...) is the same for the program itself: all but main.cc is a library, which tests/<name> links.
 function(r1_folder name)
@@ -63,7 +63,7 @@ function(r1_folder_tests name)
   if(NOT R1_TESTS)
     return()
   endif()
-  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cc)
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cc ${CMAKE_SOURCE_DIR}/tests/${name}/*_support.cc)
   if(NOT tests)
     return()
   endif()

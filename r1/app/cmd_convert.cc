@@ -26,8 +26,10 @@ struct ConvertConfig {
   void visit(V& v) {
     v("model", model, "what to convert: a HF folder, a .gguf file, or org/name in the local Hugging Face cache", Required{});
     v("output_dir", output_dir, "the HF folder to write", Required{});
-    v("dtype", dtype, "dtype of the written weights; auto: as they are stored (bfloat16 for quantized ones)",
-      OneOf{"auto", "float32", "bfloat16", "float16"});
+    v("dtype", dtype,
+      "dtype of the written weights; auto: as they are stored (bfloat16 for quantized ones); fp8_block: matrices in 8 bits with a scale for"
+      " each block of 128 x 128, the rest bfloat16, as DeepSeek-V3 is published",
+      OneOf{"auto", "float32", "bfloat16", "float16", "fp8_block"});
     v("max_shard_size", max_shard_size, "largest weight file, such as 500MB, 5GB or 2GiB");
     v("overwrite", overwrite, "write into a folder that already holds a model");
     v.alias("m", "model");
@@ -136,7 +138,10 @@ int convert(const ConvertConfig& config, const CommonOptions& common) {
   const fs::path source = model::find_model(config.model), output = config.output_dir;
   check_output(config, source);
   const model::ModelConfig shape = model::read_model_config(source);
-  const tensor::DType dtype = tensor::parse_dtype(config.dtype == "auto" ? shape.torch_dtype : config.dtype);
+  const bool fp8 = config.dtype == "fp8_block";
+  // 8 bit weights are made from the stored ones, without another rounding between.
+  const tensor::DType dtype = tensor::parse_dtype(config.dtype == "auto" || fp8 ? shape.torch_dtype : config.dtype);
+  const tensor::DType written = fp8 ? at::kFloat8_e4m3fn : dtype;
   const int64_t megabytes = model::parameter_count(shape) * int64_t(c10::elementSize(dtype)) / 1'000'000;
 
   std::unique_ptr<model::Transformer> model;
@@ -148,7 +153,7 @@ int convert(const ConvertConfig& config, const CommonOptions& common) {
   carry_tokenizer(source, output);
   {
     Progress bar("write", megabytes, "MB");
-    model::save_model(*model, output, dtype, max_shard, shown(bar));
+    model::save_model(*model, output, written, max_shard, shown(bar));
   }
   carry_generation_config(source, output);
 
@@ -159,13 +164,13 @@ int convert(const ConvertConfig& config, const CommonOptions& common) {
     print_text(dump_json({{"output_dir", output.string()},
                           {"family", shape.family},
                           {"parameters", parameters},
-                          {"dtype", tensor::dtype_name(dtype)},
+                          {"dtype", fp8 ? config.dtype : tensor::dtype_name(dtype)},
                           {"weight_bytes", bytes},
                           {"seconds", seconds}}) +
                "\n");
   } else {
     log_info("wrote ", output.string(), ": ", shape.family, ", ", human_count(double(parameters)), " parameters in ",
-             tensor::dtype_name(dtype), ", ", human_bytes(double(bytes)), ", ", human_time(seconds));
+             fp8 ? config.dtype : tensor::dtype_name(dtype), ", ", human_bytes(double(bytes)), ", ", human_time(seconds));
   }
   return 0;
 }

@@ -139,6 +139,9 @@ int run(const GenerateConfig& config, const CommonOptions& common) {
       return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size() && std::fflush(stdout) == 0;
     };
   const auto samples = complete(engine, *loaded.tokenizer, {request}, options)[0];
+  if (const auto share = engine.stats().draft_acceptance({}))
+    log_info("speculation: ", int(100 * *share + 0.5), " % of ", engine.stats().draft_tokens, " guesses were right, ",
+             engine.stats().generated_tokens, " tokens in ", engine.stats().steps, " steps");
   for (size_t i = 0; i < samples.size(); ++i) {
     if (common.json)
       print_text(dump_json(to_json(samples[i], *loaded.tokenizer, config.top_logprobs > 0)) + "\n");

@@ -103,8 +103,8 @@ train::PlanInput sft_input(const std::vector<Setting>& settings, const PlanConfi
 }
 
 void set_engine(train::PlanInput& in, const engine::EngineConfig& engine) {
-  const int64_t token_bytes =
-      2 * in.model.num_hidden_layers * in.model.num_key_value_heads * in.model.head_dim * int64_t(c10::elementSize(in.dtype));
+  const model::Footprint network = model::footprint(in.model, in.dtype);
+  const int64_t token_bytes = network.cache_bytes_per_token + (engine.num_speculative_tokens > 0 ? network.mtp_cache_bytes_per_token : 0);
   // As the engine counts: all of kv_cache_memory, but no more than twice what its sequences can fill.
   const int64_t longest = engine.max_model_len ? engine.max_model_len : in.model.max_position_embeddings;
   const int64_t useful =
@@ -235,9 +235,20 @@ void print_parts(const char* title, const std::vector<train::PlanPart>& parts) {
   }
 }
 
+void print_network(const train::Plan& plan) {
+  const model::Footprint& n = plan.network;
+  const std::string active =
+      n.active_parameters < n.parameters ? str(", ", human_count(double(n.active_parameters)), " active a token") : "";
+  const std::string mtp = n.mtp_parameters ? str(", ", human_count(double(n.mtp_parameters)), " of them in multi-token prediction") : "";
+  print_text(str("  ", human_count(double(plan.parameters)), " parameters", mtp, active, "\n"));
+  print_text(str("  a token: ", human_bytes(double(n.cache_bytes_per_token)), " of engine cache, ", human_count(double(n.flops_per_token)),
+                 " FLOPs forward and ", human_count(double(n.attention_flops_per_context_token)),
+                 " for each token that it looks back to\n"));
+}
+
 void print_plan(const Planned& p, int64_t memory) {
-  print_text(str(p.name, ": ", human_count(double(p.plan.parameters)), " parameters",
-                 p.input.training ? str(", micro-batches of ", p.input.micro_batch_tokens, " tokens") : "", "\n"));
+  print_text(str(p.name, ":", p.input.training ? str(" micro-batches of ", p.input.micro_batch_tokens, " tokens") : "", "\n"));
+  print_network(p.plan);
   print_parts("all the time", p.plan.resident);
   print_parts("at the peak of a training step", p.plan.training);
   print_parts("at the peak of an engine step", p.plan.rollout);

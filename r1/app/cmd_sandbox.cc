@@ -31,8 +31,9 @@ int doctor(const DoctorConfig&, const CommonOptions& common) {
                       {"available", state.available},
                       {"stops", box::layer_purpose(state.layer)},
                       {"detail", state.detail}});
-    text += str(state.available ? "ok       " : "MISSING  ", box::layer_name(state.layer), "\n           stops: ",
-                box::layer_purpose(state.layer), "\n           ", state.available ? "here: " : "why, and what to do: ", state.detail, "\n");
+    text += str(state.available ? "ok       " : "MISSING  ", box::layer_name(state.layer),
+                "\n           stops: ", box::layer_purpose(state.layer), "\n           ",
+                state.available ? "here: " : "why, and what to do: ", state.detail, "\n");
   }
   text += all ? "All layers are there.\n"
               : "Programs are refused until the missing layers are provided, or named in may_miss (docs/sandbox.md).\n";
@@ -60,7 +61,7 @@ struct SandboxRunConfig {
     v("env", env, "NAME=value");
     v("directory", directory, "where it starts");
     v("stdin", stdin_too, "give it this command's stdin");
-    v("may_miss", may_miss, "layers to do without where this machine lacks them: seccomp, cgroup, landlock");
+    v("may_miss", may_miss, "layers to do without where this machine lacks them: seccomp, rlimits, cgroup, landlock");
     v("argv", argv, "the program, a path inside, and its arguments; also what stands behind --");
   }
 };
@@ -69,7 +70,7 @@ box::Layer layer_named(const std::string& name) {
   for (const auto layer : {box::Layer::kSeccomp, box::Layer::kRlimits, box::Layer::kCgroup, box::Layer::kLandlock}) {
     if (name == box::layer_name(layer)) return layer;
   }
-  fail_usage("--may_miss: expected seccomp, cgroup or landlock, got '", name, "'");
+  fail_usage("--may_miss: expected seccomp, rlimits, cgroup or landlock, got '", name, "'");
 }
 
 box::Mount mount_of(std::string text) {

@@ -14,7 +14,7 @@ namespace {
 
 struct VerifyConfig {
   std::string gold, answer, boxes = "last";
-  bool jsonl = false;
+  bool jsonl = false, strict = true;
   double deadline = 2;
   int64_t workers = 2, rounding_digits = 6;
   template <class V>
@@ -27,6 +27,7 @@ struct VerifyConfig {
     v("workers", workers, "processes for hard cases", Range{1, 256});
     v("rounding_digits", rounding_digits, "a decimal of at least so many places may stand for the value it rounds; 0: never",
       Range{0, 1000});
+    v("strict", strict, "off: the names of unknowns do not matter (f(x) and f(y) are the same)");
   }
 };
 
@@ -59,6 +60,7 @@ int run(const VerifyConfig& config, const CommonOptions& common) {
   options.workers = int(config.workers);
   options.boxes = config.boxes == "first" ? verify::BoxChoice::kFirst : verify::BoxChoice::kLast;
   options.equality.rounding_digits = int(config.rounding_digits);
+  options.equality.strict = config.strict;
   const verify::Verifier verifier(options);
   if (config.jsonl) return check_lines(verifier);
   if (config.gold.empty()) fail_usage("r1 verify: give --gold and --answer, or --jsonl");

@@ -81,6 +81,7 @@ class Run {
     } else {
       return;
     }
+    if (options_.on_finished) options_.on_finished(s.prompt, s.sample, *s.result);
     streams_.erase(it);
   }
 

@@ -31,6 +31,8 @@ struct CompletionOptions {
   bool keep_special = false;
   // Called for each new piece of whole characters; return false to cancel that sample.
   std::function<bool(size_t prompt, int sample, const std::string& piece)> on_text;
+  // Called as soon as a sample is complete, in the order they end (not for those that on_step's false cut off).
+  std::function<void(size_t prompt, int sample, const Completion& completion)> on_finished;
   // Called after each engine step with finished samples and total; for progress bars. Return false to stop everything (what is done is
   // returned).
   std::function<bool(int64_t finished, int64_t total, const EngineStats&)> on_step;

@@ -22,9 +22,11 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
                c.max_num_batched_tokens);
   if (c.block_size < 16 || c.block_size % 16 != 0) fail_usage("[engine] expected block_size to be a multiple of 16, got ", c.block_size);
   if (c.max_model_len > longest) fail_usage("[engine] expected max_model_len up to the model's ", longest, ", got ", c.max_model_len);
+  if (c.num_speculative_tokens > 0 && model.mtp_depth() == 0)
+    fail_usage("[engine] num_speculative_tokens needs a model with multi-token prediction (num_nextn_predict_layers); this one has none");
   if (c.max_model_len == 0) c.max_model_len = longest;
   if (c.num_blocks == 0) {
-    const int64_t bytes = block_bytes(model, int32_t(c.block_size));
+    const int64_t bytes = block_bytes(model, int32_t(c.block_size), c.num_speculative_tokens > 0);
     const int64_t affordable = c.kv_cache_memory / std::max<int64_t>(bytes, 1);
     if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", c.kv_cache_memory);
     // Twice what all sequences at full length can hold: the rest keeps prefixes of those gone.
@@ -56,7 +58,7 @@ struct Engine::Impl {
       : model(m),
         config(finished(c, m)),
         scheduler(scheduling(config)),
-        runner(m, config.num_blocks, int32_t(config.block_size)),
+        runner(m, config.num_blocks, int32_t(config.block_size), config.num_speculative_tokens > 0, config.exact),
         version(m.version()) {}
 
   void check_request(const Request& request) const;
@@ -65,6 +67,7 @@ struct Engine::Impl {
   void sample(const Tensor& logits, const std::vector<PendingSample>& samplers);
   void sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which);
   TokenEvent accept(Sequence* s, Sampled& sampled);
+  void sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events);
 };
 
 void Engine::Impl::check_request(const Request& r) const {
@@ -110,7 +113,7 @@ void Engine::Impl::follow_weights() {
 
 void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>& samplers) {
   rows.clear();
-  for (const auto& [s, row] : samplers) {
+  for (const auto& [s, row, drafts] : samplers) {
     const int64_t made = s->made();
     rows.push_back({.params = &s->sampling,
                     .counts = &s->counts,
@@ -171,6 +174,31 @@ TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
   return event;
 }
 
+// Round by round: first everybody's next token, then, for those whose guess was right, the one behind it.
+void Engine::Impl::sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events) {
+  for (const PendingSample& p : samplers) counted.draft_tokens += p.drafts;
+  std::vector<PendingSample> next;
+  for (int64_t round = 0; !samplers.empty(); ++round, samplers.swap(next)) {
+    try {
+      sample(logits, samplers);
+    } catch (...) {
+      scheduler.not_sampled(samplers);
+      if (round == 0) throw;
+      return;  // what the rounds before made is given out; the fault will show again when these are sampled in the next step
+    }
+    next.clear();
+    for (size_t i = 0; i < samplers.size(); ++i) {
+      const auto [s, row, drafts] = samplers[i];
+      const bool guessed = round < drafts && s->draft[size_t(round)] == sampled[i].token;
+      events.push_back(accept(s, sampled[i]));
+      if (!guessed || events.back().finish != FinishReason::kNone) continue;
+      scheduler.accept_draft(s);
+      ++counted.accepted_draft_tokens;
+      next.push_back({s, row + 1, drafts});
+    }
+  }
+}
+
 Engine::Engine(model::Transformer& model, const EngineConfig& config) : impl_(std::make_unique<Impl>(model, config)) {}
 Engine::~Engine() = default;
 
@@ -214,15 +242,9 @@ std::vector<TokenEvent> Engine::step() {
     m.counted.prefill_tokens += std::max<int64_t>(0, std::min(s.sequence->prompt_tokens - s.sequence->cached, s.tokens));
   const std::vector<PendingSample>& samplers = m.scheduler.computed();
   std::vector<TokenEvent> events;
-  if (samplers.empty()) return events;
-  try {
-    m.sample(logits, samplers);
-  } catch (...) {
-    m.scheduler.not_sampled();
-    throw;
-  }
   events.reserve(samplers.size());
-  for (size_t i = 0; i < samplers.size(); ++i) events.push_back(m.accept(samplers[i].sequence, m.sampled[i]));
+  m.sample_all(logits, samplers, events);
+  if (m.config.num_speculative_tokens > 0) m.runner.draft(m.scheduler);
   return events;
 }
 

@@ -5,9 +5,15 @@
 //
 // Invariant mode (default on CPU): a sequence's tokens and log-probabilities do not depend, bit for bit, on what else is in the batch, on
 // chunking, preemption or prefix hits.
+//
+// Speculation (num_speculative_tokens, models with multi-token prediction): a guessed token runs together with the one before it; the token
+// is drawn from the model's own logits as always, with its own random number, and if it is the guess, the next one is drawn in the same
+// step. So the text is that of decoding token by token, at any temperature, and a guess is accepted with the probability that the model
+// gives it, which is all that rejection sampling (Leviathan et al., 2023) could reach with one guess.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +31,8 @@ struct EngineConfig {
   int64_t num_blocks = 0;                      // 0: from kv_cache_memory
   int64_t kv_cache_memory = int64_t{1} << 30;  // bytes for all layers
   bool enable_prefix_caching = true;
+  bool exact = true;  // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
+  int64_t num_speculative_tokens = 0;
   std::string weight_update = "error";  // what a step does with half-done sequences when the model's version has changed
 
   template <class V>
@@ -36,6 +44,9 @@ struct EngineConfig {
     v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
     v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers", Range{0, 1e13});
     v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
+    v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
+    v("num_speculative_tokens", num_speculative_tokens,
+      "guess so many tokens ahead by the model's own multi-token prediction: same text, fewer steps", Range{0, 1});
     v("weight_update", weight_update,
       "half-done sequences when the weights change: error, recompute their cache with the new weights, or keep it as it is",
       OneOf{"error", "recompute", "keep"});
@@ -44,7 +55,14 @@ struct EngineConfig {
 
 struct EngineStats {
   int64_t steps = 0, prompt_tokens = 0, prefill_tokens = 0, generated_tokens = 0, preemptions = 0, prefix_hit_tokens = 0;
+  int64_t draft_tokens = 0, accepted_draft_tokens = 0;  // speculation
   int64_t running = 0, waiting = 0, free_blocks = 0, total_blocks = 0;
+
+  // Share of the guesses made since `before` that were right; nothing without guesses.
+  std::optional<double> draft_acceptance(const EngineStats& before) const {
+    const int64_t made = draft_tokens - before.draft_tokens;
+    return made > 0 ? std::optional(double(accepted_draft_tokens - before.accepted_draft_tokens) / double(made)) : std::nullopt;
+  }
 };
 
 class Engine {
@@ -59,9 +77,9 @@ class Engine {
   std::vector<RequestId> add_group(const Request& request, int n);
   // Frees the request's blocks at once; no event follows.
   void cancel(RequestId id);
-  // Schedules and runs one forward; returns the tokens it made, at most one a request. Empty only if nothing is queued or a prefill chunk
-  // made none. If it throws (out of memory, NaN, weights changed under half-done sequences), the requests are still there: step again or
-  // cancel.
+  // Schedules and runs one forward; returns the tokens it made, in order: at most one a request, or with speculation one more. Empty only
+  // if nothing is queued or a prefill chunk made none. If it throws (out of memory, NaN, weights changed under half-done sequences), the
+  // requests are still there: step again or cancel.
   std::vector<TokenEvent> step();
   bool idle() const;
   // Forgets cached prefixes, frees nothing in use.

@@ -52,9 +52,26 @@ const Schedule& Scheduler::schedule() {
   return schedule_;
 }
 
-void Scheduler::plan(Sequence* s, int64_t tokens) {
-  schedule_.sequences.push_back({s, tokens});
-  schedule_.tokens += tokens;
+void Scheduler::plan(Sequence* s, int64_t tokens, int64_t drafts) {
+  schedule_.sequences.push_back({s, tokens, drafts});
+  schedule_.tokens += tokens + drafts;
+}
+
+// How many guesses may run behind the one token of a decoding sequence: within the budget, the answer's length, and blocks that are free
+// anyway. Guesses never preempt anybody.
+int64_t Scheduler::room_for_drafts(Sequence* s) {
+  const int64_t budget = config_.max_num_batched_tokens - schedule_.tokens - 1;
+  const int64_t left = s->max_tokens - int64_t(s->tokens.size()) - 1;
+  const int64_t wanted = std::min({int64_t(s->draft.size()), budget, left});
+  for (int64_t i = 0; i < wanted; ++i) {
+    const size_t index = size_t((s->cached + 1 + i) / config_.block_size);
+    if (index < s->blocks.size() && blocks_.references(s->blocks[index]) == 1) continue;
+    if (index != s->blocks.size()) return i;
+    const BlockId block = take_block(nullptr);
+    if (block == kNoBlock) return i;
+    s->blocks.push_back(block);
+  }
+  return std::max<int64_t>(wanted, 0);
 }
 
 void Scheduler::schedule_decodes() {
@@ -69,7 +86,7 @@ void Scheduler::schedule_decodes() {
     if (!room && s->stage == Stage::kWaiting)
       break;  // s was the youngest that holds blocks; what follows are followers and prefills of nobody
     ++it;
-    if (room) plan(s, 1);
+    if (room) plan(s, 1, room_for_drafts(s));
   }
 }
 
@@ -184,6 +201,7 @@ void Scheduler::preempt(Sequence* s) {
 void Scheduler::release_blocks(Sequence* s) {
   for (auto it = s->blocks.rbegin(); it != s->blocks.rend(); ++it) blocks_.release(*it, prefixes_.contains(*it));
   s->blocks.clear();
+  s->draft.clear();
   s->cached = s->prefix_blocks = 0;
   s->prefix_node = PrefixCache::root(s->cache_salt);
   s->may_share = true;
@@ -220,16 +238,16 @@ const std::vector<PendingSample>& Scheduler::computed() {
     s->cached += scheduled.tokens;
     remember_full_blocks(s);
     if (!samples) continue;
-    samplers_.push_back({s, row});
+    samplers_.push_back({s, row, scheduled.drafts});
     if (s->group && s->group->prefilling == s) {
       for (Sequence* follower : s->group->followers) {
         fork(s, follower);
-        samplers_.push_back({follower, row});
+        samplers_.push_back({follower, row, 0});
       }
       s->group->followers.clear();
       s->group->prefilling = nullptr;
     }
-    ++row;
+    row += 1 + scheduled.drafts;
   }
   return samplers_;
 }
@@ -245,9 +263,8 @@ void Scheduler::fork(Sequence* from, Sequence* to) {
   move(to, Stage::kRunning);
 }
 
-void Scheduler::not_sampled() {
-  for (const PendingSample& pending : samplers_) preempt(pending.sequence);
-  samplers_.clear();
+void Scheduler::not_sampled(const std::vector<PendingSample>& samplers) {
+  for (const PendingSample& pending : samplers) preempt(pending.sequence);
 }
 
 void Scheduler::append(Sequence* s, TokenId token) {

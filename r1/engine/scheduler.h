@@ -25,6 +25,7 @@ namespace r1::engine {
 struct ScheduledSequence {
   Sequence* sequence = nullptr;
   int64_t tokens = 0;  // sequence->tokens[cached, cached + tokens) run now
+  int64_t drafts = 0;  // and behind them so many of sequence->draft
   bool samples() const { return sequence->cached + tokens == int64_t(sequence->tokens.size()); }
 };
 
@@ -38,10 +39,12 @@ struct Schedule {
   int64_t tokens = 0;
 };
 
-// A sequence whose next token is drawn from row `row` of the step's logits (rows count the scheduled sequences that sample, in order).
+// A sequence whose next token is drawn from row `row` of the step's logits (rows count the scheduled sequences that sample, in order). If
+// the token turns out to be the first of `drafts` guesses, the one behind it is drawn from the next row, and so on.
 struct PendingSample {
   Sequence* sequence = nullptr;
   int64_t row = 0;
+  int64_t drafts = 0;
 };
 
 struct SchedulerConfig {
@@ -59,12 +62,14 @@ class Scheduler {
   const Schedule& schedule();
   const std::vector<PendingSample>& computed();
   void append(Sequence* sequence, TokenId token);
+  // The token appended last was guessed right: the forward has cached it already.
+  void accept_draft(Sequence* sequence) { ++sequence->cached; }
   // Ends a sequence in whatever stage it is, gives its blocks back at once and destroys it.
   void finish(Sequence* sequence);
   Sequence* find(RequestId id) const;
 
-  // Takes back computed(): these could not be sampled, so they are prefilled again.
-  void not_sampled();
+  // These could not be sampled, so they are prefilled again.
+  void not_sampled(const std::vector<PendingSample>& samplers);
 
   // New weights: all remembered prefixes go. Running sequences go on with what they have, or are prefilled again if `recompute`.
   void weights_changed(bool recompute);
@@ -89,7 +94,8 @@ class Scheduler {
   void schedule_prefills();
   void admit();
   bool admit_one(Sequence* s);
-  void plan(Sequence* s, int64_t tokens);
+  void plan(Sequence* s, int64_t tokens, int64_t drafts = 0);
+  int64_t room_for_drafts(Sequence* s);
   bool make_room(Sequence* s);  // a writable slot for token s->cached
   BlockId take_block(Sequence* for_whom);
   bool preempt_youngest(Sequence* for_whom);

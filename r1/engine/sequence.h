@@ -48,6 +48,8 @@ struct Sequence {
   bool may_share = true;                 // false once its cache is of mixed weight versions
   std::list<Sequence*>::iterator place;  // in the queue of its stage
 
+  std::vector<TokenId> draft;  // guesses of what follows `tokens`, to be checked by the next forward (speculation)
+
   int64_t made() const { return int64_t(tokens.size()) - prompt_tokens; }
   int64_t uncached() const { return int64_t(tokens.size()) - cached; }
 };

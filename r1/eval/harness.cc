@@ -1,18 +1,13 @@
 #include "r1/eval/harness.h"
 
-#include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/base/rng.h"
-#include "r1/base/threads.h"
 #include "r1/eval/statistics.h"
-#include "r1/tasks/reward.h"
+#include "r1/tasks/scoring.h"
+#include "r1/tasks/tagged.h"
 
 namespace r1::eval {
 
@@ -34,33 +29,6 @@ engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt,
   request.sampling.max_new_tokens = args.max_completion_length;
   request.sampling.stop_ids = prompts.stop_ids();
   return request;
-}
-
-// On as many threads as there are CPUs: a score may run a program. The first exception comes out.
-void score_all(const tasks::Task& task, const std::vector<tasks::Problem>& asked, std::vector<EvalSample>& samples) {
-  std::atomic<size_t> next{0};
-  std::exception_ptr error;
-  std::mutex mutex;
-  const auto work = [&] {
-    for (size_t i; (i = next++) < samples.size();) {
-      EvalSample& sample = samples[i];
-      try {
-        const auto score = task.score(asked[size_t(sample.problem)], sample.completion);
-        sample.extracted = score.extracted;
-        sample.verdict = score.verdict;
-        sample.accuracy = score.accuracy;
-      } catch (...) {
-        std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-        next = samples.size();
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (size_t t = 1; t < std::min(samples.size(), size_t(usable_cpus())); ++t) threads.emplace_back(work);
-  work();
-  for (auto& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
 }
 
 void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
@@ -90,7 +58,7 @@ void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
   result.clipped_ratio = clipped / samples;
   result.format = tagged / samples;
   result.tokens_per_second = result.seconds > 0 ? tokens / result.seconds : 0;
-  for (int64_t k : args.pass_at.empty() ? std::vector<int64_t>{1} : args.pass_at) {
+  for (int64_t k : args.pass_at) {
     double pass = 0, cons = 0;
     int64_t n = 0;
     for (int64_t p = 0; p < problems; ++p) {
@@ -126,6 +94,7 @@ Json EvalResult::to_json() const {
   for (const auto& [name, number] : verdicts) out["verdicts"][name] = number;
   out["seconds"] = seconds;
   out["tokens_per_second"] = tokens_per_second;
+  if (draft_acceptance) out["draft_acceptance"] = *draft_acceptance;
   return out;
 }
 
@@ -149,24 +118,29 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
   result.example_prompt = tokenizer.decode(requests.front().prompt);
 
   const auto start = std::chrono::steady_clock::now();
+  const engine::EngineStats before = engine.stats();
   engine::CompletionOptions options;
   if (progress) options.on_step = [&](int64_t finished, int64_t total, const engine::EngineStats&) { return progress(finished, total); };
+  // Scored in threads beside the generation. No deadline here: a missing score would be a wrong result.
+  tasks::ScoringPool pool(task, {}, {});
+  const auto batch = pool.begin(asked, size_t(args.num_samples));
+  options.on_finished = [&](size_t p, int j, const engine::Completion& c) {
+    batch->add(p, size_t(j), c.text, int64_t(c.ids.size()), c.finish == engine::FinishReason::kLength);
+  };
   const auto completions = engine::complete(engine, tokenizer, requests, options);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
+  result.draft_acceptance = engine.stats().draft_acceptance(before);
+  const auto scored = batch->finish();
   for (int64_t p = 0; p < problems; ++p) {
     for (size_t j = 0; j < completions[p].size(); ++j) {
       const auto& completion = completions[p][j];
       if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
-      result.samples.push_back({.problem = p,
-                                .index = int(j),
-                                .id = asked[p].id,
-                                .completion = completion.text,
-                                .tokens = int64_t(completion.ids.size()),
-                                .finish = completion.finish});
+      const auto& score = scored[size_t(p * args.num_samples) + j].score;
+      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy,
+                                int64_t(completion.ids.size()), completion.finish});
     }
   }
-  score_all(task, asked, result.samples);
   aggregate(result, problems, args);
   const double unparsed = double(result.verdicts["unparsed"]) / std::max<double>(1, double(result.samples.size()));
   if (unparsed > 0.05)

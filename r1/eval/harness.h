@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ struct EvalResult {
   int64_t n = 0;
   double accuracy = 0, format = 0, mean_length = 0, clipped_ratio = 0, seconds = 0, tokens_per_second = 0;
   std::pair<double, double> ci95{0, 1};
+  std::optional<double> draft_acceptance;  // of speculation
   std::map<int64_t, double> pass_at, cons_at;
   std::map<std::string, int64_t> verdicts;
   std::vector<EvalSample> samples;

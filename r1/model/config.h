@@ -90,7 +90,8 @@ struct AttentionConfig {
     v("block", block, "blockwise: queries and keys of one block", Range{1, 1e9});
     v("hash_rounds", hash_rounds, "lsh: independent hashings", Range{1, 64});
     v("bucket_size", bucket_size, "lsh: tokens a bucket in the mean", Range{1, 1e6});
-    v("local_rope_theta", local_rope_theta, "rope base of windowed layers under window_pattern", Range{1, 1e12});
+    v("local_rope_theta", local_rope_theta, "rope base of windowed layers under window_pattern (rope_scaling is not for them)",
+      Range{1, 1e12});
     v("scale", scale, "softmax scale; 0: 1 / sqrt(head size)", Range{0, 1e3});
   }
 };
@@ -135,6 +136,10 @@ struct ModelConfig {
   int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1;
   std::string torch_dtype = "float32";
 
+  // Full attention through a window: every layer, or under window_pattern all but every n-th.
+  bool windowed_layer(int64_t layer) const {
+    return attention == "full" && attn.window > 0 && (attn.window_pattern == 0 || (layer + 1) % attn.window_pattern != 0);
+  }
   bool moe_layer(int64_t layer) const { return moe.n_routed_experts > 0 && layer >= moe.first_k_dense_replace; }
 
   template <class V>

@@ -1,6 +1,6 @@
-// The config of a network from the metadata of a GGUF file: architectures llama, qwen2 and qwen3. What the metadata leave out is taken from
-// the tensors: the size of the vocabulary, biases, tied heads, and llama3 rope scaling, of which only its effect (rope_freqs.weight) is
-// stored.
+// The config of a network from the metadata of a GGUF file: architectures llama, qwen2, qwen3, qwen3moe, gpt2 and gemma3. What the metadata
+// leave out is taken from the tensors: the size of the vocabulary, biases, tied heads, and llama3 rope scaling, of which only its effect
+// (rope_freqs.weight) is stored.
 #pragma once
 
 #include "r1/base/gguf_file.h"
@@ -8,7 +8,7 @@
 
 namespace r1::model {
 
-// Errors name the file and the key. Options that no layer here computes (experts, sliding windows, yarn) are refused by name.
+// Errors name the file and the key. Options that no layer here computes (sliding windows, yarn) are refused by name.
 ModelConfig config_from_gguf(const GgufFile& file);
 
 // True if the file's output.weight is the embedding once more, byte for byte; such a head is one tensor here.

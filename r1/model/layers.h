@@ -4,9 +4,11 @@
 
 #include <map>
 #include <memory>
+#include <string>
+#include <tuple>
 
 #include "r1/model/config.h"
-#include "r1/nn/block.h"
+#include "r1/nn/mtp.h"
 #include "r1/ops/rotary.h"
 
 namespace r1::model {
@@ -17,17 +19,19 @@ class LayerFactory {
   LayerFactory(const ModelConfig& config, const nn::Placement& placement) : config_(config), placement_(placement) {}
 
   nn::BlockParts block(int64_t layer);
-  std::unique_ptr<nn::Norm> norm() const;  // a norm of the residual stream
+  nn::MtpParts mtp(int64_t layer);
+  std::unique_ptr<nn::Norm> norm(const std::string& name) const;  // a norm of the residual stream, by its name in the weight table
 
  private:
   std::unique_ptr<nn::AttentionLayer> attention(int64_t layer);
   std::unique_ptr<nn::FeedForward> feed_forward(int64_t layer) const;
-  // Layers share their tables: one for each head size and base.
-  std::shared_ptr<const ops::RotaryTable> rotary(int64_t head_dim, double theta);
+  std::unique_ptr<nn::FeedForward> dense_feed_forward(int64_t layer) const;
+  // Layers share their tables: one for each head size and base. rope_scaling is for the layers that see all; windowed ones never look far.
+  std::shared_ptr<const ops::RotaryTable> rotary(int64_t head_dim, double theta, bool scaled = true);
 
   const ModelConfig& config_;
   nn::Placement placement_;
-  std::map<std::pair<int64_t, double>, std::shared_ptr<const ops::RotaryTable>> rotary_;
+  std::map<std::tuple<int64_t, double, bool>, std::shared_ptr<const ops::RotaryTable>> rotary_;
 };
 
 }  // namespace r1::model

@@ -18,17 +18,24 @@ namespace r1::model {
 
 struct Transformer::Parts : nn::Module {
   nn::Embedding embedding;
+  std::unique_ptr<nn::Embedding> positions;  // learned ones; null: none
   std::vector<std::unique_ptr<nn::Block>> blocks;
+  std::vector<std::unique_ptr<nn::Mtp>> mtp;
   std::unique_ptr<nn::Norm> norm;
   Tensor head_VD;  // undefined: tied
 
-  // Which part of which block a cache belongs to: the blocks' attentions first, then the MLPs that have one.
+  // Which part of which block (block_at) a cache belongs to: attentions first, then the MLPs that have one; those of `mtp` behind all
+  // others.
   struct CacheOwner {
     size_t block;
     bool mlp;
   };
   std::vector<CacheOwner> cache_owners;
-  std::vector<int> mlp_cache;  // [blocks] -1: none
+  std::vector<int> attention_cache, mlp_cache;  // by block; -1: none
+  size_t own_caches = 0;                        // without those of `mtp`
+
+  const nn::Block& block_at(size_t i) const { return i < blocks.size() ? *blocks[i] : mtp[i - blocks.size()]->block(); }
+  void give_caches(size_t begin, size_t end);
 
   Parts(const ModelConfig& config, const nn::Placement& placement);
   void parameters(nn::ParameterList list) override;
@@ -63,36 +70,52 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
 
 }  // namespace
 
-Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement) : embedding(c.vocab_size, c.hidden_size, placement) {
+Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
+    : embedding(c.vocab_size, c.hidden_size, placement, c.embedding_scale) {
+  if (c.positions == "learned") positions = std::make_unique<nn::Embedding>(c.max_position_embeddings, c.hidden_size, placement);
   LayerFactory layers(c, placement);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     blocks.push_back(std::make_unique<nn::Block>(int(i), layers.block(i)));
-    cache_owners.push_back({size_t(i), false});
   }
-  mlp_cache.assign(blocks.size(), -1);
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    if (blocks[i]->mlp().cache_bytes(16) == 0) continue;
-    mlp_cache[i] = int(cache_owners.size());
-    cache_owners.push_back({i, true});
+  for (int64_t i = 0; i < c.num_nextn_predict_layers; ++i) {
+    const int64_t layer = c.num_hidden_layers + i;
+    mtp.push_back(std::make_unique<nn::Mtp>(int(layer), c.hidden_size, layers.mtp(layer), placement));
   }
-  norm = layers.norm();
+  give_caches(0, blocks.size());
+  own_caches = cache_owners.size();
+  give_caches(blocks.size(), blocks.size() + mtp.size());
+  norm = layers.norm("norm");
   if (!c.tie_word_embeddings) head_VD = nn::new_weight({c.vocab_size, c.hidden_size}, placement);
+}
+
+void Transformer::Parts::give_caches(size_t begin, size_t end) {
+  for (const bool of_mlp : {false, true}) {
+    for (size_t i = begin; i < end; ++i) {
+      const bool has = !of_mlp || block_at(i).mlp().cache_bytes(16) > 0;
+      (of_mlp ? mlp_cache : attention_cache).push_back(has ? int(cache_owners.size()) : -1);
+      if (has) cache_owners.push_back({i, of_mlp});
+    }
+  }
 }
 
 void Transformer::Parts::parameters(nn::ParameterList list) {
   embedding.parameters(list);
+  if (positions) positions->parameters(list, "positions");
   for (size_t i = 0; i < blocks.size(); ++i) blocks[i]->parameters(list.under(str("layers.", i)));
+  for (size_t i = 0; i < mtp.size(); ++i) mtp[i]->parameters(list.under(str("layers.", blocks.size() + i)));
   norm->parameters(list, "norm");
   if (head_VD.defined()) list.add("head", head_VD);
 }
 
 void Transformer::Parts::after_step(const nn::ForwardRecord& record) {
   for (const auto& block : blocks) block->after_step(record);
+  for (const auto& module : mtp) module->after_step(record);
   norm->after_step(record);
 }
 
 nn::BlockCaches Transformer::Parts::caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const {
-  return {&caches[block], mlp_cache[block] < 0 ? nullptr : &caches[size_t(mlp_cache[block])]};
+  const auto at = [&](int i) { return i < 0 ? nullptr : &caches[size_t(i)]; };
+  return {at(attention_cache[block]), at(mlp_cache[block])};
 }
 
 Transformer::Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype)
@@ -110,7 +133,7 @@ void Transformer::init_weights(uint64_t seed) {
     const Tensor& weight = *weights_[i].tensor;
     switch (weights_[i].kind) {
       case WeightKind::kNorm:
-        weight.fill_(1);
+        weight.fill_(1 - weights_[i].gguf_plus);
         break;
       case WeightKind::kBias:
       case WeightKind::kBuffer:
@@ -126,8 +149,8 @@ void Transformer::init_weights(uint64_t seed) {
 Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches,
                            ForwardOptions options) {
   check(ids_T.dim() == 1 && ids_T.size(0) == context.tokens(), "[transformer] expected ", context.tokens(), " ids, got ", ids_T.sizes());
-  check(!context.paged || (caches && caches->size() == parts_->cache_owners.size()), "[transformer] expected ", num_caches(),
-        " caches, got ", caches ? caches->size() : 0);
+  check(!context.paged || (caches && caches->size() >= parts_->own_caches), "[transformer] expected ", num_caches(), " caches, got ",
+        caches ? caches->size() : 0);
   for (const int32_t p : context.positions) {
     check(p >= 0 && p < config_.max_position_embeddings,
           "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ", p);
@@ -137,6 +160,7 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
     if (options.observe) options.observe(layer, x_TD);
   };
   Tensor x_TD = parts_->embedding(ids_T);
+  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(layer_context.positions_T.to(at::kLong));
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];
@@ -148,6 +172,23 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
   x_TD = (*parts_->norm)(x_TD, layer_context);
   observe(num_layers(), x_TD);
   return x_TD;
+}
+
+int Transformer::mtp_depth() const {
+  return int(parts_->mtp.size());
+}
+
+Tensor Transformer::mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::AttentionContext& context,
+                               std::vector<nn::LayerCache>* caches) {
+  check(depth >= 0 && depth < mtp_depth(), "[mtp] expected a depth below ", mtp_depth(), ", got ", depth);
+  check(!context.paged || (caches && int(caches->size()) == num_caches(true)), "[mtp] expected ", num_caches(true), " caches, got ",
+        caches ? caches->size() : 0);
+  const nn::BlockCaches mine = context.paged ? parts_->caches_of(parts_->blocks.size() + size_t(depth), *caches) : nn::BlockCaches{};
+  return (*parts_->mtp[size_t(depth)])(h_TD, parts_->embedding(next_ids_T), nn::layer_context(context, device_), mine);
+}
+
+Tensor Transformer::mtp_normed(int depth, const Tensor& g_TD) const {
+  return parts_->mtp.at(size_t(depth))->head_norm(g_TD, {});
 }
 
 Tensor Transformer::logits(const Tensor& x_RD) const {
@@ -166,13 +207,13 @@ void Transformer::after_step(const nn::ForwardRecord& record) {
   parts_->after_step(record);
 }
 
-int Transformer::num_caches() const {
-  return int(parts_->cache_owners.size());
+int Transformer::num_caches(bool mtp) const {
+  return int(mtp ? parts_->cache_owners.size() : parts_->own_caches);
 }
 
 int64_t Transformer::cache_bytes(int cache, int block_size) const {
   const Parts::CacheOwner owner = parts_->cache_owners.at(size_t(cache));
-  const nn::Block& block = *parts_->blocks[owner.block];
+  const nn::Block& block = parts_->block_at(owner.block);
   return owner.mlp ? block.mlp().cache_bytes(block_size) : block.attention().cache_bytes(block_size);
 }
 

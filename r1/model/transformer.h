@@ -33,10 +33,18 @@ class Transformer {
   // Normal(0, initializer_range) for matrices, ones for norms, zeros for biases; a function of the seed alone.
   void init_weights(uint64_t seed);
 
-  // ids_T int64 on the model's device -> x_TD after the final norm. `caches`: num_caches() of them when context.paged is set, else null.
-  // Builds the autograd graph if grad mode is on and a weight requires grad.
+  // ids_T int64 on the model's device -> x_TD after the final norm. `caches`: num_caches() of them (or num_caches(true)) when context.paged
+  // is set, else null. Builds the autograd graph if grad mode is on and a weight requires grad.
   Tensor hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches = nullptr,
                 ForwardOptions options = {});
+
+  // Multi-token prediction. g_TD of module `depth` (0 .. mtp_depth() - 1) from the states before it (hidden() for the first, else the
+  // module before) and the token behind each: next_ids_T int64. `caches` as in hidden(), with num_caches(true) of them.
+  int mtp_depth() const;
+  Tensor mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::AttentionContext& context,
+                    std::vector<nn::LayerCache>* caches = nullptr);
+  // What head() takes of it: the logits of the token `depth` + 2 places on.
+  Tensor mtp_normed(int depth, const Tensor& g_TD) const;
 
   // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use ops::linear_logprob with head(): it never holds [T,
   // V].
@@ -50,7 +58,8 @@ class Transformer {
   void after_step(const nn::ForwardRecord& record);
 
   // What the engine allocates: a cache for each layer's attention, and one for whatever else carries state from token to token.
-  int num_caches() const;
+  // `mtp`: those of multi-token prediction as well, behind the others.
+  int num_caches(bool mtp = false) const;
   // Bytes of one block of `block_size` tokens in that cache.
   int64_t cache_bytes(int cache, int block_size) const;
   int num_layers() const;

@@ -1,5 +1,5 @@
-// The weight table: one row a tensor, the only place that knows the names. Load, save, convert, shard, quantize, the optimizer's groups and
-// the tests walk it.
+// The weight table: one row a tensor of ours (files may have it in parts), the only place that knows the names. Load, save, convert, shard,
+// quantize, the optimizer's groups and the tests walk it.
 #pragma once
 
 #include <string>
@@ -14,15 +14,20 @@ namespace r1::model {
 enum class WeightKind { kMatrix, kEmbedding, kHead, kNorm, kBias, kBuffer };
 
 struct WeightRow {
-  std::string name;       // ours: "layers.3.attention.q"
-  std::string hf_name;    // "model.layers.3.self_attn.q_proj.weight"
+  std::string name;  // ours: "layers.3.attention.q"
+  // "model.layers.3.self_attn.q_proj.weight". A '*' stands for the number of an expert: the row is stacked along axis 0, files have a
+  // tensor each (stored_weights).
+  std::string hf_name;
   std::string gguf_name;  // "blk.3.attn_q.weight"
   std::vector<int64_t> shape;
   WeightKind kind = WeightKind::kMatrix;
   int shard_axis = -1;  // axis that tensor parallel ranks split; -1: replicated
   bool quantizable = false;
   bool rope_permuted_in_gguf = false;  // llama GGUF stores q and k rows for interleaved rope
-  Tensor* tensor = nullptr;            // the slot inside the module; trainer and engine share it
+  // Files hold the matrix [in, out] where we hold [out, in], or the other way round (GPT-2's Conv1D; sparse neurons).
+  bool transposed_in_hf = false, transposed_in_gguf = false;
+  double gguf_plus = 0;      // GGUF holds this much more than we do (Gemma's norms: the weight as such, not its distance from 1)
+  Tensor* tensor = nullptr;  // the slot inside the module; trainer and engine share it
 };
 
 using WeightTable = std::vector<WeightRow>;
@@ -30,6 +35,13 @@ using WeightTable = std::vector<WeightRow>;
 // The table of a model's parameters: each parameter's own name ("layers.3.attention.q") is found in the list of known weights (weights.cc),
 // which gives the rest.
 WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const std::string& family);
+
+// What a safetensors file holds of a row: the row itself, or one tensor for each expert.
+struct StoredWeight {
+  std::string name;
+  Tensor tensor;  // the row's memory, without graph
+};
+std::vector<StoredWeight> stored_weights(const WeightRow& row);
 
 // The row of that name (ours), or an error.
 WeightRow& find_weight(WeightTable& table, const std::string& name);

@@ -1,9 +1,11 @@
 #include "r1/model/weights_io.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <optional>
 #include <set>
@@ -14,6 +16,7 @@
 #include "r1/base/log.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
+#include "r1/tensor/fp8_block.h"
 #include "r1/tensor/gguf.h"
 #include "r1/tensor/safetensors.h"
 
@@ -22,7 +25,7 @@ namespace {
 
 constexpr const char* kConfigFile = "config.json";
 constexpr const char* kHeadHf = "lm_head.weight";
-constexpr const char* kEmbeddingHf = "model.embed_tokens.weight";
+constexpr const char* kGpt2Prefix = "transformer.";  // the first GPT-2 files' names lack it
 
 bool is_pickle(const fs::path& path) {
   const std::string extension = path.extension().string();
@@ -120,6 +123,14 @@ int64_t stored_elements(const fs::path& path) {
   return int64_t(elements);
 }
 
+// Other programs keep the config's word of multi-token prediction but drop its weights when they save.
+bool has_mtp(const fs::path& path, int64_t layers) {
+  const std::string name = str("model.layers.", layers, ".eh_proj.weight");
+  if (is_gguf(path)) return GgufFile::open(path).find(str("blk.", layers, ".nextn.eh_proj.weight")) != nullptr;
+  const std::vector<SafetensorsFile> files = open_safetensors_model(path);
+  return std::any_of(files.begin(), files.end(), [&](const SafetensorsFile& file) { return file.find(name) != nullptr; });
+}
+
 // "[3, 4]"
 std::string text_of(const std::vector<int64_t>& shape) {
   return r1::str(c10::IntArrayRef(shape));
@@ -166,11 +177,19 @@ struct Faults {
   }
 };
 
-// Frequencies of the rotary embedding are no weights; old checkpoints have them as buffers.
+// The shape that a GGUF file has for a row.
+std::vector<int64_t> gguf_shape(const WeightRow& row) {
+  return row.transposed_in_gguf ? std::vector<int64_t>{row.shape.rbegin(), row.shape.rend()} : row.shape;
+}
+
+// Frequencies of the rotary embedding and causal masks are no weights; old checkpoints have them as buffers.
 bool is_harmless(const std::string& name) {
   const auto ends = [&](std::string_view tail) {
     return name.size() >= tail.size() && name.compare(name.size() - tail.size(), tail.size(), tail) == 0;
   };
+  // Copies of the network's own embedding and head that published files keep with multi-token prediction.
+  if (name.rfind("model.layers.", 0) == 0 && (ends(".embed_tokens.weight") || ends(".shared_head.head.weight"))) return true;
+  if (ends(".attn.bias") || ends(".attn.masked_bias")) return true;  // GPT-2's causal masks
   return ends("rotary_emb.inv_freq") || ends("rotary_emb.cos_cached") || ends("rotary_emb.sin_cached") || name == "rope_freqs.weight";
 }
 
@@ -189,7 +208,7 @@ class SafetensorsModel {
     for (const SafetensorsFile& file : files_) {
       if (const SafeTensor* tensor = file.find(name)) return {&file, tensor};
     }
-    return {};
+    return name.starts_with(kGpt2Prefix) ? find(name.substr(std::string_view(kGpt2Prefix).size())) : Stored{};
   }
   const std::vector<SafetensorsFile>& files() const { return files_; }
 
@@ -198,12 +217,58 @@ class SafetensorsModel {
 };
 
 // transformers ties whatever is stored; so do we, but a head that differs deserves a word.
-void check_tied_head(const SafetensorsModel& stored) {
-  const Stored head = stored.find(kHeadHf), embedding = stored.find(kEmbeddingHf);
+void check_tied_head(const SafetensorsModel& stored, const std::string& embedding_name) {
+  const Stored head = stored.find(kHeadHf), embedding = stored.find(embedding_name);
   if (!head.tensor || !embedding.tensor) return;
   const auto a = head.file->data(*head.tensor), b = embedding.file->data(*embedding.tensor);
   if (head.tensor->type == embedding.tensor->type && std::equal(a.begin(), a.end(), b.begin(), b.end())) return;
   log_warning(head.file->name(), ": tie_word_embeddings is set, but a different '", kHeadHf, "' is stored; it is not used");
+}
+
+// DeepSeek's 8 bit form of a weight (tensor/fp8_block) stands as two tensors.
+std::string scale_name(const std::string& hf_name) {
+  return hf_name + "_scale_inv";
+}
+bool is_fp8(const SafeTensor& tensor) {
+  return tensor.type == SafeType::kF8E4M3 && tensor.shape.size() == 2;
+}
+
+// Is it there and does it fit? `known` gets the names that belong to it.
+void check_part(const SafetensorsModel& stored, const StoredWeight& part, std::set<std::string>& known, Faults& faults) {
+  known.insert(part.name);
+  const Stored found = stored.find(part.name);
+  if (!found.tensor) {
+    faults.missing.push_back("'" + part.name + "'");
+    return;
+  }
+  known.insert(found.tensor->name);
+  faults.compare(part.name, part.tensor.sizes().vec(), found.tensor->shape);
+  if (!is_fp8(*found.tensor)) return;
+  const std::string name = scale_name(part.name);
+  const Stored scale = stored.find(name);
+  known.insert(name);
+  if (!scale.tensor) {
+    faults.missing.push_back("'" + name + "'");
+  } else {
+    faults.compare(name, tensor::fp8_scale_shape(found.tensor->shape[0], found.tensor->shape[1]), scale.tensor->shape);
+  }
+}
+
+void read_part(const SafetensorsModel& stored, const StoredWeight& part) {
+  const Stored found = stored.find(part.name);
+  if (!is_fp8(*found.tensor)) return tensor::read_safetensor_into(*found.file, *found.tensor, part.tensor);
+  const Stored scale = stored.find(scale_name(part.name));
+  tensor::from_fp8_blocks(
+      {tensor::read_safetensor(*found.file, *found.tensor), tensor::read_safetensor(*scale.file, *scale.tensor, at::kFloat)}, part.tensor);
+}
+
+// Of a published model's layers of multi-token prediction, which stand behind the last layer, where this model has none.
+bool is_layer_behind(const std::string& name, int64_t layers) {
+  const std::string_view prefix = "model.layers.";
+  if (name.compare(0, prefix.size(), prefix) != 0) return false;
+  char* end = nullptr;
+  const int64_t layer = std::strtoll(name.c_str() + prefix.size(), &end, 10);
+  return *end == '.' && end != name.c_str() + prefix.size() && layer >= layers;
 }
 
 void load_safetensors(Transformer& model, const fs::path& path, const WeightProgress& progress) {
@@ -211,28 +276,29 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   Faults faults;
   std::set<std::string> known;
   for (const WeightRow& row : model.weights()) {
-    known.insert(row.hf_name);
-    const Stored found = stored.find(row.hf_name);
-    if (!found.tensor) {
-      faults.missing.push_back("'" + row.hf_name + "'");
-    } else {
-      faults.compare(row.hf_name, row.shape, found.tensor->shape);
-    }
+    for (const StoredWeight& part : stored_weights(row)) check_part(stored, part, known, faults);
   }
   const bool tied = !known.count(kHeadHf);
+  int64_t behind = 0;
   for (const SafetensorsFile& file : stored.files()) {
     for (const SafeTensor& tensor : file.tensors()) {
       if (known.count(tensor.name) || is_harmless(tensor.name) || (tied && tensor.name == kHeadHf)) continue;
+      if (is_layer_behind(tensor.name, model.num_layers() + model.mtp_depth())) {
+        ++behind;
+        continue;
+      }
       faults.surplus.push_back("'" + printable(tensor.name) + "'");
     }
   }
   faults.raise(path.string());
-  if (tied) check_tied_head(stored);
+  if (behind) log_info(path.string(), ": ", behind, " tensors of multi-token prediction are left out");
+  if (tied) check_tied_head(stored, find_weight(model.weights(), "embedding").hf_name);
   Told told(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
-    const Stored found = stored.find(row.hf_name);
-    tensor::read_safetensor_into(*found.file, *found.tensor, *row.tensor);
-    told(row.tensor->nbytes());
+    for (const StoredWeight& part : stored_weights(row)) {
+      read_part(stored, part);
+      told(part.tensor.nbytes());
+    }
   }
 }
 
@@ -249,8 +315,10 @@ tensor::RowOrder rope_order(int64_t head_dim) {
 
 void load_gguf_row(const GgufFile& file, const GgufTensor& stored, const WeightRow& row, int64_t head_dim) {
   const tensor::RowOrder order = row.rope_permuted_in_gguf ? rope_order(head_dim) : tensor::RowOrder();
-  const Tensor& weight = *row.tensor;
-  if (weight.device().is_cpu() && weight.is_contiguous()) {
+  const Tensor weight = row.transposed_in_gguf ? row.tensor->t() : *row.tensor;
+  if (row.gguf_plus != 0) {
+    weight.copy_(tensor::read_gguf_tensor(file, stored, at::kFloat, order) - row.gguf_plus);
+  } else if (weight.device().is_cpu() && weight.is_contiguous()) {
     tensor::read_gguf_tensor_into(file, stored, weight, order);
   } else {
     weight.copy_(tensor::read_gguf_tensor(file, stored, weight.scalar_type(), order));
@@ -267,7 +335,7 @@ void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& p
     if (!found) {
       faults.missing.push_back("'" + row.gguf_name + "'");
     } else {
-      faults.compare(row.gguf_name, row.shape, found->shape);
+      faults.compare(row.gguf_name, gguf_shape(row), found->shape);
     }
   }
   const bool head_again = !known.count("output.weight") && gguf_head_is_embedding(file);
@@ -290,11 +358,50 @@ struct Shard {
   uint64_t bytes = 0;
 };
 
+bool is_fp8(tensor::DType dtype) {
+  return dtype == at::kFloat8_e4m3fn;
+}
+// What stays in 16 bits beside 8 bit weights, as published: embedding, head, norms, biases, routers.
+bool stored_as_fp8(const WeightRow& row) {
+  return row.kind == WeightKind::kMatrix && row.quantizable;
+}
+tensor::DType wide_dtype(tensor::DType dtype) {
+  return is_fp8(dtype) ? at::kBFloat16 : dtype;
+}
+
+// A weight's two tensors of the 8 bit form. They are made together when the first is asked for, and let go with the second.
+std::array<SafeSource, 2> fp8_sources(const StoredWeight& part) {
+  const auto made = std::make_shared<std::optional<tensor::Fp8Blocks>>();
+  const auto blocks = [made, weight = part.tensor]() -> const tensor::Fp8Blocks& {
+    if (!*made) *made = tensor::to_fp8_blocks(weight);
+    return **made;
+  };
+  const auto bytes_of = [](const Tensor& t) { return std::span(static_cast<const std::byte*>(t.const_data_ptr()), t.nbytes()); };
+  SafeSource values{part.name, SafeType::kF8E4M3, part.tensor.sizes().vec(), [blocks, bytes_of] { return bytes_of(blocks().values_OI); }};
+  SafeSource scales{scale_name(part.name), SafeType::kF32, tensor::fp8_scale_shape(part.tensor.size(0), part.tensor.size(1)),
+                    [blocks, bytes_of, made, last = Tensor()]() mutable {
+                      last = blocks().scale_inv_RC;
+                      made->reset();
+                      return bytes_of(last);
+                    }};
+  return {std::move(values), std::move(scales)};
+}
+
+// Published files with multi-token prediction keep the embedding and the head once more in each module; readers of them expect that.
+std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model) {
+  std::vector<std::pair<std::string, Tensor>> copies;
+  for (int depth = 0; depth < model.mtp_depth(); ++depth) {
+    const std::string layer = str("model.layers.", model.num_layers() + depth);
+    copies.emplace_back(layer + ".embed_tokens.weight", *model.weights()[0].tensor);
+    copies.emplace_back(layer + ".shared_head.head.weight", model.head());
+  }
+  return copies;
+}
+
 // Tensors in table order, a new shard when the next one would not fit; one that is larger than a shard stands alone.
 std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, Told& told) {
   std::vector<Shard> shards(1);
-  for (const WeightRow& row : model.weights()) {
-    SafeSource source = tensor::safe_source(row.hf_name, *row.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : dtype);
+  const auto add = [&](SafeSource source) {
     const uint64_t bytes = safe_source_bytes(source);
     source.bytes = [read = source.bytes, bytes, &told]() mutable {
       const auto span = read();
@@ -304,8 +411,25 @@ std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint
     if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
     shards.back().sources.push_back(std::move(source));
     shards.back().bytes += bytes;
+  };
+  for (const WeightRow& row : model.weights()) {
+    for (const StoredWeight& part : stored_weights(row)) {
+      if (is_fp8(dtype) && stored_as_fp8(row)) {
+        for (SafeSource& source : fp8_sources(part)) add(std::move(source));
+      } else {
+        add(tensor::safe_source(part.name, part.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : wide_dtype(dtype)));
+      }
+    }
   }
+  for (const auto& [name, weight] : mtp_copies(model)) add(tensor::safe_source(name, weight, wide_dtype(dtype)));
   return shards;
+}
+
+Json fp8_config() {
+  return {{"activation_scheme", "dynamic"},
+          {"fmt", "e4m3"},
+          {"quant_method", "fp8"},
+          {"weight_block_size", {tensor::kFp8Block, tensor::kFp8Block}}};
 }
 
 std::string shard_name(size_t i, size_t count) {
@@ -406,7 +530,11 @@ void load_weights(Transformer& model, const fs::path& name, const WeightProgress
 
 std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device device, tensor::DType dtype, const WeightProgress& progress) {
   const fs::path weights = weights_at(find_model(path));
-  const ModelConfig config = read_model_config(path);
+  ModelConfig config = read_model_config(path);
+  if (config.num_nextn_predict_layers > 0 && !has_mtp(weights, config.num_hidden_layers)) {
+    log_info(weights.string(), ": no weights of multi-token prediction here; going on without");
+    config.num_nextn_predict_layers = 0;
+  }
   const int64_t wanted = parameter_count(config), stored = stored_elements(weights);
   // A few missing tensors are listed by name further on; a config that is beyond all measure must not have its memory.
   if (stored < wanted / 2) fail(weights.string(), ": the config describes ", wanted, " parameters, but only ", stored, " are stored");
@@ -421,10 +549,12 @@ void save_model(const Transformer& model, const fs::path& folder, tensor::DType 
   if (max_shard_bytes <= 0) fail_usage("[save_model] expected a positive shard size, got ", max_shard_bytes);
   make_folder(folder);
   ModelConfig config = model.config();
-  config.torch_dtype = tensor::dtype_name(dtype);
+  config.torch_dtype = tensor::dtype_name(wide_dtype(dtype));
   Told told(progress, parameter_count(config) * int64_t(c10::elementSize(dtype)));
   const std::set<std::string> written = write_shards(share_out(model, dtype, uint64_t(max_shard_bytes), told), folder);
-  write_file_atomic(folder / kConfigFile, dump_json(config_to_hf(config), 2) + "\n");
+  Json json = config_to_hf(config);
+  if (is_fp8(dtype)) json["quantization_config"] = fp8_config();
+  write_file_atomic(folder / kConfigFile, dump_json(json, 2) + "\n");
   write_file_atomic(folder / "generation_config.json", dump_json(generation_config(config), 2) + "\n");
   remove_stale(folder, written);
 }

@@ -22,6 +22,7 @@ LayerContext layer_context(const AttentionContext& context, at::Device device) {
                      context.dropout,
                      context.dropout_seed,
                      context.aux_scale,
+                     context.record,
                      context.record};
   if (layer.positions_T.defined()) {
     layer.positions_T = layer.positions_T.to(at::kInt);

@@ -55,7 +55,8 @@ struct LayerContext {
   double dropout = 0;
   uint64_t dropout_seed = 0;
   double aux_scale = 0;
-  ForwardRecord* record = nullptr;  // null: nobody asks (engine, evaluation), or the forward is run again for the backward
+  ForwardRecord* record = nullptr;         // null: nobody asks (engine, evaluation), or the forward is run again for the backward
+  ForwardRecord* from_backward = nullptr;  // where the backward adds what it sees; it stays when a forward is run again
   bool training() const { return record != nullptr || aux_scale > 0; }
 };
 LayerContext layer_context(const AttentionContext& context, at::Device device);

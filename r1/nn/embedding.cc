@@ -1,11 +1,19 @@
 #include "r1/nn/embedding.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/scalar_tensor.h>
+
 #include "r1/ops/embedding.h"
 
 namespace r1::nn {
 
+Embedding::Embedding(int64_t vocab, int64_t dim, const Placement& placement, double scale)
+    : weight_VD_(new_weight({vocab, dim}, placement)),
+      scale_(at::scalar_tensor(scale, at::TensorOptions().dtype(placement.dtype)).item<double>()) {}
+
 Tensor Embedding::operator()(const Tensor& ids_T) const {
-  return ops::embedding(ids_T, weight_VD_);
+  const Tensor x_TD = ops::embedding(ids_T, weight_VD_);
+  return scale_ == 1 ? x_TD : x_TD * scale_;
 }
 
 }  // namespace r1::nn

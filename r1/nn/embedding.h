@@ -1,4 +1,4 @@
-// Token ids to vectors.
+// Token ids (or positions) to vectors, times a fixed factor.
 #pragma once
 
 #include "r1/nn/module.h"
@@ -7,13 +7,16 @@ namespace r1::nn {
 
 class Embedding : public Module {
  public:
-  Embedding(int64_t vocab, int64_t dim, const Placement& placement) : weight_VD_(new_weight({vocab, dim}, placement)) {}
+  // `scale`: rounded to the weight's dtype, as transformers has it.
+  Embedding(int64_t vocab, int64_t dim, const Placement& placement, double scale = 1);
   Tensor operator()(const Tensor& ids_T) const;
-  void parameters(ParameterList list) override { list.add("embedding", weight_VD_); }
+  void parameters(ParameterList list) override { parameters(list, "embedding"); }
+  void parameters(ParameterList list, const std::string& name) { list.add(name, weight_VD_); }
   const Tensor& weight() const { return weight_VD_; }
 
  private:
   Tensor weight_VD_;
+  double scale_;
 };
 
 }  // namespace r1::nn

@@ -8,35 +8,60 @@
 namespace r1::nn {
 
 Gqa::Gqa(const GqaShape& s, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement)
-    : shape_(s),
-      placement_(placement),
-      rotary_(std::move(rotary)),
-      q_(s.dim, s.heads * s.head_dim, s.qkv_bias, placement),
-      k_(s.dim, s.kv_heads * s.head_dim, s.qkv_bias, placement),
-      v_(s.dim, s.kv_heads * s.head_dim, s.qkv_bias, placement),
-      o_(s.heads * s.head_dim, s.dim, s.output_bias, placement) {
+    : shape_(s), placement_(placement), rotary_(std::move(rotary)), o_(s.heads * s.head_dim, s.dim, s.output_bias, placement) {
+  const auto make = [&](std::optional<Linear>& linear, int64_t heads) { linear.emplace(s.dim, heads * s.head_dim, s.qkv_bias, placement); };
+  if (s.fused_qkv) {
+    make(qkv_, s.heads + 2 * s.kv_heads);
+  } else {
+    make(q_, s.heads);
+    make(k_, s.kv_heads);
+    make(v_, s.kv_heads);
+  }
   if (s.qk_norm) {
-    q_norm_.emplace(s.head_dim, s.norm_eps, placement);
-    k_norm_.emplace(s.head_dim, s.norm_eps, placement);
+    q_norm_.emplace(s.head_dim, s.norm_eps, placement, s.norm_offset);
+    k_norm_.emplace(s.head_dim, s.norm_eps, placement, s.norm_offset);
   }
 }
 
+Tensor Gqa::project(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first, int64_t heads) const {
+  const int64_t h = shape_.head_dim;
+  const Tensor y_TO = own ? (*own)(x_TD) : qkv_->rows(x_TD, first * h, heads * h);
+  return y_TO.view({x_TD.size(0), heads, h});
+}
+
+double Gqa::scale() const {
+  return shape_.scale > 0 ? shape_.scale : 1 / std::sqrt(double(shape_.head_dim));
+}
+
+Tensor Gqa::queries(const Tensor& x_TD, const Tensor& positions_T) const {
+  Tensor q_TNH = project(q_, x_TD, 0, shape_.heads);
+  if (q_norm_) q_TNH = (*q_norm_)(q_TNH);
+  return rotary_ ? ops::rotary(q_TNH, *rotary_, positions_T) : q_TNH;
+}
+
+Tensor Gqa::keys(const Tensor& x_TD, const Tensor& positions_T) const {
+  Tensor k_TKH = project(k_, x_TD, shape_.heads, shape_.kv_heads);
+  if (k_norm_) k_TKH = (*k_norm_)(k_TKH);
+  return rotary_ ? ops::rotary(k_TKH, *rotary_, positions_T) : k_TKH;
+}
+
+Tensor Gqa::values(const Tensor& x_TD) const {
+  return project(v_, x_TD, shape_.heads + shape_.kv_heads, shape_.kv_heads);
+}
+
+Tensor Gqa::output(const Tensor& a_TNH) const {
+  return o_(a_TNH.reshape({a_TNH.size(0), shape_.heads * shape_.head_dim}));
+}
+
 Tensor Gqa::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
-  const int64_t tokens = x_TD.size(0);
-  Tensor q_TNH = q_(x_TD).view({tokens, shape_.heads, shape_.head_dim});
-  Tensor k_TKH = k_(x_TD).view({tokens, shape_.kv_heads, shape_.head_dim});
-  const Tensor v_TKH = v_(x_TD).view({tokens, shape_.kv_heads, shape_.head_dim});
-  if (q_norm_) {
-    q_TNH = (*q_norm_)(q_TNH);
-    k_TKH = (*k_norm_)(k_TKH);
-  }
-  q_TNH = ops::rotary(q_TNH, *rotary_, context.positions_T);
-  k_TKH = ops::rotary(k_TKH, *rotary_, context.positions_T);
-  const double scale = 1 / std::sqrt(double(shape_.head_dim));
-  check((cache != nullptr) == (context.sequences.paged != nullptr), "[gqa] expected a cache exactly when sequences are paged");
-  const Tensor a_TNH = cache ? ops::paged_attention(q_TNH, k_TKH, v_TKH, *cache, context.sequences, scale)
-                             : ops::attention(q_TNH, k_TKH, v_TKH, context.sequences, scale);
-  return o_(a_TNH.reshape({tokens, shape_.heads * shape_.head_dim}));
+  check((cache != nullptr) == (context.sequences.paged != nullptr), "[attention] expected a cache exactly when sequences are paged");
+  const Heads heads{queries(x_TD, context.positions_T), keys(x_TD, context.positions_T), values(x_TD)};
+  return output(attend(x_TD, heads, context, cache));
+}
+
+Tensor Gqa::attend(const Tensor&, const Heads& h, const LayerContext& context, const LayerCache* cache) const {
+  return cache ? ops::paged_attention(h.q_TNH, h.k_TKH, h.v_TKH, *cache, context.sequences, scale(), shape_.window)
+               : ops::attention(h.q_TNH, h.k_TKH, h.v_TKH, context.sequences, scale(), shape_.window);
 }
 
 int64_t Gqa::cache_bytes(int32_t block_size) const {
@@ -44,9 +69,10 @@ int64_t Gqa::cache_bytes(int32_t block_size) const {
 }
 
 void Gqa::parameters(ParameterList list) {
-  q_.parameters(list, "q");
-  k_.parameters(list, "k");
-  v_.parameters(list, "v");
+  if (q_) q_->parameters(list, "q");
+  if (k_) k_->parameters(list, "k");
+  if (v_) v_->parameters(list, "v");
+  if (qkv_) qkv_->parameters(list, "qkv");
   o_.parameters(list, "o");
   if (q_norm_) q_norm_->parameters(list, "q_norm");
   if (k_norm_) k_norm_->parameters(list, "k_norm");

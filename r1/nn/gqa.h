@@ -1,5 +1,8 @@
-// Grouped-query attention (Ainslie et al., 2023) with rotary positions, optional biases on q, k, v (Qwen2) and optional RMSNorm of each
-// head of q and k (Qwen3). Caches keys after rotation, and values; the layout of the bytes is ops/attention's.
+// Grouped-query attention (Ainslie et al., 2023) with rotary positions, optional biases on q, k, v (Qwen2), optional RMSNorm of each head
+// of q and k (Qwen3) and an optional window (Mistral, Gemma 3). q, k and v have a weight each, or one that holds their rows one behind the
+// other (GPT-2). Caches keys after rotation, and values; the layout of the bytes is ops/attention's.
+//
+// Other ways of looking at each other (nn/hybrid, nn/lsh, ...) are the same projections with another attend().
 #pragma once
 
 #include <memory>
@@ -15,22 +18,45 @@ namespace r1::nn {
 struct GqaShape {
   int64_t dim = 0, heads = 0, kv_heads = 0, head_dim = 0;
   bool qkv_bias = false, output_bias = false, qk_norm = false;
-  double norm_eps = 1e-6;
+  double norm_eps = 1e-6, norm_offset = 0;  // of the heads' norms (RmsNorm)
+  bool fused_qkv = false;
+  double scale = 0;    // of the scores; 0: 1 / sqrt(head_dim)
+  int64_t window = 0;  // tokens that a query sees, itself included; 0: all
 };
 
 class Gqa : public AttentionLayer {
  public:
+  // `rotary`: null for positions that come in elsewhere.
   Gqa(const GqaShape& shape, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement);
   // x [T, D] -> [T, D]. `cache`: this layer's, when the context is paged; else null.
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
   int64_t cache_bytes(int32_t block_size) const override;
   void parameters(ParameterList list) override;
 
+ protected:
+  struct Heads {
+    Tensor q_TNH, k_TKH, v_TKH;  // normed and rotated
+  };
+  // -> [T, N, H]. What stands between the projections; x is the layer's input.
+  virtual Tensor attend(const Tensor& x_TD, const Heads& heads, const LayerContext& context, const LayerCache* cache) const;
+
+  Tensor queries(const Tensor& x_TD, const Tensor& positions_T) const;
+  Tensor keys(const Tensor& x_TD, const Tensor& positions_T) const;
+  Tensor values(const Tensor& x_TD) const;
+  Tensor output(const Tensor& a_TNH) const;
+  double scale() const;
+  const GqaShape& shape() const { return shape_; }
+  const Placement& placement() const { return placement_; }
+
  private:
+  // x through the layer's own weight, or through the heads [first, first + heads) of the common one: [T, heads, H].
+  Tensor project(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first, int64_t heads) const;
+
   GqaShape shape_;
   Placement placement_;
   std::shared_ptr<const ops::RotaryTable> rotary_;
-  Linear q_, k_, v_, o_;
+  std::optional<Linear> q_, k_, v_, qkv_;
+  Linear o_;
   std::optional<RmsNorm> q_norm_, k_norm_;
 };
 

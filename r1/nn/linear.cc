@@ -11,6 +11,10 @@ Tensor Linear::operator()(const Tensor& x_TI) const {
   return ops::linear(x_TI, weight_OI_, bias_O_);
 }
 
+Tensor Linear::rows(const Tensor& x_TI, int64_t first, int64_t count) const {
+  return ops::linear(x_TI, weight_OI_.narrow(0, first, count), bias_O_.defined() ? bias_O_.narrow(0, first, count) : bias_O_);
+}
+
 void Linear::parameters(ParameterList list) {
   parameters(list, "weight");
 }

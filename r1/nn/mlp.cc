@@ -1,20 +1,41 @@
 #include "r1/nn/mlp.h"
 
+#include "r1/ops/dropout.h"
+#include "r1/ops/gelu.h"
 #include "r1/ops/swiglu.h"
 
 namespace r1::nn {
 
-Mlp::Mlp(int64_t dim, int64_t inner, const Placement& placement)
-    : gate_(dim, inner, false, placement), up_(dim, inner, false, placement), down_(inner, dim, false, placement) {}
+Mlp::Mlp(const MlpShape& s, const Placement& placement)
+    : shape_(s), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
+  if (s.activation != MlpShape::kGelu) gate_.emplace(s.dim, s.inner, s.bias, placement);
+}
 
-Tensor Mlp::operator()(const Tensor& x_TD) const {
-  return down_(ops::swiglu(gate_(x_TD), up_(x_TD)));
+Tensor Mlp::hidden(const Tensor& x_TD) const {
+  switch (shape_.activation) {
+    case MlpShape::kSwiGlu:
+      return ops::swiglu((*gate_)(x_TD), up_(x_TD));
+    case MlpShape::kGeGlu:
+      return ops::geglu((*gate_)(x_TD), up_(x_TD), ops::GeluForm::kTanh);
+    case MlpShape::kGelu:
+      break;
+  }
+  return ops::gelu(up_(x_TD), ops::GeluForm::kTanh);
+}
+
+Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {
+  return down_(mlp_dropout(hidden(x_TD), shape_.dropout, shape_.layer, context));
 }
 
 void Mlp::parameters(ParameterList list) {
-  gate_.parameters(list, "gate");
+  if (gate_) gate_->parameters(list, "gate");
   up_.parameters(list, "up");
   down_.parameters(list, "down");
+}
+
+Tensor mlp_dropout(const Tensor& hidden_TF, double p, uint64_t layer, const LayerContext& context) {
+  constexpr uint64_t kStreams = uint64_t{1} << 32;  // nn/block's are below
+  return context.training() ? ops::dropout(hidden_TF, p, context.dropout_seed, kStreams + layer) : hidden_TF;
 }
 
 }  // namespace r1::nn

@@ -1,20 +1,40 @@
-// The SwiGLU MLP: down(silu(gate(x)) * up(x)).
+// The dense MLP: down(act(gate(x)) * up(x)) for the gated activations (SwiGLU, GEGLU), down(gelu(up(x))) without a gate (GPT-2).
+// GELU is the tanh form. In training, dropout acts on what goes into `down`.
 #pragma once
+
+#include <optional>
 
 #include "r1/nn/feed_forward.h"
 #include "r1/nn/linear.h"
 
 namespace r1::nn {
 
+struct MlpShape {
+  enum Activation { kSwiGlu, kGeGlu, kGelu } activation = kSwiGlu;
+  int64_t dim = 0, inner = 0;
+  bool bias = false;
+  double dropout = 0;
+  uint64_t layer = 0;  // tells this layer's dropout masks from others'
+};
+
 class Mlp : public FeedForward {
  public:
-  Mlp(int64_t dim, int64_t inner, const Placement& placement);
-  Tensor operator()(const Tensor& x_TD) const;
-  Tensor operator()(const Tensor& x_TD, const LayerContext&, const LayerCache*) const override { return (*this)(x_TD); }
+  Mlp(const MlpShape& shape, const Placement& placement);
+  Mlp(int64_t dim, int64_t inner, const Placement& placement) : Mlp(MlpShape{.dim = dim, .inner = inner}, placement) {}
+  // Without dropout.
+  Tensor operator()(const Tensor& x_TD) const { return down_(hidden(x_TD)); }
+  Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const override;
   void parameters(ParameterList list) override;
 
  private:
-  Linear gate_, up_, down_;
+  Tensor hidden(const Tensor& x_TD) const;
+
+  MlpShape shape_;
+  std::optional<Linear> gate_;
+  Linear up_, down_;
 };
+
+// The dropout of an MLP's neurons: only in training, by counter (ops/dropout), apart from the masks of the residual stream.
+Tensor mlp_dropout(const Tensor& hidden_TF, double p, uint64_t layer, const LayerContext& context);
 
 }  // namespace r1::nn

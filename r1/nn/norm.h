@@ -17,7 +17,9 @@ class Norm : public Module {
 
 class RmsNorm : public Norm {
  public:
-  RmsNorm(int64_t dim, double eps, const Placement& placement) : weight_D_(new_weight({dim}, placement)), eps_(eps) {}
+  // offset 1: the weight is held as its distance from 1 (Gemma).
+  RmsNorm(int64_t dim, double eps, const Placement& placement, double offset = 0)
+      : weight_D_(new_weight({dim}, placement)), eps_(eps), offset_(offset) {}
   Tensor operator()(const Tensor& x) const;
   Tensor operator()(const Tensor& x, const LayerContext&) const override { return (*this)(x); }
   using Norm::parameters;
@@ -25,6 +27,19 @@ class RmsNorm : public Norm {
 
  private:
   Tensor weight_D_;
+  double eps_, offset_;
+};
+
+class LayerNorm : public Norm {
+ public:
+  LayerNorm(int64_t dim, double eps, const Placement& placement)
+      : weight_D_(new_weight({dim}, placement)), bias_D_(new_weight({dim}, placement)), eps_(eps) {}
+  Tensor operator()(const Tensor& x, const LayerContext&) const override;
+  using Norm::parameters;
+  void parameters(ParameterList list, const std::string& name) override;
+
+ private:
+  Tensor weight_D_, bias_D_;
   double eps_;
 };
 

@@ -1,5 +1,7 @@
 #include "r1/ops/attention.h"
 
+#include <ATen/ops/constant_pad_nd.h>
+
 #include <algorithm>
 
 #include "r1/base/error.h"
@@ -11,12 +13,10 @@ namespace r1::ops {
 
 namespace {
 
-void check_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences) {
-  check(q_TNH.dim() == 3 && k_TKH.dim() == 3 && k_TKH.sizes() == v_TKH.sizes() && q_TNH.size(0) == k_TKH.size(0) &&
-            q_TNH.size(2) == k_TKH.size(2) && q_TNH.size(1) % k_TKH.size(1) == 0,
-        "[", op, "] expected q [T, N, H], k and v [T, K, H] with K dividing N, got ", q_TNH.sizes(), ", ", k_TKH.sizes(), ", ",
-        v_TKH.sizes());
-  check(sequences.tokens() == q_TNH.size(0), "[", op, "] expected ", sequences.tokens(), " tokens in sequences, got ", q_TNH.size(0));
+void check_window(const char* op, const Window& window) {
+  check(window.tokens >= 0 && window.grows_to >= 0 && (window.tokens > 0 || window.grows_to == 0), "[", op,
+        "] expected a window of at least one token (0: all, and then it does not grow), got ", window.tokens, " growing to ",
+        window.grows_to);
 }
 
 // Returns one more than the largest block id.
@@ -55,29 +55,74 @@ Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const
   return s;
 }
 
-Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale) {
-  check_shapes("attention", q_TNH, k_TKH, v_TKH, sequences);
-  if (has_cpu_kernels(q_TNH)) return attention_cpu(q_TNH, k_TKH, v_TKH, sequences, scale);
-  if (q_TNH.is_cuda()) return attention_cuda(q_TNH, k_TKH, v_TKH, sequences, scale);
-  return attention_ref(q_TNH, k_TKH, v_TKH, sequences, scale);
+QueryChunk chunk_of(const Sequences& all, int64_t begin, int64_t end, at::Device device) {
+  check(!all.paged && all.cu_keylens.empty() && begin >= 0 && begin < end && end <= all.tokens(),
+        "[attention] expected a chunk of packed sequences of ", all.tokens(), " tokens, got ", begin, " to ", end);
+  QueryChunk chunk;
+  std::vector<int32_t> rows{0}, keys{0};
+  int32_t longest = 0;
+  for (int64_t s = 0; s < all.count(); ++s) {
+    const int64_t first = all.cu_seqlens[s], from = std::max(first, begin), to = std::min<int64_t>(all.cu_seqlens[s + 1], end);
+    if (from >= to) continue;
+    if (rows.size() == 1) chunk.k_begin = first;
+    rows.push_back(int32_t(to - begin));
+    keys.push_back(int32_t(to - chunk.k_begin));
+    longest = std::max(longest, int32_t(to - first));
+  }
+  chunk.sequences = sequences_on(device, std::move(rows));
+  chunk.sequences.cu_keylens = std::move(keys);
+  chunk.sequences.max_keylen = longest;
+  if (!device.is_cpu()) upload_key_lengths(device, chunk.sequences);
+  return chunk;
+}
+
+void check_attention_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences) {
+  check(q_TNH.dim() == 3 && k_TKH.dim() == 3 && v_TKH.dim() == 3 && k_TKH.size(0) == v_TKH.size(0) && k_TKH.size(1) == v_TKH.size(1) &&
+            k_TKH.size(0) == sequences.key_rows().back() && q_TNH.size(2) == k_TKH.size(2) && q_TNH.size(1) % k_TKH.size(1) == 0,
+        "[", op, "] expected q [T, N, H], k [T, K, H] and v [T, K, V] with K dividing N, got ", q_TNH.sizes(), ", ", k_TKH.sizes(), ", ",
+        v_TKH.sizes());
+  check(sequences.tokens() == q_TNH.size(0), "[", op, "] expected ", sequences.tokens(), " tokens in sequences, got ", q_TNH.size(0));
+}
+
+void check_paged_attention(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache,
+                           const Sequences& sequences) {
+  check_attention_shapes(op, q_TNH, k_TKH, v_TKH, sequences);
+  check(v_TKH.size(2) == k_TKH.size(2), "[", op, "] expected values of the keys' size ", k_TKH.size(2), ", got ", v_TKH.size(2));
+  check(sequences.paged != nullptr, "[", op, "] expected block tables, got none");
+  const int64_t bytes =
+      paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type());
+  check_cache(op, cache, bytes, q_TNH, sequences);
+  check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[", op, "] has no gradient: run the engine's forward under no_grad");
+}
+
+void check_cache(const char* op, const Tensor& cache, int64_t bytes, const Tensor& q_TNH, const Sequences& sequences) {
+  check(cache.dim() == 2 && cache.scalar_type() == at::kByte && cache.is_contiguous() && cache.device() == q_TNH.device() &&
+            cache.size(1) == bytes,
+        "[", op, "] expected a cache of bytes [blocks, ", bytes, "] beside q, got ", cache.scalar_type(), " ", cache.sizes());
+  check(sequences.block_bound <= cache.size(0), "[", op, "] expected block ids below ", cache.size(0), ", got ", sequences.block_bound - 1);
+}
+
+Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
+                 const Window& window) {
+  check_attention_shapes("attention", q_TNH, k_TKH, v_TKH, sequences);
+  check_window("attention", window);
+  if (has_cpu_kernels(q_TNH)) return attention_cpu(q_TNH, k_TKH, v_TKH, sequences, scale, window);
+  const int64_t missing = q_TNH.size(2) - v_TKH.size(2);
+  if (q_TNH.is_cuda() && missing > 0) {  // flash attention has one head size for all: values are padded, the padding's result is dropped
+    const Tensor padded_TKH = at::constant_pad_nd(v_TKH, {0, missing});
+    return attention_cuda(q_TNH, k_TKH, padded_TKH, sequences, scale, window).narrow(2, 0, v_TKH.size(2));
+  }
+  if (q_TNH.is_cuda() && missing == 0) return attention_cuda(q_TNH, k_TKH, v_TKH, sequences, scale, window);
+  return attention_ref(q_TNH, k_TKH, v_TKH, sequences, scale, window);
 }
 
 Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                       double scale) {
-  check_shapes("paged_attention", q_TNH, k_TKH, v_TKH, sequences);
-  check(sequences.paged != nullptr, "[paged_attention] expected block tables, got none");
-  check(cache.dim() == 2 && cache.scalar_type() == at::kByte && cache.is_contiguous() && cache.device() == q_TNH.device() &&
-            cache.size(1) ==
-                paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type()),
-        "[paged_attention] expected a cache of bytes [blocks, ",
-        paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type()),
-        "] beside q, got ", cache.scalar_type(), " ", cache.sizes());
-  check(sequences.block_bound <= cache.size(0), "[paged_attention] expected block ids below ", cache.size(0), ", got ",
-        sequences.block_bound - 1);
-  check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[paged_attention] has no gradient: run the engine's forward under no_grad");
-  if (has_cpu_kernels(q_TNH)) return paged_attention_cpu(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
-  if (q_TNH.is_cuda()) return paged_attention_cuda(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
-  return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale);
+                       double scale, const Window& window) {
+  check_paged_attention("paged_attention", q_TNH, k_TKH, v_TKH, cache, sequences);
+  check_window("paged_attention", window);
+  if (has_cpu_kernels(q_TNH)) return paged_attention_cpu(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);
+  if (q_TNH.is_cuda()) return paged_attention_cuda(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);
+  return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);
 }
 
 int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::Device device, at::ScalarType dtype) {

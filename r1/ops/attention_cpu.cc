@@ -13,8 +13,14 @@ namespace r1::ops {
 
 namespace {
 
-kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& k_TKH, double scale) {
-  return {.heads = q_TNH.size(1), .kv_heads = k_TKH.size(1), .head_dim = q_TNH.size(2), .v_dim = q_TNH.size(2), .scale = float(scale)};
+kernels::AttentionShape shape_of(const Tensor& q_TNH, const Tensor& v_TKV, double scale, const Window& window) {
+  return {.heads = q_TNH.size(1),
+          .kv_heads = v_TKV.size(1),
+          .head_dim = q_TNH.size(2),
+          .v_dim = v_TKV.size(2),
+          .scale = float(scale),
+          .window = window.tokens,
+          .window_max = window.grows_to};
 }
 
 kernels::ConstHeads in(const Tensor& t) {
@@ -24,11 +30,11 @@ kernels::Heads out(const Tensor& t) {
   return {.data = t.mutable_data_ptr(), .type = kernel_float(t.scalar_type())};
 }
 
-Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale) {
+Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale, const Window& window) {
   const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
   Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
   const Tensor dout_TNH = dout.contiguous();
-  kernels::attention_backward({.shape = shape_of(q, k, scale),
+  kernels::attention_backward({.shape = shape_of(q, v, scale, window),
                                .q = in(q),
                                .k = in(k),
                                .v = in(v),
@@ -39,11 +45,39 @@ Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequ
                                .dk = out(dk),
                                .dv = out(dv),
                                .cu_seqlens = sequences.cu_seqlens.data(),
-                               .sequences = sequences.count()});
+                               .sequences = sequences.count(),
+                               .cu_keys = sequences.key_rows().data()});
   return {dq, dk, dv};
 }
 
-// The kernels' view of the new rows of each sequence.
+}  // namespace
+
+Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
+                     const Window& window) {
+  const bool graph = needs_grad({q_TNH, k_TKH, v_TKH});
+  Tensor q, k, v, lse_TN, out_TNH;
+  {
+    const at::NoGradGuard no_grad;
+    q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
+    out_TNH = at::empty({q.size(0), q.size(1), v.size(2)}, q.options());
+    if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+    kernels::attention_forward({.shape = shape_of(q, v, scale, window),
+                                .q = in(q),
+                                .k = in(k),
+                                .v = in(v),
+                                .out = out(out_TNH),
+                                .lse = graph ? lse_TN.mutable_data_ptr<float>() : nullptr,
+                                .cu_seqlens = sequences.cu_seqlens.data(),
+                                .sequences = sequences.count(),
+                                .cu_keys = sequences.key_rows().data()});
+  }
+  if (!graph) return out_TNH;
+  return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
+                        [sequences, scale, window](const Tensor& dout, const Tensors& saved, const Wanted&) {
+                          return backward(dout, saved, sequences, scale, window);
+                        });
+}
+
 std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
   std::vector<kernels::PagedSequence> rows;
   rows.reserve(size_t(s.count()));
@@ -55,45 +89,25 @@ std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
   return rows;
 }
 
-}  // namespace
-
-Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale) {
-  const bool graph = needs_grad({q_TNH, k_TKH, v_TKH});
-  Tensor q, k, v, lse_TN, out_TNH;
-  {
-    const at::NoGradGuard no_grad;
-    q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-    out_TNH = at::empty_like(q);
-    if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
-    kernels::attention_forward({.shape = shape_of(q, k, scale),
-                                .q = in(q),
-                                .k = in(k),
-                                .v = in(v),
-                                .out = out(out_TNH),
-                                .lse = graph ? lse_TN.mutable_data_ptr<float>() : nullptr,
-                                .cu_seqlens = sequences.cu_seqlens.data(),
-                                .sequences = sequences.count()});
-  }
-  if (!graph) return out_TNH;
-  return differentiable(
-      "attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
-      [sequences, scale](const Tensor& dout, const Tensors& saved, const Wanted&) { return backward(dout, saved, sequences, scale); });
-}
-
-Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                           double scale) {
-  const Tensor q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-  const auto shape = shape_of(q, k, scale);
+Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH,
+                        const Tensor& cache, const Sequences& sequences) {
+  const Tensor k = k_TKH.contiguous(), v = v_TKH.contiguous();
   const auto rows = paged_rows(sequences);
   const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
                              .type = kernel_float(k.scalar_type()),
                              .block_size = sequences.paged->block_size,
                              .block_stride = cache.stride(0)};
   kernels::append_kv(shape, pool, in(k), in(v), rows.data(), sequences.count());
-  Tensor out_TNH = at::empty_like(q);
+  Tensor out_TNH = at::empty_like(q_TNH);
   kernels::attention_forward_paged(
-      {.shape = shape, .q = in(q), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()});
+      {.shape = shape, .q = in(q_TNH), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()});
   return out_TNH;
+}
+
+Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
+                           double scale, const Window& window) {
+  const Tensor q = q_TNH.contiguous();
+  return attend_paged_cpu(shape_of(q, k_TKH, scale, window), q, k_TKH, v_TKH, cache, sequences);
 }
 
 int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::ScalarType dtype) {

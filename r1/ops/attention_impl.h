@@ -1,21 +1,44 @@
 // The device's own forms of attention.h, which checks and picks. Not for other folders.
 #pragma once
 
+#include "r1/kernels/cpu/attention.h"
 #include "r1/ops/attention.h"
 
 namespace r1::ops {
 
+// The checks of every op of this kind: heads and lengths; the cache (bytes: of a block) and its blocks; no gradient.
+void check_attention_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences);
+void check_paged_attention(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache,
+                           const Sequences& sequences);
+void check_cache(const char* op, const Tensor& cache, int64_t bytes, const Tensor& q_TNH, const Sequences& sequences);
+
 // CPU fp32 and bf16 (attention_cpu.cc): kernels/cpu/attention, with its backward.
-Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale);
+Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
+                     const Window& window);
 Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                           double scale);
+                           double scale, const Window& window);
+// Appends the new keys and values, then attends as `shape` says. q contiguous.
+Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH,
+                        const Tensor& cache, const Sequences& sequences);
+// The kernels' view of the new rows of each sequence; points into `sequences`.
+std::vector<kernels::PagedSequence> paged_rows(const Sequences& sequences);
 int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::ScalarType dtype);
 
 // CUDA (attention_cuda.cc): ATen's flash attention for 16 bit types, the definition for the rest.
-Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale);
+Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
+                      const Window& window);
 Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                            double scale);
+                            double scale, const Window& window);
 // Fills the device side of `sequences`.
 void upload_sequences(at::Device device, Sequences& sequences);
+// Fills cu_keylens_dev from cu_keylens (the training form).
+void upload_key_lengths(at::Device device, Sequences& sequences);
+
+// Writes the new keys and values into a cache of the plain layout (paged_attention_ref) and returns each sequence's whole keys and values
+// [l, K, H]. Any device and dtype.
+struct KeysAndValues {
+  Tensor k_lKH, v_lKH;
+};
+std::vector<KeysAndValues> append_and_gather(const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences);
 
 }  // namespace r1::ops

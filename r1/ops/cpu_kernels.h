@@ -1,7 +1,9 @@
 // From tensors to what kernels/cpu takes: the float types it knows, and dense rows. For files of this folder that call kernels.
 #pragma once
 
+#include "r1/kernels/cpu/gelu.h"
 #include "r1/kernels/cpu/rows.h"
+#include "r1/ops/gelu.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::ops {
@@ -15,6 +17,10 @@ inline kernels::Float kernel_float(at::ScalarType type) {
 // CPU tensors of fp32 or bf16 go to the kernels; others (fp64 in gradient checks, fp16, CUDA) to ATen.
 inline bool has_cpu_kernels(const Tensor& t) {
   return t.is_cpu() && is_kernel_float(t.scalar_type());
+}
+
+inline kernels::GeluForm kernel_form(GeluForm form) {
+  return form == GeluForm::kExact ? kernels::GeluForm::kExact : kernels::GeluForm::kTanh;
 }
 
 // Contiguous tensors seen as rows.

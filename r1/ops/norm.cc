@@ -14,7 +14,7 @@ namespace r1::ops {
 
 namespace {
 
-Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
+Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want, double offset) {
   const Tensor &x = saved[0], &weight_D = saved[1], dy_dense = dy.contiguous();
   Tensor dx = at::empty_like(x), dweight_D = want[1] ? at::empty(weight_D.sizes(), x.options().dtype(at::kFloat)) : Tensor();
   kernels::rms_norm_backward({.x = const_rows(x),
@@ -24,11 +24,12 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
                               .dx = rows(dx),
                               .dweight = want[1] ? dweight_D.mutable_data_ptr<float>() : nullptr,
                               .rows = x.numel() / x.size(-1),
-                              .dim = x.size(-1)});
+                              .dim = x.size(-1),
+                              .offset = float(offset)});
   return {dx, want[1] ? dweight_D.to(weight_D.scalar_type()) : Tensor()};
 }
 
-Tensor rms_norm_cpu(const Tensor& x, const Tensor& weight_D, double eps) {
+Tensor rms_norm_cpu(const Tensor& x, const Tensor& weight_D, double eps, double offset) {
   const bool graph = needs_grad({x, weight_D});
   Tensor dense, y, rstd;
   {
@@ -42,19 +43,22 @@ Tensor rms_norm_cpu(const Tensor& x, const Tensor& weight_D, double eps) {
                        .rstd = graph ? rstd.mutable_data_ptr<float>() : nullptr,
                        .rows = count,
                        .dim = x.size(-1),
-                       .eps = float(eps)});
+                       .eps = float(eps),
+                       .offset = float(offset)});
   }
-  return graph ? differentiable("rms_norm", y, {x, weight_D}, {dense, weight_D, rstd}, backward) : y;
+  if (!graph) return y;
+  return differentiable("rms_norm", y, {x, weight_D}, {dense, weight_D, rstd},
+                        [offset](const Tensor& dy, const Tensors& saved, const Wanted& want) { return backward(dy, saved, want, offset); });
 }
 
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight_D, double eps) {
+Tensor rms_norm(const Tensor& x, const Tensor& weight_D, double eps, double offset) {
   check(weight_D.dim() == 1 && x.dim() >= 1 && x.size(-1) == weight_D.size(0), "[rms_norm] expected x [..., D] and weight [D], got ",
         x.sizes(), " and ", weight_D.sizes());
-  if (has_cpu_kernels(x)) return rms_norm_cpu(x, weight_D, eps);
-  if (x.is_cuda()) return at::rms_norm(x, {x.size(-1)}, weight_D, eps);
-  return rms_norm_ref(x, weight_D, eps);
+  if (has_cpu_kernels(x)) return rms_norm_cpu(x, weight_D, eps, offset);
+  if (x.is_cuda() && offset == 0) return at::rms_norm(x, {x.size(-1)}, weight_D, eps);
+  return rms_norm_ref(x, weight_D, eps, offset);
 }
 
 }  // namespace r1::ops

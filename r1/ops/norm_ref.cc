@@ -6,11 +6,11 @@
 
 namespace r1::ops {
 
-Tensor rms_norm_ref(const Tensor& x, const Tensor& weight_D, double eps) {
+Tensor rms_norm_ref(const Tensor& x, const Tensor& weight_D, double eps, double offset) {
   const auto wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const Tensor x32 = x.to(wide);
   const Tensor scale = at::rsqrt(at::mean(x32 * x32, {-1}, /*keepdim=*/true) + eps);
-  return (x32 * scale * weight_D.to(wide)).to(x.scalar_type());
+  return (x32 * scale * (weight_D.to(wide) + offset)).to(x.scalar_type());
 }
 
 }  // namespace r1::ops

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "r1/base/error.h"
@@ -23,8 +24,22 @@ float llama3_frequency(float frequency, const RotaryScaling& s) {
   return float((1 - blend) * frequency / s.factor + blend * frequency);
 }
 
+// The pair (as a real number) that turns `turns` times in the trained context.
+double yarn_pair(double turns, int64_t head_dim, double theta, const RotaryScaling& s) {
+  return double(head_dim) * std::log(s.original_max_positions / (turns * 2 * M_PI)) / (2 * std::log(theta));
+}
+
+// YaRN's stretching of pair i. The ends of the ramp are rounded outwards and the upper one is cut at head_dim - 1, as in the published
+// code.
+float yarn_frequency(float plain, int64_t i, int64_t head_dim, double theta, const RotaryScaling& s) {
+  const double low = std::max(std::floor(yarn_pair(s.beta_fast, head_dim, theta, s)), 0.0);
+  const double high = std::min(std::ceil(yarn_pair(s.beta_slow, head_dim, theta, s)), double(head_dim - 1));
+  const double stretched = std::clamp((double(i) - low) / (high == low ? 0.001 : high - low), 0.0, 1.0);
+  return float(plain / s.factor * stretched + plain * (1 - stretched));
+}
+
 // A rotated copy; turned back when `inverse`.
-Tensor rotated(const Tensor& x_TNH, const Tensor& cos_PH, const Tensor& sin_PH, const Tensor& positions_T, bool inverse) {
+Tensor rotated(const Tensor& x_TNH, const Tensor& cos_PH, const Tensor& sin_PH, const Tensor& positions_T, bool interleaved, bool inverse) {
   Tensor y_TNH = x_TNH.clone(at::MemoryFormat::Contiguous);
   kernels::rope({.x = rows(y_TNH),
                  .tokens = y_TNH.size(0),
@@ -35,6 +50,7 @@ Tensor rotated(const Tensor& x_TNH, const Tensor& cos_PH, const Tensor& sin_PH, 
                  .cos = cos_PH.const_data_ptr<float>(),
                  .sin = sin_PH.const_data_ptr<float>(),
                  .max_position = cos_PH.size(0),
+                 .layout = interleaved ? kernels::RopeLayout::kPairs : kernels::RopeLayout::kHalves,
                  .inverse = inverse});
   return y_TNH;
 }
@@ -43,12 +59,12 @@ Tensor rotary_cpu(const Tensor& x_TNH, const RotaryTable& table, const Tensor& p
   Tensor y_TNH;
   {
     const at::NoGradGuard no_grad;
-    y_TNH = rotated(x_TNH, table.cos_PH, table.sin_PH, positions_T, false);
+    y_TNH = rotated(x_TNH, table.cos_PH, table.sin_PH, positions_T, table.interleaved, false);
   }
   if (!needs_grad({x_TNH})) return y_TNH;
   return differentiable("rotary", y_TNH, {x_TNH}, {table.cos_PH, table.sin_PH, positions_T},
-                        [](const Tensor& dy_TNH, const Tensors& saved, const Wanted&) {
-                          return Tensors{rotated(dy_TNH, saved[0], saved[1], saved[2], true)};
+                        [interleaved = table.interleaved](const Tensor& dy_TNH, const Tensors& saved, const Wanted&) {
+                          return Tensors{rotated(dy_TNH, saved[0], saved[1], saved[2], interleaved, true)};
                         });
 }
 
@@ -69,24 +85,31 @@ std::vector<float> rotary_frequencies(int64_t head_dim, double theta, const Rota
       case RotaryScaling::kLlama3:
         frequencies[i] = llama3_frequency(plain, scaling);
         break;
+      case RotaryScaling::kYarn:
+        frequencies[i] = yarn_frequency(plain, i, head_dim, theta, scaling);
+        break;
     }
   }
   return frequencies;
 }
 
-RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device) {
+double yarn_mscale(double factor, double mscale) {
+  return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
+}
+
+RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device, bool interleaved, double magnitude) {
   const int64_t half = int64_t(frequencies.size());
-  RotaryTable table{at::empty({positions, half}, at::kFloat), at::empty({positions, half}, at::kFloat)};
+  RotaryTable table{at::empty({positions, half}, at::kFloat), at::empty({positions, half}, at::kFloat), interleaved};
   float* cos = table.cos_PH.mutable_data_ptr<float>();
   float* sin = table.sin_PH.mutable_data_ptr<float>();
   for (int64_t p = 0; p < positions; ++p) {
     for (int64_t i = 0; i < half; ++i) {
       const double angle = double(p) * double(frequencies[i]);
-      cos[p * half + i] = float(std::cos(angle));
-      sin[p * half + i] = float(std::sin(angle));
+      cos[p * half + i] = float(magnitude * std::cos(angle));
+      sin[p * half + i] = float(magnitude * std::sin(angle));
     }
   }
-  return {table.cos_PH.to(device), table.sin_PH.to(device)};
+  return {table.cos_PH.to(device), table.sin_PH.to(device), interleaved};
 }
 
 Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {

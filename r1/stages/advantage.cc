@@ -10,7 +10,15 @@ namespace {
 
 constexpr double kStdEpsilon = 1e-4;
 
+std::vector<double> known(std::span<const double> rewards) {
+  std::vector<double> out;
+  for (double r : rewards)
+    if (!std::isnan(r)) out.push_back(r);
+  return out;
+}
+
 double mean_of(std::span<const double> x) {
+  if (x.empty()) return 0;
   double sum = 0;
   for (double v : x) sum += v;
   return sum / double(x.size());
@@ -30,14 +38,16 @@ Advantages group_advantages(std::span<const double> rewards, int group_size, con
         ", got ", rewards.size(), " rewards");
   Advantages out;
   const size_t groups = rewards.size() / group_size;
-  const double batch_std = deviation_of(rewards, mean_of(rewards));
+  const auto all = known(rewards);
+  const double batch_std = deviation_of(all, mean_of(all));
   for (size_t g = 0; g < groups; ++g) {
     const auto group = rewards.subspan(g * group_size, group_size);
-    const double mean = mean_of(group), std = deviation_of(group, mean);
+    const auto scored = known(group);
+    const double mean = mean_of(scored), std = deviation_of(scored, mean);
     const double divisor = scale == "none" ? 1.0 : (scale == "batch" ? batch_std : std) + kStdEpsilon;
     out.frac_zero_std += (std == 0) / double(groups);
     out.mean_std += std / double(groups);
-    for (double r : group) out.values.push_back(std == 0 ? 0.0f : float((r - mean) / divisor));
+    for (double r : group) out.values.push_back(std == 0 || std::isnan(r) ? 0.0f : float((r - mean) / divisor));
   }
   return out;
 }

@@ -97,6 +97,7 @@ void add_update_metrics(Json& line, const train::StepResult& step) {
   line["sampling/importance_sampling_ratio/max"] = get("ratio_max");
   line["sampling/sampling_logp_difference/mean"] = get("logp_difference") / tokens;
   line["sampling/sampling_logp_difference/max"] = get("logp_difference_max");
+  for (const auto& [name, value] : step.layers) line[name] = value;
   if (step.skipped) line["skipped"] = step.skip_reason;
 }
 
@@ -115,7 +116,9 @@ class Loop {
         reference_(config, *loaded.model),
         trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)),
         engine_(*loaded.model, config.engine),
+        pool_(task, rewards.rewards(), {int(config.reward_workers), config.reward_deadline, /*measure=*/true}),
         watch_(engine_, tokenizer_, task, prompts_, config.sampling),
+        monitors_(config.monitor),
         bar_("grpo", plan.total_steps, "step") {}
 
   Json go();
@@ -124,9 +127,11 @@ class Loop {
   bool rollout(Rollout& out);
   void update(const Rollout& rollout, const Json& rollout_line);
   Json state() const {
-    return {{"rollout", rollout_}, {"num_tokens", num_tokens_}, {"watch", watch_.state()}, {"history", history_.state()}};
+    return {{"rollout", rollout_},         {"num_tokens", num_tokens_},     {"watch", watch_.state()},
+            {"history", history_.state()}, {"monitors", monitors_.state()}, {"alarms", alarms_}};
   }
   void evaluate_if_due(int64_t before, Json& line);
+  void look_for_alarms();
 
   const GrpoConfig& c_;
   Run& run_;
@@ -138,8 +143,11 @@ class Loop {
   Reference reference_;
   train::Trainer trainer_;
   engine::Engine engine_;
+  tasks::ScoringPool pool_;
   Watch watch_;
   History history_;
+  tasks::Monitors monitors_;
+  Json alarms_ = Json::array();  // not logged yet
   Progress bar_;
   int64_t rollout_ = 0, num_tokens_ = 0;
 };
@@ -151,7 +159,7 @@ bool Loop::rollout(Rollout& out) {
     bar_.update(trainer_.global_step(), str(history_.note(), "  sampling ", finished, "/", total));
     return !interrupted();
   }};
-  out = sample_rollout(engine_, tokenizer_, prompts_, task_, "train", problems, c_.sampling, seed, progress);
+  out = sample_rollout(engine_, tokenizer_, prompts_, task_, pool_, "train", problems, c_.sampling, seed, progress);
   return !out.samples.empty();
 }
 
@@ -177,8 +185,11 @@ void Loop::update(const Rollout& rollout, const Json& rollout_line) {
       line["epoch"] = double(rollout_ * plan_.prompts) / double(task_.size("train"));
       line["time/update"] = seconds_since(start);
       evaluate_if_due(before, line);
-      if (trainer_.global_step() % c_.run.logging_steps == 0 || trainer_.global_step() == plan_.total_steps)
+      monitors_.add_metrics(line);
+      if (trainer_.global_step() % c_.run.logging_steps == 0 || trainer_.global_step() == plan_.total_steps) {
+        if (!alarms_.empty()) line["alarms"] = std::exchange(alarms_, Json::array());
         run_.log(trainer_.global_step(), line);
+      }
       bar_.update(trainer_.global_step(), history_.note());
     }
   }
@@ -195,8 +206,19 @@ void Loop::evaluate_if_due(int64_t before, Json& line) {
   line["eval/accuracy"] = result.accuracy;
   line["eval/mean_length"] = result.mean_length;
   history_.held_out(now, result.accuracy, result.mean_length);
+  monitors_.held_out(result.accuracy, result.n, now);
+  look_for_alarms();
   log_info("grpo: step ", now, ": held-out greedy accuracy ", result.accuracy, " on ", result.n, " problems, ", result.mean_length,
            " tokens");
+}
+
+// Each once, when it begins: to people as a warning, to metrics.jsonl with the next line.
+void Loop::look_for_alarms() {
+  for (const auto& alarm : monitors_.take_alarms()) {
+    log_warning("grpo: step ", alarm.step, ": monitor ", alarm.monitor, " alarms. ", alarm.text);
+    alarms_.push_back(
+        {{"monitor", alarm.monitor}, {"step", alarm.step}, {"value", alarm.value}, {"limit", alarm.limit}, {"text", alarm.text}});
+  }
 }
 
 Json Loop::go() {
@@ -209,6 +231,8 @@ Json Loop::go() {
     num_tokens_ = saved.at("num_tokens");
     watch_.load_state(saved.at("watch"));
     history_.load_state(saved.at("history"));
+    if (saved.contains("monitors")) monitors_.load_state(saved.at("monitors"));  // older checkpoints have none
+    alarms_ = saved.value("alarms", Json::array());
   }
   const auto begin = Clock::now();
   while (trainer_.global_step() < plan_.total_steps) {
@@ -216,9 +240,11 @@ Json Loop::go() {
     const auto start = Clock::now();
     Rollout rollout;
     if (!this->rollout(rollout)) run_.after_step(trainer_.global_step(), state());  // Ctrl-C: saves and throws
-    rewards_.score(rollout, task_);
+    rewards_.combine(rollout);
     Json line = rollout_metrics(rollout, rewards_, c_.scale_rewards);
     history_.add(line);
+    monitors_.rollout(monitor_rollout(rollout, rewards_, line.at("frac_reward_zero_std")), trainer_.global_step());
+    look_for_alarms();
     update(rollout, line);
     ++rollout_;
     log_debug("grpo: rollout ", rollout_, " took ", seconds_since(start), " s, of it sampling ", rollout.seconds);
@@ -233,6 +259,7 @@ Json Loop::go() {
 
   Json results = history_.results();
   results["watched"] = watch_.to_json();
+  results["monitors"] = monitors_.summary();
   results["steps"] = trainer_.global_step();
   results["num_tokens"] = num_tokens_;
   results["train_runtime"] = seconds_since(begin);

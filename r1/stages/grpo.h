@@ -12,6 +12,7 @@
 #include "r1/stages/grpo_loss.h"
 #include "r1/stages/rollout.h"
 #include "r1/stages/run.h"
+#include "r1/tasks/monitors.h"
 
 namespace r1::stages {
 
@@ -29,7 +30,9 @@ struct GrpoConfig {
   FreeForm reward_options;
   std::string scale_rewards = "group";
   int64_t steps_per_generation = 0, num_iterations = 1, ref_model_sync_steps = 0;
-  int64_t eval_steps = 0, eval_limit = 200, log_completions = 2;
+  int64_t eval_steps = 0, eval_limit = 200, log_completions = 2, reward_workers = 0;
+  double reward_deadline = 30;
+  tasks::MonitorArgs monitor;
   bool mask_truncated_completions = false, shuffle_minibatches = true;
 
   template <class V>
@@ -43,9 +46,13 @@ struct GrpoConfig {
     v.group("", loss);
     v.group("engine", engine);
     v("reward_funcs", reward_funcs,
-      "rewards, summed: accuracy, format, tag_count, length, cosine, repetition_penalty, language_consistency, ...");
+      "rewards, summed: accuracy, format, tag_count, length, cosine, repetition_penalty, language_consistency, ..., exec:<command>");
     v("reward_weights", reward_weights, "a weight for each reward (default: 1 each)");
     v("reward_options", reward_options, "options of rewards: reward_options.<name>.<option>=value");
+    v("reward_workers", reward_workers, "threads that score completions while others are generated; 0: as many as CPU threads",
+      Range{0, 1024});
+    v("reward_deadline", reward_deadline,
+      "seconds to wait for scores when generation is over; later ones count as timeout, without reward; 0: wait for all", Range{0, 1e6});
     v("scale_rewards", scale_rewards, "advantages are divided by the standard deviation of the group, of the batch, or not",
       OneOf{"group", "batch", "none"});
     v("steps_per_generation", steps_per_generation, "micro-batches of one rollout; 0: gradient_accumulation_steps", Range{0, 1e6});
@@ -57,6 +64,7 @@ struct GrpoConfig {
     v("eval_steps", eval_steps, "steps between greedy evaluations on the test split; 0: never", Range{0, 1e9});
     v("eval_limit", eval_limit, "problems of each such evaluation", Range{1, 1e9});
     v("log_completions", log_completions, "sample completions kept a rollout for the report", Range{0, 1000});
+    v.group("monitor", monitor);
   }
 };
 

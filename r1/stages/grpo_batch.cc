@@ -68,28 +68,28 @@ std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<
 
 Advantages group_rewards(const Rollout& rollout, const std::string& scale) {
   std::vector<double> rewards;
-  for (const auto& sample : rollout.samples) rewards.push_back(sample.reward);
+  for (const auto& sample : rollout.samples) rewards.push_back(sample.reward.value_or(std::nan("")));
   return group_advantages(rewards, int(rollout.samples.size() / rollout.problems.size()), scale);
 }
 
 Json rollout_metrics(const Rollout& rollout, const RewardSet& rewards, const std::string& scale) {
   std::vector<double> reward, length, terminated;
   double right = 0, clipped = 0, tokens = 0;
-  std::map<std::string, int64_t> verdicts;
+  int64_t verdicts[5] = {};
   for (const auto& s : rollout.samples) {
-    reward.push_back(s.reward);
+    if (s.reward) reward.push_back(*s.reward);
     length.push_back(double(s.completion.size()));
     if (s.finish != engine::FinishReason::kLength) terminated.push_back(length.back());
     clipped += s.finish == engine::FinishReason::kLength;
     right += s.score.verdict == tasks::Verdict::kRight;
     tokens += length.back();
-    ++verdicts[tasks::verdict_name(s.score.verdict)];
+    ++verdicts[int(s.score.verdict)];
   }
   const double n = double(rollout.samples.size());
   const auto groups = group_rewards(rollout, scale);
   const auto lengths = spread(length), ended = spread(terminated);
   Json line;
-  line["reward"] = spread(reward).mean;
+  if (!reward.empty()) line["reward"] = spread(reward).mean;
   line["reward_std"] = groups.mean_std;
   line["frac_reward_zero_std"] = groups.frac_zero_std;
   line["accuracy"] = right / n;
@@ -99,11 +99,31 @@ Json rollout_metrics(const Rollout& rollout, const RewardSet& rewards, const std
   line["completions/max_length"] = lengths.max;
   line["completions/mean_terminated_length"] = ended.mean;
   line["completions/clipped_ratio"] = clipped / n;
-  for (const auto& [name, count] : verdicts) line["verdicts/" + name] = double(count) / n;
+  for (int v = 0; v < 5; ++v) line[str("verdicts/", tasks::verdict_name(tasks::Verdict(v)))] = double(verdicts[v]) / n;
+  if (reward.size() < rollout.samples.size()) line["reward/unscored"] = int64_t(rollout.samples.size() - reward.size());
+  line["reward/overlap"] = rollout.scoring.busy > 0 ? rollout.scoring.overlapped / rollout.scoring.busy : 1.0;
   line["time/sampling"] = rollout.seconds;
-  line["time/rewards"] = rollout.reward_seconds;
+  line["time/rewards"] = rollout.scoring.busy;
+  line["time/reward_wait"] = rollout.scoring.waited;
+  if (rollout.draft_acceptance) line["sampling/draft_acceptance"] = *rollout.draft_acceptance;
   line["sampling/tokens_per_second"] = tokens / std::max(1e-9, rollout.seconds);
   return line;
+}
+
+tasks::MonitorRollout monitor_rollout(const Rollout& rollout, const RewardSet& rewards, double frac_zero_std) {
+  tasks::MonitorRollout out;
+  const size_t groups = rollout.problems.size();
+  std::vector<double> sum(groups, 0), count(groups, 0);
+  for (const auto& s : rollout.samples) {
+    out.samples.push_back({s.scored, s.measures, s.score.verdict, int64_t(s.completion.size())});
+    if (s.reward) sum[size_t(s.group)] += *s.reward, count[size_t(s.group)] += 1;
+  }
+  for (size_t g = 0; g < groups; ++g)
+    if (count[g] > 0) out.group_rewards.push_back(sum[g] / count[g]);
+  out.frac_zero_std = frac_zero_std;
+  out.reward_values = int64_t(rollout.samples.size() * rewards.rewards().size());
+  out.reward_values_failed = rewards.failed();
+  return out;
 }
 
 void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, int64_t count) {
@@ -116,7 +136,7 @@ void keep_completions(const std::filesystem::path& folder, int64_t step, const R
     row["id"] = problem.id;
     row["question"] = problem.question;
     row["completion"] = s.text;
-    row["reward"] = s.reward;
+    row["reward"] = s.reward ? Json(*s.reward) : Json();
     row["verdict"] = tasks::verdict_name(s.score.verdict);
     row["tokens"] = s.completion.size();
     lines += dump_json(row) + "\n";

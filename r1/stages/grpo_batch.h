@@ -7,6 +7,7 @@
 #include "r1/stages/advantage.h"
 #include "r1/stages/reward_set.h"
 #include "r1/stages/rollout.h"
+#include "r1/tasks/monitors.h"
 
 namespace r1::stages {
 
@@ -23,10 +24,15 @@ std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<
 
 Advantages group_rewards(const Rollout& rollout, const std::string& scale);
 
-// TRL's names: reward, reward_std, frac_reward_zero_std, rewards/<f>/mean, completions/..., and accuracy, verdicts.
+// TRL's names: reward, reward_std, frac_reward_zero_std, rewards/<f>/mean, completions/...; and accuracy; verdicts/<verdict>, shares of the
+// samples; reward/unscored, samples without any reward, where there are some; time/sampling, time/rewards (thread seconds of scoring),
+// time/reward_wait (seconds waited for it after generation), reward/overlap (share of the scoring that was done during generation).
 Json rollout_metrics(const Rollout& rollout, const RewardSet& rewards, const std::string& scale);
 
-// The first `count` samples of the rollout, a line each in completions.jsonl.
+// A rollout as the reward-hacking monitors see it.
+tasks::MonitorRollout monitor_rollout(const Rollout& rollout, const RewardSet& rewards, double frac_zero_std);
+
+// The first `count` samples of the rollout, a line each in completions.jsonl; reward null: none.
 // Those of steps behind `step` are dropped first when a run goes on (drop_completions_after).
 void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, int64_t count);
 

@@ -10,6 +10,7 @@
 #include "r1/base/progress.h"
 #include "r1/stages/evaluate.h"
 #include "r1/stages/grpo.h"
+#include "r1/stages/learn_tokenizer.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/rejection.h"
 #include "r1/stages/sft.h"
@@ -214,7 +215,10 @@ void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>
   for (const auto& stage : recipe.stages) {
     const Json& result = results.at(stage.name);
     const fs::path folder = fs::path(recipe.output_dir) / stage.name;
-    if (fs::exists(folder / "metrics.jsonl")) report.stages.push_back({stage.title, train::read_metrics(folder / "metrics.jsonl")});
+    if (fs::exists(folder / "metrics.jsonl")) {
+      const auto monitors = report_monitors(result.value("monitors", Json::object()));
+      report.stages.push_back({stage.title, train::read_metrics(folder / "metrics.jsonl"), monitors});
+    }
     if (stage.kind == "eval") report.evaluations.push_back(report_evaluation(stage, result));
     if (result.contains("watched")) report.samples.push_back(watched_sample(result.at("watched")));
     if (fs::exists(folder / "config.yaml")) report.config[stage.name] = parse_json_file(folder / "config.yaml");
@@ -262,7 +266,8 @@ void check_recipe_key(const Setting& setting) {
 }
 
 std::map<std::string, StageKind> stage_kinds() {
-  return {{"pretrain", kind<PretrainConfig, pretrain>()},
+  return {{"tokenizer", kind<TokenizerConfig, learn_tokenizer>()},
+          {"pretrain", kind<PretrainConfig, pretrain>()},
           {"sft", kind<SftConfig, sft>()},
           {"grpo", kind<GrpoConfig, grpo>()},
           {"rejection", kind<RejectionConfig, rejection>()},

@@ -106,19 +106,19 @@ Json rejection(const RejectionConfig& config) {
   const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
   const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
   engine::Engine engine(*loaded.model, config.engine);
+  tasks::ScoringPool pool(*task, {}, {});
   Progress bar("rejection", problems, "problem");
   for (int64_t begin = int64_t(done.size()); begin < problems; begin += config.chunk) {
     std::vector<int64_t> indices;
     for (int64_t i = begin; i < std::min(problems, begin + config.chunk); ++i) indices.push_back(i);
     const uint64_t seed = random_bits(uint64_t(config.seed), kRejectionStream, uint64_t(begin));
-    auto rollout = sample_rollout(engine, *loaded.tokenizer, prompts, *task, config.split, indices, config.sampling, seed,
+    auto rollout = sample_rollout(engine, *loaded.tokenizer, prompts, *task, pool, config.split, indices, config.sampling, seed,
                                   {[&](int64_t, int64_t) { return !interrupted(); }});
     if (rollout.samples.empty())
       throw Error(str("rejection: stopped at problem ", begin, "; the same command goes on from there"), ErrorKind::kInterrupted);
     const size_t per = size_t(config.sampling.num_generations);
     std::string lines;
     for (size_t g = 0; g < rollout.problems.size(); ++g) {
-      for (size_t i = g * per; i < (g + 1) * per; ++i) rollout.samples[i].score = task->score(rollout.problems[g], rollout.samples[i].text);
       done.push_back(problem_line(rollout.problems[g], std::span(rollout.samples).subspan(g * per, per), config, counts));
       lines += dump_json(done.back()) + "\n";
     }

@@ -1,9 +1,31 @@
 #include "r1/stages/reward_set.h"
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 
+#include "r1/base/error.h"
+
 namespace r1::stages {
+
+namespace {
+
+// exec:<command> goes by the name exec.
+std::string option_name(const std::string& name) {
+  return name.rfind("exec:", 0) == 0 ? "exec" : name;
+}
+
+std::vector<std::string> labels_of(const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  int64_t execs = 0;
+  for (const auto& name : names) {
+    const bool exec = option_name(name) != name;
+    execs += exec;
+    out.push_back(exec && execs > 1 ? str("exec", execs) : option_name(name));
+  }
+  return out;
+}
+
+}  // namespace
 
 RewardSet::RewardSet(const std::vector<std::string>& names, const std::vector<double>& weights, const FreeForm& options) {
   if (names.empty()) fail_usage("reward_funcs is empty: there is nothing to learn from");
@@ -13,43 +35,50 @@ RewardSet::RewardSet(const std::vector<std::string>& names, const std::vector<do
   for (const auto& [key, value] : options) {
     const size_t dot = key.find('.');
     const std::string name = key.substr(0, dot);
-    if (dot == std::string::npos || std::find(names.begin(), names.end(), name) == names.end())
+    if (dot == std::string::npos || std::none_of(names.begin(), names.end(), [&](const auto& n) { return option_name(n) == name; }))
       fail_usage("reward_options.", key, ": write reward_options.<reward>.<option> for one of reward_funcs");
     of[name][key.substr(dot + 1)] = value;
   }
+  const auto labels = labels_of(names);
   for (size_t i = 0; i < names.size(); ++i) {
-    const auto it = of.find(names[i]);
-    parts_.push_back(
-        {names[i], weights.empty() ? 1.0 : weights[i], tasks::make_reward(names[i], it == of.end() ? Json::object() : it->second), {}, 0});
+    const auto it = of.find(option_name(names[i]));
+    auto reward = tasks::make_reward(names[i], it == of.end() ? Json::object() : it->second);
+    parts_.push_back({labels[i], weights.empty() ? 1.0 : weights[i], std::move(reward), {}, 0, {}});
   }
 }
 
-void RewardSet::score(Rollout& rollout, const tasks::Task& task) {
-  const auto start = std::chrono::steady_clock::now();
-  for (auto& part : parts_) part.values.clear(), part.skipped = 0;
-  const size_t group_size = rollout.samples.size() / rollout.problems.size();
-  for (size_t g = 0; g < rollout.problems.size(); ++g) {
-    const auto samples = std::span(rollout.samples).subspan(g * group_size, group_size);
-    std::vector<tasks::RewardInput> inputs;
-    for (auto& sample : samples) {
-      sample.score = task.score(rollout.problems[g], sample.text);
-      sample.reward = 0;
-      inputs.push_back({&rollout.problems[g], sample.text, int64_t(sample.completion.size()),
-                        sample.finish == engine::FinishReason::kLength, sample.score});
-    }
-    for (auto& part : parts_) {
-      const auto values = (*part.reward)(inputs);
-      for (size_t i = 0; i < samples.size(); ++i) {
-        if (!values[i]) {
-          ++part.skipped;
-          continue;
-        }
-        samples[i].reward += part.weight * *values[i];
-        part.values.push_back(*values[i]);
+std::vector<const tasks::Reward*> RewardSet::rewards() const {
+  std::vector<const tasks::Reward*> out;
+  for (const auto& part : parts_) out.push_back(part.reward.get());
+  return out;
+}
+
+void RewardSet::combine(Rollout& rollout) {
+  for (size_t r = 0; r < parts_.size(); ++r) {
+    parts_[r].values.clear();
+    parts_[r].skipped = 0;
+    parts_[r].failures = rollout.reward_failures.at(r);
+  }
+  for (auto& sample : rollout.samples) {
+    sample.reward.reset();
+    for (size_t r = 0; r < parts_.size(); ++r) {
+      Part& part = parts_[r];
+      const auto& value = sample.rewards.at(r);
+      if (!value) {
+        ++part.skipped;
+        continue;
       }
+      sample.reward = sample.reward.value_or(0.0) + part.weight * *value;
+      part.values.push_back(*value);
     }
   }
-  rollout.reward_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int64_t RewardSet::failed() const {
+  int64_t out = 0;
+  for (const auto& part : parts_)
+    for (const auto& [why, n] : part.failures) out += n;
+  return out;
 }
 
 void RewardSet::add_metrics(Json& line) const {
@@ -61,6 +90,9 @@ void RewardSet::add_metrics(Json& line) const {
     if (n > 0) line["rewards/" + part.name + "/mean"] = mean;
     if (n > 0) line["rewards/" + part.name + "/std"] = n > 1 ? std::sqrt(square / (n - 1)) : 0.0;
     if (part.skipped) line["rewards/" + part.name + "/skipped"] = part.skipped;
+    int64_t failed = 0;
+    for (const auto& [why, number] : part.failures) line["rewards/" + part.name + "/failed_" + why] = number, failed += number;
+    if (failed) line["rewards/" + part.name + "/failed"] = failed;
   }
 }
 

@@ -1,4 +1,4 @@
-// The rewards of a run with their weights: scores a rollout, keeps the numbers.
+// The rewards of a run with their weights: makes them, sums what they gave, keeps the numbers.
 #pragma once
 
 #include <map>
@@ -12,13 +12,21 @@ namespace r1::stages {
 
 class RewardSet {
  public:
-  // options: "<reward>.<option>" -> value. Usage errors: unknown names, a wrong number of weights, options of a reward that is not used.
+  // options: "<reward>.<option>" -> value; the name of exec:<command> is exec here and in the metrics (exec2, .. for more of them, which
+  // share their options). Usage errors: unknown names, a wrong number of weights, options of a reward that is not used.
   RewardSet(const std::vector<std::string>& names, const std::vector<double>& weights, const FreeForm& options);
 
-  // Fills score and reward of every sample: reward = sum of weight * value over the rewards that apply.
-  void score(Rollout& rollout, const tasks::Task& task);
-  // rewards/<name>/mean, /std, and /skipped where a reward did not apply, of the rollout scored last.
+  // For the scoring pool, in order.
+  std::vector<const tasks::Reward*> rewards() const;
+  // Fills the reward of every sample of a scored rollout: the sum of weight * value over the rewards that apply, in their order. A sample
+  // to which none applies (it was not scored in time, or all were nothing) has no reward and takes no part in its group's advantages; TRL's
+  // nansum makes that a 0, which punishes or pays the sample for what the verifier did.
+  void combine(Rollout& rollout);
+  // rewards/<name>/mean, /std over the samples it applied to; rewards/<name>/skipped (samples it did not apply to) and /failed (of these,
+  // those it should have given a number for), and failed_<why>, where there are any. Of the rollout combined last.
   void add_metrics(Json& line) const;
+  // Reward values asked for and not given though they should have been, in the rollout combined last.
+  int64_t failed() const;
 
  private:
   struct Part {
@@ -27,6 +35,7 @@ class RewardSet {
     std::unique_ptr<tasks::Reward> reward;
     std::vector<double> values;  // where it applied
     int64_t skipped = 0;
+    std::map<std::string, int64_t> failures;
   };
   std::vector<Part> parts_;
 };

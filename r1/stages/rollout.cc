@@ -29,8 +29,8 @@ std::vector<int64_t> problem_order(int64_t split_size, int64_t count, int64_t ro
 }
 
 Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
-                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed,
-                       const RolloutProgress& progress) {
+                       tasks::ScoringPool& pool, const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args,
+                       uint64_t seed, const RolloutProgress& progress) {
   const auto start = std::chrono::steady_clock::now();
   Rollout out;
   std::vector<engine::CompletionRequest> requests;
@@ -57,8 +57,15 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
     stopped = progress.on_step && !progress.on_step(finished, total);
     return !stopped;
   };
+  const auto batch = pool.begin(out.problems, size_t(args.num_generations));
+  options.on_finished = [&](size_t group, int index, const engine::Completion& c) {
+    batch->add(group, size_t(index), c.text, int64_t(c.ids.size()), c.finish == engine::FinishReason::kLength);
+  };
+  const engine::EngineStats before = engine.stats();
   const auto completions = engine::complete(engine, tokenizer, requests, options);
+  out.draft_acceptance = engine.stats().draft_acceptance(before);
   if (stopped) return out;
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (size_t g = 0; g < problems.size(); ++g) {
     for (const auto& c : completions[g]) {
       Sample sample;
@@ -71,7 +78,16 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
       out.samples.push_back(std::move(sample));
     }
   }
-  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  auto scored = batch->finish();
+  for (size_t i = 0; i < scored.size(); ++i) {
+    Sample& sample = out.samples[i];
+    sample.score = std::move(scored[i].score);
+    sample.scored = scored[i].known;
+    sample.rewards = std::move(scored[i].rewards);
+    sample.measures = scored[i].measures;
+  }
+  out.scoring = batch->times();
+  out.reward_failures = batch->failures();
   return out;
 }
 

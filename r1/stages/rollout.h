@@ -3,12 +3,14 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "r1/engine/completion.h"
 #include "r1/eval/prompt.h"
-#include "r1/tasks/reward.h"
+#include "r1/tasks/scoring.h"
 #include "r1/tasks/task.h"
 
 namespace r1::stages {
@@ -38,13 +40,19 @@ struct Sample {
   std::string text;
   engine::FinishReason finish = engine::FinishReason::kNone;
   tasks::Score score;
-  double reward = 0;
+  bool scored = false;                         // false: late (verdict timeout) or the check threw (crash)
+  std::vector<std::optional<double>> rewards;  // of each reward of the pool
+  tasks::SampleMeasures measures;              // if the pool measures
+  std::optional<double> reward;                // the weighted sum (RewardSet); nothing if no reward applied
 };
 
 struct Rollout {
-  std::vector<tasks::Problem> problems;  // one a group
-  std::vector<Sample> samples;           // groups one behind the other
-  double seconds = 0, reward_seconds = 0;
+  std::vector<tasks::Problem> problems;    // one a group
+  std::vector<Sample> samples;             // groups one behind the other
+  std::optional<double> draft_acceptance;  // of speculation
+  double seconds = 0;                      // of generation
+  tasks::ScoringTimes scoring;
+  std::vector<std::map<std::string, int64_t>> reward_failures;  // of each reward of the pool: why it gave nothing
 };
 
 // Which problems rollout k takes: the train split in an order shuffled anew every pass.
@@ -54,9 +62,10 @@ struct RolloutProgress {
   std::function<bool(int64_t finished, int64_t total)> on_step;  // false: stop; the rollout is thrown away
 };
 
-// Empty samples if it was stopped.
+// Empty samples if it was stopped. `pool` (of the same task) scores each sample as soon as it ends; the rollout comes back scored, after at
+// most the pool's deadline.
 Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
-                       const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args, uint64_t seed,
-                       const RolloutProgress& progress = {});
+                       tasks::ScoringPool& pool, const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args,
+                       uint64_t seed, const RolloutProgress& progress = {});
 
 }  // namespace r1::stages

@@ -6,6 +6,7 @@
 #include "r1/base/log.h"
 #include "r1/base/threads.h"
 #include "r1/model/weights_io.h"
+#include "r1/stages/watch.h"
 #include "r1/tasks/registry.h"
 
 namespace r1::stages {
@@ -161,7 +162,8 @@ void Run::finish(const Json& results) {
   report_.title = stage_ + " " + folder_.filename().string();
   report_.config = config_;
   report_.environment = environment_json();
-  report_.stages.push_back({stage_, train::read_metrics(folder_ / "metrics.jsonl")});
+  report_.stages.push_back(
+      {stage_, train::read_metrics(folder_ / "metrics.jsonl"), report_monitors(results.value("monitors", Json::object()))});
   train::write_report(folder_ / "report.html", report_);
   Json done;
   done["stage"] = stage_;

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <deque>
+#include <map>
 
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
@@ -23,6 +25,25 @@ std::vector<data::Batch> micro_batches(const std::vector<data::Batch>& rows, int
     out.push_back(data::merge_rows(std::span(rows).subspan(begin, std::min(size_t(per_batch), rows.size() - begin))));
   return out;
 }
+
+// Means over the last steps of what the layers say, for a stage's results: a single step's load is a matter of chance.
+class LastLayers {
+ public:
+  void add(std::map<std::string, double> layers) {
+    steps_.push_back(std::move(layers));
+    if (steps_.size() > kSteps) steps_.pop_front();
+  }
+  void put(Json& results) const {
+    std::map<std::string, double> sums;
+    for (const auto& step : steps_)
+      for (const auto& [name, value] : step) sums[name] += value / double(steps_.size());
+    for (const auto& [name, value] : sums) results[name] = value;
+  }
+
+ private:
+  static constexpr size_t kSteps = 50;
+  std::deque<std::map<std::string, double>> steps_;
+};
 
 data::LoaderOptions loader_options(const RunArgs& args, const SupervisedData& data) {
   data::LoaderOptions options = data.loader;
@@ -73,6 +94,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   const auto begin = Clock::now();
   int64_t tokens_here = 0;
   double last_loss = 0, eval_loss = -1;
+  LastLayers last_layers;
   while (trainer.global_step() < trainer.total_steps()) {
     const auto start = Clock::now();
     const auto rows = loader.next();
@@ -82,6 +104,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     tokens += result.tokens;
     tokens_here += result.tokens;
     last_loss = result.loss;
+    last_layers.add(result.layers);
     const double step_time = seconds_since(start);
     const bool last = step == trainer.total_steps();
     const bool evaluate = !data.eval_rows.empty() && (last || (data.eval_steps > 0 && step % data.eval_steps == 0));
@@ -95,6 +118,8 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
       line["num_tokens"] = tokens;
       line["step_time"] = step_time;
       line["tokens_per_second"] = double(result.tokens) / step_time;
+      for (const auto& [name, value] : result.layers) line[name] = value;
+      for (const auto& [name, value] : result.metrics) line[name] = value;
       if (result.skipped) line["skipped"] = result.skip_reason;
       if (evaluate) line["eval_loss"] = eval_loss;
       run.log(step, line);
@@ -109,6 +134,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   Json results;
   results["train_loss"] = last_loss;
   if (eval_loss >= 0) results["eval_loss"] = eval_loss;
+  last_layers.put(results);
   results["num_tokens"] = tokens;
   results["train_runtime"] = seconds_since(begin);
   run.finish(results);

@@ -4,6 +4,7 @@
 
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/tasks/monitors.h"
 #include "r1/train/plot.h"
 
 namespace r1::stages {
@@ -87,6 +88,17 @@ train::ReportSample watched_sample(const Json& watched) {
   return out;
 }
 
+std::vector<train::ReportMonitor> report_monitors(const Json& summary) {
+  std::vector<train::ReportMonitor> out;
+  for (const auto& info : tasks::monitor_infos()) {
+    const auto it = summary.find(info.name);
+    if (it == summary.end()) continue;
+    out.push_back(
+        {info.name, info.title, info.meaning, info.advice, it->at("state"), it->at("limit"), it->at("onsets").get<std::vector<int64_t>>()});
+  }
+  return out;
+}
+
 Json Watch::state() const {
   Json out = Json::array();
   for (const auto& s : seen_) out.push_back({{"step", s.step}, {"tokens", s.tokens}, {"completion", s.completion}, {"verdict", s.verdict}});
@@ -99,7 +111,7 @@ void Watch::load_state(const Json& state) {
 }
 
 void History::add(const Json& line) {
-  reward_.push_back(line.at("reward"));
+  reward_.push_back(line.value("reward", last(reward_)));  // nothing was scored: as before
   accuracy_.push_back(line.at("accuracy"));
   length_.push_back(line.at("completions/mean_length"));
 }

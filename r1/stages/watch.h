@@ -41,6 +41,9 @@ class Watch {
 // A watched problem as the report shows it.
 train::ReportSample watched_sample(const Json& watched);
 
+// The reward-hacking monitors as the report shows them, from tasks::Monitors::summary().
+std::vector<train::ReportMonitor> report_monitors(const Json& summary);
+
 // Reward, accuracy and length, a value a rollout.
 class History {
  public:

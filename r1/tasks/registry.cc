@@ -7,6 +7,8 @@
 #include "r1/tasks/countdown.h"
 #include "r1/tasks/gsm8k.h"
 #include "r1/tasks/humaneval.h"
+#include "r1/tasks/math.h"
+#include "r1/tasks/multiple_choice.h"
 #include "r1/tasks/svamp.h"
 
 namespace r1::tasks {
@@ -16,8 +18,11 @@ struct Entry {
   const char* name;
   std::unique_ptr<Task> (*make)(const Json&);
 };
-constexpr Entry kTasks[] = {{"arithmetic", make_arithmetic}, {"code", make_code_task},      {"countdown", make_countdown},
-                            {"gsm8k", make_gsm8k},           {"humaneval", make_humaneval}, {"svamp", make_svamp}};
+constexpr Entry kTasks[] = {
+    {"aqua", make_aqua},   {"arithmetic", make_arithmetic}, {"code", make_code_task}, {"countdown", make_countdown},
+    {"gsm8k", make_gsm8k}, {"humaneval", make_humaneval},   {"math", make_math},      {"multiple_choice", make_multiple_choice},
+    {"svamp", make_svamp},
+};
 
 }  // namespace
 

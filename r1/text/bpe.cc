@@ -140,15 +140,17 @@ void MergeTable::insert(TokenId a, TokenId b, Merge merge) {
 }
 
 Model::Model(ModelOptions options, const std::vector<std::pair<std::string_view, TokenId>>& vocabulary,
-             const std::vector<MergeRule>& merges)
+             const std::vector<MergeRule>& merges, const std::vector<uint32_t>& ranks)
     : options_(options) {
   size_t bytes = 0;
   for (const auto& [key, id] : vocabulary) bytes += key.size();
   vocabulary_.reserve(vocabulary.size(), bytes);
   for (const auto& [key, id] : vocabulary) vocabulary_.insert(key, id);
   merges_.build(merges.size());
-  for (size_t rank = 0; rank < merges.size(); ++rank)
-    merges_.insert(merges[rank].left, merges[rank].right, {uint32_t(rank), merges[rank].result});
+  check(ranks.empty() || ranks.size() == merges.size(), "[tokenizer] expected a rank for each of ", merges.size(), " merges, got ",
+        ranks.size());
+  for (size_t i = 0; i < merges.size(); ++i)
+    merges_.insert(merges[i].left, merges[i].right, {ranks.empty() ? uint32_t(i) : ranks[i], merges[i].result});
   for (size_t b = 0; b < 256; ++b) {
     const char byte = char(b);
     byte_ids_[b] = vocabulary_.find({&byte, 1});

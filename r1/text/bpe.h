@@ -89,7 +89,10 @@ class Model {
   };
   // keys[i] is the piece that ids[i] stands for: raw bytes.
   Model() = default;
-  Model(ModelOptions options, const std::vector<std::pair<std::string_view, TokenId>>& vocabulary, const std::vector<MergeRule>& merges);
+  // ranks[i] is that of merges[i]: lower ones merge first, of equal ones the leftmost (SentencePiece, where a score ranks all ways to make
+  // a piece). Empty: their order.
+  Model(ModelOptions options, const std::vector<std::pair<std::string_view, TokenId>>& vocabulary, const std::vector<MergeRule>& merges,
+        const std::vector<uint32_t>& ranks = {});
 
   struct Symbol {
     TokenId id;

@@ -13,14 +13,20 @@ void Normalizer::add(const Json& spec, const std::string& where) {
   if (spec.is_null()) return;
   const std::string type = json_get<std::string>(spec, "type", where);
   if (type == "NFC") {
-    forms_.push_back(Form::kNfc);
+    forms_.push_back({Form::kNfc, "", ""});
   } else if (type == "NFD") {
-    forms_.push_back(Form::kNfd);
+    forms_.push_back({Form::kNfd, "", ""});
+  } else if (type == "Replace") {
+    const std::string from = json_get<std::string>(json_get<Json>(spec, "pattern", where), "String", where);
+    if (from.empty()) fail(where, ": Replace of an empty string");
+    forms_.push_back({Form::kReplace, from, json_get<std::string>(spec, "content", where)});
+  } else if (type == "Prepend") {
+    forms_.push_back({Form::kPrepend, "", json_get<std::string>(spec, "prepend", where)});
   } else if (type == "Sequence") {
     if (forms_.size() > 16) fail(where, ": more than 16 normalizers");
     for (const Json& inner : json_get<Json>(spec, "normalizers", where)) add(inner, where);
   } else {
-    fail(where, ": normalizer of type '", type, "' is not supported (known: NFC, NFD, Sequence)");
+    fail(where, ": normalizer of type '", type, "' is not supported (known: NFC, NFD, Replace, Prepend, Sequence)");
   }
 }
 
@@ -54,7 +60,11 @@ void Tokenizer::Impl::build_added() {
   std::vector<AddedToken> raw_tokens, normalized_tokens;
   for (const AddedToken& token : parts.added) {
     if (token.normalized) {
-      normalized.push_back(normalizer.may_change(token.content) ? normalizer.run(token.content, false).text : token.content);
+      // HF normalizes the token as if it were a text; SentencePiece cuts its user-defined pieces out wherever they stand.
+      const bool sentence_piece = !parts.merge_ranks.empty();
+      normalized.push_back(sentence_piece                         ? normalizer.inside(token.content)
+                           : normalizer.may_change(token.content) ? normalizer.run(token.content, false).text
+                                                                  : token.content);
       normalized_tokens.push_back(token);
     } else {
       raw.push_back(token.content);
@@ -93,7 +103,7 @@ void Tokenizer::Impl::build_vocabulary() {
       keys.push_back({unspelled[i], id});
     }
   }
-  model = Model(options, keys, parts.merges);
+  model = Model(options, keys, parts.merges, parts.merge_ranks);
 }
 
 void Tokenizer::Impl::build_post_processor(const Json& spec) {
@@ -239,7 +249,7 @@ TokenizerParts read_parts(const fs::path& path) {
   if (!fs::exists(path)) fail(path.string(), ": no such file");
   const std::string where = path.string(), extension = path.extension().string();
   if (extension == ".gguf") return read_gguf_vocabulary(path);
-  if (extension == ".model") fail(where, ": SentencePiece models are not read; give a tokenizer.json");
+  if (extension == ".model") fail(where, ": SentencePiece models are not read; give a tokenizer.json or a GGUF file");
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (extension == ".tiktoken") {
     TokenizerParts parts = read_tiktoken(read_file(path), where);

@@ -1,6 +1,6 @@
 // Text to ids and back, as the published vocabularies do it: byte-level BPE from a HF tokenizer.json (+ tokenizer_config.json), from the
-// vocabulary inside a GGUF file, or from a .tiktoken rank file. Ids equal HF `tokenizers` for every input. SentencePiece models are not
-// read here.
+// vocabulary inside a GGUF file, or from a .tiktoken rank file; SentencePiece's BPE from a GGUF file (Gemma). Ids equal HF `tokenizers`,
+// or sentencepiece, for every input. SentencePiece's own .model files are not read here.
 //
 // User text never becomes a special token unless `parse_special` is asked for. Thread-safe once loaded.
 #pragma once

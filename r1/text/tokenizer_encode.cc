@@ -10,17 +10,71 @@
 namespace r1::text {
 
 bool Normalizer::may_change(std::string_view text) const {
-  if (forms_.empty()) return false;
-  if (std::ranges::find(forms_, Form::kNfd) == forms_.end()) return nfc_may_change(text);
-  return std::ranges::any_of(text, [](char c) { return uint8_t(c) >= 0xC0; });
+  return std::ranges::any_of(forms_, [&](const Form& form) {
+    switch (form.kind) {
+      case Form::kNfc:
+        return nfc_may_change(text);
+      case Form::kNfd:
+        return std::ranges::any_of(text, [](char c) { return uint8_t(c) >= 0xC0; });
+      case Form::kReplace:
+        return text.find(form.from) != std::string_view::npos;
+      case Form::kPrepend:
+        break;
+    }
+    return !text.empty();
+  });
+}
+
+namespace {
+
+// Text put together from pieces of a source: copied as they are, or written for a range of it.
+class Rewriting {
+ public:
+  explicit Rewriting(bool with_source) : with_source_(with_source) {}
+  void copy(std::string_view text, size_t begin, size_t end) {
+    result_.text.append(text, begin, end - begin);
+    for (size_t i = begin; with_source_ && i < end; ++i) result_.source.emplace_back(uint32_t(i), uint32_t(i + 1));
+  }
+  void write(std::string_view what, size_t begin, size_t end) {
+    result_.text += what;
+    if (with_source_) result_.source.insert(result_.source.end(), what.size(), {uint32_t(begin), uint32_t(end)});
+  }
+  Normalized take() { return std::move(result_); }
+
+ private:
+  bool with_source_;
+  Normalized result_;
+};
+
+}  // namespace
+
+Normalized Normalizer::apply(const Form& form, std::string_view text, bool with_source) {
+  if (form.kind == Form::kNfc) return nfc(text, with_source);
+  if (form.kind == Form::kNfd) return nfd(text, with_source);
+  Rewriting out(with_source);
+  if (form.kind == Form::kPrepend) {
+    if (!text.empty()) out.write(form.to, 0, 0);
+    out.copy(text, 0, text.size());
+    return out.take();
+  }
+  size_t at = 0;
+  for (size_t next; (next = text.find(form.from, at)) != std::string_view::npos; at = next + form.from.size()) {
+    out.copy(text, at, next);
+    out.write(form.to, next, next + form.from.size());
+  }
+  out.copy(text, at, text.size());
+  return out.take();
 }
 
 Normalized Normalizer::run(std::string_view text, bool with_source) const {
-  const auto step = [&](Form form, std::string_view s) { return form == Form::kNfc ? nfc(s, with_source) : nfd(s, with_source); };
-  Normalized result = step(forms_[0], text);
+  Normalized result = apply(forms_[0], text, with_source);
   for (size_t i = 1; i < forms_.size(); ++i) {
-    Normalized again = step(forms_[i], result.text);
+    Normalized again = apply(forms_[i], result.text, with_source);
     for (auto& [begin, end] : again.source) {
+      if (end == begin) {  // what was put in stands for nothing
+        begin = end = result.source.empty() ? 0 : result.source[std::min<size_t>(begin, result.source.size() - 1)].first;
+        continue;
+      }
       const uint32_t first = result.source[begin].first, last = result.source[end - 1].second;
       begin = first;
       end = std::max(last, first);
@@ -28,6 +82,13 @@ Normalized Normalizer::run(std::string_view text, bool with_source) const {
     result = std::move(again);
   }
   return result;
+}
+
+std::string Normalizer::inside(std::string_view piece) const {
+  std::string text(piece);
+  for (const Form& form : forms_)
+    if (form.kind != Form::kPrepend) text = apply(form, text, false).text;
+  return text;
 }
 
 std::unique_ptr<Workspace> WorkspacePool::take() {

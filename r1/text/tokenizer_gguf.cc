@@ -1,6 +1,7 @@
 // The vocabulary inside a GGUF file (tokenizer.ggml.*), as the HF sections it came from. tokenizer.ggml.pre names the pre-tokenizer; the
 // names are llama.cpp's, what they stand for is the published tokenizer.json of the family.
 #include <algorithm>
+#include <cmath>
 
 #include "r1/base/error.h"
 #include "r1/base/gguf_file.h"
@@ -93,7 +94,7 @@ const Family& family_of(const std::string& pre, const std::string& where) {
   fail(where, ": tokenizer.ggml.pre is '", pre, "', which is not known here (known: ", known, ")");
 }
 
-constexpr int64_t kUnknown = 2, kControl = 3, kUserDefined = 4;
+constexpr int64_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4;
 
 }  // namespace
 
@@ -123,35 +124,119 @@ TokenizerParts read_gguf_vocabulary(const std::filesystem::path& path) {
   return gguf_vocabulary(GgufFile::open(path, {.allow_truncated = true}));
 }
 
-TokenizerParts gguf_vocabulary(const GgufFile& file) {
-  TokenizerParts parts;
-  parts.where = file.name();
-  const std::string model = file.string("tokenizer.ggml.model");
-  if (model != "gpt2") fail(parts.where, ": tokenizer.ggml.model is '", model, "'; only byte-level BPE ('gpt2') vocabularies are read");
-  const Family& family = family_of(file.string_or("tokenizer.ggml.pre", ""), parts.where);
+namespace {
+
+constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, how SentencePiece writes a space
+
+struct Vocabulary {
+  std::vector<std::string> tokens;
+  std::vector<int64_t> types;
+};
+
+Vocabulary read_tokens(const GgufFile& file) {
+  Vocabulary v{file.strings("tokenizer.ggml.tokens"), {}};
+  v.types = file.has("tokenizer.ggml.token_type") ? file.integers("tokenizer.ggml.token_type") : std::vector<int64_t>(v.tokens.size(), 1);
+  if (v.types.size() != v.tokens.size())
+    fail(file.name(), ": tokenizer.ggml.token_type has ", v.types.size(), " entries for ", v.tokens.size(), " tokens");
+  for (size_t id = 0; id < v.tokens.size(); ++id)
+    if (to_valid_utf8(v.tokens[id]) != v.tokens[id]) fail(file.name(), ": token ", id, " is not valid UTF-8");
+  return v;
+}
+
+bool is_special(int64_t type) {
+  return type == kControl || type == kUnknown;
+}
+
+void read_byte_level(const GgufFile& file, const Vocabulary& v, const Family& family, TokenizerParts& parts) {
   parts.pre_tokenizer = family.pre_tokenizer();
   parts.ignore_merges = family.ignore_merges;
   if (family.nfc) parts.normalizer = {{"type", "NFC"}};
   parts.decoder = byte_level_section(true, true);
-
-  const std::vector<std::string> tokens = file.strings("tokenizer.ggml.tokens");
-  const std::vector<int64_t> types =
-      file.has("tokenizer.ggml.token_type") ? file.integers("tokenizer.ggml.token_type") : std::vector<int64_t>(tokens.size(), 1);
-  if (types.size() != tokens.size())
-    fail(parts.where, ": tokenizer.ggml.token_type has ", types.size(), " entries for ", tokens.size(), " tokens");
-  parts.vocabulary.reserve(tokens.size());
-  for (size_t id = 0; id < tokens.size(); ++id) {
-    if (to_valid_utf8(tokens[id]) != tokens[id]) fail(parts.where, ": token ", id, " is not valid UTF-8");
-    const bool special = types[id] == kControl || types[id] == kUnknown;
-    if (special || types[id] == kUserDefined) {
-      parts.added.push_back({.id = TokenId(id), .content = tokens[id], .special = special});
+  parts.vocabulary.reserve(v.tokens.size());
+  for (size_t id = 0; id < v.tokens.size(); ++id) {
+    if (is_special(v.types[id]) || v.types[id] == kUserDefined) {
+      parts.added.push_back({.id = TokenId(id), .content = v.tokens[id], .special = is_special(v.types[id])});
     } else {
-      parts.vocabulary.emplace_back(tokens[id], TokenId(id));
+      parts.vocabulary.emplace_back(v.tokens[id], TokenId(id));
     }
   }
   // Merges may use control tokens' text only in broken files: resolve against the plain vocabulary.
   MergeResolver resolver(parts.vocabulary, parts.where + ": tokenizer.ggml.merges");
   for (const std::string& merge : file.strings("tokenizer.ggml.merges")) parts.merges.push_back(resolver.resolve(merge));
+}
+
+// A SentencePiece vocabulary has scores, no merges: of all neighbours that together are a piece, those merge whose piece scores best, the
+// leftmost of equals. So every way to cut a plain piece into two of them is a merge with the rank of the piece's score.
+void merges_from_scores(const Vocabulary& v, const std::vector<double>& scores, TokenizerParts& parts) {
+  StringTable pieces;
+  for (size_t id = 0; id < v.tokens.size(); ++id)
+    if (v.types[id] == kNormal) pieces.insert(v.tokens[id], TokenId(id));
+  std::vector<Model::MergeRule> merges;
+  for (size_t id = 0; id < v.tokens.size(); ++id) {
+    const std::string_view text = v.tokens[id];
+    for (size_t cut = 1; v.types[id] == kNormal && cut < text.size(); ++cut) {
+      if ((uint8_t(text[cut]) & 0xC0) == 0x80) continue;  // inside a character
+      const TokenId left = pieces.find(text.substr(0, cut)), right = left == kNoToken ? kNoToken : pieces.find(text.substr(cut));
+      if (right != kNoToken) merges.push_back({left, right, TokenId(id)});
+    }
+  }
+  const auto score = [&](const Model::MergeRule& m) { return scores[size_t(m.result)]; };
+  std::ranges::stable_sort(merges, [&](const auto& a, const auto& b) { return score(a) > score(b); });
+  parts.merge_ranks.resize(merges.size());
+  for (size_t i = 1; i < merges.size(); ++i)
+    parts.merge_ranks[i] = parts.merge_ranks[i - 1] + (score(merges[i]) != score(merges[i - 1]) ? 1 : 0);
+  parts.merges = std::move(merges);
+}
+
+// Spaces to and from their letter; with `prefix` a space stands before each text.
+void set_space_rules(bool prefix, TokenizerParts& parts) {
+  const auto replace = [](const char* from, const char* to) {
+    return Json{{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
+  };
+  parts.normalizer = replace(" ", kSpace);
+  std::vector<Json> decoders{replace(kSpace, " "), Json{{"type", "ByteFallback"}}, Json{{"type", "Fuse"}}};
+  if (prefix) {
+    parts.normalizer = sequence_section("normalizers", {Json{{"type", "Prepend"}, {"prepend", kSpace}}, parts.normalizer});
+    decoders.push_back(Json{{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  }
+  parts.decoder = sequence_section("decoders", std::move(decoders));
+}
+
+// SentencePiece's BPE: spaces are letters, characters that the vocabulary lacks are spelled in bytes, user-defined pieces are cut out of
+// the text (its spaces being letters already) before anything merges.
+void read_sentence_piece(const GgufFile& file, const Vocabulary& v, TokenizerParts& parts) {
+  const std::vector<double> scores = file.numbers("tokenizer.ggml.scores");
+  if (scores.size() != v.tokens.size())
+    fail(parts.where, ": tokenizer.ggml.scores has ", scores.size(), " entries for ", v.tokens.size(), " tokens");
+  for (const double score : scores)
+    if (!std::isfinite(score)) fail(parts.where, ": tokenizer.ggml.scores holds ", score);
+  set_space_rules(file.boolean_or("tokenizer.ggml.add_space_prefix", true), parts);
+  parts.byte_fallback = parts.fuse_unk = true;
+  const int64_t unknown = file.integer_or("tokenizer.ggml.unknown_token_id", -1);
+  if (unknown >= 0 && size_t(unknown) < v.tokens.size()) parts.unk_token = v.tokens[size_t(unknown)];
+  parts.vocabulary.reserve(v.tokens.size());
+  for (size_t id = 0; id < v.tokens.size(); ++id) {
+    parts.vocabulary.emplace_back(v.tokens[id], TokenId(id));
+    if (is_special(v.types[id])) parts.added.push_back({.id = TokenId(id), .content = v.tokens[id], .special = true});
+    if (v.types[id] == kUserDefined) parts.added.push_back({.id = TokenId(id), .content = v.tokens[id], .normalized = true});
+  }
+  merges_from_scores(v, scores, parts);
+}
+
+}  // namespace
+
+TokenizerParts gguf_vocabulary(const GgufFile& file) {
+  TokenizerParts parts;
+  parts.where = file.name();
+  const std::string model = file.string("tokenizer.ggml.model");
+  const bool sentence_piece = model == "llama";
+  if (model != "gpt2" && !sentence_piece)
+    fail(parts.where, ": tokenizer.ggml.model is '", model,
+         "'; byte-level BPE ('gpt2') and SentencePiece's BPE ('llama') vocabularies are read");
+  const Family* family = sentence_piece ? nullptr : &family_of(file.string_or("tokenizer.ggml.pre", ""), parts.where);
+  const Vocabulary vocabulary = read_tokens(file);
+  const std::vector<std::string>& tokens = vocabulary.tokens;
+  sentence_piece ? read_sentence_piece(file, vocabulary, parts) : read_byte_level(file, vocabulary, *family, parts);
 
   const auto named = [&](const char* key) -> std::optional<std::pair<std::string, TokenId>> {
     if (!file.has(key)) return {};
@@ -164,11 +249,11 @@ TokenizerParts gguf_vocabulary(const GgufFile& file) {
   if (bos) parts.bos = bos->first;
   if (eos) parts.eos = eos->first;
   if (pad) parts.pad = pad->first;
-  parts.add_bos = file.boolean_or("tokenizer.ggml.add_bos_token", family.add_bos) && bos;
+  parts.add_bos = file.boolean_or("tokenizer.ggml.add_bos_token", family ? family->add_bos : true) && bos;
   parts.add_eos = file.boolean_or("tokenizer.ggml.add_eos_token", false) && eos;
   if (*parts.add_bos || *parts.add_eos) {
     parts.post_processor = template_section(*parts.add_bos ? bos : std::nullopt, *parts.add_eos ? eos : std::nullopt);
-  } else {
+  } else if (!sentence_piece) {
     parts.post_processor = byte_level_section(true, true, false);
   }
   parts.chat_template = file.string_or("tokenizer.chat_template", "");

@@ -15,17 +15,23 @@
 
 namespace r1::text {
 
-// The normalizer section: any sequence of NFC and NFD.
+// The normalizer section: any sequence of NFC, NFD, Replace (of a string) and Prepend.
 class Normalizer {
  public:
   Normalizer() = default;
   Normalizer(const Json& spec, const std::string& where) { add(spec, where); }
   bool may_change(std::string_view text) const;
   Normalized run(std::string_view text, bool with_source) const;
+  // `piece` as it stands inside of a normalized text: nothing is put before it.
+  std::string inside(std::string_view piece) const;
 
  private:
-  enum class Form { kNfc, kNfd };
+  struct Form {
+    enum Kind { kNfc, kNfd, kReplace, kPrepend } kind;
+    std::string from, to;
+  };
   void add(const Json& spec, const std::string& where);
+  static Normalized apply(const Form& form, std::string_view text, bool with_source);
   std::vector<Form> forms_;
 };
 

@@ -28,6 +28,7 @@ struct TokenizerParts {
   std::optional<std::string> unk_token;
   std::vector<std::pair<std::string, TokenId>> vocabulary;  // spelled as in the file (ByteLevel letters)
   std::vector<Model::MergeRule> merges;                     // by rank
+  std::vector<uint32_t> merge_ranks;                        // of a SentencePiece vocabulary, where several have one; else empty
   std::vector<AddedToken> added;
 
   // Of tokenizer_config.json and its neighbours.

@@ -17,6 +17,7 @@ struct ForwardArgs {
   uint64_t dropout_seed = 0;
   double aux_scale = 0;                 // nn::AttentionContext
   nn::ForwardRecord* record = nullptr;  // likewise
+  bool mtp = false;                     // multi-token prediction as well
   model::ForwardOptions model;
 };
 

@@ -11,6 +11,7 @@ LossSpec cross_entropy_loss() {
   spec.loss = [](const ForwardResult& forward, double denominator, std::map<std::string, double>&) {
     return (forward.logprob_T * forward.loss_weight_T).sum() * (-1.0 / denominator);
   };
+  spec.mtp = true;
   return spec;
 }
 

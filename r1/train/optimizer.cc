@@ -16,13 +16,22 @@ using model::WeightKind;
 
 Optimizer::Row make_row(const model::WeightRow& weight, const TrainerConfig& config) {
   Optimizer::Row row{.weight = &weight};
-  row.muon = config.optim == "muon" && weight.kind == WeightKind::kMatrix && weight.shape.size() == 2;
+  row.muon = config.optim == "muon" && weight.kind == WeightKind::kMatrix && weight.shape.size() >= 2;
   row.weight_decay = weight.kind == WeightKind::kMatrix ? config.weight_decay : 0;
   const Tensor detached = weight.tensor->detach();
   if (detached.scalar_type() != at::kFloat) row.own_master = detached.to(at::kFloat).contiguous();
   row.moment1 = at::zeros_like(detached, at::TensorOptions().dtype(at::kFloat));
   if (!row.muon) row.moment2 = at::zeros_like(row.moment1);
   return row;
+}
+
+// Stacked experts are matrices of their own to Muon, each made orthogonal by itself.
+void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const ops::Muon& options) {
+  if (w.dim() == 2) return ops::muon_step(w, g, momentum, options);
+  for (int64_t e = 0; e < w.size(0); ++e) {
+    Tensor w_e = w.select(0, e), momentum_e = momentum.select(0, e);
+    ops::muon_step(w_e, g.select(0, e), momentum_e, options);
+  }
 }
 
 // Asked for anew each time: loading may put another tensor into the slot.
@@ -48,11 +57,11 @@ void Optimizer::update(std::span<const Tensor> gradients, double scale, double f
     if (!gradients[i].defined()) continue;
     Tensor master = master_of(row);
     if (row.muon) {
-      ops::muon_step(master, gradients[i], row.moment1,
-                     {.lr = config_.muon_learning_rate * factor,
-                      .momentum = config_.muon_momentum,
-                      .weight_decay = row.weight_decay,
-                      .gradient_scale = scale});
+      muon_step(master, gradients[i], row.moment1,
+                {.lr = config_.muon_learning_rate * factor,
+                 .momentum = config_.muon_momentum,
+                 .weight_decay = row.weight_decay,
+                 .gradient_scale = scale});
     } else {
       ops::adamw_step(master, gradients[i], row.moment1, row.moment2,
                       {.lr = config_.learning_rate * factor,

@@ -1,5 +1,6 @@
 // The optimizer over the weight table: which row is updated by which rule, with which decay, and the state that a checkpoint keeps.
-// Matrices decay; embeddings, head, norms and biases do not. Under muon the 2-D hidden matrices go by Muon, everything else by AdamW.
+// Matrices decay; embeddings, head, norms and biases do not. Under muon the hidden matrices go by Muon (stacked experts
+// one by one), everything else by AdamW.
 // A model in bf16 keeps fp32 master weights here; an fp32 model's weights are their own master. A tied head is one row, updated once.
 #pragma once
 

@@ -17,19 +17,15 @@ namespace {
 constexpr int64_t kF32 = 4;
 
 struct Shape {
-  explicit Shape(const model::ModelConfig& c)
-      : D(c.hidden_size),
-        F(c.intermediate_size),
-        V(c.vocab_size),
-        L(c.num_hidden_layers),
-        N(c.num_attention_heads),
-        K(c.num_key_value_heads),
-        Q(N * c.head_dim),
-        KV(K * c.head_dim) {}
-  int64_t D, F, V, L, N, K, Q, KV;
+  explicit Shape(const model::ModelConfig& c) : D(c.hidden_size), V(c.vocab_size), L(c.num_hidden_layers) {
+    for (int64_t layer = 0; layer < L; ++layer) F = std::max(F, inner_width(c, layer));
+  }
+  int64_t D, V, L, F = 0;  // F: the widest that a token's MLP is, over its experts
 
-  int64_t hidden_matrices() const { return L * (D * Q + 2 * D * KV + Q * D + 3 * D * F); }
-  int64_t largest_matrix() const { return std::max({D * Q, D * F, D * KV}); }
+  static int64_t inner_width(const model::ModelConfig& c, int64_t layer) {
+    if (!c.moe_layer(layer)) return c.intermediate_size;
+    return (c.moe.num_experts_per_tok + c.moe.n_shared_experts) * c.moe.moe_intermediate_size;
+  }
 };
 
 int64_t bytes_of(tensor::DType dtype) {
@@ -52,20 +48,23 @@ struct Moments {
 // The graph of a whole micro-batch.
 int64_t graph_bytes(const PlanInput& in, const Shape& s) {
   const int64_t e = bytes_of(in.dtype), T = in.micro_batch_tokens;
-  const int64_t layers = in.trainer.gradient_checkpointing ? s.L * s.D * e : s.L * saved_bytes_of_layer(in.model, in.dtype);
+  int64_t layers = 0;
+  for (int64_t i = 0; i < s.L; ++i) layers += in.trainer.gradient_checkpointing ? s.D * e : saved_bytes_of_layer(in.model, in.dtype, i);
   const int64_t ends = 3 * s.D * e;  // input and output of the final norm, and its rows that are learned from
-  return T * (layers + ends);
+  // A module of multi-token prediction: its block, kept whole; both its norms' inputs, what they give side by side, and ends of its own.
+  const int64_t mtp = in.model.num_nextn_predict_layers * (saved_bytes_of_layer(in.model, in.dtype, s.L) + 4 * s.D * e + ends);
+  return T * (layers + ends + mtp);
 }
 
 // What one block needs beside its graph while its gradients flow; with checkpointing its own graph comes on top.
 int64_t block_bytes(const PlanInput& in, const Shape& s) {
   const int64_t e = bytes_of(in.dtype), T = in.micro_batch_tokens;
-  const int64_t recomputed = in.trainer.gradient_checkpointing ? saved_bytes_of_layer(in.model, in.dtype) : 0;
+  const int64_t recomputed = in.trainer.gradient_checkpointing ? saved_bytes_of_layer(in.model, in.dtype, s.L - 1) : 0;
   return T * ((2 * s.F + 3 * s.D) * e + recomputed);
 }
 
-int64_t optimizer_scratch(const PlanInput& in, const Shape& s) {
-  const int64_t matrix = s.largest_matrix() * kF32;
+int64_t optimizer_scratch(const PlanInput& in, const Shape& s, const Plan& plan) {
+  const int64_t matrix = plan.network.largest_matrix * kF32;
   if (in.trainer.optim == "muon") return 6 * matrix;  // scaled gradient, look-ahead, and Newton-Schulz' x, next x and two Gram matrices
   return in.cuda ? std::max(matrix, s.V * s.D * kF32) : 0;
 }
@@ -82,7 +81,7 @@ void plan_training(const PlanInput& in, const Shape& s, Plan& plan) {
   // A tied table's gradient is made twice (head, embedding), and once more while it is added to an earlier sum.
   const int64_t table_again = (in.model.tie_word_embeddings ? table * kF32 : 0) + (accumulate ? table * kF32 : 0);
   const int64_t begin = sums + head_gradient + graph + std::max(logits, block),
-                end = all_gradients + table_again + optimizer_scratch(in, s);
+                end = all_gradients + table_again + optimizer_scratch(in, s, plan);
   if (begin >= end) {
     plan.training = {
         {"activations",
@@ -131,13 +130,38 @@ int64_t group_limit() {
 
 }  // namespace
 
-int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype) {
-  const Shape s(config);
-  // Both norms keep their input and the linears behind them their output; attention keeps q, k, v and its result; the MLP gate, up and
-  // their product.
-  int64_t elements = 4 * s.D + 2 * s.Q + 2 * s.KV + 3 * s.F;
-  int64_t floats = 2 + s.N;  // 1/rms of both norms, the log-normaliser of each head
-  if (config.qk_norm) elements += s.Q + s.KV, floats += s.N + s.K;
+namespace {
+
+// What one layer keeps for the backward pass of a token: values of the model's dtype, and fp32 ones.
+struct Saved {
+  int64_t elements = 0, floats = 0;
+};
+
+// q, k, v and the result, the log-normaliser of each head; what the norms before them take.
+Saved saved_by_attention(const model::ModelConfig& c) {
+  const int64_t N = c.num_attention_heads, K = c.num_key_value_heads, Q = N * c.head_dim, KV = K * c.head_dim;
+  if (c.attention == "mla") {  // both latents before and behind their norms; keys and values of all heads are made
+    const int64_t latents = 2 * (c.mla.q_lora_rank + c.mla.kv_lora_rank);
+    return {latents + 2 * Q + 2 * N * c.mla.v_head_dim, N + (c.mla.q_lora_rank ? 2 : 1)};
+  }
+  Saved saved{2 * Q + 2 * KV, N};
+  if (c.qk_norm) saved.elements += Q + KV, saved.floats += N + K;
+  return saved;
+}
+
+// Gate, up and their product; with experts also the rows that each takes and gives, and the scores of all.
+Saved saved_by_mlp(const model::ModelConfig& c, int64_t layer) {
+  Saved saved{3 * Shape::inner_width(c, layer), 0};
+  if (c.moe_layer(layer)) saved.elements += 2 * c.moe.num_experts_per_tok * c.hidden_size, saved.floats += 2 * c.moe.n_routed_experts;
+  return saved;
+}
+
+}  // namespace
+
+int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype, int64_t layer) {
+  const Saved attention = saved_by_attention(config), mlp = saved_by_mlp(config, layer);
+  // Both norms keep their input and 1 / rms, and the linears behind them their output.
+  const int64_t elements = 4 * config.hidden_size + attention.elements + mlp.elements, floats = 2 + attention.floats + mlp.floats;
   return elements * bytes_of(dtype) + floats * kF32;
 }
 
@@ -145,8 +169,9 @@ Plan make_plan(const PlanInput& in) {
   const Shape s(in.model);
   const int64_t e = bytes_of(in.dtype);
   Plan plan;
-  plan.parameters = model::parameter_count(in.model);
-  const int64_t P = plan.parameters, muon = in.trainer.optim == "muon" ? s.hidden_matrices() : 0;
+  plan.network = model::footprint(in.model, in.dtype);
+  plan.parameters = plan.network.parameters + plan.network.mtp_parameters;
+  const int64_t P = plan.parameters, muon = in.trainer.optim == "muon" ? plan.network.matrix_parameters : 0;
   plan.resident.push_back({"weights", tensor::dtype_name(in.dtype), P * e});
   if (in.training && in.dtype != at::kFloat) plan.resident.push_back({"master weights", "float32", P * kF32});
   if (in.training)
@@ -155,7 +180,10 @@ Plan make_plan(const PlanInput& in) {
                              (2 * P - muon) * kF32});
   if (in.reference_model) plan.resident.push_back({"reference model", tensor::dtype_name(in.dtype), P * e});
   if (in.cache_bytes) plan.resident.push_back({"engine cache", "keys and values", in.cache_bytes});
-  plan.resident.push_back({"rotary table", "", in.model.max_position_embeddings * in.model.head_dim * kF32 * (in.reference_model ? 2 : 1)});
+  const int64_t rotated = in.model.positions != "rope"  ? 0
+                          : in.model.attention == "mla" ? in.model.mla.qk_rope_head_dim
+                                                        : in.model.head_dim;
+  plan.resident.push_back({"rotary table", "", in.model.max_position_embeddings * rotated * kF32 * (in.reference_model ? 2 : 1)});
   if (in.program_bytes) plan.resident.push_back({"program", "code and libraries", in.program_bytes});
   if (in.training) plan_training(in, s, plan);
   if (in.cache_bytes) plan_rollout(in, s, plan);
@@ -171,6 +199,11 @@ Json plan_to_json(const Plan& plan) {
     return out;
   };
   return {{"parameters", plan.parameters},
+          {"active_parameters", plan.network.active_parameters},
+          {"mtp_parameters", plan.network.mtp_parameters},
+          {"cache_bytes_per_token", plan.network.cache_bytes_per_token},
+          {"flops_per_token", plan.network.flops_per_token},
+          {"attention_flops_per_context_token", plan.network.attention_flops_per_context_token},
           {"resident", parts(plan.resident)},
           {"training", parts(plan.training)},
           {"rollout", parts(plan.rollout)},

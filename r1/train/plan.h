@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "r1/base/json.h"
-#include "r1/model/config.h"
+#include "r1/model/footprint.h"
 #include "r1/tensor/dtype.h"
 #include "r1/train/trainer.h"
 
@@ -34,7 +34,8 @@ struct PlanPart {
 };
 
 struct Plan {
-  int64_t parameters = 0;
+  int64_t parameters = 0;  // with the modules of multi-token prediction
+  model::Footprint network;
   std::vector<PlanPart> resident;  // there all the time
   std::vector<PlanPart> training;  // at the peak of a training step
   std::vector<PlanPart> rollout;   // at the peak of an engine step; not at the same time as training
@@ -47,8 +48,8 @@ struct Plan {
 Plan make_plan(const PlanInput& input);
 Json plan_to_json(const Plan& plan);
 
-// Bytes that the graph holds for one token of one layer, and for one token outside the layers.
-int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype);
+// Bytes that the graph holds for one token of one layer.
+int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype, int64_t layer);
 
 // Memory that this process may use: of the machine, or of its control group if that is less.
 int64_t machine_memory();

@@ -36,6 +36,9 @@ constexpr Known kKnown[] = {
     {"loss", "Loss", "", "amber"},
     {"eval_loss", "Held-out loss", "", "amber"},
     {"mean_token_accuracy", "Token accuracy", "", "amber"},
+    {"moe/max_load_over_mean", "Busiest expert over the mean", "largest over layers", "violet"},
+    {"moe/balance_loss", "Balance loss", "mean over layers", "violet"},
+    {"moe/bias_range", "Range of router biases", "largest over layers", "violet"},
     {"grad_norm", "Gradient norm", "", "amber"},
     {"learning_rate", "Learning rate", "", "amber"},
     {"tokens_per_second", "Throughput", "tokens/s", "slate"},
@@ -43,7 +46,8 @@ constexpr Known kKnown[] = {
 };
 
 bool is_counter(const std::string& key) {
-  return key == "step" || key == "epoch" || key == "num_tokens" || key == "skipped_steps" || key == "time";
+  return key.rfind("monitor/", 0) == 0 ||  // they have a section of their own
+         key == "step" || key == "epoch" || key == "num_tokens" || key == "skipped_steps" || key == "time";
 }
 
 // Other numeric keys of a stage, in order of appearance.
@@ -144,6 +148,8 @@ std::string alarms_html(const ReportData& data) {
   std::vector<std::string> alarms = data.alarms;
   for (const ReportStage& stage : data.stages) {
     for (const std::string& alarm : find_alarms(stage)) alarms.push_back(stage.name + ": " + alarm);
+    for (const ReportMonitor& m : stage.monitors)
+      if (m.state == "alarm") alarms.push_back(str(stage.name, ": monitor \"", m.title, "\" alarms at the end of the run"));
   }
   if (alarms.empty()) return "";
   std::string out = "<section class=\"alarms\" role=\"note\"><b>Look at this</b><ul>";
@@ -220,6 +226,36 @@ std::string samples_html(const std::vector<ReportSample>& samples) {
     out += "</div></article>";
   }
   return out;
+}
+
+// "alarmed at step 20", "alarmed at steps 20, 45 and 3 more"
+std::string onsets_text(const std::vector<int64_t>& steps) {
+  std::string out = steps.size() == 1 ? "alarmed at step " : "alarmed at steps ";
+  for (size_t i = 0; i < std::min<size_t>(steps.size(), 3); ++i) out += str(i ? ", " : "", steps[i]);
+  return steps.size() > 3 ? str(out, " and ", steps.size() - 3, " more") : out;
+}
+
+std::string monitor_html(const ReportMonitor& m, const std::vector<Json>& lines) {
+  const bool past = !m.onsets.empty() && m.state != "alarm";
+  const char* tone = m.state == "alarm" ? "bad" : past ? "was" : m.state == "quiet" ? "good" : "none";
+  const std::string state = m.state == "alarm" ? "alarm" : past ? "quiet again" : m.state;
+  std::string text = m.meaning + "; limit " + format_number(m.limit);
+  if (m.state == "no data") text = m.meaning + "; there was nothing to measure";
+  return str("<div class=\"card monitor ", tone, "\"><header>", element("b", m.title), element("span", state), "</header>",
+             element("p", text), m.onsets.empty() ? "" : element("p", onsets_text(m.onsets) + ". What to do: " + m.advice),
+             small_chart(m.title, series_of(lines, "monitor/" + m.name), m.limit), "</div>");
+}
+
+// Those that alarm first, then those that did, then the quiet ones.
+std::string monitors_html(const ReportStage& stage) {
+  if (stage.monitors.empty()) return "";
+  const auto rank = [](const ReportMonitor& m) { return m.state == "alarm" ? 0 : !m.onsets.empty() ? 1 : m.state == "quiet" ? 2 : 3; };
+  auto all = stage.monitors;
+  std::stable_sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  std::string out = str("<h2>Is the reward being gamed?<small>", html_escape(stage.name),
+                        ": what watched the run; the dashed line is the limit</small></h2><section class=\"grid monitors\">");
+  for (const auto& m : all) out += monitor_html(m, stage.lines);
+  return out + "</section>";
 }
 
 std::string stage_html(const ReportStage& stage) {
@@ -335,7 +371,7 @@ std::string report_html(const ReportData& data) {
           data.command.empty() ? "" : element("code", data.command), "</header>");
   out += tiles_html(data.tiles) + alarms_html(data) + evaluations_html(data.evaluations) + samples_html(data.samples);
   for (auto stage = data.stages.rbegin(); stage != data.stages.rend(); ++stage)
-    out += stage_html(*stage);  // the last stage is what people look for
+    out += monitors_html(*stage) + stage_html(*stage);  // the last stage is what people look for
   if (!data.config.empty() || !data.environment.empty()) out += "<h2>How it was made</h2>";
   out += keys_html("Resolved config", data.config, true) + keys_html("Machine and build", data.environment, false);
   return out +

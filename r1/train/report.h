@@ -14,10 +14,19 @@
 
 namespace r1::train {
 
+// What watches a stage for a fault: its curve is the metric monitor/<name>.
+struct ReportMonitor {
+  std::string name, title, meaning, advice;  // "language_drift", "Language drift", what the number is, what to do if it alarms
+  std::string state;                         // "quiet", "alarm" (at the end), "no data"
+  double limit = 0;
+  std::vector<int64_t> onsets;  // steps at which it began to alarm
+};
+
 // One metrics.jsonl: a stage of the run.
 struct ReportStage {
   std::string name;         // "GRPO"
   std::vector<Json> lines;  // read_metrics(...)
+  std::vector<ReportMonitor> monitors = {};
 };
 
 struct ReportEvaluation {

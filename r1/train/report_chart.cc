@@ -143,4 +143,19 @@ std::string chart_card(const std::string& title, const std::string& unit, const 
              svg, "</figure>");
 }
 
+std::string small_chart(const std::string& title, const Series& all, double limit) {
+  if (all.x.empty()) return "";
+  constexpr double kW = 280, kH = 44;
+  const Series raw = thinned(all, 140);
+  const double hi = std::max({*std::max_element(raw.y.begin(), raw.y.end()), limit * 1.1, 1e-9}),
+               lo = std::min(0.0, *std::min_element(raw.y.begin(), raw.y.end()));
+  const double from = raw.x.front(), width = std::max(1e-9, raw.x.back() - from);
+  const auto y = [&](double v) { return fixed(2 + (hi - v) / (hi - lo) * (kH - 4), 1); };
+  std::string path;
+  for (size_t i = 0; i < raw.x.size(); ++i) path += str(i ? "L" : "M", fixed((raw.x[i] - from) / width * kW, 1), " ", y(raw.y[i]));
+  if (raw.x.size() == 1) path += str("H", kW);
+  return str("<svg viewBox=\"0 0 ", kW, " ", kH, "\" role=\"img\" aria-label=\"", html_escape(title), "\"><path class=\"limit\" d=\"M0 ",
+             y(limit), "H", kW, "\"/><path class=\"soft\" d=\"", path, "\"/></svg>");
+}
+
 }  // namespace r1::train

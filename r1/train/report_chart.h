@@ -28,4 +28,7 @@ std::string format_number(double value);
 std::string chart_card(const std::string& title, const std::string& unit, const std::string& tone, const Series& series,
                        bool exact = false);
 
+// A small curve of the values as they are, with a dashed line at `limit`; "" without values.
+std::string small_chart(const std::string& title, const Series& series, double limit);
+
 }  // namespace r1::train

@@ -65,6 +65,13 @@ td.bar,th.bar{text-align:left;width:44%;min-width:240px}
 .turn .tag{color:var(--faint)}.turn .thought{color:var(--soft)}.turn .answer{color:var(--ink);font-weight:700}
 .alarms{background:var(--warn-bg);color:var(--warn-ink);border:1px solid var(--warn-rule);border-radius:12px;padding:14px 20px;margin-top:24px}
 .alarms b{font-weight:620}.alarms ul{margin:6px 0 0;padding-left:20px}
+.monitors{grid-template-columns:repeat(auto-fill,minmax(290px,1fr))}
+.monitor{padding:13px 16px 12px;--tone:var(--slate)}
+.monitor.good{--tone:var(--good)}.monitor.bad{--tone:var(--bad)}.monitor.was{--tone:var(--amber)}.monitor.none{--tone:var(--faint)}
+.monitor header{display:flex;justify-content:space-between;align-items:baseline;gap:12px}
+.monitor header b{font-weight:560;font-size:14px}.monitor header span{color:var(--tone);font-size:13px;font-weight:580;white-space:nowrap}
+.monitor p{margin:4px 0 6px;color:var(--soft);font-size:12.5px;line-height:1.45}
+.limit{stroke:var(--faint);stroke-width:1;stroke-dasharray:3 3;fill:none}
 details{margin-top:14px}
 summary{cursor:pointer;color:var(--soft);font-size:14px;padding:4px 0;width:fit-content}summary:hover{color:var(--ink)}
 .keys{columns:320px 3;column-gap:36px;padding:16px 20px;margin:10px 0 0}

@@ -15,6 +15,7 @@
 #include "r1/ops/optimizer_step.h"
 #include "r1/train/doctor.h"
 #include "r1/train/forward.h"
+#include "r1/train/layer_metrics.h"
 #include "r1/train/optimizer.h"
 #include "r1/train/schedule.h"
 
@@ -83,6 +84,7 @@ struct Trainer::Impl {
     args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | micro);
     args.model.activation_checkpointing = config.gradient_checkpointing;
     args.record = &record;
+    args.mtp = spec.mtp && model.mtp_depth() > 0 && model.config().mtp_loss_weight > 0;
     return args;
   }
 
@@ -108,6 +110,15 @@ struct Trainer::Impl {
     }
   }
 
+  // lambda / depth * sum over modules of the mean cross entropy (DeepSeek-V3, eq. 24 and 25). The step's loss is reported without it.
+  Tensor mtp_loss(const ForwardResult& forward_result, double denominator, std::map<std::string, double>& metrics) const {
+    Tensor sum = at::zeros({}, at::TensorOptions().dtype(at::kFloat).device(model.device()));
+    for (const ForwardResult::Further& f : forward_result.further) sum = sum - (f.logprob_T * f.loss_weight_T).sum();
+    const Tensor mean = sum / (denominator * double(forward_result.further.size()));
+    metrics["mtp_loss"] += mean.item<double>();
+    return mean * model.config().mtp_loss_weight;
+  }
+
   // Forward and backward of all micro-batches; returns the loss of the step.
   double accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, StepResult& result) {
     at::AutoGradMode grad_mode(true);
@@ -115,10 +126,12 @@ struct Trainer::Impl {
     for (size_t i = 0; i < micro_batches.size(); ++i) {
       ForwardArgs args = forward_args(spec, i);
       args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
-      const Tensor loss = spec.loss(forward(model, micro_batches[i], args), denominator, result.metrics);
+      const ForwardResult forward_result = forward(model, micro_batches[i], args);
+      Tensor loss = spec.loss(forward_result, denominator, result.metrics);
       check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
-      loss.backward();
       total += loss.detach().to(at::kDouble);
+      if (args.mtp) loss = loss + mtp_loss(forward_result, denominator, result.metrics);
+      loss.backward();
       fold_gradients();
       result.tokens += micro_batches[i].tokens();
     }
@@ -130,6 +143,9 @@ struct Trainer::Impl {
     for (const auto& [name, value] : result.metrics) sums.push_back(value);
     sum_over_ranks(sums);
     sum_over_ranks(gradients);
+    std::vector<Tensor> said;
+    for (const auto& [name, value] : record.sums) said.push_back(value);
+    sum_over_ranks(said);
     result.loss = sums[0];
     size_t i = 1;
     for (auto& [name, value] : result.metrics) value = sums[i++];
@@ -166,6 +182,7 @@ struct Trainer::Impl {
     result.skip_reason = fault(result, norm, micro_batches);
     result.skipped = !result.skip_reason.empty();
     if (!result.skipped) update(norm.value), bad_steps.good();
+    result.layers = layer_metrics(record, model.weights());
     drop_gradients();
     ++global_step;
     if (result.skipped) bad_steps.bad(global_step, result.skip_reason);

@@ -57,6 +57,13 @@ struct ForwardResult {
   Tensor logprob_T;      // of batch->targets, with graph
   Tensor entropy_T;      // no graph; undefined unless asked for
   Tensor loss_weight_T;  // fp32 on the device
+
+  // Multi-token prediction, module by module: log-probability (with graph) of the token `depth` places behind the target, 0 where the
+  // document ends before, and that token's weight.
+  struct Further {
+    Tensor logprob_T, loss_weight_T;
+  };
+  std::vector<Further> further;
 };
 
 // Every call of Trainer::step advances global_step by one, a skipped one too: schedule and data order depend on the step alone.
@@ -70,6 +77,8 @@ struct LossSpec {
   std::function<double(const data::Batch&)> weight;
   double temperature = 1.0;
   bool want_entropy = false;
+  // Adds mtp_loss_weight times the mean cross entropy of multi-token prediction, if the model has it (metric mtp_loss).
+  bool mtp = false;
 };
 LossSpec cross_entropy_loss();
 
@@ -79,6 +88,7 @@ struct StepResult {
   bool skipped = false;
   std::string skip_reason;  // "NaN in gradient of layers.2.mlp.gate (first layer: 2)"
   std::map<std::string, double> metrics;
+  std::map<std::string, double> layers;  // what the layers say of themselves, ready for the log (train/layer_metrics)
 };
 
 class Trainer {

@@ -61,12 +61,17 @@ bool joins(std::string_view gap) {
     }
     words += l[i];
   }
-  if (words.find('\n') != words.npos && words.find("\n\n") != words.npos) return false;
+  if (words.find("\n\n") != words.npos) return false;
   if (std::none_of(words.begin(), words.end(), letter)) return words.find('.') == words.npos;
-  for (std::string_view link : {"and", "or"})
-    for (size_t at = 0; (at = words.find(link, at)) != words.npos; ++at)
-      if ((at == 0 || !letter(words[at - 1])) && (at + link.size() == words.size() || !letter(words[at + link.size()]))) return true;
-  return false;
+  // words: the last one before the next box links ("for part (a) and"), names of one letter aside ("and y_2 =")
+  for (;;) {
+    while (!words.empty() && !letter(words.back())) words.pop_back();
+    size_t start = words.size();
+    while (start > 0 && letter(words[start - 1])) --start;
+    const std::string last = words.substr(start);
+    if (last.size() != 1) return last == "and" || last == "or";
+    words.resize(start);
+  }
 }
 
 std::optional<std::string> boxed_answer(std::string_view text, BoxChoice choice, bool unclosed) {
@@ -152,8 +157,8 @@ std::optional<std::string> phrase(std::string_view text) {
   }
   if (best == l.npos) return std::nullopt;
   std::string_view rest = text.substr(best + length);
-  while (!rest.empty() &&
-         (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' || rest.front() == '"'))
+  while (!rest.empty() && (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' ||
+                           rest.front() == '"' || rest.starts_with("\\\"")))
     rest.remove_prefix(1);
   if (rest.starts_with("\\[") || rest.starts_with("$$")) {
     const size_t close = rest.find(rest[0] == '$' ? "$$" : "\\]", 2);
@@ -173,7 +178,10 @@ std::optional<std::string> phrase(std::string_view text) {
       break;
     }
   }
-  while (!rest.empty() && (rest.back() == '*' || rest.back() == '"' || rest.back() == ' ')) rest.remove_suffix(1);
+  while (!rest.empty() && (rest.back() == '*' || rest.back() == '"' || rest.back() == ' ')) {
+    rest.remove_suffix(1);
+    if (rest.ends_with("\\") && !rest.ends_with("\\\\")) rest.remove_suffix(1);  // \"
+  }
   if (rest.empty()) return std::nullopt;
   return std::string(rest);
 }
@@ -281,67 +289,67 @@ ExtractedAnswer extract_gold(std::string_view gold) {
 }
 
 std::string normalized_text(std::string_view text) {
+  static constexpr std::string_view kWrapping[] = {"text", "textbf", "textit",       "textrm",     "mathrm", "mathbf",
+                                                   "mbox", "emph",   "operatorname", "textnormal", "boxed",  "displaystyle"};
   std::string out;
+  std::vector<bool> dropped;  // for each open brace: is it a wrapping command's?
   size_t letters = 0;
+  bool wrapping = false, gap = false, signs = false;
+  const auto put = [&](char c) {
+    if (gap && !out.empty() && std::isalnum(static_cast<unsigned char>(out.back())) && std::isalnum(static_cast<unsigned char>(c)))
+      out += ' ';
+    gap = false;
+    out += c;
+  };
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '\\') {
       size_t end = i + 1;
       while (end < text.size() && letter(text[end])) ++end;
       const std::string_view name = text.substr(i + 1, end - i - 1);
-      bool wrapping = name.empty();
-      for (std::string_view w : {"text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mbox", "left", "right", "quad", "displaystyle",
-                                 "textnormal", "operatorname", "boxed", "dfrac", "tfrac"})
-        wrapping |= name == w;
-      if (name == "dfrac" || name == "tfrac")
-        out += "\\frac";
-      else if (!wrapping)
-        out.append(text.substr(i, end - i));
-      if (name.empty() && end < text.size() && (text[end] == '{' || text[end] == '}' || text[end] == '%')) out += text[end];
-      i = name.empty() ? end : end - 1;
+      wrapping = std::find(std::begin(kWrapping), std::end(kWrapping), name) != std::end(kWrapping);
+      if (name.empty() && end < text.size()) {  // \, \; \! and the like are layout; \{ \} \% are signs
+        if (std::string_view(",;:! \n$()[]").find(text[end]) == std::string_view::npos) put('\\'), put(text[end]);
+        gap |= text[end] != '!';
+        i = end;
+        continue;
+      }
+      i = end - 1;
+      if (wrapping || name == "left" || name == "right" || name == "quad") continue;
+      const bool fraction = name == "dfrac" || name == "tfrac";
+      put('\\');
+      out += fraction ? "frac" : name;
+      gap = true;
+      signs = true;
       continue;
     }
-    if (std::isspace(static_cast<unsigned char>(c)) || c == '$' || c == '{' || c == '}' || c == '"' || c == '\'' || c == '*' || c == '~')
+    if (std::isspace(static_cast<unsigned char>(c)) || c == '~') {
+      gap = true;
       continue;
+    }
+    if (c == '$') continue;
+    if (c == '{') {
+      dropped.push_back(wrapping || out.empty());
+      wrapping = false;
+      if (dropped.back()) continue;
+    } else if (c == '}' && !dropped.empty()) {
+      const bool drop = dropped.back();
+      dropped.pop_back();
+      if (drop) continue;
+    }
+    wrapping = false;
     letters += letter(c);
-    out += c;
+    signs |= std::string_view("+*/=<>^_|!").find(c) != std::string_view::npos;
+    put(c);
   }
-  while (!out.empty() && (out.back() == '.' || out.back() == ',' || out.back() == ';')) out.pop_back();
-  return letters >= 3 && text.find('\\') == text.npos ? lower(out) : letters >= 3 && text.find("\\text") != text.npos ? lower(out) : out;
+  // marks around the whole: quotes, Markdown's stars, a final stop
+  while (!out.empty() && std::string_view(".,;\"'*").find(out.back()) != std::string_view::npos) out.pop_back();
+  while (!out.empty() && std::string_view("\"'*").find(out.front()) != std::string_view::npos) out.erase(0, 1);
+  return letters >= 3 && !signs ? lower(out) : out;
 }
 
-char option_letter(std::string_view answer) {
-  std::string s;
-  for (size_t i = 0; i < answer.size(); ++i) {
-    if (answer[i] == '\\') {
-      while (i + 1 < answer.size() && letter(answer[i + 1])) ++i;
-      continue;
-    }
-    if (answer[i] != '$' && answer[i] != '{' && answer[i] != '}' && answer[i] != '*') s += answer[i];
-  }
-  std::string_view t = trim(s);
-  const bool bracket = t.starts_with("(");
-  if (bracket) t.remove_prefix(1);
-  if (t.empty() || t[0] < 'A' || t[0] > 'J') return '\0';
-  const char c = t[0];
-  t.remove_prefix(1);
-  if (t.empty() || t == "." || t == ")" || t == ").") return c;
-  if (t[0] == ')' || (!bracket && (t[0] == '.' || t[0] == ':'))) return c;
-  return '\0';
-}
-
-char find_option(std::string_view text) {
-  if (auto found = phrase(text)) {
-    std::string s = *found;
-    const std::string l = lower(s);
-    for (std::string_view skip : {"option ", "choice ", "(option "})
-      if (l.starts_with(skip)) s.erase(0, skip.size());
-    if (const char c = option_letter(s)) return c;
-    if (s.size() > 1 && s[0] >= 'A' && s[0] <= 'J' && (s[1] == ' ' || s[1] == ',')) return s[0];
-  }
-  for (size_t i = text.size(); i-- > 2;)
-    if (text[i] == ')' && text[i - 2] == '(' && text[i - 1] >= 'A' && text[i - 1] <= 'J') return text[i - 1];
-  return option_letter(text);
+std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice boxes) {
+  return marked(text, boxes, false);
 }
 
 }  // namespace r1::verify

@@ -31,10 +31,8 @@ std::optional<ExtractedAnswer> extract_answer(std::string_view completion, BoxCh
 // The same for a known answer: what carries no mark is taken whole.
 ExtractedAnswer extract_gold(std::string_view gold);
 
-// The option (A-J) that an answer text names: "C", "(C)", "\text{C}", "C. 12 m"; '\0' if none.
-char option_letter(std::string_view answer);
-// For a completion without marked answer: the last "(C)", or "answer .. C".
-char find_option(std::string_view completion);
+// Only what carries a mark: <answer>, \boxed{}, ####. `text`: what follows the thought.
+std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice boxes = BoxChoice::kLast);
 
 // Text answers, dates, times: LaTeX wrapping, blanks, quotes, case (from three letters on) and the final stop don't count.
 std::string normalized_text(std::string_view text);

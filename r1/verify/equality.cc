@@ -1,7 +1,9 @@
 #include "r1/verify/equality.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "r1/verify/interval.h"
@@ -285,24 +287,35 @@ class Comparer {
                                                   {"day", "time", 86400},
                                                   {"week", "time", 604800},
                                                   {"dollar", "money", 1},
-                                                  {"cent", "money", mpq_class(1, 100)}};
+                                                  {"cent", "money", mpq_class(1, 100)},
+                                                  {"am", "morning", 1},
+                                                  {"pm", "afternoon", 1}};
     for (const UnitValue& u : kTable)
       if (name == u.name || name == std::string(u.name) + "s") return &u;
     return nullptr;
   }
 
+  // "5 m" in plain text reads as five times m; next to a value in metres it is meant as one.
+  static Node without_symbol(const Node& n, const std::string& name) {
+    if (n.kind != Kind::kMul || n.kids.size() < 2 || n.kids.back().kind != Kind::kSymbol || n.kids.back().name != name) return n;
+    Node out = n;
+    out.kids.pop_back();
+    return out.kids.size() == 1 ? Node(out.kids[0]) : out;
+  }
+
   bool same_decorated(const Node& g, const Node& a) {
     if (g.kind == Kind::kUnit && a.kind == Kind::kUnit) {
       const UnitValue *x = unit(g.name), *y = unit(a.name);
-      if (x && y && std::string_view(x->dimension) == y->dimension && scalar(g) && scalar(a)) {
+      if (x && y && std::string_view(x->dimension) != y->dimension) return false;
+      if (x && y && scalar(g) && scalar(a)) {
         mpq_class fx = x->factor, fy = y->factor;
         fx.canonicalize(), fy.canonicalize();
         return same(scaled(g.kids[0], fx), scaled(a.kids[0], fy)) || (fx == fy && same(g.kids[0], a.kids[0]));
       }
     }
     if (g.kind == a.kind) return same(g.kids[0], a.kids[0]);
-    if (g.kind == Kind::kUnit) return same(g.kids[0], a);
-    if (a.kind == Kind::kUnit) return same(g, a.kids[0]);
+    if (g.kind == Kind::kUnit) return same(g.kids[0], without_symbol(a, g.name));
+    if (a.kind == Kind::kUnit) return same(without_symbol(g, a.name), a.kids[0]);
     if (g.kind == Kind::kPercent) return same(g.kids[0], a) || same(scaled(g.kids[0], mpq_class(1, 100)), a);
     if (a.kind == Kind::kPercent) return same(g, a.kids[0]) || same(g, scaled(a.kids[0], mpq_class(1, 100)));
     if (g.kind == Kind::kDegrees) return same(g.kids[0], a) || (scalar(a) && same_scalars(g, a));
@@ -329,20 +342,41 @@ class Comparer {
   void unique(std::vector<Node>& v) {
     std::vector<Node> out;
     for (Node& n : v) {
-      const bool seen = std::any_of(out.begin(), out.end(), [&](const Node& o) { return key_of(value_of(o)) == key_of(value_of(n)); });
+      const bool seen = std::any_of(out.begin(), out.end(), [&](const Node& o) {
+        return key_of(o) == key_of(n) || (!names_value(o) && !names_value(n) && key_of(value_of(o)) == key_of(value_of(n)));
+      });
       if (!seen) out.push_back(std::move(n));
     }
     v = std::move(out);
+  }
+  static bool names_value(const Node& n) { return equation_chain(n) && label(n.kids[0]); }
+  // x = 1, y = 2 against y = 2, x = 1: the same names on both sides, two or more, so the names tell which value is meant.
+  static bool same_labels(const std::vector<Node>& g, const std::vector<Node>& a) {
+    const auto labels = [](const std::vector<Node>& v) {
+      std::set<std::string> all;
+      for (const Node& n : v) {
+        if (!names_value(n)) return std::set<std::string>();
+        all.insert(key_of(n.kids[0]));
+      }
+      return all;
+    };
+    const auto x = labels(g);
+    return x.size() > 1 && x == labels(a);
   }
   bool unordered(std::vector<Node> g, std::vector<Node> a) {
     if (g.size() > 500 || a.size() > 500) throw BudgetError("more than 500 members");
     budget_.spend(int64_t(g.size() * g.size() + a.size() * a.size()) / 16);
     unique(g);
     unique(a);
+    const bool labelled = same_labels(g, a);
     std::vector<bool> used(a.size());
     for (const Node& x : g) {
       bool found = false;
-      for (size_t j = 0; j < a.size() && !found; ++j) found = !used[j] && same_member(x, a[j]) && (used[j] = true);
+      for (size_t j = 0; j < a.size() && !found; ++j) {
+        if (used[j] || (labelled && key_of(x.kids[0]) != key_of(a[j].kids[0]))) continue;
+        found = same_member(x, a[j]);
+        if (found) used[j] = true;
+      }
       if (!found) return false;
     }
     // what is left of the answer must repeat something
@@ -444,6 +478,13 @@ class Comparer {
     }
     const Rows& rows = x ? *x : *y;
     const Node& other = x ? a : g;
+    if (other.kind == Kind::kTuple && other.kids.size() == rows.size() &&  // [[1, 2], [3, 4]]
+        std::all_of(other.kids.begin(), other.kids.end(),
+                    [&](const Node& k) { return k.kind == Kind::kTuple && k.kids.size() == rows[0].size(); })) {
+      Rows listed;
+      for (const Node& k : other.kids) listed.push_back(k.kids);
+      return x ? ordered(flat(rows), flat(listed)) : ordered(flat(listed), flat(rows));
+    }
     if (other.kind != Kind::kTuple && other.kind != Kind::kList) return false;
     if (rows.size() == 1 || rows[0].size() == 1) return x ? ordered(flat(rows), other.kids) : ordered(other.kids, flat(rows));
     return false;
@@ -457,7 +498,7 @@ class Comparer {
       return same(call_node(Kind::kMul, {r.kids[0], call_node(Kind::kPow, {r.kids[1], number_node(-1)})}), v);
     }
     if (g.kids.size() != a.kids.size()) return false;
-    const auto zero = [](const Node& n) { return n.kind == Kind::kNumber && n.value == 0; };  // 12:00
+    const auto zero = [](const Node& n) { return (n.kind == Kind::kNumber && n.value == 0) || n.kind == Kind::kUnit; };  // 12:00, 7:30 pm
     if (std::any_of(g.kids.begin(), g.kids.end(), zero) || std::any_of(a.kids.begin(), a.kids.end(), zero)) return ordered(g.kids, a.kids);
     for (size_t i = 1; i < g.kids.size(); ++i)
       if (!same(call_node(Kind::kMul, {g.kids[0], a.kids[i]}), call_node(Kind::kMul, {a.kids[0], g.kids[i]}))) return false;
@@ -516,6 +557,8 @@ class Comparer {
   std::optional<std::vector<Piece>> pieces(const Node& n) {
     std::vector<Piece> out;
     if (n.kind == Kind::kTuple && n.kids.size() == 2) {
+      const auto ends = order(n.kids[0], n.kids[1]);
+      if (ends && (*ends > 0 || (*ends == 0 && n.name != "[]"))) return std::nullopt;  // (2, 1) is a pair alone
       out.push_back({n.kids[0], n.kids[1], n.name[0] == '(', n.name[1] == ')'});
       return out;
     }
@@ -538,6 +581,15 @@ class Comparer {
     if (n.kind == Kind::kBuilder) return pieces(n.kids[0]);
     if (n.kind == Kind::kDifference && n.kids[0].kind == Kind::kSymbol && n.kids[0].name == "R" && is_list(n.kids[1]))
       return without(n.kids[1].kids);
+    if (n.kind == Kind::kDifference || n.kind == Kind::kIntersection) {
+      std::optional<std::vector<Piece>> out = pieces(n.kids[0]);
+      for (size_t i = 1; out && i < n.kids.size(); ++i) {
+        const auto other = pieces(n.kids[i]);
+        if (!other) return std::nullopt;
+        out = intersection(*out, n.kind == Kind::kDifference ? complement(joined(*other)) : *other);
+      }
+      return out;
+    }
     if (n.kind == Kind::kRelation) return relation_pieces(n);
     return std::nullopt;
   }
@@ -601,42 +653,86 @@ class Comparer {
     }
     return true;
   }
-  // Pieces with rational or infinite ends, sorted, overlapping and touching ones made one; others as they are.
-  std::vector<Piece> joined(std::vector<Piece> all) {
-    struct Ends {
-      mpq_class low, high;
-      int low_infinite, high_infinite;
-      Piece piece;
-    };
-    std::vector<Ends> known;
-    for (const Piece& p : all) {
-      Ends e{0, 0, infinity_sign(p.low), infinity_sign(p.high), p};
-      if ((!e.low_infinite && !exact(p.low, e.low)) || (!e.high_infinite && !exact(p.high, e.high))) return all;
-      known.push_back(e);
+  // -1, 0, 1 as end a lies before, at, behind end b; nullopt if that can't be told (unknowns in it).
+  std::optional<int> order(const Node& a, const Node& b) {
+    const int x = infinity_sign(a), y = infinity_sign(b);
+    if (x || y) return x == y ? 0 : x < y || (!x && y > 0) ? -1 : 1;
+    if (key_of(a) == key_of(b)) return 0;
+    mpq_class v, w;
+    if (exact(a, v) && exact(b, w)) return v < w ? -1 : v > w ? 1 : 0;
+    if (!scalar(a) || !scalar(b) || any_node(a, free_symbol) || any_node(b, free_symbol)) return std::nullopt;
+    if (same_scalars(a, b)) return 0;
+    for (long precision : {192L, 512L}) {
+      Point none;
+      const Complex p = evaluate(a, none, 1, false, precision, budget_), q = evaluate(b, none, 1, false, precision, budget_);
+      if (!p.real() || !q.real()) return std::nullopt;
+      if (mpfr_less_p(p.re.hi, q.re.lo)) return -1;
+      if (mpfr_less_p(q.re.hi, p.re.lo)) return 1;
     }
-    std::sort(known.begin(), known.end(), [](const Ends& a, const Ends& b) {
-      if (a.low_infinite != b.low_infinite) return a.low_infinite < b.low_infinite;
-      if (a.low != b.low) return a.low < b.low;
-      return !a.piece.open_low && b.piece.open_low;
-    });
-    std::vector<Ends> out;
-    for (const Ends& e : known) {
-      const bool touches =
-          !out.empty() && (out.back().high_infinite > 0 ||
-                           (!e.low_infinite &&
-                            (out.back().high > e.low || (out.back().high == e.low && !(out.back().piece.open_high && e.piece.open_low)))));
-      if (!touches) {
-        out.push_back(e);
+    return std::nullopt;
+  }
+  // Sorted, overlapping and touching ones made one, empty ones left out; as they are if their ends can't be ordered.
+  std::vector<Piece> joined(const std::vector<Piece>& all) {
+    std::vector<Piece> sorted;
+    for (const Piece& p : all) {  // insertion sort: the order may be unknown
+      const auto ends = order(p.low, p.high);
+      if (!ends) return all;
+      if (*ends > 0 || (*ends == 0 && (p.open_low || p.open_high))) continue;
+      size_t at = sorted.size();
+      for (; at > 0; --at) {
+        const auto before = order(sorted[at - 1].low, p.low);
+        if (!before) return all;
+        if (*before < 0 || (*before == 0 && (!sorted[at - 1].open_low || p.open_low))) break;
+      }
+      sorted.insert(sorted.begin() + long(at), p);
+    }
+    std::vector<Piece> out;
+    for (const Piece& p : sorted) {
+      const auto gap = out.empty() ? std::optional<int>(1) : order(p.low, out.back().high);
+      if (!gap) return all;
+      if (*gap > 0 || (*gap == 0 && p.open_low && out.back().open_high)) {
+        out.push_back(p);
         continue;
       }
-      Ends& last = out.back();
-      const bool further = !last.high_infinite && (e.high_infinite || e.high > last.high || (e.high == last.high && !e.piece.open_high));
-      if (further)
-        last.high = e.high, last.high_infinite = e.high_infinite, last.piece.high = e.piece.high, last.piece.open_high = e.piece.open_high;
+      const auto further = order(p.high, out.back().high);
+      if (!further) return all;
+      if (*further > 0)
+        out.back().high = p.high, out.back().open_high = p.open_high;
+      else if (*further == 0)
+        out.back().open_high = out.back().open_high && p.open_high;
     }
-    std::vector<Piece> result;
-    for (Ends& e : out) result.push_back(std::move(e.piece));
-    return result;
+    return out;
+  }
+  std::optional<std::vector<Piece>> intersection(const std::vector<Piece>& a, const std::vector<Piece>& b) {
+    std::vector<Piece> out;
+    if (a.size() * b.size() > 10'000) throw BudgetError("an intersection of too many pieces");
+    for (const Piece& p : a) {
+      for (const Piece& q : b) {
+        const auto low = order(p.low, q.low), high = order(p.high, q.high);
+        if (!low || !high) return std::nullopt;
+        Piece r = p;
+        if (*low < 0) r.low = q.low, r.open_low = q.open_low;
+        if (*low == 0) r.open_low = p.open_low || q.open_low;
+        if (*high > 0) r.high = q.high, r.open_high = q.open_high;
+        if (*high == 0) r.open_high = p.open_high || q.open_high;
+        const auto ends = order(r.low, r.high);
+        if (!ends) return std::nullopt;
+        if (*ends < 0 || (*ends == 0 && !r.open_low && !r.open_high)) out.push_back(r);
+      }
+    }
+    return out;
+  }
+  // The real line without these (joined) pieces.
+  static std::vector<Piece> complement(const std::vector<Piece>& pieces) {
+    std::vector<Piece> out;
+    Piece next{infinite(-1), infinite(1), true, true};
+    for (const Piece& p : pieces) {
+      next.high = p.low, next.open_high = !p.open_low;
+      if (infinity_sign(p.low) >= 0) out.push_back(next);
+      next.low = p.high, next.open_low = !p.open_high;
+    }
+    if (infinity_sign(next.low) <= 0) next.high = infinite(1), next.open_high = true, out.push_back(next);
+    return out;
   }
 
   // Is `a` the list of all roots of the equation `g` in one unknown?
@@ -665,9 +761,31 @@ class Comparer {
   Budget budget_;
 };
 
+// Unknowns by their place in the alphabet instead of their names.
+Node numbered_unknowns(const Node& root) {
+  std::map<std::string, std::string> names;
+  any_node(root, [&](const Node& n) {
+    if (n.kind == Kind::kSymbol && free_symbol(n) && n.name != "oo") names[n.name];
+    return false;
+  });
+  size_t number = 0;
+  for (auto& [name, numbered] : names) numbered = "u#" + std::to_string(number++);
+  const auto renamed = [&](const auto& self, Node n) -> Node {
+    if (const auto found = names.find(n.name); n.kind == Kind::kSymbol && found != names.end()) n.name = found->second;
+    for (Node& kid : n.kids) kid = self(self, std::move(kid));
+    return n;
+  };
+  return renamed(renamed, root);
+}
+
 }  // namespace
 
 Comparison compare_answers(const Node& gold, const Node& answer, const EqualityOptions& options, Budget budget, bool* exhausted) {
+  if (!options.strict) {
+    EqualityOptions strict = options;
+    strict.strict = true;
+    return compare_answers(numbered_unknowns(gold), numbered_unknowns(answer), strict, budget, exhausted);
+  }
   *exhausted = false;
   Comparer comparer(options, budget);
   try {

@@ -1,5 +1,5 @@
 // Are two parsed answers the same? Exact normal forms first (polynomial.h); where those leave it open, enclosures at random points
-// (interval.h): a difference is then a proof, and "same" means that the two agree at every point tried to within 2^-100 absolutely and
+// (interval.h): a difference is then a proof, and "same" means that the two agree at every point tried to within 2^-400 absolutely and
 // relatively (2^-1000 around zero).
 //
 // What counts as the same, both ways round unless said otherwise:
@@ -19,6 +19,7 @@ namespace r1::verify {
 
 struct EqualityOptions {
   int rounding_digits = 6;  // 0: decimals are exact always
+  bool strict = true;       // false: unknowns are matched by their alphabetical order, whatever their names: f(x) and f(y)
 };
 
 enum class Same { kYes, kNo, kUnknown };

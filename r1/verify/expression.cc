@@ -26,7 +26,22 @@ std::string plain_unit(std::string_view text) {
   return out;
 }
 
+// 0.1(6) = (16 - 1) / 90: digits with the repeated ones once, less those without, over nines and zeros.
+mpq_class repeating(std::string_view text) {
+  const size_t point = text.find('.'), open = text.find('('), close = text.find(')');
+  const std::string head = std::string(text.substr(0, point)) + std::string(text.substr(point + 1, open - point - 1));
+  const std::string again(text.substr(open + 1, close - open - 1));
+  mpz_class nines, zeros;
+  mpz_ui_pow_ui(nines.get_mpz_t(), 10, again.size());
+  mpz_ui_pow_ui(zeros.get_mpz_t(), 10, open - point - 1);
+  const mpz_class with(head + again, 10), without(head.empty() ? "0" : head, 10);
+  mpq_class value(with - without, (nines - 1) * zeros);
+  value.canonicalize();
+  return value;
+}
+
 mpq_class literal(std::string_view text, int& decimals) {
+  if (text.find('(') != text.npos) return decimals = -1, repeating(text);
   std::string digits;
   long exponent = 0;
   decimals = -1;
@@ -226,7 +241,7 @@ class Parser {
       case TokenKind::kLetter:
         return true;
       case TokenKind::kCommand:
-        return t.text != "end" && t.text != "pmod" && t.text != "bmod" && t.text != "mod";
+        return t.text != "end" && t.text != "over" && t.text != "choose" && t.text != "pmod" && t.text != "bmod" && t.text != "mod";
       case TokenKind::kText:
         return false;
       case TokenKind::kSign:
@@ -261,7 +276,24 @@ class Parser {
       if (command("frac") && factors.size() == 1 && bare_ && latex_mixed(factors.back())) continue;
       factors.push_back(power());
     }
-    return factors.size() == 1 ? std::move(factors[0]) : call_node(Kind::kMul, std::move(factors));
+    if (factors.size() == 1) return std::move(factors[0]);
+    return of_the_whole(std::move(factors));
+  }
+  // A unit behind the last factor belongs to the product: 2\sqrt3 cm, 1/2 m; so does the percent or degree sign of a plain fraction: 1/2 %.
+  static Node of_the_whole(std::vector<Node> factors) {
+    Node& last = factors.back();
+    const bool below = last.kind == Kind::kPow && last.kids[1].kind == Kind::kNumber && last.kids[1].value == -1;
+    Node& holder = below ? last.kids[0] : last;
+    const auto plain = [](const Node& n) { return n.kind != Kind::kUnit && !(n.kind == Kind::kPow && n.kids[0].kind == Kind::kUnit); };
+    const bool unit = holder.kind == Kind::kUnit && std::all_of(factors.begin(), factors.end() - 1, plain);
+    const bool sign = (holder.kind == Kind::kPercent || holder.kind == Kind::kDegrees) && below && factors.size() == 2 &&
+                      integer(factors[0]) && integer(holder.kids[0]);
+    if (!unit && !sign) return call_node(Kind::kMul, std::move(factors));
+    const Kind kind = holder.kind;
+    const std::string name = holder.name;
+    Node inside = std::move(holder.kids[0]);
+    holder = std::move(inside);
+    return call_node(kind, {call_node(Kind::kMul, std::move(factors))}, name);
   }
   static bool integer(const Node& n) { return n.kind == Kind::kNumber && n.decimals < 0 && !n.base && n.value.get_den() == 1; }
   // 3\frac12 and 3\frac{1}{2}: a mixed number. Looks at the tokens only.
@@ -490,8 +522,7 @@ class Parser {
   Node named(const std::string& name) {
     if (name == "frac") {
       Node a = argument(), b = argument();
-      if (b.kind == Kind::kNumber && b.value == 0) error("division by zero");
-      return call_node(Kind::kMul, {std::move(a), call_node(Kind::kPow, {std::move(b), number_node(-1)})});
+      return quotient(std::move(a), std::move(b));
     }
     if (name == "sqrt") return root();
     if (name == "cbrt") return call_node(Kind::kRoot, {argument(), number_node(3)});
@@ -594,6 +625,7 @@ class Parser {
         error("empty braces");
       }
       Node node = list(true);
+      if (command("over") || command("choose")) return over(std::move(node));
       expect("}");
       if (node.kind == Kind::kList) node.kind = Kind::kSet;
       return node;
@@ -619,6 +651,19 @@ class Parser {
     }
     if (open == "^" || open == "_" || open == "*" || open == "/" || open == "=") error("'" + open + "' without what goes before");
     error("unexpected '" + open + "'");
+  }
+  // {a \over b}, {n \choose k}
+  Node over(Node above) {
+    const bool fraction = command("over");
+    ++at_;
+    Node below = list(true);
+    expect("}");
+    if (fraction) return quotient(std::move(above), std::move(below));
+    return call_node(Kind::kFunction, {std::move(above), std::move(below)}, "binomial");
+  }
+  static Node quotient(Node a, Node b) {
+    if (b.kind == Kind::kNumber && b.value == 0) error("division by zero");
+    return call_node(Kind::kMul, {std::move(a), call_node(Kind::kPow, {std::move(b), number_node(-1)})});
   }
   Node round_or_square(const std::string& open) {
     ++at_;
@@ -684,7 +729,34 @@ class Parser {
     if (matrix.kids.empty()) error("an empty matrix");
     for (const Node& r : matrix.kids)
       if (r.kids.size() != matrix.kids[0].kids.size()) error("a ragged matrix");
-    return name == "vmatrix" ? call_node(Kind::kFunction, {std::move(matrix)}, "det") : matrix;
+    return name == "vmatrix" ? determinant_of(matrix) : matrix;
+  }
+  // Expanded along the first row.
+  static Node determinant(const std::vector<std::vector<Node>>& m) {
+    if (m.size() == 1) return m[0][0];
+    Node sum = call_node(Kind::kAdd, {});
+    for (size_t j = 0; j < m.size(); ++j) {
+      std::vector<std::vector<Node>> minor;
+      for (size_t i = 1; i < m.size(); ++i) {
+        minor.push_back(m[i]);
+        minor.back().erase(minor.back().begin() + long(j));
+      }
+      sum.kids.push_back(call_node(Kind::kMul, {number_node(j % 2 ? -1 : 1), m[0][j], determinant(minor)}));
+    }
+    return sum;
+  }
+  static Node determinant_of(const Node& matrix) {
+    std::vector<std::vector<Node>> rows;
+    for (const Node& r : matrix.kids) rows.push_back(r.kids);
+    if (rows.size() != rows[0].size()) error("a determinant that is not square");
+    if (rows.size() > 5) error("a determinant of more than five rows");
+    for (const auto& row : rows)
+      for (const Node& cell : row)
+        if (any_large(cell)) error("a determinant of large parts");
+    return determinant(rows);
+  }
+  static bool any_large(const Node& n) {
+    return n.kids.size() > 20 || std::any_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return !k.kids.empty() && any_large(k); });
   }
   // a system of equations: its lines as a list
   Node system(const std::string&) {

@@ -284,7 +284,8 @@ class Evaluator {
     if (f == "exp") return exponential(x);
     if (f == "ln") return logarithm(x);
     if (f == "log") return logarithm(x) * inverse(wrap(rising(mpfr_log, from(10, p_))));
-    if (f == "sin" || f == "cos" || f == "tan" || f == "cot" || f == "sec" || f == "csc") return trigonometric(f, real(x, f.c_str()));
+    if (f == "sin" || f == "cos" || f == "tan" || f == "cot" || f == "sec" || f == "csc") return trigonometric(f, x);
+    if (!x.real() && (f == "sinh" || f == "cosh" || f == "tanh")) return hyperbolic(f, x);
     if (f == "arcsin") return wrap(rising(mpfr_asin, within_one(x, "arcsin")));
     if (f == "arccos") return wrap(pi(p_) * from(mpq_class(1, 2), p_) - rising(mpfr_asin, within_one(x, "arccos")));
     if (f == "arctan") return wrap(rising(mpfr_atan, real(x, "arctan")));
@@ -296,13 +297,26 @@ class Evaluator {
     if (f == "floor" || f == "ceil") return step(f, real(x, f.c_str()));
     throw UndefinedError("function " + f);
   }
-  Complex trigonometric(const std::string& f, const Real& x) {
-    const Real s = wave(mpfr_sin, x), c = wave(mpfr_cos, x);
-    if (f == "sin") return wrap(s);
-    if (f == "cos") return wrap(c);
-    if (f == "tan") return wrap(s * inverse(c));
-    if (f == "cot") return wrap(c * inverse(s));
-    return wrap(inverse(f == "sec" ? c : s));
+  // sin(a + bi) = sin a cosh b + i cos a sinh b, cos(a + bi) = cos a cosh b - i sin a sinh b
+  std::pair<Complex, Complex> sine_and_cosine(const Complex& x) {
+    const Real s = wave(mpfr_sin, x.re), c = wave(mpfr_cos, x.re);
+    if (x.real()) return {wrap(s), wrap(c)};
+    const Real sh = rising(mpfr_sinh, x.im), e = rising(mpfr_exp, x.im), ch = (e + inverse(e)) * from(mpq_class(1, 2), p_);
+    return {wrap(s * ch, c * sh), wrap(c * ch, -(s * sh))};
+  }
+  Complex trigonometric(const std::string& f, const Complex& x) {
+    const auto [s, c] = sine_and_cosine(x);
+    if (f == "sin") return s;
+    if (f == "cos") return c;
+    if (f == "tan") return s * inverse(c);
+    if (f == "cot") return c * inverse(s);
+    return inverse(f == "sec" ? c : s);
+  }
+  // sinh z = -i sin(iz), cosh z = cos(iz)
+  Complex hyperbolic(const std::string& f, const Complex& x) {
+    const auto [s, c] = sine_and_cosine(wrap(-x.im, x.re));
+    const Complex sinh = wrap(s.im, -s.re);
+    return f == "sinh" ? sinh : f == "cosh" ? c : sinh * inverse(c);
   }
   Complex factorial(const Real& x) {
     Real one = from(1, p_), y = x + one;
@@ -353,7 +367,7 @@ Nearness compare(const Complex& a, const Complex& b) {
   if (mpfr_zero_p(gap)) {
     result = Nearness::kSame;
   } else if (mpfr_sgn(scale) > 0) {
-    if (mpfr_get_exp(gap) < std::min<mpfr_exp_t>(0, mpfr_get_exp(scale)) - 101) result = Nearness::kSame;
+    if (mpfr_get_exp(gap) < std::min<mpfr_exp_t>(0, mpfr_get_exp(scale)) - 401) result = Nearness::kSame;
   } else if (mpfr_get_exp(gap) < -1000) {
     result = Nearness::kSame;
   }

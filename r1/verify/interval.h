@@ -64,7 +64,7 @@ using Point = std::map<std::string, mpq_class>;
 // (1/2, 5/2)). `mirrored`: such new values are negative.
 Complex evaluate(const Node& node, Point& at, uint64_t salt, bool mirrored, long precision, Budget& budget);
 
-// |a - b|: kDifferent is a proof. kSame: |a - b| < 2^-100 and < 2^-100 of the
+// |a - b|: kDifferent is a proof. kSame: |a - b| < 2^-400 and < 2^-400 of the
 // larger magnitude, or < 2^-1000 where both may be zero. kUnclear: more precision needed.
 enum class Nearness { kDifferent, kSame, kUnclear };
 Nearness compare(const Complex& a, const Complex& b);

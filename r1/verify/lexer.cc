@@ -102,6 +102,8 @@ const std::unordered_map<std::string_view, std::string_view> kUnicodeCommands = 
     {"\xCE\xB2", "beta"}, {"\xCE\xB8", "theta"},     {"\xE2\x88\x85", "emptyset"}};
 const std::unordered_map<std::string_view, std::string_view> kPowers = {
     {"\xC2\xB2", "2"}, {"\xC2\xB3", "3"}, {"\xC2\xB9", "1"}, {"\xE2\x81\xB4", "4"}};
+const std::unordered_map<std::string_view, std::string_view> kFractions = {
+    {"\xC2\xBD", "12"}, {"\xC2\xBC", "14"}, {"\xC2\xBE", "34"}, {"\xE2\x85\x93", "13"}, {"\xE2\x85\x94", "23"}};
 // Words of plain text that mean a command.
 const std::unordered_set<std::string_view> kNames = {
     "sin",   "cos",   "tan",    "cot", "sec",  "csc",  "arcsin", "arccos",   "arctan", "asin",     "acos",  "atan", "sinh",  "cosh",
@@ -207,12 +209,15 @@ class Lexer {
         at_ += 4;
       }
     }
-    if (peek() == '.' && digit(peek(1)))
+    if (peek() == '.' && s_.substr(at_ + 1).starts_with("\\overline{"))
+      text += '.', ++at_;
+    else if (peek() == '.' && digit(peek(1)))
       decimals(text);
     else if (peek() == ',' && commas_ == Commas::kDecimal && digit(peek(1)))
       decimals(text);
     else if (peek() == '.' && !text.empty() && peek(1) != '.')
       ++at_;  // "5." is 5
+    if (text.find('.') != text.npos && starts("\\overline{")) repeated(text);
     if ((peek() == 'e' || peek() == 'E') && (digit(peek(1)) || ((peek(1) == '-' || peek(1) == '+') && digit(peek(2))))) {
       text += 'e';
       ++at_;
@@ -227,12 +232,45 @@ class Lexer {
     for (++at_; digit(peek());) text += s_[at_++];
   }
 
+  // 0.1\overline{6}: the digits that go on, in brackets.
+  void repeated(std::string& text) {
+    const size_t start = at_ + std::string_view("\\overline{").size();
+    size_t end = start;
+    while (end < s_.size() && digit(s_[end])) ++end;
+    if (end == start || end >= s_.size() || s_[end] != '}') return;
+    text += '(';
+    text.append(s_.substr(start, end - start));
+    text += ')';
+    at_ = end + 1;
+  }
+
+  // "USD 5", "Rs. 5": the currency goes. "7:30 p.m.": a mark of its own.
+  bool currency_or_half(std::string_view w) {
+    for (std::string_view name : {"USD", "EUR", "Rs", "INR", "US"}) {
+      if (w != name) continue;
+      size_t next = at_;
+      while (next < s_.size() && (s_[next] == ' ' || s_[next] == '.' || s_[next] == '$' || s_[next] == '\\')) ++next;
+      if (next >= s_.size() || !digit(s_[next])) return false;
+      at_ = next;
+      return true;
+    }
+    const std::string l = lower(w);
+    if ((l == "p" || l == "a") && after_number() && s_.size() > at_ + 1 && s_[at_] == '.' && (s_[at_ + 1] == 'm' || s_[at_ + 1] == 'M')) {
+      at_ += 2;
+      if (peek() == '.') ++at_;
+      put(TokenKind::kText, l + "m");
+      return true;
+    }
+    return false;
+  }
+
   void word() {
     size_t end = at_;
     while (end < s_.size() && letter(s_[end])) ++end;
     const std::string_view w = s_.substr(at_, end - at_);
     const std::string l = lower(w);
     at_ = end;
+    if (currency_or_half(w)) return;
     if (w.size() >= 2 && (l == "and" || l == "or")) return put(TokenKind::kSign, "and");
     if (kProse.count(l) && w.substr(1) == std::string_view(l).substr(1)) return put(TokenKind::kWord, w);
     if (w == "in" && space_ && !after_number()) return put(TokenKind::kSign, "in");
@@ -338,6 +376,12 @@ class Lexer {
         at_ += length;
         put(TokenKind::kSign, "^");
         return put(TokenKind::kNumber, power->second);
+      }
+      if (const auto parts = kFractions.find(c); parts != kFractions.end()) {
+        at_ += length;
+        put(TokenKind::kCommand, "frac");
+        put(TokenKind::kNumber, parts->second.substr(0, 1));
+        return put(TokenKind::kNumber, parts->second.substr(1));
       }
       for (std::string_view skip : {"\xC2\xA0", "\xE2\x80\x89", "\xE2\x82\xAC", "\xC2\xA3", "\xC2\xA5", "\xEF\xBB\xBF"}) {
         if (c == skip) return void((at_ += length, space_ = true));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "r1/verify/choice.h"
 #include "r1/verify/worker_pool.h"
 
 namespace r1::verify {
@@ -70,6 +71,14 @@ bool has_letters(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](unsigned char c) { return std::isalpha(c); }) > 0;
 }
 
+// A word or several: letters of three or more, digits and blanks, no mathematics.
+bool word_text(std::string_view text) {
+  const std::string s = normalized_text(text);
+  const auto letters = std::count_if(s.begin(), s.end(), [](unsigned char c) { return std::isalpha(c); });
+  return letters >= 3 &&
+         std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isalnum(c) || c == ' ' || c >= 0x80 || c == ',' || c == '-'; });
+}
+
 }  // namespace
 
 const char* answer_verdict_name(AnswerVerdict verdict) {
@@ -82,6 +91,7 @@ AnswerCheck check_texts(std::string_view gold, std::string_view answer, const Eq
   *exhausted = false;
   AnswerCheck out{AnswerVerdict::kWrong, std::string(answer.substr(0, 2'000)), "not equal"};
   if (answer.empty()) return {AnswerVerdict::kUnparsed, "", "no answer found"};
+  if (gold == answer) return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
   if (answer.size() <= kMaxAnswerBytes && normalized_text(gold) == normalized_text(answer) && !normalized_text(gold).empty())
     return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
   const char option = option_letter(gold);
@@ -93,6 +103,7 @@ AnswerCheck check_texts(std::string_view gold, std::string_view answer, const Eq
     if (!has_letters(gold)) return out.verdict = AnswerVerdict::kUnparsed, out.reason = "the known answer cannot be read: " + g.why, out;
     return out.reason = "another text", out;
   }
+  if (a.nodes.empty() && word_text(gold) && word_text(answer)) return out.reason = "another text", out;
   if (a.nodes.empty()) return out.verdict = AnswerVerdict::kUnparsed, out.reason = a.why, out;
   Comparison undecided;
   bool known = false;
@@ -130,16 +141,15 @@ AnswerCheck Verifier::check_in_worker(std::string_view gold, std::string_view an
 
 AnswerCheck Verifier::check(std::string_view gold, std::string_view answer) const {
   const ExtractedAnswer g = extract_gold(gold);
-  if (const auto rest = after_thought(answer); rest && rest->size() < 2'000 && !g.text.empty()) {  // a bare text answer, a date
+  const auto rest = after_thought(answer);
+  if (!rest) return {AnswerVerdict::kUnparsed, "", "a thought that does not end"};
+  if (!options_.marked_only && rest->size() < 2'000 && !g.text.empty()) {  // a bare text answer, a date
     const std::string text = normalized_text(*rest);
     if (!text.empty() && text == normalized_text(g.text)) return {AnswerVerdict::kRight, std::string(*rest), "same text"};
   }
-  auto a = extract_answer(answer, options_.boxes);
-  const char option = option_letter(g.text);
-  if (option && (!a || !option_letter(a->text))) {
-    const auto rest = after_thought(answer);
-    if (const char c = rest ? find_option(*rest) : '\0';
-        c && (!a || (a->place != AnswerPlace::kBoxed && a->place != AnswerPlace::kAnswerTag)))
+  auto a = options_.marked_only ? extract_marked(*rest, options_.boxes) : extract_answer(answer, options_.boxes);
+  if (option_letter(g.text) && !options_.marked_only && (!a || !option_letter(a->text))) {
+    if (const char c = find_option(*rest); c && (!a || (a->place != AnswerPlace::kBoxed && a->place != AnswerPlace::kAnswerTag)))
       a = ExtractedAnswer{std::string(1, c), AnswerPlace::kPhrase};
   }
   if (!a) return {AnswerVerdict::kUnparsed, "", "no answer found"};

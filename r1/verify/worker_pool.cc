@@ -21,10 +21,22 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-bool send_all(int fd, const char* data, size_t n) {
+// Waits for the socket; with a deadline, until then.
+bool ready(int fd, short events, const Clock::time_point* until) {
+  for (;;) {
+    const auto left = until ? std::chrono::duration_cast<std::chrono::milliseconds>(*until - Clock::now()).count() : -1;
+    if (until && left <= 0) return false;
+    pollfd p{fd, events, 0};
+    const int n = ::poll(&p, 1, int(left));
+    if (n < 0 && errno == EINTR) continue;
+    return n > 0;
+  }
+}
+bool send_all(int fd, const char* data, size_t n, const Clock::time_point* until, bool* late) {
   while (n) {
-    const ssize_t sent = ::send(fd, data, n, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
+    if (until && !ready(fd, POLLOUT, until)) return *late = true, false;
+    const ssize_t sent = ::send(fd, data, n, MSG_NOSIGNAL | (until ? MSG_DONTWAIT : 0));
+    if (sent < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (sent <= 0) return false;
     data += sent, n -= size_t(sent);
   }
@@ -33,13 +45,7 @@ bool send_all(int fd, const char* data, size_t n) {
 // false: closed, or (with a deadline) too late, which `late` says.
 bool receive_all(int fd, char* data, size_t n, const Clock::time_point* until, bool* late) {
   while (n) {
-    if (until) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*until - Clock::now()).count();
-      pollfd p{fd, POLLIN, 0};
-      const int ready = left > 0 ? ::poll(&p, 1, int(left)) : 0;
-      if (ready < 0 && errno == EINTR) continue;
-      if (ready <= 0) return *late = true, false;
-    }
+    if (until && !ready(fd, POLLIN, until)) return *late = true, false;
     const ssize_t got = ::recv(fd, data, n, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
@@ -51,11 +57,11 @@ bool receive_all(int fd, char* data, size_t n, const Clock::time_point* until, b
 struct Header {
   uint32_t first, second, code;
 };
-bool send_message(int fd, std::string_view a, std::string_view b, uint32_t code) {
+bool send_message(int fd, std::string_view a, std::string_view b, uint32_t code, const Clock::time_point* until, bool* late) {
   const Header h{uint32_t(a.size()), uint32_t(b.size()), code};
   std::string all(reinterpret_cast<const char*>(&h), sizeof h);
   all.append(a).append(b);
-  return send_all(fd, all.data(), all.size());
+  return send_all(fd, all.data(), all.size(), until, late);
 }
 bool receive_message(int fd, std::string& a, std::string& b, uint32_t& code, const Clock::time_point* until, bool* late) {
   Header h;
@@ -89,7 +95,7 @@ void close_all_but(int fd) {
     } catch (const std::exception& e) {
       out.reason = e.what();
     }
-    if (!send_message(fd, out.extracted, out.reason, uint32_t(out.verdict))) ::_exit(0);
+    if (!send_message(fd, out.extracted, out.reason, uint32_t(out.verdict), nullptr, nullptr)) ::_exit(0);
   }
 }
 
@@ -99,6 +105,8 @@ WorkerPool::WorkerPool(int size, EqualityOptions options) : size_(size), options
 
 WorkerPool::~WorkerPool() {
   for (Worker& w : idle_) stop(w);
+  std::lock_guard lock(mutex_);
+  reap(true);
 }
 
 WorkerPool::Worker WorkerPool::start() const {
@@ -118,8 +126,18 @@ void WorkerPool::stop(Worker& worker) {
   if (worker.pid < 0) return;
   ::close(worker.socket);
   ::kill(worker.pid, SIGKILL);
-  while (::waitpid(worker.pid, nullptr, 0) < 0 && errno == EINTR) continue;
+  std::lock_guard lock(mutex_);
+  dying_.push_back(worker.pid);
   worker = {};
+  reap(false);
+}
+
+void WorkerPool::reap(bool wait) {
+  std::erase_if(dying_, [&](int pid) {
+    int done;
+    while ((done = ::waitpid(pid, nullptr, wait ? 0 : WNOHANG)) < 0 && errno == EINTR) continue;
+    return done != 0;
+  });
 }
 
 int64_t WorkerPool::replaced() const {
@@ -140,12 +158,15 @@ AnswerCheck WorkerPool::check(std::string_view gold, std::string_view answer, do
       idle_.pop_back();
     }
   }
+  // one that died while it was idle (the system was short of memory, say) is no verdict on this check
+  char none;
+  if (worker.pid >= 0 && ::recv(worker.socket, &none, 1, MSG_PEEK | MSG_DONTWAIT) == 0) stop(worker);
   if (worker.pid < 0) worker = start();
   AnswerCheck out{AnswerVerdict::kCrash, "", "no worker process could be started"};
   bool good = false, late = false;
   if (worker.pid >= 0) {
     uint32_t verdict = 0;
-    good = send_message(worker.socket, gold, answer, uint32_t(fault)) &&
+    good = send_message(worker.socket, gold, answer, uint32_t(fault), &until, &late) &&
            receive_message(worker.socket, out.extracted, out.reason, verdict, &until, &late) && verdict <= uint32_t(AnswerVerdict::kCrash);
     if (good)
       out.verdict = AnswerVerdict(verdict);

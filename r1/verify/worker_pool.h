@@ -30,13 +30,16 @@ class WorkerPool {
     int pid = -1, socket = -1;
   };
   Worker start() const;
-  static void stop(Worker& worker);
+  // Kills it. A process that takes its time to die is waited for later: the caller's deadline comes first.
+  void stop(Worker& worker);
+  void reap(bool wait);  // under mutex_
 
   const int size_;
   const EqualityOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<Worker> idle_;
+  std::vector<int> dying_;
   int busy_ = 0;
   int64_t replaced_ = 0;
 };

@@ -131,6 +131,21 @@ TEST(App, PositionalAndOwnOptions) {
   set_num_threads(0);
 }
 
+// Behind "--" stand another program's words, unread: not even --help is ours.
+TEST(App, SandboxRunTakesAnotherProgramsWords) {
+  if (!std::filesystem::exists("/usr/bin/bwrap")) GTEST_SKIP() << "bubblewrap is not installed";
+  const std::vector<std::string> run = {"sandbox", "run", "--json", "--may_miss", "seccomp", "cgroup", "landlock", "rlimits", "--"};
+  Arguments words = run;
+  words.insert(words.end(), {"/bin/echo", "--json", "-n", "--", "--help"});
+  const Ran ran = r1_program(words);
+  if (ran.err.find("namespaces:") != std::string::npos) GTEST_SKIP() << ran.err;
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(parse_json(ran.out, "out").at("stdout"), "--json -n -- --help\n");
+  EXPECT_EQ(r1_program({"sandbox", "run", "--time_limit=1"}).code, 2);
+  EXPECT_EQ(r1_program({"sandbox", "run", "--may_miss", "namespaces", "--", "/bin/true"}).code, 2);
+  EXPECT_EQ(r1_program({"env", "--", "x"}).code, 2);
+}
+
 TEST(App, RecipeEnvironmentCommandLine) {
   const auto path = fs::temp_directory_path() / str("r1_app_test_", ::getpid(), ".yaml");
   const auto second = fs::path(path.string() + "2");

@@ -163,6 +163,35 @@ TEST_F(Completions, StreamedPiecesJoinToTheText) {
   EXPECT_TRUE(engine.idle());
 }
 
+TEST_F(Completions, EachSampleIsHandedOutOnceWhenItEnds) {
+  std::map<std::pair<size_t, int>, Completion> handed;
+  std::vector<int64_t> finished_before;  // samples that on_step knew of
+  int64_t finished = 0;
+  CompletionOptions options;
+  options.on_finished = [&](size_t prompt, int sample, const Completion& c) {
+    EXPECT_TRUE(handed.emplace(std::pair{prompt, sample}, c).second);
+    finished_before.push_back(finished);
+  };
+  options.on_step = [&](int64_t done, int64_t, const EngineStats&) { return finished = done, true; };
+  CompletionRequest a = request("one", 10, 1.0), b = request("two", 50, 0.8);
+  a.n = 3;
+  const auto result = complete(engine, tokenizer, {a, b}, options);
+  ASSERT_EQ(handed.size(), 4u);
+  for (size_t i = 0; i < 2; ++i) {
+    for (size_t j = 0; j < result[i].size(); ++j) {
+      const Completion& c = handed.at({i, int(j)});
+      EXPECT_EQ(c.text, result[i][j].text);
+      EXPECT_EQ(c.ids, result[i][j].ids);
+      EXPECT_EQ(c.finish, result[i][j].finish);
+    }
+  }
+  EXPECT_EQ(finished_before.back(), 3) << "the long one comes when the short ones are out";
+  handed.clear();
+  options.on_step = [&](int64_t done, int64_t, const EngineStats&) { return done < 3; };
+  complete(engine, tokenizer, {a, b}, options);
+  EXPECT_EQ(handed.size(), 3u) << "what was cut off is not handed out";
+}
+
 TEST_F(Completions, StopStringsEndTheSampleAcrossTokens) {
   CompletionRequest r = request("stop me", 60, 1.0);
   const Completion whole = one(r);

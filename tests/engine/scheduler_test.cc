@@ -25,18 +25,20 @@ struct FakeModel {
   void run(const Schedule& plan, const BlockManager& blocks) {
     for (const auto& [from, to] : plan.copies) memory[size_t(from)].swap(scratch_ = memory[size_t(from)]), memory[size_t(to)] = scratch_;
     std::set<std::pair<BlockId, int64_t>> written;
-    for (const auto& [s, tokens] : plan.sequences) {
+    for (const auto& [s, tokens, drafts] : plan.sequences) {
       ASSERT_GT(tokens, 0);
       ASSERT_LE(s->cached + tokens, int64_t(s->tokens.size()));
-      ASSERT_LE(s->cached + tokens, int64_t(s->blocks.size()) * kBlockSize);
-      for (int64_t t = s->cached; t < s->cached + tokens; ++t) {
+      ASSERT_LE(s->cached + tokens + drafts, int64_t(s->blocks.size()) * kBlockSize);
+      ASSERT_LE(s->cached + tokens + drafts, s->max_tokens);
+      for (int64_t t = s->cached; t < s->cached + tokens + drafts; ++t) {
         const BlockId b = s->blocks[size_t(t / kBlockSize)];
         ASSERT_EQ(blocks.references(b), 1) << "writes into a shared block";
         ASSERT_TRUE(written.insert({b, t % kBlockSize}).second) << "two sequences write one slot";
-        memory[size_t(b)][size_t(t % kBlockSize)] = s->tokens[size_t(t)];
+        const int64_t guess = t - int64_t(s->tokens.size());
+        memory[size_t(b)][size_t(t % kBlockSize)] = guess < 0 ? s->tokens[size_t(t)] : s->draft[size_t(guess)];
       }
     }
-    for (const auto& [s, tokens] : plan.sequences) check_context(*s, s->cached + tokens);
+    for (const auto& [s, tokens, drafts] : plan.sequences) check_context(*s, s->cached + tokens);
   }
   void check_context(const Sequence& s, int64_t count) const {
     for (int64_t t = 0; t < count; ++t)
@@ -68,7 +70,20 @@ struct World {
   Scheduler scheduler;
   FakeModel model;
   std::map<RequestId, std::vector<TokenId>> answers;
-  int64_t copies = 0;
+  int64_t copies = 0, accepted = 0, refused = 0;
+  int guesses = 0;  // tokens guessed ahead; every third guess is wrong
+
+  void guess(Sequence* s) {
+    s->draft.clear();
+    Sequence ahead;
+    ahead.id = s->id;
+    ahead.tokens = s->tokens;
+    for (int i = 0; i < guesses; ++i) {
+      const TokenId token = next_token(ahead);
+      s->draft.push_back(random_bits(5, uint64_t(s->id), ahead.tokens.size()) % 3 == 0 ? token + 1 : token);
+      ahead.tokens.push_back(token);
+    }
+  }
 
   void step() {
     const Schedule& plan = scheduler.schedule();
@@ -78,14 +93,30 @@ struct World {
     copies += int64_t(plan.copies.size());
     model.run(plan, scheduler.blocks());
     if (testing::Test::HasFatalFailure()) return;
+    int64_t row = 0;
     for (const auto& pending : scheduler.computed()) {
       Sequence* s = pending.sequence;
-      model.check_context(*s, s->cached);
-      ASSERT_EQ(s->cached, int64_t(s->tokens.size()));
-      const TokenId token = next_token(*s);
-      answers[s->id].push_back(token);
-      scheduler.append(s, token);
-      if (int64_t(s->tokens.size()) == s->max_tokens) scheduler.finish(s);
+      ASSERT_LE(pending.row, row);  // followers share their leader's
+      row = pending.row + 1 + pending.drafts;
+      for (int64_t j = 0;; ++j) {
+        model.check_context(*s, s->cached);
+        ASSERT_EQ(s->cached, int64_t(s->tokens.size()));
+        const TokenId token = next_token(*s);
+        const bool guessed = j < pending.drafts && s->draft[size_t(j)] == token;
+        refused += j < pending.drafts && !guessed;
+        answers[s->id].push_back(token);
+        scheduler.append(s, token);
+        if (int64_t(s->tokens.size()) == s->max_tokens) {
+          scheduler.finish(s);
+          break;
+        }
+        if (!guessed) {
+          guess(s);
+          break;
+        }
+        scheduler.accept_draft(s);
+        ++accepted;
+      }
     }
   }
   void run_out(int most = 100000) {
@@ -229,8 +260,7 @@ TEST(Scheduler, AFailedForwardCanBeRepeated) {
     if (++n % 3 == 0) w.model.run(w.scheduler.schedule(), w.scheduler.blocks());  // copies and writes, then fails
     if (++n % 7 == 0) {
       w.model.run(w.scheduler.schedule(), w.scheduler.blocks());
-      w.scheduler.computed();
-      w.scheduler.not_sampled();
+      w.scheduler.not_sampled(w.scheduler.computed());
     }
     w.step();
     ASSERT_FALSE(HasFatalFailure());
@@ -242,13 +272,14 @@ TEST(Scheduler, AFailedForwardCanBeRepeated) {
 // Random adds, groups, cancels, weight changes and steps: every context read back is right, every answer is what the request alone would
 // have given, no block leaks.
 struct Reached {
-  int64_t preemptions = 0, copies = 0, hits = 0, cancelled = 0;
+  int64_t preemptions = 0, copies = 0, hits = 0, cancelled = 0, accepted = 0, refused = 0;
 };
 
 void fuzz(int seed, Reached& reached) {
   Rng rng(uint64_t(seed), 3);
   const int64_t blocks = rng.between(8, 40);
   World w(config(blocks, rng.between(1, 12), rng.between(1, 40), rng.below(4) != 0));
+  w.guesses = seed % 3;
   RequestId next = 1;
   std::map<RequestId, int64_t> wanted;
   std::set<RequestId> cancelled;
@@ -290,6 +321,8 @@ void fuzz(int seed, Reached& reached) {
   reached.hits += w.scheduler.prefix_hit_tokens();
   reached.copies += w.copies;
   reached.cancelled += int64_t(cancelled.size());
+  reached.accepted += w.accepted;
+  reached.refused += w.refused;
 }
 
 class SchedulerFuzz : public testing::TestWithParam<int> {};
@@ -306,6 +339,8 @@ TEST(Scheduler, TheRandomOperationsReachEverything) {
   EXPECT_GT(reached.copies, 100);
   EXPECT_GT(reached.hits, 1000);
   EXPECT_GT(reached.cancelled, 100);
+  EXPECT_GT(reached.accepted, 1000);
+  EXPECT_GT(reached.refused, 1000);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerFuzz, testing::Range(0, 12));

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "r1/verify/choice.h"
 #include "r1/verify/verify.h"
 
 using namespace r1::verify;
@@ -16,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const ExtractedAnswer g = extract_gold(gold);
   bool more = false;
   if (const auto a = extract_answer(answer)) check_texts(g.text, a->text, {}, kSmallBudget, &more);
-  find_option(answer);
+  extract_choice(answer);
   const AnswerCheck self = check_texts(g.text, g.text, {}, kSmallBudget, &more);
   if (self.verdict == AnswerVerdict::kWrong) std::abort();
   return 0;

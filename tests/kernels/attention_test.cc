@@ -60,7 +60,10 @@ Exact exact(const Problem& p, const std::vector<double>& q, const std::vector<do
     for (int64_t t = p.cu[i]; t < p.cu[i + 1]; ++t)
       for (int64_t h = 0; h < s.heads; ++h) {
         const int64_t kh = h / (s.heads / s.kv_heads), end = s.causal ? t + 1 : p.cu[i + 1];
-        const int64_t begin = s.window ? std::max<int64_t>(p.cu[i], t + 1 - s.window) : p.cu[i];
+        int64_t window = s.window;
+        if (s.window_max > window) window = std::clamp((t - p.cu[i] + 1) / 4, window, s.window_max);
+        int64_t begin = window ? std::max<int64_t>(p.cu[i], t + 1 - window) : p.cu[i];
+        if (s.segments) begin = p.cu[i] + std::max<int64_t>(0, (t - p.cu[i]) / window * window - (window - 1));
         std::vector<double> w;
         double sum = 0;
         for (int64_t j = begin; j < end; ++j) {
@@ -68,6 +71,7 @@ Exact exact(const Problem& p, const std::vector<double>& q, const std::vector<do
           for (int64_t d = 0; d < s.head_dim; ++d) x += q[(t * s.heads + h) * s.head_dim + d] * k[(j * s.kv_heads + kh) * s.head_dim + d];
           x *= s.scale;
           if (s.soft_cap > 0) x = s.soft_cap * std::tanh(x / s.soft_cap);
+          if (s.bias) x += s.bias[h * s.bias_span + t - j];
           w.push_back(std::exp(x));
           sum += w.back();
         }
@@ -82,13 +86,24 @@ std::vector<double> doubles(const std::vector<float>& v) {
   return {v.begin(), v.end()};
 }
 
+// Biases for 3 heads of segments of 30 tokens, which is no multiple of a tile.
+const std::vector<float>& biases() {
+  static const std::vector<float> values = random_floats(3 * 59, 17, 2);
+  return values;
+}
+
 std::vector<AttentionShape> shapes() {
+  AttentionShape segments{.heads = 3, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.3f, .window = 30};
+  segments.segments = true, segments.bias = biases().data(), segments.bias_span = 59;
   return {
       {.heads = 4, .kv_heads = 2, .head_dim = 64, .v_dim = 64, .scale = 0.125f},
       {.heads = 7, .kv_heads = 1, .head_dim = 32, .v_dim = 16, .scale = 0.2f, .causal = false},
       {.heads = 3, .kv_heads = 3, .head_dim = 24, .v_dim = 20, .scale = 0.2f},
       {.heads = 2, .kv_heads = 1, .head_dim = 8, .v_dim = 128, .scale = 0.5f, .window = 70},
       {.heads = 2, .kv_heads = 2, .head_dim = 16, .v_dim = 16, .scale = 1.0f, .window = 5, .soft_cap = 3.0f},
+      {.heads = 4, .kv_heads = 2, .head_dim = 16, .v_dim = 16, .scale = 0.3f, .window = 64},
+      {.heads = 2, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.3f, .window = 7, .window_max = 40},
+      segments,
   };
 }
 
@@ -252,6 +267,7 @@ Gradients run_backward(const Problem& p, const Result& f, const std::vector<floa
 
 TEST(Attention, BackwardAgainstFiniteDifferencesOfDoubles) {
   for (const AttentionShape& s : shapes()) {
+    if (s.segments) continue;  // below
     const Problem p = make_problem(s, {70, 1, 9});
     const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
     const Gradients g = run_backward(p, run_packed(p), dout);
@@ -279,6 +295,94 @@ TEST(Attention, BackwardAgainstFiniteDifferencesOfDoubles) {
   }
 }
 
+// Segments: the gradient of q and of the biases is that of the definition; keys and values move their own segment only, that is, as if
+// every segment were a sequence's last queries and the keys before it were given.
+TEST(Attention, BackwardOfSegments) {
+  const AttentionShape s = shapes().back();
+  const Problem p = make_problem(s, {70, 1, 9, 200});
+  const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
+  const Result f = run_packed(p);
+  Gradients g{std::vector<float>(p.q.size()), std::vector<float>(p.k.size()), std::vector<float>(p.v.size())};
+  std::vector<float> dbias(size_t(s.heads * s.bias_span), NAN), unused(dbias.size());
+  AttentionBackward a{.shape = s, .q = {p.q.data()}, .k = {p.k.data()}, .v = {p.v.data()}, .out = {f.out.data()}, .lse = f.lse.data()};
+  a.dout = {dout.data()}, a.dq = {g.dq.data()}, a.dk = {g.dk.data()}, a.dv = {g.dv.data()};
+  a.cu_seqlens = p.cu.data(), a.sequences = p.sequences(), a.dbias = dbias.data();
+  attention_backward(a);
+  auto q = doubles(p.q), k = doubles(p.k), v = doubles(p.v);
+  std::vector<float> bias = biases();
+  auto loss = [&](int64_t from, int64_t to) {  // of the queries [from, to)
+    Problem moved = p;
+    moved.s.bias = bias.data();
+    const Exact e = exact(moved, q, k, v);
+    double sum = 0;
+    for (int64_t i = from * s.heads * s.v_dim; i < to * s.heads * s.v_dim; ++i) sum += e.out[i] * dout[i];
+    return sum;
+  };
+  auto slope = [&](auto& x, size_t i, double h, int64_t from, int64_t to) {
+    const auto keep = x[i];
+    x[i] = keep + h;
+    const double up = loss(from, to), top = x[i];
+    x[i] = keep - h;
+    const double down = loss(from, to), result = (up - down) / (top - x[i]);
+    x[i] = keep;
+    return result;
+  };
+  for (int64_t t : {0, 29, 30, 59, 60, 69, 70, 71, 109, 110, 200, 279}) {
+    int64_t begin = 0;
+    for (int32_t c : p.cu)
+      if (c <= t) begin = c;
+    const int64_t own = begin + (t - begin) / s.window * s.window, end = std::min<int64_t>(own + s.window, p.tokens());
+    ASSERT_NEAR(g.dq[t * 48 + 5], slope(q, size_t(t * 48 + 5), 1e-5, 0, p.tokens()), 2e-5) << t;
+    ASSERT_NEAR(g.dk[t * 16 + 3], slope(k, size_t(t * 16 + 3), 1e-5, own, end), 2e-5) << t;
+    ASSERT_NEAR(g.dv[t * 16 + 3], slope(v, size_t(t * 16 + 3), 1e-5, own, end), 2e-5) << t;
+  }
+  for (size_t d : {0, 1, 29, 30, 58, 59 + 17, 2 * 59 + 58}) ASSERT_NEAR(dbias[d], slope(bias, d, 1e-3, 0, p.tokens()), 2e-4) << d;
+}
+
+// Queries that are a sequence's last tokens against all its keys: the bits of the whole forward, and gradients that add up to the whole's.
+TEST(Attention, ChunksOfQueriesAddUp) {
+  for (const AttentionShape& s : shapes()) {
+    if (!s.causal) continue;
+    const Problem p = make_problem(s, {90, 37});
+    const Result whole = run_packed(p);
+    const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
+    const Gradients want = run_backward(p, whole, dout);
+    std::vector<double> dk(p.k.size()), dv(p.v.size());
+    const int64_t qd = s.heads * s.head_dim, od = s.heads * s.v_dim;
+    for (const auto& [from, to] : std::vector<std::pair<int32_t, int32_t>>{{0, 33}, {33, 64}, {64, 110}, {110, 127}}) {
+      const int32_t cut = std::clamp(90, from, to);
+      // Keys of the sequences that the chunk touches, from the start of the first.
+      const int32_t k0 = from < 90 ? 0 : 90;
+      const std::vector<int32_t> cu_q{0, cut - from, to - from},
+          cu_k = from < 90 ? std::vector<int32_t>{0, cut, to} : std::vector<int32_t>{0, 0, to - 90};
+      Result r{std::vector<float>((to - from) * od), std::vector<float>((to - from) * s.heads)};
+      const float *q = &p.q[from * qd], *k = &p.k[k0 * s.kv_heads * s.head_dim], *v = &p.v[k0 * s.kv_heads * s.v_dim];
+      attention_forward({.shape = s,
+                         .q = {q},
+                         .k = {k},
+                         .v = {v},
+                         .out = {r.out.data()},
+                         .lse = r.lse.data(),
+                         .cu_seqlens = cu_q.data(),
+                         .sequences = 2,
+                         .cu_keys = cu_k.data()});
+      ASSERT_TRUE(std::equal(r.out.begin(), r.out.end(), &whole.out[from * od])) << from;
+      ASSERT_TRUE(std::equal(r.lse.begin(), r.lse.end(), &whole.lse[from * s.heads])) << from;
+      Gradients g{std::vector<float>((to - from) * qd), std::vector<float>((to - k0) * s.kv_heads * s.head_dim),
+                  std::vector<float>((to - k0) * s.kv_heads * s.v_dim)};
+      AttentionBackward a{.shape = s, .q = {q}, .k = {k}, .v = {v}, .out = {r.out.data()}, .lse = r.lse.data()};
+      a.dout = {&dout[from * od]}, a.dq = {g.dq.data()}, a.dk = {g.dk.data()}, a.dv = {g.dv.data()};
+      a.cu_seqlens = cu_q.data(), a.sequences = 2, a.cu_keys = cu_k.data();
+      attention_backward(a);
+      for (size_t i = 0; i < g.dq.size(); ++i) ASSERT_NEAR(g.dq[i], want.dq[from * qd + i], 1e-6) << from;
+      for (size_t i = 0; i < g.dk.size(); ++i) dk[k0 * s.kv_heads * s.head_dim + i] += g.dk[i];
+      for (size_t i = 0; i < g.dv.size(); ++i) dv[k0 * s.kv_heads * s.v_dim + i] += g.dv[i];
+    }
+    for (size_t i = 0; i < dk.size(); ++i) ASSERT_NEAR(dk[i], want.dk[i], 1e-5);
+    for (size_t i = 0; i < dv.size(); ++i) ASSERT_NEAR(dv[i], want.dv[i], 1e-5);
+  }
+}
+
 TEST(Attention, BackwardHasOneResult) {
   for (const AttentionShape& s : shapes()) {
     const Problem p = make_problem(s, {130, 20});
@@ -294,8 +398,32 @@ TEST(Attention, BackwardHasOneResult) {
   }
 }
 
+// A window at the edges of tiles (16 keys) and steps (64): every query against the definition; and a window of the whole is none.
+TEST(Attention, WindowsAtTheEdgesOfTiles) {
+  for (const int64_t window : {1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129}) {
+    const AttentionShape s{.heads = 1, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.25f, .window = window};
+    const Problem p = make_problem(s, {200, 64, 65});
+    const Result r = run_packed(p);
+    const Exact e = exact(p, doubles(p.q), doubles(p.k), doubles(p.v));
+    for (size_t i = 0; i < r.out.size(); ++i) ASSERT_NEAR(r.out[i], e.out[i], 2e-6) << window << " " << i;
+  }
+  Problem all = make_problem({.heads = 2, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.25f}, {130, 9});
+  const Result want = run_packed(all);
+  all.s.window = 130;
+  EXPECT_EQ(run_packed(all).out, want.out);
+}
+
+TEST(Attention, AGrowingWindowIsAQuarterOfTheTokensSoFar) {
+  const AttentionShape s{.heads = 1, .kv_heads = 1, .head_dim = 1, .v_dim = 1, .scale = 1, .window = 256, .window_max = 4096};
+  for (const auto& [position, window] : std::vector<std::pair<int64_t, int64_t>>{
+           {0, 256}, {1026, 256}, {1027, 257}, {4095, 1024}, {16382, 4095}, {16383, 4096}, {1000000, 4096}})
+    EXPECT_EQ(s.window_at(position), window) << position;
+}
+
 TEST(Attention, RefusesNonsense) {
   AttentionForward a{};
+  a.shape = {.heads = 2, .kv_heads = 2, .head_dim = 8, .v_dim = 8, .scale = 1, .window = 0, .window_max = 5};
+  EXPECT_THROW(attention_forward(a), Error);
   a.shape = {.heads = 3, .kv_heads = 2, .head_dim = 8, .v_dim = 8, .scale = 1};
   EXPECT_THROW(attention_forward(a), Error);
   EXPECT_THROW(attention_block_bytes(24, 1, 8, 8, Float::kF32), Error);

@@ -91,12 +91,16 @@ TEST(Config, FamiliesFillIn) {
 }
 
 TEST(Config, RefusesByName) {
-  EXPECT_EQ(refusal_with("model_type", "mamba"), "m/config.json: model_type 'mamba' is not supported (llama, qwen2 and qwen3 are)");
+  EXPECT_EQ(refusal_with("model_type", "mamba"),
+            "m/config.json: model_type 'mamba' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2, deepseek_v3, gpt2 and "
+            "gemma3_text are)");
   EXPECT_EQ(refusal_with("hidden_act", "gelu"), "m/config.json: hidden_act 'gelu' is not supported (silu is)");
   EXPECT_EQ(refusal_with("mlp_bias", true), "m/config.json: mlp_bias = true is not supported");
   EXPECT_EQ(refusal_with("use_sliding_window", true), "m/config.json: use_sliding_window = true is not supported");
-  EXPECT_EQ(refusal_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}),
-            "m/config.json: rope type 'yarn' is not supported (default, linear and llama3 are)");
+  EXPECT_EQ(refusal_with("rope_scaling", {{"rope_type", "longrope"}, {"factor", 4.0}}),
+            "m/config.json: rope type 'longrope' is not supported (default, linear, llama3 and yarn are)");
+  EXPECT_NE(refusal_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.0}}).find("attention_factor"),
+            std::string::npos);
   EXPECT_NE(refusal_with("quantization_config", {{"quant_method", "gptq"}}).find("quantization_config is not supported"),
             std::string::npos);
   EXPECT_NE(refusal_with("layer_types", {"full_attention", "sliding_attention"}).find("sliding_attention"), std::string::npos);

@@ -18,7 +18,8 @@ namespace r1::model {
 namespace {
 
 std::vector<ModelConfig> exported_configs() {
-  std::vector<ModelConfig> configs{tiny("llama"), tiny("llama"), tiny("llama"), tiny("qwen2"), tiny("qwen3"), tiny("qwen3")};
+  std::vector<ModelConfig> configs{tiny("llama"), tiny("llama"), tiny("llama"),     tiny("qwen2"),
+                                   tiny("qwen3"), tiny("qwen3"), tiny("qwen3_moe"), tiny("qwen3_moe")};
   configs[1].rope = {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_position_embeddings = 32};
   configs[1].tie_word_embeddings = true;
   configs[2].rope = {.type = "linear", .factor = 4};
@@ -27,6 +28,23 @@ std::vector<ModelConfig> exported_configs() {
   configs[3].tie_word_embeddings = true;
   configs[4].rope_theta = 1e6;
   configs[5].attention_bias = true;
+  configs[7].moe.norm_topk_prob = false;
+  configs[7].moe.first_k_dense_replace = 1;
+  for (const char* family : {"deepseek_v3", "deepseek_v3", "deepseek_v2"}) configs.push_back(tiny(family));
+  configs[8].rope = {.type = "yarn", .factor = 8, .original_max_position_embeddings = 32, .mscale = 1, .mscale_all_dim = 1};
+  configs[9].mla.q_lora_rank = 0;
+  configs[9].moe.n_group = configs[9].moe.topk_group = 1;
+  configs[9].moe.first_k_dense_replace = 0;
+  configs[9].attention_bias = true;
+  configs[10].moe.n_group = 4, configs[10].moe.topk_group = 2;
+  for (const char* family : {"gpt2", "gpt2", "gemma3_text", "gemma3_text"}) configs.push_back(tiny(family));
+  configs[11].tie_word_embeddings = true;
+  configs[12].intermediate_size = 4 * configs[12].hidden_size;
+  configs[13].tie_word_embeddings = true;
+  configs[13].attn.scale = 0.25;
+  configs[14].num_hidden_layers = 3;
+  configs[14].rope = {.type = "linear", .factor = 8};
+  configs[14].rope_theta = 1e6;
   return configs;
 }
 
@@ -46,7 +64,7 @@ TEST(Export, TransformersComputesTheSameLogits) {
     Transformer model(config, at::kCPU, at::kFloat);
     model.init_weights(11);
     for (WeightRow& row : model.weights()) {  // biases and norms that do something
-      if (row.kind == WeightKind::kBias || row.kind == WeightKind::kNorm)
+      if (row.kind == WeightKind::kBias || row.kind == WeightKind::kNorm || row.kind == WeightKind::kBuffer)
         row.tensor->add_(random_ids(row.tensor->numel(), 100, 5).to(at::kFloat).view(row.shape) / 200);
     }
     const fs::path folder = work / str("model", ours.size());

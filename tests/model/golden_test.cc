@@ -2,6 +2,7 @@
 // of one step.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
@@ -21,13 +22,17 @@ std::unique_ptr<Transformer> load(const std::string& name, const char* config_fi
   const fs::path folder = kModels / name;
   auto model = std::make_unique<Transformer>(config_from_hf(parse_json_file(folder / config_file), config_file), at::kCPU, dtype);
   const SafetensorsFile file = SafetensorsFile::open(folder / "model.safetensors");
-  EXPECT_EQ(file.tensors().size(), model->weights().size()) << name;
-  for (WeightRow& row : model->weights()) {
-    const SafeTensor* stored = file.find(row.hf_name);
-    check(stored != nullptr, name, " has no ", row.hf_name);
-    EXPECT_EQ(stored->shape, row.shape) << row.hf_name;
-    tensor::read_safetensor_into(file, *stored, *row.tensor);
+  size_t read = 0;
+  for (const WeightRow& row : model->weights()) {
+    for (const StoredWeight& part : stored_weights(row)) {
+      const SafeTensor* stored = file.find(part.name);
+      check(stored != nullptr, name, " has no ", part.name);
+      EXPECT_EQ(stored->shape, part.tensor.sizes().vec()) << part.name;
+      tensor::read_safetensor_into(file, *stored, part.tensor);
+      ++read;
+    }
   }
+  EXPECT_EQ(file.tensors().size(), read) << name;
   return model;
 }
 
@@ -72,10 +77,16 @@ TEST_P(Parity, Bf16LogitsAreNear) {
   const Golden g = golden(GetParam());
   const auto model = load(GetParam(), "config.json", at::kBFloat16);
   const Tensor logits = model->logits(model->hidden(g.ids, g.context));
-  EXPECT_LT((logits - g.logits).norm().item<double>(), 0.03 * g.logits.norm().item<double>());
+  // In bf16 a router chooses otherwise for some tokens of such tiny models; where no expert is exchanged all is near.
+  const double near = model->config().moe_layer(model->num_layers() - 1) ? 0.15 : 0.03;
+  EXPECT_LT((logits - g.logits).norm().item<double>(), near * g.logits.norm().item<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Parity, testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Families, Parity,
+                         testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "deepseek_v3_dense",
+                                         "deepseek_v3_dense_plain", "deepseek_v3_dense_ratio", "deepseek_v3", "deepseek_v3_plain",
+                                         "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed", "gpt2", "gpt2_untied",
+                                         "gemma3", "gemma3_linear"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GradientParity : public testing::TestWithParam<const char*> {};
@@ -91,7 +102,11 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
   EXPECT_NEAR(loss.item<double>(), g["loss"].item<double>(), 1e-5);
   loss.backward();
   for (const WeightRow& row : model->weights()) {
-    const Tensor want = g["grad." + row.hf_name], got = row.tensor->grad();
+    if (row.kind == WeightKind::kBuffer) continue;
+    std::vector<Tensor> wanted;
+    for (const StoredWeight& part : stored_weights(row)) wanted.push_back(g["grad." + part.name]);
+    if (row.transposed_in_hf) wanted[0] = wanted[0].t();
+    const Tensor want = wanted.size() > 1 ? at::stack(wanted) : wanted[0], got = row.tensor->grad();
     ASSERT_TRUE(got.defined()) << row.name;
     if (row.name.ends_with("k_bias")) {  // its gradient is zero but for rotation: compare with the scale of q's
       EXPECT_LT((got - want).norm().item<double>(), 1e-4 * (want.norm().item<double>() + 1e-2)) << row.name;
@@ -101,7 +116,9 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, GradientParity, testing::Values("llama", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(Families, GradientParity,
+                         testing::Values("llama", "qwen2", "qwen3", "deepseek_v3_dense", "deepseek_v3_dense_plain", "deepseek_v3",
+                                         "deepseek_v3_plain", "deepseek_v2_lite", "qwen3_moe", "gpt2", "gemma3"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

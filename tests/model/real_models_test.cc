@@ -1,6 +1,6 @@
-// The real SmolLM2-135M and Qwen2.5-Coder-0.5B GGUF files: the logits and the greedy text that transformers gets from the same file in fp32
-// (tests/oracles/gguf_golden.py). Runs where the files are (R1_MODELS, default ~/.cache/r1/models). Greedy decoding goes through the engine
-// form.
+// The real SmolLM2-135M, Qwen2.5-Coder-0.5B and Gemma 3 270M GGUF files: the logits and the greedy text that transformers gets from the
+// same file in fp32 (tests/oracles/gguf_golden.py). Runs where the files are (R1_MODELS, default ~/.cache/r1/models). Greedy decoding goes
+// through the engine form.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tensor.h>
@@ -72,7 +72,7 @@ TEST_P(RealModel, GreedyTextAndLogitsEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, RealModel, testing::Values("smollm2-135m", "qwen2.5-coder-0.5b"), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Files, RealModel, testing::Values("smollm2-135m", "qwen2.5-coder-0.5b", "gemma-3-270m"), [](const auto& info) {
   std::string name = info.param;
   for (char& c : name) {
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';

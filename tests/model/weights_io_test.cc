@@ -63,7 +63,7 @@ std::string error_of(const std::function<void()>& call) {
 
 #define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
-constexpr const char* kTiny[] = {"tiny-test", "tiny-test-qwen2", "tiny-test-qwen3"};
+constexpr const char* kTiny[] = {"tiny-test", "tiny-test-qwen2", "tiny-test-qwen3", "tiny-test-qwen3-moe"};
 const tensor::Device kCpu{c10::DeviceType::CPU};
 
 TEST(SaveModel, ComesBackBitForBit) {
@@ -265,9 +265,14 @@ int64_t gguf_row(int64_t row, int64_t head_dim) {
 // A GGUF file of the model's weights in fp32, as llama.cpp's converter lays it out.
 GgufBuilder gguf_of(const Transformer& model) {
   const ModelConfig& c = model.config();
-  const std::string p = c.family + ".";
+  const std::string architecture = c.family == "qwen3_moe" ? "qwen3moe" : c.family, p = architecture + ".";
   GgufBuilder builder;
-  builder.add("general.architecture", c.family)
+  if (c.moe.n_routed_experts > 0) {
+    builder.add(p + "expert_count", uint32_t(c.moe.n_routed_experts))
+        .add(p + "expert_used_count", uint32_t(c.moe.num_experts_per_tok))
+        .add(p + "expert_feed_forward_length", uint32_t(c.moe.moe_intermediate_size));
+  }
+  builder.add("general.architecture", architecture)
       .add(p + "block_count", uint32_t(c.num_hidden_layers))
       .add(p + "context_length", uint32_t(c.max_position_embeddings))
       .add(p + "embedding_length", uint32_t(c.hidden_size))
@@ -319,6 +324,8 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     EXPECT_EQ(back->config().rms_norm_eps, model->config().rms_norm_eps);  // 1e-06, not 9.99999997e-07
     EXPECT_EQ(back->config().tie_word_embeddings, model->config().tie_word_embeddings);
     EXPECT_EQ(back->config().attention_bias, model->config().attention_bias);
+    EXPECT_EQ(back->config().moe.num_experts_per_tok, model->config().moe.num_experts_per_tok);
+    EXPECT_EQ(back->config().moe.gate, model->config().moe.gate);
     EXPECT_EQ(back->config().eos_token_id, 7);
     EXPECT_EQ(back->config().torch_dtype, "float32");
     expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));  // the folder's only file
@@ -426,6 +433,14 @@ TEST(Presets, HaveThePublishedSizes) {
                                                        {"qwen2.5-7b", 7615616512},
                                                        {"qwen2.5-14b", 14770033664},
                                                        {"qwen2.5-32b", 32763876352},
+                                                       {"qwen2.5-72b", 72706203648},
+                                                       {"qwen3-14b", 14768307200},
+                                                       {"qwen3-32b", 32762123264},
+                                                       {"llama-3.1-70b", 70553706496},
+                                                       {"llama-3.1-405b", 405853388800},
+                                                       {"deepseek-v2-lite", 15706484224},
+                                                       {"qwen3-30b-a3b", 30532122624},
+                                                       {"qwen3-235b-a22b", 235093634560},
                                                        {"qwen3-0.6b", 596049920},
                                                        {"qwen3-1.7b", 1720574976},
                                                        {"qwen3-4b", 4022468096},

@@ -29,6 +29,24 @@ TEST(Advantage, ScalesOfDrGrpoAndBatch) {
   EXPECT_NEAR(batch.values[4], 1.0 / (std + 1e-4), 1e-6);
 }
 
+TEST(Advantage, WhatWasNotScoredTakesNoPart) {
+  const double none = std::nan("");
+  // As the group {1, 0, 0} with a fourth completion that is neither paid nor punished.
+  const auto whole = group_advantages(std::vector<double>{1, 0, 0}, 3), part = group_advantages(std::vector<double>{1, none, 0, 0}, 4);
+  EXPECT_EQ(part.values[0], whole.values[0]);
+  EXPECT_EQ(part.values[1], 0.0f);
+  EXPECT_EQ(part.values[2], whole.values[1]);
+  EXPECT_DOUBLE_EQ(part.mean_std, whole.mean_std);
+  const auto lost = group_advantages(std::vector<double>{none, none, 1, none, 1, 0}, 2);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(lost.values[i], 0.0f) << "nothing to compare with";
+  EXPECT_NEAR(lost.values[4], 0.5 / (std::sqrt(0.5) + 1e-4), 1e-6);
+  EXPECT_DOUBLE_EQ(lost.frac_zero_std, 2.0 / 3);
+  const auto batch = group_advantages(std::vector<double>{1, none, 3, 0}, 2, "batch");
+  const double std = std::sqrt((std::pow(1 - 4.0 / 3, 2) + std::pow(3 - 4.0 / 3, 2) + std::pow(4.0 / 3, 2)) / 2);
+  EXPECT_NEAR(batch.values[2], 1.5 / (std + 1e-4), 1e-6);
+  for (float v : group_advantages(std::vector<double>{none, none}, 2, "batch").values) EXPECT_EQ(v, 0.0f);
+}
+
 TEST(Advantage, RefusesBrokenGroups) {
   EXPECT_THROW(group_advantages(std::vector<double>{1, 2, 3}, 2), Error);
   EXPECT_THROW(group_advantages(std::vector<double>{}, 2), Error);

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "r1/base/error.h"
+#include "r1/base/rng.h"
 
 namespace r1::tasks {
 namespace {
@@ -92,11 +94,79 @@ TEST(Reward, ReasoningSteps) {
   EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>Step 1: a\nStep 2: b\nFinally c</think>")), 1);
   EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>1. a\nso 2. no\n- b</think>")), 2.0 / 3);
   EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>3.14 is pi</think>")), 0);
+  EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>1. a\n2. b\n3. c\n4. d</think>")), 1);  // open-r1 sees one of them
+  EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>First, First, First, First,</think>")), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>-\n*\nNext\nStep 4:</think>")), 0) << "markers alone say nothing";
+  EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>- a\n- a\n* a\nFirst a</think>")), 1.0 / 3) << "one step, four times";
+  EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>a</think>\n1. a\n2. b\n3. c")), 0) << "the answer is no thought";
+  EXPECT_DOUBLE_EQ(one("reasoning_steps", input("<think>Firstborn a\nNextel b\nStep x: c</think>")), 0);
+}
+
+TEST(Reward, AccuracyIsTheTasksScore) {
+  RewardInput in = input("");
+  in.score.accuracy = 0.25;
+  EXPECT_DOUBLE_EQ(one("accuracy", in), 0.25);
+  in.score = {Verdict::kTimeout, 0, ""};
+  EXPECT_DOUBLE_EQ(one("accuracy", in), 0) << "hanging the verifier pays nothing";
+}
+
+TEST(Reward, ThePromptMayOpenTheThought) {
+  const Json opened = {{"think_in_prompt", true}};
+  const auto in = input("1. a\n2. b\n</think><answer>1</answer>");
+  EXPECT_EQ(one("format", in), 0);
+  EXPECT_EQ(one("format", in, opened), 1);
+  EXPECT_EQ(one("format", input("<think>a</think><answer>1</answer>"), opened), 0) << "a second opening";
+  EXPECT_EQ(one("format_if_right", in, opened), 1);
+  EXPECT_DOUBLE_EQ(one("tag_count", in), 0.75);
+  EXPECT_DOUBLE_EQ(one("tag_count", in, opened), 1);
+  EXPECT_DOUBLE_EQ(one("reasoning_steps", in, opened), 2.0 / 3);
+}
+
+TEST(Reward, WhatOpenR1LetsPass) {
+  // Its pattern ^<think>\n.*?\n</think>\n<answer>\n.*?\n</answer>$ with MULTILINE and DOTALL takes all three.
+  const std::string good = "<think>\na\n</think>\n<answer>\n1\n</answer>";
+  EXPECT_EQ(one("format", input(good)), 1);
+  EXPECT_EQ(one("format", input(good + "\nand by the way")), 0);
+  EXPECT_EQ(one("format", input(good + "\n" + good)), 0);
+  EXPECT_EQ(one("format", input("<think>\n<think>\na\n</think>\n</think>\n<answer>\n1\n</answer>")), 0);
+  EXPECT_DOUBLE_EQ(one("tag_count", input("<think>\na <think>b\n</think>\n<answer>\n1\n</answer>")), 0.75) << "a second tag without break";
+}
+
+TEST(Reward, LanguageLeavesFormulasOut) {
+  EXPECT_DOUBLE_EQ(*language_share("我们设 x 为 \\frac{1}{2} 和 y=3", "zh"), 1);
+  EXPECT_FALSE(language_share("x + y = \\alpha 3a", "en"));
+  EXPECT_DOUBLE_EQ(*language_share("I have a dog", "en"), 1);
+  EXPECT_DOUBLE_EQ(*language_share("dog, 狗", "en"), 0.5);
+}
+
+TEST(Reward, UnitsAreFinerThanWords) {
+  EXPECT_EQ(units("Start 7*9=63,好吗x"), (std::vector<std::string>{"start", "7", "*", "9", "=", "63", ",", "好", "吗", "x"}));
+  EXPECT_EQ(units("\xff\xc3 a"), (std::vector<std::string>{"\xff\xc3", "a"})) << "any bytes";
+  EXPECT_TRUE(units(" \n").empty());
+}
+
+// The definition by sets against the one by sorting.
+TEST(Reward, RepetitionIsItsDefinition) {
+  Rng rng(3);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<std::string> list;
+    std::string text;
+    for (uint64_t k = rng.below(40); k-- > 0;) {
+      list.push_back(std::string(1, char('a' + rng.below(3))));
+      text += list.back() + " ";
+    }
+    const int n = int(rng.between(1, 5));
+    std::set<std::vector<std::string>> distinct;
+    int64_t total = 0;
+    for (size_t i = 0; i + size_t(n) <= list.size(); ++i, ++total) distinct.insert({list.begin() + long(i), list.begin() + long(i) + n});
+    EXPECT_DOUBLE_EQ(repetition(text, n), total ? 1 - double(distinct.size()) / double(total) : 0) << text << n;
+  }
 }
 
 TEST(Reward, WrongNamesAreUsageErrors) {
   EXPECT_THROW(make_reward("acuracy"), Error);
   EXPECT_THROW(make_reward("cosine", {{"max_lenght", 3}}), Error);
+  EXPECT_THROW(make_reward("soft_overlong_punishment", {{"max_length", 100}}), Error) << "cache is 4096";
   for (const auto& name : reward_names()) EXPECT_NO_THROW(make_reward(name));
 }
 

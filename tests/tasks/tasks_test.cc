@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -50,7 +51,10 @@ int left_to_right(const std::string& expression) {
 }
 
 TEST(Registry, Suggests) {
-  EXPECT_EQ(task_names(), (std::vector<std::string>{"arithmetic", "code", "countdown", "gsm8k", "humaneval", "svamp"}));
+  const std::vector<std::string> names = task_names();
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+  for (const char* name : {"aqua", "arithmetic", "code", "countdown", "gsm8k", "humaneval", "math", "multiple_choice", "svamp"})
+    EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
   EXPECT_NE(message_of([] { make_task("arithmatic"); }).find("did you mean 'arithmetic'?"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic", {{"step", 4}}); }).find("did you mean 'steps'?"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic", {{"steps", 0}}); }).find("expected an integer in [1, 50], got 0"), std::string::npos);

@@ -8,6 +8,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/model/presets.h"
 #include "tests/train/train_testing.h"
 
 namespace r1::train {
@@ -29,22 +30,37 @@ model::ModelConfig measured_config(bool tied) {
   return config;
 }
 
+// The same with DeepSeek's layers.
+model::ModelConfig latent_config() {
+  model::ModelConfig config = measured_config(false);
+  config.family = "deepseek_v3";
+  config.num_key_value_heads = config.head_dim = 0;
+  config.mla = {.q_lora_rank = 96, .kv_lora_rank = 64, .qk_nope_head_dim = 32, .qk_rope_head_dim = 16, .v_head_dim = 32};
+  config.moe = {
+      .n_routed_experts = 8, .n_shared_experts = 1, .num_experts_per_tok = 2, .moe_intermediate_size = 256, .first_k_dense_replace = 1};
+  model::finish_config(config);
+  return config;
+}
+
 struct Case {
   const char* name;
   int64_t tokens, micro_batches;
   bool checkpointing, tied;
   const char* optim;
+  bool latent = false;
 };
 constexpr Case kCases[] = {
     {"activations", 2048, 1, false, false, "adamw"},
     {"accumulated", 2048, 2, false, true, "adamw"},
     {"checkpointed", 4096, 1, true, true, "adamw"},
     {"gradients", 128, 1, false, true, "muon"},
+    {"latent attention and experts", 2048, 1, false, false, "adamw", true},
 };
 
 PlanInput input_of(const Case& c) {
   PlanInput in;
   in.model = measured_config(c.tied);
+  if (c.latent) in.model = latent_config();
   in.trainer.optim = c.optim;
   in.trainer.gradient_checkpointing = c.checkpointing;
   in.micro_batch_tokens = c.tokens;
@@ -137,6 +153,36 @@ TEST(Plan, KnowsWhatSavesMemory) {
   EXPECT_LT(make_plan(in).peak, plain);
   in.training = false;
   EXPECT_LT(make_plan(in).peak, plain / 2);
+}
+
+// DeepSeek-V3: 671B parameters; README_WEIGHTS of its repository counts 36.7B active ones (we leave out the table that is only looked up).
+TEST(Plan, DeepSeekV3) {
+  PlanInput in;
+  in.model = model::preset("deepseek-v3");
+  in.dtype = at::kBFloat16;
+  in.cuda = true;
+  in.training = false;
+  const Plan plan = make_plan(in);
+  EXPECT_NEAR(double(plan.network.parameters), 671e9, 0.01 * 671e9);
+  EXPECT_NEAR(double(plan.network.active_parameters), 36.7e9, 0.01 * 36.7e9);
+  EXPECT_EQ(std::llround(double(plan.network.active_parameters) / 1e9), 37);
+  EXPECT_EQ(plan.network.cache_bytes_per_token, 61 * 576 * 2);  // 512 + 64 values a token and layer
+  EXPECT_EQ(plan.network.flops_per_token, 2 * plan.network.active_parameters);
+  const Json json = plan_to_json(plan);
+  for (const char* key : {"parameters", "active_parameters", "cache_bytes_per_token", "flops_per_token"})
+    EXPECT_GT(json[key].get<int64_t>(), 0) << key;
+}
+
+TEST(Plan, ExpertsAreHeldWholeButAFewAreActive) {
+  PlanInput in;
+  in.model = model::preset("tiny-v3");
+  in.micro_batch_tokens = 256;
+  const Plan plan = make_plan(in);
+  const model::ModelConfig& c = in.model;
+  const int64_t expert = 3 * c.hidden_size * c.moe.moe_intermediate_size, sparse = c.num_hidden_layers - c.moe.first_k_dense_replace;
+  EXPECT_EQ(plan.network.parameters - plan.network.active_parameters,
+            sparse * (c.moe.n_routed_experts - c.moe.num_experts_per_tok) * expert + c.vocab_size * c.hidden_size);
+  EXPECT_EQ(plan.network.cache_bytes_per_token, c.num_hidden_layers * (c.mla.kv_lora_rank + c.mla.qk_rope_head_dim) * 4);
 }
 
 TEST(Plan, Sizes) {

@@ -163,6 +163,31 @@ TEST(Report, EscapesEveryByteSequence) {
   EXPECT_EQ(html_escape("a\n\tb é 你"), "a\n\tb é 你");
 }
 
+TEST(Report, Monitors) {
+  ReportData data;
+  ReportStage stage{"GRPO", {}};
+  for (int s = 1; s <= 50; ++s) {
+    stage.lines.push_back(
+        {{"step", s}, {"reward", 0.5}, {"monitor/unparsed", 0.01 * s}, {"monitor/crash", 0.0}, {"monitor/alarms", s > 5}});
+  }
+  stage.monitors = {{"crash", "Checks <crashed>", "share", "look", "quiet", 0.05, {}},
+                    {"timeout", "Timed out", "share", "wait", "no data", 0, {}},
+                    {"length", "Longer", "growth", "shorten", "quiet", 0.25, {3, 9, 12, 20}},
+                    {"unparsed", "No answer", "share of them", "read some", "alarm", 0.05, {10}}};
+  data.stages = {stage};
+  const std::string html = report_html(data);
+  expect_well_formed(html);
+  EXPECT_NE(html.find("alarmed at step 10. What to do: read some"), std::string::npos);
+  EXPECT_NE(html.find("alarmed at steps 3, 9, 12 and 1 more"), std::string::npos);
+  EXPECT_NE(html.find("quiet again"), std::string::npos);
+  EXPECT_NE(html.find("nothing to measure"), std::string::npos);
+  EXPECT_NE(html.find("monitor &quot;No answer&quot; alarms"), std::string::npos);
+  EXPECT_LT(html.find("No answer</b>"), html.find("Longer</b>")) << "what alarms comes first";
+  EXPECT_LT(html.find("Longer</b>"), html.find("Checks &lt;crashed&gt;</b>"));
+  EXPECT_EQ(count(html, "class=\"limit\""), 2u) << "two have a curve";
+  EXPECT_EQ(html.find(">monitor/"), std::string::npos) << "not once more among the other metrics";
+}
+
 TEST(Report, EmptyAndOddData) {
   expect_well_formed(report_html({}));
   ReportData data;

@@ -1,5 +1,5 @@
-/* Attacks that need system calls by name: compiled by the sandbox tests, run inside as `attacks NAME [arguments]`. An attack prints ESCAPED and
- * what worked, or HELD. Those that exhaust something print nothing and go on until they are stopped. */
+// Attacks that need system calls by name: compiled by the sandbox tests, run inside as `attacks NAME [arguments]`. An attack prints ESCAPED and
+// what worked, or HELD. Those that exhaust something print nothing and go on until they are stopped.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

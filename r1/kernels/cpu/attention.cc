@@ -22,7 +22,12 @@ void check_shape(const AttentionShape& s, const char* op) {
   check(s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0, "[", op, "] expected heads to be a multiple of kv_heads, got ", s.heads,
         " and ", s.kv_heads);
   check(s.head_dim > 0 && s.v_dim > 0, "[", op, "] expected head_dim, v_dim > 0, got ", s.head_dim, ", ", s.v_dim);
-  check(s.window >= 0 && s.soft_cap >= 0, "[", op, "] expected window, soft_cap >= 0, got ", s.window, ", ", s.soft_cap);
+  check(s.window >= 0 && s.window_max >= 0 && s.soft_cap >= 0, "[", op, "] expected window, window_max, soft_cap >= 0, got ", s.window,
+        ", ", s.window_max, ", ", s.soft_cap);
+  check(!s.segments || (s.window > 0 && s.window_max == 0 && s.causal), "[", op, "] expected segments of at least one token, got ",
+        s.window);
+  check(!s.bias || s.bias_span > 0, "[", op, "] expected a bias_span > 0 beside a bias, got ", s.bias_span);
+  check(s.window_max == 0 || s.window > 0, "[", op, "] expected a window to grow from, got none and window_max ", s.window_max);
 }
 
 template <class H>
@@ -33,6 +38,12 @@ H dense(H h, int64_t row) {
 
 int threads_for(double work) {
   return work < kSmallWork ? 1 : omp_get_max_threads();
+}
+
+// Keys that the last of `rows` queries before `position` sees, at most.
+int64_t keys_seen(const AttentionShape& s, int64_t rows, int64_t position) {
+  if (s.segments) return std::min(position, 2 * s.window - 1 + rows);
+  return s.window > 0 ? std::min(position, s.window_at(position - 1) + rows - 1) : position;
 }
 
 // The units of a forward, costly ones first, so that threads end together; their order has no bearing on the results.
@@ -47,7 +58,8 @@ std::vector<AttentionUnit> units_of(const AttentionShape& s, const std::vector<S
     }
   auto cost = [&](const AttentionUnit& u) {
     const SequenceKeys& k = sequences[u.sequence];
-    return (u.row_end - u.row_begin) * (k.keys - k.q_rows + u.row_end);
+    const int64_t rows = u.row_end - u.row_begin;
+    return rows * keys_seen(s, rows, k.keys - k.q_rows + u.row_end);
   };
   std::stable_sort(units.begin(), units.end(), [&](const auto& a, const auto& b) { return cost(a) > cost(b); });
   return units;
@@ -55,7 +67,8 @@ std::vector<AttentionUnit> units_of(const AttentionShape& s, const std::vector<S
 
 double work_of(const AttentionShape& s, const std::vector<SequenceKeys>& sequences) {
   double work = 0;
-  for (const SequenceKeys& k : sequences) work += double(k.q_rows) * double(k.keys) * double(s.heads) * double(s.head_dim + s.v_dim);
+  for (const SequenceKeys& k : sequences)
+    work += double(k.q_rows) * double(keys_seen(s, 1, k.keys)) * double(s.heads) * double(s.head_dim + s.v_dim);
   return work;
 }
 
@@ -71,7 +84,17 @@ void check_seqlens(const int32_t* cu_seqlens, int64_t sequences, const char* op)
     check(cu_seqlens[i] <= cu_seqlens[i + 1], "[", op, "] expected ascending cu_seqlens, got ", cu_seqlens[i], ", ", cu_seqlens[i + 1]);
 }
 
+// The biases of every head by ascending key (bias_offset).
+std::vector<float> reversed_bias(const AttentionShape& s) {
+  std::vector<float> reversed(s.bias ? size_t(s.heads * bias_row(s)) : 0);
+  for (int64_t h = 0; s.bias && h < s.heads; ++h)
+    std::reverse_copy(s.bias + h * s.bias_span, s.bias + (h + 1) * s.bias_span, reversed.begin() + h * bias_row(s) + kBiasPad);
+  return reversed;
+}
+
 void forward(AttentionWork w, const std::vector<SequenceKeys>& sequences) {
+  const std::vector<float> bias = reversed_bias(w.shape);
+  if (w.shape.bias) w.shape.bias = bias.data();
   const std::vector<AttentionUnit> units = units_of(w.shape, sequences);
   if (units.empty()) return;
   w.sequences = sequences.data();
@@ -89,13 +112,15 @@ void attention_forward(const AttentionForward& a) {
   check_seqlens(a.cu_seqlens, a.sequences, "attention_forward");
   if (a.sequences == 0) return;
   const ConstHeads k = dense(a.k, s.kv_heads * s.head_dim), v = dense(a.v, s.kv_heads * s.v_dim);
-  const int64_t first = a.cu_seqlens[0], tokens = a.cu_seqlens[a.sequences] - first;
-  const std::vector<int64_t> tiles = tile_offsets(a.cu_seqlens, a.sequences);
+  const int32_t* cu_keys = a.cu_keys ? a.cu_keys : a.cu_seqlens;
+  check_seqlens(cu_keys, a.sequences, "attention_forward");
+  const int64_t first = cu_keys[0], tokens = cu_keys[a.sequences] - first;
+  const std::vector<int64_t> tiles = tile_offsets(cu_keys, a.sequences);
   const int threads = threads_for(double(tokens) * double(tokens) * double(s.heads) * double(s.head_dim));
 
   float* k_tiles = scratch(kScratchKeys, tiles.back() * kKeyTile * s.head_dim * s.kv_heads);
   with_isa([&](auto isa) {
-    AttentionSimd<isa()>::pack_tiles({k, s.kv_heads, s.head_dim, k.row_stride, a.cu_seqlens, tiles.data(), a.sequences, k_tiles}, threads);
+    AttentionSimd<isa()>::pack_tiles({k, s.kv_heads, s.head_dim, k.row_stride, cu_keys, tiles.data(), a.sequences, k_tiles}, threads);
   });
   // Values are read where they are, if that is fp32 rows of whole vectors.
   const bool v_in_place = v.type == Float::kF32 && s.v_dim % kKeyTile == 0;
@@ -112,8 +137,10 @@ void attention_forward(const AttentionForward& a) {
 
   std::vector<SequenceKeys> sequences;
   for (int64_t i = 0; i < a.sequences; ++i) {
-    const int64_t begin = a.cu_seqlens[i], n = a.cu_seqlens[i + 1] - begin, head_stride = (tiles[i + 1] - tiles[i]) * kKeyTile * s.head_dim;
-    sequences.push_back({begin, n, n, nullptr, k_tiles + tiles[i] * kKeyTile * s.head_dim * s.kv_heads, head_stride,
+    const int64_t begin = cu_keys[i], n = cu_keys[i + 1] - begin, head_stride = (tiles[i + 1] - tiles[i]) * kKeyTile * s.head_dim;
+    const int64_t rows = a.cu_seqlens[i + 1] - a.cu_seqlens[i];
+    check(rows <= n, "[attention_forward] expected the queries among the keys, got ", rows, " queries, ", n, " keys");
+    sequences.push_back({a.cu_seqlens[i], rows, n, nullptr, k_tiles + tiles[i] * kKeyTile * s.head_dim * s.kv_heads, head_stride,
                          v_rows + (begin - first) * v_step, v_head_stride, v_step});
   }
   forward({.shape = s, .q = dense(a.q, s.heads * s.head_dim), .out = dense(a.out, s.heads * s.v_dim), .lse = a.lse}, sequences);
@@ -198,24 +225,65 @@ void attention_forward_paged(const AttentionPaged& a) {
 
 // ---- backward
 
+namespace {
+
+// The units of a backward, long ones first.
+std::vector<AttentionUnit> backward_units(const AttentionBackward& a) {
+  std::vector<AttentionUnit> units;
+  for (int64_t i = 0; i < a.sequences; ++i) {
+    const int64_t rows = a.cu_seqlens[i + 1] - a.cu_seqlens[i], n = a.cu_keys[i + 1] - a.cu_keys[i];
+    check(rows <= n, "[attention_backward] expected the queries among the keys, got ", rows, " queries, ", n, " keys");
+    for (int64_t h = 0; h < a.shape.kv_heads && n > 0; ++h) units.push_back({i, h, 0, n});
+  }
+  std::stable_sort(units.begin(), units.end(), [](const auto& x, const auto& y) { return x.row_end > y.row_end; });
+  return units;
+}
+
+double backward_work(const AttentionBackward& a) {
+  const AttentionShape& s = a.shape;
+  double work = 0;
+  for (int64_t i = 0; i < a.sequences; ++i) {
+    const int64_t n = a.cu_keys[i + 1] - a.cu_keys[i];
+    if (n > 0) work += double(n) * double(keys_seen(s, 1, n)) * double(s.heads) * double(s.head_dim + s.v_dim);
+  }
+  return work;
+}
+
+// The units' sums, one head's after the other in the order of the units, which the lengths alone decide.
+void add_bias_gradients(const AttentionBackward& a, const std::vector<AttentionUnit>& units, const std::vector<float>& sums) {
+  const AttentionShape& s = a.shape;
+  const int64_t group = s.heads / s.kv_heads;
+  std::fill_n(a.dbias, s.heads * s.bias_span, 0.0f);
+  for (size_t u = 0; u < units.size(); ++u)
+    for (int64_t g = 0; g < group; ++g) {
+      float* head = a.dbias + (units[u].kv_head * group + g) * s.bias_span;
+      const float* reversed = sums.data() + (int64_t(u) * group + g) * bias_row(s) + kBiasPad;
+      for (int64_t d = 0; d < s.bias_span; ++d) head[d] += reversed[s.bias_span - 1 - d];
+    }
+}
+
+}  // namespace
+
 void attention_backward(const AttentionBackward& given) {
   AttentionBackward a = given;
-  const AttentionShape& s = a.shape;
+  AttentionShape& s = a.shape;
   check_shape(s, "attention_backward");
+  if (!a.cu_keys) a.cu_keys = a.cu_seqlens;
   check_seqlens(a.cu_seqlens, a.sequences, "attention_backward");
+  check_seqlens(a.cu_keys, a.sequences, "attention_backward");
   a.q = dense(a.q, s.heads * s.head_dim), a.k = dense(a.k, s.kv_heads * s.head_dim), a.v = dense(a.v, s.kv_heads * s.v_dim);
   a.out = dense(a.out, s.heads * s.v_dim), a.dout = dense(a.dout, s.heads * s.v_dim);
   a.dq = dense(a.dq, s.heads * s.head_dim), a.dk = dense(a.dk, s.kv_heads * s.head_dim), a.dv = dense(a.dv, s.kv_heads * s.v_dim);
-  std::vector<AttentionUnit> units;
-  double work = 0;
-  for (int64_t i = 0; i < a.sequences; ++i) {
-    const int64_t n = a.cu_seqlens[i + 1] - a.cu_seqlens[i];
-    work += double(n) * double(n) * double(s.heads) * double(s.head_dim + s.v_dim);
-    for (int64_t h = 0; h < s.kv_heads && n > 0; ++h) units.push_back({i, h, 0, n});
-  }
-  std::stable_sort(units.begin(), units.end(), [](const auto& x, const auto& y) { return x.row_end > y.row_end; });
-  if (units.empty()) return;
-  with_isa([&](auto isa) { AttentionSimd<isa()>::backward({a, units.data(), int64_t(units.size()), threads_for(work)}); });
+  const std::vector<AttentionUnit> units = backward_units(a);
+  const std::vector<float> bias = reversed_bias(s);
+  if (s.bias) s.bias = bias.data();
+  std::vector<float> dbias(a.dbias ? units.size() * size_t(s.heads / s.kv_heads * bias_row(s)) : 0);
+  if (!units.empty())
+    with_isa([&](auto isa) {
+      AttentionSimd<isa()>::backward(
+          {a, a.dbias ? dbias.data() : nullptr, units.data(), int64_t(units.size()), threads_for(backward_work(a))});
+    });
+  if (a.dbias) add_bias_gradients(a, units, dbias);
 }
 
 }  // namespace r1::kernels

@@ -3,7 +3,9 @@
 //
 //   out[t, h] = sum_j softmax_j(score(q[t, h], k[j, h'])) v[j, h'],  h' = h / (heads / kv_heads),  score(q, k) = cap(scale q . k),
 //   cap(s) = s, or soft_cap tanh(s / soft_cap); j runs over the keys of t's own sequence that t may see: causal: up to its own position;
-//   window: of these, the last `window` (itself included); not causal: all.
+//   window: of these, the last `window` (itself included; with window_max the last window_at(position)); segments: of these, those of its
+//   own segment of `window` tokens and the window - 1 before the segment; not causal: all. With a bias, bias[h, distance] is added to a
+//   score (behind scale and cap), distance being t's position minus j's.
 //
 // The algorithm is the online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao 2022) over steps of 64 keys, at multiples of 64 of the
 // absolute position. With m, l, o the running maximum, sum and output of a query, a step is
@@ -32,14 +34,28 @@ struct AttentionShape {
   int64_t heads, kv_heads, head_dim, v_dim;
   float scale;
   bool causal = true;
-  int64_t window = 0;  // 0: none
-  float soft_cap = 0;  // 0: none
+  int64_t window = 0;      // 0: none
+  int64_t window_max = 0;  // above window: the window grows, a quarter of the tokens so far, from window up to this
+  float soft_cap = 0;      // 0: none
+  bool segments = false;   // window is the length of a segment; keys of earlier segments are constants to the backward
+
+  // fp32 [heads, bias_span]; bias_span exceeds every distance that occurs (segments: 2 window - 1). Null: none.
+  const float* bias = nullptr;
+  int64_t bias_span = 0;
+
+  // Keys that the query at `position` sees, itself included; 0: all. The first of them never moves back as the position grows.
+  __attribute__((always_inline)) int64_t window_at(int64_t position) const {
+    const int64_t quarter = (position + 1) / 4;
+    if (window_max <= window || quarter <= window) return window;
+    return quarter < window_max ? quarter : window_max;
+  }
 };
 
 using ConstHeads = ConstRows;  // a row is a token
 using Heads = Rows;
 
 // ---- packed sequences: sequence i is the tokens cu_seqlens[i] .. cu_seqlens[i + 1] - 1
+// cu_keys (null: cu_seqlens) says the same of k and v, where a sequence has more keys than queries: its queries are its last tokens.
 struct AttentionForward {
   AttentionShape shape;
   ConstHeads q, k, v;
@@ -47,6 +63,7 @@ struct AttentionForward {
   float* lse = nullptr;  // or none
   const int32_t* cu_seqlens;
   int64_t sequences;
+  const int32_t* cu_keys = nullptr;
 };
 void attention_forward(const AttentionForward& a);
 
@@ -59,6 +76,8 @@ struct AttentionBackward {
   Heads dq, dk, dv;
   const int32_t* cu_seqlens;
   int64_t sequences;
+  const int32_t* cu_keys = nullptr;
+  float* dbias = nullptr;  // [heads, bias_span], overwritten; or not wanted
 };
 void attention_backward(const AttentionBackward& a);
 

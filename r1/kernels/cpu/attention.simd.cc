@@ -38,11 +38,13 @@ struct Queries {
   int64_t count, q_row, v_row;
   float *q, *o, *m, *l;
   Span* span;
+  const float** bias;  // [count] by key; null: none
 
   Queries(int64_t n, int64_t q_dim, int64_t v_dim) : count(n), q_row(round_up(q_dim, kLanes)), v_row(round_up(v_dim, kLanes)) {
-    char* p = (char*)scratch_bytes(kScratchUnit, n * ((q_row + v_row + 2) * sizeof(float) + sizeof(Span)));
+    char* p = (char*)scratch_bytes(kScratchUnit, n * ((q_row + v_row + 2) * sizeof(float) + sizeof(Span) + sizeof(float*)));
     span = (Span*)p;
-    q = (float*)(span + n);
+    bias = (const float**)(span + n);
+    q = (float*)(bias + n);
     o = q + n * q_row;
     m = o + n * v_row;
     l = m + n;
@@ -53,11 +55,12 @@ struct Queries {
 struct Softmaxed {
   float old_max, sum;
 };
-R1_INLINE Softmaxed softmax_row(const AttentionShape& s, float* p, int64_t tiles, int64_t lo, int64_t hi, float& m) {
+// `bias`: of the step's keys, or null.
+R1_INLINE Softmaxed softmax_row(const AttentionShape& s, float* p, int64_t tiles, int64_t lo, int64_t hi, const float* bias, float& m) {
   const F16 low = set1(-__builtin_inff());
   F16 x[kStepTiles], top = low;
   for (int64_t t = 0; t < kStepTiles; ++t) {
-    x[t] = t < tiles ? select(lanes_between(t, lo, hi), scored(s, load(p + t * kLanes)), low) : low;
+    x[t] = t < tiles ? select(lanes_between(t, lo, hi), scored(s, load(p + t * kLanes), bias ? bias + t * kLanes : nullptr), low) : low;
     top = max(top, x[t]);
   }
   const float old = m, highest = reduce_max(top);
@@ -84,7 +87,8 @@ void step_rows(const AttentionShape& s, const Keys<T>& keys, Queries& q, int64_t
   float sums[kRows];
   for (int64_t r = 0; r < n; ++r) {
     const Span span = q.span[r0 + r];
-    const Softmaxed x = softmax_row(s, p + r * kStep, tiles, span.lo - first, span.hi - first, q.m[r0 + r]);
+    const Softmaxed x = softmax_row(s, p + r * kStep, tiles, span.lo - first, span.hi - first,
+                                    q.bias[r0 + r] ? q.bias[r0 + r] + first : nullptr, q.m[r0 + r]);
     factor[r] = x.old_max - q.m[r0 + r];
     sums[r] = x.sum;
   }
@@ -127,7 +131,9 @@ void run_unit(const AttentionWork& w, const AttentionUnit& u) {
     read_row(w.q, token * w.q.row_stride + (head0 + r % group) * s.head_dim, s.head_dim, q.q + r * q.q_row);
     for (int64_t d = 0; d < q.v_row; d += kLanes) store(q.o + r * q.v_row + d, zero());
     q.m[r] = -__builtin_inff(), q.l[r] = 0;
-    q.span[r] = visible(s, seq.keys - seq.q_rows + row, seq.keys);
+    const int64_t position = seq.keys - seq.q_rows + row;
+    q.span[r] = visible(s, position, seq.keys);
+    q.bias[r] = s.bias ? s.bias + bias_offset(s, head0 + r % group, position) : nullptr;
   }
 
   const int64_t steps = ceil_div(q.span[q.count - 1].hi, kStep);

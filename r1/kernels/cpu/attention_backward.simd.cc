@@ -1,6 +1,7 @@
 // The backward of attention. A unit is one kv head of one sequence: its blocks of queries, ascending, run over steps of 64 keys, ascending.
 // With P the probabilities recomputed from lse, dS = P (dout . v - dout . out) cap'(score) scale:
-//   dq += dS k,   dk += dS^T q,   dv += P^T dout.
+//   dq += dS k,   dk += dS^T q,   dv += P^T dout,   dbias[distance] += dS / scale.
+// With segments the sums into dk and dv leave out the queries of later segments.
 #include <omp.h>
 
 #include "r1/kernels/cpu/attention_scores.h"
@@ -46,11 +47,14 @@ struct QuerySide {
   int64_t count, q_row, v_row;
   float *q, *dout, *dq, *lse, *delta, *p, *ds;  // p, ds: [count][kStep]
   Span* span;
+  const float** bias;  // [count] by key; null: none
+  float** dbias;       // likewise, the sums
+  int64_t* own;        // [count] first position of the query's segment (0: none)
 
   QuerySide(int64_t n, int64_t q_row, int64_t v_row) : count(n), q_row(q_row), v_row(v_row) {
     const int64_t row = 2 * q_row + v_row + 2 * kStep + 2;
-    char* base = (char*)scratch_bytes(kScratchBlock, n * (row * sizeof(float) + sizeof(Span)));
-    q = (float*)base;
+    char* base = (char*)scratch_bytes(kScratchBlock, n * (row * sizeof(float) + sizeof(Span) + 3 * sizeof(float*)));
+    q = (float*)base;  // rows of whole vectors first
     dout = q + n * q_row;
     dq = dout + n * v_row;
     p = dq + n * q_row;
@@ -58,14 +62,23 @@ struct QuerySide {
     lse = ds + n * kStep;
     delta = lse + n;
     span = (Span*)(base + n * row * sizeof(float));
+    bias = (const float**)(span + n);
+    dbias = (float**)(bias + n);
+    own = (int64_t*)(dbias + n);
   }
 };
 
-void read_queries(const AttentionBackward& a, int64_t begin, int64_t keys, int64_t head0, int64_t group, int64_t row0, QuerySide& b) {
+// What a unit works on: `queries` rows from q_begin are the last of `keys` tokens from k_begin.
+struct UnitRows {
+  int64_t q_begin, queries, k_begin, keys, head0, group;
+  float* dbias;  // [group][bias_row] or null
+};
+
+void read_queries(const AttentionBackward& a, const UnitRows& u, int64_t row0, QuerySide& b) {
   const AttentionShape& s = a.shape;
   alignas(64) float out_row[kLanes];
   for (int64_t r = 0; r < b.count; ++r) {
-    const int64_t row = row0 + r / group, token = begin + row, head = head0 + r % group;
+    const int64_t row = row0 + r / u.group, token = u.q_begin + row, head = u.head0 + r % u.group;
     read_row(a.q, token * a.q.row_stride + head * s.head_dim, s.head_dim, b.q + r * b.q_row);
     read_row(a.dout, token * a.dout.row_stride + head * s.v_dim, s.v_dim, b.dout + r * b.v_row);
     for (int64_t d = 0; d < b.q_row; d += kLanes) store(b.dq + r * b.q_row + d, zero());
@@ -77,7 +90,11 @@ void read_queries(const AttentionBackward& a, int64_t begin, int64_t keys, int64
     }
     b.delta[r] = reduce_add(sum);
     b.lse[r] = a.lse[token * s.heads + head];
-    b.span[r] = visible(s, row, keys);
+    const int64_t position = u.keys - u.queries + row;
+    b.span[r] = visible(s, position, u.keys);
+    b.own[r] = s.segments ? position / s.window * s.window : 0;
+    b.bias[r] = s.bias ? s.bias + bias_offset(s, head, position) : nullptr;
+    b.dbias[r] = u.dbias ? u.dbias + bias_offset(s, r % u.group, position) : nullptr;
   }
 }
 
@@ -88,15 +105,27 @@ void softmax_gradient(const AttentionShape& s, QuerySide& b, int64_t r, int64_t 
   for (int64_t t = 0; t < kStepTiles; ++t) {
     float *pp = b.p + r * kStep + t * kLanes, *ds = b.ds + r * kStep + t * kLanes;
     const Mask seen = lanes_between(t, span.lo - first, span.hi - first);
-    const F16 score = scored(s, load(pp));
+    const F16 score = scored(s, load(pp), b.bias[r] ? b.bias[r] + first + t * kLanes : nullptr);
     const F16 p = select(seen, exp(score - lse), zero());
     F16 g = p * (load(ds) - delta);
     if (s.soft_cap > 0) {
       const F16 u = score / set1(s.soft_cap);
       g = g * fnma(u, u, set1(1.0f));
     }
+    if (b.dbias[r]) {
+      float* sums = b.dbias[r] + first + t * kLanes;
+      store(sums, load(sums) + select(seen, g, zero()));
+    }
     store(pp, p);
     store(ds, select(seen, g * scale, zero()));
+  }
+}
+
+// Leaves out the keys of earlier segments: what goes on to dk and dv.
+void forget_memory(QuerySide& b, int64_t r, int64_t first) {
+  for (int64_t t = 0; t < kStepTiles; ++t) {
+    const Mask memory = mask_first(b.own[r] - first - t * kLanes);
+    for (float* x : {b.p + r * kStep + t * kLanes, b.ds + r * kStep + t * kLanes}) store(x, select(memory, zero(), load(x)));
   }
 }
 
@@ -119,19 +148,30 @@ void step_block(const AttentionShape& s, const KeySide& keys, QuerySide& b, int6
     dot_tiles(b.dout + r * b.v_row, b.v_row, n, v, kStepTiles, s.v_dim, b.ds + r * kStep);
     for (int64_t i = r; i < r + n; ++i) softmax_gradient(s, b, i, first);
     add_rows(b.dq + r * b.q_row, b.q_row, b.ds + r * kStep, kStep, 1, n, keys.k + first * keys.q_row, keys.q_row, kStep, b.q_row / kLanes);
+    for (int64_t i = r; i < r + n; ++i)
+      if (b.own[i] > first) forget_memory(b, i, first);
   }
   add_transposed(keys.dk + first * keys.q_row, keys.q_row, b.ds + r0 * kStep, b.q + r0 * b.q_row, r1 - r0);
   add_transposed(keys.dv + first * keys.v_row, keys.v_row, b.p + r0 * kStep, b.dout + r0 * b.v_row, r1 - r0);
 }
 
-void run_unit(const AttentionBackward& a, const AttentionUnit& u) {
+void run_unit(const AttentionBackwardWork& w, int64_t unit) {
+  const AttentionBackward& a = w.a;
   const AttentionShape& s = a.shape;
-  const int64_t begin = a.cu_seqlens[u.sequence], n = u.row_end, group = s.heads / s.kv_heads, head0 = u.kv_head * group;
-  const KeySide keys(a, begin, n, u.kv_head);
+  const AttentionUnit& unit_of = w.units[unit];
+  const int64_t i = unit_of.sequence, group = s.heads / s.kv_heads;
+  const UnitRows u{a.cu_seqlens[i],
+                   a.cu_seqlens[i + 1] - a.cu_seqlens[i],
+                   a.cu_keys[i],
+                   a.cu_keys[i + 1] - a.cu_keys[i],
+                   unit_of.kv_head * group,
+                   group,
+                   w.dbias ? w.dbias + unit * group * bias_row(s) : nullptr};
+  const KeySide keys(a, u.k_begin, u.keys, unit_of.kv_head);
   const int64_t tokens = max_of(1, kBlockRows / group);
-  for (int64_t row0 = 0; row0 < n; row0 += tokens) {
-    QuerySide b(min_of(tokens, n - row0) * group, keys.q_row, keys.v_row);
-    read_queries(a, begin, n, head0, group, row0, b);
+  for (int64_t row0 = 0; row0 < u.queries; row0 += tokens) {
+    QuerySide b(min_of(tokens, u.queries - row0) * group, keys.q_row, keys.v_row);
+    read_queries(a, u, row0, b);
     const int64_t steps = ceil_div(b.span[b.count - 1].hi, kStep);
     int64_t r0 = 0, r1 = 0;
     for (int64_t step = b.span[0].lo / kStep; step < steps; ++step) {
@@ -140,11 +180,12 @@ void run_unit(const AttentionBackward& a, const AttentionUnit& u) {
       if (r0 < r1) step_block(s, keys, b, r0, r1, step);
     }
     for (int64_t r = 0; r < b.count; ++r)
-      write_row(a.dq, (begin + row0 + r / group) * a.dq.row_stride + (head0 + r % group) * s.head_dim, s.head_dim, b.dq + r * b.q_row);
+      write_row(a.dq, (u.q_begin + row0 + r / group) * a.dq.row_stride + (u.head0 + r % group) * s.head_dim, s.head_dim,
+                b.dq + r * b.q_row);
   }
-  for (int64_t j = 0; j < n; ++j) {
-    write_row(a.dk, (begin + j) * a.dk.row_stride + u.kv_head * s.head_dim, s.head_dim, keys.dk + j * keys.q_row);
-    write_row(a.dv, (begin + j) * a.dv.row_stride + u.kv_head * s.v_dim, s.v_dim, keys.dv + j * keys.v_row);
+  for (int64_t j = 0; j < u.keys; ++j) {
+    write_row(a.dk, (u.k_begin + j) * a.dk.row_stride + unit_of.kv_head * s.head_dim, s.head_dim, keys.dk + j * keys.q_row);
+    write_row(a.dv, (u.k_begin + j) * a.dv.row_stride + unit_of.kv_head * s.v_dim, s.v_dim, keys.dv + j * keys.v_row);
   }
 }
 
@@ -153,7 +194,7 @@ void run_unit(const AttentionBackward& a, const AttentionUnit& u) {
 template <>
 void AttentionSimd<kIsa>::backward(const AttentionBackwardWork& w) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(w.threads) if (w.threads > 1)
-  for (int64_t i = 0; i < w.unit_count; ++i) run_unit(w.a, w.units[i]);
+  for (int64_t i = 0; i < w.unit_count; ++i) run_unit(w, i);
 }
 
 }  // namespace r1::kernels

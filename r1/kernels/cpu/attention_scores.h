@@ -23,7 +23,8 @@ struct Span {
   int64_t lo, hi;
 };
 R1_INLINE Span visible(const AttentionShape& s, int64_t position, int64_t keys) {
-  return {s.window > 0 ? max_of(0, position + 1 - s.window) : 0, s.causal ? position + 1 : keys};
+  if (s.segments) return {max_of(0, position / s.window * s.window - (s.window - 1)), position + 1};
+  return {s.window > 0 ? max_of(0, position + 1 - s.window_at(position)) : 0, s.causal ? position + 1 : keys};
 }
 
 // dst[0, padded) = one head's row as fp32, zero beyond dim.
@@ -81,10 +82,11 @@ R1_INLINE void add_rows(float* c, int64_t c_row, const float* p, int64_t p_row, 
   });
 }
 
-// Scaled and capped scores.
-R1_INLINE F16 scored(const AttentionShape& s, F16 dot) {
-  const F16 x = dot * set1(s.scale);
-  return s.soft_cap > 0 ? set1(s.soft_cap) * tanh(x / set1(s.soft_cap)) : x;
+// Scaled and capped scores, with their biases (null: none).
+R1_INLINE F16 scored(const AttentionShape& s, F16 dot, const float* bias) {
+  F16 x = dot * set1(s.scale);
+  if (s.soft_cap > 0) x = set1(s.soft_cap) * tanh(x / set1(s.soft_cap));
+  return bias ? x + load(bias) : x;
 }
 
 // Lanes of tile t of a step that lie in [lo, hi), both relative to the step.

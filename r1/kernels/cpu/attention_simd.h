@@ -44,8 +44,19 @@ struct AttentionUnit {
   int64_t sequence, kv_head, row_begin, row_end;  // rows of the sequence's queries, counted in tokens
 };
 
+// A head's biases by ascending key: the bias of distance d is at [kBiasPad + span - 1 - d], between kBiasPad zeros on either side, so that
+// whole steps of keys can be read around those that are seen.
+inline constexpr int64_t kBiasPad = 64;
+static inline int64_t bias_row(const AttentionShape& s) {
+  return s.bias_span + 2 * kBiasPad;
+}
+// Where the bias of key 0 would be for the query at `position`; that of key j is j further on.
+static inline int64_t bias_offset(const AttentionShape& s, int64_t head, int64_t position) {
+  return head * bias_row(s) + kBiasPad + s.bias_span - 1 - position;
+}
+
 struct AttentionWork {
-  AttentionShape shape;
+  AttentionShape shape;  // its bias is the reversed one
   ConstHeads q;
   Heads out;
   float* lse;
@@ -57,7 +68,8 @@ struct AttentionWork {
 };
 
 struct AttentionBackwardWork {
-  AttentionBackward a;
+  AttentionBackward a;         // its shape's bias is the reversed one
+  float* dbias = nullptr;      // a unit's [group][bias_row], reversed and zeroed; null: not wanted
   const AttentionUnit* units;  // one per (sequence, kv head)
   int64_t unit_count;
   int threads;

@@ -1,8 +1,8 @@
 // RMSNorm (Zhang, Sennrich 2019) of rows, with an optional residual added first, and its backward.
 //
 //   forward    s = x + residual (if given; stored to `sum`, and the norm is of the stored value)
-//              rstd = 1 / sqrt(mean(s^2) + eps),  y = (s rstd) weight
-//   backward   g = dy weight,  dx = rstd (g - s rstd^2 mean(g s)) (+ dsum),  dweight (+)= sum over rows of dy s rstd
+//              rstd = 1 / sqrt(mean(s^2) + eps),  y = (s rstd) (weight + offset)
+//   backward   g = dy (weight + offset),  dx = rstd (g - s rstd^2 mean(g s)) (+ dsum),  dweight (+)= sum over rows of dy s rstd
 //
 // A row's bits depend on the row only. dweight sums rows ascending in chains of 256, whatever the thread count. Any storage type per
 // tensor, arithmetic fp32, one rounding at the end. y may be x; sum may be x or residual; dx may be dy or dsum. Threads: OpenMP over rows
@@ -20,6 +20,7 @@ struct RmsNorm {
   float* rstd = nullptr;       // [rows] or none; the backward needs it
   int64_t rows, dim;
   float eps;
+  float offset = 0;  // 1: the weight is a distance from 1 (Gemma)
 };
 void rms_norm(const RmsNorm& a);
 
@@ -32,6 +33,7 @@ struct RmsNormBackward {
   float* dweight = nullptr;  // [dim] or none
   bool accumulate = false;   // dweight += instead of =
   int64_t rows, dim;
+  float offset = 0;
 };
 void rms_norm_backward(const RmsNormBackward& a);
 

@@ -19,14 +19,14 @@ void norm_row(const RmsNorm& a, int64_t r) {
   const float rstd = 1.0f / __builtin_sqrtf(squares / float(a.dim) + a.eps);
   for_vectors(a.dim, [&](int64_t i, int64_t n) {
     const F16 v = read(x, r, i, n) * set1(rstd);
-    write(a.y, r, i, n, a.weight.data ? v * read(a.weight, 0, i, n) : v);
+    write(a.y, r, i, n, a.weight.data ? v * (read(a.weight, 0, i, n) + set1(a.offset)) : v);
   });
   if (a.rstd) a.rstd[r] = rstd;
 }
 
 R1_INLINE F16 weighted(const RmsNormBackward& a, int64_t r, int64_t i, int64_t n) {
   const F16 dy = read(a.dy, r, i, n);
-  return a.weight.data ? dy * read(a.weight, 0, i, n) : dy;
+  return a.weight.data ? dy * (read(a.weight, 0, i, n) + set1(a.offset)) : dy;
 }
 
 void backward_row(const RmsNormBackward& a, int64_t r) {

@@ -54,6 +54,34 @@ void rms_norm_backward(const RmsNormBackward& given) {
   with_isa([&](auto isa) { rms_norm_backward_simd<isa()>(a, threads_for(a.rows * a.dim, 8)); });
 }
 
+void layer_norm(const LayerNorm& given) {
+  LayerNorm a = given;
+  check(a.dim > 0, "[layer_norm] expected dim > 0, got ", a.dim);
+  check((a.mean == nullptr) == (a.rstd == nullptr), "[layer_norm] expected places for mean and rstd, or for neither");
+  a.x = dense(a.x, a.dim), a.y = dense(a.y, a.dim);
+  with_isa([&](auto isa) { layer_norm_simd<isa()>(a, threads_for(a.rows * a.dim, a.gelu ? 25 : 6)); });
+}
+
+void layer_norm_backward(const LayerNormBackward& given) {
+  LayerNormBackward a = given;
+  check(a.dim > 0, "[layer_norm_backward] expected dim > 0, got ", a.dim);
+  a.x = dense(a.x, a.dim), a.dy = dense(a.dy, a.dim), a.dx = dense(a.dx, a.dim);
+  with_isa([&](auto isa) { layer_norm_backward_simd<isa()>(a, threads_for(a.rows * a.dim, a.gelu ? 35 : 12)); });
+}
+
+void geglu(const GeGlu& given) {
+  GeGlu a = given;
+  a.gate = dense(a.gate, a.dim), a.up = dense(a.up, a.dim), a.y = dense(a.y, a.dim);
+  with_isa([&](auto isa) { geglu_simd<isa()>(a, threads_for(a.rows * a.dim, 25)); });
+}
+
+void geglu_backward(const GeGluBackward& given) {
+  GeGluBackward a = given;
+  a.gate = dense(a.gate, a.dim), a.up = dense(a.up, a.dim), a.dy = dense(a.dy, a.dim), a.dgate = dense(a.dgate, a.dim),
+  a.dup = dense(a.dup, a.dim);
+  with_isa([&](auto isa) { geglu_backward_simd<isa()>(a, threads_for(a.rows * a.dim, 40)); });
+}
+
 void rope(const Rope& given) {
   Rope a = given;
   check(a.rotary_dim > 0 && a.rotary_dim % 2 == 0 && a.rotary_dim <= a.head_dim, "[rope] expected an even rotary_dim up to ", a.head_dim,

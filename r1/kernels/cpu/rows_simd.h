@@ -2,7 +2,9 @@
 // defines its own specialisation.
 #pragma once
 
+#include "r1/kernels/cpu/gelu.h"
 #include "r1/kernels/cpu/isa.h"
+#include "r1/kernels/cpu/layer_norm.h"
 #include "r1/kernels/cpu/norm.h"
 #include "r1/kernels/cpu/optimizer.h"
 #include "r1/kernels/cpu/rope.h"
@@ -15,6 +17,14 @@ template <Isa>
 void rms_norm_simd(const RmsNorm& a, int threads);
 template <Isa>
 void rms_norm_backward_simd(const RmsNormBackward& a, int threads);
+template <Isa>
+void layer_norm_simd(const LayerNorm& a, int threads);
+template <Isa>
+void layer_norm_backward_simd(const LayerNormBackward& a, int threads);
+template <Isa>
+void geglu_simd(const GeGlu& a, int threads);
+template <Isa>
+void geglu_backward_simd(const GeGluBackward& a, int threads);
 template <Isa>
 void rope_simd(const Rope& a, int threads);
 template <Isa>

@@ -34,22 +34,19 @@ void add_top_folder(const std::string& path, Arguments& arguments, std::vector<L
   }
 }
 
-// Where programs and libraries are found, time zone, Java's own settings; no users, no keys, no configuration of the host's services.
+// Where libraries and programs are found, Java's own settings, the time zone; no users, no keys, no configuration of the host's services.
+// Each mount costs a tenth of a millisecond a run, so nothing that is merely nice to have.
 void add_etc(Arguments& arguments) {
-  std::vector<fs::path> pieces = {"/etc/ld.so.cache",  "/etc/ld.so.conf", "/etc/ld.so.conf.d",
-                                  "/etc/alternatives", "/etc/localtime",  "/etc/mime.types"};
+  std::vector<fs::path> pieces = {"/etc/ld.so.cache", "/etc/alternatives"};
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/etc", error)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("java-") || name.starts_with("python3")) pieces.push_back(entry.path());
+    if (entry.path().filename().string().starts_with("java-")) pieces.push_back(entry.path());
   }
   for (const auto& piece : pieces) {
-    if (!present(piece)) continue;
-    if (fs::is_symlink(piece, error))
-      append(arguments, {"--symlink", fs::read_symlink(piece, error), piece});
-    else
-      append(arguments, {"--ro-bind", piece, piece});
+    if (present(piece)) append(arguments, {"--ro-bind", piece, piece});
   }
+  if (fs::is_symlink("/etc/localtime", error))
+    append(arguments, {"--symlink", fs::read_symlink("/etc/localtime", error), "/etc/localtime"});
 }
 
 void add_dev(Arguments& arguments, std::vector<LandlockRule>& rules) {
@@ -62,14 +59,11 @@ void add_dev(Arguments& arguments, std::vector<LandlockRule>& rules) {
                      "/dev/stdout", "--symlink", "/proc/self/fd/2", "/dev/stderr"});
 }
 
-// Facts about the host's kernel that a program has no business with; those that this kernel has.
+// Facts about the host's kernel that a program has no business with, of those that everybody may read.
 void add_hidden_proc(Arguments& arguments) {
-  for (const char* file : {"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg", "/proc/timer_list",
-                           "/proc/sched_debug", "/proc/latency_stats", "/proc/cmdline", "/proc/config.gz"}) {
-    if (present(file)) append(arguments, {"--ro-bind", "/dev/null", file});
-  }
-  for (const char* folder : {"/proc/acpi", "/proc/scsi", "/proc/asound"}) {
-    if (present(folder)) append(arguments, {"--tmpfs", folder, "--remount-ro", folder});
+  for (const char* file :
+       {"/proc/cmdline", "/proc/config.gz", "/proc/keys", "/proc/sched_debug", "/proc/latency_stats", "/proc/timer_stats"}) {
+    if (::access(file, F_OK) == 0) append(arguments, {"--ro-bind", "/dev/null", file});
   }
 }
 
@@ -129,8 +123,8 @@ Arguments bubblewrap_arguments(const Machine& machine, const Layers& layers, con
     add_hidden_proc(a);
   }
   // One file system, so that disk_bytes bounds all of it.
-  append(a, {"--perms", "0755", "--size", std::to_string(limits.disk_bytes), "--tmpfs", "/box", "--dir", "/box/.tmp", "--dir",
-             "/box/.shm", "--symlink", "/box/.tmp", "/tmp", "--symlink", "/box/.shm", "/dev/shm"});
+  append(a, {"--perms", "0755", "--size", std::to_string(limits.disk_bytes), "--tmpfs", "/box", "--dir", "/box/.tmp", "--dir", "/box/.shm",
+             "--symlink", "/box/.tmp", "/tmp", "--symlink", "/box/.shm", "/dev/shm"});
   append(a, {"--perms", "0444", "--file", std::to_string(R1_FD_PASSWD),   "/etc/passwd",
              "--perms", "0444", "--file", std::to_string(R1_FD_GROUP),    "/etc/group",
              "--perms", "0444", "--file", std::to_string(R1_FD_HOSTS),    "/etc/hosts",

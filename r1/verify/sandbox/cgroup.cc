@@ -165,8 +165,8 @@ CgroupTrees CgroupTrees::find() {
   look("memory", "memory", "/memory.limit_in_bytes", found.memory_);
   look("pids", "", "/pids.max", found.pids_);
   look("pids", "pids", "/pids.max", found.pids_);
+  if (!found.memory_.v2) look("cpuacct", "cpuacct", "/cpuacct.usage", found.cpu_);
   look("cpu", "", "/cpu.stat", found.cpu_);
-  look("cpuacct", "cpuacct", "/cpuacct.usage", found.cpu_);
   if (!list_v1.empty()) found.detail_ = "cgroup v1: " + list_v1;
   if (!list_v2.empty()) found.detail_ += (list_v1.empty() ? "cgroup v2: " : "; v2: ") + list_v2;
   if (!found.has_memory()) {
@@ -192,8 +192,10 @@ std::unique_ptr<Cgroup> CgroupTrees::make(const Limits& limits) const {
     check(::mkdir(folder.c_str(), 0755) == 0, "[sandbox] cannot make the control group ", folder, ": ", std::strerror(errno),
           "; r1 sandbox doctor says what is in the way");
     group->folders_.push_back(folder);
-    group->join_.emplace_back(::open((folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-    check(bool(group->join_.back()), "[sandbox] cannot open ", folder, "/cgroup.procs: ", std::strerror(errno));
+    // A thread that moves itself takes no lock against all forks of the machine; version 2 has whole processes only.
+    const std::string join = folder + (parent.v2 ? "/cgroup.procs" : "/tasks");
+    group->join_.emplace_back(::open(join.c_str(), O_WRONLY | O_CLOEXEC));
+    check(bool(group->join_.back()), "[sandbox] cannot open ", join, ": ", std::strerror(errno));
     return folder;
   };
   const auto set = [](const std::string& path, int64_t value) {

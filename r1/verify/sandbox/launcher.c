@@ -1,14 +1,14 @@
-/* The sandbox's own small program, linked without a C library (it starts in a fraction of a millisecond) and carried inside ours. It runs
- * as one of
- *
- *   supervise   the child of the host process: joins nothing itself, starts bubblewrap in the cgroup and as another user, and stays until all
- *               of it is dead. It exists because the host may be large, has many threads (PR_SET_PDEATHSIG means the *thread* that forked),
- *               and may die itself: then everything dies too.
- *   init        pid 1 inside: writes the program's files, sets rlimits and Landlock in the child that becomes the program, reaps, and says
- *               how the program ended over a pipe that the program does not hold. Its death ends the namespace.
- *   probe       run in place of a program by examine(): prints which layers it feels.
- *
- * All of it runs on trusted input (setup_format.h); nothing is read from the program. */
+// The sandbox's own small program, linked without a C library (it starts in a fraction of a millisecond) and carried inside ours. It runs
+// as one of
+//
+//   supervise   the child of the host process: joins nothing itself, starts bubblewrap in the cgroup and as another user, and stays until all
+//               of it is dead. It exists because the host may be large, has many threads (PR_SET_PDEATHSIG means the *thread* that forked),
+//               and may die itself: then everything dies too.
+//   init        pid 1 inside: writes the program's files, sets rlimits and Landlock in the child that becomes the program, reaps, and says
+//               how the program ended over a pipe that the program does not hold. Its death ends the namespace.
+//   probe       run in place of a program by examine(): prints which layers it feels.
+//
+// All of it runs on trusted input (setup_format.h); nothing is read from the program.
 #include "r1/verify/sandbox/launcher_sys.h"
 #include "r1/verify/sandbox/setup_format.h"
 

@@ -1,4 +1,4 @@
-/* System calls without a C library: what launcher.c needs of x86-64 and arm64 Linux. */
+// System calls without a C library: what launcher.c needs of x86-64 and arm64 Linux.
 #pragma once
 
 #include <asm/unistd.h>

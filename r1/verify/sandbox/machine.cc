@@ -1,7 +1,9 @@
 #include "r1/verify/sandbox/machine.h"
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 
@@ -27,6 +29,13 @@ uint32_t unprivileged_user() {
     if (kNobody >= inside && kNobody < inside + count) highest = kNobody;
   }
   return highest ? kNobody : R1_NO_UID;  // a user namespace with one user: its root is an ordinary user outside
+}
+
+// Since 5.14 RLIMIT_NPROC counts within the sandbox's user namespace; before, all processes of the user on the machine.
+bool counts_processes_in_namespace() {
+  utsname kernel{};
+  int major = 0, minor = 0;
+  return ::uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 14));
 }
 
 // "seccomp 2" lines of the launcher's probe.
@@ -121,6 +130,7 @@ Machine look_around() {
   m.layers.cgroup = there && m.cgroups.has_memory();
   m.layers.landlock = there && m.landlock > 0;
   if (there) confirm(m, seccomp, cgroup, landlock);
+  const bool limits = counts_processes_in_namespace();
   const std::string hidden = "unknown while namespaces are missing";
   m.states = {
       {Layer::kNamespaces, there, there ? namespaces_detail(m) : namespaces},
@@ -128,7 +138,10 @@ Machine look_around() {
        m.layers.seccomp ? "allow-list in force"
        : there          ? seccomp
                         : hidden},
-      {Layer::kRlimits, there, there ? "in force" : hidden},
+      {Layer::kRlimits, there && limits,
+       !there   ? hidden
+       : limits ? "in force"
+                : "limits on processes need Linux 5.14 or later"},
       {Layer::kCgroup, m.layers.cgroup, m.layers.cgroup || there ? cgroup : hidden},
       {Layer::kLandlock, m.layers.landlock,
        m.layers.landlock ? str("ABI ", m.landlock)

@@ -54,6 +54,8 @@ struct Program {
   int channel_fd = -1;  // an open descriptor the program inherits as fd 3 (judge's own launcher only); -1: none
 };
 
+// kMemory: the kernel killed a process of it at the cap, whatever the others did then. The caps on disk, processes and open files end
+// nothing by themselves: the program gets ENOSPC, EAGAIN, EMFILE; `reason` says if processes were refused.
 enum class End { kExited, kSignalled, kTimeout, kCpuTime, kMemory, kOutput, kFailedToStart };
 const char* end_name(End end);
 

@@ -37,7 +37,7 @@ constexpr const char* kAllowed[] = {
     "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "kill", "tkill", "tgkill", "rt_sigqueueinfo",
     "rt_tgsigqueueinfo", "pidfd_open", "pidfd_send_signal", "getpid", "getppid", "gettid", "getpgid", "getpgrp", "setpgid", "getsid",
     "setsid", "set_tid_address", "set_robust_list", "get_robust_list", "futex", "futex_waitv", "rseq", "arch_prctl", "getrlimit",
-    "setrlimit", "prlimit64", "getrusage", "times", "getpriority", "setpriority", "sched_yield", "sched_getaffinity", "sched_setaffinity",
+    "setrlimit", "getrusage", "times", "getpriority", "setpriority", "sched_yield", "sched_getaffinity", "sched_setaffinity",
     "sched_getparam", "sched_setparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_max", "sched_get_priority_min",
     "sched_rr_get_interval", "sched_getattr", "sched_setattr", "getcpu", "restart_syscall", "capget", "capset",
     // who am I; the kernel refuses all changes here, but programs ask
@@ -199,6 +199,7 @@ void add_conditional(Builder& b) {
   constexpr uint64_t kNamespaces =
       CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
   b.allow("clone", {equals(0, 0, kNamespaces)});
+  b.allow("prlimit64", {equals(0, 0)});  // of oneself
   b.allow("socket", {equals(0, AF_UNIX)});
   b.allow("socketpair", {equals(0, AF_UNIX)});
   for (const uint64_t persona : {uint64_t{0}, uint64_t{0xffffffff}}) b.allow("personality", {equals(0, persona)});

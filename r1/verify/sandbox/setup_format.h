@@ -1,10 +1,10 @@
-/* What the library tells its launcher (launcher.c), in C for both: a file in memory with a header and a row of items, and which
- * descriptor is which. Both ends are built together, so there are no versions.
- *
- * After the header, in this order: `arguments` strings (bubblewrap's argv), `staged` strings (host paths), `folders` strings
- * (control groups to remove if the host dies), `rlimits` x struct, `rules` x
- * (u64 access, string), `files` x (string path, string content), the directory, `argv` strings, `environment` strings. A string is a u64
- * length, its bytes and a NUL, filled with NULs to a multiple of 8. */
+// What the library tells its launcher (launcher.c), in C for both: a file in memory with a header and a row of items, and which
+// descriptor is which. Both ends are built together, so there are no versions.
+//
+// After the header, in this order: `arguments` strings (bubblewrap's argv), `staged` strings (host paths), `folders` strings
+// (control groups to remove if the host dies), `rlimits` x struct, `rules` x
+// (u64 access, string), `files` x (string path, string content), the directory, `argv` strings, `environment` strings. A string is a u64
+// length, its bytes and a NUL, filled with NULs to a multiple of 8.
 #pragma once
 
 #include <stdint.h>

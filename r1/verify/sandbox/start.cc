@@ -45,6 +45,15 @@ void give_writable_mounts(const Machine& machine, const Program& program) {
   }
 }
 
+// So that the program can open /dev/stdout and the like: a pipe belongs to who made it.
+void give_pipes(const Machine& machine, std::initializer_list<const Pipe*> pipes) {
+  if (machine.uid == R1_NO_UID) return;
+  for (const Pipe* pipe : pipes) {
+    check(::fchown(pipe->read.get(), machine.uid, machine.uid) == 0, "[sandbox] cannot give a pipe to user ", machine.uid, ": ",
+          std::strerror(errno));
+  }
+}
+
 // One of stdout and stderr, up to the cap.
 struct Capture {
   Fd fd;
@@ -107,6 +116,7 @@ class Running : public Process {
   void look();
   void force_end();
   void clean_up();
+  void remove_group();
   void read_status();
   void judge(Outcome& outcome) const;
   std::string failure() const;
@@ -135,6 +145,7 @@ Running::Running(const Machine& machine, const Layers& layers, const Program& pr
   if (layers.cgroup) cgroup_ = machine.cgroups.make(limits);
   counts_memory_ = cgroup_ && machine.cgroups.has_memory();
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe(), status = make_pipe();
+  give_pipes(machine, {&in, &out, &err});
   const Fd setup = memory_file("r1-sandbox", setup_bytes(machine, layers, program, limits, cgroup_.get()));
   const Fd nothing(program.channel_fd < 0 ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : -1);
   std::vector<Fd> own;  // each run reads these from their start
@@ -163,6 +174,7 @@ Running::~Running() {
   stop(Stop::kTimeout);
   loop();
   clean_up();
+  remove_group();
 }
 
 void Running::stop(Stop why) {
@@ -181,6 +193,7 @@ Outcome Running::finish(std::string_view input) {
   outcome.wall_seconds = seconds_since(begin_);
   clean_up();
   judge(outcome);
+  remove_group();
   outcome.out = std::move(out_.text);
   outcome.err = std::move(err_.text);
   return outcome;
@@ -267,6 +280,15 @@ void Running::clean_up() {
   read_status();
   if (!cgroup_) return;
   cpu_seconds_ = std::max(cpu_seconds_, cgroup_->cpu_seconds());
+}
+
+// Empty as soon as the supervisor has spoken; a little later if it had to be killed.
+void Running::remove_group() {
+  for (int i = 0; cgroup_ && !cgroup_->remove() && i < 100; ++i) {
+    cgroup_->kill_all();
+    const timespec pause{0, 2'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
 }
 
 void Running::read_status() {

@@ -1,0 +1,379 @@
+// Is it worth it? Every option of the network, trained alike on one text and measured alike: validation loss at equal tokens over some
+// seeds, parameters, time and memory of a step, decoding.
+//   bench_variants [--data $R1_DATA/tinyshakespeare/input.txt] [--only full,hybrid] [--seeds 3] [--steps 300] [--rows 2] [--length 512]
+//   [--threads 1]
+//                  [--out docs/results/data/variants.jsonl] [--table docs/results/variants.md]
+// Each (option, seed) is one JSON line appended to --out; one that stands there already (same steps, rows, length) is not run again, so
+// options can be run one by one. At the end the lines become the table. Options that this build refuses are told
+// and left out. --lsh_quality 1: instead, what hashing does to the loss of a network trained with full attention. Every option runs in a
+// process of its own, so that its peak of memory is its own.
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "r1/base/config_io.h"
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/base/json.h"
+#include "r1/base/memory.h"
+#include "r1/base/rng.h"
+#include "r1/engine/engine.h"
+#include "r1/model/transformer.h"
+#include "r1/train/trainer.h"
+
+namespace r1 {
+namespace {
+
+struct Option {
+  const char *name, *changes, *verdict;
+};
+
+// What stands in a row of its own sizes is sized for texts of 512 tokens: windows and buckets small enough to matter there.
+constexpr Option kOptions[] = {
+    {"full", "", "The yardstick."},
+    {"blockwise", "attention=blockwise attn.block=128", ""},
+    {"hybrid", "attention=hybrid attn.window=64 attn.window_max=128", ""},
+    {"lsh", "attention=lsh attn.bucket_size=32", ""},
+    {"lsh + window", "attention=lsh attn.bucket_size=32 attn.window=32", ""},
+    {"dynamic_window", "attention=dynamic_window attn.window=128", ""},
+    {"sliding window", "attn.window=64", ""},
+    {"sliding pattern", "attn.window=64 attn.window_pattern=4", ""},
+    {"mla", "attention=mla mla.kv_lora_rank=32 mla.q_lora_rank=48 mla.qk_nope_head_dim=24 mla.qk_rope_head_dim=8 mla.v_head_dim=32", ""},
+    {"norm layer", "norm=layer", ""},
+    {"norm power", "norm=power", ""},
+    {"ffn geglu", "ffn=geglu", ""},
+    {"ffn gelu", "ffn=gelu intermediate_size=528", ""},
+    {"ffn topk_sparse", "ffn=topk_sparse", ""},
+    {"ffn dropout 0.1", "ffn_dropout=0.1", ""},
+    {"moe sigmoid",
+     "moe.n_routed_experts=8 moe.num_experts_per_tok=2 moe.n_shared_experts=1 moe.moe_intermediate_size=112 moe.gate=sigmoid", ""},
+    {"moe softmax",
+     "moe.n_routed_experts=8 moe.num_experts_per_tok=2 moe.n_shared_experts=1 moe.moe_intermediate_size=112 moe.gate=softmax "
+     "moe.bias=false "
+     "moe.aux_loss=batch moe.aux_loss_coef=0.01",
+     ""},
+    {"moe context_sigmoid",
+     "moe.n_routed_experts=8 moe.num_experts_per_tok=2 moe.n_shared_experts=1 moe.moe_intermediate_size=112 moe.gate=context_sigmoid "
+     "moe.bias=false moe.aux_loss=square moe.aux_loss_coef=0.01",
+     ""},
+    {"mtp", "num_nextn_predict_layers=1", ""},
+    {"tied", "tie_word_embeddings=true", ""},
+    {"qk_norm", "qk_norm=true", ""},
+    {"rope linear x4", "rope_scaling.type=linear rope_scaling.factor=4", ""},
+};
+
+struct Arguments {
+  std::string data, out = "docs/results/data/variants.jsonl", table = "docs/results/variants.md";
+  std::string only;
+  int64_t seeds = 3, steps = 300, rows = 2, length = 512, threads = 1, lsh_quality = 0;
+};
+
+// tinyshakespeare in the data folder that the tests read too.
+std::string default_data() {
+  const char* folder = std::getenv("R1_DATA");
+  if (!folder) fail_usage("bench_variants: give --data, or R1_DATA with tinyshakespeare in it");
+  return std::string(folder) + "/tinyshakespeare/input.txt";
+}
+
+Arguments parse(int argc, char** argv) {
+  Arguments a;
+  const std::map<std::string, std::string*> texts{{"--data", &a.data}, {"--out", &a.out}, {"--table", &a.table}, {"--only", &a.only}};
+  const std::map<std::string, int64_t*> numbers{{"--seeds", &a.seeds},   {"--steps", &a.steps},     {"--rows", &a.rows},
+                                                {"--length", &a.length}, {"--threads", &a.threads}, {"--lsh_quality", &a.lsh_quality}};
+  for (int i = 1; i < argc; i += 2) {
+    if (i + 1 == argc) fail_usage("bench_variants: ", argv[i], " wants a value");
+    if (const auto text = texts.find(argv[i]); text != texts.end()) {
+      *text->second = argv[i + 1];
+    } else if (const auto number = numbers.find(argv[i]); number != numbers.end()) {
+      *number->second = std::stoll(argv[i + 1]);
+    } else {
+      fail_usage("bench_variants: unknown option ", argv[i]);
+    }
+  }
+  return a;
+}
+
+// ---- one run
+
+model::ModelConfig config_of(const Option& option, int64_t length) {
+  model::ModelConfig c;
+  c.vocab_size = 128;  // bytes
+  c.hidden_size = 128;
+  c.intermediate_size = 352;
+  c.num_hidden_layers = 4;
+  c.num_attention_heads = 4;
+  c.max_position_embeddings = length;
+  std::vector<Setting> changes;
+  std::istringstream words(option.changes);
+  for (std::string word; words >> word;) {
+    const size_t at = word.find('=');
+    changes.push_back({word.substr(0, at), word, word.substr(at + 1)});
+  }
+  apply_settings(c, changes);
+  model::finish_config(c);
+  return c;
+}
+
+// Bytes as ids; the last tenth is for validation.
+struct Text {
+  std::string bytes;
+  size_t train = 0;
+};
+
+data::Batch row_at(const Text& text, size_t begin, int64_t length) {
+  data::Batch b;
+  for (int64_t i = 0; i < length; ++i) {
+    b.ids.push_back(uint8_t(text.bytes[begin + size_t(i)]) & 127);
+    b.targets.push_back(uint8_t(text.bytes[begin + size_t(i) + 1]) & 127);
+    b.loss_weight.push_back(1);
+    b.positions.push_back(int32_t(i));
+  }
+  b.cu_seqlens = {0, int32_t(length)};
+  return b;
+}
+
+double validation_loss(train::Trainer& trainer, const Text& text, int64_t length) {
+  constexpr int64_t kRows = 32;
+  double sum = 0;
+  const size_t stride = (text.bytes.size() - text.train - size_t(length) - 1) / kRows;
+  for (int64_t i = 0; i < kRows; ++i)
+    for (const float logprob : trainer.logprobs(row_at(text, text.train + size_t(i) * stride, length))) sum -= logprob;
+  return sum / double(kRows * length);
+}
+
+double cpu_ms() {
+  return 1e3 * double(std::clock()) / CLOCKS_PER_SEC;
+}
+
+double peak_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return double(usage.ru_maxrss) / 1024;
+}
+
+// Tokens a second of processor time: 8 sequences with prompts of half the length, greedy.
+double decode_rate(model::Transformer& model, const Text& text, int64_t length) {
+  engine::EngineConfig config;
+  config.kv_cache_memory = int64_t{1} << 28;
+  engine::Engine engine(model, config);
+  const int64_t prompt = length / 2, answer = std::min<int64_t>(64, length - prompt - 1);
+  for (int i = 0; i < 8; ++i) {
+    engine::Request r;
+    for (int64_t t = 0; t < prompt; ++t) r.prompt.push_back(text.bytes[text.train + size_t(i * prompt + t)] & 127);
+    r.sampling = {.temperature = 0, .max_new_tokens = answer};
+    engine.add(r);
+  }
+  while (engine.stats().prefill_tokens < 8 * prompt) engine.step();
+  const double start = cpu_ms();
+  int64_t tokens = 0;
+  while (!engine.idle()) tokens += int64_t(engine.step().size());
+  return 1e3 * double(tokens) / (cpu_ms() - start);
+}
+
+train::TrainerConfig trainer_settings() {
+  train::TrainerConfig settings;
+  settings.learning_rate = 3e-3;
+  settings.warmup_steps = 20;
+  settings.weight_decay = 0.1;
+  return settings;
+}
+
+// All steps, on the same rows for every option; returns the median processor time of one.
+double train_steps(train::Trainer& trainer, const Text& text, int64_t seed, const Arguments& a) {
+  Rng rng(uint64_t(1000 + seed));
+  std::vector<double> ms;
+  for (int64_t step = 0; step < a.steps; ++step) {
+    std::vector<data::Batch> rows;
+    for (int64_t i = 0; i < a.rows; ++i) rows.push_back(row_at(text, size_t(rng.below(text.train - uint64_t(a.length) - 1)), a.length));
+    const double start = cpu_ms();
+    trainer.step(rows, train::cross_entropy_loss());
+    ms.push_back(cpu_ms() - start);
+  }
+  std::sort(ms.begin(), ms.end());
+  return ms[ms.size() / 2];
+}
+
+Json run_one(const Option& option, int64_t seed, const Arguments& a, const Text& text) {
+  const model::ModelConfig config = config_of(option, a.length);
+  model::Transformer model(config, at::kCPU, at::kFloat);
+  model.init_weights(uint64_t(seed));
+  train::Trainer trainer(model, trainer_settings(), a.steps, uint64_t(seed));
+  const double before = peak_mb(), step_ms = train_steps(trainer, text, seed, a);
+  Json line = {{"option", option.name}, {"changes", option.changes}, {"seed", seed}, {"steps", a.steps},
+               {"rows", a.rows},        {"length", a.length}};
+  line["parameters"] = model::parameter_count(config);
+  line["step_ms"] = step_ms;
+  line["step_mb"] = peak_mb() - before;
+  line["eval_loss"] = validation_loss(trainer, text, a.length);
+  line["decode_tok_s"] = decode_rate(model, text, a.length);
+  return line;
+}
+
+// How near is hashing to exact attention? The weights of a network trained with full attention, evaluated as lsh.
+void print_lsh_quality(const Arguments& a, const Text& text) {
+  const Option& full = kOptions[0];
+  model::Transformer trained(config_of(full, a.length), at::kCPU, at::kFloat);
+  trained.init_weights(1);
+  train::Trainer trainer(trained, trainer_settings(), a.steps, 1);
+  train_steps(trainer, text, 1, a);
+  const double exact = validation_loss(trainer, text, a.length);
+  for (const int64_t rounds : {1, 2, 4, 8})
+    for (const int64_t window : {1, 32}) {
+      const std::string changes = str("attention=lsh attn.bucket_size=16 attn.hash_rounds=", rounds, " attn.window=", window);
+      model::Transformer hashed(config_of({"lsh", changes.c_str(), ""}, a.length), at::kCPU, at::kFloat);
+      for (size_t i = 0; i < hashed.weights().size(); ++i) hashed.weights()[i].tensor->copy_(*trained.weights()[i].tensor);
+      train::Trainer evaluator(hashed, trainer_settings(), 1, 1);
+      const double loss = validation_loss(evaluator, text, a.length);
+      std::printf("%s\n", dump_json({{"bench", "lsh_quality"},
+                                     {"rounds", rounds},
+                                     {"window", window},
+                                     {"bucket", 16},
+                                     {"length", a.length},
+                                     {"loss_exact", exact},
+                                     {"loss_lsh", loss},
+                                     {"difference", loss - exact}})
+                              .c_str());
+    }
+}
+
+// ---- the lines and their table
+
+bool same_run(const Json& line, const Arguments& a) {
+  return line.at("steps") == a.steps && line.at("rows") == a.rows && line.at("length") == a.length;
+}
+
+std::vector<Json> read_lines(const std::string& path) {
+  std::vector<Json> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);)
+    if (!line.empty()) lines.push_back(parse_json(line, path));
+  return lines;
+}
+
+struct Mean {
+  double mean = 0, deviation = 0;
+};
+Mean mean_of(const std::vector<double>& x) {
+  Mean m;
+  for (const double v : x) m.mean += v / double(x.size());
+  for (const double v : x) m.deviation += (v - m.mean) * (v - m.mean) / double(std::max<size_t>(1, x.size() - 1));
+  m.deviation = std::sqrt(m.deviation);
+  return m;
+}
+
+std::vector<double> column(const std::vector<Json>& lines, const std::string& option, const char* key) {
+  std::vector<double> out;
+  for (const Json& line : lines)
+    if (line.at("option") == option) out.push_back(line.at(key).get<double>());
+  return out;
+}
+
+template <class... Args>
+std::string format(const char* pattern, Args... args) {
+  char text[256];
+  std::snprintf(text, sizeof text, pattern, args...);
+  return text;
+}
+
+std::string table_of(const std::vector<Json>& all, const Arguments& a) {
+  const std::vector<double> base = column(all, "full", "eval_loss"), base_ms = column(all, "full", "step_ms");
+  std::string out =
+      "| option | changes | val. loss | against full | parameters | step ms | memory MB | decode tok/s | verdict "
+      "|\n|---|---|---|---|---|---|---|---|---|\n";
+  for (const Option& o : kOptions) {
+    const std::vector<double> loss = column(all, o.name, "eval_loss");
+    if (loss.empty()) continue;
+    std::vector<double> against;
+    for (size_t i = 0; i < std::min(loss.size(), base.size()); ++i) against.push_back(loss[i] - base[i]);
+    const Mean l = mean_of(loss), d = mean_of(against);
+    out += format("| %s | `%s` | %.3f ± %.3f | %+.3f ± %.3f | %.0f | %.0f | %.0f | %.0f | ", o.name, o.changes, l.mean, l.deviation, d.mean,
+                  d.deviation, column(all, o.name, "parameters")[0], mean_of(column(all, o.name, "step_ms")).mean,
+                  mean_of(column(all, o.name, "step_mb")).mean, mean_of(column(all, o.name, "decode_tok_s")).mean);
+    out += std::string(o.verdict) + " |\n";
+  }
+  return out + format("\n%lld steps of %lld x %lld tokens, %lld seeds.\n", (long long)a.steps, (long long)a.rows, (long long)a.length,
+                      (long long)a.seeds);
+}
+
+// The table stands between two marks in a page that is written by hand.
+void write_table(const std::string& path, const std::string& table) {
+  const std::string begin = "<!-- table -->\n", end = "<!-- /table -->\n";
+  std::string page = fs::exists(path) ? read_file(path) : "# Variants\n\n" + begin + end;
+  const size_t from = page.find(begin), to = page.find(end);
+  if (from == std::string::npos || to == std::string::npos || to < from) fail(path, ": the marks ", begin, " and ", end, " are missing");
+  write_file_atomic(path, page.substr(0, from + begin.size()) + table + page.substr(to));
+}
+
+// In a process of its own.
+void run_in_child(const Option& option, int64_t seed, const Arguments& a, const Text& text) {
+  const pid_t child = fork();
+  if (child < 0) fail("bench_variants: fork failed");
+  if (child == 0) {
+    int code = 0;
+    try {
+      at::set_num_threads(int(a.threads));
+      const std::string line = dump_json(run_one(option, seed, a, text)) + "\n";
+      std::fputs(line.c_str(), stdout);
+      std::ofstream(a.out, std::ios::app) << line;
+    } catch (const Error& e) {
+      std::fprintf(stderr, "%s: %s\n", option.name, e.what());
+      code = 1;
+    }
+    std::fflush(stdout);
+    _exit(code);
+  }
+  waitpid(child, nullptr, 0);
+}
+
+bool wanted(const std::string& only, const std::string& name) {
+  std::istringstream names(only);
+  for (std::string one; std::getline(names, one, ',');)
+    if (one == name) return true;
+  return only.empty();
+}
+
+int run(int argc, char** argv) {
+  const Arguments a = parse(argc, argv);
+  Text text{read_file(a.data.empty() ? default_data() : a.data), 0};
+  text.train = text.bytes.size() / 10 * 9;
+  if (a.lsh_quality) {
+    at::set_num_threads(int(a.threads));
+    print_lsh_quality(a, text);
+    return 0;
+  }
+  std::set<std::pair<std::string, int64_t>> done;
+  for (const Json& line : read_lines(a.out))
+    if (same_run(line, a)) done.insert({line.at("option"), line.at("seed")});
+  for (const Option& option : kOptions)
+    for (int64_t seed = 1; seed <= a.seeds && wanted(a.only, option.name); ++seed)
+      if (!done.count({option.name, seed})) run_in_child(option, seed, a, text);
+  std::vector<Json> mine;
+  for (const Json& line : read_lines(a.out))
+    if (same_run(line, a)) mine.push_back(line);
+  if (!mine.empty()) write_table(a.table, table_of(mine, a));
+  return 0;
+}
+
+}  // namespace
+}  // namespace r1
+
+int main(int argc, char** argv) {
+  try {
+    r1::keep_freed_memory();
+    return r1::run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 1;
+  }
+}

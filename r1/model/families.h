@@ -1,0 +1,31 @@
+// The published families whose config differs from llama's in more than numbers: how their config.json (transformers 4 and 5) and GGUF
+// headers map to ModelConfig. One file each: config_gpt2.cc, config_gemma3.cc. For model/config and its neighbours.
+#pragma once
+
+#include <string>
+
+#include "r1/base/gguf_file.h"
+#include "r1/model/config.h"
+
+namespace r1::model {
+
+// What every network of the family has, whatever its size: norms, MLP, positions, biases. Leaves the sizes alone; hidden_size must be set.
+// For families without such a file only `family` is set.
+void set_family(ModelConfig& config, const std::string& family);
+
+// Keys that all families' config.json share: token ids, dtype, initializer_range; then finish_config, whose errors get the file's name.
+void read_common_hf(const Json& json, const std::string& where, ModelConfig& config);
+void write_common_hf(const ModelConfig& config, Json& json);
+
+void set_gpt2(ModelConfig& config);
+ModelConfig gpt2_from_hf(const Json& json, const std::string& where);
+Json gpt2_to_hf(const ModelConfig& config);
+// Reads what is GPT-2's own; sizes that all architectures spell alike are read already.
+void gpt2_from_gguf(const GgufFile& file, ModelConfig& config);
+
+void set_gemma3(ModelConfig& config);
+ModelConfig gemma3_from_hf(const Json& json, const std::string& where);
+Json gemma3_to_hf(const ModelConfig& config);
+void gemma3_from_gguf(const GgufFile& file, ModelConfig& config);
+
+}  // namespace r1::model

@@ -1,0 +1,39 @@
+#include "r1/nn/moe.h"
+
+#include <ATen/TensorOperators.h>
+
+#include "r1/ops/grouped_linear.h"
+#include "r1/ops/swiglu.h"
+
+namespace r1::nn {
+
+Moe::Moe(const std::string& name, const MoeShape& shape, const Placement& placement)
+    : experts_(shape.router.experts),
+      router_(name, shape.router, placement),
+      gate_EFD_(new_weight({experts_, shape.inner, shape.router.dim}, placement)),
+      up_EFD_(new_weight({experts_, shape.inner, shape.router.dim}, placement)),
+      down_EDF_(new_weight({experts_, shape.router.dim, shape.inner}, placement)) {
+  if (shape.shared_inner > 0) shared_ = std::make_unique<Mlp>(shape.router.dim, shape.shared_inner, placement);
+}
+
+Tensor Moe::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
+  const ops::Routes routes = router_(x_TD, context, cache);
+  const ops::ExpertRows rows = ops::sort_by_expert(routes.expert_TK, experts_);
+  const auto experts = [&](const Tensor& x_SI, const Tensor& weight_EOI) { return ops::grouped_linear(x_SI, weight_EOI, rows.ends_E); };
+  const Tensor x_SD = ops::gather_rows(x_TD, rows);
+  const Tensor y_SD = experts(ops::swiglu(experts(x_SD, gate_EFD_), experts(x_SD, up_EFD_)), down_EDF_);
+  Tensor y_TD = ops::combine_rows(y_SD, routes.gate_TK, rows);
+  if (shared_) y_TD = y_TD + (*shared_)(x_TD);
+  return context.training() ? router_.balanced(y_TD, routes, rows, context) : y_TD;
+}
+
+void Moe::parameters(ParameterList list) {
+  router_.parameters(list);
+  ParameterList experts = list.under("experts");
+  experts.add("gate", gate_EFD_);
+  experts.add("up", up_EFD_);
+  experts.add("down", down_EDF_);
+  if (shared_) shared_->parameters(list.under("shared"));
+}
+
+}  // namespace r1::nn

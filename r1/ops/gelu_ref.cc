@@ -1,0 +1,33 @@
+#include "r1/ops/gelu.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/erf.h>
+#include <ATen/ops/tanh.h>
+
+#include <cmath>
+
+namespace r1::ops {
+
+namespace {
+
+Tensor wide_gelu(const Tensor& x, GeluForm form) {
+  if (form == GeluForm::kExact) return x * 0.5 * (at::erf(x * M_SQRT1_2) + 1);
+  return x * 0.5 * (at::tanh((x + x * x * x * 0.044715) * std::sqrt(2 / M_PI)) + 1);
+}
+
+at::ScalarType wide_type(const Tensor& x) {
+  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+}  // namespace
+
+Tensor gelu_ref(const Tensor& x, GeluForm form) {
+  return wide_gelu(x.to(wide_type(x)), form).to(x.scalar_type());
+}
+
+Tensor geglu_ref(const Tensor& gate_TF, const Tensor& up_TF, GeluForm form) {
+  const auto wide = wide_type(gate_TF);
+  return (wide_gelu(gate_TF.to(wide), form) * up_TF.to(wide)).to(gate_TF.scalar_type());
+}
+
+}  // namespace r1::ops

@@ -1,0 +1,73 @@
+#include "r1/ops/linear_in.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
+
+#include "r1/base/error.h"
+#include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/ops/autograd.h"
+
+namespace r1::ops {
+
+namespace {
+
+// dx = dy w^T: linear_forward's product, with w as the weight of I outputs.
+Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_IO) {
+  Tensor dx_TI = at::empty({dy_TO.size(0), weight_IO.size(0)}, dy_TO.options());
+  kernels::linear_forward({.x = dy_TO.const_data_ptr<float>(),
+                           .w = weight_IO.const_data_ptr<float>(),
+                           .y = dx_TI.mutable_data_ptr<float>(),
+                           .rows = dy_TO.size(0),
+                           .in = dy_TO.size(1),
+                           .out = weight_IO.size(0)});
+  return dx_TI;
+}
+
+// dw = x^T dy
+Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
+  Tensor dw_IO = at::empty({x_TI.size(1), dy_TO.size(1)}, dy_TO.options());
+  kernels::linear_grad_w({.dy = x_TI.const_data_ptr<float>(),
+                          .x = dy_TO.const_data_ptr<float>(),
+                          .dw = dw_IO.mutable_data_ptr<float>(),
+                          .rows = dy_TO.size(0),
+                          .in = dy_TO.size(1),
+                          .out = x_TI.size(1)});
+  return dw_IO;
+}
+
+Tensor forward(const Tensor& x_TI, const Tensor& weight_IO) {
+  Tensor y_TO = at::empty({x_TI.size(0), weight_IO.size(1)}, x_TI.options());
+  kernels::linear_grad_x({.dy = x_TI.const_data_ptr<float>(),
+                          .w = weight_IO.const_data_ptr<float>(),
+                          .dx = y_TO.mutable_data_ptr<float>(),
+                          .rows = x_TI.size(0),
+                          .in = weight_IO.size(1),
+                          .out = x_TI.size(1)});
+  return y_TO;
+}
+
+Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
+  const Tensor dy_TO = dy.contiguous();
+  return {want[0] ? grad_x(dy_TO, saved[1]) : Tensor(), want[1] ? grad_weight(dy_TO, saved[0]) : Tensor()};
+}
+
+}  // namespace
+
+Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
+  check(x_TI.dim() == 2 && weight_IO.dim() == 2 && x_TI.size(1) == weight_IO.size(0),
+        "[linear_in] expected x [T, I] and weight [I, O], got ", x_TI.sizes(), " and ", weight_IO.sizes());
+  check(x_TI.scalar_type() == weight_IO.scalar_type(), "[linear_in] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
+        weight_IO.scalar_type());
+  if (!x_TI.is_cpu() || x_TI.scalar_type() != at::kFloat) return at::matmul(x_TI, weight_IO);
+  Tensor x, weight, y_TO;
+  {
+    const at::NoGradGuard no_grad;
+    x = x_TI.contiguous(), weight = weight_IO.contiguous();
+    y_TO = forward(x, weight);
+  }
+  if (!needs_grad({x_TI, weight_IO})) return y_TO;
+  return differentiable("linear_in", y_TO, {x_TI, weight_IO}, {x, weight}, backward);
+}
+
+}  // namespace r1::ops

@@ -1,0 +1,209 @@
+#include "r1/ops/mla_attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/softmax.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "r1/base/error.h"
+#include "r1/kernels/cpu/attention.h"
+#include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
+#include "r1/ops/mla_attention_impl.h"
+
+namespace r1::ops {
+
+namespace {
+
+constexpr int64_t kGroupTokens = 8192;
+
+int64_t keys_of(const Sequences& s, int64_t i) {
+  return s.paged->context_lens[size_t(i)] + s.cu_seqlens[size_t(i) + 1] - s.cu_seqlens[size_t(i)];
+}
+
+void check_cache(const char* op, const Tensor& cache, const Sequences& s, int64_t width, at::ScalarType dtype) {
+  check(s.paged != nullptr, "[", op, "] expected block tables, got none");
+  const int64_t bytes = mla_cache_bytes(width, s.paged->block_size, dtype);
+  check(cache.dim() == 2 && cache.scalar_type() == at::kByte && cache.is_contiguous() && cache.size(1) == bytes, "[", op,
+        "] expected a cache of bytes [blocks, ", bytes, "], got ", cache.scalar_type(), " ", cache.sizes());
+  check(s.block_bound <= cache.size(0), "[", op, "] expected block ids below ", cache.size(0), ", got ", s.block_bound - 1);
+}
+
+// ---- CPU: rows are copied to and from their places.
+
+// Calls visit(row of the batch's gathered or new tokens, address of its place in the cache) for positions [from, to) of sequence i.
+template <class Visit>
+void for_places(const Tensor& cache, const Sequences& s, int64_t i, int64_t from, int64_t to, int64_t row_bytes, const Visit& visit) {
+  auto* base = static_cast<uint8_t*>(cache.mutable_data_ptr());
+  const auto& table = s.paged->block_tables[size_t(i)];
+  const int64_t size = s.paged->block_size;
+  for (int64_t p = from; p < to;) {
+    const int64_t run = std::min(to, (p / size + 1) * size) - p;  // what lies in one block lies together
+    visit(p - from, run, base + table[size_t(p / size)] * cache.size(1) + p % size * row_bytes);
+    p += run;
+  }
+}
+
+// ---- other devices: a token's place as a row of the cache. attention.h's slots count a block's keys and values: block b's token i is
+// 2 b block_size + i there and b block_size + i here.
+Tensor places_of(const Tensor& k_slots, const Sequences& s) {
+  return (k_slots + k_slots.remainder(int64_t(s.paged->block_size))).floor_divide(2);
+}
+Tensor rows_of(const Tensor& cache, int64_t width, at::ScalarType dtype) {
+  return cache.view(dtype).view({-1, width});
+}
+
+std::vector<int32_t> running_sums(const Sequences& s, int64_t first, int64_t last, bool keys) {
+  std::vector<int32_t> sums{0};
+  for (int64_t i = first; i < last; ++i)
+    sums.push_back(int32_t(sums.back() + (keys ? keys_of(s, i) : s.cu_seqlens[size_t(i) + 1] - s.cu_seqlens[size_t(i)])));
+  return sums;
+}
+
+kernels::ConstHeads heads_in(const Tensor& t, int64_t row_stride = 0) {
+  return {.data = t.const_data_ptr(), .type = kernel_float(t.scalar_type()), .row_stride = row_stride};
+}
+
+// Queries of sequences first .. last - 1 (rows of q_tNH) against all of their keys.
+Tensor attend_cpu(const Tensor& q_tNH, const kernels::ConstHeads& k, const kernels::ConstHeads& v, int64_t kv_heads, int64_t v_dim,
+                  const Sequences& s, int64_t first, int64_t last, double scale) {
+  const std::vector<int32_t> cu_q = running_sums(s, first, last, false), cu_keys = running_sums(s, first, last, true);
+  const Tensor q = q_tNH.contiguous();
+  Tensor out_tNV = at::empty({q.size(0), q.size(1), v_dim}, q.options());
+  kernels::attention_forward(
+      {.shape = {.heads = q.size(1), .kv_heads = kv_heads, .head_dim = q.size(2), .v_dim = v_dim, .scale = float(scale)},
+       .q = heads_in(q),
+       .k = k,
+       .v = v,
+       .out = rows(out_tNV),
+       .cu_seqlens = cu_q.data(),
+       .sequences = last - first,
+       .cu_keys = cu_keys.data()});
+  return out_tNV;
+}
+
+Tensor absorbed_cpu(const Tensor& q_TNW, const Tensor& cache, const Sequences& s, int64_t latent, double scale) {
+  const int64_t width = q_TNW.size(2);
+  const Tensor rows_LW = mla_gather(cache, s, 0, s.count(), width, q_TNW.scalar_type());
+  return attend_cpu(q_TNW, heads_in(rows_LW, width), heads_in(rows_LW, width), 1, latent, s, 0, s.count(), scale);
+}
+
+// One query a sequence: all of them padded to the longest context, as two batched products.
+Tensor absorbed_decode(const Tensor& q_SNW, const Tensor& cache, const Sequences& s, int64_t latent, double scale) {
+  const int64_t width = q_SNW.size(2), count = s.count(), longest = s.max_keylen;
+  const Tensor begin_S1 = s.cu_keylens_dev.narrow(0, 0, count).to(at::kLong).unsqueeze(1),
+               end_S1 = s.cu_keylens_dev.narrow(0, 1, count).to(at::kLong).unsqueeze(1);
+  const Tensor index_SL = begin_S1 + at::arange(longest, begin_S1.options()).unsqueeze(0);
+  const Tensor absent_SL = index_SL >= end_S1;
+  const Tensor places = places_of(s.k_slots_L, s).index_select(0, index_SL.clamp_max(s.k_slots_L.size(0) - 1).flatten());
+  const Tensor rows_SLW = rows_of(cache, width, q_SNW.scalar_type()).index_select(0, places).view({count, longest, width});
+  const Tensor rows_SWL = rows_SLW.transpose(1, 2);
+  const bool wide = q_SNW.scalar_type() == at::kFloat;  // of 16 bit types the scores are kept in fp32
+  const Tensor scores_SNL = (wide ? at::bmm(q_SNW, rows_SWL) : at::bmm(q_SNW, rows_SWL, at::kFloat)) * scale;
+  const Tensor seen_SNL = scores_SNL.masked_fill(absent_SL.unsqueeze(1), -std::numeric_limits<double>::infinity());
+  return at::bmm(at::softmax(seen_SNL, -1).to(q_SNW.scalar_type()), rows_SLW.narrow(2, 0, latent));
+}
+
+}  // namespace
+
+int64_t mla_cache_bytes(int64_t width, int32_t block_size, at::ScalarType dtype) {
+  return block_size * width * int64_t(c10::elementSize(dtype));
+}
+
+void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& s) {
+  check(latent_TW.dim() == 2 && latent_TW.size(0) == s.tokens(), "[mla_append] expected rows [", s.tokens(), ", W], got ",
+        latent_TW.sizes());
+  check(!needs_grad({latent_TW}), "[mla_append] has no gradient: run the engine's forward under no_grad");
+  check_cache("mla_append", cache, s, latent_TW.size(1), latent_TW.scalar_type());
+  const Tensor rows_TW = latent_TW.contiguous();
+  if (!cache.is_cpu()) {
+    rows_of(cache, latent_TW.size(1), latent_TW.scalar_type()).index_copy_(0, places_of(s.new_k_slots_T, s), rows_TW);
+    return;
+  }
+  const int64_t row_bytes = latent_TW.size(1) * int64_t(latent_TW.element_size());
+  const auto* from = static_cast<const uint8_t*>(rows_TW.const_data_ptr());
+  for (int64_t i = 0; i < s.count(); ++i) {
+    const uint8_t* mine = from + s.cu_seqlens[size_t(i)] * row_bytes;
+    for_places(cache, s, i, s.paged->context_lens[size_t(i)], keys_of(s, i), row_bytes,
+               [&](int64_t row, int64_t count, uint8_t* place) { std::memcpy(place, mine + row * row_bytes, size_t(count * row_bytes)); });
+  }
+}
+
+Tensor mla_gather(const Tensor& cache, const Sequences& s, int64_t first, int64_t last, int64_t width, at::ScalarType dtype) {
+  check_cache("mla_gather", cache, s, width, dtype);
+  const std::vector<int32_t> cu_keys = running_sums(s, 0, last, true);
+  const int64_t begin = cu_keys[size_t(first)], total = cu_keys.back() - begin;
+  if (!cache.is_cpu()) return rows_of(cache, width, dtype).index_select(0, places_of(s.k_slots_L.narrow(0, begin, total), s));
+  Tensor rows_LW = at::empty({total, width}, at::TensorOptions().dtype(dtype));
+  const int64_t row_bytes = width * int64_t(c10::elementSize(dtype));
+  auto* to = static_cast<uint8_t*>(rows_LW.mutable_data_ptr());
+  for (int64_t i = first; i < last; ++i) {
+    uint8_t* mine = to + (cu_keys[size_t(i)] - begin) * row_bytes;
+    for_places(cache, s, i, 0, keys_of(s, i), row_bytes, [&](int64_t row, int64_t count, const uint8_t* place) {
+      std::memcpy(mine + row * row_bytes, place, size_t(count * row_bytes));
+    });
+  }
+  return rows_LW;
+}
+
+Tensor mla_expanded(const Tensor& q_TNH, const Tensor& cache, const Sequences& s, int64_t width, const ExpandLatents& expand,
+                    double scale) {
+  check(q_TNH.dim() == 3 && q_TNH.size(0) == s.tokens(), "[mla_expanded] expected q [", s.tokens(), ", N, H], got ", q_TNH.sizes());
+  check(!needs_grad({q_TNH}), "[mla_expanded] has no gradient: run the engine's forward under no_grad");
+  const auto expanded = [&](int64_t first, int64_t last) { return expand(mla_gather(cache, s, first, last, width, q_TNH.scalar_type())); };
+  if (!has_cpu_kernels(q_TNH)) {
+    const auto [k_LNH, v_LNV] = expanded(0, s.count());
+    return q_TNH.is_cuda() ? context_attention_cuda(q_TNH, k_LNH, v_LNV, s, scale) : context_attention_ref(q_TNH, k_LNH, v_LNV, s, scale);
+  }
+  std::vector<Tensor> outputs;
+  for (int64_t first = 0, last; first < s.count(); first = last) {
+    int64_t tokens = keys_of(s, first);
+    for (last = first + 1; last < s.count() && tokens + keys_of(s, last) <= kGroupTokens; ++last) tokens += keys_of(s, last);
+    const auto [k_LNH, v_LNV] = expanded(first, last);
+    const Tensor k = k_LNH.contiguous(), v = v_LNV.contiguous();
+    const int64_t begin = s.cu_seqlens[size_t(first)], count = s.cu_seqlens[size_t(last)] - begin;
+    outputs.push_back(attend_cpu(q_TNH.narrow(0, begin, count), heads_in(k), heads_in(v), k.size(1), v.size(2), s, first, last, scale));
+  }
+  return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
+}
+
+Tensor mla_absorbed(const Tensor& q_TNW, const Tensor& cache, const Sequences& s, int64_t latent, double scale) {
+  check(q_TNW.dim() == 3 && q_TNW.size(0) == s.tokens() && q_TNW.size(2) >= latent, "[mla_absorbed] expected q [", s.tokens(),
+        ", N, W] with W of at least ", latent, ", got ", q_TNW.sizes());
+  check(!needs_grad({q_TNW}), "[mla_absorbed] has no gradient: run the engine's forward under no_grad");
+  check_cache("mla_absorbed", cache, s, q_TNW.size(2), q_TNW.scalar_type());
+  if (has_cpu_kernels(q_TNW)) return absorbed_cpu(q_TNW, cache, s, latent, scale);
+  if (s.max_seqlen == 1 && s.tokens() == s.count() && s.cu_keylens_dev.defined()) return absorbed_decode(q_TNW, cache, s, latent, scale);
+  return mla_absorbed_ref(q_TNW, cache, s, latent, scale);
+}
+
+Tensor with_shared_key(const Tensor& k_nope_TNC, const Tensor& r_TP) {
+  check(k_nope_TNC.dim() == 3 && r_TP.dim() == 2 && r_TP.size(0) == k_nope_TNC.size(0),
+        "[with_shared_key] expected k [T, N, C] and a shared key [T, P], got ", k_nope_TNC.sizes(), " and ", r_TP.sizes());
+  const int64_t tokens = r_TP.size(0), heads = k_nope_TNC.size(1), own = k_nope_TNC.size(2), shared = r_TP.size(1);
+  Tensor k_TNH;
+  {
+    const at::NoGradGuard no_grad;
+    k_TNH = at::cat({k_nope_TNC, r_TP.unsqueeze(1).expand({tokens, heads, shared})}, 2);
+  }
+  if (!needs_grad({k_nope_TNC, r_TP})) return k_TNH;
+  return differentiable("with_shared_key", k_TNH, {k_nope_TNC, r_TP}, {},
+                        [heads, own, shared](const Tensor& dk_TNH, const Tensors&, const Wanted& want) {
+                          Tensor dr_TP;
+                          if (want[1]) {
+                            const Tensor dr_TNP = dk_TNH.narrow(2, own, shared);
+                            dr_TP = dr_TNP.select(1, 0).clone();
+                            for (int64_t n = 1; n < heads; ++n) dr_TP.add_(dr_TNP.select(1, n));
+                          }
+                          return Tensors{want[0] ? dk_TNH.narrow(2, 0, own) : Tensor(), dr_TP};
+                        });
+}
+
+}  // namespace r1::ops

@@ -1,0 +1,24 @@
+#include "r1/stages/learn_tokenizer.h"
+
+#include "r1/base/file.h"
+#include "r1/base/log.h"
+#include "r1/base/progress.h"
+#include "r1/text/bpe_train.h"
+#include "r1/text/tokenizer.h"
+
+namespace r1::stages {
+
+Json learn_tokenizer(const TokenizerConfig& config) {
+  text::BpeTrainOptions options;
+  options.vocab_size = config.vocab_size;
+  options.special_tokens = {config.eos_token};
+  options.eos = config.eos_token;
+  options.pre_tokenizer = text::pre_tokenizer_of(config.pre_tokenizer);
+  const std::vector<fs::path> files(config.train_files.begin(), config.train_files.end());
+  const text::TrainResult result = text::train_bpe(files, options);
+  result.tokenizer.save(config.output_dir);
+  log_info("tokenizer: ", result.tokenizer.vocab_size(), " tokens learned from ", human_bytes(double(result.bytes)));
+  return {{"vocab_size", result.tokenizer.vocab_size()}, {"merges", result.merges}, {"bytes", result.bytes}};
+}
+
+}  // namespace r1::stages

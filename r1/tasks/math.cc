@@ -1,0 +1,97 @@
+#include "r1/tasks/math.h"
+
+#include "r1/base/error.h"
+#include "r1/tasks/file_task.h"
+#include "r1/tasks/prompt_style.h"
+#include "r1/verify/verify.h"
+
+namespace r1::tasks {
+namespace {
+
+Verdict as_verdict(verify::AnswerVerdict v) {
+  switch (v) {
+    case verify::AnswerVerdict::kRight:
+      return Verdict::kRight;
+    case verify::AnswerVerdict::kWrong:
+      return Verdict::kWrong;
+    case verify::AnswerVerdict::kUnparsed:
+      return Verdict::kUnparsed;
+    case verify::AnswerVerdict::kTimeout:
+      return Verdict::kTimeout;
+    case verify::AnswerVerdict::kCrash:
+      return Verdict::kCrash;
+  }
+  return Verdict::kCrash;
+}
+
+class Math : public FileTask {
+ public:
+  explicit Math(const Json& options) : FileTask("math") {
+    OptionReader o(options, "task math");
+    const Files files = file_options(o);
+    question_field_ = o.text("question_field", "");
+    answer_field_ = o.text("answer_field", "");
+    solution_field_ = o.text("solution_field", "");
+    id_field_ = o.text("id_field", "");
+    style_ = o.one_of("prompt_style", "boxed", prompt_styles());
+    system_ = o.text("system", "");
+    verify::VerifyOptions v;
+    v.marked_only = o.boolean("strict", false);
+    v.boxes = o.one_of("boxes", "last", {"last", "first"}) == "first" ? verify::BoxChoice::kFirst : verify::BoxChoice::kLast;
+    v.equality.rounding_digits = int(o.integer("rounding_digits", 6, 0, 1000));
+    v.deadline = o.number("deadline", 2, 0.001, 3600);
+    v.workers = int(o.integer("workers", 2, 1, 256));
+    o.finish();
+    verifier_ = std::make_unique<verify::Verifier>(v);
+    load(files);
+  }
+
+  // Thread-safe: the verifier is.
+  Score score(const Problem& problem, const std::string& completion) const override {
+    verify::AnswerCheck c = verifier_->check(problem.gold, completion);
+    const Verdict verdict = as_verdict(c.verdict);
+    return {verdict, verdict == Verdict::kRight ? 1.0 : 0.0, std::move(c.extracted)};
+  }
+
+ private:
+  void add_line(const Json& row, const std::string& where, const std::string& split, std::vector<Problem>& out) override {
+    Problem p;
+    const Json* question = field(row, question_field_, {"problem", "question", "prompt"}, where);
+    if (!question) fail(where, ": no question: expected one of the keys problem, question, prompt (or set question_field)");
+    p.question = field_text(*question, "the question", where);
+    const Json* answer = field(row, answer_field_, {"answer", "final_answer", "expected_answer", "gold", "target"}, where);
+    const Json* solution = field(row, solution_field_, {"solution"}, where);
+    std::string worked = solution ? field_text(*solution, "the solution", where) : "";
+    if (answer) {
+      const std::string text = field_text(*answer, "the answer", where);
+      const verify::ExtractedAnswer gold = verify::extract_gold(text);
+      p.gold = gold.text;
+      if (worked.empty() && gold.place == verify::AnswerPlace::kHashes) worked = text.substr(0, text.rfind("####"));  // GSM8K's form
+    } else if (const auto marked = verify::extract_marked(worked)) {
+      p.gold = marked->text;
+    } else {
+      fail(where, solution ? ": the solution marks no answer (\\boxed{} or ####)" : ": neither an answer nor a solution",
+           "; set answer_field or solution_field");
+    }
+    if (p.gold.empty()) fail(where, ": the known answer is empty");
+    const Json* id = field(row, id_field_, {"unique_id", "id", "problem_id"}, where);
+    p.id = str("math/", split, "/", id ? field_text(*id, "the id", where) : std::to_string(out.size()));
+    if (!worked.empty())
+      p.solution = style_ == "boxed" && verify::extract_marked(worked) ? worked : styled_solution(style_, worked, p.gold);
+    for (const char* key : {"level", "subject", "type"})
+      if (const auto at = row.find(key); at != row.end()) p.extra[key] = *at;
+    apply_prompt_style(p, style_, system_);
+    out.push_back(std::move(p));
+  }
+
+  std::string question_field_, answer_field_, solution_field_, id_field_, style_, system_;
+  std::unique_ptr<verify::Verifier> verifier_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_math(const Json& options) {
+  return std::make_unique<Math>(options);
+}
+
+}  // namespace r1::tasks

@@ -1,0 +1,166 @@
+// Speculation by multi-token prediction: the same tokens and log-probabilities, bit for bit, as decoding token by token, whatever the
+// guesses are worth; the same distribution; fewer steps where they are right.
+#include "tests/engine/fixture.h"
+
+#include <ATen/TensorOperators.h>
+
+#include <cmath>
+
+namespace r1::engine {
+
+namespace {
+
+std::unique_ptr<model::Transformer> model_with_mtp(uint64_t seed, int depth = 1) {
+  model::ModelConfig c = tiny_config();
+  c.num_nextn_predict_layers = depth;
+  auto m = std::make_unique<model::Transformer>(c, at::kCPU, at::kFloat);
+  m->init_weights(seed);
+  return m;
+}
+
+Tensor& weight(model::Transformer& m, const std::string& name) {
+  return *model::find_weight(m.weights(), name).tensor;
+}
+
+// A chain: the next token depends on the last one only, and the module guesses the likeliest. Attention and MLPs add nothing, and the
+// module hands the embedding of the token behind through.
+std::unique_ptr<model::Transformer> chain_model() {
+  auto m = model_with_mtp(3);
+  const at::NoGradGuard no_grad;
+  for (const std::string layer : {"layers.0.", "layers.1.", "layers.2."}) {
+    weight(*m, layer + "attention.o").zero_();
+    weight(*m, layer + "mlp.down").zero_();
+  }
+  Tensor& project = weight(*m, "layers.2.eh_proj");
+  project.zero_();
+  for (int64_t i = 0; i < project.size(0); ++i) project[i][i].fill_(1);
+  // An untied direction, or every token would be its own likeliest successor.
+  Tensor& norm = weight(*m, "norm");
+  for (int64_t i = 0; i < norm.size(0); ++i) norm[i].fill_(i % 2 ? 1 : -1);
+  weight(*m, "layers.2.shared_head_norm").copy_(norm);
+  return m;
+}
+
+EngineConfig speculating(EngineConfig c = small_config()) {
+  c.num_speculative_tokens = 1;
+  return c;
+}
+
+}  // namespace
+
+TEST(Speculation, SameAnswersBitForBitInAnySchedule) {
+  for (const bool chain : {false, true}) {
+    const auto m = chain ? chain_model() : model_with_mtp(5);
+    const std::vector<Request> requests = mixed_requests(40);
+    const std::vector<Answer> expected = answers_alone(*m, requests);
+    EngineConfig small = small_config(), narrow = small_config();
+    small.num_blocks = 24;  // preemption
+    narrow.max_num_batched_tokens = 13;
+    narrow.max_num_seqs = 5;
+    int64_t accepted = 0, preemptions = 0;
+    for (const EngineConfig& c : {small_config(), small, narrow}) {
+      const EngineStats stats = expect_same(*m, requests, expected, speculating(c));
+      accepted += stats.accepted_draft_tokens;
+      preemptions += stats.preemptions;
+      EXPECT_LE(stats.accepted_draft_tokens, stats.draft_tokens);
+    }
+    EXPECT_GT(preemptions, 0);
+    if (chain) {
+      EXPECT_GT(accepted, 300);
+    }
+  }
+}
+
+TEST(Speculation, GroupsAndStopsAreTheSame) {
+  const auto m = chain_model();
+  Rng rng(3);
+  Request r = request_of(rng, 37, 25);
+  r.sampling.temperature = 0.4;
+  r.sampling.stop_ids = {3, 50, 51};
+  Answers plain, guessed;
+  {
+    Engine engine(*m, small_config());
+    engine.add_group(r, 16);
+    plain = run_out(engine);
+  }
+  Engine engine(*m, speculating());
+  engine.add_group(r, 16);
+  guessed = run_out(engine);
+  EXPECT_TRUE(plain == guessed);
+  EXPECT_GT(engine.stats().accepted_draft_tokens, 0);
+}
+
+TEST(Speculation, RightGuessesSaveSteps) {
+  const auto m = chain_model();
+  Rng rng(3);
+  const Request r = request_of(rng, 10, 60);
+  Engine plain(*m, small_config()), guessing(*m, speculating());
+  plain.add(r);
+  guessing.add(r);
+  EXPECT_TRUE(run_out(plain).begin()->second == run_out(guessing).begin()->second);
+  EXPECT_EQ(plain.stats().steps, 60);
+  EXPECT_LE(guessing.stats().steps, 32);  // the module guesses the likeliest token, which greedy decoding takes
+  EXPECT_EQ(guessing.stats().accepted_draft_tokens, guessing.stats().generated_tokens - guessing.stats().steps);
+}
+
+// The second token is drawn behind a guess in a good part of the cases: over many seeds, the pairs must come as often as the model says.
+TEST(Speculation, TheDistributionIsTheModels) {
+  const auto m = chain_model();
+  const at::NoGradGuard no_grad;
+  constexpr int kSamples = 6000;
+  constexpr TokenId kFirst = 17;
+  const auto probabilities = [&](TokenId token) {
+    std::vector<int64_t> ids;
+    const nn::AttentionContext context = packed({{token}}, ids);
+    return (m->logits(m->hidden(ids_tensor(ids), context))[0] / 0.7).softmax(0);
+  };
+  Engine engine(*m, speculating());
+  std::map<TokenId, std::map<TokenId, int>> pairs;  // by second token
+  std::map<RequestId, std::vector<TokenId>> answers;
+  for (int i = 0; i < kSamples; ++i) {
+    Request r{.prompt = {kFirst}, .sampling = {.temperature = 0.7, .seed = uint64_t(i), .max_new_tokens = 3}};
+    engine.add(r);
+  }
+  while (!engine.idle())
+    for (const TokenEvent& e : engine.step()) answers[e.request].push_back(e.token);
+  for (const auto& [id, tokens] : answers) ++pairs[tokens.at(1)][tokens.at(2)];
+  EXPECT_GT(engine.stats().accepted_draft_tokens, kSamples / 20);
+  EXPECT_LT(engine.stats().accepted_draft_tokens, kSamples);  // not all: else refusals would not be tested
+  // Pearson's chi-square of the third token given the second, cells of at least 5 expected, the rest of a row in one cell.
+  double chi = 0;
+  int freedom = 0;
+  for (const auto& [second, thirds] : pairs) {
+    int n = 0;
+    for (const auto& [third, count] : thirds) n += count;
+    const Tensor p = probabilities(second).contiguous();
+    double rest_expected = 0, rest_seen = 0;
+    int cells = 0;
+    for (TokenId t = 0; t < kVocab; ++t) {
+      const double expected = n * double(p.const_data_ptr<float>()[t]);
+      const auto seen = thirds.find(t);
+      const double count = seen == thirds.end() ? 0 : seen->second;
+      if (expected < 5) {
+        rest_expected += expected;
+        rest_seen += count;
+        continue;
+      }
+      chi += (count - expected) * (count - expected) / expected;
+      ++cells;
+    }
+    if (rest_expected >= 5) {
+      chi += (rest_seen - rest_expected) * (rest_seen - rest_expected) / rest_expected;
+      ++cells;
+    }
+    freedom += std::max(0, cells - 1);
+  }
+  ASSERT_GT(freedom, 50);
+  const double z = (chi - freedom) / std::sqrt(2.0 * freedom);  // about normal
+  EXPECT_LT(std::abs(z), 4.0) << "chi-square " << chi << " with " << freedom << " degrees of freedom";
+}
+
+TEST(Speculation, NeedsAModelThatHasIt) {
+  const auto m = tiny_model();
+  EXPECT_THROW(Engine(*m, speculating()), Error);
+}
+
+}  // namespace r1::engine

@@ -1,0 +1,68 @@
+// Interleaved rotary pairs and YaRN; the half-split form is in rows_test.cc.
+#include "r1/ops/rotary.h"
+
+#include <cmath>
+
+#include "op_test.h"
+
+namespace r1::ops {
+namespace {
+
+RotaryTable pairs_on(at::Device device) {
+  return rotary_table(rotary_frequencies(20, 10000, {}), 64, device, /*interleaved=*/true, /*magnitude=*/1.5);
+}
+Tensor positions_on(at::Device device) {
+  return at::tensor(std::vector<int32_t>{0, 1, 63, 7, 7}, at::kInt).to(device);
+}
+
+void test_pairs(at::Device device) {
+  const auto op = [](const Tensors& t) { return rotary(t[0], pairs_on(t[0].device()), positions_on(t[0].device())); };
+  const auto ref = [](const Tensors& t) { return rotary_ref(t[0], pairs_on(t[0].device()), positions_on(t[0].device())); };
+  expect_op_equals_ref(op, ref, {randn({5, 3, 20}, 1)}, device);
+}
+TEST(RotaryPairs, EqualTheirDefinition) {
+  test_pairs(at::kCPU);
+  expect_ref_gradient([](const Tensors& t) { return rotary_ref(t[0], pairs_on(at::kCPU), positions_on(at::kCPU)); },
+                      {randn({5, 1, 20}, 1)});
+}
+TEST(RotaryPairs, EqualTheirDefinitionCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_pairs(at::kCUDA);
+}
+
+// Values 2i and 2i + 1 turn as one complex number.
+TEST(RotaryPairs, ByHand) {
+  const Tensor x = randn({1, 1, 20}, 1).to(at::kFloat), y = rotary(x, pairs_on(at::kCPU), at::tensor(std::vector<int32_t>{7}, at::kInt));
+  for (int i = 0; i < 10; ++i) {
+    const double angle = 7 * std::pow(10000, -2.0 * i / 20), a = x[0][0][2 * i].item<double>(), b = x[0][0][2 * i + 1].item<double>();
+    EXPECT_NEAR(y[0][0][2 * i].item<double>(), 1.5 * (a * std::cos(angle) - b * std::sin(angle)), 1e-5);
+    EXPECT_NEAR(y[0][0][2 * i + 1].item<double>(), 1.5 * (b * std::cos(angle) + a * std::sin(angle)), 1e-5);
+  }
+}
+
+// Scores are the same in either layout, when q and k are laid out alike.
+TEST(RotaryPairs, GiveTheScoresOfHalves) {
+  const Tensor q = randn({5, 1, 20}, 1), k = randn({5, 1, 20}, 2);
+  const auto halves = [](const Tensor& t) { return t.reshape({5, 1, 10, 2}).transpose(2, 3).reshape({5, 1, 20}); };
+  const RotaryTable pairs = pairs_on(at::kCPU), split{pairs.cos_PH, pairs.sin_PH, false};
+  const Tensor p = positions_on(at::kCPU);
+  const Tensor a = (rotary(q, pairs, p) * rotary(k, pairs, p).roll(1, 0)).sum(-1),
+               b = (rotary(halves(q), split, p) * rotary(halves(k), split, p).roll(1, 0)).sum(-1);
+  EXPECT_LT(distance(a, b), 1e-12);
+}
+
+// DeepSeek-V3's: 64 dimensions, base 10000, factor 40, 4096 trained. Its ramp goes from pair 10 to pair 23.
+TEST(Yarn, DeepSeekV3) {
+  const RotaryScaling scaling{.kind = RotaryScaling::kYarn, .factor = 40, .original_max_positions = 4096};
+  const auto plain = rotary_frequencies(64, 10000, {}), yarn = rotary_frequencies(64, 10000, scaling);
+  for (int i = 0; i < 32; ++i) {
+    const double kept = i <= 10 ? 1 : i >= 23 ? 0 : 1 - (i - 10) / 13.0;
+    EXPECT_NEAR(yarn[i] / plain[i], kept + (1 - kept) / 40, 1e-6) << i;
+  }
+  EXPECT_NEAR(yarn_mscale(40, 1), 1.3688879454113936, 1e-12);
+  EXPECT_NEAR(yarn_mscale(40, 0.707), 1.2608037774058553, 1e-12);
+  EXPECT_EQ(yarn_mscale(1, 1), 1);
+}
+
+}  // namespace
+}  // namespace r1::ops
