@@ -7,9 +7,9 @@
 //   "verification_info"            open-r1 verifiable-coding-problems: {"language", "test_cases": [{"type", "fn_name", "input", "output"}]}
 //   "input_output"                 APPS, TACO: {"inputs", "outputs", "fn_name"}; an expected value inside a list of one may be meant as
 //                                  itself or as that list (APPS's own rule): either is right
-//   "public_test_cases", "private_test_cases", "metadata"     LiveCodeBench: [{"input", "output", "testtype"}], {"func_name"}; the packed
-//   form
-//                                  of private tests is a pickle, which is refused: unpack it with the data set's own tool
+//   "public_test_cases", "private_test_cases", "metadata"
+//                                  LiveCodeBench: [{"input", "output", "testtype"}], {"func_name"}; the packed form of private tests is a
+//                                  pickle, which is refused: unpack it with the data set's own tool
 //   "test_list", "test_setup_code" MBPP: assert statements
 //   "test", "entry_point"          HumanEval's check(candidate), or the text of a test file that imports `solution`
 //   "tests"                        a list as in suite_json.h, or the text of a test file

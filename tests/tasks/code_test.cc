@@ -167,8 +167,7 @@ TEST(CodeTask, RowsOfCommonDataSets) {
 TEST(CodeTask, ScoresCompletions) {
   const Folder folder;
   const std::string rows =
-      R"({"question": "Add one.", "input_output": {"inputs": ["1\n", "5\n"], "outputs": ["2\n", "6\n"]}, "solution": "print(int(input()) + 1)"
-})"
+      R"j({"question": "Add one.", "input_output": {"inputs": ["1\n", "5\n"], "outputs": ["2\n", "6\n"]}, "solution": "print(int(input()) + 1)"})j"
       "\n"
       R"j({"prompt": "Write add(a, b).", "entry_point": "add", "tests": [{"arguments": [1, 2], "expected": 3}, {"arguments": [0, 0], "expected": 0}], "starter_code": "def add(a, b):"})j"
       "\n"
@@ -176,33 +175,33 @@ TEST(CodeTask, ScoresCompletions) {
       "\n"
       R"j({"question_content": "A stack.", "test": "from solution import S\ndef test_s():\n    s = S()\n    s.push(1)\n    assert s.pop() == 1\n"})j"
       "\n";
-const std::string path = folder.file("rows.jsonl", rows);
-const auto task = make_task("code", {{"data", path}});
-ASSERT_EQ(task->size("test"), 4);
-for (const int i : {0, 2}) {
-  const Problem p = task->problem("test", i);
-  EXPECT_EQ(task->score(p, p.solution).verdict, Verdict::kRight) << i;
-  EXPECT_EQ(task->score(p, "<think>" + p.solution).verdict, Verdict::kUnparsed) << i;
-}
-const Problem add = task->problem("test", 1);
-EXPECT_NE(add.question.find("Begin with this code:\n```python\ndef add(a, b):\n```"), std::string::npos);
-EXPECT_NE(add.question.find("defines `add`"), std::string::npos);
-EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a + b\n```").accuracy, 1);
-EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a - b\n```").accuracy, 0);
-EXPECT_EQ(task->score(add, "```python\ndef add(a, b):\n    while True: pass\n```").verdict, Verdict::kTimeout);
-EXPECT_EQ(task->score(task->problem("test", 3), "```python\nclass S(list):\n    push = list.append\n```").verdict, Verdict::kRight);
-const auto partial = make_task("code", {{"data", path}, {"partial_credit", true}, {"prompt_style", "r1_zero"}});
-const Score half = partial->score(partial->problem("test", 1), "```python\ndef add(a, b): return 0\n```");
-EXPECT_EQ(half.accuracy, 0.5);
-EXPECT_EQ(half.verdict, Verdict::kWrong);
-const Problem p = partial->problem("test", 0);
-EXPECT_TRUE(parse_tagged(p.solution));
-EXPECT_EQ(partial->score(p, p.solution).verdict, Verdict::kRight);
-EXPECT_NE(message_of([&] {
-            make_task("code", {{"data", folder.file("none.jsonl", "{\"prompt\": \"x\"}\n")}});
-          }).find("none.jsonl:1: no tests"),
-          std::string::npos);
-EXPECT_NE(message_of([] { make_task("code", {{"data", "x"}, {"language", "klingon"}}); }).find("klingon"), std::string::npos);
+  const std::string path = folder.file("rows.jsonl", rows);
+  const auto task = make_task("code", {{"data", path}});
+  ASSERT_EQ(task->size("test"), 4);
+  for (const int i : {0, 2}) {
+    const Problem p = task->problem("test", i);
+    EXPECT_EQ(task->score(p, p.solution).verdict, Verdict::kRight) << i;
+    EXPECT_EQ(task->score(p, "<think>" + p.solution).verdict, Verdict::kUnparsed) << i;
+  }
+  const Problem add = task->problem("test", 1);
+  EXPECT_NE(add.question.find("Begin with this code:\n```python\ndef add(a, b):\n```"), std::string::npos);
+  EXPECT_NE(add.question.find("defines `add`"), std::string::npos);
+  EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a + b\n```").accuracy, 1);
+  EXPECT_EQ(task->score(add, "```python\ndef add(a, b): return a - b\n```").accuracy, 0);
+  EXPECT_EQ(task->score(add, "```python\ndef add(a, b):\n    while True: pass\n```").verdict, Verdict::kTimeout);
+  EXPECT_EQ(task->score(task->problem("test", 3), "```python\nclass S(list):\n    push = list.append\n```").verdict, Verdict::kRight);
+  const auto partial = make_task("code", {{"data", path}, {"partial_credit", true}, {"prompt_style", "r1_zero"}});
+  const Score half = partial->score(partial->problem("test", 1), "```python\ndef add(a, b): return 0\n```");
+  EXPECT_EQ(half.accuracy, 0.5);
+  EXPECT_EQ(half.verdict, Verdict::kWrong);
+  const Problem p = partial->problem("test", 0);
+  EXPECT_TRUE(parse_tagged(p.solution));
+  EXPECT_EQ(partial->score(p, p.solution).verdict, Verdict::kRight);
+  EXPECT_NE(message_of([&] {
+              make_task("code", {{"data", folder.file("none.jsonl", "{\"prompt\": \"x\"}\n")}});
+            }).find("none.jsonl:1: no tests"),
+            std::string::npos);
+  EXPECT_NE(message_of([] { make_task("code", {{"data", "x"}, {"language", "klingon"}}); }).find("klingon"), std::string::npos);
 }
 
 fs::path human_eval_file() {
@@ -246,7 +245,8 @@ TEST(HumanEval, CanonicalSolutions) {
     for (int i; (i = step * next++) < 164;) {
       const Problem p = task->problem("test", i);
       EXPECT_EQ(verdict_name(task->score(p, p.solution).verdict), std::string("right")) << p.id;
-      if (i % 20 == 0) EXPECT_EQ(task->score(p, "    return None\n").verdict, Verdict::kWrong) << p.id;
+      const auto empty = i % 20 == 0 ? task->score(p, "    return None\n").verdict : Verdict::kWrong;
+      EXPECT_EQ(empty, Verdict::kWrong) << p.id;
       ++right;
     }
   };

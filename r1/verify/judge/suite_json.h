@@ -1,8 +1,7 @@
 // Suites as JSON: what scripts (`r1 judge --jsonl`) and tasks write.
 //
 //   {"tests": [{"input": "1 2\n", "output": "3\n"}, ..]}                         programs that read and print
-//   {"tests": [{"arguments": [1, 2], "expected": 3}, ..], "entry_point": "add"}  function calls; "input"/"output" of these as JSON texts
-//   too:
+//   {"tests": [{"arguments": [1, 2], "expected": 3}, ..], "entry_point": "add"}  function calls; as JSON texts too:
 //             {"input": "[1,2]\n3", "output": "4"}: an argument a line (LiveCodeBench); {"call": "[[1,2], 3]", "value": "4"}: all of them
 //             ("also": other values that are as right, as JSON texts)
 //   {"check": "def check(candidate): ..", "entry_point": "f", "context": ".."}   HumanEval

@@ -1,7 +1,6 @@
 // Plain data that crosses the border to an untrusted program: what Python's None, bool, int (any size), float, complex, str, bytes, list,
-// tuple, set, frozenset and dict are, and nothing that has behaviour. Values are compared here, on the trusted side, so that a program's
-// own
-// __eq__ never has a say.
+// tuple, set, frozenset and dict are, and nothing that has behaviour. Values are compared here, on the trusted side: a program's own __eq__
+// never has a say.
 //
 // The wire form (bytes; both Python ends speak it too, r1/verify/judge/launcher_py.cc):
 //   N T F            None, True, False
