@@ -210,7 +210,7 @@ Suite stdin_suite() {
 
 void expect_nothing_passes(const Judge& judge, const std::string& name, const Submission& submission, const Suite& suite) {
   CheckOptions options;
-  options.test_seconds = 1;
+  options.test_seconds = 0.6;
   options.deadline = 20;
   options.early_stop = false;
   const Report report = judge.check(submission, suite, options);
