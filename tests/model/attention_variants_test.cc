@@ -170,7 +170,7 @@ TEST(AttentionVariants, NonsenseIsRefusedWithTheReason) {
   EXPECT_EQ(refusal([](ModelConfig& c) { c.attention = "hybrid", c.attn.window = 5000; }),
             "model config: attn.window 5000 exceeds attn.window_max 4096, up to which it grows");
   EXPECT_EQ(refusal([](ModelConfig& c) { c.attention = "blockwise", c.attn.window = 8; }),
-            "model config: attention blockwise is exact, attn.window 8 belongs to full, hybrid, lsh or dynamic_window");
+            "model config: attention blockwise sees everything, attn.window 8 belongs to full, hybrid, lsh or dynamic_window");
   EXPECT_NE(refusal([](ModelConfig& c) { c.attention = "lsh", c.positions = "learned"; }), "");
   EXPECT_NE(refusal([](ModelConfig& c) { c.attention = "dynamic_window", c.rope.type = "linear"; }), "");
   ModelConfig c = tiny();
