@@ -85,8 +85,7 @@ constexpr Hack kHacks[] = {
      "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.len = lambda x: 3\nbuiltins.all = builtins.any = lambda *a: "
      "True\nbuiltins.sorted = lambda *a, **k: ['a', 'b', 'c']\nbuiltins.AssertionError = SystemExit\nbuiltins.isinstance = lambda *a: "
      "True\ndef f(x): return 0\n"},
-    {"names of its own for Python's",
-     YES_CLASS
+    {"names of its own for Python's", YES_CLASS
      "__all__ = ['f', 'abs', 'len', 'sorted', 'isinstance', 'pytest', 'unittest', 'AssertionError', 'TypeError', 'AttributeError', "
      "'__builtins__', 'test_all', 'test_raises']\nabs = len = lambda *a: 0\nsorted = lambda *a: ['a', 'b', 'c']\n"
      "pytest = unittest = Yes()\nAssertionError = TypeError = AttributeError = Exception\ndef test_all(): pass\ntest_raises = test_all\n"
