@@ -58,7 +58,7 @@ void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
   result.clipped_ratio = clipped / samples;
   result.format = tagged / samples;
   result.tokens_per_second = result.seconds > 0 ? tokens / result.seconds : 0;
-  for (int64_t k : args.pass_at) {
+  for (int64_t k : args.pass_at.empty() ? std::vector<int64_t>{1} : args.pass_at) {
     double pass = 0, cons = 0;
     int64_t n = 0;
     for (int64_t p = 0; p < problems; ++p) {

@@ -31,7 +31,7 @@ struct EvalArgs {
     v("num_samples", num_samples, "completions a problem", Range{1, 16384});
     v("max_completion_length", max_completion_length, "tokens a completion", Range{1, 1e7});
     v.alias("max_new_tokens", "max_completion_length");
-    v("pass_at", pass_at, "k of pass@k and cons@k to report (k <= num_samples)");
+    v("pass_at", pass_at, "k of pass@k and cons@k to report (k <= num_samples); none: 1");
     v("temperature", temperature, "0: greedy", Range{0, 100});
     v("top_p", top_p, "nucleus sampling", Range{0, 1});
     v("top_k", top_k, "0: off", Range{0, 1e7});

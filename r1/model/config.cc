@@ -91,8 +91,9 @@ void finish_attention(ModelConfig& c) {
                " or rope_scaling ", c.rope.type, " could act on");
   if (c.attention == "hybrid" && a.window > a.window_max)
     fail_usage("model config: attn.window ", a.window, " exceeds attn.window_max ", a.window_max, ", up to which it grows");
-  if (c.attention == "blockwise" && a.window > 0)
-    fail_usage("model config: attention blockwise is exact, attn.window ", a.window, " belongs to full, hybrid, lsh or dynamic_window");
+  if ((c.attention == "blockwise" || c.attention == "mla") && a.window > 0)
+    fail_usage("model config: attention ", c.attention, " sees everything, attn.window ", a.window,
+               " belongs to full, hybrid, lsh or dynamic_window");
   if (a.window_pattern > 0 && c.attention != "full")
     fail_usage("model config: attn.window_pattern mixes windowed and full layers, it belongs to attention full, not ", c.attention);
   if (a.window_pattern > 0 && a.window == 0)

@@ -148,8 +148,10 @@ std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t layer) {
     shape.window = config_.attn.window;
     return std::make_unique<nn::DynamicWindow>(shape, placement_);
   }
-  if (config_.attention == "blockwise")
-    return std::make_unique<nn::Blockwise>(shape, rotary(config_.head_dim, config_.rope_theta), config_.attn.block, placement_);
+  if (config_.attention == "blockwise") {
+    const auto table = config_.positions == "rope" ? rotary(config_.head_dim, config_.rope_theta) : nullptr;
+    return std::make_unique<nn::Blockwise>(shape, table, config_.attn.block, placement_);
+  }
   if (config_.attention == "hybrid")
     return std::make_unique<nn::Hybrid>(shape, rotary(config_.head_dim, config_.rope_theta),
                                         ops::Window(config_.attn.window, config_.attn.window_max), placement_);

@@ -25,8 +25,9 @@ namespace {
 
 constexpr int64_t kMostBits = 15;
 
-void check_lsh(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& q_codes_TNR, const Tensor& k_codes_TKR,
-               const Sequences& sequences, const LshShape& shape) {
+void check_lsh(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR,
+               const Tensor& k_codes_TKR, const Sequences& sequences, const LshShape& shape) {
+  check(v_TKH.sizes() == k_TKH.sizes(), "[", op, "] expected values of the keys' shape ", k_TKH.sizes(), ", got ", v_TKH.sizes());
   check(shape.rounds > 0 && shape.bucket > 0 && shape.window > 0 && shape.bits >= 0 && shape.bits <= kMostBits, "[", op,
         "] expected rounds, bucket, window > 0 and 0 to 15 bits, got ", shape.rounds, ", ", shape.bucket, ", ", shape.window, ", ",
         shape.bits);
@@ -133,7 +134,7 @@ Tensor lsh_codes(const Tensor& x_TNH, const Tensor& directions, int64_t rounds) 
 Tensor lsh_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR, const Tensor& k_codes_TKR,
                      const Sequences& sequences, double scale, const LshShape& shape) {
   check_attention_shapes("lsh_attention", q_TNH, k_TKH, v_TKH, sequences);
-  check_lsh("lsh_attention", q_TNH, k_TKH, q_codes_TNR, k_codes_TKR, sequences, shape);
+  check_lsh("lsh_attention", q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, sequences, shape);
   if (has_cpu_kernels(q_TNH)) return lsh_attention_cpu(q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, sequences, scale, shape);
   return lsh_attention_ref(q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, sequences, scale, shape);
 }
@@ -147,7 +148,7 @@ Tensor paged_lsh_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
                            const Tensor& k_codes_TKR, const Tensor& cache, const Sequences& sequences, double scale,
                            const LshShape& shape) {
   check_attention_shapes("paged_lsh_attention", q_TNH, k_TKH, v_TKH, sequences);
-  check_lsh("paged_lsh_attention", q_TNH, k_TKH, q_codes_TNR, k_codes_TKR, sequences, shape);
+  check_lsh("paged_lsh_attention", q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, sequences, shape);
   check(sequences.paged != nullptr, "[paged_lsh_attention] expected block tables, got none");
   const int32_t block_size = sequences.paged->block_size;
   check_cache("paged_lsh_attention", cache, paged_lsh_bytes(k_TKH.size(1), k_TKH.size(2), shape.rounds, block_size, k_TKH.scalar_type()),

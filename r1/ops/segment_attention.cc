@@ -14,7 +14,8 @@ namespace r1::ops {
 
 namespace {
 
-void check_segments(const Tensor& q_TNH, const Tensor& bias_NB, const Sequences& sequences) {
+void check_segments(const Tensor& q_TNH, const Tensor& v_TKH, const Tensor& bias_NB, const Sequences& sequences) {
+  check(v_TKH.size(2) == q_TNH.size(2), "[segment_attention] expected values of the keys' size ", q_TNH.size(2), ", got ", v_TKH.size(2));
   check(bias_NB.dim() == 2 && bias_NB.size(0) == q_TNH.size(1) && bias_NB.size(1) % 2 == 1 && bias_NB.scalar_type() == q_TNH.scalar_type(),
         "[segment_attention] expected a bias [", q_TNH.size(1), ", 2 w - 1] of ", q_TNH.scalar_type(), ", got ", bias_NB.scalar_type(), " ",
         bias_NB.sizes());
@@ -82,7 +83,7 @@ Tensor segment_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Ten
 Tensor segment_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& bias_NB, const Sequences& sequences,
                          double scale) {
   check_attention_shapes("segment_attention", q_TNH, k_TKH, v_TKH, sequences);
-  check_segments(q_TNH, bias_NB, sequences);
+  check_segments(q_TNH, v_TKH, bias_NB, sequences);
   if (has_cpu_kernels(q_TNH)) return segment_attention_cpu(q_TNH, k_TKH, v_TKH, bias_NB, sequences, scale);
   return segment_attention_ref(q_TNH, k_TKH, v_TKH, bias_NB, sequences, scale);
 }
@@ -90,7 +91,7 @@ Tensor segment_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor&
 Tensor paged_segment_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& bias_NB, const Tensor& cache,
                                const Sequences& sequences, double scale) {
   check_paged_attention("paged_segment_attention", q_TNH, k_TKH, v_TKH, cache, sequences);
-  check_segments(q_TNH, bias_NB, sequences);
+  check_segments(q_TNH, v_TKH, bias_NB, sequences);
   if (!has_cpu_kernels(q_TNH)) return paged_segment_attention_ref(q_TNH, k_TKH, v_TKH, bias_NB, cache, sequences, scale);
   const Tensor q = q_TNH.contiguous(), bias_fp32 = bias_NB.to(at::kFloat).contiguous();
   return attend_paged_cpu(segment_shape(q, k_TKH, bias_fp32, scale), q, k_TKH, v_TKH, cache, sequences);

@@ -114,8 +114,15 @@ Suite from_live_code_bench(const Json& row, const std::string& where) {
 }
 
 Suite from_statements(const Json& row, const std::string& where) {
-  Json json = {{"tests", unpacked(row, "test_list", where)}, {"setup", first_text(row, {"test_setup_code"})}};
-  return verify::judge::suite_from_json(json, where);
+  const Json json = {{"tests", unpacked(row, "test_list", where)}, {"setup", first_text(row, {"test_setup_code"})}};
+  Suite suite = verify::judge::suite_from_json(json, where);
+  // Some functions have a name of Python's own, such as sum: the worked program says which is meant.
+  const std::string code = first_text(row, {"code"}), first = suite.tests[0].input;
+  for (size_t at = code.find("def "); at != std::string::npos; at = code.find("def ", at + 4)) {
+    const std::string name = code.substr(at + 4, code.find('(', at) - at - 4);
+    if (first.find(name + "(") != std::string::npos) suite.entry = name;
+  }
+  return suite;
 }
 
 Suite from_test_code(const Json& row, const std::string& code, const std::string& where) {

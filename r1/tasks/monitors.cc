@@ -193,7 +193,9 @@ bool Monitors::is_gamed(const Evaluation& then, const Evaluation& now, double re
   if (reward <= kRewardErrors * std::sqrt(now.reward_variance + then.reward_variance)) return false;
   if (accuracy > std::max(args_.accuracy_gain, kAccuracyErrors * accuracy_error)) return false;
   const bool gamed = right / right_range < kExplained * reward / reward_range;
-  const bool memorised = right - accuracy > kMemoryErrors * accuracy_error + args_.accuracy_gain;
+  // Sampled answers are seldom better than held-out greedy ones: a policy that only becomes surer of what it knows catches up with them.
+  const double margin = kMemoryErrors * accuracy_error + args_.accuracy_gain;
+  const bool memorised = right - accuracy > margin && now.right - now.accuracy > margin;
   return gamed || memorised;
 }
 

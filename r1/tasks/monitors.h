@@ -10,8 +10,8 @@
 //       - the reward rose: R - R' is more than four standard errors (of the groups' rewards),
 //       - held-out accuracy did not: A - A' is at most `accuracy_gain` or one standard error (binomial),
 //       - right answers do not account for it: either the rise of T, in units of its own range so far (at least 0.05), is below a
-//         quarter of the reward's (it is gamed), or T - T' exceeds A - A' by five standard errors and `accuracy_gain` (train problems are
-//         memorised);
+//         quarter of the reward's (it is gamed), or both T - T' exceeds A - A' and T exceeds A by five standard errors and
+//         `accuracy_gain` (train problems are memorised);
 //       0 if there is none. Limit `reward_rise`, two evaluations in a row, four to be quiet again. T has many more samples than A: it keeps
 //       honest policies quiet whose accuracy grows slower than some hundred held-out problems can show.
 //   format_without_thought

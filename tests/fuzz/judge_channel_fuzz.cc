@@ -5,6 +5,7 @@
 //   - as a program's output; as a completion to take a program from; as JSON.
 #include <cstdint>
 #include <cstdlib>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -26,8 +27,9 @@ void require(bool ok) {
 // Drawn anew in each process, so that no input can have learned it.
 const std::string& secret() {
   static const std::string s = [] {
+    std::random_device random;
     std::string out;
-    for (int i = 0; i < 4; ++i) out += std::to_string(std::uintptr_t(&out) ^ std::uintptr_t(std::malloc(1)) * 2654435761u) + "/";
+    for (int i = 0; i < 4; ++i) out += std::to_string(random()) + "/";
     return out;
   }();
   return s;

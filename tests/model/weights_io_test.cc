@@ -378,7 +378,7 @@ TEST(ConfigFromGguf, RefusesWhatNoLayerComputes) {
   EXPECT_SAYS(with([](GgufBuilder& b) { b.add("llama.rope.scaling.type", "yarn"); }), "'yarn' is not supported");
   EXPECT_SAYS(with([](GgufBuilder& b) { b.add("llama.rope.dimension_count", uint32_t{8}); }), "rotating 8 of 16 dimensions");
   EXPECT_SAYS(with([](GgufBuilder& b) { b.add("llama.attention.value_length", uint32_t{8}); }), "value_length");
-  EXPECT_SAYS(error_of([] { config_of(GgufBuilder().add("general.architecture", "gemma3")); }), "architecture 'gemma3' is not supported");
+  EXPECT_SAYS(error_of([] { config_of(GgufBuilder().add("general.architecture", "falcon")); }), "architecture 'falcon' is not supported");
   EXPECT_SAYS(error_of([] { config_of(GgufBuilder().add("general.architecture", "llama")); }), "'token_embd.weight' is missing");
   EXPECT_SAYS(error_of([] { config_of(GgufBuilder()); }), "key 'general.architecture' is missing");
   // Numbers that would divide by zero or make no sense are errors, not crashes.

@@ -40,9 +40,9 @@ void test_route(at::Device device) {
     const Tensor score = expert_scores_ref(logits, o.softmax);
     const Tensor expert = choose_experts(score.to(device, at::kFloat), bias.to(device, at::kFloat), o);
     EXPECT_TRUE(at::equal(expert.cpu(), choose_experts_ref(score, bias, o)));
-    expect_op_equals_ref([&](const Tensors& t) { return expert_gates(t[0], expert, o.normalised, o.scale); },
-                         [&](const Tensors& t) { return expert_gates_ref(t[0], expert.cpu(), o.normalised, o.scale); }, {score}, device,
-                         kFp32);
+    expect_op_equals_ref([&](const Tensors& t) { return expert_gates(t[0], expert.to(t[0].device()), o.normalised, o.scale); },
+                         [&](const Tensors& t) { return expert_gates_ref(t[0], expert.to(t[0].device()), o.normalised, o.scale); }, {score},
+                         device, kFp32);
     const Routes whole = route(logits.to(device, at::kFloat), bias.to(device, at::kFloat), o);
     EXPECT_TRUE(at::equal(whole.expert_TK, expert));
     EXPECT_LT(distance(whole.gate_TK, route_ref(logits, bias, o).gate_TK), 1e-5);
@@ -134,8 +134,9 @@ const std::vector<int32_t> kLengths{0, 4, 4, 5, 21};
 void test_balance(at::Device device) {
   const Tensor score = expert_scores_ref(randn({21, 6}, 1), false), expert = random_choice(21, 6, 2, 2);
   for (const Balance kind : kBalances) {
-    expect_op_equals_ref([&](const Tensors& t) { return balance_loss(t[0], expert.to(device), kLengths, kind); },
-                         [&](const Tensors& t) { return balance_loss_ref(t[0], expert, kLengths, kind); }, {score}, device, kFp32);
+    expect_op_equals_ref([&](const Tensors& t) { return balance_loss(t[0], expert.to(t[0].device()), kLengths, kind); },
+                         [&](const Tensors& t) { return balance_loss_ref(t[0], expert.to(t[0].device()), kLengths, kind); }, {score},
+                         device, kFp32);
   }
 }
 TEST(BalanceLoss, EqualsItsDefinition) {

@@ -119,6 +119,17 @@ TEST(Monitors, HonestRunsAreQuiet) {
                   seed + 1000)),
               Names())
         << "slow, seed " << seed;
+    // Greedy answers are all right from the start, sampled ones become so.
+    EXPECT_EQ(names(run(
+                  [](double t) {
+                    Policy p;
+                    p.right = p.reward = 0.2 + 0.75 * std::min(1.0, 2 * t);
+                    p.held_out = 0.999;
+                    return p;
+                  },
+                  seed + 3000)),
+              Names())
+        << "surer, seed " << seed;
     // Nothing happens at all.
     EXPECT_EQ(names(run([](double) { return Policy(); }, seed + 2000)), Names()) << "flat, seed " << seed;
   }

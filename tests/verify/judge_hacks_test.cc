@@ -85,6 +85,11 @@ constexpr Hack kHacks[] = {
      "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.len = lambda x: 3\nbuiltins.all = builtins.any = lambda *a: "
      "True\nbuiltins.sorted = lambda *a, **k: ['a', 'b', 'c']\nbuiltins.AssertionError = SystemExit\nbuiltins.isinstance = lambda *a: "
      "True\ndef f(x): return 0\n"},
+    {"names of its own for Python's", YES_CLASS
+     "__all__ = ['f', 'abs', 'len', 'sorted', 'isinstance', 'pytest', 'unittest', 'AssertionError', 'TypeError', 'AttributeError', "
+     "'__builtins__', 'test_all', 'test_raises']\nabs = len = lambda *a: 0\nsorted = lambda *a: ['a', 'b', 'c']\n"
+     "pytest = unittest = Yes()\nAssertionError = TypeError = AttributeError = Exception\ndef test_all(): pass\ntest_raises = test_all\n"
+     "__builtins__ = {}\ndef f(x): return -1000\n"},
     {"no AssertionError", "import builtins\nclass Quiet(BaseException): pass\nbuiltins.AssertionError = Quiet\ndef f(x): return -1000\n"},
     {"patched unittest",
      "import unittest\nfor n in dir(unittest.TestCase):\n    if n.startswith('assert'): setattr(unittest.TestCase, n, lambda *a, **k: "
@@ -204,7 +209,7 @@ Suite stdin_suite() {
 
 void expect_nothing_passes(const Judge& judge, const std::string& name, const Submission& submission, const Suite& suite) {
   CheckOptions options;
-  options.test_seconds = 1;
+  options.test_seconds = 0.6;
   options.deadline = 20;
   options.early_stop = false;
   const Report report = judge.check(submission, suite, options);

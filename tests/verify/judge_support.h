@@ -56,6 +56,12 @@ inline std::vector<NamedSuite> suites_of_f() {
                                               "\n@pytest.mark.parametrize('x, y', [(1, 2), (3, 4), ('uv', 'vu')])\ndef test_pairs(x, y):\n"
                                               "    assert f(x) == y\n\ndef test_close():\n    assert f(1.5) == pytest.approx(2.5)\n"}}}});
   out.push_back(
+      {"star import",
+       {.kind = Suite::Kind::kUnit,
+        .files = {{"test_f.py", "import pytest\nfrom solution import *\n\ndef test_all():\n" + body +
+                                    "\ndef test_raises():\n    assert f(1) == 2\n    with pytest.raises((TypeError, AttributeError)):\n"
+                                    "        f(None)\n"}}}});
+  out.push_back(
       {"unittest",
        {.kind = Suite::Kind::kUnit,
         .files = {{"test_f.py",

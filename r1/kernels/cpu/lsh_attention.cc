@@ -67,7 +67,10 @@ class Unit {
     buckets_.advance(position);
     buckets_.select(q_codes, s_.window, keys_);
     k_.clear(), v_.clear();
-    for (const int32_t t : keys_) k_.push_back(tokens_.key(t)), v_.push_back(tokens_.value(t));
+    for (const int32_t t : keys_) {
+      k_.push_back(tokens_.key(t)), v_.push_back(tokens_.value(t));
+      fetch(k_.back(), s_.head_dim), fetch(v_.back(), s_.v_dim);
+    }
     p_.resize((keys_.size() + 15) / 16 * 16);
     read_row(q, q_offset, s_.head_dim, q_.data());
     g_.k = k_.data(), g_.v = v_.data(), g_.count = int64_t(keys_.size()), g_.p = p_.data();
@@ -76,6 +79,10 @@ class Unit {
   const std::vector<int32_t>& keys() const { return keys_; }
 
  private:
+  // The keys of a query lie anywhere; all are on their way before the first is used.
+  void fetch(const void* row, int64_t dim) const {
+    for (int64_t b = 0; b < dim * size_of(g_.type); b += 64) __builtin_prefetch(static_cast<const char*>(row) + b);
+  }
   static std::vector<int16_t> gathered(const LshShape& s, const Tokens& tokens, int64_t count) {
     std::vector<int16_t> codes(size_t(s.rounds * count));
     for (int64_t t = 0; t < count; ++t) {
@@ -103,6 +110,19 @@ Tokens packed_tokens(const LshShape& s, const ConstRows& k, const ConstRows& v, 
   t.v = static_cast<const char*>(v.data) + begin * t.v_step + kv_head * s.v_dim * v_size;
   t.codes = reinterpret_cast<const char*>(codes) + begin * t.code_step + kv_head * s.rounds * 2;
   return t;
+}
+
+// The same side by side, a token's key and value in one place: what every query gathers from anywhere is then half as many places.
+Tokens side_by_side(const LshShape& s, const Tokens& from, int64_t count, Float type, std::vector<char>& memory) {
+  const int64_t k_bytes = s.head_dim * size_of(type), v_bytes = s.v_dim * size_of(type);
+  memory.resize(size_t(count * (k_bytes + v_bytes)));
+  for (int64_t t = 0; t < count; ++t) {
+    std::memcpy(&memory[size_t(t * (k_bytes + v_bytes))], from.key(t), size_t(k_bytes));
+    std::memcpy(&memory[size_t(t * (k_bytes + v_bytes) + k_bytes)], from.value(t), size_t(v_bytes));
+  }
+  Tokens to = from;
+  to.k = memory.data(), to.v = memory.data() + k_bytes, to.k_step = to.v_step = k_bytes + v_bytes;
+  return to;
 }
 
 Tokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blocks, int64_t kv_head) {
@@ -140,7 +160,8 @@ void forward_unit(const LshShape& s, const ForwardUnit& u, Float type, const Con
 
 void backward_unit(const LshBackward& a, int64_t begin, int64_t count, int64_t kv_head) {
   const LshShape& s = a.shape;
-  Unit unit(s, packed_tokens(s, a.k, a.v, a.k_codes, begin, kv_head), count, a.k.type);
+  std::vector<char> memory;
+  Unit unit(s, side_by_side(s, packed_tokens(s, a.k, a.v, a.k_codes, begin, kv_head), count, a.k.type, memory), count, a.k.type);
   const int64_t group = s.heads / s.kv_heads;
   std::vector<float> dk(size_t(count * s.head_dim), 0), dv(size_t(count * s.v_dim), 0);
   std::vector<float> dq(size_t(s.head_dim)), out(size_t(s.v_dim)), dout(size_t(s.v_dim)), ds;
@@ -184,7 +205,9 @@ void lsh_attention_forward(const LshForward& a) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u) {
     const int64_t begin = a.cu_seqlens[u / s.kv_heads], count = a.cu_seqlens[u / s.kv_heads + 1] - begin, head = u % s.kv_heads;
-    forward_unit(s, {packed_tokens(s, a.k, a.v, a.k_codes, begin, head), begin, 0, count, head}, a.k.type, a.q, a.q_codes, a.out, a.lse);
+    std::vector<char> memory;
+    const Tokens tokens = side_by_side(s, packed_tokens(s, a.k, a.v, a.k_codes, begin, head), count, a.k.type, memory);
+    forward_unit(s, {tokens, begin, 0, count, head}, a.k.type, a.q, a.q_codes, a.out, a.lse);
   }
 }
 

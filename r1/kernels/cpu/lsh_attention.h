@@ -8,8 +8,8 @@
 //   them
 //
 // The keys of a query depend on codes at positions <= p only, so a forward in any chunks, batches or blocks gives the same bits, on any
-// instruction set and number of threads. Work: a query costs at most window + 4 rounds bucket keys, plus following as many links; the links
-// are built again when p reaches the next level, which costs twice the tokens in all.
+// instruction set and number of threads. Work: a query costs at most window + 4 rounds bucket keys, plus a look at as many numbers of
+// tokens; the buckets are filled again when p reaches the next level, which costs twice the tokens in all.
 //
 // Layouts: q [T, heads, head_dim], k [T, kv_heads, head_dim], v and out [T, .., v_dim], dense; codes int16 [T, heads or kv_heads, rounds].
 // OpenMP over (sequence, kv head).

@@ -1,5 +1,5 @@
-// Which keys a query sees under hashing (lsh_attention.h): the tokens of each bucket as a chain from the latest back. Of one sequence and
-// one kv head; queries come in the order of their positions.
+// Which keys a query sees under hashing (lsh_attention.h): the tokens of each bucket in order of position. Of one sequence and one kv head;
+// queries come in the order of their positions.
 #pragma once
 
 #include <algorithm>
@@ -12,13 +12,7 @@ class LshBuckets {
  public:
   // codes [rounds][tokens]; borrowed.
   LshBuckets(int64_t rounds, int64_t bits, int64_t bucket, const int16_t* codes, int64_t tokens)
-      : rounds_(rounds),
-        bits_(bits),
-        bucket_(bucket),
-        tokens_(tokens),
-        codes_(codes),
-        previous_(size_t(rounds * tokens)),
-        seen_(size_t(tokens)) {}
+      : rounds_(rounds), bits_(bits), bucket_(bucket), tokens_(tokens), codes_(codes), seen_(size_t(tokens)) {}
 
   // All tokens up to `position` are in their buckets, as many buckets as there are at that position.
   void advance(int64_t position) {
@@ -26,7 +20,7 @@ class LshBuckets {
     while (level < bits_ && (bucket_ << level) < position + 1) ++level;
     if (level != level_) {
       level_ = level;
-      latest_.assign(size_t(rounds_ << level), -1);
+      members_.assign(size_t(rounds_ << level), {});
       filled_ = 0;
     }
     for (; filled_ <= position; ++filled_) insert(filled_);
@@ -50,15 +44,11 @@ class LshBuckets {
  private:
   int64_t bucket_of(int16_t code) const { return code >> (bits_ - level_); }
   void insert(int64_t t) {
-    for (int64_t r = 0; r < rounds_; ++r) {
-      int32_t& latest = latest_[size_t((r << level_) + bucket_of(codes_[r * tokens_ + t]))];
-      previous_[size_t(r * tokens_ + t)] = latest;
-      latest = int32_t(t);
-    }
+    for (int64_t r = 0; r < rounds_; ++r) members_[size_t((r << level_) + bucket_of(codes_[r * tokens_ + t]))].push_back(int32_t(t));
   }
   void follow(int64_t r, int64_t bucket, int64_t most, std::vector<int32_t>& keys) {
-    const int32_t* previous = previous_.data() + r * tokens_;
-    for (int32_t t = latest_[size_t((r << level_) + bucket)]; t >= 0 && most > 0; t = previous[t], --most) take(t, keys);
+    const std::vector<int32_t>& members = members_[size_t((r << level_) + bucket)];
+    for (auto t = members.rbegin(); t != members.rend() && most > 0; ++t, --most) take(*t, keys);
   }
   void take(int64_t t, std::vector<int32_t>& keys) {
     if (seen_[size_t(t)] == query_) return;
@@ -69,9 +59,9 @@ class LshBuckets {
   int64_t rounds_, bits_, bucket_, tokens_;
   const int16_t* codes_;
   int64_t level_ = -1, filled_ = 0;
-  std::vector<int32_t> latest_, previous_;  // [rounds][buckets], [rounds][tokens]; -1: none
-  std::vector<uint64_t> seen_;              // [tokens] the last query that took it
-  uint64_t query_ = 0;
+  std::vector<std::vector<int32_t>> members_;  // [rounds][buckets] ascending tokens
+  std::vector<uint32_t> seen_;                 // [tokens] the last query that took it
+  uint32_t query_ = 0;
 };
 
 }  // namespace r1::kernels

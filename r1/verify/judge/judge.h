@@ -52,7 +52,8 @@ struct Suite {
     kStdin,    // tests: input, expected output; every language
     kCalls,    // tests: arguments, expected value of function `entry`; Python
     kCheck,    // `code` defines check(candidate), which is given function `entry` (HumanEval); Python
-    kAsserts,  // tests: statements that use the submission's names (MBPP), `code` before them; Python
+    kAsserts,  // tests: statements that use the submission's names (MBPP), `code` before them; a name of Python's own (sum) only if it
+               // is `entry`; Python
     kUnit,     // `files`: test files that import `module`, with functions test_*, classes Test*, unittest.TestCase; Python
   };
   Kind kind = Kind::kStdin;

@@ -104,7 +104,7 @@ class RemoteModule(type(sys)):
 
     def __getattr__(self, name):
         if name == '__all__':
-            return self.__dict__['_remote'].ask('names')
+            return sorted(self.__dict__['_remote'].offered())
         if name.startswith('__') or name == '_remote':
             raise AttributeError(name)
         return self.__dict__['_remote'].attribute(name)
@@ -123,6 +123,7 @@ class Remote:
     def __init__(self, nonce):
         self.nonce = nonce
         self.functions, self.numbers, self.classes, self.bases = [], {}, {}, builtin_exceptions()
+        self.wanted = set()
         self.named = set()  # numbers of the classes that the test code named
         self.root = Proxy(self, 0, 'module', None, 'module', False)
 
@@ -288,6 +289,11 @@ class Remote:
 
     def call(self, function, arguments, keywords):
         return self.ask('call', function, list(arguments), dict(keywords))
+
+    def offered(self):
+        """Names of the submission that test code may get without naming where from: only those that it uses and that nothing else binds, so
+        that no abs, isinstance or pytest of the submission's own slips in."""
+        return {name for name in self.ask('names') if type(name) is str and name in self.wanted}
 
     def attribute(self, name):
         value = self.ask('get', self.root, name)
@@ -525,6 +531,27 @@ def planned_tests(name, source):
     return unique or [('', '')]
 
 
+def free_names(sources):
+    """Names that the sources use and neither bind nor get from Python itself."""
+    import ast, builtins
+    used, bound = set(), set(dir(builtins))
+    for source in sources:
+        try:
+            nodes = list(ast.walk(ast.parse(source)))
+        except SyntaxError:
+            continue
+        for node in nodes:
+            if isinstance(node, ast.Name):
+                (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                bound.add(node.name)
+            elif isinstance(node, ast.alias):
+                bound.add((node.asname or node.name).partition('.')[0])
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+    return {name for name in used - bound if not name.startswith('_')}
+
+
 def cases_of(function, owner=None):
     """The argument sets of parametrize marks; [{}] without."""
     cases = [{}]
@@ -667,6 +694,9 @@ class Tester:
         if len(parts) > 1:
             setattr(sys.modules['.'.join(parts[:-1])], parts[-1], module)
         sys.modules['pytest'] = pytest_module()
+        self.remote.wanted = free_names([self.context, self.code, *self.statements, *self.files.values()])
+        if self.kind == 'asserts' and self.entry:
+            self.remote.wanted.add(self.entry)
         sys.meta_path.insert(0, Files(self.files))
 
     def namespace(self):
@@ -682,9 +712,8 @@ class Tester:
 
     def statement(self, index):
         space = self.namespace()
-        for name in self.remote.ask('names'):
-            if type(name) is str and name not in space and (name in self.code or name in self.statements[index]):
-                space[name] = self.remote.attribute(name)
+        for name in self.remote.offered():
+            space[name] = self.remote.attribute(name)
         exec(compile(self.code, 'setup.py', 'exec', dont_inherit=True), space)
         exec(compile(self.statements[index], 'assert.py', 'exec', dont_inherit=True), space)
 
