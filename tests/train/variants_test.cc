@@ -38,7 +38,7 @@ TEST_P(TrainedVariant, LearnsAndResumesBitwise) {
   const auto whole_model = model_of(GetParam(), 1);
   Trainer whole_trainer(*whole_model, config, kSteps, 5);
   const std::vector<double> whole = losses_of(train_steps(whole_trainer, kSteps));
-  EXPECT_LT(whole.back(), 0.95 * whole.front());
+  EXPECT_LT(whole.back(), 0.8 * whole.front());
 
   TemporaryFolder folder(std::string("variant_") + GetParam().name);
   {
