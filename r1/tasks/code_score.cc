@@ -41,9 +41,10 @@ std::optional<std::string> program_of(const Problem& problem, const std::string&
   const auto found = verify::judge::extract_code(completion, language, entry);
   if (prompt.empty()) return found ? std::optional(found->code) : std::nullopt;
   if (found && verify::judge::defines(found->code, entry)) return head_of(prompt, entry) + "\n" + found->code;
-  if (found && found->fenced) return begins_indented(found->code) ? std::optional(prompt + found->code) : std::nullopt;
-  if (completion.find("<think>") != std::string::npos || !begins_indented(completion)) return std::nullopt;
-  return prompt + verify::judge::cut_continuation(completion);
+  // A body that goes on where the prompt stopped; what is fenced behind it is talk.
+  if (completion.find("<think>") == std::string::npos && begins_indented(completion))
+    return prompt + verify::judge::cut_continuation(completion);
+  return found && found->fenced && begins_indented(found->code) ? std::optional(prompt + found->code) : std::nullopt;
 }
 
 CodeScorer::CodeScorer(OptionReader& o) {

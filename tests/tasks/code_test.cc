@@ -164,6 +164,14 @@ TEST(CodeTask, RowsOfCommonDataSets) {
   EXPECT_NE(message_of([&] { suite(R"({"input_output": {"inputs": ["1"], "outputs": []}})"); }).find("as many outputs"), std::string::npos);
 }
 
+TEST(CodeTask, ABodyIsTakenBeforeTheTalkBehindIt) {
+  Problem p;
+  p.extra = {{"language", "python"}, {"prompt_code", "def f(x):\n"}, {"suite", {{"entry_point", "f"}}}};
+  EXPECT_EQ(program_of(p, "    return x\n\n# Test\nprint(f(1))\n```\n\nThis returns x."), "def f(x):\n    return x\n\n# Test\n");
+  EXPECT_EQ(program_of(p, "```python\n    return x\n```"), "def f(x):\n    return x\n");
+  EXPECT_EQ(program_of(p, "It returns x."), std::nullopt);
+}
+
 TEST(CodeTask, ScoresCompletions) {
   const Folder folder;
   const std::string rows =

@@ -274,6 +274,9 @@ TEST(JudgeExtract, Fences) {
   EXPECT_EQ(code("def f():\n    return 1\n```\nThat is it.", "python", "f"),
             "def f():\n    return 1\n");  // the prompt had opened the block
   EXPECT_EQ(code("I would say:\nimport math\ndef f():\n    return 1\n\nThis works because"), "import math\ndef f():\n    return 1\n\n");
+  EXPECT_EQ(code("```\npython\nx = 1\n```"), "x = 1\n");
+  EXPECT_EQ(code("```\ncpp\nint x;\n```"), "(none)");
+  EXPECT_EQ(code("```\npython = 1\n```"), "python = 1\n");
   EXPECT_EQ(code("no code at all"), "(none)");
   EXPECT_EQ(code("```python\n\n```"), "(none)");
   EXPECT_EQ(code("text", "cpp"), "(none)");

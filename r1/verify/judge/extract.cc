@@ -60,6 +60,16 @@ std::string tag_of(std::string_view info) {
 struct Block {
   std::string code, tag;
 };
+// "```", then "python" on a line of its own: small models write that.
+void tag_by_first_line(Block& block) {
+  const size_t end = block.code.find('\n');
+  const std::string tag =
+      end == std::string::npos || !block.tag.empty() ? "" : tag_of(trimmed(std::string_view(block.code).substr(0, end)));
+  if (tag.empty() || trimmed(std::string_view(block.code).substr(0, end)).size() != tag.size() || !find_language(tag)) return;
+  block.tag = tag;
+  block.code.erase(0, end + 1);
+}
+
 // All fenced blocks; `before`: the text in front of the first fence.
 std::vector<Block> blocks_of(std::string_view text, std::string& before) {
   std::vector<Block> out;
@@ -79,6 +89,7 @@ std::vector<Block> blocks_of(std::string_view text, std::string& before) {
       out.back().code += line;
     }
   }
+  for (Block& block : out) tag_by_first_line(block);
   return out;
 }
 

@@ -148,13 +148,17 @@ CgroupTrees CgroupTrees::find() {
   const auto trees = mounted_trees();
   const auto own = own_groups();
   std::string why, list_v1, list_v2;
+  std::string folder_v2;  // a process is in one group of version 2: the first that serves serves all
   const auto look = [&](const std::string& controller, const std::string& tree, const std::string& file, Parent& parent) {
     const auto at = trees.find(tree);
     if (!parent.folder.empty() || at == trees.end()) return;
     const auto group = own.find(tree);
-    for (const std::string& folder : candidates(at->second, group == own.end() ? "/" : group->second)) {
+    std::vector<std::string> folders = candidates(at->second, group == own.end() ? "/" : group->second);
+    if (at->second.v2 && !folder_v2.empty()) folders = {folder_v2};
+    for (const std::string& folder : folders) {
       if (!usable(folder, at->second.v2, controller, file, why)) continue;
       parent = {folder, at->second.v2};
+      if (at->second.v2) folder_v2 = folder;
       std::string& list = at->second.v2 ? list_v2 : list_v1;
       list += (list.empty() ? "" : ", ") + controller;
       remove_stale(folder);
