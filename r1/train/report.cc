@@ -353,7 +353,7 @@ std::vector<std::string> find_alarms(const ReportStage& stage) {
         "over 90 % of the groups have no variance of reward at the end, and the reward is not high: there is nothing to learn from");
   }
   if (end_of("completions/clipped_ratio") > 0.3) alarms.push_back("over 30 % of the completions are cut off at max_completion_length");
-  if (end_of("unparsed_ratio") > 0.05) alarms.push_back("over 5 % of the answers could not be parsed");
+  if (end_of("verdicts/unparsed") > 0.05) alarms.push_back("over 5 % of the answers could not be parsed");
   const Series entropy = series_of(stage.lines, "entropy");
   if (entropy.y.size() > 10 && end_of("entropy") < 0.02 * entropy.y.front() && !(end_of("reward") > 0.9)) {
     alarms.push_back("the entropy has vanished though the reward is not high: the policy has stopped exploring");

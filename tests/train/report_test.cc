@@ -205,7 +205,7 @@ TEST(Report, Alarms) {
   EXPECT_TRUE(find_alarms({"good", grpo_lines(60)}).empty());
   std::vector<Json> lines = grpo_lines(60);
   for (Json& line : lines)
-    line["frac_reward_zero_std"] = 0.97, line["reward"] = 0.1, line["completions/clipped_ratio"] = 0.6, line["unparsed_ratio"] = 0.2;
+    line["frac_reward_zero_std"] = 0.97, line["reward"] = 0.1, line["completions/clipped_ratio"] = 0.6, line["verdicts/unparsed"] = 0.2;
   lines[5]["skipped"] = "NaN in gradient of layers.2.mlp.gate (first layer: 2)";
   lines[7]["loss"] = nullptr;
   EXPECT_EQ(find_alarms({"bad", lines}).size(), 5u);
