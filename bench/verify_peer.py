@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """r1/verify against Math-Verify: the same pairs, one thread each, in turn; JSON lines, the last one the summary.
 
-  verify_peer.py [--bench build/cpu/bench_verify_notorch] [--data ../shared/data] [--count 600] [--rounds 5] [--seed 3]
+  verify_peer.py [--bench build/cpu/bench/bench_verify_notorch] [--data ../shared/data] [--count 600] [--rounds 5] [--seed 3]
 Pairs: GSM8K, SVAMP and AQuA completions and MATH-style answers (tests/oracles/verify_math_verify.py pairs). Needs math-verify 0.9.0.
 """
 import argparse, importlib.util, json, logging, os, platform, statistics, subprocess, sys, tempfile, time
@@ -19,7 +19,7 @@ def oracle():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", default="build/cpu/bench_verify_notorch")
+    parser.add_argument("--bench", default="build/cpu/bench/bench_verify_notorch")
     parser.add_argument("--data", default=os.environ.get("R1_DATA", "../shared/data"))
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=5)

@@ -6,7 +6,7 @@ python=${R1_ORACLE_PYTHON:-$R1_DEPS/oracle/bin/python}
 data=${R1_DATA:-../shared/data}
 [ -x "$python" ] || die "no oracle Python at $python; run scripts/setup.sh oracle"
 scripts/build.sh cpu bench_verify_notorch test_verify > /dev/null
-bench=build/cpu/bench_verify_notorch
+bench=build/cpu/bench/bench_verify_notorch
 golden=()
 if [ "${1:-}" = --golden ]; then
   golden=(--golden tests/golden/verify_math_verify.json)

@@ -3,7 +3,7 @@
 
   verify_math_verify.py published --bench BENCH [--golden FILE] [--table FILE]
       Its own published test cases: the sdist's tests are run with parse() and verify() recorded (gold, answer, options, verdict), and BENCH
-      (build/cpu/bench_verify_notorch) judges the same pairs with the equivalent options. Prints the agreement and each difference. --golden
+      (build/cpu/bench/bench_verify_notorch) judges the same pairs with the equivalent options. Prints the agreement and each difference. --golden
       writes the short cases for tests/verify/math_verify_test.cc, --table the Markdown rows of docs/rewards.md.
   verify_math_verify.py heldout --bench BENCH --data DIR [--count N] [--seed S]
       Completions made from real data (GSM8K, SVAMP, AQuA: right ones, wrong ones, other spellings, other marks) against their known answers.
@@ -310,7 +310,7 @@ def pairs(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["published", "heldout", "pairs"])
-    parser.add_argument("--bench", default="build/cpu/bench_verify_notorch")
+    parser.add_argument("--bench", default="build/cpu/bench/bench_verify_notorch")
     parser.add_argument("--tests")
     parser.add_argument("--golden")
     parser.add_argument("--table")
