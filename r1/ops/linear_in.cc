@@ -2,11 +2,14 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 
 namespace r1::ops {
 
@@ -52,6 +55,22 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
   return {want[0] ? grad_x(dy_TO, saved[1]) : Tensor(), want[1] ? grad_weight(dy_TO, saved[0]) : Tensor()};
 }
 
+Tensor forward_bf16(const Tensor& x_TI, const Tensor& weight_IO) {
+  const Tensor wide_TI = x_TI.to(at::kFloat);
+  Tensor y_TO = at::empty({x_TI.size(0), weight_IO.size(1)}, x_TI.options());
+  kernels::linear_in_bf16({.x = wide_TI.const_data_ptr<float>(),
+                           .w = static_cast<const uint16_t*>(weight_IO.const_data_ptr()),
+                           .y = static_cast<uint16_t*>(y_TO.mutable_data_ptr()),
+                           .rows = x_TI.size(0),
+                           .in = x_TI.size(1),
+                           .out = weight_IO.size(1)});
+  return y_TO;
+}
+
+Tensors backward_bf16(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
+  return {want[0] ? at::linear(dy_TO, saved[1]) : Tensor(), want[1] ? at::matmul(saved[0].t(), dy_TO) : Tensor()};
+}
+
 }  // namespace
 
 Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
@@ -59,15 +78,16 @@ Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
         "[linear_in] expected x [T, I] and weight [I, O], got ", x_TI.sizes(), " and ", weight_IO.sizes());
   check(x_TI.scalar_type() == weight_IO.scalar_type(), "[linear_in] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
         weight_IO.scalar_type());
-  if (!x_TI.is_cpu() || x_TI.scalar_type() != at::kFloat) return at::matmul(x_TI, weight_IO);
+  if (!has_cpu_kernels(x_TI)) return at::matmul(x_TI, weight_IO);
+  const bool narrow = x_TI.scalar_type() == at::kBFloat16;
   Tensor x, weight, y_TO;
   {
     const at::NoGradGuard no_grad;
     x = x_TI.contiguous(), weight = weight_IO.contiguous();
-    y_TO = forward(x, weight);
+    y_TO = narrow ? forward_bf16(x, weight) : forward(x, weight);
   }
   if (!needs_grad({x_TI, weight_IO})) return y_TO;
-  return differentiable("linear_in", y_TO, {x_TI, weight_IO}, {x, weight}, backward);
+  return differentiable("linear_in", y_TO, {x_TI, weight_IO}, {x, weight}, narrow ? backward_bf16 : backward);
 }
 
 }  // namespace r1::ops

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <type_traits>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/bf16.h"
@@ -36,27 +37,79 @@ void choose(const float* a, int64_t n, int64_t keep, Take take) {
   }
 }
 
+// One call's work, shared by the threads: of each token its chosen neurons with what they are so far.
+template <class T>
+struct FewTokens {
+  const SparseMlp& s;
+  int32_t* chosen;         // [rows, keep], ascending
+  float *active, *hidden;  // [rows, keep]
+
+  void choose_neurons(int64_t r) const {
+    float* all = scratch(kScratchActive, size_t(s.inner));
+    with_isa([&](auto isa) { silu_simd<isa()>({s.gate.data, s.gate.type, s.inner}, r, all, s.inner); });
+    int64_t count = r * s.keep;
+    choose(all, s.inner, s.keep, [&](int64_t i) {
+      active[count] = all[i];
+      chosen[count++] = int32_t(i);
+    });
+  }
+  void products(int64_t r, int64_t begin, int64_t end) const {
+    const int64_t at = r * s.keep;
+    const ChosenProducts<T> c{data<T>(s.x) + r * s.dim, data<T>(s.up), chosen + at, active + at, hidden + at, s.dim};
+    if constexpr (std::is_same_v<T, float>) {
+      with_isa([&](auto isa) { chosen_products_simd<isa()>(c, begin, end); });
+    } else {
+#if defined(__x86_64__)
+      if (active_isa() == Isa::kAvx512 && has_bf16_dot()) return chosen_products_bf16_simd<Isa::kAvx512, true>(c, begin, end);
+#endif
+      with_isa([&](auto isa) { chosen_products_bf16_simd<isa(), false>(c, begin, end); });
+    }
+  }
+  void sums(int64_t r, int64_t begin, int64_t end) const {
+    const int64_t at = r * s.keep;
+    const ChosenSum<T> c{hidden + at, data<T>(s.down), chosen + at, s.keep, static_cast<T*>(s.y.data) + r * s.dim, s.dim};
+    with_isa([&](auto isa) { chosen_sum_simd<isa()>(c, begin, end); });
+  }
+
+ private:
+  template <class U>
+  static const U* data(const ConstRows& rows) {
+    return static_cast<const U*>(rows.data);
+  }
+};
+
+// work(r, begin, end) for the rows, each in as many parts of [0, size) as it takes to keep the threads busy.
+template <class Work>
+void in_parts(int64_t rows, int64_t size, int64_t threads, Work work) {
+  const int64_t parts = rows % threads == 0 ? 1 : threads;
+  const auto bound = [&](int64_t i) { return std::min(size, (size + 15) / 16 * i / parts * 16); };
+#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
+  for (int64_t i = 0; i < rows * parts; ++i) work(i / parts, bound(i % parts), bound(i % parts + 1));
+}
+
+template <class T>
+void run_few(const SparseMlp& s) {
+  const size_t count = size_t(s.rows * s.keep);
+  float* buffer = scratch(kScratchHidden, 2 * count);
+  const FewTokens<T> few{s, static_cast<int32_t*>(scratch_bytes(kScratchChosen, count * 4)), buffer, buffer + count};
+  const int64_t threads = s.rows * s.keep * s.dim < 20000 ? 1 : omp_get_max_threads();
+#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1 && s.rows > 1)
+  for (int64_t r = 0; r < s.rows; ++r) few.choose_neurons(r);
+  in_parts(s.rows, s.keep, threads, [&](int64_t r, int64_t begin, int64_t end) { few.products(r, begin, end); });
+  in_parts(s.rows, s.dim, threads, [&](int64_t r, int64_t begin, int64_t end) { few.sums(r, begin, end); });
+}
+
 }  // namespace
 
 void sparse_mlp(const SparseMlp& s) {
-  check(s.dim > 0 && s.inner > 0 && s.keep >= 0 && s.keep <= s.inner, "[sparse_mlp] expected keep in [0, ", s.inner, "], got ", s.keep);
-  float* active = scratch(kScratchActive, size_t(s.inner));
-  int32_t* chosen = static_cast<int32_t*>(scratch_bytes(kScratchChosen, size_t(s.inner) * 4));
-  float* hidden = scratch(kScratchHidden, size_t(s.inner));
-  with_isa([&](auto isa) { silu_simd<isa()>({s.gate, Float::kF32, s.inner}, 0, active, s.inner); });
-  int64_t count = 0;
-  choose(active, s.inner, s.keep, [&](int64_t i) {
-    active[count] = active[i];  // i >= count: what is still to be looked at stays
-    chosen[count++] = int32_t(i);
-  });
-  const int64_t threads = count * s.dim < 20000 ? 1 : omp_get_max_threads();
-  const auto part = [&](int64_t size, int64_t i) { return std::min(size, (size + 15) / 16 * i / threads * 16); };
-#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
-  for (int64_t i = 0; i < threads; ++i)
-    with_isa([&](auto isa) { chosen_products_simd<isa()>(s.x, s.up, chosen, active, hidden, s.dim, part(count, i), part(count, i + 1)); });
-#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
-  for (int64_t i = 0; i < threads; ++i)
-    with_isa([&](auto isa) { chosen_sum_simd<isa()>(hidden, s.down, chosen, count, s.y, s.dim, part(s.dim, i), part(s.dim, i + 1)); });
+  check(s.rows >= 0 && s.dim > 0 && s.inner > 0 && s.keep >= 0 && s.keep <= s.inner, "[sparse_mlp] expected sizes and keep in [0, ",
+        s.inner, "], got ", s.rows, " x ", s.dim, " and ", s.keep);
+  check(s.x.type == s.gate.type && s.x.type == s.up.type && s.x.type == s.down.type && s.x.type == s.y.type,
+        "[sparse_mlp] expected one type of floats");
+  if (s.x.type == Float::kF32) return run_few<float>(s);
+  check(s.dim % 2 == 0 && (reinterpret_cast<uintptr_t>(s.x.data) | reinterpret_cast<uintptr_t>(s.up.data)) % 4 == 0,
+        "[sparse_mlp] expected bf16 of even width, aligned to 4 bytes, got width ", s.dim);
+  run_few<uint16_t>(s);
 }
 
 void top_mask(const TopMask& given) {
