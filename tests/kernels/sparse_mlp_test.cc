@@ -1,5 +1,5 @@
-// The MLP of few tokens with their strongest neurons only: the bits of the dense form with zeros elsewhere, in both types of floats, for any
-// number of tokens, threads and instruction set; and the product with a weight that lies [in, out], which that form ends with.
+// The MLP of few tokens with their strongest neurons only: the bits of the dense form with zeros elsewhere, in both types of floats, for
+// any number of tokens, threads and instruction set; and the product with a weight that lies [in, out], which that form ends with.
 #include "r1/kernels/cpu/sparse_mlp.h"
 
 #include <gtest/gtest.h>
@@ -11,6 +11,7 @@
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/kernels/cpu/linear_in.h"
 #include "r1/kernels/cpu/swiglu.h"
 #include "tests/kernels/kernel_testing.h"
 
@@ -24,31 +25,54 @@ std::vector<uint16_t> random_bf16(int64_t n, uint64_t seed, float scale = 1) {
   return v;
 }
 
-// An element of linear_in_bf16 by its definition.
-uint16_t defined(const float* x, const uint16_t* w_column, int64_t in, int64_t out) {
+float wide(float x) {
+  return x;
+}
+float wide(uint16_t x) {
+  return from_bf16(x);
+}
+
+// An element of linear_in by its definition.
+template <class T>
+T defined(const float* x, const T* w_column, int64_t in, int64_t out) {
   float y = 0;
   for (int64_t b = 0; b < in; b += 256) {
     float sum = 0;
-    for (int64_t k = b; k < std::min(in, b + 256); ++k) sum = std::fma(x[k], from_bf16(w_column[k * out]), sum);
+    for (int64_t k = b; k < std::min(in, b + 256); ++k) sum = std::fma(x[k], wide(w_column[k * out]), sum);
     y = b ? y + sum : sum;
   }
-  return to_bf16(y);
+  if constexpr (std::is_same_v<T, float>)
+    return y;
+  else
+    return to_bf16(y);
 }
 
-TEST(LinearInBf16, HasTheDefinedBits) {
-  for (const int64_t rows : {1, 3, 15, 40})
+template <class T>
+void expect_defined_bits(std::vector<T> (*random)(int64_t), Float type) {
+  for (const int64_t rows : {1, 3, 8, 9, 40})
     for (const int64_t in : {1, 37, 600})
-      for (const int64_t out : {1, 16, 75}) {
+      for (const int64_t out : {1, 75, 530}) {
         const auto x = random_floats(rows * in, 1);
-        const auto w = random_bf16(in * out, 2);
+        const std::vector<T> w = random(in * out);
+        std::vector<T> want(size_t(rows * out));
+        for (int64_t i = 0; i < rows * out; ++i) want[size_t(i)] = defined(&x[size_t(i / out * in)], &w[size_t(i % out)], in, out);
         for_each_isa_and_threads([&](const std::string& where) {
-          std::vector<uint16_t> y(size_t(rows * out), 7);
-          linear_in_bf16({.x = x.data(), .w = w.data(), .y = y.data(), .rows = rows, .in = in, .out = out});
-          for (int64_t i = 0; i < rows * out; ++i)
-            ASSERT_EQ(y[size_t(i)], defined(&x[size_t(i / out * in)], &w[size_t(i % out)], in, out)) << where << rows << in << out;
+          std::vector<T> y(want.size(), T(7));
+          linear_in({.x = x.data(), .w = {w.data(), type}, .y = {y.data(), type}, .rows = rows, .in = in, .out = out});
+          ASSERT_EQ(y, want) << where << " " << rows << " x " << in << " x " << out;
         });
       }
-  EXPECT_ANY_THROW(linear_in_bf16({.x = nullptr, .w = nullptr, .y = nullptr, .rows = 1, .in = 0, .out = 2}));
+}
+TEST(LinearIn, HasTheDefinedBits) {
+  expect_defined_bits<float>([](int64_t n) { return random_floats(n, 2); }, Float::kF32);
+}
+TEST(LinearIn, HasTheDefinedBitsBf16) {
+  expect_defined_bits<uint16_t>([](int64_t n) { return random_bf16(n, 2); }, Float::kBf16);
+}
+TEST(LinearIn, SaysWhatItExpected) {
+  float y[2] = {};
+  EXPECT_ANY_THROW(linear_in({.x = y, .w = {y}, .y = {y}, .rows = 1, .in = 0, .out = 2}));
+  EXPECT_ANY_THROW(linear_in({.x = y, .w = {y}, .y = {y, Float::kBf16}, .rows = 1, .in = 1, .out = 2}));
 }
 
 struct Sizes {
@@ -88,13 +112,9 @@ struct Case {
     top_mask({.gate = rows(gate), .mask = {mask.data(), type()}, .rows = s.rows, .dim = s.inner, .keep = s.keep});
     for (size_t i = 0; i < hidden.size(); ++i)
       if (mask[i] == T(0)) hidden[i] = T(0);
-    if constexpr (std::is_same_v<T, float>) {
-      linear_grad_x({.dy = hidden.data(), .w = down.data(), .dx = y.data(), .rows = s.rows, .in = s.dim, .out = s.inner});
-    } else {
-      std::vector<float> wide(hidden.size());
-      for (size_t i = 0; i < wide.size(); ++i) wide[i] = from_bf16(hidden[i]);
-      linear_in_bf16({.x = wide.data(), .w = down.data(), .y = y.data(), .rows = s.rows, .in = s.inner, .out = s.dim});
-    }
+    std::vector<float> widened(hidden.size());
+    for (size_t i = 0; i < widened.size(); ++i) widened[i] = wide(hidden[i]);
+    linear_in({.x = widened.data(), .w = rows(down), .y = {y.data(), type()}, .rows = s.rows, .in = s.inner, .out = s.dim});
     return y;
   }
   // The tokens [first, first + count) alone.
@@ -116,7 +136,13 @@ struct Case {
 
 template <class T>
 void expect_dense_bits() {
-  for (const Sizes& s : {Sizes{5, 64, 176, 60}, {3, 130, 600, 0}, {3, 130, 600, 1}, {2, 600, 1100, 333}, {4, 38, 53, 53}, {1, 576, 700, 140}}) {
+  for (const Sizes& s : {Sizes{5, 64, 176, 60},
+                         {3, 130, 600, 0},
+                         {3, 130, 600, 1},
+                         {2, 600, 1100, 333},
+                         {11, 70, 600, 200},
+                         {4, 38, 53, 53},
+                         {1, 576, 700, 140}}) {
     const Case<T> c(s);
     const std::vector<T> want = c.dense();
     for_each_isa_and_threads([&](const std::string& where) {
@@ -163,8 +189,15 @@ TEST(SparseMlp, SaysWhatItExpected) {
                                .keep = 4}));
   const Case<float> c({1, 8, 16, 4});
   std::vector<float> y(8);
-  const SparseMlp good{
-      .x = c.rows(c.x), .gate = c.rows(c.up), .up = c.rows(c.up), .down = c.rows(c.down), .y = {y.data()}, .rows = 1, .dim = 8, .inner = 16, .keep = 4};
+  const SparseMlp good{.x = c.rows(c.x),
+                       .gate = c.rows(c.up),
+                       .up = c.rows(c.up),
+                       .down = c.rows(c.down),
+                       .y = {y.data()},
+                       .rows = 1,
+                       .dim = 8,
+                       .inner = 16,
+                       .keep = 4};
   EXPECT_NO_THROW(sparse_mlp(good));
   SparseMlp bad = good;
   bad.keep = 17;

@@ -3,7 +3,6 @@
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/gemm_bf16_simd.h"
-#include "r1/kernels/cpu/gemm_f32_simd.h"
 #include "r1/kernels/cpu/scratch.h"
 
 namespace r1::kernels {
@@ -47,23 +46,6 @@ void linear_forward_bf16(const LinearForwardBf16& a) {
   if (active_isa() == Isa::kAvx512 && has_bf16_dot()) return gemm_bf16_simd<Isa::kAvx512, true>(g, to, y_stride);
 #endif
   with_isa([&](auto isa) { gemm_bf16_simd<isa(), false>(g, to, y_stride); });
-}
-
-void linear_in_bf16(const LinearInBf16& a) {
-  check(a.rows >= 0 && a.out >= 0 && a.in > 0, "[linear_in_bf16] expected sizes, got ", a.rows, " x ", a.in, " x ", a.out);
-  if (a.rows == 0 || a.out == 0) return;
-  const Gemm g{.a = a.x,
-               .a_row = a.in,
-               .a_sum = 1,
-               .b = nullptr,
-               .b_sum = a.out,
-               .b_col = 1,
-               .c = nullptr,
-               .c_row = a.out,
-               .rows = a.rows,
-               .cols = a.out,
-               .sum = a.in};
-  with_isa([&](auto isa) { gemm_widened_simd<isa()>(g, a.w, a.y); });
 }
 
 }  // namespace r1::kernels

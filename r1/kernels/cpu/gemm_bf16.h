@@ -30,15 +30,4 @@ struct LinearForwardBf16 {
 };
 void linear_forward_bf16(const LinearForwardBf16& a);
 
-// y = x w with a weight that lies [in, out], input by input (ops/linear_in), for sparse x: its sums are gemm_f32's over the inputs in
-// ascending order, on the widened weights, so that an input of 0 changes nothing and may be left out (cpu/sparse_mlp). Rounded once. The
-// same bits on every instruction set. No alignment is required.
-struct LinearInBf16 {
-  const float* x;     // [rows, in], dense as the others
-  const uint16_t* w;  // [in, out]
-  uint16_t* y;        // [rows, out]
-  int64_t rows, in, out;
-};
-void linear_in_bf16(const LinearInBf16& a);
-
 }  // namespace r1::kernels

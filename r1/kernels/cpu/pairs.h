@@ -1,5 +1,5 @@
-// A term of a sum that is a pair of bf16, and what gemm_bf16 makes of it: c + upper + lower, two fused multiply-adds, by the bf16 dot product
-// where the file is compiled for that (R1_SIMD_BF16, r1/kernels/CMakeLists.txt). Only for *.simd.cc.
+// A term of a sum that is a pair of bf16, and what gemm_bf16 makes of it: c + upper + lower, two fused multiply-adds, by the bf16 dot
+// product where the file is compiled for that (R1_SIMD_BF16, r1/kernels/CMakeLists.txt). Only for *.simd.cc.
 #pragma once
 
 #include "r1/kernels/cpu/simd.h"

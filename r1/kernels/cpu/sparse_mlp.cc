@@ -9,6 +9,7 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/bf16.h"
+#include "r1/kernels/cpu/linear_in_simd.h"
 #include "r1/kernels/cpu/scratch.h"
 #include "r1/kernels/cpu/sparse_mlp_simd.h"
 
@@ -37,25 +38,61 @@ void choose(const float* a, int64_t n, int64_t keep, Take take) {
   }
 }
 
-// One call's work, shared by the threads: of each token its chosen neurons with what they are so far.
-template <class T>
-struct FewTokens {
-  const SparseMlp& s;
-  int32_t* chosen;         // [rows, keep], ascending
-  float *active, *hidden;  // [rows, keep]
+// work(begin, end) for [0, size) in as many parts as there are threads.
+template <class Work>
+void in_parts(int64_t size, int64_t threads, Work work) {
+  const auto bound = [&](int64_t i) { return std::min(size, (size + 15) / 16 * i / threads * 16); };
+#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
+  for (int64_t i = 0; i < threads; ++i) work(bound(i), bound(i + 1));
+}
 
-  void choose_neurons(int64_t r) const {
-    float* all = scratch(kScratchActive, size_t(s.inner));
-    with_isa([&](auto isa) { silu_simd<isa()>({s.gate.data, s.gate.type, s.inner}, r, all, s.inner); });
-    int64_t count = r * s.keep;
-    choose(all, s.inner, s.keep, [&](int64_t i) {
-      active[count] = all[i];
-      chosen[count++] = int32_t(i);
-    });
+// Up to kFewRows tokens. What they chose between them is one list, so that each weight is read once for all.
+template <class T>
+class FewTokens {
+ public:
+  explicit FewTokens(const SparseMlp& s) : s_(s), threads_(s.rows * s.keep * s.dim < 20000 ? 1 : omp_get_max_threads()) {
+    active_ = scratch(kScratchActive, size_t(s.rows * s.inner));
+    hidden_ = scratch(kScratchHidden, size_t(s.rows * s.inner));
+    chosen_ = static_cast<int32_t*>(scratch_bytes(kScratchChosen, size_t(s.inner) * 4));
   }
-  void products(int64_t r, int64_t begin, int64_t end) const {
-    const int64_t at = r * s.keep;
-    const ChosenProducts<T> c{data<T>(s.x) + r * s.dim, data<T>(s.up), chosen + at, active + at, hidden + at, s.dim};
+  void run() {
+#pragma omp parallel for schedule(static) num_threads(int(threads_)) if (threads_ > 1 && s_.rows > 1)
+    for (int64_t r = 0; r < s_.rows; ++r) activate(r);
+    unite();
+    in_parts(count_, threads_, [&](int64_t begin, int64_t end) {
+      products({cast(s_.x), cast(s_.up), chosen_, active_, hidden_, s_.rows, s_.inner, s_.dim}, begin, end);
+    });
+    const FewRowsIn<T> down{hidden_, s_.inner, s_.rows, chosen_, count_, cast(s_.down), static_cast<T*>(s_.y.data), s_.dim};
+    in_parts(s_.dim, threads_, [&](int64_t begin, int64_t end) { with_isa([&](auto isa) { few_rows_in_simd<isa()>(down, begin, end); }); });
+  }
+
+ private:
+  static const T* cast(const ConstRows& rows) {
+    return static_cast<const T*>(rows.data);
+  }
+
+  // The token's activations, 0 for what it did not choose.
+  void activate(int64_t r) const {
+    float* mine = active_ + r * s_.inner;
+    with_isa([&](auto isa) { silu_simd<isa()>({s_.gate.data, s_.gate.type, s_.inner}, r, mine, s_.inner); });
+    int64_t next = 0;
+    choose(mine, s_.inner, s_.keep, [&](int64_t i) {  // what is still to be looked at stays
+      std::fill(mine + next, mine + i, 0.0f);
+      next = i + 1;
+    });
+    std::fill(mine + next, mine + s_.inner, 0.0f);
+  }
+  // The list of all that some token chose; activations move up to their place in it.
+  void unite() {
+    for (int64_t i = 0; i < s_.inner; ++i) {
+      bool on = false;
+      for (int64_t r = 0; r < s_.rows; ++r) on |= active_[r * s_.inner + i] != 0;
+      if (!on) continue;
+      for (int64_t r = 0; r < s_.rows; ++r) active_[r * s_.inner + count_] = active_[r * s_.inner + i];
+      chosen_[count_++] = int32_t(i);
+    }
+  }
+  static void products(const ChosenProducts<T>& c, int64_t begin, int64_t end) {
     if constexpr (std::is_same_v<T, float>) {
       with_isa([&](auto isa) { chosen_products_simd<isa()>(c, begin, end); });
     } else {
@@ -65,38 +102,29 @@ struct FewTokens {
       with_isa([&](auto isa) { chosen_products_bf16_simd<isa(), false>(c, begin, end); });
     }
   }
-  void sums(int64_t r, int64_t begin, int64_t end) const {
-    const int64_t at = r * s.keep;
-    const ChosenSum<T> c{hidden + at, data<T>(s.down), chosen + at, s.keep, static_cast<T*>(s.y.data) + r * s.dim, s.dim};
-    with_isa([&](auto isa) { chosen_sum_simd<isa()>(c, begin, end); });
-  }
 
- private:
-  template <class U>
-  static const U* data(const ConstRows& rows) {
-    return static_cast<const U*>(rows.data);
-  }
+  const SparseMlp& s_;
+  int64_t threads_;
+  float *active_, *hidden_;  // [rows, inner], of which the first count_ of each row are in use in the end
+  int32_t* chosen_;
+  int64_t count_ = 0;
 };
 
-// work(r, begin, end) for the rows, each in as many parts of [0, size) as it takes to keep the threads busy.
-template <class Work>
-void in_parts(int64_t rows, int64_t size, int64_t threads, Work work) {
-  const int64_t parts = rows % threads == 0 ? 1 : threads;
-  const auto bound = [&](int64_t i) { return std::min(size, (size + 15) / 16 * i / parts * 16); };
-#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
-  for (int64_t i = 0; i < rows * parts; ++i) work(i / parts, bound(i % parts), bound(i % parts + 1));
+// Rows [first, first + count).
+ConstRows part(const ConstRows& rows, int64_t first, int64_t width) {
+  return {static_cast<const char*>(rows.data) + first * width * size_of(rows.type), rows.type, rows.row_stride};
 }
 
 template <class T>
-void run_few(const SparseMlp& s) {
-  const size_t count = size_t(s.rows * s.keep);
-  float* buffer = scratch(kScratchHidden, 2 * count);
-  const FewTokens<T> few{s, static_cast<int32_t*>(scratch_bytes(kScratchChosen, count * 4)), buffer, buffer + count};
-  const int64_t threads = s.rows * s.keep * s.dim < 20000 ? 1 : omp_get_max_threads();
-#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1 && s.rows > 1)
-  for (int64_t r = 0; r < s.rows; ++r) few.choose_neurons(r);
-  in_parts(s.rows, s.keep, threads, [&](int64_t r, int64_t begin, int64_t end) { few.products(r, begin, end); });
-  in_parts(s.rows, s.dim, threads, [&](int64_t r, int64_t begin, int64_t end) { few.sums(r, begin, end); });
+void run_all(const SparseMlp& s) {
+  for (int64_t first = 0; first < s.rows; first += kFewRows) {
+    SparseMlp few = s;
+    few.rows = std::min(kFewRows, s.rows - first);
+    few.x = part(s.x, first, s.dim);
+    few.gate = part(s.gate, first, s.inner);
+    few.y.data = static_cast<T*>(s.y.data) + first * s.dim;
+    FewTokens<T>(few).run();
+  }
 }
 
 }  // namespace
@@ -106,10 +134,10 @@ void sparse_mlp(const SparseMlp& s) {
         s.inner, "], got ", s.rows, " x ", s.dim, " and ", s.keep);
   check(s.x.type == s.gate.type && s.x.type == s.up.type && s.x.type == s.down.type && s.x.type == s.y.type,
         "[sparse_mlp] expected one type of floats");
-  if (s.x.type == Float::kF32) return run_few<float>(s);
+  if (s.x.type == Float::kF32) return run_all<float>(s);
   check(s.dim % 2 == 0 && (reinterpret_cast<uintptr_t>(s.x.data) | reinterpret_cast<uintptr_t>(s.up.data)) % 4 == 0,
         "[sparse_mlp] expected bf16 of even width, aligned to 4 bytes, got width ", s.dim);
-  run_few<uint16_t>(s);
+  run_all<uint16_t>(s);
 }
 
 void top_mask(const TopMask& given) {

@@ -3,12 +3,12 @@
 // and the choice alone. The product gate = w_gate x is the caller's (linear_forward, linear_forward_bf16).
 //
 // Contract of the bits: y is what the dense form gives that has zeros in the other neurons' places, bit for bit. fp32: linear_forward,
-// swiglu and linear_forward (cpu/gemm_f32.h); bf16: linear_forward_bf16, swiglu and linear_in_bf16 (cpu/gemm_bf16.h). An element of up is a
+// swiglu and linear_in; bf16: linear_forward_bf16, swiglu and linear_in (cpu/gemm_f32.h, gemm_bf16.h, linear_in.h). An element of up is a
 // chain of fmas over 256 terms at a time, an element of y likewise over the neurons, and a zero term of an fma changes nothing. bf16 rounds
 // where the dense form does: the product with up, the neuron, y. A token knows nothing of the others.
 //
-// It costs `inner` activations and a partial sort a token besides its keep rows of up and keep rows of down, which is stored [inner, dim]
-// for it: the weights of neurons that no token chose are not read. Threads: OpenMP, over tokens, neurons and the elements of y.
+// It costs `inner` activations and a partial sort a token besides the rows of up and of down that some token chose; down is stored [inner,
+// dim] for it. Each such row is read once for eight tokens, the others never. Threads: OpenMP, over tokens, neurons and the elements of y.
 #pragma once
 
 #include <cstdint>
