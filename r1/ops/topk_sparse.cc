@@ -5,6 +5,7 @@
 #include <ATen/ops/empty_like.h>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/linear_in.h"
 #include "r1/kernels/cpu/sparse_mlp.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
@@ -14,9 +15,9 @@ namespace r1::ops {
 
 namespace {
 
-// Rows of up (and of down) that the tokens may read between them, as a share of all: with more, dense products, which read each row once
-// for all tokens, catch up. Measured (bench_mlp, docs/results/mlp.md).
-constexpr double kWorthIt = 1.0;
+// What all tokens keep, as a multiple of the neurons, up to which the sparse road was the faster one: measured with one to eight tokens
+// that choose independently of each other (bench_mlp, docs/results/mlp.md).
+constexpr double kWorthIt = 1.5;
 
 }  // namespace
 
@@ -33,7 +34,8 @@ Tensor topk_mask(const Tensor& gate_TF, int64_t keep) {
 
 bool has_sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& w, int64_t keep) {
   if (!has_ordered_sums(w.gate_FD) || !has_ordered_sums(w.up_FD) || !w.down_FD.is_cpu()) return false;
-  return double(x_TD.size(0)) * double(keep) <= kWorthIt * double(w.gate_FD.size(0));
+  const int64_t tokens = x_TD.size(0);
+  return tokens <= kernels::kFewRows && double(tokens * keep) <= kWorthIt * double(w.gate_FD.size(0));
 }
 
 Tensor sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& w, int64_t keep) {

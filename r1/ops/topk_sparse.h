@@ -4,7 +4,7 @@
 //   x [T, D]; gate, up [F, D]; down [F, D], neuron by neuron, so that a neuron that is off is not read at all.
 //
 // topk_mask and the dense ops around it (linear_ordered, swiglu, linear_in) are the training form. sparse_mlp is the same for inference,
-// token by token: gate products of all neurons, then up and down for the chosen ones. CPU fp32 and bf16: the two give the same bits.
+// gate products of all neurons, then up and down for those that some token chose. CPU fp32 and bf16: the two give the same bits.
 #pragma once
 
 #include "r1/tensor/tensor.h"

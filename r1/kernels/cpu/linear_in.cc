@@ -40,9 +40,7 @@ void linear_in(const LinearIn& a) {
                .cols = a.out,
                .sum = a.in};
   if (!narrow) return gemm(g);
-  with_isa([&](auto isa) {
-    gemm_widened_simd<isa()>(g, static_cast<const uint16_t*>(a.w.data), static_cast<uint16_t*>(a.y.data));
-  });
+  with_isa([&](auto isa) { gemm_widened_simd<isa()>(g, static_cast<const uint16_t*>(a.w.data), static_cast<uint16_t*>(a.y.data)); });
 }
 
 }  // namespace r1::kernels

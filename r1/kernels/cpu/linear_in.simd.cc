@@ -5,9 +5,9 @@
 namespace r1::kernels {
 namespace {
 
-constexpr int64_t kSum = 256;   // the block of a sum (gemm_f32.h), in inputs
+constexpr int64_t kSum = 256;    // the block of a sum (gemm_f32.h), in inputs
 constexpr int64_t kStrip = 512;  // outputs that are summed at a time: their sums stay in L1
-constexpr int kInputs = 8;      // rows of w that are read side by side
+constexpr int kInputs = 8;       // rows of w that are read side by side
 
 struct Sums {
   float sum[kFewRows * kStrip], total[kFewRows * kStrip];  // [rows, kStrip]: of this block of inputs, and of those before
