@@ -88,7 +88,7 @@ int run(int argc, char** argv) {
   const uint64_t seed = std::stoull(o["seed"]);
   const data::Batch fixed = batch_of(text, 999, 0, tokens);
   for (const double scale : {0.125, 1.0}) {
-    for (const char* norm : {"rms", "layer", "power"}) {
+    for (const char* norm : {"none", "rms", "layer", "power"}) {
       model::Transformer model(config_of(norm, scale), at::kCPU, at::kFloat);
       model.init_weights(seed);
       train::TrainerConfig config;
