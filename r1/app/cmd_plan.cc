@@ -88,7 +88,12 @@ train::PlanInput pretrain_input(const std::vector<Setting>& settings, const Plan
                                 const Models& earlier) {
   const auto c = configured<stages::PretrainConfig>(settings);
   train::PlanInput in = common_input(c.run, c.model, c.trainer, common);
-  set_model(in, c.model.model_name_or_path.empty() ? c.preset : c.model.model_name_or_path, own, earlier);
+  if (own.model.empty() && c.model.model_name_or_path.empty()) {
+    in.model = stages::named_shape(c);
+    model::finish_config(in.model);
+  } else {
+    set_model(in, c.model.model_name_or_path, own, earlier);
+  }
   in.micro_batch_tokens = c.run.per_device_train_batch_size * c.max_length;
   return in;
 }

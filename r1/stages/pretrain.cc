@@ -45,15 +45,11 @@ std::unique_ptr<text::Tokenizer> pretrain_tokenizer(const PretrainConfig& config
 std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, const text::Tokenizer& tokenizer, tensor::Device device,
                                                tensor::DType dtype) {
   if (!config.model.model_name_or_path.empty()) return model::load_model(config.model.model_name_or_path, device, dtype);
-  model::ModelConfig shape = model::preset(config.preset);
-  std::vector<Setting> changes;
-  for (const auto& [key, value] : config.shape) changes.push_back({key, "shape." + key, value});
-  apply_settings(shape, changes);
+  model::ModelConfig shape = named_shape(config);
   shape.vocab_size = (tokenizer.vocab_size() + 15) / 16 * 16;
   shape.bos_token_id = tokenizer.bos_id().value_or(-1);
   shape.eos_token_id = tokenizer.eos_id().value_or(-1);
   shape.pad_token_id = tokenizer.pad_id().value_or(-1);
-  shape.max_position_embeddings = std::max(shape.max_position_embeddings, config.max_length);
   model::finish_config(shape);
   auto out = std::make_unique<model::Transformer>(shape, device, dtype);
   out->init_weights(uint64_t(config.run.seed));
@@ -61,6 +57,15 @@ std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, con
 }
 
 }  // namespace
+
+model::ModelConfig named_shape(const PretrainConfig& config) {
+  model::ModelConfig shape = model::preset(config.preset);
+  std::vector<Setting> changes;
+  for (const auto& [key, value] : config.shape) changes.push_back({key, "shape." + key, value});
+  apply_settings(shape, changes);
+  shape.max_position_embeddings = std::max(shape.max_position_embeddings, config.max_length);
+  return shape;
+}
 
 Json pretrain(const PretrainConfig& config) {
   const auto device = tensor::parse_device(config.run.device);

@@ -1,6 +1,7 @@
 // Chapter 1: a base model from raw text. Text files, JSONL with a text field, or the endless stream of a generated task.
 #pragma once
 
+#include "r1/model/config.h"
 #include "r1/stages/run.h"
 
 namespace r1::stages {
@@ -33,6 +34,9 @@ struct PretrainConfig {
     v("eval_steps", eval_steps, "steps between evaluations of eval_loss; 0: only at the end", Range{0, 1e9});
   }
 };
+
+// `preset` with the changes of `shape`, long enough for max_length; the vocabulary is still the preset's, until a tokenizer says otherwise.
+model::ModelConfig named_shape(const PretrainConfig& config);
 
 // Trains (or goes on, or finds it done) and returns the results that stage.json holds.
 Json pretrain(const PretrainConfig& config);

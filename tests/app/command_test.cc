@@ -167,6 +167,26 @@ TEST(App, RecipeEnvironmentCommandLine) {
   fs::remove(second);
 }
 
+TEST(App, PlanCountsTheShapeThatIsTrained) {
+  const auto parameters = [](Arguments changes) {
+    changes.insert(changes.begin(), {"plan", "--stage=pretrain", "--preset=tiny-test", "--json"});
+    const Ran ran = r1_program(changes);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return parse_json(ran.out, "plan")["parameters"].get<int64_t>();
+  };
+  const int64_t gelu = parameters({"--shape.ffn=gelu"}), normed = parameters({"--shape.ffn=norm_gelu"});
+  const int64_t wider = parameters({"--shape.ffn=norm_gelu", "--shape.intermediate_size=1000"});
+  const int64_t widest = parameters({"--shape.ffn=norm_gelu", "--shape.intermediate_size=1001"});
+  const int64_t layers = (widest - wider) / (2 * 64 + 2);  // a neuron: its rows of up and down, its weight and bias in the norm
+  EXPECT_EQ((widest - wider) % (2 * 64 + 2), 0);
+  EXPECT_GT(layers, 0);
+  EXPECT_EQ((normed - gelu) % (2 * layers), 0);
+  EXPECT_GT(normed, gelu);
+  const Ran wrong = r1_program({"plan", "--stage=pretrain", "--preset=tiny-test", "--shape.ffn=normgelu"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("norm_gelu"), std::string::npos) << wrong.err;
+}
+
 TEST(App, CompletionAndManual) {
   const Ran bash = r1_program({"completion", "bash"});
   EXPECT_NE(bash.out.find("complete -o default -F _r1 r1"), std::string::npos);
