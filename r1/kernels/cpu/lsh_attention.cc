@@ -169,8 +169,9 @@ class Tiles {
         [&](int64_t place) { return level.keys(r)[place]; });
   }
   void add_earlier(const LshLevel& level, int64_t r) {
-    places_.clear();
-    for (const int32_t t : tokens_) places_.insert(places_.end(), level.places(t), level.places(t) + r);
+    grow(places_, tokens_.size() * size_t(r));
+    float* to = places_.data();
+    for (const int32_t t : tokens_) to = std::copy_n(level.places(t), r, to);
     for (int64_t e = 0; e < r; ++e)
       for (int64_t j = 0; j < tile_.lanes; ++j)
         for (int which = 0; which < 3; ++which) {
@@ -216,7 +217,6 @@ class Tiles {
 // f(level) for the levels of the part's queries.
 template <class F>
 void for_levels(const LshShape& s, const Part& part, const int16_t* q_codes, F f) {
-  check(part.count <= (1 << 24), "[lsh_attention] expected sequences of at most 16777216 tokens, got ", part.count);
   const PartCodes codes(s, part, q_codes);
   const int64_t group = s.heads / s.kv_heads, queries = (part.count - part.first) * group;
   for (int64_t l = 0, from = 0; from < part.count; ++l) {
@@ -322,6 +322,17 @@ Part packed_part(const LshShape& s, const ConstRows& k, const ConstRows& v, cons
 }
 
 }  // namespace
+
+void lsh_codes(const float* products, int64_t count, int64_t bits, int16_t* codes) {
+  for (int64_t i = 0; i < count; ++i, products += bits) {
+    int code = 0, parity = 0;
+    for (int64_t b = 0; b < bits; ++b) {
+      parity ^= products[b] > 0;
+      code = 2 * code + parity;
+    }
+    codes[i] = int16_t(code);
+  }
+}
 
 void lsh_attention_forward(const LshForward& a) {
   const LshShape& s = a.shape;

@@ -28,6 +28,9 @@ struct LshShape {
   int64_t rounds, bits, bucket, window;  // bits of a code, <= 15; window >= 1
 };
 
+// The signs of `bits` products, read as a Gray code, for each of `count` codes.
+void lsh_codes(const float* products, int64_t count, int64_t bits, int16_t* codes);
+
 struct LshForward {
   LshShape shape;
   ConstRows q, k, v;
