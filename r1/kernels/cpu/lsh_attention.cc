@@ -5,13 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <numeric>
-#include <tuple>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/bf16.h"
-#include "r1/kernels/cpu/lsh_attention_simd.h"
-#include "r1/kernels/cpu/lsh_buckets.h"
+#include "r1/kernels/cpu/lsh_tiles.h"
 
 namespace r1::kernels {
 namespace {
@@ -22,6 +19,13 @@ void check_shape(const LshShape& s, const char* op) {
         s.v_dim);
   check(s.rounds > 0 && s.bits >= 0 && s.bits <= 15 && s.bucket > 0 && s.window > 0, "[", op,
         "] expected rounds, bucket, window > 0 and 0 to 15 bits, got ", s.rounds, ", ", s.bucket, ", ", s.window, ", ", s.bits);
+}
+// Places in the order of the buckets are held as floats (lsh_attention_simd.h).
+void check_length(int64_t tokens, const char* op) {
+  check(tokens <= 1 << 24, "[", op, "] expected sequences of at most 16777216 tokens, got ", tokens);
+}
+void check_lengths(const int32_t* cu_seqlens, int64_t sequences, const char* op) {
+  for (int64_t i = 0; i < sequences; ++i) check_length(cu_seqlens[i + 1] - cu_seqlens[i], op);
 }
 
 int threads_for(const LshShape& s, double queries) {
@@ -36,25 +40,8 @@ void write_row(const Rows& rows, int64_t offset, int64_t dim, const float* from)
       static_cast<uint16_t*>(rows.data)[offset + d] = to_bf16(from[d]);
   }
 }
-const void* row_at(const ConstRows& rows, int64_t offset) {
-  return static_cast<const char*>(rows.data) + offset * size_of(rows.type);
-}
-
-// Where the tokens of one sequence and kv head are.
-struct Tokens {
-  const char *k = nullptr, *v = nullptr, *codes = nullptr;  // of token 0; paged: of a block's first token, from the pool's start
-  int64_t k_step = 0, v_step = 0, code_step = 0;            // bytes
-  const int32_t* blocks = nullptr;
-  int64_t block_size = 0, block_stride = 0;
-
-  int64_t place(int64_t t, int64_t step) const { return blocks ? blocks[t / block_size] * block_stride + t % block_size * step : t * step; }
-  const void* key(int64_t t) const { return k + place(t, k_step); }
-  const void* value(int64_t t) const { return v + place(t, v_step); }
-  const int16_t* code(int64_t t) const { return reinterpret_cast<const int16_t*>(codes + place(t, code_step)); }
-};
-
-Tokens packed_tokens(const LshShape& s, const ConstRows& k, const ConstRows& v, const int16_t* codes, int64_t begin, int64_t kv_head) {
-  Tokens t;
+LshTokens packed_tokens(const LshShape& s, const ConstRows& k, const ConstRows& v, const int16_t* codes, int64_t begin, int64_t kv_head) {
+  LshTokens t;
   const int64_t k_size = size_of(k.type), v_size = size_of(v.type);
   t.k_step = s.kv_heads * s.head_dim * k_size, t.v_step = s.kv_heads * s.v_dim * v_size, t.code_step = s.kv_heads * s.rounds * 2;
   t.k = static_cast<const char*>(k.data) + begin * t.k_step + kv_head * s.head_dim * k_size;
@@ -63,8 +50,8 @@ Tokens packed_tokens(const LshShape& s, const ConstRows& k, const ConstRows& v, 
   return t;
 }
 
-Tokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blocks, int64_t kv_head) {
-  Tokens t;
+LshTokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blocks, int64_t kv_head) {
+  LshTokens t;
   const int64_t size = size_of(pool.type);
   t.k_step = t.v_step = t.code_step = lsh_token_bytes(s, pool.type);
   t.k = static_cast<const char*>(pool.data) + kv_head * s.head_dim * size;
@@ -74,18 +61,11 @@ Tokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blocks
   return t;
 }
 
-// One kv head of a sequence: rows q_begin .. are its tokens first .. count - 1.
-struct Part {
-  Tokens tokens;
-  Float type;  // of keys and values
-  int64_t q_begin, first, count, kv_head;
-};
-
 // Codes one round behind the other, of the part's keys and of its queries (the heads of the group for each position).
 struct PartCodes {
   std::vector<int16_t> keys, queries;
 
-  PartCodes(const LshShape& s, const Part& part, const int16_t* q_codes) {
+  PartCodes(const LshShape& s, const LshPart& part, const int16_t* q_codes) {
     const int64_t group = s.heads / s.kv_heads, n = (part.count - part.first) * group;
     keys.resize(size_t(s.rounds * part.count)), queries.resize(size_t(s.rounds * n));
     for (int64_t t = 0; t < part.count; ++t)
@@ -97,126 +77,9 @@ struct PartCodes {
   }
 };
 
-// The tiles of a level, one after another, with what they need gathered in one place.
-class Tiles {
- public:
-  Tiles(const LshShape& s, const Part& part, const ConstRows& q) : s_(s), part_(part), q_type_(q.type), q_(q) {
-    q_rows_.resize(size_t(kLshLanes * lsh_row(s.head_dim))), q_lanes_.resize(q_rows_.size());
-    ranges_.resize(size_t(s.rounds * 3 * 2 * kLshLanes));
-  }
-
-  // f(tile, query): query[j] is the level's query in lane j. First the window, then round after round.
-  template <class F>
-  void for_each(const LshLevel& level, F f) {
-    std::vector<int32_t> all(size_t(level.queries()));
-    std::iota(all.begin(), all.end(), 0);
-    for (int64_t i = 0; i < level.queries(); i += kLshLanes) {
-      begin(level, &all[size_t(i)], std::min<int64_t>(kLshLanes, level.queries() - i));
-      add_window(level);
-      run(f);
-    }
-    for (int64_t r = 0; r < level.rounds(); ++r)
-      for (int64_t b = 0; b < level.buckets(); ++b) {
-        const int64_t count = level.queries(r).end(b) - level.queries(r).begin(b);
-        for (int64_t i = 0; i < count; i += kLshLanes) {
-          begin(level, level.queries(r).items(b) + i, std::min<int64_t>(kLshLanes, count - i));
-          for (int which = 0; which < 3; ++which) add_reach(level, r, which);
-          add_earlier(level, r);
-          run(f);
-        }
-      }
-  }
-  const int32_t* tokens() const { return tokens_.data(); }
-  // The packed row of a query, in heads.
-  int64_t row(const LshLevel& level, int64_t query) const {
-    const int64_t group = s_.heads / s_.kv_heads;
-    return (part_.q_begin + level.position(query) - part_.first) * s_.heads + part_.kv_head * group + query % group;
-  }
-
- private:
-  void begin(const LshLevel& level, const int32_t* query, int64_t lanes) {
-    query_ = query;
-    tile_ = {.head_dim = s_.head_dim, .v_dim = s_.v_dim, .scale = s_.scale, .lanes = lanes};
-    tokens_.clear();
-    from_.clear();
-    for (int64_t j = 0; j < lanes; ++j) from_.push_back(row_at(q_, row(level, query[j]) * s_.head_dim));
-  }
-  // A run of the places lo of the first query to hi of the last.
-  template <class Range, class Token>
-  void add_run(Range range, Token token) {
-    LshRun run{.begin = int64_t(tokens_.size())};
-    for (int64_t j = 0; j < tile_.lanes; ++j) std::tie(run.lo[j], run.hi[j]) = range(query_[j]);
-    for (int64_t j = tile_.lanes; j < kLshLanes; ++j) run.lo[j] = run.hi[j] = 0;
-    run.first = run.lo[0];
-    for (auto place = int64_t(run.first); place < int64_t(run.hi[tile_.lanes - 1]); ++place) tokens_.push_back(token(place));
-    run.end = int64_t(tokens_.size());
-    if (run.end > run.begin) tile_.runs[tile_.run_count++] = run;
-  }
-  void add_window(const LshLevel& level) {
-    add_run(
-        [&](int32_t i) {
-          const int64_t p = level.position(i);
-          return std::pair(float(std::max<int64_t>(0, p - s_.window + 1)), float(p + 1));
-        },
-        [](int64_t place) { return int32_t(place); });
-  }
-  void add_reach(const LshLevel& level, int64_t r, int which) {
-    add_run(
-        [&](int32_t i) {
-          const LshReach& reach = level.reach(r, i);
-          return std::pair(float(reach.lo[which]), float(reach.hi[which]));
-        },
-        [&](int64_t place) { return level.keys(r)[place]; });
-  }
-  void add_earlier(const LshLevel& level, int64_t r) {
-    grow(places_, tokens_.size() * size_t(r));
-    float* to = places_.data();
-    for (const int32_t t : tokens_) to = std::copy_n(level.places(t), r, to);
-    for (int64_t e = 0; e < r; ++e)
-      for (int64_t j = 0; j < tile_.lanes; ++j)
-        for (int which = 0; which < 3; ++which) {
-          float* range = &ranges_[size_t((e * 3 + which) * 2 * kLshLanes + j)];
-          range[0] = float(level.reach(e, query_[j]).lo[which]), range[kLshLanes] = float(level.reach(e, query_[j]).hi[which]);
-        }
-    tile_.earlier = tile_.places_step = r, tile_.places = places_.data(), tile_.ranges = ranges_.data();
-  }
-  template <class F>
-  void run(F f) {
-    const size_t keys = tokens_.size();
-    tile_.keys = int64_t(keys);
-    grow(k_, keys * size_t(lsh_row(s_.head_dim))), grow(v_, keys * size_t(lsh_row(s_.v_dim))), grow(p_, keys * kLshLanes);
-    tile_.q = q_rows_.data(), tile_.q_lanes = q_lanes_.data(), tile_.k = k_.data(), tile_.v = v_.data(), tile_.p = p_.data();
-    with_isa([&](auto isa) {
-      using Simd = LshSimd<isa()>;
-      Simd::gather(q_type_, from_.data(), tile_.lanes, s_.head_dim, q_rows_.data());
-      Simd::transpose(q_rows_.data(), s_.head_dim, q_lanes_.data());
-      from_.clear();
-      for (const int32_t t : tokens_) from_.push_back(part_.tokens.key(t));
-      Simd::gather(part_.type, from_.data(), tile_.keys, s_.head_dim, k_.data());
-      from_.clear();
-      for (const int32_t t : tokens_) from_.push_back(part_.tokens.value(t));
-      Simd::gather(part_.type, from_.data(), tile_.keys, s_.v_dim, v_.data());
-    });
-    f(tile_, query_);
-  }
-  static void grow(std::vector<float>& memory, size_t size) {
-    if (memory.size() < size) memory.resize(size + size / 4);
-  }
-
-  LshShape s_;
-  Part part_;
-  Float q_type_;
-  ConstRows q_;
-  LshTile tile_{};
-  const int32_t* query_ = nullptr;
-  std::vector<int32_t> tokens_;  // of the tile's keys
-  std::vector<const void*> from_;
-  std::vector<float> q_rows_, q_lanes_, k_, v_, p_, places_, ranges_;
-};
-
 // f(level) for the levels of the part's queries.
 template <class F>
-void for_levels(const LshShape& s, const Part& part, const int16_t* q_codes, F f) {
+void for_levels(const LshShape& s, const LshPart& part, const int16_t* q_codes, F f) {
   const PartCodes codes(s, part, q_codes);
   const int64_t group = s.heads / s.kv_heads, queries = (part.count - part.first) * group;
   for (int64_t l = 0, from = 0; from < part.count; ++l) {
@@ -228,8 +91,8 @@ void for_levels(const LshShape& s, const Part& part, const int16_t* q_codes, F f
   }
 }
 
-void forward_part(const LshShape& s, const Part& part, const ConstRows& q, const int16_t* q_codes, const Rows& out, float* lse) {
-  Tiles tiles(s, part, q);
+void forward_part(const LshShape& s, const LshPart& part, const ConstRows& q, const int16_t* q_codes, const Rows& out, float* lse) {
+  LshTiles tiles(s, part, q);
   const int64_t o_row = lsh_row(s.v_dim);
   for_levels(s, part, q_codes, [&](const LshLevel& level) {
     const auto queries = size_t(level.queries());
@@ -238,10 +101,10 @@ void forward_part(const LshShape& s, const Part& part, const ConstRows& q, const
       LshSoftmax y{};
       for (int64_t j = 0; j < tile.lanes; ++j)
         y.m[j] = m[size_t(query[j])], y.l[j] = l[size_t(query[j])], y.o[j] = &o[size_t(query[j] * o_row)];
-      with_isa([&](auto isa) { LshSimd<isa()>::forward(tile, y); });
+      with_isa([&](auto isa) { lsh_forward_simd<isa()>(tile, y); });
       for (int64_t j = 0; j < tile.lanes; ++j) m[size_t(query[j])] = y.m[j], l[size_t(query[j])] = y.l[j];
     });
-    with_isa([&](auto isa) { LshSimd<isa()>::finish(level.queries(), s.v_dim, o.data(), m.data(), l.data()); });
+    with_isa([&](auto isa) { lsh_finish_simd<isa()>(level.queries(), s.v_dim, o.data(), m.data(), l.data()); });
     for (int64_t i = 0; i < level.queries(); ++i) {
       const int64_t row = tiles.row(level, i);
       write_row(out, row * s.v_dim, s.v_dim, &o[size_t(i * o_row)]);
@@ -254,29 +117,28 @@ void forward_part(const LshShape& s, const Part& part, const ConstRows& q, const
 struct OutGradient {
   std::vector<float> dout, lse, delta;
 
-  OutGradient(const LshBackward& a, const LshLevel& level, const Tiles& tiles) {
+  OutGradient(const LshBackward& a, const LshLevel& level, const LshTiles& tiles) {
     const int64_t n = level.queries(), dim = a.shape.v_dim;
     std::vector<float> out(size_t(n * lsh_row(dim)));
     dout.resize(out.size()), lse.resize(size_t(n)), delta.resize(size_t(n));
     std::vector<const void*> douts, outs;
     for (int64_t i = 0; i < n; ++i) {
       const int64_t row = tiles.row(level, i);
-      douts.push_back(row_at(a.dout, row * dim)), outs.push_back(row_at(a.out, row * dim));
+      douts.push_back(lsh_row_at(a.dout, row * dim)), outs.push_back(lsh_row_at(a.out, row * dim));
       lse[size_t(i)] = a.lse[row];
     }
     with_isa([&](auto isa) {
-      using Simd = LshSimd<isa()>;
-      Simd::gather(a.dout.type, douts.data(), n, dim, dout.data());
-      Simd::gather(a.out.type, outs.data(), n, dim, out.data());
-      Simd::dots(dout.data(), out.data(), n, dim, delta.data());
+      lsh_gather_simd<isa()>(a.dout.type, douts.data(), n, dim, dout.data());
+      lsh_gather_simd<isa()>(a.out.type, outs.data(), n, dim, out.data());
+      lsh_dots_simd<isa()>(dout.data(), out.data(), n, dim, delta.data());
     });
   }
 };
 
-void backward_part(const LshBackward& a, const Part& part) {
+void backward_part(const LshBackward& a, const LshPart& part) {
   const LshShape& s = a.shape;
   const int64_t k_row = lsh_row(s.head_dim), v_row = lsh_row(s.v_dim);
-  Tiles tiles(s, part, a.q);
+  LshTiles tiles(s, part, a.q);
   std::vector<float> dkv(size_t(part.count * (k_row + v_row)), 0), dout(size_t(kLshLanes * v_row)), dout_lanes(dout.size()), ds;
   for_levels(s, part, a.q_codes, [&](const LshLevel& level) {
     const OutGradient of(a, level, tiles);
@@ -289,8 +151,8 @@ void backward_part(const LshBackward& a, const Part& part) {
         g.lse[j] = of.lse[size_t(query[j])], g.delta[j] = of.delta[size_t(query[j])], g.dq[j] = &dq[size_t(query[j] * k_row)];
       }
       with_isa([&](auto isa) {
-        LshSimd<isa()>::transpose(dout.data(), s.v_dim, dout_lanes.data());
-        LshSimd<isa()>::backward(tile, g);
+        lsh_transpose_simd<isa()>(dout.data(), s.v_dim, dout_lanes.data());
+        lsh_backward_simd<isa()>(tile, g);
       });
     });
     for (int64_t i = 0; i < level.queries(); ++i) write_row(a.dq, tiles.row(level, i) * s.head_dim, s.head_dim, &dq[size_t(i * k_row)]);
@@ -315,8 +177,8 @@ void append(const LshPaged& a, const PagedSequence& q) {
   }
 }
 
-Part packed_part(const LshShape& s, const ConstRows& k, const ConstRows& v, const int16_t* k_codes, const int32_t* cu_seqlens,
-                 int64_t unit) {
+LshPart packed_part(const LshShape& s, const ConstRows& k, const ConstRows& v, const int16_t* k_codes, const int32_t* cu_seqlens,
+                    int64_t unit) {
   const int64_t begin = cu_seqlens[unit / s.kv_heads], count = cu_seqlens[unit / s.kv_heads + 1] - begin, head = unit % s.kv_heads;
   return {packed_tokens(s, k, v, k_codes, begin, head), k.type, begin, 0, count, head};
 }
@@ -337,6 +199,7 @@ void lsh_codes(const float* products, int64_t count, int64_t bits, int16_t* code
 void lsh_attention_forward(const LshForward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_forward");
+  check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_forward");
   const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u)
@@ -346,6 +209,7 @@ void lsh_attention_forward(const LshForward& a) {
 void lsh_attention_backward(const LshBackward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_backward");
+  check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_backward");
   const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u) backward_part(a, packed_part(s, a.k, a.v, a.k_codes, a.cu_seqlens, u));
@@ -360,6 +224,7 @@ void lsh_attention_paged(const LshPaged& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_paged");
   check(a.k.type == a.pool.type && a.v.type == a.pool.type, "[lsh_attention_paged] expected keys and values of the cache's type");
+  for (int64_t i = 0; i < a.count; ++i) check_length(a.sequences[i].keys, "lsh_attention_paged");
   double queries = 0;
   for (int64_t i = 0; i < a.count; ++i) append(a, a.sequences[i]), queries += double(a.sequences[i].q_rows);
   const int threads = threads_for(s, queries);

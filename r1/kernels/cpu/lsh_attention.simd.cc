@@ -13,7 +13,7 @@ constexpr int kRows = 6, kVecs = 1;  // 12 of 16
 #else
 constexpr int kRows = 4, kVecs = 1;
 #endif
-constexpr int64_t kAhead = 8;  // rows that are on their way while one is copied
+constexpr int64_t kAhead = 16;  // rows that are on their way while one is copied
 
 template <class T>
 void gather_rows(const void* const* from, int64_t count, int64_t dim, float* to) {
@@ -92,7 +92,7 @@ R1_INLINE Mask seen(const LshTile& t, const LshRun& run, int64_t i) {
   Mask mask = within(set1(run.first + float(i - run.begin)), run.lo, run.hi);
   const float* range = t.ranges;
   for (int64_t e = 0; e < t.earlier; ++e) {
-    const F16 place = set1(t.places[i * t.places_step + e]);
+    const F16 place = set1(t.places[i * t.earlier + e]);
     for (int s = 0; s < 3; ++s, range += 2 * kLanes) mask = and_not(mask, within(place, range, range + kLanes));
   }
   return mask;
@@ -108,17 +108,17 @@ R1_INLINE void for_keys(const LshTile& t, F f) {
 }  // namespace
 
 template <>
-void LshSimd<kIsa>::gather(Float type, const void* const* from, int64_t count, int64_t dim, float* to) {
+void lsh_gather_simd<kIsa>(Float type, const void* const* from, int64_t count, int64_t dim, float* to) {
   type == Float::kF32 ? gather_rows<float>(from, count, dim, to) : gather_rows<bf16>(from, count, dim, to);
 }
 
 template <>
-void LshSimd<kIsa>::transpose(const float* rows, int64_t dim, float* lanes) {
+void lsh_transpose_simd<kIsa>(const float* rows, int64_t dim, float* lanes) {
   transpose_to(rows, lsh_row(dim), kLanes, dim, lanes, kLanes);
 }
 
 template <>
-void LshSimd<kIsa>::forward(const LshTile& t, LshSoftmax& y) {
+void lsh_forward_simd<kIsa>(const LshTile& t, LshSoftmax& y) {
   multiply(t.k, t.keys, t.head_dim, t.q_lanes, t.p);
   const F16 scale = set1(t.scale), low = set1(-__builtin_inff()), old = load(y.m);
   F16 top = old;
@@ -143,7 +143,7 @@ void LshSimd<kIsa>::forward(const LshTile& t, LshSoftmax& y) {
 }
 
 template <>
-void LshSimd<kIsa>::finish(int64_t queries, int64_t v_dim, float* o, const float* m, float* l) {
+void lsh_finish_simd<kIsa>(int64_t queries, int64_t v_dim, float* o, const float* m, float* l) {
   const int64_t row = lsh_row(v_dim);
   for (int64_t i = 0; i < queries; ++i)
     for (int64_t d = 0; d < v_dim; d += kLanes) store(o + i * row + d, load(o + i * row + d) / set1(l[i]));
@@ -151,7 +151,7 @@ void LshSimd<kIsa>::finish(int64_t queries, int64_t v_dim, float* o, const float
 }
 
 template <>
-void LshSimd<kIsa>::dots(const float* a, const float* b, int64_t count, int64_t dim, float* y) {
+void lsh_dots_simd<kIsa>(const float* a, const float* b, int64_t count, int64_t dim, float* y) {
   const int64_t row = lsh_row(dim);
   for (int64_t i = 0; i < count; ++i) {
     F16 sum = zero();
@@ -161,7 +161,8 @@ void LshSimd<kIsa>::dots(const float* a, const float* b, int64_t count, int64_t 
 }
 
 template <>
-void LshSimd<kIsa>::backward(const LshTile& t, LshGradient& g) {
+void lsh_backward_simd<kIsa>(const LshTile& t, LshGradient& g) {
+  const int64_t k_row = lsh_row(t.head_dim), kv_row = k_row + lsh_row(t.v_dim);
   multiply(t.k, t.keys, t.head_dim, t.q_lanes, t.p);
   multiply(t.v, t.keys, t.v_dim, g.dout_lanes, g.ds);
   const F16 scale = set1(t.scale), lse = load(g.lse), delta = load(g.delta);
@@ -170,7 +171,6 @@ void LshSimd<kIsa>::backward(const LshTile& t, LshGradient& g) {
     store(t.p + i * kLanes, p);
     store(g.ds + i * kLanes, p * (load(g.ds + i * kLanes) - delta) * scale);
   });
-  const int64_t k_row = lsh_row(t.head_dim), kv_row = k_row + lsh_row(t.v_dim);
   add_keys(t, g.ds, t.k, t.head_dim, g.dq);
   add_queries(t, g.ds, t.q, t.head_dim, g.dkv, kv_row, g.token);
   add_queries(t, t.p, g.dout, t.v_dim, g.dkv + k_row, kv_row, g.token);

@@ -32,10 +32,9 @@ struct LshTile {
   const float *k, *v;  // [keys] rows
   LshRun runs[3];
   int64_t run_count;
-  // What earlier rounds found already: key i, at places[i * places_step + e] of round e, if that is in one of the query's ranges.
+  // What earlier rounds found already: a key whose place there is in one of the query's ranges.
   int64_t earlier;
-  const float* places;
-  int64_t places_step;
+  const float* places;  // [keys][earlier]
   const float* ranges;  // [earlier][3][lo, hi][16]
   float* p;             // scratch [keys][16]
 };
@@ -55,36 +54,22 @@ struct LshGradient {
   float* ds;             // scratch [keys][16]
 };
 
+// Each set's object defines its own specialisation.
+// Rows of `dim` floats, from anywhere, as fp32 behind each other.
 template <Isa>
-struct LshSimd {
-  // Rows of `dim` floats, from anywhere, as fp32 behind each other.
-  static void gather(Float type, const void* const* from, int64_t count, int64_t dim, float* to);
-  // [dim][16] of 16 rows.
-  static void transpose(const float* rows, int64_t dim, float* lanes);
-  static void forward(const LshTile& t, LshSoftmax& y);
-  // o becomes the result and l the log sum exp of the scores.
-  static void finish(int64_t queries, int64_t v_dim, float* o, const float* m, float* l);
-  // y[i] = a[i] . b[i], of rows.
-  static void dots(const float* a, const float* b, int64_t count, int64_t dim, float* y);
-  static void backward(const LshTile& t, LshGradient& g);
-};
-
-#define R1_LSH_SIMD(ISA)                                                          \
-  template <>                                                                     \
-  void LshSimd<ISA>::gather(Float, const void* const*, int64_t, int64_t, float*); \
-  template <>                                                                     \
-  void LshSimd<ISA>::transpose(const float*, int64_t, float*);                    \
-  template <>                                                                     \
-  void LshSimd<ISA>::forward(const LshTile&, LshSoftmax&);                        \
-  template <>                                                                     \
-  void LshSimd<ISA>::finish(int64_t, int64_t, float*, const float*, float*);      \
-  template <>                                                                     \
-  void LshSimd<ISA>::dots(const float*, const float*, int64_t, int64_t, float*);  \
-  template <>                                                                     \
-  void LshSimd<ISA>::backward(const LshTile&, LshGradient&);
-R1_LSH_SIMD(Isa::kScalar)
-R1_LSH_SIMD(Isa::kAvx2)
-R1_LSH_SIMD(Isa::kAvx512)
-#undef R1_LSH_SIMD
+void lsh_gather_simd(Float type, const void* const* from, int64_t count, int64_t dim, float* to);
+// [dim][16] of 16 rows.
+template <Isa>
+void lsh_transpose_simd(const float* rows, int64_t dim, float* lanes);
+template <Isa>
+void lsh_forward_simd(const LshTile& t, LshSoftmax& y);
+// o becomes the result and l the log sum exp of the scores.
+template <Isa>
+void lsh_finish_simd(int64_t queries, int64_t v_dim, float* o, const float* m, float* l);
+// y[i] = a[i] . b[i], of rows.
+template <Isa>
+void lsh_dots_simd(const float* a, const float* b, int64_t count, int64_t dim, float* y);
+template <Isa>
+void lsh_backward_simd(const LshTile& t, LshGradient& g);
 
 }  // namespace r1::kernels

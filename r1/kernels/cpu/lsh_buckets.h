@@ -68,6 +68,14 @@ class LshLevel {
   const BucketOrder& keys(int64_t round) const { return keys_[size_t(round)]; }
   const BucketOrder& queries(int64_t round) const { return queries_[size_t(round)]; }
   const LshReach& reach(int64_t round, int64_t query) const { return reach_[size_t(round * queries() + query)]; }
+  // A round before this one shows the token to the query.
+  bool found_before(int64_t round, int64_t query, int64_t token) const {
+    for (int64_t e = 0; e < round; ++e)
+      for (int which = 0; which < 3; ++which)
+        if (const auto place = int32_t(places(token)[e]); place >= reach(e, query).lo[which] && place < reach(e, query).hi[which])
+          return true;
+    return false;
+  }
   // [rounds] of a token, as floats.
   const float* places(int64_t token) const { return &place_[size_t(token * rounds_)]; }
 
