@@ -1,5 +1,5 @@
-// The tiles of hashing attention (lsh_attention_simd.h): up to 16 queries of a level that share a bucket, and the keys that any of them sees,
-// gathered side by side. A key is thus fetched a few times a round, when its bucket's turn comes, and not by each query that sees it.
+// The tiles of hashing attention (lsh_attention_simd.h): up to 16 queries of a level that share a bucket, and the keys that any of them
+// sees, gathered side by side. A key is thus fetched a few times a round, when its bucket's turn comes, and not by each query that sees it.
 #pragma once
 
 #include <algorithm>
