@@ -18,7 +18,7 @@ struct LshRun {
   float lo[kLshLanes], hi[kLshLanes];
 };
 
-// A row of head_dim or v_dim floats takes row_floats(dim): what is beyond is zero.
+// A row of head_dim or v_dim floats takes lsh_row(dim): what is beyond dim is zero.
 static inline int64_t lsh_row(int64_t dim) {
   return (dim + 15) / 16 * 16;
 }
