@@ -49,7 +49,7 @@ Trained train(Layer& layer, const Tensor& x_TD, const Tensor& dy_TD) {
   return {y.detach(), ops::gradients({y}, {dy_TD}, inputs)};
 }
 
-// `dy`: rows that do not lie one behind the other, as sums make them, are as good.
+// With expanded_dy the gradient of y is one row repeated, as the gradient of a sum over tokens is: not contiguous.
 template <class Layer>
 void expect_same(Layer& plain, Layer& blockwise, at::ScalarType type, bool expanded_dy) {
   const std::vector<Parameter> from = weights_of(plain), to = weights_of(blockwise);
