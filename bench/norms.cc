@@ -83,7 +83,7 @@ void run(const bench::Arguments& a) {
   const auto seed = uint64_t(a.number("seed"));
   const data::Batch fixed = batch_of(text, 999, 0, tokens);
   for (const double scale : {0.125, 1.0}) {
-    for (const char* norm : {"rms", "layer", "power"}) {
+    for (const char* norm : {"none", "rms", "layer", "power"}) {
       model::Transformer model(config_of(norm, scale), at::kCPU, at::kFloat);
       model.init_weights(seed);
       train::TrainerConfig config;

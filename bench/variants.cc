@@ -51,6 +51,7 @@ constexpr Option kOptions[] = {
     {"mla", "attention=mla mla.kv_lora_rank=32 mla.q_lora_rank=48 mla.qk_nope_head_dim=24 mla.qk_rope_head_dim=8 mla.v_head_dim=32",
      "It buys cache (40 values a token and layer against 256), not loss: at d 128 the latents are too narrow."},
     {"norm layer", "norm=layer", "Better than RMS by little at no cost in time."},
+    {"norm none", "norm=none", ""},
     {"norm power", "norm=power",
      "No: with this learning rate it hardly learns. Its gradients do not vanish (mlp.md), its loss does not fall either."},
     {"ffn geglu", "ffn=geglu", "No difference that three seeds could show."},
