@@ -66,10 +66,12 @@ int64_t SparseMlp::kept() const {
 
 Tensor SparseMlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {
   const bool dropping = context.training() && shape_.dropout > 0;
-  if (!dropping && ops::has_sparse_mlp(x_TD) && !ops::needs_grad({x_TD, gate_FD_, up_FD_, down_FD_}))
-    return ops::sparse_mlp(x_TD, {gate_FD_, up_FD_, down_FD_}, kept());
-  const Tensor gate_TF = ops::linear(x_TD, gate_FD_);
-  const Tensor on_TF = ops::swiglu(gate_TF, ops::linear(x_TD, up_FD_)) * ops::topk_mask(gate_TF, kept());
+  const ops::SparseMlpWeights weights{gate_FD_, up_FD_, down_FD_};
+  const int64_t keep = kept();
+  if (!dropping && ops::has_sparse_mlp(x_TD, weights, keep) && !ops::needs_grad({x_TD, gate_FD_, up_FD_, down_FD_}))
+    return ops::sparse_mlp(x_TD, weights, keep);
+  const Tensor gate_TF = ops::linear_ordered(x_TD, gate_FD_);
+  const Tensor on_TF = ops::swiglu(gate_TF, ops::linear_ordered(x_TD, up_FD_)) * ops::topk_mask(gate_TF, keep);
   const Tensor hidden_TF = mlp_dropout(on_TF, shape_.dropout, shape_.layer, context);
   return ops::linear_in(watched(hidden_TF, record_name(shape_.layer), context.from_backward), down_FD_);
 }

@@ -4,7 +4,7 @@
 //   sparsity += speed * clamp(ln(target / g), -1, 1)
 // g is the norm of the step's gradient at the layer's neurons, `target` the given one or, where that is 0, the mean of all sparse layers'.
 // A layer that the loss still pulls at gets neurons back, a quiet one loses some. The state is one fp32 number, the distance from the
-// start, 0 when new. Decoding one token on the CPU reads the chosen neurons' weights only.
+// start, 0 when new. Decoding few tokens on the CPU reads the chosen neurons' weights only, with the bits of the dense form.
 #pragma once
 
 #include "r1/nn/feed_forward.h"

@@ -3,11 +3,14 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 
 namespace r1::ops {
 
@@ -59,7 +62,47 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
           want[2] ? grad_bias(dy_TO) : Tensor()};
 }
 
+bool is_aligned(const Tensor& t) {
+  return reinterpret_cast<uintptr_t>(t.const_data_ptr()) % 4 == 0;
+}
+
+Tensor forward_bf16(const Tensor& x_TI, const Tensor& weight_OI) {
+  Tensor y_TO = at::empty({x_TI.size(0), weight_OI.size(0)}, x_TI.options());
+  kernels::linear_forward_bf16({.x = static_cast<const uint16_t*>(x_TI.const_data_ptr()),
+                                .w = static_cast<const uint16_t*>(weight_OI.const_data_ptr()),
+                                .y = rows(y_TO),
+                                .rows = x_TI.size(0),
+                                .in = x_TI.size(1),
+                                .out = weight_OI.size(0)});
+  return y_TO;
+}
+
+Tensors backward_bf16(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
+  return {want[0] ? at::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? at::matmul(dy_TO.t(), saved[0]) : Tensor()};
+}
+
 }  // namespace
+
+bool has_ordered_sums(const Tensor& weight_OI) {
+  if (!has_cpu_kernels(weight_OI)) return false;
+  return weight_OI.scalar_type() == at::kFloat || (weight_OI.size(1) % 2 == 0 && weight_OI.is_contiguous() && is_aligned(weight_OI));
+}
+
+Tensor linear_ordered(const Tensor& x_TI, const Tensor& weight_OI) {
+  if (weight_OI.scalar_type() != at::kBFloat16 || !has_ordered_sums(weight_OI)) return ops::linear(x_TI, weight_OI);
+  check(x_TI.dim() == 2 && weight_OI.dim() == 2 && x_TI.size(1) == weight_OI.size(1) && x_TI.scalar_type() == at::kBFloat16,
+        "[linear_ordered] expected x [T, I] and weight [O, I] of one dtype, got ", x_TI.sizes(), " ", x_TI.scalar_type(), " and ",
+        weight_OI.sizes(), " bfloat16");
+  Tensor x, y_TO;
+  {
+    const at::NoGradGuard no_grad;
+    x = x_TI.contiguous();
+    if (!is_aligned(x)) x = x.clone();
+    y_TO = forward_bf16(x, weight_OI);
+  }
+  if (!needs_grad({x_TI, weight_OI})) return y_TO;
+  return differentiable("linear_ordered", y_TO, {x_TI, weight_OI}, {x, weight_OI}, backward_bf16);
+}
 
 Tensor linear(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O) {
   check(x_TI.dim() == 2 && weight_OI.dim() == 2 && x_TI.size(1) == weight_OI.size(1), "[linear] expected x [T, I] and weight [O, I], got ",

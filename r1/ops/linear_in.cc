@@ -2,11 +2,14 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/kernels/cpu/linear_in.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 
 namespace r1::ops {
 
@@ -37,19 +40,24 @@ Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
 }
 
 Tensor forward(const Tensor& x_TI, const Tensor& weight_IO) {
+  const Tensor wide_TI = x_TI.to(at::kFloat);
   Tensor y_TO = at::empty({x_TI.size(0), weight_IO.size(1)}, x_TI.options());
-  kernels::linear_grad_x({.dy = x_TI.const_data_ptr<float>(),
-                          .w = weight_IO.const_data_ptr<float>(),
-                          .dx = y_TO.mutable_data_ptr<float>(),
-                          .rows = x_TI.size(0),
-                          .in = weight_IO.size(1),
-                          .out = x_TI.size(1)});
+  kernels::linear_in({.x = wide_TI.const_data_ptr<float>(),
+                      .w = const_rows(weight_IO),
+                      .y = rows(y_TO),
+                      .rows = x_TI.size(0),
+                      .in = x_TI.size(1),
+                      .out = weight_IO.size(1)});
   return y_TO;
 }
 
 Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
   const Tensor dy_TO = dy.contiguous();
   return {want[0] ? grad_x(dy_TO, saved[1]) : Tensor(), want[1] ? grad_weight(dy_TO, saved[0]) : Tensor()};
+}
+
+Tensors backward_bf16(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
+  return {want[0] ? at::linear(dy_TO, saved[1]) : Tensor(), want[1] ? at::matmul(saved[0].t(), dy_TO) : Tensor()};
 }
 
 }  // namespace
@@ -59,7 +67,7 @@ Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
         "[linear_in] expected x [T, I] and weight [I, O], got ", x_TI.sizes(), " and ", weight_IO.sizes());
   check(x_TI.scalar_type() == weight_IO.scalar_type(), "[linear_in] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
         weight_IO.scalar_type());
-  if (!x_TI.is_cpu() || x_TI.scalar_type() != at::kFloat) return at::matmul(x_TI, weight_IO);
+  if (!has_cpu_kernels(x_TI)) return at::matmul(x_TI, weight_IO);
   Tensor x, weight, y_TO;
   {
     const at::NoGradGuard no_grad;
@@ -67,7 +75,7 @@ Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
     y_TO = forward(x, weight);
   }
   if (!needs_grad({x_TI, weight_IO})) return y_TO;
-  return differentiable("linear_in", y_TO, {x_TI, weight_IO}, {x, weight}, backward);
+  return differentiable("linear_in", y_TO, {x_TI, weight_IO}, {x, weight}, x.scalar_type() == at::kFloat ? backward : backward_bf16);
 }
 
 }  // namespace r1::ops

@@ -5,6 +5,7 @@
 #include <ATen/ops/empty_like.h>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cpu/linear_in.h"
 #include "r1/kernels/cpu/sparse_mlp.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
@@ -14,8 +15,9 @@ namespace r1::ops {
 
 namespace {
 
-// With more a dense product, which reads the weights once for all rows, catches up.
-constexpr int64_t kFewTokens = 1;
+// What all tokens keep, as a multiple of the neurons, up to which the sparse road was the faster one: measured with one to eight tokens
+// that choose independently of each other (bench_mlp, docs/results/mlp.md).
+constexpr double kWorthIt = 1.5;
 
 }  // namespace
 
@@ -30,8 +32,10 @@ Tensor topk_mask(const Tensor& gate_TF, int64_t keep) {
   return mask_TF;
 }
 
-bool has_sparse_mlp(const Tensor& x_TD) {
-  return x_TD.is_cpu() && x_TD.scalar_type() == at::kFloat && x_TD.size(0) <= kFewTokens;
+bool has_sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& w, int64_t keep) {
+  if (!has_ordered_sums(w.gate_FD) || !has_ordered_sums(w.up_FD) || !w.down_FD.is_cpu()) return false;
+  const int64_t tokens = x_TD.size(0);
+  return tokens <= kernels::kFewRows && double(tokens * keep) <= kWorthIt * double(w.gate_FD.size(0));
 }
 
 Tensor sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& w, int64_t keep) {
@@ -40,21 +44,20 @@ Tensor sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& w, int64_t keep) {
         "[sparse_mlp] expected x [T, D], gate, up and down [F, D] and keep in [0, F], got ", x_TD.sizes(), ", ", w.gate_FD.sizes(), ", ",
         w.up_FD.sizes(), ", ", w.down_FD.sizes(), " and ", keep);
   check(!needs_grad({x_TD, w.gate_FD, w.up_FD, w.down_FD}), "[sparse_mlp] has no gradient: run it under no_grad");
-  if (!x_TD.is_cpu() || x_TD.scalar_type() != at::kFloat) return sparse_mlp_ref(x_TD, w, keep);
+  if (!has_ordered_sums(w.gate_FD) || !has_ordered_sums(w.up_FD)) return sparse_mlp_ref(x_TD, w, keep);
   const at::NoGradGuard no_grad;
-  const Tensor x = x_TD.contiguous(), gate_TF = linear(x, w.gate_FD).contiguous();
+  const Tensor x = x_TD.contiguous(), gate_TF = linear_ordered(x, w.gate_FD);
   const Tensor up = w.up_FD.contiguous(), down = w.down_FD.contiguous();
   Tensor y_TD = at::empty_like(x);
-  for (int64_t t = 0; t < x.size(0); ++t) {
-    kernels::sparse_mlp({.x = x.const_data_ptr<float>() + t * x.size(1),
-                         .gate = gate_TF.const_data_ptr<float>() + t * gate_TF.size(1),
-                         .up = up.const_data_ptr<float>(),
-                         .down = down.const_data_ptr<float>(),
-                         .y = y_TD.mutable_data_ptr<float>() + t * x.size(1),
-                         .dim = x.size(1),
-                         .inner = gate_TF.size(1),
-                         .keep = keep});
-  }
+  kernels::sparse_mlp({.x = const_rows(x),
+                       .gate = const_rows(gate_TF),
+                       .up = const_rows(up),
+                       .down = const_rows(down),
+                       .y = rows(y_TD),
+                       .rows = x.size(0),
+                       .dim = x.size(1),
+                       .inner = gate_TF.size(1),
+                       .keep = keep});
   return y_TD;
 }
 

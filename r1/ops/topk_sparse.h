@@ -3,8 +3,8 @@
 // The choice m has no gradient; what is chosen has that of the dense layer.
 //   x [T, D]; gate, up [F, D]; down [F, D], neuron by neuron, so that a neuron that is off is not read at all.
 //
-// topk_mask and the dense ops around it are the training form. sparse_mlp is the same for inference, token by token: gate products of all
-// neurons, then up and down for the chosen ones. CPU fp32: the two give the same bits.
+// topk_mask and the dense ops around it (linear_ordered, swiglu, linear_in) are the training form. sparse_mlp is the same for inference,
+// gate products of all neurons, then up and down for those that some token chose. CPU fp32 and bf16: the two give the same bits.
 #pragma once
 
 #include "r1/tensor/tensor.h"
@@ -18,8 +18,9 @@ Tensor topk_mask_ref(const Tensor& gate_TF, int64_t keep);
 struct SparseMlpWeights {
   Tensor gate_FD, up_FD, down_FD;
 };
-// Whether sparse_mlp is the faster road: one token, fp32 on the CPU. It has no gradient.
-bool has_sparse_mlp(const Tensor& x_TD);
+// Whether sparse_mlp is the faster road: few enough tokens for what they keep, fp32 or bf16 (of weights that has_ordered_sums) on the CPU.
+// It has no gradient.
+bool has_sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& weights, int64_t keep);
 Tensor sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& weights, int64_t keep);
 Tensor sparse_mlp_ref(const Tensor& x_TD, const SparseMlpWeights& weights, int64_t keep);
 

@@ -109,11 +109,12 @@ TEST(SparseMlp, EqualsItsDefinitionOnEverySet) {
   linear_forward({.x = x.data(), .w = w.data(), .y = gate.data(), .rows = 1, .in = dim, .out = inner});
   const auto run = [&] {
     Floats y(dim);
-    sparse_mlp({.x = x.data(),
-                .gate = gate.data(),
-                .up = up.data(),
-                .down = down.data(),
-                .y = y.data(),
+    sparse_mlp({.x = {x.data()},
+                .gate = {gate.data()},
+                .up = {up.data()},
+                .down = {down.data()},
+                .y = {y.data()},
+                .rows = 1,
                 .dim = dim,
                 .inner = inner,
                 .keep = keep});

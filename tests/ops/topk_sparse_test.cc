@@ -13,8 +13,8 @@ namespace {
 
 // The training form, as nn/sparse_mlp puts it together.
 Tensor dense_form(const Tensor& x, const SparseMlpWeights& w, int64_t keep) {
-  const Tensor gate = linear(x, w.gate_FD);
-  return linear_in(swiglu(gate, linear(x, w.up_FD)) * topk_mask(gate, keep), w.down_FD);
+  const Tensor gate = linear_ordered(x, w.gate_FD);
+  return linear_in(swiglu(gate, linear_ordered(x, w.up_FD)) * topk_mask(gate, keep), w.down_FD);
 }
 
 TEST(TopkMask, KeepsTheLargest) {
@@ -56,6 +56,46 @@ TEST(LinearIn, HasTheBitsOfLinear) {
   EXPECT_TRUE(at::equal(linear_in(x.narrow(0, 3, 1), w), linear_in(x, w).narrow(0, 3, 1)));
   EXPECT_THROW(linear_in(x, w.t()), Error);
 }
+TEST(LinearIn, Bf16RowsDoNotDependOnTheirNumberOrOnZeros) {
+  const c10::NoGradGuard no_grad;
+  const Tensor x = randn({40, 301}, 1).to(at::kBFloat16), w = randn({301, 33}, 2).to(at::kBFloat16), all = linear_in(x, w);
+  for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 1}, {7, 3}, {1, 20}})
+    EXPECT_TRUE(at::equal(linear_in(x.narrow(0, first, count), w), all.narrow(0, first, count))) << first << "+" << count;
+  Tensor holes = x.clone(), garbage = w.clone();
+  holes.narrow(1, 100, 90).zero_();
+  garbage.narrow(0, 100, 90).fill_(3e38);
+  EXPECT_TRUE(at::equal(linear_in(holes, w), linear_in(holes, garbage)));
+}
+
+void test_linear_ordered(at::Device device) {
+  expect_op_equals_ref([](const Tensors& t) { return linear_ordered(t[0], t[1]); }, [](const Tensors& t) { return linear_ref(t[0], t[1]); },
+                       {randn({37, 48}, 1), randn({29, 48}, 2)}, device);
+}
+TEST(LinearOrdered, EqualsItsDefinition) {
+  test_linear_ordered(at::kCPU);
+}
+TEST(LinearOrdered, EqualsItsDefinitionCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_linear_ordered(at::kCUDA);
+}
+TEST(LinearOrdered, RowsAndOutputsKnowNothingOfEachOther) {
+  const c10::NoGradGuard no_grad;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const Tensor x = randn({40, 48}, 1).to(type), w = randn({80, 48}, 2).to(type), all = linear_ordered(x, w);
+    for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 1}, {7, 3}, {1, 20}}) {
+      EXPECT_TRUE(at::equal(linear_ordered(x.narrow(0, first, count), w), all.narrow(0, first, count))) << type << " " << first;
+      EXPECT_TRUE(at::equal(linear_ordered(x, w.narrow(0, first, count)), all.narrow(1, first, count))) << type << " " << first;
+    }
+    // Rows that start at an odd element.
+    const Tensor shifted = at::cat({x.flatten().narrow(0, 0, 1), x.flatten()}).narrow(0, 1, x.numel()).view(x.sizes());
+    EXPECT_TRUE(at::equal(linear_ordered(shifted, w), all)) << type;
+  }
+  EXPECT_FALSE(has_ordered_sums(at::zeros({4, 5}, at::kBFloat16)));  // an odd width goes ATen's way
+  EXPECT_EQ(linear_ordered(at::zeros({2, 5}, at::kBFloat16), at::zeros({4, 5}, at::kBFloat16)).sizes(), at::IntArrayRef({2, 4}));
+  EXPECT_THROW(linear_ordered(at::zeros({2, 6}, at::kBFloat16), at::zeros({4, 8}, at::kBFloat16)), Error);
+  EXPECT_THROW(linear_ordered(at::zeros({2, 8}), at::zeros({4, 8}, at::kBFloat16)), Error);
+}
+
 TEST(LinearIn, GradientOfTheDefinition) {
   expect_ref_gradient([](const Tensors& t) { return linear_in_ref(t[0], t[1]); }, {randn({3, 4}, 1), randn({4, 5}, 2)});
 }
@@ -89,15 +129,18 @@ TEST(SparseMlp, TrainingFormEqualsTheDefinitionCuda) {
 TEST(SparseMlp, SparseRoadHasTheBitsOfTheDenseOne) {
   const c10::NoGradGuard no_grad;
   const int threads = at::get_num_threads();
-  for (const auto& [dim, inner] : std::vector<std::pair<int64_t, int64_t>>{{64, 176}, {576, 1536}, {37, 53}, {300, 700}}) {
-    const Tensor x = randn({3, dim}, 1).to(at::kFloat);
-    const SparseMlpWeights w{randn({inner, dim}, 2).to(at::kFloat), randn({inner, dim}, 3).to(at::kFloat),
-                             randn({inner, dim}, 4).to(at::kFloat)};
-    for (const int64_t keep : {int64_t{0}, int64_t{1}, inner / 5, inner / 2, inner}) {
-      for (const int n : {1, 2}) {
-        at::set_num_threads(n);
-        EXPECT_TRUE(at::equal(sparse_mlp(x, w, keep), dense_form(x, w, keep)))
-            << dim << " x " << inner << " keep " << keep << " threads " << n;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [dim, inner] : std::vector<std::pair<int64_t, int64_t>>{{64, 176}, {576, 1536}, {38, 53}, {300, 700}}) {
+      const Tensor x = randn({3, dim}, 1).to(type);
+      const SparseMlpWeights w{randn({inner, dim}, 2).to(type), randn({inner, dim}, 3).to(type), randn({inner, dim}, 4).to(type)};
+      for (const int64_t keep : {int64_t{0}, int64_t{1}, inner / 5, inner / 2, inner}) {
+        for (const int n : {1, 2}) {
+          at::set_num_threads(n);
+          const Tensor all = sparse_mlp(x, w, keep);
+          EXPECT_TRUE(at::equal(all, dense_form(x, w, keep)))
+              << type << " " << dim << " x " << inner << " keep " << keep << " threads " << n;
+          EXPECT_TRUE(at::equal(sparse_mlp(x.narrow(0, 1, 1), w, keep), all.narrow(0, 1, 1))) << type << " " << dim << " keep " << keep;
+        }
       }
     }
   }
@@ -110,8 +153,12 @@ TEST(SparseMlp, SaysWhatItExpected) {
   EXPECT_THROW(sparse_mlp(x, {w, w, w}, 7), Error);
   const Tensor leaf = at::zeros({6, 4}).requires_grad_();
   EXPECT_THROW(sparse_mlp(x, {leaf, w, w}, 2), Error);
-  EXPECT_TRUE(has_sparse_mlp(x));
-  EXPECT_FALSE(has_sparse_mlp(at::zeros({64, 4})));
+  EXPECT_TRUE(has_sparse_mlp(x, {w, w, w}, 2));
+  EXPECT_FALSE(has_sparse_mlp(at::zeros({64, 4}), {w, w, w}, 2));
+  const Tensor narrow = w.to(at::kBFloat16), odd = at::zeros({6, 5}, at::kBFloat16), wide = w.to(at::kDouble);
+  EXPECT_TRUE(has_sparse_mlp(x.to(at::kBFloat16), {narrow, narrow, narrow}, 2));
+  EXPECT_FALSE(has_sparse_mlp(at::zeros({1, 5}, at::kBFloat16), {odd, odd, odd}, 2));
+  EXPECT_FALSE(has_sparse_mlp(x.to(at::kDouble), {wide, wide, wide}, 2));
 }
 
 }  // namespace

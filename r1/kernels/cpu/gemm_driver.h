@@ -26,14 +26,13 @@ constexpr int64_t kBlockCols = 1024;  // columns of c visited before the next bl
 constexpr int kScratchA = 0, kScratchB = 1, kScratchC = 7;
 constexpr int64_t kSmallWork = 40000;  // multiply-adds below which one thread does it
 
-// One term of the sum: a float, or a pair of bf16 (gemm_bf16.simd.cc).
-typedef float __attribute__((may_alias)) Word;
-
-// g, whose c is fp32, or else narrow: then the finished blocks are rounded to bf16 on their way to it.
+// g, whose c is fp32, or else narrow: then the finished blocks are rounded to bf16 on their way to it. With wide_b, b is that instead of
+// g.b: bf16 with g's strides (b_col 1), widened as it is packed.
 struct Product {
   Gemm g;
   bf16* narrow = nullptr;
   int64_t narrow_row = 0;
+  const bf16* wide_b = nullptr;
 };
 
 struct Range {
@@ -74,6 +73,15 @@ inline void pack_panel_b(const Word* b, int64_t b_sum, int64_t b_col, int64_t co
       for (int64_t k = 0; k < sum; ++k) store(dst + k * kPanel + v * kLanes, n ? load_n(src + k * b_sum, n) : zero());
     }
   }
+}
+
+// The same of bf16, whose rows are dense.
+inline void pack_widened_b(const bf16* b, int64_t b_sum, int64_t cols, int64_t sum, float* dst) {
+  for (int64_t k = 0; k < sum; ++k, b += b_sum, dst += kPanel)
+    for (int v = 0; v < kTileVecs; ++v) {
+      const int64_t n = min_of(kLanes, cols - v * kLanes);
+      store(dst + v * kLanes, n == kLanes ? load(b + v * kLanes) : n > 0 ? load_n(b + v * kLanes, n) : zero());
+    }
 }
 
 struct Output {
@@ -169,7 +177,7 @@ template <class Op>
 void run_rectangle(const Product& p, Range rows, Range cols) {
   const Gemm& g = p.g;
 #if defined(R1_SIMD_AVX512)
-  if (g.rows <= kFewRows && rows.size() == g.rows && g.a_sum == 1 && g.b_sum == 1)
+  if (!p.wide_b && g.rows <= kFewRows && rows.size() == g.rows && g.a_sum == 1 && g.b_sum == 1)
     return with_count<kFewRows>(g.rows, [&]<int R>() { run_few_rows<Op, R>(p, cols); });
 #endif
   // Few rows: a panel's tiles are used once, so a finished panel before the next one reads b row by row, as it lies in memory.
@@ -190,7 +198,10 @@ void run_rectangle(const Product& p, Range rows, Range cols) {
                       packed_a + tiles.begin(t) * sum);
         for (int64_t n = n0; n < n1; n += kPanel) {
           const int64_t width = min_of(kPanel, n1 - n);
-          pack_panel_b((const Word*)g.b + k0 * g.b_sum + n * g.b_col, g.b_sum, g.b_col, width, sum, packed_b);
+          if (p.wide_b)
+            pack_widened_b(p.wide_b + k0 * g.b_sum + n, g.b_sum, width, sum, packed_b);
+          else
+            pack_panel_b((const Word*)g.b + k0 * g.b_sum + n * g.b_col, g.b_sum, g.b_col, width, sum, packed_b);
           for (int64_t t = 0; t < tiles.count; ++t) {
             const Output out = {c + tiles.begin(t) * c_row + n - n0, c_row, width, last && g.bias ? g.bias + n : nullptr,
                                 g.accumulate || k0 > 0};

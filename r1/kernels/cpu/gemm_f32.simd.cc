@@ -21,4 +21,9 @@ void gemm_simd<kIsa>(const Gemm& g) {
   run_product<Floats>({g});
 }
 
+template <>
+void gemm_widened_simd<kIsa>(const Gemm& g, const uint16_t* b, uint16_t* c) {
+  run_product<Floats>({.g = g, .narrow = c, .narrow_row = g.cols, .wide_b = b});
+}
+
 }  // namespace r1::kernels

@@ -11,7 +11,7 @@ enum class Isa { kScalar, kAvx2, kAvx512 };
 
 // True when this machine (and this build) can run it.
 bool isa_available(Isa isa);
-// True when kAvx512 may also use the bf16 dot product (Zen 4, Cooper Lake and later). Only gemm_bf16 asks.
+// True when kAvx512 may also use the bf16 dot product (Zen 4, Cooper Lake and later). gemm_bf16 and sparse_mlp ask.
 bool has_bf16_dot();
 // The best one available.
 Isa best_isa();

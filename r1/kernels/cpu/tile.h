@@ -9,6 +9,9 @@
 namespace r1::kernels {
 namespace {
 
+// One term of a sum: a float, or a pair of bf16 (pairs.h).
+typedef float __attribute__((may_alias)) Word;
+
 struct Floats {
   R1_INLINE static F16 multiply_add(F16 a, F16 b, F16 c) { return fma(a, b, c); }
 };
