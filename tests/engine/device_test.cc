@@ -1,6 +1,7 @@
 // The engine on a device: paged decoding of tiny random models against the whole forward on the same device, against the engine on the
 // CPU, and against itself. One body for all; the instances called Cuda skip themselves where there is no such device. On the CPU fp32 is
-// held to the bit; on a GPU products of other shapes sum in another order, so a greedy token is asked to be a largest logit within rounding.
+// held to the bit; on a GPU products of other shapes sum in another order, so a greedy token is asked to be a largest logit within
+// rounding.
 #include <ATen/ops/max.h>
 
 #include <algorithm>
@@ -177,7 +178,8 @@ TEST_P(EngineKindOn, ProbabilitiesAreThoseOfTheCpu) {
   const auto got = events_of(*here, requests);
   for (size_t i = 0; i < requests.size(); ++i) {
     ASSERT_EQ(got[i].size(), expected[i].size());
-    for (size_t t = 0; t < got[i].size(); ++t) expect_near(got[i][t], expected[i][t], rounding(at::kFloat), str("request ", i, " token ", t));
+    for (size_t t = 0; t < got[i].size(); ++t)
+      expect_near(got[i][t], expected[i][t], rounding(at::kFloat), str("request ", i, " token ", t));
   }
 }
 
