@@ -62,6 +62,7 @@ constexpr Option kOptions[] = {
      "No: with this learning rate it hardly learns. Its gradients do not vanish (mlp.md), its loss does not fall either."},
     {"ffn geglu", "ffn=geglu", "No difference that three seeds could show."},
     {"ffn gelu", "ffn=gelu intermediate_size=528", "No difference at equal parameters."},
+    {"ffn norm_gelu", "ffn=norm_gelu intermediate_size=528", ""},
     {"ffn topk_sparse", "ffn=topk_sparse",
      "Half of the neurons off costs nothing in loss; training takes a third more time, decoding gains only in layers larger than these "
      "(bench_mlp)."},

@@ -117,6 +117,10 @@ void check_norm_and_positions(const ModelConfig& c) {
 }
 
 void check_ffn(const ModelConfig& c) {
+  if (c.ffn == "norm_gelu" && c.family == "gemma3_text")
+    fail_usage(
+        "model config: family gemma3_text stores its norms as a distance from 1, which the one inside ffn norm_gelu does not:"
+        " use family llama");
   if (c.ffn != "topk_sparse") return;
   const SparseConfig& s = c.sparse;
   if (c.mlp_bias) fail_usage("model config: ffn topk_sparse has no biases: a neuron that is off must add nothing");

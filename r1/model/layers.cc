@@ -76,6 +76,14 @@ nn::GqaShape gqa_shape(const ModelConfig& c) {
   return shape;
 }
 
+nn::MlpShape::Activation activation_of(const std::string& ffn) {
+  if (ffn == "swiglu") return nn::MlpShape::kSwiGlu;
+  if (ffn == "geglu") return nn::MlpShape::kGeGlu;
+  if (ffn == "gelu") return nn::MlpShape::kGelu;
+  if (ffn == "norm_gelu") return nn::MlpShape::kNormGelu;
+  fail_usage("model config: ffn '", ffn, "' is not built in");
+}
+
 nn::MoeShape moe_shape(const ModelConfig& c) {
   const MoeConfig& m = c.moe;
   nn::MoeShape shape;
@@ -176,10 +184,14 @@ std::unique_ptr<nn::FeedForward> LayerFactory::dense_feed_forward(int64_t layer)
                                                               .layer = uint64_t(layer)},
                                            placement_);
   }
-  nn::MlpShape shape{.dim = c.hidden_size, .inner = c.intermediate_size, .bias = c.mlp_bias, .dropout = c.ffn_dropout};
-  shape.activation = c.ffn == "gelu" ? nn::MlpShape::kGelu : c.ffn == "geglu" ? nn::MlpShape::kGeGlu : nn::MlpShape::kSwiGlu;
-  shape.layer = uint64_t(layer);
-  return std::make_unique<nn::Mlp>(shape, placement_);
+  return std::make_unique<nn::Mlp>(nn::MlpShape{.activation = activation_of(c.ffn),
+                                                .dim = c.hidden_size,
+                                                .inner = c.intermediate_size,
+                                                .bias = c.mlp_bias,
+                                                .dropout = c.ffn_dropout,
+                                                .norm_eps = c.rms_norm_eps,
+                                                .layer = uint64_t(layer)},
+                                   placement_);
 }
 
 std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const {

@@ -72,6 +72,8 @@ constexpr KnownWeight kKnown[] = {
     {"layers.#.mlp.gate_bias", "model.layers.#.mlp.gate_proj.bias", "blk.#.ffn_gate.bias", kBias, 0},
     {"layers.#.mlp.up_bias", "model.layers.#.mlp.up_proj.bias", "blk.#.ffn_up.bias", kBias, 0},
     {"layers.#.mlp.down_bias", "model.layers.#.mlp.down_proj.bias", "blk.#.ffn_down.bias", kBias, -1},
+    {"layers.#.mlp.norm", "model.layers.#.mlp.norm.weight", "blk.#.ffn_inner_norm.weight", kNorm, -1},
+    {"layers.#.mlp.norm_bias", "model.layers.#.mlp.norm.bias", "blk.#.ffn_inner_norm.bias", kBias, -1},
     {"layers.#.mlp.down_by_neuron", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", kMatrix, 0, true, false, true, true},
     {"layers.#.mlp.sparsity_shift", "model.layers.#.mlp.sparsity_shift", "blk.#.ffn_sparsity_shift", kBuffer, -1},
     {"layers.#.mlp.router", "model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", kMatrix, -1},

@@ -2,13 +2,15 @@
 
 #include "r1/ops/dropout.h"
 #include "r1/ops/gelu.h"
+#include "r1/ops/layer_norm.h"
 #include "r1/ops/swiglu.h"
 
 namespace r1::nn {
 
 Mlp::Mlp(const MlpShape& s, const Placement& placement)
     : shape_(s), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
-  if (s.activation != MlpShape::kGelu) gate_.emplace(s.dim, s.inner, s.bias, placement);
+  if (s.activation == MlpShape::kSwiGlu || s.activation == MlpShape::kGeGlu) gate_.emplace(s.dim, s.inner, s.bias, placement);
+  if (s.activation == MlpShape::kNormGelu) norm_F_ = new_weight({s.inner}, placement), norm_bias_F_ = new_weight({s.inner}, placement);
 }
 
 Tensor Mlp::hidden(const Tensor& x_TD) const {
@@ -17,6 +19,8 @@ Tensor Mlp::hidden(const Tensor& x_TD) const {
       return ops::swiglu((*gate_)(x_TD), up_(x_TD));
     case MlpShape::kGeGlu:
       return ops::geglu((*gate_)(x_TD), up_(x_TD), ops::GeluForm::kTanh);
+    case MlpShape::kNormGelu:
+      return ops::layer_norm_gelu(up_(x_TD), norm_F_, norm_bias_F_, shape_.norm_eps, ops::GeluForm::kTanh);
     case MlpShape::kGelu:
       break;
   }
@@ -30,6 +34,10 @@ Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const La
 void Mlp::parameters(ParameterList list) {
   if (gate_) gate_->parameters(list, "gate");
   up_.parameters(list, "up");
+  if (norm_F_.defined()) {
+    list.add("norm", norm_F_);
+    list.add("norm_bias", norm_bias_F_);
+  }
   down_.parameters(list, "down");
 }
 

@@ -1,4 +1,5 @@
-// The dense MLP: down(act(gate(x)) * up(x)) for the gated activations (SwiGLU, GEGLU), down(gelu(up(x))) without a gate (GPT-2).
+// The dense MLP: down(act(gate(x)) * up(x)) for the gated activations (SwiGLU, GEGLU), down(gelu(up(x))) without a gate (GPT-2), and
+// down(gelu(layer_norm(up(x)))), whose neurons are normed over the token's `inner` of them before they fire.
 // GELU is the tanh form. In training, dropout acts on what goes into `down`.
 #pragma once
 
@@ -10,10 +11,10 @@
 namespace r1::nn {
 
 struct MlpShape {
-  enum Activation { kSwiGlu, kGeGlu, kGelu } activation = kSwiGlu;
+  enum Activation { kSwiGlu, kGeGlu, kGelu, kNormGelu } activation = kSwiGlu;
   int64_t dim = 0, inner = 0;
   bool bias = false;
-  double dropout = 0;
+  double dropout = 0, norm_eps = 1e-5;
   uint64_t layer = 0;  // tells this layer's dropout masks from others'
 };
 
@@ -32,6 +33,7 @@ class Mlp : public FeedForward {
   MlpShape shape_;
   std::optional<Linear> gate_;
   Linear up_, down_;
+  Tensor norm_F_, norm_bias_F_;  // kNormGelu: of the norm between up and down
 };
 
 // The dropout of an MLP's neurons: only in training, by counter (ops/dropout), apart from the masks of the residual stream.

@@ -27,17 +27,14 @@ ops::PowerNormState PowerNorm::state() const {
 }
 
 Tensor PowerNorm::operator()(const Tensor& x, const LayerContext& context) const {
-  const bool warming_up = context.training() && count_1_.item<float>() < kWarmup;
-  const Tensor squares_D = warming_up || context.record ? ops::sum_of_squares(x) : Tensor();
-  if (context.record) {
-    context.record->add(name_ + ".squares", squares_D);
-    context.record->add(name_ + ".tokens", at::full({1}, double(x.size(0)), at::kDouble));
-  }
-  std::function<void(const Tensor&)> seen;
+  std::function<void(const ops::PowerNormSums&)> seen;
   if (context.from_backward)
-    seen = [name = name_ + ".lambda", record = context.from_backward](const Tensor& lambda_D) { record->add(name, lambda_D); };
-  const ops::PowerNormState used = warming_up ? ops::PowerNormState{squares_D / double(x.size(0)), {}} : state();
-  return ops::power_norm(x, weight_D_, bias_D_, used, eps_, seen);
+    seen = [name = name_, tokens = double(x.size(0)), record = context.from_backward](const ops::PowerNormSums& sums) {
+      record->add(name + ".squares", sums.squares_D);
+      record->add(name + ".lambda", sums.lambda_D);
+      record->add(name + ".tokens", at::full({1}, tokens, at::kDouble));
+    };
+  return ops::power_norm(x, weight_D_, bias_D_, state(), eps_, seen);
 }
 
 void PowerNorm::parameters(ParameterList list, const std::string& name) {
@@ -49,16 +46,13 @@ void PowerNorm::parameters(ParameterList list, const std::string& name) {
 }
 
 void PowerNorm::after_step(const ForwardRecord& record) {
-  const auto squares = record.sums.find(name_ + ".squares"), tokens = record.sums.find(name_ + ".tokens"),
-             lambda = record.sums.find(name_ + ".lambda");
-  if (squares == record.sums.end() || tokens == record.sums.end()) return;
+  const auto squares = record.sums.find(name_ + ".squares");
+  if (squares == record.sums.end()) return;
   const at::NoGradGuard no_grad;
   const ops::PowerNormState now = state();
-  const double rate = std::max(1 - kAlpha, 1 / (count_1_.item<double>() + 1));
-  ops::power_norm_step(now, {.squares_D = squares->second,
-                             .lambda_D = lambda == record.sums.end() ? Tensor() : lambda->second,
-                             .tokens = tokens->second.item<double>(),
-                             .rate = rate,
+  ops::power_norm_step(now, {.sums = {squares->second, record.sums.at(name_ + ".lambda")},
+                             .tokens = record.sums.at(name_ + ".tokens").item<double>(),
+                             .rate = std::max(1 - kAlpha, 1 / (count_1_.item<double>() + 1)),
                              .nu_rate = 1 - kAlpha,
                              .eps = eps_});
   square_D_.copy_(now.square_D);

@@ -1,10 +1,8 @@
-// PowerNorm with its statistics (ops/power_norm), which training moves behind each step and inference only reads. In the first steps a
-// network changes too fast for statistics of the step before: behind a stack of layers that were fed too little, the next step's values are
-// orders larger. So, as the authors do, training starts on the batch's own statistics, with their exact gradient, for kWarmup steps; until
-// then a training row depends on its batch, and is near the engine's, not equal.
-// State, fp32, zero when new: `count` of steps seen, the running mean of squares, and nu of the backward. The running means start as plain
-// averages of what was seen so far and become exponential ones with the paper's alpha = 0.9; before the first step the quadratic mean
-// counts as 1.
+// PowerNorm with its statistics (ops/power_norm), which training moves behind each step and inference only reads.
+// State, fp32, zero when new: `count` of steps seen, the running mean of squares, and nu of the backward. The running mean starts as the
+// plain average of what was seen so far and becomes the exponential one with the paper's alpha = 0.9; before the first step it counts as 1,
+// which is what a scaled row's squares are in the mean. (The authors warm up on the batch's own statistics for thousands of steps; rows
+// scaled first don't need it: docs/results/mlp.md.)
 #pragma once
 
 #include "r1/nn/norm.h"
@@ -20,7 +18,6 @@ class PowerNorm : public Norm {
   using Norm::parameters;
   void parameters(ParameterList list, const std::string& name) override;
   void after_step(const ForwardRecord& record) override;
-  static constexpr int kWarmup = 20;
 
  private:
   ops::PowerNormState state() const;

@@ -4,10 +4,12 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/rsqrt.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/ops/norm.h"
 
 namespace r1::ops {
 
@@ -31,38 +33,51 @@ at::ScalarType wide_type(const Tensor& x) {
   return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
+// Keeps x alone: the scaled rows are made again.
+Tensors backward(const Tensor& dy_TD, const Tensors& saved, const Wanted& want, double eps,
+                 const std::function<void(const PowerNormSums&)>& seen) {
+  const auto wide = wide_type(saved[0]);
+  const Tensor x_TD = saved[0].to(wide).detach().requires_grad_(want[0]), weight_D = saved[1].to(wide), dy = dy_TD.to(wide);
+  Tensor u_TD;
+  {
+    const at::AutoGradMode with_grad(want[0]);
+    u_TD = rms_norm(x_TD, at::ones_like(weight_D), eps);
+  }
+  const at::NoGradGuard no_grad;
+  const Tensor u = u_TD.detach(), r_D = at::rsqrt(saved[2].to(wide) + eps);
+  Tensors grads(3);
+  const Tensor moments_D = want[1] || seen ? sum_rows(dy * u) * r_D : Tensor();
+  if (seen) seen({sum_of_squares(u), (moments_D * weight_D).to(at::kFloat)});
+  if (want[0]) {
+    const Tensor du_TD = dy * (weight_D * r_D) - u * (saved[3].to(wide) * r_D * r_D);
+    grads[0] = gradients({u_TD}, {du_TD}, {x_TD})[0].to(saved[0].scalar_type());
+  }
+  if (want[1]) grads[1] = moments_D.to(saved[1].scalar_type());
+  if (want[2]) grads[2] = sum_rows(dy).to(saved[1].scalar_type());
+  return grads;
+}
+
 }  // namespace
 
 Tensor power_norm(const Tensor& x_TD, const Tensor& weight_D, const Tensor& bias_D, const PowerNormState& state, double eps,
-                  std::function<void(const Tensor&)> seen) {
+                  std::function<void(const PowerNormSums&)> seen) {
   check(x_TD.dim() == 2 && weight_D.dim() == 1 && x_TD.size(1) == weight_D.size(0) && bias_D.sizes() == weight_D.sizes() &&
-            state.square_D.sizes() == weight_D.sizes() && (!state.nu_D.defined() || state.nu_D.sizes() == weight_D.sizes()),
+            state.square_D.sizes() == weight_D.sizes() && state.nu_D.sizes() == weight_D.sizes(),
         "[power_norm] expected x [T, D], weight, bias and statistics [D], got ", x_TD.sizes(), ", ", weight_D.sizes(), ", ", bias_D.sizes(),
         " and ", state.square_D.sizes());
   Tensor y_TD;
   {
+    // With the statistics in the weight it is an RMSNorm.
     const at::NoGradGuard no_grad;
-    y_TD = power_norm_ref(x_TD, weight_D, bias_D, state, eps);
+    const auto wide = wide_type(x_TD);
+    const Tensor scale_D = weight_D.to(wide) * at::rsqrt(state.square_D.to(wide) + eps);
+    y_TD = (rms_norm(x_TD.to(wide), scale_D, eps) + bias_D.to(wide)).to(x_TD.scalar_type());
   }
   if (!needs_grad({x_TD, weight_D, bias_D})) return y_TD;
   // The statistics as they are now: they move behind the step, the backward may run again (checkpointing) but belongs to this forward.
-  Tensors kept{x_TD, weight_D, state.square_D};
-  if (state.nu_D.defined()) kept.push_back(state.nu_D);
-  return differentiable("power_norm", y_TD, {x_TD, weight_D, bias_D}, kept,
-                        [eps, seen](const Tensor& dy_TD, const Tensors& saved, const Wanted& want) {
-                          const Tensor &x = saved[0], &weight = saved[1];
-                          const auto wide = wide_type(x);
-                          const Tensor r_D = at::rsqrt(saved[2].to(wide) + eps), xhat_TD = x.to(wide) * r_D, dy = dy_TD.to(wide);
-                          Tensors grads(3);
-                          const bool own_nu = saved.size() == 3;
-                          const Tensor moments_D = want[1] || seen || own_nu ? sum_rows(dy * xhat_TD) : Tensor();
-                          const Tensor nu_D = own_nu ? moments_D * weight.to(wide) / x.size(0) : saved[3].to(wide);
-                          if (seen) seen((moments_D * weight.to(wide)).to(at::kFloat));
-                          if (want[0]) grads[0] = ((dy * weight.to(wide) - xhat_TD * nu_D) * r_D).to(x.scalar_type());
-                          if (want[1]) grads[1] = moments_D.to(weight.scalar_type());
-                          if (want[2]) grads[2] = sum_rows(dy).to(weight.scalar_type());
-                          return grads;
-                        });
+  return differentiable(
+      "power_norm", y_TD, {x_TD, weight_D, bias_D}, {x_TD, weight_D, state.square_D, state.nu_D},
+      [eps, seen](const Tensor& dy_TD, const Tensors& saved, const Wanted& want) { return backward(dy_TD, saved, want, eps, seen); });
 }
 
 Tensor sum_of_squares(const Tensor& x_TD) {
@@ -74,11 +89,8 @@ Tensor sum_of_squares(const Tensor& x_TD) {
 void power_norm_step(const PowerNormState& state, const PowerNormStep& step) {
   check(step.tokens > 0, "[power_norm] expected tokens in a step, got ", step.tokens);
   const at::NoGradGuard no_grad;
-  const Tensor mean_square_D = step.squares_D / step.tokens;
-  if (step.lambda_D.defined()) {
-    const Tensor gamma_D = mean_square_D / (state.square_D + step.eps);
-    state.nu_D.add_(step.lambda_D / step.tokens - state.nu_D * gamma_D, step.nu_rate);
-  }
+  const Tensor mean_square_D = step.sums.squares_D / step.tokens, gamma_D = mean_square_D / (state.square_D + step.eps);
+  state.nu_D.add_(step.sums.lambda_D / step.tokens - state.nu_D * gamma_D, step.nu_rate);
   state.square_D.add_(mean_square_D - state.square_D, step.rate);
 }
 

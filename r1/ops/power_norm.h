@@ -1,12 +1,15 @@
 // PowerNorm (Shen, Yao, Gholami, Mahoney, Keutzer: "PowerNorm: Rethinking Batch Normalization in Transformers", ICML 2020, arXiv
-// 2003.07845): each feature is divided by a running quadratic mean over tokens instead of by anything of its own row.
-//   forward    xhat = x / psi,  psi = sqrt(square + eps),  y = xhat weight + bias
-//   backward   g = dy weight,  dx = (g - nu xhat) / psi,  dweight = sum over tokens of dy xhat,  dbias = sum over tokens of dy
-// `square` and `nu` are statistics of earlier steps (power_norm_step). The paper's gradient is an approximation: that of a norm by the
+// 2003.07845): behind a scaling of each row, each feature is divided by a running quadratic mean over tokens.
+//   forward    u = x / sqrt(mean(x^2) + eps) of the row,  xhat = u / psi,  psi = sqrt(square + eps),  y = xhat weight + bias
+//   backward   g = dy weight,  du = (g - nu xhat) / psi,  dx = that of u's formula,
+//              dweight = sum over tokens of dy xhat,  dbias = sum over tokens of dy
+// `square` (of u) and `nu` are statistics of earlier steps (power_norm_step). The paper's du is an approximation: that of a norm by the
 // batch's own quadratic mean has the mean over tokens of g xhat where nu stands; at the statistics' fixed point the two are the same. With
 // nu = 0 it is the exact gradient of the forward as it stands (statistics frozen).
+// The row's scaling is the authors' too (their layer scale, here in one group). It is what lets a pre-norm network train: without it a
+// residual stream that has outgrown last step's statistics passes through unchecked.
 //   x [T, D]; weight, bias [D]; square, nu [D] fp32; y like x. Rows are independent of each other, bitwise. Sums over tokens have a fixed
-//   order. The group scaling that the authors' code puts before the norm is left out.
+//   order.
 #pragma once
 
 #include <functional>
@@ -16,15 +19,18 @@
 
 namespace r1::ops {
 
-// With nu undefined the mean of this batch's own g xhat stands in its place: where `square` is the batch's own too, dx is exact (the
-// authors start that way, until the statistics mean something).
 struct PowerNormState {
   Tensor square_D, nu_D;
 };
 
-// `seen` is called by the backward with sum over tokens of g xhat, fp32 [D]: what power_norm_step needs of it.
+// What a backward saw, fp32 [D]: sums over its tokens of u^2 and of g xhat.
+struct PowerNormSums {
+  Tensor squares_D, lambda_D;
+};
+
+// `seen` is called by the backward with what power_norm_step needs of it.
 Tensor power_norm(const Tensor& x_TD, const Tensor& weight_D, const Tensor& bias_D, const PowerNormState& state, double eps,
-                  std::function<void(const Tensor& lambda_D)> seen = {});
+                  std::function<void(const PowerNormSums&)> seen = {});
 // The forward, statistics frozen.
 Tensor power_norm_ref(const Tensor& x_TD, const Tensor& weight_D, const Tensor& bias_D, const PowerNormState& state, double eps);
 // The backward: dx, dweight, dbias.
@@ -34,9 +40,9 @@ Tensors power_norm_backward_ref(const Tensor& dy_TD, const Tensor& x_TD, const T
 Tensor sum_of_squares(const Tensor& x_TD);
 
 // Moves the statistics by what a step of `tokens` tokens saw: Gamma = mean of xhat^2, Lambda = mean of g xhat,
-//   square += rate (mean of x^2 - square),   nu += nu_rate (Lambda - nu Gamma).
+//   square += rate (mean of u^2 - square),   nu += nu_rate (Lambda - nu Gamma).
 struct PowerNormStep {
-  Tensor squares_D, lambda_D;  // sums over the step's tokens; lambda may be undefined (nothing flowed back): nu stays
+  PowerNormSums sums;
   double tokens, rate, nu_rate, eps;
 };
 void power_norm_step(const PowerNormState& state, const PowerNormStep& step);

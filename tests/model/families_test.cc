@@ -150,6 +150,13 @@ TEST(Variants, SenselessCombinationsAreRefused) {
             }())
                 .find("family gemma3_text stores its norms as a distance from 1"),
             std::string::npos);
+  EXPECT_NE(usage_error([] {
+              ModelConfig c = tiny("gemma3_text");
+              c.ffn = "norm_gelu";
+              return c;
+            }())
+                .find("which the one inside ffn norm_gelu does not"),
+            std::string::npos);
   EXPECT_NE(with([](ModelConfig& c) { c.positions = "learned", c.rope.type = "linear"; }).find("positions are learned"), std::string::npos);
   EXPECT_NE(with([](ModelConfig& c) { c.attn.window_pattern = 6; }).find("needs attn.window"), std::string::npos);
   EXPECT_NE(with([](ModelConfig& c) { c.ffn = "topk_sparse", c.mlp_bias = true; }).find("topk_sparse has no biases"), std::string::npos);

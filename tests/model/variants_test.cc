@@ -26,6 +26,9 @@ const Variant kVariants[] = {
     {"norm_power", [](ModelConfig& c) { c.norm = "power"; }},
     {"geglu", [](ModelConfig& c) { c.ffn = "geglu"; }},
     {"gelu_bias", [](ModelConfig& c) { c.ffn = "gelu", c.mlp_bias = true; }},
+    {"norm_gelu", [](ModelConfig& c) { c.ffn = "norm_gelu", c.ffn_dropout = 0.1; }},
+    {"norm_gelu_bias_blockwise",
+     [](ModelConfig& c) { c.ffn = "norm_gelu", c.mlp_bias = true, c.attention = "blockwise", c.attn.block = 7; }},
     {"swiglu_bias_dropout", [](ModelConfig& c) { c.mlp_bias = true, c.ffn_dropout = 0.1; }},
     {"topk_sparse", [](ModelConfig& c) { c.ffn = "topk_sparse", c.ffn_dropout = 0.1; }},
     {"learned_positions", [](ModelConfig& c) { c.positions = "learned"; }},
@@ -175,7 +178,7 @@ TEST(Variants, SparsityMovesTowardsTheGradientNormAndStaysInBounds) {
 
 // Dropout in the MLP is there in training alone, and a function of the seed.
 TEST(Variants, FfnDropoutIsForTraining) {
-  for (const char* ffn : {"swiglu", "gelu", "topk_sparse"}) {
+  for (const char* ffn : {"swiglu", "gelu", "norm_gelu", "topk_sparse"}) {
     ModelConfig c = tiny("llama");
     c.ffn = ffn;
     c.ffn_dropout = 0.3;

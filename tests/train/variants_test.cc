@@ -18,6 +18,7 @@ struct Variant {
 const Variant kVariants[] = {
     {"norm_power", [](model::ModelConfig& c) { c.norm = "power"; }},
     {"topk_sparse", [](model::ModelConfig& c) { c.ffn = "topk_sparse", c.sparse.speed = 0.05, c.ffn_dropout = 0.1; }},
+    {"norm_gelu", [](model::ModelConfig& c) { c.ffn = "norm_gelu", c.ffn_dropout = 0.1; }},
     {"gpt2", [](model::ModelConfig& c) { model::set_family(c, "gpt2"), c.num_key_value_heads = 4, c.ffn_dropout = 0.1; }},
     {"gemma3", [](model::ModelConfig& c) { model::set_family(c, "gemma3_text"), c.attn.window = 6, c.attn.window_pattern = 2; }},
 };
