@@ -166,7 +166,7 @@ void read_byte_level(const GgufFile& file, const Vocabulary& v, const Family& fa
 }
 
 // What a vocabulary of SentencePiece's may cost: the work on a piece grows with the square of its length. Gemma's longest has 48 bytes, and
-// its pieces are cut in some 600,000 ways.
+// its pieces are cut in 513,511 ways.
 constexpr size_t kMaxPieceBytes = 1024, kMaxMerges = size_t{1} << 22;
 
 // A SentencePiece vocabulary has scores, no merges: of all neighbours that together are a piece, those merge whose piece scores best, the

@@ -108,7 +108,8 @@ TEST(Mlp, RowsKnowNothingOfEachOther) {
     const Filled f(shape_of(activation, true), at::kFloat);
     const Tensor x = ops::randn({29, kDim}, 1).to(at::kFloat), all = f.mlp(x);
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 1}, {28, 1}, {3, 7}, {5, 20}})
-      EXPECT_TRUE(at::equal(f.mlp(x.narrow(0, first, count)), all.narrow(0, first, count))) << activation << " rows " << first << "+" << count;
+      EXPECT_TRUE(at::equal(f.mlp(x.narrow(0, first, count)), all.narrow(0, first, count)))
+          << activation << " rows " << first << "+" << count;
   }
 }
 
