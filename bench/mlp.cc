@@ -8,14 +8,10 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/randn.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <functional>
-#include <map>
-#include <string>
 
+#include "bench/bench.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/layer_norm.h"
 #include "r1/ops/linear.h"
@@ -77,24 +73,19 @@ void sparse_mlp(int64_t rounds, int64_t dim, int64_t inner) {
   }
 }
 
-int run(int argc, char** argv) {
-  std::map<std::string, int64_t> o{{"threads", 1}, {"rounds", 30}, {"tokens", 2048}, {"d", 576}, {"ffn", 1536}};
-  for (int i = 1; i + 1 < argc; i += 2) o[std::string(argv[i]).substr(2)] = std::stoll(argv[i + 1]);
-  at::set_num_threads(int(o["threads"]));
-  fused_norm(o["rounds"], o["tokens"], o["d"]);
-  sparse_mlp(o["rounds"], o["d"], o["ffn"]);
-  sparse_mlp(o["rounds"], 2048, 8192);  // beyond any cache
-  return 0;
+void run(const bench::Arguments& a) {
+  at::set_num_threads(int(a.number("threads")));
+  const int64_t rounds = a.number("rounds"), dim = a.number("d");
+  fused_norm(rounds, a.number("tokens"), dim);
+  sparse_mlp(rounds, dim, a.number("ffn"));
+  sparse_mlp(rounds, 2048, 8192);  // beyond any cache
 }
 
 }  // namespace
 }  // namespace r1
 
 int main(int argc, char** argv) {
-  try {
-    return r1::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
-  }
+  return r1::bench::exit_code_of([&] {
+    r1::run({argc, argv, {{"threads", "1"}, {"rounds", "30"}, {"tokens", "2048"}, {"d", "576"}, {"ffn", "1536"}}});
+  });
 }

@@ -162,7 +162,7 @@ struct ModelConfig {
     v("attention_bias", attention_bias, "bias on q, k, v");
     v("qk_norm", qk_norm, "RMSNorm on q and k per head");
     v("attention", attention, "how tokens look at each other", OneOf{"full", "mla", "blockwise", "hybrid", "lsh", "dynamic_window"});
-    v("norm", norm, "what stands before a layer", OneOf{"rms", "layer", "power"});
+    v("norm", norm, "what stands before a layer", OneOf{"rms", "layer", "power", "none"});
     v("ffn", ffn, "the MLP", OneOf{"swiglu", "geglu", "gelu", "norm_gelu", "topk_sparse"});
     v("positions", positions, "rotary, or learned and added to the embedding (GPT-2)", OneOf{"rope", "learned"});
     v("rope_interleaved", rope_interleaved, "rotary pairs are neighbours, not halves");

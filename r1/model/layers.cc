@@ -138,6 +138,7 @@ std::unique_ptr<nn::Norm> LayerFactory::norm(const std::string& name) const {
   if (config_.norm == "rms") return std::make_unique<nn::RmsNorm>(dim, eps, placement_, norm_offset(config_));
   if (config_.norm == "layer") return std::make_unique<nn::LayerNorm>(dim, eps, placement_);
   if (config_.norm == "power") return std::make_unique<nn::PowerNorm>(name, dim, eps, placement_);
+  if (config_.norm == "none") return std::make_unique<nn::NoNorm>();
   fail_usage("model config: norm '", config_.norm, "' is not built in");
 }
 

@@ -15,6 +15,14 @@ class Norm : public Module {
   void parameters(ParameterList list) override { parameters(list, "weight"); }
 };
 
+// Nothing stands there: what the others are measured against.
+class NoNorm : public Norm {
+ public:
+  Tensor operator()(const Tensor& x, const LayerContext&) const override { return x; }
+  using Norm::parameters;
+  void parameters(ParameterList, const std::string&) override {}
+};
+
 class RmsNorm : public Norm {
  public:
   // offset 1: the weight is held as its distance from 1 (Gemma).

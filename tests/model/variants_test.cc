@@ -23,6 +23,7 @@ struct Variant {
 };
 const Variant kVariants[] = {
     {"norm_layer", [](ModelConfig& c) { c.norm = "layer"; }},
+    {"norm_none", [](ModelConfig& c) { c.norm = "none"; }},
     {"norm_power", [](ModelConfig& c) { c.norm = "power"; }},
     {"geglu", [](ModelConfig& c) { c.ffn = "geglu"; }},
     {"gelu_bias", [](ModelConfig& c) { c.ffn = "gelu", c.mlp_bias = true; }},
