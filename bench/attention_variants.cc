@@ -1,36 +1,23 @@
 // What do the variants of attention cost as texts grow? One attention layer (d 128, 4 heads of 32) on one sequence:
-//   bench_attention_variants [--lengths 1024,4096,16384,32768] [--only full,lsh] [--threads 1] [--network 1]
+//   bench_attention_variants [--lengths 1024,4096,16384,32768] [--only full,lsh] [--threads 1]
 // One JSON object a line: {"bench": "attention_layer", "variant", "tokens", "forward_ms", "train_ms", "memory_mb"}: processor time of a
 // forward without a graph, of forward and backward, and what the latter added to the peak of resident memory. Every measurement is a
 // process of its own. "scores" is the definition of full attention, which holds [heads, T, T] scores: up to 8192 tokens only, as it wants
-// gigabytes. With --network 1 the same of a whole network of one layer (embedding, attention, MLP, head, vocabulary 128): what a training
-// step holds. At the end "growth": the exponent of forward_ms between the first and the last length, of each variant.
+// gigabytes. At the end "growth": the exponent of forward_ms between the first and the last length, of each variant. Whole networks over
+// lengths: bench_variants --lengths.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <ctime>
-#include <functional>
-#include <map>
-#include <sstream>
 
+#include "bench/bench.h"
 #include "r1/base/config_io.h"
-#include "r1/base/error.h"
-#include "r1/base/json.h"
 #include "r1/model/layers.h"
-#include "r1/model/transformer.h"
 #include "r1/nn/gqa.h"
 #include "r1/ops/autograd.h"
-#include "r1/ops/logprob.h"
 
 namespace r1 {
 namespace {
@@ -85,15 +72,6 @@ std::unique_ptr<nn::AttentionLayer> layer_of(const Variant& variant, const model
   return std::make_unique<Scores>(shape, std::make_shared<ops::RotaryTable>(table), nn::Placement{});
 }
 
-double cpu_ms() {
-  return 1e3 * double(std::clock()) / CLOCKS_PER_SEC;
-}
-double peak_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_maxrss) / 1024;
-}
-
 nn::AttentionContext one_sequence(int64_t tokens) {
   nn::AttentionContext context;
   context.cu_seqlens = {0, int32_t(tokens)};
@@ -101,25 +79,7 @@ nn::AttentionContext one_sequence(int64_t tokens) {
   return context;
 }
 
-struct Cost {
-  double forward_ms = 0, train_ms = 0, memory_mb = 0;
-};
-
-// `f(true)` runs forward and backward, f(false) the forward under no_grad.
-Cost cost_of(const std::function<void(bool)>& f) {
-  Cost cost;
-  double start = cpu_ms();
-  const double before = peak_mb();
-  f(true);
-  cost.train_ms = cpu_ms() - start;
-  cost.memory_mb = peak_mb() - before;
-  start = cpu_ms();
-  f(false);
-  cost.forward_ms = cpu_ms() - start;
-  return cost;
-}
-
-Cost layer_cost(const Variant& variant, int64_t tokens) {
+Json layer_cost(const Variant& variant, int64_t tokens) {
   const model::ModelConfig config = config_of(variant, tokens);
   model::LayerFactory factory(config, {});
   const auto layer = layer_of(variant, config, factory);
@@ -133,101 +93,44 @@ Cost layer_cost(const Variant& variant, int64_t tokens) {
   }
   inputs[0].set_requires_grad(true);
   const nn::LayerContext context = nn::layer_context(one_sequence(tokens), at::kCPU);
-  return cost_of([&](bool train) {
+  const auto pass = [&](bool train) {
     const at::AutoGradMode grad_mode(train);
     const Tensor y = (*layer)(inputs[0], context, nullptr);
     if (train) ops::gradients({y}, {at::ones_like(y)}, inputs);
-  });
+  };
+  const double before = bench::peak_mb(), start = bench::cpu_ms();
+  pass(true);
+  const double trained = bench::cpu_ms(), after = bench::peak_mb();
+  pass(false);
+  return {{"bench", "attention_layer"},  {"variant", variant.name},    {"tokens", tokens}, {"forward_ms", bench::cpu_ms() - trained},
+          {"train_ms", trained - start}, {"memory_mb", after - before}};
 }
 
-Cost network_cost(const Variant& variant, int64_t tokens) {
-  model::Transformer model(config_of(variant, tokens), at::kCPU, at::kFloat);
-  model.init_weights(1);
-  model.set_requires_grad(true);
-  const Tensor ids = at::randint(128, {tokens}, at::kLong);
-  const nn::AttentionContext context = one_sequence(tokens);
-  return cost_of([&](bool train) {
-    const at::AutoGradMode grad_mode(train);
-    const Tensor loss = -ops::linear_logprob(model.hidden(ids, context), model.head(), ids).logprob_T.mean();
-    if (train) loss.backward();
-  });
-}
-
-// In a process of its own, so that its peak of memory is its own.
-Cost in_child(const std::function<Cost()>& f, int threads) {
-  int ends[2];
-  check(pipe(ends) == 0, "bench_attention_variants: no pipe");
-  const pid_t child = fork();
-  check(child >= 0, "bench_attention_variants: fork failed");
-  if (child == 0) {
-    at::set_num_threads(threads);
-    const Cost cost = f();
-    _exit(write(ends[1], &cost, sizeof cost) == sizeof cost ? 0 : 1);
-  }
-  close(ends[1]);
-  Cost cost;
-  const bool whole = read(ends[0], &cost, sizeof cost) == sizeof cost;
-  close(ends[0]);
-  waitpid(child, nullptr, 0);
-  check(whole, "bench_attention_variants: a measurement died (out of memory?)");
-  return cost;
-}
-
-std::vector<std::string> words_of(const std::string& list) {
-  std::vector<std::string> words;
-  std::istringstream in(list);
-  for (std::string word; std::getline(in, word, ',');) words.push_back(word);
-  return words;
-}
-
-int run(int argc, char** argv) {
-  std::map<std::string, std::string> given{{"--lengths", "1024,4096,16384,32768"}, {"--only", ""}, {"--threads", "1"}, {"--network", "0"}};
-  for (int i = 1; i < argc; i += 2) {
-    if (!given.count(argv[i]) || i + 1 == argc) fail_usage("bench_attention_variants: unknown option or no value: ", argv[i]);
-    given[argv[i]] = argv[i + 1];
-  }
-  const bool network = given["--network"] != "0";
-  const std::vector<std::string> only = words_of(given["--only"]);
+void run(const bench::Arguments& arguments) {
+  const std::vector<std::string> only = bench::split(arguments.text("only"));
   for (const Variant& variant : variants()) {
     if (!only.empty() && std::find(only.begin(), only.end(), variant.name) == only.end()) continue;
-    const bool scores = variant.name == std::string("scores");
-    if (scores && network) continue;
     std::vector<std::pair<double, double>> points;
-    for (const std::string& length : words_of(given["--lengths"])) {
+    for (const std::string& length : bench::split(arguments.text("lengths"))) {
       const int64_t tokens = std::stoll(length);
-      if (scores && tokens > 8192) continue;
-      const Cost cost =
-          in_child([&] { return network ? network_cost(variant, tokens) : layer_cost(variant, tokens); }, std::stoi(given["--threads"]));
-      const Json line = {{"bench", network ? "attention_network" : "attention_layer"},
-                         {"variant", variant.name},
-                         {"tokens", tokens},
-                         {"forward_ms", cost.forward_ms},
-                         {"train_ms", cost.train_ms},
-                         {"memory_mb", cost.memory_mb}};
-      std::printf("%s\n", dump_json(line).c_str());
-      std::fflush(stdout);
-      points.push_back({double(tokens), cost.forward_ms});
+      if (variant.name == std::string("scores") && tokens > 8192) continue;
+      const Json line = bench::in_child([&] {
+        at::set_num_threads(int(arguments.number("threads")));
+        return layer_cost(variant, tokens);
+      });
+      bench::print(line);
+      points.push_back({double(tokens), line.at("forward_ms").get<double>()});
     }
     if (points.size() < 2) continue;
     const double exponent = std::log(points.back().second / points[0].second) / std::log(points.back().first / points[0].first);
-    std::printf("%s\n", dump_json({{"bench", "growth"},
-                                   {"variant", variant.name},
-                                   {"from", points[0].first},
-                                   {"to", points.back().first},
-                                   {"exponent", exponent}})
-                            .c_str());
+    bench::print(
+        {{"bench", "growth"}, {"variant", variant.name}, {"from", points[0].first}, {"to", points.back().first}, {"exponent", exponent}});
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace r1
 
 int main(int argc, char** argv) {
-  try {
-    return r1::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
-  }
+  return r1::bench::exit_code_of([&] { r1::run({argc, argv, {{"lengths", "1024,4096,16384,32768"}, {"only", ""}, {"threads", "1"}}}); });
 }

@@ -7,14 +7,11 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
-#include <sys/resource.h>
 
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
-#include "r1/base/json.h"
+#include "bench/bench.h"
 #include "r1/base/memory.h"
 #include "r1/base/rng.h"
 #include "r1/engine/engine.h"
@@ -26,14 +23,6 @@ namespace {
 
 using namespace r1;
 using Clock = std::chrono::steady_clock;
-
-// Processor seconds of all threads: what a busy machine does not change much.
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return double(t.tv_sec) + 1e-6 * double(t.tv_usec); };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -75,8 +64,7 @@ void bench_decode(const std::filesystem::path& path) {
         {"bench", "decode"},           {"model", path.filename().string()}, {"dtype", dtype},           {"threads", at::get_num_threads()},
         {"tok_s_batch1", best[0]},     {"tok_s_batch8", best[1]},           {"tok_s_batch64", best[2]}, {"ratio8", best[1] / best[0]},
         {"ratio64", best[2] / best[0]}};
-    std::printf("%s\n", dump_json(line).c_str());
-    std::fflush(stdout);
+    bench::print(line);
   }
 }
 
@@ -104,7 +92,7 @@ void bench_invariance() {
                            {"ms", ours * 1e3},
                            {"aten_ms", aten * 1e3},
                            {"aten_over_ours", aten / ours}};
-        std::printf("%s\n", dump_json(line).c_str());
+        bench::print(line);
       }
     }
   }
@@ -131,11 +119,11 @@ void bench_demo() {
     Rng rng(uint64_t(round) + 1);
     for (int i = 0; i < 32; ++i) engine.add_group(random_request(rng, 117, 13, 40, 1.0), 8);
     const auto start = Clock::now();
-    const double cpu = cpu_seconds();
+    const double cpu = bench::cpu_ms();
     while (!engine.idle()) engine.step();
     const double tokens = double(engine.stats().generated_tokens);
     best = std::max(best, tokens / seconds_since(start));
-    best_cpu = std::max(best_cpu, tokens / (cpu_seconds() - cpu));
+    best_cpu = std::max(best_cpu, 1e3 * tokens / (bench::cpu_ms() - cpu));
   }
   const Json line = {{"bench", "demo"},
                      {"sequences", 256},
@@ -144,23 +132,28 @@ void bench_demo() {
                      {"tok_s", best},
                      {"tok_per_cpu_s", best_cpu},
                      {"ratio_to_pytorch_30k", best / 30000}};
-  std::printf("%s\n", dump_json(line).c_str());
+  bench::print(line);
+}
+
+void run(const bench::Arguments& arguments) {
+  keep_freed_memory();
+  const at::NoGradGuard no_grad;
+  const std::string given = arguments.words().empty() ? "" : arguments.words()[0];
+  bench_demo();
+  bench_invariance();
+  if (given == "demo") return;
+  const char* models = std::getenv("R1_MODELS");
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path folder = models ? models : std::string(home ? home : "") + "/.cache/r1/models";
+  const std::filesystem::path path = !given.empty() ? std::filesystem::path(given) : folder / "smollm2-135m-instruct-q4_1.gguf";
+  if (std::filesystem::exists(path))
+    bench_decode(path);
+  else
+    std::fprintf(stderr, "no model at %s: decode is left out\n", path.c_str());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  r1::keep_freed_memory();
-  const at::NoGradGuard no_grad;
-  bench_demo();
-  bench_invariance();
-  if (argc > 1 && std::string(argv[1]) == "demo") return 0;
-  const char* models = std::getenv("R1_MODELS");
-  const char* home = std::getenv("HOME");
-  const std::filesystem::path folder = models ? models : std::string(home ? home : "") + "/.cache/r1/models";
-  const std::filesystem::path path = argc > 1 ? std::filesystem::path(argv[1]) : folder / "smollm2-135m-instruct-q4_1.gguf";
-  if (std::filesystem::exists(path))
-    bench_decode(path);
-  else
-    std::fprintf(stderr, "no model at %s: decode is left out\n", path.c_str());
+  return r1::bench::exit_code_of([&] { run({argc, argv, {}, 1}); });
 }

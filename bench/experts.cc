@@ -9,13 +9,9 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
-#include <cstdio>
-#include <map>
-#include <string>
 
-#include "r1/base/error.h"
+#include "bench/bench.h"
 #include "r1/base/file.h"
-#include "r1/base/json.h"
 #include "r1/base/rng.h"
 #include "r1/model/presets.h"
 #include "r1/train/trainer.h"
@@ -68,7 +64,7 @@ struct Fading {
   double mean() const { return sum / weight; }
 };
 
-void run(const std::string& text, const std::string& rule, int64_t steps) {
+void train(const std::string& text, const std::string& rule, int64_t steps) {
   model::Transformer model(config_of(rule), at::kCPU, at::kFloat);
   model.init_weights(1);
   train::TrainerConfig config;
@@ -86,35 +82,23 @@ void run(const std::string& text, const std::string& rule, int64_t steps) {
     for (const char* layer : {"1", "2", "3"}) line["load"].push_back(said.at(std::string("moe/max_load_over_mean/") + layer).mean());
     line["bias_range"] = said.at("moe/bias_range").mean();
     line["balance_loss"] = r.layers.at("moe/balance_loss");
-    std::printf("%s\n", dump_json(line).c_str());
-    std::fflush(stdout);
+    bench::print(line);
   }
 }
 
-int main_of(int count, char** given) {
-  std::map<std::string, std::string> options{{"--rule", "bias"}, {"--steps", "500"}, {"--threads", "1"}};
-  if (count < 2 || count % 2 != 0) fail_usage("usage: bench_experts TEXT [--rule bias|none|context --steps N --threads N]");
-  for (int i = 2; i + 1 < count; i += 2) {
-    if (!options.count(given[i])) fail_usage("bench_experts has no option ", given[i]);
-    options[given[i]] = given[i + 1];
-  }
-  const std::string& rule = options["--rule"];
+void run(const bench::Arguments& a) {
+  if (a.words().empty()) fail_usage("usage: bench_experts TEXT [--rule bias|none|context --steps N --threads N]");
+  const std::string& rule = a.text("rule");
   if (rule != "bias" && rule != "none" && rule != "context") fail_usage("--rule is bias, none or context, not ", rule);
-  at::set_num_threads(std::stoi(options["--threads"]));
-  const std::string text = read_file(given[1]);
-  check(text.size() > 2 * kLength, given[1], ": expected a text of more than ", 2 * kLength, " bytes");
-  run(text, rule, std::stoll(options["--steps"]));
-  return 0;
+  at::set_num_threads(int(a.number("threads")));
+  const std::string text = read_file(a.words()[0]);
+  check(text.size() > 2 * kLength, a.words()[0], ": expected a text of more than ", 2 * kLength, " bytes");
+  train(text, rule, a.number("steps"));
 }
 
 }  // namespace
 }  // namespace r1
 
-int main(int count, char** given) {
-  try {
-    return r1::main_of(count, given);
-  } catch (const r1::Error& error) {
-    std::fprintf(stderr, "bench_experts: %s\n", error.what());
-    return 2;
-  }
+int main(int argc, char** argv) {
+  return r1::bench::exit_code_of([&] { r1::run({argc, argv, {{"rule", "bias"}, {"steps", "500"}, {"threads", "1"}}, 1}); });
 }

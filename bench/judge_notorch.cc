@@ -3,17 +3,11 @@
 //   {"bench": "judge", "kind", "workers": N, "checks_per_second"}                          N callers, cold and warm
 //   {"bench": "judge", "agreement": share}                                                 verdicts that are the expected ones
 //   bench_judge_notorch [--checks=N]
-#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
 #include <thread>
-#include <vector>
 
-#include "r1/base/error.h"
-#include "r1/base/json.h"
+#include "bench/bench.h"
 #include "r1/base/threads.h"
 #include "r1/verify/judge/judge.h"
 
@@ -91,25 +85,19 @@ Json throughput(const Kind& kind, int workers, int warm, int checks, std::atomic
   return {{"bench", "judge"}, {"kind", kind.name}, {"workers", workers}, {"warm", warm}, {"checks_per_second", checks / seconds}};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  int checks = 60;
-  for (int i = 1; i < argc; ++i) {
-    const std::string a = argv[i];
-    if (a.starts_with("--checks="))
-      checks = std::max(1, std::atoi(a.c_str() + 9));
-    else
-      fail("unknown argument ", a);
-  }
+void run(const bench::Arguments& arguments) {
+  const int checks = std::max(1, int(arguments.number("checks")));
   std::atomic<int64_t> agreed{0}, all{0};
   for (const Kind& kind : kinds()) {
-    for (const bool warm : {false, true}) std::puts(dump_json(latency(kind, warm, checks)).c_str());
+    for (const bool warm : {false, true}) bench::print(latency(kind, warm, checks));
     for (const int workers : {1, usable_cpus(), 2 * usable_cpus()})
-      for (const int warm : {0, 2}) std::puts(dump_json(throughput(kind, workers, warm, checks, agreed, all)).c_str());
+      for (const int warm : {0, 2}) bench::print(throughput(kind, workers, warm, checks, agreed, all));
   }
-  std::puts(dump_json({{"bench", "judge"}, {"agreement", double(agreed) / double(all)}, {"checks", int64_t(all)}}).c_str());
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "%s\n", e.what());
-  return 1;
+  bench::print({{"bench", "judge"}, {"agreement", double(agreed) / double(all)}, {"checks", int64_t(all)}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return r1::bench::exit_code_of([&] { run({argc, argv, {{"checks", "60"}}}); });
 }

@@ -9,14 +9,7 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/zeros.h>
 
-#include <algorithm>
-#include <cstdio>
-#include <ctime>
-#include <functional>
-#include <map>
-#include <string>
-
-#include "r1/base/error.h"
+#include "bench/bench.h"
 #include "r1/model/presets.h"
 #include "r1/model/transformer.h"
 
@@ -27,12 +20,11 @@ double median_ms(int64_t rounds, const std::function<void()>& f) {
   f();
   std::vector<double> ms;
   for (int64_t i = 0; i < rounds; ++i) {
-    const std::clock_t start = std::clock();
+    const double start = bench::cpu_ms();
     f();
-    ms.push_back(1e3 * double(std::clock() - start) / CLOCKS_PER_SEC);
+    ms.push_back(bench::cpu_ms() - start);
   }
-  std::sort(ms.begin(), ms.end());
-  return ms[ms.size() / 2];
+  return bench::median(std::move(ms));
 }
 
 // Sequences whose caches hold random tokens, and one new token each.
@@ -66,17 +58,14 @@ struct Decoding {
   }
 };
 
-int run(int argc, char** argv) {
-  std::map<std::string, std::string> given{{"preset", "tiny-v3"}, {"sequences", "8"},   {"threads", "1"},
-                                           {"rounds", "5"},       {"dtype", "float32"}, {"layers", "0"}};
-  for (int i = 1; i + 1 < argc; i += 2) given[std::string(argv[i]).substr(2)] = argv[i + 1];
+void run(const bench::Arguments& a) {
   const at::NoGradGuard no_grad;
-  at::set_num_threads(std::stoi(given["threads"]));
-  model::ModelConfig config = model::preset(given["preset"]);
-  if (given["layers"] != "0") config.num_hidden_layers = std::stoll(given["layers"]);
-  model::Transformer model(config, at::kCPU, tensor::parse_dtype(given["dtype"]));
+  at::set_num_threads(int(a.number("threads")));
+  model::ModelConfig config = model::preset(a.text("preset"));
+  if (a.number("layers")) config.num_hidden_layers = a.number("layers");
+  model::Transformer model(config, at::kCPU, tensor::parse_dtype(a.text("dtype")));
   model.init_weights(1);
-  const int64_t sequences = std::stoll(given["sequences"]), rounds = std::stoll(given["rounds"]);
+  const int64_t sequences = a.number("sequences"), rounds = a.number("rounds");
   for (const int64_t length : {64, 256, 512, 1008}) {
     if (length >= config.max_position_embeddings) break;
     Decoding decoding(model, sequences, length);
@@ -95,17 +84,15 @@ int run(int argc, char** argv) {
         long(length), long(sequences), exact, absorbed, exact / absorbed, long(bytes), apart);
     std::fflush(stdout);
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace r1
 
 int main(int argc, char** argv) {
-  try {
-    return r1::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
-  }
+  return r1::bench::exit_code_of([&] {
+    r1::run({argc,
+             argv,
+             {{"preset", "tiny-v3"}, {"sequences", "8"}, {"threads", "1"}, {"rounds", "5"}, {"dtype", "float32"}, {"layers", "0"}}});
+  });
 }

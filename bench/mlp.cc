@@ -9,15 +9,11 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/randn.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <functional>
-#include <map>
-#include <string>
-#include <vector>
 
+#include "bench/bench.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/layer_norm.h"
 #include "r1/ops/linear.h"
@@ -93,24 +89,19 @@ void sparse_mlps(int64_t rounds, int64_t dim, int64_t inner) {
       for (const double sparsity : {0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}) sparse_mlp({rounds, dim, inner, type}, tokens, sparsity);
 }
 
-int run(int argc, char** argv) {
-  std::map<std::string, int64_t> o{{"threads", 1}, {"rounds", 30}, {"tokens", 2048}, {"d", 576}, {"ffn", 1536}};
-  for (int i = 1; i + 1 < argc; i += 2) o[std::string(argv[i]).substr(2)] = std::stoll(argv[i + 1]);
-  at::set_num_threads(int(o["threads"]));
-  fused_norm(o["rounds"], o["tokens"], o["d"]);
-  sparse_mlps(o["rounds"], o["d"], o["ffn"]);
-  sparse_mlps(o["rounds"], 2048, 8192);  // beyond any cache
-  return 0;
+void run(const bench::Arguments& a) {
+  at::set_num_threads(int(a.number("threads")));
+  const int64_t rounds = a.number("rounds"), dim = a.number("d");
+  fused_norm(rounds, a.number("tokens"), dim);
+  sparse_mlps(rounds, dim, a.number("ffn"));
+  sparse_mlps(rounds, 2048, 8192);  // beyond any cache
 }
 
 }  // namespace
 }  // namespace r1
 
 int main(int argc, char** argv) {
-  try {
-    return r1::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
-  }
+  return r1::bench::exit_code_of([&] {
+    r1::run({argc, argv, {{"threads", "1"}, {"rounds", "30"}, {"tokens", "2048"}, {"d", "576"}, {"ffn", "1536"}}});
+  });
 }

@@ -8,11 +8,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <cstdio>
-#include <map>
-#include <string>
 
-#include "r1/base/error.h"
+#include "bench/bench.h"
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
 #include "r1/model/transformer.h"
@@ -78,14 +75,12 @@ void probe(model::Transformer& model, const data::Batch& batch, const std::strin
   std::fflush(stdout);
 }
 
-int run(int argc, char** argv) {
-  std::map<std::string, std::string> o{{"steps", "150"}, {"tokens", "1024"}, {"seed", "1"}, {"threads", "1"}, {"text", ""}};
-  for (int i = 1; i + 1 < argc; i += 2) o[std::string(argv[i]).substr(2)] = argv[i + 1];
-  if (o["text"].empty()) fail_usage("bench_norms: --text FILE is missing");
-  at::set_num_threads(std::stoi(o["threads"]));
-  const std::string text = read_file(o["text"]);
-  const int64_t steps = std::stoll(o["steps"]), tokens = std::stoll(o["tokens"]);
-  const uint64_t seed = std::stoull(o["seed"]);
+void run(const bench::Arguments& a) {
+  if (a.text("text").empty()) fail_usage("bench_norms: --text FILE is missing");
+  at::set_num_threads(int(a.number("threads")));
+  const std::string text = read_file(a.text("text"));
+  const int64_t steps = a.number("steps"), tokens = a.number("tokens");
+  const auto seed = uint64_t(a.number("seed"));
   const data::Batch fixed = batch_of(text, 999, 0, tokens);
   for (const double scale : {0.125, 1.0}) {
     for (const char* norm : {"none", "rms", "layer", "power"}) {
@@ -104,17 +99,13 @@ int run(int argc, char** argv) {
       }
     }
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace r1
 
 int main(int argc, char** argv) {
-  try {
-    return r1::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
-  }
+  return r1::bench::exit_code_of([&] {
+    r1::run({argc, argv, {{"steps", "150"}, {"tokens", "1024"}, {"seed", "1"}, {"threads", "1"}, {"text", ""}}});
+  });
 }

@@ -13,15 +13,9 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <ctime>
-#include <functional>
-#include <map>
-#include <string>
 
-#include "r1/base/error.h"
+#include "bench/bench.h"
 #include "r1/model/transformer.h"
 #include "r1/ops/attention.h"
 #include "r1/ops/autograd.h"
@@ -36,18 +30,6 @@
 namespace r1 {
 namespace {
 
-struct Options {
-  std::map<std::string, std::string> given;
-  int64_t number(const char* key, int64_t fallback) const {
-    const auto it = given.find(key);
-    return it == given.end() ? fallback : std::stoll(it->second);
-  }
-  std::string text(const char* key, const char* fallback) const {
-    const auto it = given.find(key);
-    return it == given.end() ? fallback : it->second;
-  }
-};
-
 class Bench {
  public:
   explicit Bench(int64_t rounds) : rounds_(rounds) {}
@@ -57,15 +39,14 @@ class Bench {
     std::vector<double> ms, cpu_ms;
     for (int64_t i = 0; i < rounds_; ++i) {
       const auto start = std::chrono::steady_clock::now();
-      const std::clock_t cpu = std::clock();
+      const double cpu = bench::cpu_ms();
       f();
-      cpu_ms.push_back(1e3 * double(std::clock() - cpu) / CLOCKS_PER_SEC);
+      cpu_ms.push_back(bench::cpu_ms() - cpu);
       ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     }
-    std::sort(ms.begin(), ms.end());
-    std::sort(cpu_ms.begin(), cpu_ms.end());
+    const double least = *std::min_element(ms.begin(), ms.end());
     std::printf("{\"what\":\"%s\",\"ms\":%.4f,\"min_ms\":%.4f,\"cpu_ms\":%.4f,\"gflops\":%.1f,\"threads\":%d}\n", what.c_str(),
-                ms[ms.size() / 2], ms[0], cpu_ms[cpu_ms.size() / 2], flops / ms[0] / 1e6, at::get_num_threads());
+                bench::median(ms), least, bench::median(cpu_ms), flops / least / 1e6, at::get_num_threads());
   }
   // An op's forward, and its backward alone.
   void op(const std::string& what, double flops, const ops::Tensors& inputs, const std::function<Tensor(const ops::Tensors&)>& f) const {
@@ -87,13 +68,13 @@ class Bench {
   int64_t rounds_;
 };
 
-model::ModelConfig config_of(const Options& o) {
+model::ModelConfig config_of(const bench::Arguments& a) {
   model::ModelConfig c;
-  c.vocab_size = o.number("vocab", 117);
-  c.hidden_size = o.number("d", 128);
-  c.intermediate_size = o.number("ffn", 352);
-  c.num_hidden_layers = o.number("layers", 4);
-  c.num_attention_heads = o.number("heads", 4);
+  c.vocab_size = a.number("vocab");
+  c.hidden_size = a.number("d");
+  c.intermediate_size = a.number("ffn");
+  c.num_hidden_layers = a.number("layers");
+  c.num_attention_heads = a.number("heads");
   c.tie_word_embeddings = true;
   model::finish_config(c);
   return c;
@@ -170,34 +151,41 @@ void time_decode(const Bench& bench, model::Transformer& model, int64_t sequence
   bench.time(str("decode_step_", sequences), flops, [&] { model.logits(model.hidden(ids, context, &caches)); });
 }
 
-int run(int argc, char** argv) {
-  Options o;
-  for (int i = 1; i + 1 < argc; i += 2) o.given[std::string(argv[i]).substr(2)] = argv[i + 1];
-  at::set_num_threads(int(o.number("threads", 2)));
-  const Bench bench(o.number("rounds", 10));
-  const model::ModelConfig config = config_of(o);
-  const auto dtype = tensor::parse_dtype(o.text("dtype", "float32"));
-  const int64_t tokens = o.number("tokens", 2048), length = o.number("length", 256);
-  const std::string only = o.text("only", "");
+void run(const bench::Arguments& a) {
+  at::set_num_threads(int(a.number("threads")));
+  const Bench bench(a.number("rounds"));
+  const model::ModelConfig config = config_of(a);
+  const auto dtype = tensor::parse_dtype(a.text("dtype"));
+  const int64_t tokens = a.number("tokens"), length = a.number("length");
+  const std::string only = a.text("only");
   const auto wanted = [&](const char* part) { return only.empty() || only == part; };
   if (wanted("ops")) time_ops(bench, config, tokens, length, dtype);
   model::Transformer model(config, at::kCPU, dtype);
   model.init_weights(1);
   if (wanted("train")) time_training(bench, model, tokens, length);
-  if (!wanted("decode")) return 0;
-  for (const int64_t n : {int64_t{1}, int64_t{8}, int64_t{64}, o.number("decode", 256)})
-    time_decode(bench, model, n, o.number("context", 64));
-  return 0;
+  if (!wanted("decode")) return;
+  for (const int64_t n : {int64_t{1}, int64_t{8}, int64_t{64}, a.number("decode")}) time_decode(bench, model, n, a.number("context"));
 }
 
 }  // namespace
 }  // namespace r1
 
 int main(int argc, char** argv) {
-  try {
-    return r1::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
-  }
+  return r1::bench::exit_code_of([&] {
+    r1::run({argc,
+             argv,
+             {{"d", "128"},
+              {"layers", "4"},
+              {"heads", "4"},
+              {"ffn", "352"},
+              {"vocab", "117"},
+              {"tokens", "2048"},
+              {"length", "256"},
+              {"decode", "256"},
+              {"context", "64"},
+              {"threads", "2"},
+              {"rounds", "10"},
+              {"dtype", "float32"},
+              {"only", ""}}});
+  });
 }

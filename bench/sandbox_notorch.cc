@@ -3,19 +3,11 @@
 // ours without one layer at a time; then from several threads, in runs a second.
 //   bench_sandbox_notorch [--rounds=60] [--threads=2] [--program=/usr/bin/python3]
 #include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
 #include <thread>
-#include <vector>
 
-#include "r1/base/error.h"
-#include "r1/base/json.h"
+#include "bench/bench.h"
 #include "r1/verify/sandbox/sandbox.h"
 
 using namespace r1;
@@ -63,13 +55,12 @@ void compare(const std::vector<std::string>& command, const Program& program, in
     if (i < 0) continue;
     bare.push_back(b), ours.push_back(o), ratio.push_back(o / b);
   }
-  std::puts(dump_json({{"bench", "sandbox"},
-                       {"case", "cold"},
-                       {"rounds", rounds},
-                       {"bubblewrap_ms", quantiles(bare)},
-                       {"ours_ms", quantiles(ours)},
-                       {"ratio", quantiles(ratio)}})
-                .c_str());
+  bench::print({{"bench", "sandbox"},
+                {"case", "cold"},
+                {"rounds", rounds},
+                {"bubblewrap_ms", quantiles(bare)},
+                {"ours_ms", quantiles(ours)},
+                {"ratio", quantiles(ratio)}});
 }
 
 // Each layer's share: everything on and that layer off, in turn.
@@ -82,12 +73,11 @@ void without_each(const Program& program, int rounds) {
       without_it.push_back(run_ours(without, program));
     }
     const Json a = quantiles(with_it), b = quantiles(without_it);
-    std::puts(dump_json({{"bench", "sandbox"},
-                         {"case", std::string("cost of ") + layer_name(layer)},
-                         {"ms", a["median"].get<double>() - b["median"].get<double>()},
-                         {"with_ms", a},
-                         {"without_ms", b}})
-                  .c_str());
+    bench::print({{"bench", "sandbox"},
+                  {"case", std::string("cost of ") + layer_name(layer)},
+                  {"ms", a["median"].get<double>() - b["median"].get<double>()},
+                  {"with_ms", a},
+                  {"without_ms", b}});
   }
 }
 
@@ -101,31 +91,14 @@ void in_parallel(const Program& program, int threads, int rounds) {
     });
   }
   for (auto& worker : workers) worker.join();
-  std::puts(dump_json({{"bench", "sandbox"},
-                       {"case", "parallel"},
-                       {"threads", threads},
-                       {"runs_per_second", threads * rounds / (ms_since(from) * 1e-3)}})
-                .c_str());
+  bench::print(
+      {{"bench", "sandbox"}, {"case", "parallel"}, {"threads", threads}, {"runs_per_second", threads * rounds / (ms_since(from) * 1e-3)}});
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  int rounds = 60, threads = 2;
-  std::string interpreter = "/usr/bin/python3";
-  for (int i = 1; i < argc; ++i) {
-    const std::string a = argv[i];
-    if (a.starts_with("--rounds="))
-      rounds = std::atoi(a.c_str() + 9);
-    else if (a.starts_with("--threads="))
-      threads = std::atoi(a.c_str() + 10);
-    else if (a.starts_with("--program="))
-      interpreter = a.substr(10);
-    else
-      fail("unknown argument ", a);
-  }
+void run(const bench::Arguments& arguments) {
+  const int rounds = int(arguments.number("rounds")), threads = int(arguments.number("threads"));
   Program program;
-  program.argv = {interpreter, "-I", "-S", "-c", "pass"};
+  program.argv = {arguments.text("program"), "-I", "-S", "-c", "pass"};
   std::vector<std::string> bare = {"bwrap",   "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--ro-bind",
                                    "/usr",    "/usr",          "--symlink",      "usr/bin",           "/bin",          "--symlink",
                                    "usr/lib", "/lib",          "--symlink",      "usr/lib64",         "/lib64",        "--proc",
@@ -134,7 +107,10 @@ int main(int argc, char** argv) try {
   compare(bare, program, rounds);
   without_each(program, std::max(5, rounds / 2));
   in_parallel(program, threads, std::max(5, rounds / 2));
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "%s\n", e.what());
-  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return r1::bench::exit_code_of([&] { run({argc, argv, {{"rounds", "60"}, {"threads", "2"}, {"program", "/usr/bin/python3"}}}); });
 }

@@ -1,16 +1,10 @@
 // How fast is the tokenizer? One JSON object a line: encode and decode throughput in MB/s of one thread's CPU time for text files given (or
 // made-up text), load time. `ratio` is against HF tokenizers' 4.0 MB/s a thread unless --hf says what it was measured to be.
 //   bench_tokenizer_notorch TOKENIZER [--hf=MB/s] [FILE...]
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <ctime>
-#include <string>
-#include <vector>
 
-#include "r1/base/error.h"
+#include "bench/bench.h"
 #include "r1/base/file.h"
-#include "r1/base/json.h"
 #include "r1/text/tokenizer.h"
 
 namespace {
@@ -49,37 +43,29 @@ void measure(const r1::text::Tokenizer& tokenizer, const std::string& name, cons
   std::string back;
   const double decode = best_seconds(5, [&] { back = tokenizer.decode_bytes(ids); });
   const double mb = double(text.size()) / 1e6;
-  const r1::Json line = {{"bench", "tokenizer"},
-                         {"text", name},
-                         {"mb", mb},
-                         {"tokens", ids.size()},
-                         {"encode_mb_s", mb / warm},
-                         {"encode_first_mb_s", mb / cold},
-                         {"decode_mb_s", mb / decode},
-                         {"ratio_to_hf", mb / warm / hf},
-                         {"round_trip", back == text}};
-  std::printf("%s\n", r1::dump_json(line).c_str());
+  r1::bench::print({{"bench", "tokenizer"},
+                    {"text", name},
+                    {"mb", mb},
+                    {"tokens", ids.size()},
+                    {"encode_mb_s", mb / warm},
+                    {"encode_first_mb_s", mb / cold},
+                    {"decode_mb_s", mb / decode},
+                    {"ratio_to_hf", mb / warm / hf},
+                    {"round_trip", back == text}});
+}
+
+void run(const r1::bench::Arguments& a) {
+  if (a.words().empty()) r1::fail_usage("usage: bench_tokenizer_notorch TOKENIZER [--hf=MB/s] [FILE...]");
+  const std::string& path = a.words()[0];
+  const double load = best_seconds(3, [&] { r1::text::Tokenizer::load(path); });
+  const auto tokenizer = r1::text::Tokenizer::load(path);
+  r1::bench::print({{"bench", "tokenizer_load"}, {"file", path}, {"seconds", load}, {"vocab_size", tokenizer.vocab_size()}});
+  for (size_t i = 1; i < a.words().size(); ++i) measure(tokenizer, a.words()[i], r1::read_file(a.words()[i]), a.real("hf"));
+  if (a.words().size() == 1) measure(tokenizer, "made up", made_up_text(), a.real("hf"));
 }
 
 }  // namespace
 
-int main(int argc, char** argv) try {
-  if (argc < 2) r1::fail_usage("usage: bench_tokenizer_notorch TOKENIZER [--hf=MB/s] [FILE...]");
-  double hf = 4.0;
-  std::vector<std::string> files;
-  for (int i = 2; i < argc; ++i) {
-    const std::string argument = argv[i];
-    argument.starts_with("--hf=") ? void(hf = std::atof(argument.c_str() + 5)) : files.push_back(argument);
-  }
-  const double load = best_seconds(3, [&] { r1::text::Tokenizer::load(argv[1]); });
-  const auto tokenizer = r1::text::Tokenizer::load(argv[1]);
-  std::printf(
-      "%s\n",
-      r1::dump_json({{"bench", "tokenizer_load"}, {"file", argv[1]}, {"seconds", load}, {"vocab_size", tokenizer.vocab_size()}}).c_str());
-  for (const std::string& file : files) measure(tokenizer, file, r1::read_file(file), hf);
-  if (files.empty()) measure(tokenizer, "made up", made_up_text(), hf);
-  return 0;
-} catch (const std::exception& error) {
-  std::fprintf(stderr, "%s\n", error.what());
-  return 1;
+int main(int argc, char** argv) {
+  return r1::bench::exit_code_of([&] { run({argc, argv, {{"hf", "4.0"}}, 1000}); });
 }

@@ -1,31 +1,24 @@
 // Is it worth it? Every option of the network, trained alike on one text and measured alike: validation loss at equal tokens over some
 // seeds, parameters, time and memory of a step, decoding.
 //   bench_variants [--data $R1_DATA/tinyshakespeare/input.txt] [--only full,hybrid] [--seeds 3] [--steps 300] [--rows 2] [--length 512]
-//   [--threads 1]
-//                  [--out docs/results/data/variants.jsonl] [--table docs/results/variants.md]
+//                  [--threads 1] [--jobs 1] [--out docs/results/data/variants.jsonl] [--table docs/results/variants.md]
 // Each (option, seed) is one JSON line appended to --out; one that stands there already (same steps, rows, length) is not run again, so
-// options can be run one by one. At the end the lines become the table. Options that this build refuses are told
-// and left out. --lsh_quality 1: instead, what hashing does to the loss of a network trained with full attention. Every option runs in a
-// process of its own, so that its peak of memory is its own.
+// options can be run one by one. At the end the lines become the table. Options that this build refuses are told and left out. Every line
+// is measured in a process of its own, so that its peak of memory is its own, --jobs of them at a time.
+//
+// Two other questions about the same options:
+//   --lengths 1024,4096,16384,32768   what do time and memory become as texts grow? One training step of one row of each length, and one
+//                                     forward without a graph (--out: variants_lengths.jsonl beside the other, and a table of its own)
+//   --lsh_quality 1                   what does hashing do to the loss of a network trained with full attention?
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
 #include <fstream>
-#include <map>
 #include <set>
-#include <sstream>
 
+#include "bench/bench.h"
 #include "r1/base/config_io.h"
-#include "r1/base/error.h"
 #include "r1/base/file.h"
-#include "r1/base/json.h"
 #include "r1/base/memory.h"
 #include "r1/base/rng.h"
 #include "r1/engine/engine.h"
@@ -86,36 +79,32 @@ constexpr Option kOptions[] = {
     {"rope linear x4", "rope_scaling.type=linear rope_scaling.factor=4", "Stretching positions that are not needed costs 0.07 nats."},
 };
 
-struct Arguments {
-  std::string data, out = "docs/results/data/variants.jsonl", table = "docs/results/variants.md";
-  std::string only;
-  int64_t seeds = 3, steps = 300, rows = 2, length = 512, threads = 1, lsh_quality = 0;
-};
+struct Settings {
+  std::string data, out, table;
+  std::vector<std::string> only;
+  int64_t seeds, steps, rows, length, threads, jobs;
+  std::vector<int64_t> lengths;
 
-// tinyshakespeare in the data folder that the tests read too.
-std::string default_data() {
-  const char* folder = std::getenv("R1_DATA");
-  if (!folder) fail_usage("bench_variants: give --data, or R1_DATA with tinyshakespeare in it");
-  return std::string(folder) + "/tinyshakespeare/input.txt";
-}
-
-Arguments parse(int argc, char** argv) {
-  Arguments a;
-  const std::map<std::string, std::string*> texts{{"--data", &a.data}, {"--out", &a.out}, {"--table", &a.table}, {"--only", &a.only}};
-  const std::map<std::string, int64_t*> numbers{{"--seeds", &a.seeds},   {"--steps", &a.steps},     {"--rows", &a.rows},
-                                                {"--length", &a.length}, {"--threads", &a.threads}, {"--lsh_quality", &a.lsh_quality}};
-  for (int i = 1; i < argc; i += 2) {
-    if (i + 1 == argc) fail_usage("bench_variants: ", argv[i], " wants a value");
-    if (const auto text = texts.find(argv[i]); text != texts.end()) {
-      *text->second = argv[i + 1];
-    } else if (const auto number = numbers.find(argv[i]); number != numbers.end()) {
-      *number->second = std::stoll(argv[i + 1]);
-    } else {
-      fail_usage("bench_variants: unknown option ", argv[i]);
-    }
+  explicit Settings(const bench::Arguments& a)
+      : data(a.text("data")),
+        out(a.text("out")),
+        table(a.text("table")),
+        only(bench::split(a.text("only"))),
+        seeds(a.number("seeds")),
+        steps(a.number("steps")),
+        rows(a.number("rows")),
+        length(a.number("length")),
+        threads(a.number("threads")),
+        jobs(a.number("jobs")) {
+    for (const std::string& one : bench::split(a.text("lengths"))) lengths.push_back(std::stoll(one));
+    if (out.empty()) out = lengths.empty() ? "docs/results/data/variants.jsonl" : "docs/results/data/variants_lengths.jsonl";
+    if (!data.empty()) return;
+    const char* folder = std::getenv("R1_DATA");  // that the tests read too
+    if (!folder) fail_usage("bench_variants: give --data, or R1_DATA with tinyshakespeare in it");
+    data = std::string(folder) + "/tinyshakespeare/input.txt";
   }
-  return a;
-}
+  bool wanted(const Option& option) const { return only.empty() || std::find(only.begin(), only.end(), option.name) != only.end(); }
+};
 
 // ---- one run
 
@@ -165,16 +154,6 @@ double validation_loss(train::Trainer& trainer, const Text& text, int64_t length
   return sum / double(kRows * length);
 }
 
-double cpu_ms() {
-  return 1e3 * double(std::clock()) / CLOCKS_PER_SEC;
-}
-
-double peak_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_maxrss) / 1024;
-}
-
 // Tokens a second of processor time: 8 sequences with prompts of half the length, greedy.
 double decode_rate(model::Transformer& model, const Text& text, int64_t length) {
   engine::EngineConfig config;
@@ -188,10 +167,10 @@ double decode_rate(model::Transformer& model, const Text& text, int64_t length) 
     engine.add(r);
   }
   while (engine.stats().prefill_tokens < 8 * prompt) engine.step();
-  const double start = cpu_ms();
+  const double start = bench::cpu_ms();
   int64_t tokens = 0;
   while (!engine.idle()) tokens += int64_t(engine.step().size());
-  return 1e3 * double(tokens) / (cpu_ms() - start);
+  return 1e3 * double(tokens) / (bench::cpu_ms() - start);
 }
 
 train::TrainerConfig trainer_settings() {
@@ -203,38 +182,63 @@ train::TrainerConfig trainer_settings() {
 }
 
 // All steps, on the same rows for every option; returns the median processor time of one.
-double train_steps(train::Trainer& trainer, const Text& text, int64_t seed, const Arguments& a) {
+double train_steps(train::Trainer& trainer, const Text& text, int64_t seed, const Settings& a) {
   Rng rng(uint64_t(1000 + seed));
   std::vector<double> ms;
   for (int64_t step = 0; step < a.steps; ++step) {
     std::vector<data::Batch> rows;
     for (int64_t i = 0; i < a.rows; ++i) rows.push_back(row_at(text, size_t(rng.below(text.train - uint64_t(a.length) - 1)), a.length));
-    const double start = cpu_ms();
+    const double start = bench::cpu_ms();
     trainer.step(rows, train::cross_entropy_loss());
-    ms.push_back(cpu_ms() - start);
+    ms.push_back(bench::cpu_ms() - start);
   }
-  std::sort(ms.begin(), ms.end());
-  return ms[ms.size() / 2];
+  return bench::median(std::move(ms));
 }
 
-Json run_one(const Option& option, int64_t seed, const Arguments& a, const Text& text) {
+Json run_one(const Option& option, int64_t seed, const Settings& a, const Text& text) {
   const model::ModelConfig config = config_of(option, a.length);
   model::Transformer model(config, at::kCPU, at::kFloat);
   model.init_weights(uint64_t(seed));
   train::Trainer trainer(model, trainer_settings(), a.steps, uint64_t(seed));
-  const double before = peak_mb(), step_ms = train_steps(trainer, text, seed, a);
+  const double before = bench::peak_mb(), step_ms = train_steps(trainer, text, seed, a);
   Json line = {{"option", option.name}, {"changes", option.changes}, {"seed", seed}, {"steps", a.steps},
                {"rows", a.rows},        {"length", a.length}};
   line["parameters"] = model::parameter_count(config);
   line["step_ms"] = step_ms;
-  line["step_mb"] = peak_mb() - before;
+  line["step_mb"] = bench::peak_mb() - before;
   line["eval_loss"] = validation_loss(trainer, text, a.length);
   line["decode_tok_s"] = decode_rate(model, text, a.length);
   return line;
 }
 
+// Steps and forwards on one row of the text, as many as fit into 16 K tokens. Memory is that of the first step.
+Json run_length(const Option& option, int64_t length, const Text& text) {
+  model::Transformer model(config_of(option, length), at::kCPU, at::kFloat);
+  model.init_weights(1);
+  const int64_t rounds = std::max<int64_t>(1, (int64_t{1} << 14) / length);
+  train::Trainer trainer(model, trainer_settings(), rounds, 1);
+  const data::Batch row = row_at(text, 0, length);
+  Json line = {{"option", option.name}, {"changes", option.changes}, {"length", length}, {"rounds", rounds}};
+  std::vector<double> step_ms, forward_ms;
+  const double before = bench::peak_mb();
+  for (int64_t i = 0; i < rounds; ++i) {
+    const double start = bench::cpu_ms();
+    trainer.step(std::span(&row, 1), train::cross_entropy_loss());
+    step_ms.push_back(bench::cpu_ms() - start);
+    if (i == 0) line["step_mb"] = bench::peak_mb() - before;
+  }
+  for (int64_t i = 0; i < rounds; ++i) {
+    const double start = bench::cpu_ms();
+    trainer.logprobs(row);
+    forward_ms.push_back(bench::cpu_ms() - start);
+  }
+  line["step_ms"] = bench::median(step_ms);
+  line["forward_ms"] = bench::median(forward_ms);
+  return line;
+}
+
 // How near is hashing to exact attention? The weights of a network trained with full attention, evaluated as lsh.
-void print_lsh_quality(const Arguments& a, const Text& text) {
+void print_lsh_quality(const Settings& a, const Text& text) {
   const Option& full = kOptions[0];
   model::Transformer trained(config_of(full, a.length), at::kCPU, at::kFloat);
   trained.init_weights(1);
@@ -248,29 +252,25 @@ void print_lsh_quality(const Arguments& a, const Text& text) {
       for (size_t i = 0; i < hashed.weights().size(); ++i) hashed.weights()[i].tensor->copy_(*trained.weights()[i].tensor);
       train::Trainer evaluator(hashed, trainer_settings(), 1, 1);
       const double loss = validation_loss(evaluator, text, a.length);
-      std::printf("%s\n", dump_json({{"bench", "lsh_quality"},
-                                     {"rounds", rounds},
-                                     {"window", window},
-                                     {"bucket", 16},
-                                     {"length", a.length},
-                                     {"loss_exact", exact},
-                                     {"loss_lsh", loss},
-                                     {"difference", loss - exact}})
-                              .c_str());
+      bench::print({{"bench", "lsh_quality"},
+                    {"rounds", rounds},
+                    {"window", window},
+                    {"bucket", 16},
+                    {"length", a.length},
+                    {"loss_exact", exact},
+                    {"loss_lsh", loss},
+                    {"difference", loss - exact}});
     }
 }
 
 // ---- the lines and their table
 
-bool same_run(const Json& line, const Arguments& a) {
-  return line.at("steps") == a.steps && line.at("rows") == a.rows && line.at("length") == a.length;
-}
-
-std::vector<Json> read_lines(const std::string& path) {
+std::vector<Json> read_lines(const std::string& path, const std::function<bool(const Json&)>& mine) {
   std::vector<Json> lines;
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);)
-    if (!line.empty()) lines.push_back(parse_json(line, path));
+    if (!line.empty())
+      if (const Json read = parse_json(line, path); mine(read)) lines.push_back(read);
   return lines;
 }
 
@@ -299,7 +299,7 @@ std::string format(const char* pattern, Args... args) {
   return text;
 }
 
-std::string table_of(const std::vector<Json>& all, const Arguments& a) {
+std::string table_of(const std::vector<Json>& all, const Settings& a) {
   const std::vector<double> base = column(all, "full", "eval_loss"), base_ms = column(all, "full", "step_ms");
   std::string out =
       "| option | changes | val. loss | against full | parameters | step ms | memory MB | decode tok/s | verdict "
@@ -319,74 +319,118 @@ std::string table_of(const std::vector<Json>& all, const Arguments& a) {
                       (long long)a.seeds);
 }
 
-// The table stands between two marks in a page that is written by hand.
-void write_table(const std::string& path, const std::string& table) {
-  const std::string begin = "<!-- table -->\n", end = "<!-- /table -->\n";
+// Rows as above; a column is a length.
+std::string lengths_table_of(const std::vector<Json>& all, const Settings& a) {
+  std::string out = "| option |", rule = "|---|";
+  for (const int64_t length : a.lengths) {
+    out += length % 1024 ? format(" %lld |", (long long)length) : format(" %lld K |", (long long)length / 1024);
+    rule += "---|";
+  }
+  out += "\n" + rule + "\n";
+  for (const Option& o : kOptions) {
+    std::map<int64_t, std::string> cells;
+    for (const Json& line : all)
+      if (line.at("option") == o.name)
+        cells[line.at("length").get<int64_t>()] = format(" %.3g / %.3g s, %.0f MB |", line.at("forward_ms").get<double>() / 1e3,
+                                                         line.at("step_ms").get<double>() / 1e3, line.at("step_mb").get<double>());
+    if (cells.empty()) continue;
+    out += format("| %s |", o.name);
+    for (const int64_t length : a.lengths) out += cells.count(length) ? cells[length] : " - |";
+    out += "\n";
+  }
+  return out;
+}
+
+// A table stands between two marks in a page that is written by hand.
+void write_table(const std::string& path, const std::string& mark, const std::string& table) {
+  const std::string begin = "<!-- " + mark + " -->\n", end = "<!-- /" + mark + " -->\n";
   std::string page = fs::exists(path) ? read_file(path) : "# Variants\n\n" + begin + end;
   const size_t from = page.find(begin), to = page.find(end);
   if (from == std::string::npos || to == std::string::npos || to < from) fail(path, ": the marks ", begin, " and ", end, " are missing");
   write_file_atomic(path, page.substr(0, from + begin.size()) + table + page.substr(to));
 }
 
-// In a process of its own.
-void run_in_child(const Option& option, int64_t seed, const Arguments& a, const Text& text) {
-  const pid_t child = fork();
-  if (child < 0) fail("bench_variants: fork failed");
-  if (child == 0) {
-    int code = 0;
-    try {
-      at::set_num_threads(int(a.threads));
-      const std::string line = dump_json(run_one(option, seed, a, text)) + "\n";
-      std::fputs(line.c_str(), stdout);
-      std::ofstream(a.out, std::ios::app) << line;
-    } catch (const Error& e) {
-      std::fprintf(stderr, "%s: %s\n", option.name, e.what());
-      code = 1;
-    }
-    std::fflush(stdout);
-    _exit(code);
-  }
-  waitpid(child, nullptr, 0);
+// Lines go to --out as they come.
+void measure(const std::vector<bench::Measurement>& runs, const Settings& a) {
+  bench::in_children(runs, a.jobs, [&](size_t, const Json& line) {
+    bench::print(line);
+    std::ofstream(a.out, std::ios::app) << dump_json(line) << "\n";
+  });
 }
 
-bool wanted(const std::string& only, const std::string& name) {
-  std::istringstream names(only);
-  for (std::string one; std::getline(names, one, ',');)
-    if (one == name) return true;
-  return only.empty();
-}
-
-int run(int argc, char** argv) {
-  const Arguments a = parse(argc, argv);
-  Text text{read_file(a.data.empty() ? default_data() : a.data), 0};
-  text.train = text.bytes.size() / 10 * 9;
-  if (a.lsh_quality) {
+// In a child.
+bench::Measurement run_of(const Option& option, const Settings& a, const std::function<Json()>& f) {
+  return [&option, &a, f] {
     at::set_num_threads(int(a.threads));
-    print_lsh_quality(a, text);
-    return 0;
-  }
+    try {
+      return f();
+    } catch (const Error& e) {
+      fail(option.name, ": ", e.what());
+    }
+  };
+}
+
+void run_losses(const Settings& a, const Text& text) {
+  const auto mine = [&](const Json& line) {
+    return line.at("steps") == a.steps && line.at("rows") == a.rows && line.at("length") == a.length;
+  };
   std::set<std::pair<std::string, int64_t>> done;
-  for (const Json& line : read_lines(a.out))
-    if (same_run(line, a)) done.emplace(line.at("option").get<std::string>(), line.at("seed").get<int64_t>());
+  for (const Json& line : read_lines(a.out, mine)) done.emplace(line.at("option").get<std::string>(), line.at("seed").get<int64_t>());
+  std::vector<bench::Measurement> runs;
   for (const Option& option : kOptions)
-    for (int64_t seed = 1; seed <= a.seeds && wanted(a.only, option.name); ++seed)
-      if (!done.count({option.name, seed})) run_in_child(option, seed, a, text);
-  std::vector<Json> mine;
-  for (const Json& line : read_lines(a.out))
-    if (same_run(line, a)) mine.push_back(line);
-  if (!mine.empty()) write_table(a.table, table_of(mine, a));
-  return 0;
+    for (int64_t seed = 1; seed <= a.seeds && a.wanted(option); ++seed)
+      if (!done.count({option.name, seed})) runs.push_back(run_of(option, a, [&, seed] { return run_one(option, seed, a, text); }));
+  measure(runs, a);
+  if (const std::vector<Json> lines = read_lines(a.out, mine); !lines.empty()) write_table(a.table, "table", table_of(lines, a));
+}
+
+// Long ones first, so that jobs end together.
+void run_lengths(const Settings& a, const Text& text) {
+  const auto mine = [&](const Json& line) { return std::find(a.lengths.begin(), a.lengths.end(), line.at("length")) != a.lengths.end(); };
+  std::set<std::pair<std::string, int64_t>> done;
+  for (const Json& line : read_lines(a.out, mine)) done.emplace(line.at("option").get<std::string>(), line.at("length").get<int64_t>());
+  std::vector<int64_t> lengths = a.lengths;
+  std::sort(lengths.rbegin(), lengths.rend());
+  std::vector<bench::Measurement> runs;
+  for (const int64_t length : lengths)
+    for (const Option& option : kOptions)
+      if (a.wanted(option) && !done.count({option.name, length}))
+        runs.push_back(run_of(option, a, [&, length] { return run_length(option, length, text); }));
+  measure(runs, a);
+  if (const std::vector<Json> lines = read_lines(a.out, mine); !lines.empty()) write_table(a.table, "lengths", lengths_table_of(lines, a));
+}
+
+void run(const bench::Arguments& arguments) {
+  const Settings a(arguments);
+  Text text{read_file(a.data), 0};
+  text.train = text.bytes.size() / 10 * 9;
+  for (const int64_t length : a.lengths)
+    if (length < 1 || size_t(length) >= text.train) fail_usage("--lengths: ", a.data, " has no row of ", length, " tokens");
+  if (!a.lengths.empty()) return run_lengths(a, text);
+  if (!arguments.number("lsh_quality")) return run_losses(a, text);
+  at::set_num_threads(int(a.threads));
+  print_lsh_quality(a, text);
 }
 
 }  // namespace
 }  // namespace r1
 
 int main(int argc, char** argv) {
-  try {
+  return r1::bench::exit_code_of([&] {
     r1::keep_freed_memory();
-    return r1::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
-  }
+    r1::run({argc,
+             argv,
+             {{"data", ""},
+              {"only", ""},
+              {"seeds", "3"},
+              {"steps", "300"},
+              {"rows", "2"},
+              {"length", "512"},
+              {"lengths", ""},
+              {"threads", "1"},
+              {"jobs", "1"},
+              {"lsh_quality", "0"},
+              {"out", ""},
+              {"table", "docs/results/variants.md"}}});
+  });
 }

@@ -21,8 +21,7 @@ void check_quantization(const HfReader& r, const Json& q) {
 
 // Options that would change the numbers and that no layer here computes.
 void refuse_unsupported(const HfReader& r) {
-  const auto act = r.get<std::string>("hidden_act", "silu");
-  if (act != "silu" && act != "swish") r.refuse("hidden_act '", act, "' is not supported (silu is)");
+  r.only("hidden_act", {"silu", "swish"}, " (silu is)");
   for (const char* flag : {"mlp_bias", "use_sliding_window", "attn_logit_softcapping", "final_logit_softcapping"}) {
     if (!r.has(flag)) continue;
     const Json& value = r.json[flag];
@@ -168,18 +167,21 @@ void finish_config(ModelConfig& c) {
   check_ffn(c);
 }
 
-void read_common_hf(const Json& json, const std::string& where, ModelConfig& c) {
-  const HfReader r{json, where};
+void finish_config_of(const std::string& file, ModelConfig& c) {
+  try {
+    finish_config(c);
+  } catch (const Error& e) {
+    fail(file, ": ", e.what());
+  }
+}
+
+void read_common_hf(const HfReader& r, ModelConfig& c) {
   c.initializer_range = r.get<double>("initializer_range", 0.02);
   c.bos_token_id = token_id(r, "bos_token_id");
   c.eos_token_id = token_id(r, "eos_token_id");
   c.pad_token_id = token_id(r, "pad_token_id");
   c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
-  try {
-    finish_config(c);
-  } catch (const Error& e) {
-    r.refuse(e.what());
-  }
+  finish_config_of(r.where, c);
 }
 
 void write_common_hf(const ModelConfig& c, Json& j) {
@@ -206,17 +208,13 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
   c.family = r.need<std::string>("model_type");
-  if (c.family == "gpt2") return gpt2_from_hf(json, where);
-  if (c.family == "gemma3_text") return gemma3_from_hf(json, where);
+  if (c.family == "gpt2") return gpt2_from_hf(r);
+  if (c.family == "gemma3_text") return gemma3_from_hf(r);
   if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3" && c.family != "qwen3_moe" && !is_deepseek(c.family))
     r.refuse("model_type '", c.family,
              "' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2, deepseek_v3, gpt2 and gemma3_text are)");
   refuse_unsupported(r);
-  c.vocab_size = r.need<int64_t>("vocab_size");
-  c.hidden_size = r.need<int64_t>("hidden_size");
-  c.intermediate_size = r.need<int64_t>("intermediate_size");
-  c.num_hidden_layers = r.need<int64_t>("num_hidden_layers");
-  c.num_attention_heads = r.need<int64_t>("num_attention_heads");
+  read_numbers(r, kSizes, c);
   // Where transformers writes a number it always writes these two; a file without them has llama's old meaning.
   c.num_key_value_heads = r.get<int64_t>("num_key_value_heads", c.num_attention_heads);
   c.head_dim = r.get<int64_t>("head_dim", 0);
@@ -230,7 +228,7 @@ ModelConfig published_config(const Json& json, const std::string& where) {
   if (c.family == "qwen3_moe") read_qwen3_moe(r, c);
   if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
   if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
-  read_common_hf(json, where, c);
+  read_common_hf(r, c);
   return c;
 }
 
@@ -271,11 +269,7 @@ Json published_json(const ModelConfig& c) {
   Json j;
   j["architectures"] = {architecture_of(c.family)};
   j["model_type"] = c.family;
-  j["vocab_size"] = c.vocab_size;
-  j["hidden_size"] = c.hidden_size;
-  j["intermediate_size"] = c.intermediate_size;
-  j["num_hidden_layers"] = c.num_hidden_layers;
-  j["num_attention_heads"] = c.num_attention_heads;
+  write_numbers(c, kSizes, j);
   j["num_key_value_heads"] = c.num_key_value_heads;
   j["head_dim"] = c.head_dim;
   j["hidden_act"] = "silu";

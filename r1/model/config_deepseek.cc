@@ -2,31 +2,23 @@
 // and transformers 5.23. The published V3 code and transformers differ in one thing: where mscale and mscale_all_dim of yarn are unequal,
 // the code ignores the one and transformers puts their ratio on the rotated vectors. All published models have them equal; here it is as in
 // transformers.
-#include <initializer_list>
-
 #include "r1/model/config_hf.h"
 
 namespace r1::model {
 
 namespace {
 
-// Keys whose other values change the numbers and are not computed here.
-void refuse_others(const HfReader& r, const char* key, const std::string& fallback, std::initializer_list<const char*> known) {
-  const std::string value = r.get<std::string>(key, fallback);
-  for (const char* k : known) {
-    if (value == k) return;
-  }
-  r.refuse(key, " '", value, "' is not supported");
-}
+// Of latent attention; q_lora_rank may be null.
+constexpr HfNumber<MlaConfig> kMlaSizes[] = {{"kv_lora_rank", &MlaConfig::kv_lora_rank},
+                                             {"qk_nope_head_dim", &MlaConfig::qk_nope_head_dim},
+                                             {"qk_rope_head_dim", &MlaConfig::qk_rope_head_dim},
+                                             {"v_head_dim", &MlaConfig::v_head_dim}};
 
 void read_mla(const HfReader& r, ModelConfig& c) {
   c.attention = "mla";
   if (r.json.find("q_lora_rank") == r.json.end()) r.refuse("key 'q_lora_rank' is missing (null: queries without a latent)");
   c.mla.q_lora_rank = r.get<int64_t>("q_lora_rank", 0);
-  c.mla.kv_lora_rank = r.need<int64_t>("kv_lora_rank");
-  c.mla.qk_nope_head_dim = r.need<int64_t>("qk_nope_head_dim");
-  c.mla.qk_rope_head_dim = r.need<int64_t>("qk_rope_head_dim");
-  c.mla.v_head_dim = r.need<int64_t>("v_head_dim");
+  read_numbers(r, kMlaSizes, c.mla);
   c.head_dim = 0;  // transformers means the rotated part by it
   c.rope_interleaved = r.get<bool>("rope_interleave", true);
 }
@@ -35,7 +27,7 @@ void read_experts(const HfReader& r, ModelConfig& c) {
   const bool v3 = c.family == "deepseek_v3";
   MoeConfig& m = c.moe;
   m.n_routed_experts = r.get<int64_t>("n_routed_experts", 0);
-  if (r.get<int64_t>("moe_layer_freq", 1) != 1) r.refuse("moe_layer_freq = ", r.json["moe_layer_freq"].dump(), " is not supported");
+  r.only("moe_layer_freq", 1);
   if (m.n_routed_experts == 0) return;
   m.n_shared_experts = r.get<int64_t>("n_shared_experts", 0);
   m.num_experts_per_tok = r.need<int64_t>("num_experts_per_tok");
@@ -48,11 +40,11 @@ void read_experts(const HfReader& r, ModelConfig& c) {
   m.gate = v3 ? "sigmoid" : "softmax";
   m.group_score = v3 ? "top2" : "max";
   m.bias = v3;
-  refuse_others(r, "scoring_func", m.gate, {m.gate.c_str()});
+  r.only("scoring_func", {m.gate});
   if (v3)
-    refuse_others(r, "topk_method", "noaux_tc", {"noaux_tc"});
+    r.only("topk_method", {"noaux_tc"});
   else
-    refuse_others(r, "topk_method", "greedy", {"greedy", "group_limited_greedy"});
+    r.only("topk_method", {"greedy", "group_limited_greedy"});
   // transformers leaves the gates of V2 alone whatever this says; the published code scales them or norms them, never both.
   if (!v3 && m.norm_topk_prob) r.refuse("norm_topk_prob = true is not supported for deepseek_v2");
   if (v3 || r.get<std::string>("topk_method", "greedy") == "group_limited_greedy") {
@@ -77,10 +69,7 @@ void write_deepseek(const ModelConfig& c, Json& j) {
   const bool v3 = c.family == "deepseek_v3";
   const MoeConfig& m = c.moe;
   j["q_lora_rank"] = c.mla.q_lora_rank ? Json(c.mla.q_lora_rank) : Json(nullptr);
-  j["kv_lora_rank"] = c.mla.kv_lora_rank;
-  j["qk_nope_head_dim"] = c.mla.qk_nope_head_dim;
-  j["qk_rope_head_dim"] = c.mla.qk_rope_head_dim;
-  j["v_head_dim"] = c.mla.v_head_dim;
+  write_numbers(c.mla, kMlaSizes, j);
   j["head_dim"] = c.mla.qk_rope_head_dim;
   if (v3) j["rope_interleave"] = c.rope_interleaved;
   if (v3) j["num_nextn_predict_layers"] = c.num_nextn_predict_layers;
@@ -109,12 +98,8 @@ void finish_mla(ModelConfig& c) {
       fail_usage("model config: mla.* belongs to attention mla, not ", c.attention);
     return;
   }
-  const std::pair<const char*, int64_t> needed[] = {{"kv_lora_rank", m.kv_lora_rank},
-                                                    {"qk_nope_head_dim", m.qk_nope_head_dim},
-                                                    {"qk_rope_head_dim", m.qk_rope_head_dim},
-                                                    {"v_head_dim", m.v_head_dim}};
-  for (const auto& [key, value] : needed) {
-    if (value <= 0) fail_usage("model config: attention mla needs mla.", key, " above 0, got ", value);
+  for (const auto& [key, member] : kMlaSizes) {
+    if (m.*member <= 0) fail_usage("model config: attention mla needs mla.", key, " above 0, got ", m.*member);
   }
   if (m.q_lora_rank < 0) fail_usage("model config: mla.q_lora_rank must not be negative, got ", m.q_lora_rank);
   if (m.qk_rope_head_dim % 2 != 0) fail_usage("model config: mla.qk_rope_head_dim must be even, got ", m.qk_rope_head_dim);

@@ -4,7 +4,7 @@
 // file.
 #include <cmath>
 
-#include "r1/base/error.h"
+#include "r1/model/config_hf.h"
 #include "r1/model/families.h"
 
 namespace r1::model {
@@ -14,31 +14,23 @@ namespace {
 constexpr int64_t kPattern = 6;
 constexpr double kLocalTheta = 10000;
 
-bool has(const Json& json, const char* key) {
-  const auto it = json.find(key);
-  return it != json.end() && !it->is_null();
-}
-
-void refuse_unsupported(const Json& json, const std::string& where) {
-  for (const char* key : {"hidden_activation", "hidden_act"}) {
-    const auto activation = json_get_or<std::string>(json, key, "gelu_pytorch_tanh", where);
-    if (activation != "gelu_pytorch_tanh") fail(where, ": ", key, " '", activation, "' is not supported (gelu_pytorch_tanh is)");
-  }
+void refuse_unsupported(const HfReader& r) {
+  for (const char* key : {"hidden_activation", "hidden_act"}) r.only(key, {"gelu_pytorch_tanh"}, " (gelu_pytorch_tanh is)");
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
-    if (has(json, key)) fail(where, ": ", key, " = ", json[key].dump(), " is not supported");
+    if (r.has(key)) r.refuse(key, " = ", r.json[key].dump(), " is not supported");
   }
-  if (json_get_or(json, "use_bidirectional_attention", false, where)) fail(where, ": use_bidirectional_attention = true is not supported");
-  if (has(json, "quantization_config")) fail(where, ": quantization_config is not supported: convert the model to 16 or 32 bit first");
+  if (r.get<bool>("use_bidirectional_attention", false)) r.refuse("use_bidirectional_attention = true is not supported");
+  if (r.has("quantization_config")) r.refuse("quantization_config is not supported: convert the model to 16 or 32 bit first");
 }
 
 // Which layers see everything: every n-th. `layer_types` says it layer by layer; older files give n alone.
-int64_t read_pattern(const Json& json, const ModelConfig& c, const std::string& where) {
-  const char* key = json.contains("_sliding_window_pattern") ? "_sliding_window_pattern" : "sliding_window_pattern";
-  const int64_t given = json_get_or<int64_t>(json, key, kPattern, where);
-  if (!has(json, "layer_types")) return given;
-  const auto types = json_get<std::vector<std::string>>(json, "layer_types", where);
+int64_t read_pattern(const HfReader& r, const ModelConfig& c) {
+  const char* key = r.json.contains("_sliding_window_pattern") ? "_sliding_window_pattern" : "sliding_window_pattern";
+  const int64_t given = r.get<int64_t>(key, kPattern);
+  if (!r.has("layer_types")) return given;
+  const auto types = r.need<std::vector<std::string>>("layer_types");
   if (int64_t(types.size()) != c.num_hidden_layers)
-    fail(where, ": layer_types has ", types.size(), " entries for ", c.num_hidden_layers, " layers");
+    r.refuse("layer_types has ", types.size(), " entries for ", c.num_hidden_layers, " layers");
   int64_t pattern = 0;  // the first layer that sees everything, counted from 1
   for (size_t i = 0; i < types.size() && pattern == 0; ++i) {
     if (types[i] == "full_attention") pattern = int64_t(i) + 1;
@@ -47,35 +39,35 @@ int64_t read_pattern(const Json& json, const ModelConfig& c, const std::string& 
   for (size_t i = 0; i < types.size(); ++i) {
     const char* expected = (int64_t(i) + 1) % pattern == 0 ? "full_attention" : "sliding_attention";
     if (types[i] != expected)
-      fail(where, ": layer_types has '", types[i], "' at layer ", i, ", expected ", expected, ": every ", pattern,
-           "th layer sees everything");
+      r.refuse("layer_types has '", types[i], "' at layer ", i, ", expected ", expected, ": every ", pattern, "th layer sees everything");
   }
   return pattern;
 }
 
-void read_global_rope(const Json& rope, const std::string& where, ModelConfig& c) {
-  const std::string type = json_get_or<std::string>(rope, rope.contains("rope_type") ? "rope_type" : "type", "default", where);
-  c.rope_theta = json_get_or(rope, "rope_theta", c.rope_theta, where);
+void read_global_rope(const HfReader& r, ModelConfig& c) {
+  const std::string type = r.get<std::string>(r.json.contains("rope_type") ? "rope_type" : "type", "default");
+  c.rope_theta = r.get<double>("rope_theta", c.rope_theta);
   if (type == "default") return;
-  if (type != "linear") fail(where, ": rope type '", type, "' is not supported for gemma3_text (default and linear are)");
+  if (type != "linear") r.refuse("rope type '", type, "' is not supported for gemma3_text (default and linear are)");
   c.rope.type = type;
-  c.rope.factor = json_get<double>(rope, "factor", where);
+  c.rope.factor = r.need<double>("factor");
 }
 
 // transformers 4: rope_theta, rope_local_base_freq, rope_scaling of the global layers. 5: rope_parameters by kind of layer.
-void read_rope(const Json& json, const std::string& where, ModelConfig& c) {
-  c.rope_theta = json_get_or(json, "rope_theta", 1e6, where);
-  c.attn.local_rope_theta = json_get_or(json, "rope_local_base_freq", kLocalTheta, where);
-  if (has(json, "rope_scaling")) read_global_rope(json["rope_scaling"], where, c);
-  if (!has(json, "rope_parameters")) return;
-  const Json& rope = json["rope_parameters"];
-  if (!rope.is_object()) fail(where, ": rope_parameters is no object");
-  if (!rope.contains("full_attention")) return read_global_rope(rope, where, c);
-  read_global_rope(json_get<Json>(rope, "full_attention", where), where, c);
-  const Json local = json_get_or<Json>(rope, "sliding_attention", Json::object(), where);
-  if (json_get_or<std::string>(local, "rope_type", "default", where) != "default")
-    fail(where, ": rope_parameters.sliding_attention is scaled, which is not supported");
-  c.attn.local_rope_theta = json_get_or(local, "rope_theta", c.attn.local_rope_theta, where);
+void read_rope(const HfReader& r, ModelConfig& c) {
+  c.rope_theta = r.get<double>("rope_theta", 1e6);
+  c.attn.local_rope_theta = r.get<double>("rope_local_base_freq", kLocalTheta);
+  if (r.has("rope_scaling")) read_global_rope({r.json["rope_scaling"], r.where}, c);
+  if (!r.has("rope_parameters")) return;
+  const HfReader rope{r.json["rope_parameters"], r.where};
+  if (!rope.json.is_object()) r.refuse("rope_parameters is no object");
+  if (!rope.has("full_attention")) return read_global_rope(rope, c);
+  read_global_rope({rope.json["full_attention"], r.where}, c);
+  if (!rope.has("sliding_attention")) return;
+  const HfReader local{rope.json["sliding_attention"], r.where};
+  if (local.get<std::string>("rope_type", "default") != "default")
+    r.refuse("rope_parameters.sliding_attention is scaled, which is not supported");
+  c.attn.local_rope_theta = local.get<double>("rope_theta", c.attn.local_rope_theta);
 }
 
 std::vector<std::string> layer_types(const ModelConfig& c) {
@@ -104,31 +96,25 @@ void set_gemma3(ModelConfig& c) {
   c.embedding_scale = std::sqrt(double(c.hidden_size));
 }
 
-ModelConfig gemma3_from_hf(const Json& json, const std::string& where) {
-  refuse_unsupported(json, where);
-  const auto need = [&](const char* key) { return json_get<int64_t>(json, key, where); };
-  const auto get = [&](const char* key, auto fallback) { return json_get_or(json, key, fallback, where); };
+ModelConfig gemma3_from_hf(const HfReader& r) {
+  refuse_unsupported(r);
   ModelConfig c;
-  c.vocab_size = need("vocab_size");
-  c.hidden_size = need("hidden_size");
-  c.intermediate_size = need("intermediate_size");
-  c.num_hidden_layers = need("num_hidden_layers");
-  c.num_attention_heads = need("num_attention_heads");
-  c.num_key_value_heads = get("num_key_value_heads", int64_t{4});
-  c.head_dim = get("head_dim", int64_t{256});
-  c.max_position_embeddings = get("max_position_embeddings", int64_t{131072});
-  c.rms_norm_eps = get("rms_norm_eps", 1e-6);
-  c.tie_word_embeddings = get("tie_word_embeddings", true);
-  c.attention_bias = get("attention_bias", false);
+  read_numbers(r, kSizes, c);
+  c.num_key_value_heads = r.get<int64_t>("num_key_value_heads", 4);
+  c.head_dim = r.get<int64_t>("head_dim", 256);
+  c.max_position_embeddings = r.get<int64_t>("max_position_embeddings", 131072);
+  c.rms_norm_eps = r.get<double>("rms_norm_eps", 1e-6);
+  c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", true);
+  c.attention_bias = r.get<bool>("attention_bias", false);
   set_gemma3(c);
-  const double scalar = get("query_pre_attn_scalar", 256.0);
-  if (scalar <= 0) fail(where, ": query_pre_attn_scalar must be positive, got ", scalar);
+  const auto scalar = r.get<double>("query_pre_attn_scalar", 256);
+  if (scalar <= 0) r.refuse("query_pre_attn_scalar must be positive, got ", scalar);
   if (scalar != double(c.head_dim)) c.attn.scale = 1 / std::sqrt(scalar);
-  c.attn.window = get("sliding_window", int64_t{4096});
-  c.attn.window_pattern = read_pattern(json, c, where);
+  c.attn.window = r.get<int64_t>("sliding_window", 4096);
+  c.attn.window_pattern = read_pattern(r, c);
   if (c.attn.window_pattern == 1) c.attn.window = c.attn.window_pattern = 0;  // no layer has it
-  read_rope(json, where, c);
-  read_common_hf(json, where, c);
+  read_rope(r, c);
+  read_common_hf(r, c);
   return c;
 }
 
@@ -136,11 +122,7 @@ Json gemma3_to_hf(const ModelConfig& c) {
   Json j;
   j["architectures"] = {"Gemma3ForCausalLM"};
   j["model_type"] = "gemma3_text";
-  j["vocab_size"] = c.vocab_size;
-  j["hidden_size"] = c.hidden_size;
-  j["intermediate_size"] = c.intermediate_size;
-  j["num_hidden_layers"] = c.num_hidden_layers;
-  j["num_attention_heads"] = c.num_attention_heads;
+  write_numbers(c, kSizes, j);
   j["num_key_value_heads"] = c.num_key_value_heads;
   j["head_dim"] = c.head_dim;
   j["hidden_activation"] = "gelu_pytorch_tanh";

@@ -155,11 +155,7 @@ ModelConfig config_from_gguf(const GgufFile& file) {
   c.torch_dtype = stored_dtype(file);
   if (c.family == "gpt2") gpt2_from_gguf(file, c);
   if (c.family == "gemma3_text") gemma3_from_gguf(file, c);
-  try {
-    finish_config(c);
-  } catch (const Error& error) {
-    fail(file.name(), ": ", error.what());
-  }
+  finish_config_of(file.name(), c);
   refuse_unsupported(keys, c);
   read_rope(keys, c);
   return c;

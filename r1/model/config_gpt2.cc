@@ -1,21 +1,17 @@
 // GPT-2 (Radford et al., 2019): LayerNorm with biases, learned positions, GELU in its tanh form, biases everywhere, q, k and v in one
 // matrix, the head tied. config.json has names of its own for the sizes (n_embd, n_layer, ...).
-#include "r1/base/error.h"
+#include "r1/model/config_hf.h"
 #include "r1/model/families.h"
 
 namespace r1::model {
 
 namespace {
 
-// Options of the class that would change the numbers.
-void refuse_unsupported(const Json& json, const std::string& where) {
-  const auto activation = json_get_or<std::string>(json, "activation_function", "gelu_new", where);
-  if (activation != "gelu_new" && activation != "gelu_pytorch_tanh")
-    fail(where, ": activation_function '", activation, "' is not supported (gelu_new is)");
-  for (const char* flag : {"scale_attn_by_inverse_layer_idx", "add_cross_attention"}) {
-    if (json_get_or(json, flag, false, where)) fail(where, ": ", flag, " = true is not supported");
-  }
-}
+constexpr HfNumber<ModelConfig> kGpt2Sizes[] = {{"vocab_size", &ModelConfig::vocab_size},
+                                                {"n_embd", &ModelConfig::hidden_size},
+                                                {"n_layer", &ModelConfig::num_hidden_layers},
+                                                {"n_head", &ModelConfig::num_attention_heads},
+                                                {"n_positions", &ModelConfig::max_position_embeddings}};
 
 }  // namespace
 
@@ -27,22 +23,19 @@ void set_gpt2(ModelConfig& c) {
   c.attention_bias = c.mlp_bias = true;
 }
 
-ModelConfig gpt2_from_hf(const Json& json, const std::string& where) {
-  refuse_unsupported(json, where);
-  const auto need = [&](const char* key) { return json_get<int64_t>(json, key, where); };
+ModelConfig gpt2_from_hf(const HfReader& r) {
+  r.only("activation_function", {"gelu_new", "gelu_pytorch_tanh"}, " (gelu_new is)");
+  for (const char* flag : {"scale_attn_by_inverse_layer_idx", "add_cross_attention"}) {
+    if (r.get<bool>(flag, false)) r.refuse(flag, " = true is not supported");
+  }
   ModelConfig c;
   set_gpt2(c);
-  c.vocab_size = need("vocab_size");
-  c.hidden_size = need("n_embd");
-  c.num_hidden_layers = need("n_layer");
-  c.num_attention_heads = need("n_head");
-  c.max_position_embeddings = need("n_positions");
-  const bool has_inner = json.contains("n_inner") && !json["n_inner"].is_null();
-  c.intermediate_size = has_inner ? need("n_inner") : 4 * c.hidden_size;
-  c.rms_norm_eps = json_get_or(json, "layer_norm_epsilon", 1e-5, where);
-  c.tie_word_embeddings = json_get_or(json, "tie_word_embeddings", true, where);
-  if (!json_get_or(json, "scale_attn_weights", true, where)) c.attn.scale = 1;
-  read_common_hf(json, where, c);
+  read_numbers(r, kGpt2Sizes, c);
+  c.intermediate_size = r.get<int64_t>("n_inner", 4 * c.hidden_size);
+  c.rms_norm_eps = r.get<double>("layer_norm_epsilon", 1e-5);
+  c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", true);
+  if (!r.get<bool>("scale_attn_weights", true)) c.attn.scale = 1;
+  read_common_hf(r, c);
   return c;
 }
 
@@ -50,11 +43,7 @@ Json gpt2_to_hf(const ModelConfig& c) {
   Json j;
   j["architectures"] = {"GPT2LMHeadModel"};
   j["model_type"] = "gpt2";
-  j["vocab_size"] = c.vocab_size;
-  j["n_embd"] = c.hidden_size;
-  j["n_layer"] = c.num_hidden_layers;
-  j["n_head"] = c.num_attention_heads;
-  j["n_positions"] = c.max_position_embeddings;
+  write_numbers(c, kGpt2Sizes, j);
   j["n_inner"] = c.intermediate_size == 4 * c.hidden_size ? Json(nullptr) : Json(c.intermediate_size);
   j["activation_function"] = "gelu_new";
   j["layer_norm_epsilon"] = c.rms_norm_eps;

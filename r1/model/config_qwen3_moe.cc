@@ -24,8 +24,7 @@ void read_qwen3_moe(const HfReader& r, ModelConfig& c) {
   m.moe_intermediate_size = r.need<int64_t>("moe_intermediate_size");
   m.norm_topk_prob = r.get<bool>("norm_topk_prob", false);
   m.aux_loss_coef = r.get<double>("router_aux_loss_coef", m.aux_loss_coef);
-  if (r.get<int64_t>("decoder_sparse_step", 1) != 1)
-    r.refuse("decoder_sparse_step = ", r.json["decoder_sparse_step"].dump(), " is not supported (1 is)");
+  r.only("decoder_sparse_step", 1, " (1 is)");
   if (!r.has("mlp_only_layers")) return;
   const Json& dense = r.json["mlp_only_layers"];
   if (!dense.is_array()) r.refuse("mlp_only_layers is no list: ", dense.dump());

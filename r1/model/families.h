@@ -9,22 +9,20 @@
 
 namespace r1::model {
 
+struct HfReader;  // config_hf.h
+
 // What every network of the family has, whatever its size: norms, MLP, positions, biases. Leaves the sizes alone; hidden_size must be set.
 // For families without such a file only `family` is set.
 void set_family(ModelConfig& config, const std::string& family);
 
-// Keys that all families' config.json share: token ids, dtype, initializer_range; then finish_config, whose errors get the file's name.
-void read_common_hf(const Json& json, const std::string& where, ModelConfig& config);
-void write_common_hf(const ModelConfig& config, Json& json);
-
 void set_gpt2(ModelConfig& config);
-ModelConfig gpt2_from_hf(const Json& json, const std::string& where);
+ModelConfig gpt2_from_hf(const HfReader& r);
 Json gpt2_to_hf(const ModelConfig& config);
 // Reads what is GPT-2's own; sizes that all architectures spell alike are read already.
 void gpt2_from_gguf(const GgufFile& file, ModelConfig& config);
 
 void set_gemma3(ModelConfig& config);
-ModelConfig gemma3_from_hf(const Json& json, const std::string& where);
+ModelConfig gemma3_from_hf(const HfReader& r);
 Json gemma3_to_hf(const ModelConfig& config);
 void gemma3_from_gguf(const GgufFile& file, ModelConfig& config);
 

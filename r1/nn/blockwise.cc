@@ -2,8 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
@@ -60,57 +61,77 @@ Tensor Blockwise::operator()(const Tensor& x_TD, const LayerContext& context, co
   if (!ops::needs_grad(inputs)) return y_TD;
   return ops::differentiable("blockwise", y_TD, inputs, inputs,
                              [this, context](const Tensor& dy_TD, const ops::Tensors& saved, const ops::Wanted&) {
-                               return backward_blocks(dy_TD.contiguous(), saved, context);
+                               return backward_blocks(dy_TD, saved, context);
                              });
 }
 
-Tensor Blockwise::forward_blocks(const Tensor& x_TD, const LayerContext& context) const {
-  const Tensor y_TD = at::empty_like(x_TD), k_TKH = keys(x_TD, context.positions_T), v_TKH = values(x_TD);
+void Blockwise::for_each_block(const Tensor& x_TD, const LayerContext& context, const std::function<void(const Rows&)>& f) const {
+  const auto all_heads = [&] { return at::empty({x_TD.size(0), shape().kv_heads, shape().head_dim}, x_TD.options()); };
+  const Tensor k_TKH = all_heads(), v_TKH = all_heads();
   ops::for_each_block(x_TD.size(0), block_, [&](int64_t begin, int64_t end) {
+    Rows r{.begin = begin, .count = end - begin};
+    r.positions_b = context.positions_T.narrow(0, begin, r.count);
+    {
+      const at::NoGradGuard no_grad;
+      const Tensor x_bD = x_TD.narrow(0, begin, r.count);
+      k_TKH.narrow(0, begin, r.count).copy_(keys(x_bD, r.positions_b));
+      v_TKH.narrow(0, begin, r.count).copy_(values(x_bD));
+    }
     const ops::QueryChunk chunk = ops::chunk_of(context.sequences, begin, end, x_TD.device());
-    const int64_t rows = end - begin, seen = end - chunk.k_begin;
-    const Tensor q_bNH = queries(x_TD.narrow(0, begin, rows), context.positions_T.narrow(0, begin, rows));
-    const Tensor a_bNH =
-        ops::attention(q_bNH, k_TKH.narrow(0, chunk.k_begin, seen), v_TKH.narrow(0, chunk.k_begin, seen), chunk.sequences, scale());
-    y_TD.narrow(0, begin, rows).copy_(output(a_bNH));
+    r.sequences = chunk.sequences, r.k_begin = chunk.k_begin, r.seen = end - chunk.k_begin;
+    r.k_lKH = k_TKH.narrow(0, r.k_begin, r.seen), r.v_lKH = v_TKH.narrow(0, r.k_begin, r.seen);
+    f(r);
+  });
+}
+
+Tensor Blockwise::forward_blocks(const Tensor& x_TD, const LayerContext& context) const {
+  const Tensor y_TD = at::empty_like(x_TD);
+  for_each_block(x_TD, context, [&](const Rows& r) {
+    const Tensor q_bNH = queries(x_TD.narrow(0, r.begin, r.count), r.positions_b);
+    y_TD.narrow(0, r.begin, r.count).copy_(output(ops::attention(q_bNH, r.k_lKH, r.v_lKH, r.sequences, scale())));
   });
   return y_TD;
 }
 
+// First the queries, block by block, which completes the sums of dk and dv; then the keys and values, block by block, from x again.
 std::vector<Tensor> Blockwise::backward_blocks(const Tensor& dy_TD, const std::vector<Tensor>& inputs, const LayerContext& context) const {
   const at::AutoGradMode with_grad(true);
   const Tensor& x_TD = inputs[0];
   const std::vector<Tensor> weights(inputs.begin() + 1, inputs.end());
   std::vector<Sum> dweights(weights.size());
-  // Adds what `outputs` say of the weights; returns what they say of `leaves`.
-  const auto flow = [&](const std::vector<Tensor>& outputs, const std::vector<Tensor>& grads, std::vector<Tensor> leaves) {
-    const size_t count = leaves.size();
+  // Adds what `outputs` say of the weights; returns what they say of `of`.
+  const auto flow = [&](const std::vector<Tensor>& outputs, const std::vector<Tensor>& grads, const Tensor& of) {
+    std::vector<Tensor> leaves{of};
     for (const Tensor& w : weights)
       if (w.requires_grad()) leaves.push_back(w);
-    std::vector<Tensor> found = ops::gradients(outputs, grads, leaves);
-    for (size_t i = 0, next = count; i < weights.size(); ++i)
+    const std::vector<Tensor> found = ops::gradients(outputs, grads, leaves);
+    for (size_t i = 0, next = 1; i < weights.size(); ++i)
       if (weights[i].requires_grad()) dweights[i].add(found[next++]);
-    found.resize(count);
-    return found;
+    return found[0];
   };
 
-  const Tensor x_leaf_TD = leaf(x_TD), k_TKH = keys(x_leaf_TD, context.positions_T), v_TKH = values(x_leaf_TD);
-  const Tensor dx_TD = at::empty_like(x_TD), dk_TKH = at::zeros_like(k_TKH, sum_type(k_TKH)),
-               dv_TKH = at::zeros_like(v_TKH, sum_type(v_TKH));
-  ops::for_each_block(x_TD.size(0), block_, [&](int64_t begin, int64_t end) {
-    const ops::QueryChunk chunk = ops::chunk_of(context.sequences, begin, end, x_TD.device());
-    const int64_t rows = end - begin, seen = end - chunk.k_begin;
-    const Tensor x_bD = leaf(x_TD.narrow(0, begin, rows)), k_lKH = leaf(k_TKH.narrow(0, chunk.k_begin, seen)),
-                 v_lKH = leaf(v_TKH.narrow(0, chunk.k_begin, seen));
-    const Tensor q_bNH = queries(x_bD, context.positions_T.narrow(0, begin, rows));
-    const Tensor y_bD = output(ops::attention(q_bNH, k_lKH, v_lKH, chunk.sequences, scale()));
-    const std::vector<Tensor> found = flow({y_bD}, {dy_TD.narrow(0, begin, rows)}, {x_bD, k_lKH, v_lKH});
-    dx_TD.narrow(0, begin, rows).copy_(found[0]);
-    dk_TKH.narrow(0, chunk.k_begin, seen).add_(found[1]);
-    dv_TKH.narrow(0, chunk.k_begin, seen).add_(found[2]);
+  const Tensor dx_TD = at::empty_like(x_TD);
+  const auto sums = [&] { return at::zeros({x_TD.size(0), shape().kv_heads, shape().head_dim}, x_TD.options().dtype(sum_type(x_TD))); };
+  const Tensor dk_TKH = sums(), dv_TKH = sums();
+  for_each_block(x_TD, context, [&](const Rows& r) {
+    const Tensor x_bD = leaf(x_TD.narrow(0, r.begin, r.count)), q_bNH = queries(x_bD, r.positions_b);
+    const auto through_output = [&](const Tensor& out_bNH) {
+      const at::AutoGradMode with_grad(true);
+      const Tensor a_bNH = leaf(out_bNH);
+      return flow({output(a_bNH)}, {dy_TD.narrow(0, r.begin, r.count).contiguous()}, a_bNH);
+    };
+    const Tensor dq_bNH = ops::block_gradients(q_bNH.detach(), r.k_lKH, r.v_lKH, r.sequences, scale(), through_output,
+                                               dk_TKH.narrow(0, r.k_begin, r.seen), dv_TKH.narrow(0, r.k_begin, r.seen));
+    dx_TD.narrow(0, r.begin, r.count).copy_(flow({q_bNH}, {dq_bNH}, x_bD));
   });
-  const std::vector<Tensor> of_keys = flow({k_TKH, v_TKH}, {dk_TKH.to(k_TKH.scalar_type()), dv_TKH.to(v_TKH.scalar_type())}, {x_leaf_TD});
-  std::vector<Tensor> grads{dx_TD + of_keys[0]};
+  ops::for_each_block(x_TD.size(0), block_, [&](int64_t begin, int64_t end) {
+    const int64_t rows = end - begin;
+    const auto of_block = [&](const Tensor& sum_TKH) { return sum_TKH.narrow(0, begin, rows).to(x_TD.scalar_type()); };
+    const Tensor x_bD = leaf(x_TD.narrow(0, begin, rows));
+    const std::vector<Tensor> outputs{keys(x_bD, context.positions_T.narrow(0, begin, rows)), values(x_bD)};
+    dx_TD.narrow(0, begin, rows).add_(flow(outputs, {of_block(dk_TKH), of_block(dv_TKH)}, x_bD));
+  });
+  std::vector<Tensor> grads{dx_TD};
   for (size_t i = 0; i < weights.size(); ++i) grads.push_back(dweights[i].as(weights[i]));
   return grads;
 }
@@ -134,7 +155,7 @@ Tensor BlockwiseFeedForward::operator()(const Tensor& x_TD, const LayerContext& 
   again.record = nullptr;  // what there is to record has been
   return ops::differentiable("blockwise_mlp", y_TD, inputs, inputs,
                              [this, again](const Tensor& dy_TD, const ops::Tensors& saved, const ops::Wanted& want) {
-                               return backward_blocks(dy_TD.contiguous(), saved, want, again);
+                               return backward_blocks(dy_TD, saved, want, again);
                              });
 }
 
@@ -148,7 +169,8 @@ std::vector<Tensor> BlockwiseFeedForward::backward_blocks(const Tensor& dy_TD, c
     std::vector<Tensor> leaves{x_bD};
     for (size_t i = 1; i < inputs.size(); ++i)
       if (want[i]) leaves.push_back(inputs[i]);
-    const std::vector<Tensor> found = ops::gradients({(*inner_)(x_bD, context, nullptr)}, {dy_TD.narrow(0, begin, end - begin)}, leaves);
+    const std::vector<Tensor> found =
+        ops::gradients({(*inner_)(x_bD, context, nullptr)}, {dy_TD.narrow(0, begin, end - begin).contiguous()}, leaves);
     dx_TD.narrow(0, begin, end - begin).copy_(found[0]);
     for (size_t i = 1, next = 1; i < inputs.size(); ++i)
       if (want[i]) dweights[i].add(found[next++]);

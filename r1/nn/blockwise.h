@@ -4,8 +4,11 @@
 // queries. The price is a second forward.
 //
 // In the engine these are the layers they wrap: there, nothing is kept anyway, and a prompt's chunks find the keys of those before in the
-// cache. Forward bits are those of the layers they wrap (CPU fp32); gradients are summed block by block, in fp32, and are near.
+// cache. Forward bits are those of the layers they wrap (CPU fp32), and so are the bits of x's gradient; those of the weights are summed
+// block by block, in fp32, and are near.
 #pragma once
+
+#include <functional>
 
 #include "r1/nn/feed_forward.h"
 #include "r1/nn/gqa.h"
@@ -19,6 +22,14 @@ class Blockwise : public Gqa {
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
 
  private:
+  // A block of tokens and the keys and values they may see.
+  struct Rows {
+    int64_t begin, count, k_begin, seen;
+    ops::Sequences sequences;
+    Tensor positions_b, k_lKH, v_lKH;
+  };
+  // In order; no graph in what f is given.
+  void for_each_block(const Tensor& x_TD, const LayerContext& context, const std::function<void(const Rows&)>& f) const;
   Tensor forward_blocks(const Tensor& x_TD, const LayerContext& context) const;
   // d of x and of the weights, in the order of inputs.
   std::vector<Tensor> backward_blocks(const Tensor& dy_TD, const std::vector<Tensor>& inputs, const LayerContext& context) const;

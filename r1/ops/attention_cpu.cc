@@ -30,27 +30,43 @@ kernels::Heads out(const Tensor& t) {
   return {.data = t.mutable_data_ptr(), .type = kernel_float(t.scalar_type())};
 }
 
-Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale, const Window& window) {
-  const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
-  Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
-  const Tensor dout_TNH = dout.contiguous();
-  kernels::attention_backward({.shape = shape_of(q, v, scale, window),
-                               .q = in(q),
-                               .k = in(k),
-                               .v = in(v),
-                               .out = in(saved[3]),
-                               .lse = saved[4].const_data_ptr<float>(),
-                               .dout = in(dout_TNH),
-                               .dq = out(dq),
-                               .dk = out(dk),
-                               .dv = out(dv),
-                               .cu_seqlens = sequences.cu_seqlens.data(),
-                               .sequences = sequences.count(),
-                               .cu_keys = sequences.key_rows().data()});
-  return {dq, dk, dv};
+}  // namespace
+
+Tensor attention_forward_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
+                             const Window& window, const Tensor& lse_TN) {
+  const Tensor out_TNH = at::empty({q_TNH.size(0), q_TNH.size(1), v_TKH.size(2)}, q_TNH.options());
+  kernels::attention_forward({.shape = shape_of(q_TNH, v_TKH, scale, window),
+                              .q = in(q_TNH),
+                              .k = in(k_TKH),
+                              .v = in(v_TKH),
+                              .out = out(out_TNH),
+                              .lse = lse_TN.defined() ? lse_TN.mutable_data_ptr<float>() : nullptr,
+                              .cu_seqlens = sequences.cu_seqlens.data(),
+                              .sequences = sequences.count(),
+                              .cu_keys = sequences.key_rows().data()});
+  return out_TNH;
 }
 
-}  // namespace
+Tensor attention_backward_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const AttentionResult& result,
+                              const Sequences& sequences, double scale, const Window& window, const Tensor& dk_TKH, const Tensor& dv_TKH,
+                              bool add) {
+  Tensor dq_TNH = at::empty_like(q_TNH);
+  kernels::attention_backward({.shape = shape_of(q_TNH, v_TKH, scale, window),
+                               .q = in(q_TNH),
+                               .k = in(k_TKH),
+                               .v = in(v_TKH),
+                               .out = in(result.out_TNH),
+                               .lse = result.lse_TN.const_data_ptr<float>(),
+                               .dout = in(result.dout_TNH),
+                               .dq = out(dq_TNH),
+                               .dk = out(dk_TKH),
+                               .dv = out(dv_TKH),
+                               .cu_seqlens = sequences.cu_seqlens.data(),
+                               .sequences = sequences.count(),
+                               .cu_keys = sequences.key_rows().data(),
+                               .add_keys = add});
+  return dq_TNH;
+}
 
 Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
                      const Window& window) {
@@ -59,22 +75,16 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
   {
     const at::NoGradGuard no_grad;
     q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-    out_TNH = at::empty({q.size(0), q.size(1), v.size(2)}, q.options());
     if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
-    kernels::attention_forward({.shape = shape_of(q, v, scale, window),
-                                .q = in(q),
-                                .k = in(k),
-                                .v = in(v),
-                                .out = out(out_TNH),
-                                .lse = graph ? lse_TN.mutable_data_ptr<float>() : nullptr,
-                                .cu_seqlens = sequences.cu_seqlens.data(),
-                                .sequences = sequences.count(),
-                                .cu_keys = sequences.key_rows().data()});
+    out_TNH = attention_forward_cpu(q, k, v, sequences, scale, window, lse_TN);
   }
   if (!graph) return out_TNH;
   return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
                         [sequences, scale, window](const Tensor& dout, const Tensors& saved, const Wanted&) {
-                          return backward(dout, saved, sequences, scale, window);
+                          const Tensor dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
+                          const Tensor dq = attention_backward_cpu(saved[0], saved[1], saved[2], {saved[3], saved[4], dout.contiguous()},
+                                                                   sequences, scale, window, dk, dv, /*add=*/false);
+                          return Tensors{dq, dk, dv};
                         });
 }
 

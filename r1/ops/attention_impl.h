@@ -15,6 +15,16 @@ void check_cache(const char* op, const Tensor& cache, int64_t bytes, const Tenso
 // CPU fp32 and bf16 (attention_cpu.cc): kernels/cpu/attention, with its backward.
 Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
                      const Window& window);
+// Its two halves without a graph, on contiguous tensors. lse_TN: fp32 [T, N] to be filled, or undefined. The backward returns dq and writes
+// or, with `add`, adds to dk and dv (then fp32).
+Tensor attention_forward_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
+                             const Window& window, const Tensor& lse_TN);
+struct AttentionResult {
+  Tensor out_TNH, lse_TN, dout_TNH;
+};
+Tensor attention_backward_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const AttentionResult& result,
+                              const Sequences& sequences, double scale, const Window& window, const Tensor& dk_TKH, const Tensor& dv_TKH,
+                              bool add);
 Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
                            double scale, const Window& window);
 // Appends the new keys and values, then attends as `shape` says. q contiguous.

@@ -21,6 +21,12 @@ void for_each_block(int64_t tokens, int64_t block, const std::function<void(int6
 
 Tensor blockwise_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
                            int64_t block);
+// Forward and backward of one block of queries, for a layer that keeps nothing of a block in between. The shapes are those of attention in
+// its training form; `dout_of` is told the block's output [b, N, H] and returns the gradient that comes back to it. Returns dq and adds
+// to dk and dv, the sums over all blocks (fp32; fp64 for fp64). No graph. On the CPU in fp32 blocks in ascending order give the bits of
+// attention's own gradients.
+Tensor block_gradients(const Tensor& q_bNH, const Tensor& k_lKH, const Tensor& v_lKH, const Sequences& sequences, double scale,
+                       const std::function<Tensor(const Tensor& out_bNH)>& dout_of, const Tensor& dk_lKH, const Tensor& dv_lKH);
 // The recurrence above in plain tensor ops.
 Tensor blockwise_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
                                int64_t block);

@@ -9,6 +9,7 @@
 #include <ATen/ops/pow.h>
 #include <ATen/ops/remainder.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "r1/base/error.h"
@@ -24,6 +25,7 @@ namespace r1::ops {
 namespace {
 
 constexpr int64_t kMostBits = 15;
+constexpr int64_t kCodedTokens = 1024;
 
 void check_lsh(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR,
                const Tensor& k_codes_TKR, const Sequences& sequences, const LshShape& shape) {
@@ -49,6 +51,19 @@ kernels::LshShape kernel_shape(const Tensor& q, const Tensor& k, double scale, c
           .bits = s.bits,
           .bucket = s.bucket,
           .window = s.window};
+}
+
+// From Gray to binary: a bit is the parity of the signs up to it. products [rows, rounds * bits] -> [rows, rounds].
+Tensor codes_of_signs(const Tensor& products, int64_t rounds) {
+  const int64_t rows = products.size(0), bits = products.size(1) / rounds;
+  if (has_cpu_kernels(products)) {
+    const Tensor codes = at::empty({rows, rounds}, products.options().dtype(at::kShort));
+    kernels::lsh_codes(products.const_data_ptr<float>(), rows * rounds, bits, codes.mutable_data_ptr<int16_t>());
+    return codes;
+  }
+  const Tensor parity = at::remainder(at::cumsum((products > 0).view({rows, rounds, bits}), -1), 2);
+  const Tensor weight = at::pow(2, at::arange(bits - 1, -1, -1, parity.options()));
+  return (parity * weight).sum(-1).to(at::kShort);
 }
 
 Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale, const LshShape& shape) {
@@ -121,14 +136,18 @@ Tensor lsh_codes(const Tensor& x_TNH, const Tensor& directions, int64_t rounds) 
   const at::NoGradGuard no_grad;
   check(x_TNH.dim() == 3 && directions.dim() == 2 && directions.size(1) == x_TNH.size(2) && rounds > 0 && directions.size(0) % rounds == 0,
         "[lsh_codes] expected x [T, N, H] and directions [", rounds, " * bits, H], got ", x_TNH.sizes(), " and ", directions.sizes());
-  const int64_t tokens = x_TNH.size(0), heads = x_TNH.size(1), bits = directions.size(0) / rounds;
-  const auto codes = x_TNH.options().dtype(at::kShort).requires_grad(false);
-  if (bits == 0) return at::empty({tokens, heads, rounds}, codes).zero_();
-  const Tensor products = linear(x_TNH.to(at::kFloat).reshape({tokens * heads, x_TNH.size(2)}), directions);
-  // From Gray to binary: a bit is the parity of the signs up to it.
-  const Tensor parity = at::remainder(at::cumsum((products > 0).view({tokens, heads, rounds, bits}), -1), 2);
-  const Tensor weight = at::pow(2, at::arange(bits - 1, -1, -1, parity.options()));
-  return (parity * weight).sum(-1).to(at::kShort);
+  const int64_t tokens = x_TNH.size(0), heads = x_TNH.size(1), dim = x_TNH.size(2);
+  const auto options = x_TNH.options().dtype(at::kShort).requires_grad(false);
+  if (directions.size(0) == 0) return at::empty({tokens, heads, rounds}, options).zero_();
+  const Tensor codes = at::empty({tokens, heads, rounds}, options);
+  // In parts: the products are ten times as many numbers as the codes.
+  for (int64_t from = 0; from < tokens; from += kCodedTokens) {
+    const int64_t count = std::min(kCodedTokens, tokens - from);
+    const Tensor x = x_TNH.narrow(0, from, count).to(at::kFloat).reshape({count * heads, dim});
+    const Tensor part = codes.narrow(0, from, count);
+    part.copy_(codes_of_signs(linear(x, directions), rounds).view({count, heads, rounds}));
+  }
+  return codes;
 }
 
 Tensor lsh_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR, const Tensor& k_codes_TKR,

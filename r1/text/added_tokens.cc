@@ -52,43 +52,45 @@ size_t leading_space(std::string_view s) {
 
 }  // namespace
 
+// The tree is built from a list of what is still to do, not by recursion: a token may be as long as the file that names it.
 AddedTokenMatcher::AddedTokenMatcher(const std::vector<std::string>& contents, std::vector<AddedToken> tokens)
     : tokens_(std::move(tokens)) {
-  std::vector<std::pair<std::string_view, int32_t>> sorted;
+  std::vector<Content> sorted;
   for (size_t i = 0; i < contents.size(); ++i)
     if (!contents[i].empty()) sorted.push_back({contents[i], int32_t(i)});
   std::ranges::sort(sorted);
   nodes_.emplace_back();
   edges_.reserve(1024);
-  for (size_t from = 0; from < sorted.size();) {
-    const uint8_t b = uint8_t(sorted[from].first[0]);
-    size_t to = from;
-    while (to < sorted.size() && uint8_t(sorted[to].first[0]) == b) ++to;
-    const uint32_t node = build(sorted, from, to, 1);
-    root_[b] = node;
-    starts_[b] = true;
-    from = to;
+  std::vector<Group> open;
+  for (const Edge& edge : children(sorted, {.node = 0, .from = 0, .to = sorted.size(), .depth = 0}, open)) {
+    root_[edge.byte] = edge.node;
+    starts_[edge.byte] = true;
+  }
+  while (!open.empty()) {
+    Group group = open.back();
+    open.pop_back();
+    for (; group.from < group.to && sorted[group.from].first.size() == group.depth; ++group.from)
+      nodes_[group.node].token = sorted[group.from].second;
+    const std::vector<Edge> out = children(sorted, group, open);
+    nodes_[group.node].first_edge = uint32_t(edges_.size());
+    nodes_[group.node].edges = uint32_t(out.size());
+    edges_.insert(edges_.end(), out.begin(), out.end());
   }
   if (sorted.empty()) tokens_.clear();
 }
 
-// The node for the sorted contents [from, to), which share their first `depth` bytes.
-uint32_t AddedTokenMatcher::build(const std::vector<std::pair<std::string_view, int32_t>>& sorted, size_t from, size_t to, size_t depth) {
-  const uint32_t node = uint32_t(nodes_.size());
-  nodes_.emplace_back();
-  for (; from < to && sorted[from].first.size() == depth; ++from) nodes_[node].token = sorted[from].second;
+// New nodes for the group's contents by their next byte, each put on the list.
+std::vector<AddedTokenMatcher::Edge> AddedTokenMatcher::children(const std::vector<Content>& sorted, const Group& group,
+                                                                 std::vector<Group>& open) {
   std::vector<Edge> out;
-  while (from < to) {
-    const uint8_t b = uint8_t(sorted[from].first[depth]);
-    size_t end = from;
-    while (end < to && uint8_t(sorted[end].first[depth]) == b) ++end;
-    out.push_back({b, build(sorted, from, end, depth + 1)});
-    from = end;
+  for (size_t from = group.from, to; from < group.to; from = to) {
+    const uint8_t b = uint8_t(sorted[from].first[group.depth]);
+    for (to = from; to < group.to && uint8_t(sorted[to].first[group.depth]) == b;) ++to;
+    out.push_back({b, uint32_t(nodes_.size())});
+    open.push_back({out.back().node, from, to, group.depth + 1});
+    nodes_.emplace_back();
   }
-  nodes_[node].first_edge = uint32_t(edges_.size());
-  nodes_[node].edges = uint32_t(out.size());
-  edges_.insert(edges_.end(), out.begin(), out.end());
-  return node;
+  return out;
 }
 
 bool AddedTokenMatcher::longest(const char* p, const char* end, size_t* length, int32_t* token) const {

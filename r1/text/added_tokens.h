@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "r1/text/tokenizer.h"
@@ -35,7 +36,12 @@ class AddedTokenMatcher {
     uint8_t byte;
     uint32_t node;
   };
-  uint32_t build(const std::vector<std::pair<std::string_view, int32_t>>& sorted, size_t from, size_t to, size_t depth);
+  using Content = std::pair<std::string_view, int32_t>;
+  struct Group {  // contents [from, to) of the sorted ones, which share their first `depth` bytes, and their node
+    uint32_t node;
+    size_t from, to, depth;
+  };
+  std::vector<Edge> children(const std::vector<Content>& sorted, const Group& group, std::vector<Group>& open);
   bool longest(const char* p, const char* end, size_t* length, int32_t* token) const;
 
   std::vector<AddedToken> tokens_;

@@ -1,6 +1,7 @@
 #include "r1/text/tokenizer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "r1/base/error.h"
@@ -61,8 +62,7 @@ void Tokenizer::Impl::build_added() {
   for (const AddedToken& token : parts.added) {
     if (token.normalized) {
       // HF normalizes the token as if it were a text; SentencePiece cuts its user-defined pieces out wherever they stand.
-      const bool sentence_piece = !parts.merge_ranks.empty();
-      normalized.push_back(sentence_piece                         ? normalizer.inside(token.content)
+      normalized.push_back(parts.sentence_piece                   ? normalizer.inside(token.content)
                            : normalizer.may_change(token.content) ? normalizer.run(token.content, false).text
                                                                   : token.content);
       normalized_tokens.push_back(token);
@@ -181,6 +181,27 @@ void Tokenizer::Impl::build_decoder() {
   for (const AddedToken& token : parts.added) bytes[size_t(token.id)] = decoded_token(token.content, decoders);
 }
 
+namespace {
+
+// "<0x0A>" is the byte 10.
+std::optional<uint8_t> spelled_byte(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return {};
+  uint8_t byte = 0;
+  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  return error == std::errc() && end == token.data() + 5 ? std::optional(byte) : std::nullopt;
+}
+
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  if (from.empty()) return std::string(text);
+  std::string out;
+  size_t at = 0;
+  for (size_t next; (next = text.find(from, at)) != std::string_view::npos; at = next + from.size())
+    out.append(text, at, next - at).append(to);
+  return out.append(text, at);
+}
+
+}  // namespace
+
 std::string Tokenizer::Impl::decoded_token(const std::string& content, const std::vector<Json>& decoders) const {
   std::string out = content;
   for (const Json& d : decoders) {
@@ -189,15 +210,12 @@ std::string Tokenizer::Impl::decoded_token(const std::string& content, const std
       std::string raw;
       if (from_byte_letters(out, &raw)) out = std::move(raw);
     } else if (type == "ByteFallback") {
-      unsigned byte;
-      int used = 0;
-      if (out.size() == 6 && std::sscanf(out.c_str(), "<0x%2x>%n", &byte, &used) == 1 && used == 6) out = std::string(1, char(byte));
+      if (const auto byte = spelled_byte(out)) out = std::string(1, char(*byte));
     } else {
       const std::string where = parts.where + ": decoder";
       const std::string from = json_get<std::string>(json_get<Json>(d, "pattern", where), "String", where),
                         to = json_get<std::string>(d, "content", where);
-      for (size_t at = 0; !from.empty() && (at = out.find(from, at)) != std::string::npos; at += to.size())
-        out.replace(at, from.size(), to);
+      out = replace_all(out, from, to);
     }
   }
   return out;

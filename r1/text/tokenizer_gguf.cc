@@ -165,6 +165,10 @@ void read_byte_level(const GgufFile& file, const Vocabulary& v, const Family& fa
   for (const std::string& merge : file.strings("tokenizer.ggml.merges")) parts.merges.push_back(resolver.resolve(merge));
 }
 
+// What a vocabulary of SentencePiece's may cost: the work on a piece grows with the square of its length. Gemma's longest has 48 bytes, and
+// its pieces are cut in 513,511 ways.
+constexpr size_t kMaxPieceBytes = 1024, kMaxMerges = size_t{1} << 22;
+
 // A SentencePiece vocabulary has scores, no merges: of all neighbours that together are a piece, those merge whose piece scores best, the
 // leftmost of equals. So every way to cut a plain piece into two of them is a merge with the rank of the piece's score.
 void merges_from_scores(const Vocabulary& v, const std::vector<double>& scores, TokenizerParts& parts) {
@@ -179,6 +183,7 @@ void merges_from_scores(const Vocabulary& v, const std::vector<double>& scores, 
       const TokenId left = pieces.find(text.substr(0, cut)), right = left == kNoToken ? kNoToken : pieces.find(text.substr(cut));
       if (right != kNoToken) merges.push_back({left, right, TokenId(id)});
     }
+    if (merges.size() > kMaxMerges) fail(parts.where, ": the pieces can be cut into others in more than ", kMaxMerges, " ways");
   }
   const auto score = [&](const Model::MergeRule& m) { return scores[size_t(m.result)]; };
   std::ranges::stable_sort(merges, [&](const auto& a, const auto& b) { return score(a) > score(b); });
@@ -210,8 +215,11 @@ void read_sentence_piece(const GgufFile& file, const Vocabulary& v, TokenizerPar
     fail(parts.where, ": tokenizer.ggml.scores has ", scores.size(), " entries for ", v.tokens.size(), " tokens");
   for (const double score : scores)
     if (!std::isfinite(score)) fail(parts.where, ": tokenizer.ggml.scores holds ", score);
+  for (size_t id = 0; id < v.tokens.size(); ++id)
+    if (v.tokens[id].size() > kMaxPieceBytes)
+      fail(parts.where, ": token ", id, " has ", v.tokens[id].size(), " bytes, at most ", kMaxPieceBytes, " are allowed");
   set_space_rules(file.boolean_or("tokenizer.ggml.add_space_prefix", true), parts);
-  parts.byte_fallback = parts.fuse_unk = true;
+  parts.sentence_piece = parts.byte_fallback = parts.fuse_unk = true;
   const int64_t unknown = file.integer_or("tokenizer.ggml.unknown_token_id", -1);
   if (unknown >= 0 && size_t(unknown) < v.tokens.size()) parts.unk_token = v.tokens[size_t(unknown)];
   parts.vocabulary.reserve(v.tokens.size());

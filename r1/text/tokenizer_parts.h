@@ -25,6 +25,7 @@ struct TokenizerParts {
 
   ModelOptions::Kind kind = ModelOptions::Kind::kBpe;
   bool byte_fallback = false, ignore_merges = false, fuse_unk = false;
+  bool sentence_piece = false;  // added tokens that are normalized stand anywhere in the text, whatever is put before a text
   std::optional<std::string> unk_token;
   std::vector<std::pair<std::string, TokenId>> vocabulary;  // spelled as in the file (ByteLevel letters)
   std::vector<Model::MergeRule> merges;                     // by rank

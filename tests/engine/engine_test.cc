@@ -70,7 +70,9 @@ TEST(Engine, HalfDoneSequencesAndNewWeights) {
     EXPECT_EQ(rest.ids.size(), 6u);
     auto so_far = r.prompt;
     so_far.insert(so_far.end(), made.begin(), made.end());
-    if (rule == "recompute") EXPECT_EQ(rest.ids, naive_greedy(*other, so_far, 6));
+    if (rule == "recompute") {
+      EXPECT_EQ(rest.ids, naive_greedy(*other, so_far, 6));
+    }
     // What was cached under two weight versions must not serve anybody else.
     const RequestId again = engine.add(r);
     EXPECT_EQ(run_out(engine)[again].ids, naive_greedy(*other, r.prompt, 10));

@@ -4,6 +4,7 @@
 #include "r1/engine/engine.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
 #include <gtest/gtest.h>
@@ -38,9 +39,72 @@ inline model::ModelConfig tiny_config() {
   return c;
 }
 
-inline std::unique_ptr<model::Transformer> tiny_model(uint64_t seed = 1) {
-  auto m = std::make_unique<model::Transformer>(tiny_config(), at::kCPU, at::kFloat);
+inline std::unique_ptr<model::Transformer> model_of(const model::ModelConfig& config, uint64_t seed = 1, at::Device device = at::kCPU,
+                                                    at::ScalarType dtype = at::kFloat) {
+  auto m = std::make_unique<model::Transformer>(config, device, dtype);
   m->init_weights(seed);
+  return m;
+}
+
+inline std::unique_ptr<model::Transformer> tiny_model(uint64_t seed = 1) {
+  return model_of(tiny_config(), seed);
+}
+
+// A layer kind by its name in the config; "window" is full attention with every other layer narrow, "context_experts" are experts whose
+// router carries a running mean from token to token.
+inline model::ModelConfig kind_config(const std::string& kind) {
+  model::ModelConfig c = tiny_config();
+  if (kind == "window") {
+    c.attn.window = 21, c.attn.window_pattern = 2;
+    return c;
+  }
+  if (kind == "context_experts") {
+    c.moe = {.n_routed_experts = 8, .n_shared_experts = 1, .num_experts_per_tok = 3, .moe_intermediate_size = 24};
+    c.moe.gate = "context_sigmoid";
+    return c;
+  }
+  if (kind == "mla") {
+    c.family = "deepseek_v3";
+    c.attention = "mla";
+    c.rope_interleaved = true;
+    c.num_key_value_heads = c.head_dim = 0;
+    c.mla = {.q_lora_rank = 24, .kv_lora_rank = 20, .qk_nope_head_dim = 8, .qk_rope_head_dim = 8, .v_head_dim = 12};
+    c.rope = {.type = "yarn", .factor = 8, .original_max_position_embeddings = 64, .mscale = 1, .mscale_all_dim = 1};
+    return c;
+  }
+  c.attention = kind;
+  if (kind == "hybrid") c.attn.window = 9, c.attn.window_max = 20;
+  if (kind == "lsh") c.attn.hash_rounds = 2, c.attn.bucket_size = 8;
+  if (kind == "dynamic_window") c.attn.window = 18;
+  return c;
+}
+
+inline model::ModelConfig mtp_config() {
+  model::ModelConfig c = tiny_config();
+  c.num_nextn_predict_layers = 1;
+  return c;
+}
+
+inline Tensor& weight(model::Transformer& m, const std::string& name) {
+  return *model::find_weight(m.weights(), name).tensor;
+}
+
+// A chain: the next token depends on the last one only, and the module of multi-token prediction guesses the likeliest. Attention and MLPs
+// add nothing, and the module hands the embedding of the token behind through.
+inline std::unique_ptr<model::Transformer> chain_model(at::Device device = at::kCPU) {
+  auto m = model_of(mtp_config(), 3, device);
+  const at::NoGradGuard no_grad;
+  for (const std::string layer : {"layers.0.", "layers.1.", "layers.2."}) {
+    weight(*m, layer + "attention.o").zero_();
+    weight(*m, layer + "mlp.down").zero_();
+  }
+  Tensor& project = weight(*m, "layers.2.eh_proj");
+  project.zero_();
+  for (int64_t i = 0; i < project.size(0); ++i) project[i][i].fill_(1);
+  // An untied direction, or every token would be its own likeliest successor.
+  Tensor& norm = weight(*m, "norm");
+  for (int64_t i = 0; i < norm.size(0); ++i) norm[i].fill_(i % 2 ? 1 : -1);
+  weight(*m, "layers.2.shared_head_norm").copy_(norm);
   return m;
 }
 
@@ -76,6 +140,11 @@ inline EngineConfig small_config() {
   return c;
 }
 
+inline EngineConfig speculating(EngineConfig c = small_config()) {
+  c.num_speculative_tokens = 1;
+  return c;
+}
+
 inline Tensor ids_tensor(std::vector<int64_t>& ids) {
   return at::from_blob(ids.data(), {int64_t(ids.size())}, at::TensorOptions().dtype(at::kLong));
 }
@@ -101,7 +170,8 @@ inline std::vector<TokenId> naive_greedy(model::Transformer& m, std::vector<Toke
   for (int i = 0; i < count; ++i) {
     std::vector<int64_t> ids;
     const nn::AttentionContext context = packed({tokens}, ids);
-    const Tensor logits = m.logits(m.hidden(ids_tensor(ids), context).narrow(0, int64_t(ids.size()) - 1, 1)).contiguous();
+    const Tensor x_TD = m.hidden(ids_tensor(ids).to(m.device()), context);
+    const Tensor logits = m.logits(x_TD.narrow(0, int64_t(ids.size()) - 1, 1)).cpu().contiguous();
     made.push_back(greedy_token(logits.const_data_ptr<float>(), kVocab));
     tokens.push_back(made.back());
   }

@@ -6,19 +6,6 @@ namespace r1::engine {
 
 inline namespace {
 
-std::unique_ptr<model::Transformer> mla_model() {
-  model::ModelConfig c = tiny_config();
-  c.family = "deepseek_v3";
-  c.attention = "mla";
-  c.rope_interleaved = true;
-  c.num_key_value_heads = c.head_dim = 0;
-  c.mla = {.q_lora_rank = 24, .kv_lora_rank = 20, .qk_nope_head_dim = 8, .qk_rope_head_dim = 8, .v_head_dim = 12};
-  c.rope = {.type = "yarn", .factor = 8, .original_max_position_embeddings = 64, .mscale = 1, .mscale_all_dim = 1};
-  auto m = std::make_unique<model::Transformer>(c, at::kCPU, at::kFloat);
-  m->init_weights(1);
-  return m;
-}
-
 EngineConfig config_of(bool exact) {
   EngineConfig c = small_config();
   c.exact = exact;
@@ -28,7 +15,7 @@ EngineConfig config_of(bool exact) {
 }  // namespace
 
 TEST(EngineMla, GreedyTextIsTheFullForwards) {
-  const auto m = mla_model();
+  const auto m = model_of(kind_config("mla"));
   Rng rng(3);
   for (const bool exact : {true, false}) {
     Engine engine(*m, config_of(exact));
@@ -42,7 +29,7 @@ TEST(EngineMla, GreedyTextIsTheFullForwards) {
 }
 
 TEST(EngineMla, InvariantInEitherForm) {
-  const auto m = mla_model();
+  const auto m = model_of(kind_config("mla"));
   const auto requests = mixed_requests(32);
   for (const bool exact : {true, false}) {
     std::vector<Answer> alone;
@@ -71,7 +58,7 @@ TEST(EngineMla, InvariantInEitherForm) {
 
 // Exact: the log-probabilities of sampling are bit for bit those of training; absorbed: near.
 TEST(EngineMla, RolloutLogprobsAgainstTraining) {
-  const auto m = mla_model();
+  const auto m = model_of(kind_config("mla"));
   for (const bool exact : {true, false}) {
     Engine engine(*m, config_of(exact));
     Rng rng(9);

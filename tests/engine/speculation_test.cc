@@ -2,55 +2,13 @@
 // guesses are worth; the same distribution; fewer steps where they are right.
 #include "tests/engine/fixture.h"
 
-#include <ATen/TensorOperators.h>
-
 #include <cmath>
 
 namespace r1::engine {
 
-namespace {
-
-std::unique_ptr<model::Transformer> model_with_mtp(uint64_t seed, int depth = 1) {
-  model::ModelConfig c = tiny_config();
-  c.num_nextn_predict_layers = depth;
-  auto m = std::make_unique<model::Transformer>(c, at::kCPU, at::kFloat);
-  m->init_weights(seed);
-  return m;
-}
-
-Tensor& weight(model::Transformer& m, const std::string& name) {
-  return *model::find_weight(m.weights(), name).tensor;
-}
-
-// A chain: the next token depends on the last one only, and the module guesses the likeliest. Attention and MLPs add nothing, and the
-// module hands the embedding of the token behind through.
-std::unique_ptr<model::Transformer> chain_model() {
-  auto m = model_with_mtp(3);
-  const at::NoGradGuard no_grad;
-  for (const std::string layer : {"layers.0.", "layers.1.", "layers.2."}) {
-    weight(*m, layer + "attention.o").zero_();
-    weight(*m, layer + "mlp.down").zero_();
-  }
-  Tensor& project = weight(*m, "layers.2.eh_proj");
-  project.zero_();
-  for (int64_t i = 0; i < project.size(0); ++i) project[i][i].fill_(1);
-  // An untied direction, or every token would be its own likeliest successor.
-  Tensor& norm = weight(*m, "norm");
-  for (int64_t i = 0; i < norm.size(0); ++i) norm[i].fill_(i % 2 ? 1 : -1);
-  weight(*m, "layers.2.shared_head_norm").copy_(norm);
-  return m;
-}
-
-EngineConfig speculating(EngineConfig c = small_config()) {
-  c.num_speculative_tokens = 1;
-  return c;
-}
-
-}  // namespace
-
 TEST(Speculation, SameAnswersBitForBitInAnySchedule) {
   for (const bool chain : {false, true}) {
-    const auto m = chain ? chain_model() : model_with_mtp(5);
+    const auto m = chain ? chain_model() : model_of(mtp_config(), 5);
     const std::vector<Request> requests = mixed_requests(40);
     const std::vector<Answer> expected = answers_alone(*m, requests);
     EngineConfig small = small_config(), narrow = small_config();

@@ -4,25 +4,9 @@
 
 namespace r1::engine {
 
-namespace {
-
-std::unique_ptr<model::Transformer> variant(const std::string& attention) {
-  model::ModelConfig c = tiny_config();
-  c.attention = attention;
-  if (attention == "full") c.attn.window = 21, c.attn.window_pattern = 2;
-  if (attention == "hybrid") c.attn.window = 9, c.attn.window_max = 20;
-  if (attention == "lsh") c.attn.hash_rounds = 2, c.attn.bucket_size = 8;
-  if (attention == "dynamic_window") c.attn.window = 18;
-  auto m = std::make_unique<model::Transformer>(c, at::kCPU, at::kFloat);
-  m->init_weights(1);
-  return m;
-}
-
-}  // namespace
-
 TEST(Engine, EveryAttentionGeneratesWhatItsForwardSays) {
-  for (const char* attention : {"full", "blockwise", "hybrid", "lsh", "dynamic_window"}) {
-    const auto m = variant(attention);
+  for (const char* attention : {"window", "blockwise", "hybrid", "lsh", "dynamic_window"}) {
+    const auto m = model_of(kind_config(attention));
     Rng rng(5);
     Engine engine(*m, small_config());
     for (const int64_t prompt : {1, 17, 70}) {

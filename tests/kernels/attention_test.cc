@@ -266,9 +266,14 @@ Gradients run_backward(const Problem& p, const Result& f, const std::vector<floa
 }
 
 TEST(Attention, BackwardAgainstFiniteDifferencesOfDoubles) {
-  for (const AttentionShape& s : shapes()) {
-    if (s.segments) continue;  // below
-    const Problem p = make_problem(s, {70, 1, 9});
+  std::vector<Problem> problems;
+  for (const AttentionShape& s : shapes())
+    if (!s.segments) problems.push_back(make_problem(s, {70, 1, 9}));  // segments: below
+  // Longer than a block of keys (512).
+  problems.push_back(make_problem({.heads = 2, .kv_heads = 1, .head_dim = 8, .v_dim = 8, .scale = 0.4f}, {600, 3}));
+  problems.push_back(make_problem({.heads = 2, .kv_heads = 1, .head_dim = 8, .v_dim = 8, .scale = 0.4f, .window = 100}, {1100}));
+  for (const Problem& p : problems) {
+    const AttentionShape& s = p.s;
     const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
     const Gradients g = run_backward(p, run_packed(p), dout);
     auto q = doubles(p.q), k = doubles(p.k), v = doubles(p.v);
@@ -339,11 +344,13 @@ TEST(Attention, BackwardOfSegments) {
   for (size_t d : {0, 1, 29, 30, 58, 59 + 17, 2 * 59 + 58}) ASSERT_NEAR(dbias[d], slope(bias, d, 1e-3, 0, p.tokens()), 2e-4) << d;
 }
 
-// Queries that are a sequence's last tokens against all its keys: the bits of the whole forward, and gradients that add up to the whole's.
+// Queries that are a sequence's last tokens against all its keys: the bits of the whole forward, and gradients that add up to the whole's,
+// to its very bits where the backward adds them.
 TEST(Attention, ChunksOfQueriesAddUp) {
   for (const AttentionShape& s : shapes()) {
     if (!s.causal) continue;
     const Problem p = make_problem(s, {90, 37});
+    std::vector<float> added_dk(p.k.size()), added_dv(p.v.size());
     const Result whole = run_packed(p);
     const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
     const Gradients want = run_backward(p, whole, dout);
@@ -374,18 +381,22 @@ TEST(Attention, ChunksOfQueriesAddUp) {
       a.dout = {&dout[from * od]}, a.dq = {g.dq.data()}, a.dk = {g.dk.data()}, a.dv = {g.dv.data()};
       a.cu_seqlens = cu_q.data(), a.sequences = 2, a.cu_keys = cu_k.data();
       attention_backward(a);
-      for (size_t i = 0; i < g.dq.size(); ++i) ASSERT_NEAR(g.dq[i], want.dq[from * qd + i], 1e-6) << from;
+      ASSERT_TRUE(std::equal(g.dq.begin(), g.dq.end(), &want.dq[from * qd])) << from;
+      a.dk = {&added_dk[k0 * s.kv_heads * s.head_dim]}, a.dv = {&added_dv[k0 * s.kv_heads * s.v_dim]}, a.add_keys = true;
+      attention_backward(a);
       for (size_t i = 0; i < g.dk.size(); ++i) dk[k0 * s.kv_heads * s.head_dim + i] += g.dk[i];
       for (size_t i = 0; i < g.dv.size(); ++i) dv[k0 * s.kv_heads * s.v_dim + i] += g.dv[i];
     }
     for (size_t i = 0; i < dk.size(); ++i) ASSERT_NEAR(dk[i], want.dk[i], 1e-5);
     for (size_t i = 0; i < dv.size(); ++i) ASSERT_NEAR(dv[i], want.dv[i], 1e-5);
+    EXPECT_EQ(added_dk, want.dk);
+    EXPECT_EQ(added_dv, want.dv);
   }
 }
 
 TEST(Attention, BackwardHasOneResult) {
   for (const AttentionShape& s : shapes()) {
-    const Problem p = make_problem(s, {130, 20});
+    const Problem p = make_problem(s, {130, 20, s.heads < 3 ? 530 : 0});
     const auto dout = random_floats(p.tokens() * s.heads * s.v_dim, 9);
     const Result f = run_packed(p);
     const Gradients first = run_backward(p, f, dout);
@@ -426,6 +437,10 @@ TEST(Attention, RefusesNonsense) {
   EXPECT_THROW(attention_forward(a), Error);
   a.shape = {.heads = 3, .kv_heads = 2, .head_dim = 8, .v_dim = 8, .scale = 1};
   EXPECT_THROW(attention_forward(a), Error);
+  const int32_t cu[] = {0, 0};
+  AttentionBackward b{.shape = {.heads = 2, .kv_heads = 2, .head_dim = 8, .v_dim = 8, .scale = 1}};
+  b.cu_seqlens = cu, b.sequences = 1, b.dk.type = Float::kBf16, b.add_keys = true;
+  EXPECT_THROW(attention_backward(b), Error);
   EXPECT_THROW(attention_block_bytes(24, 1, 8, 8, Float::kF32), Error);
   EXPECT_EQ(attention_block_bytes(32, 2, 64, 64, Float::kBf16), 32u * 2 * 128 * 2);
 }

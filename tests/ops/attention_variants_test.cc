@@ -2,6 +2,8 @@
 // against the training form.
 #include <ATen/Parallel.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
@@ -44,6 +46,44 @@ TEST(BlockwiseAttention, HasTheBitsOfFullAttention) {
 TEST(BlockwiseAttention, GradientOfTheDefinition) {
   const auto sequences = sequences_on(at::kCPU, {0, 2, 9});
   expect_ref_gradient([&](const Tensors& t) { return blockwise_attention_ref(t[0], t[1], t[2], sequences, 0.7, 3); }, heads(9, 2, 1, 4));
+}
+// Block by block, the gradients of attention: its bits where the CPU has kernels, near elsewhere.
+TEST(BlockwiseAttention, BlocksAddUpToTheGradientsOfFullAttention) {
+  const auto sequences = sequences_on(at::kCPU, kCu);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kDouble}) {
+    Tensors t = heads(kTokens, 6, 3, 16);
+    for (Tensor& x : t) x = x.to(type).requires_grad_();
+    const Tensor dout = randn({kTokens, 6, 16}, 4).to(type);
+    const Tensors want = gradients({attention(t[0], t[1], t[2], sequences, 0.3)}, {dout}, t);
+    const auto sum_type = type == at::kDouble ? at::kDouble : at::kFloat;
+    for (const int64_t block : {13, 64, 1000}) {
+      const Tensor dq = at::full_like(want[0], 7), dk = at::zeros_like(want[1], sum_type), dv = at::zeros_like(want[2], sum_type);
+      for_each_block(kTokens, block, [&](int64_t begin, int64_t end) {
+        const QueryChunk chunk = chunk_of(sequences, begin, end, at::kCPU);
+        const auto seen = [&](const Tensor& x) { return x.detach().narrow(0, chunk.k_begin, end - chunk.k_begin); };
+        const Tensor q = t[0].detach().narrow(0, begin, end - begin);
+        const auto dout_of = [&](const Tensor& out) {
+          EXPECT_EQ(out.sizes(), q.sizes());
+          return dout.narrow(0, begin, end - begin);
+        };
+        dq.narrow(0, begin, end - begin)
+            .copy_(block_gradients(q, seen(t[1]), seen(t[2]), chunk.sequences, 0.3, dout_of, seen(dk), seen(dv)));
+      });
+      const Tensors got{dq, dk, dv};
+      for (size_t i = 0; i < 3; ++i) {
+        if (type == at::kFloat)
+          EXPECT_TRUE(at::equal(got[i], want[i])) << block << " " << i;
+        else
+          EXPECT_LE((got[i] - want[i]).abs().max().item<double>(),
+                    (type == at::kDouble ? 1e-12 : 1e-2) * want[i].abs().max().item<double>())
+              << type << " " << block << " " << i;
+      }
+    }
+  }
+  const Tensor x = randn({4, 1, 8}, 1);
+  EXPECT_THROW(block_gradients(
+                   x, x, x, sequences_on(at::kCPU, {0, 4}), 1, [](const Tensor& out) { return out; }, x, randn({3, 1, 8}, 1)),
+               Error);
 }
 TEST(BlockwiseAttention, ChunksKnowTheirKeys) {
   const auto sequences = sequences_on(at::kCPU, {0, 5, 6, 6, 83});

@@ -74,6 +74,15 @@ TEST(LshAttention, CodesAreGrayAndNested) {
   EXPECT_TRUE(at::equal(lsh_codes(x * 3, lsh_directions(16, many, 5, at::kCPU), 3), b));
   EXPECT_FALSE(at::equal(lsh_codes(x, lsh_directions(16, many, 6, at::kCPU), 3), b));
 }
+// Many tokens are coded in parts; of any float type, as the fp32 that they are.
+TEST(LshAttention, CodesAreATokensOwn) {
+  const LshShape shape{.rounds = 2, .bits = 5};
+  const Tensor directions = lsh_directions(8, shape, 3, at::kCPU), x = randn({2100, 3, 8}, 4).to(at::kBFloat16);
+  const Tensor all = lsh_codes(x, directions, 2);
+  const Tensor parts = at::cat({lsh_codes(x.narrow(0, 0, 700), directions, 2), lsh_codes(x.narrow(0, 700, 1400), directions, 2)}, 0);
+  EXPECT_TRUE(at::equal(all, parts));
+  EXPECT_TRUE(at::equal(all, lsh_codes(x.to(at::kFloat), directions, 2)));
+}
 TEST(LshAttention, BitsFollowTheLongestPosition) {
   EXPECT_EQ(lsh_bits(64, 64), 0);
   EXPECT_EQ(lsh_bits(65, 64), 1);

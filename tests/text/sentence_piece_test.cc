@@ -5,13 +5,17 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
+#include <set>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/base/gguf_file.h"
+#include "r1/base/rng.h"
 #include "r1/text/stream_decoder.h"
 #include "r1/text/tokenizer.h"
 #include "r1/text/tokenizer_parts.h"
+#include "tests/text/sentence_piece_check.h"
 #include "tests/text/tokenizer_strings.h"
 
 namespace r1::text {
@@ -122,51 +126,14 @@ TEST_F(SentencePiece, SavedAndLoaded) {
 
 // ---- by hand
 
-void put(std::string& out, const void* data, size_t size) {
-  out.append(static_cast<const char*>(data), size);
-}
-template <class T>
-void put(std::string& out, T value) {
-  put(out, &value, sizeof value);
-}
-void put_string(std::string& out, const std::string& s) {
-  put(out, uint64_t(s.size()));
-  out += s;
-}
-
-struct Piece {
-  std::string text;
-  float score;
-  int32_t type;
-};
-
-// A GGUF file (version 3) with nothing but this vocabulary.
-std::string gguf(const std::vector<Piece>& pieces, size_t scores) {
-  std::string out = "GGUF";
-  put(out, uint32_t(3));
-  put(out, uint64_t(0));
-  put(out, uint64_t(5));
-  const auto key = [&](const std::string& name, uint32_t kind) { put_string(out, name), put(out, kind); };
-  const auto array = [&](const std::string& name, uint32_t kind, size_t count) { key(name, 9), put(out, kind), put(out, uint64_t(count)); };
-  key("tokenizer.ggml.model", 8), put_string(out, "llama");
-  key("tokenizer.ggml.add_space_prefix", 7), out += '\0';
-  array("tokenizer.ggml.tokens", 8, pieces.size());
-  for (const Piece& p : pieces) put_string(out, p.text);
-  array("tokenizer.ggml.scores", 6, scores);
-  for (size_t i = 0; i < scores; ++i) put(out, pieces[i].score);
-  array("tokenizer.ggml.token_type", 5, pieces.size());
-  for (const Piece& p : pieces) put(out, p.type);
-  return out;
-}
+using testing::gguf_of;
+using testing::Piece;
+using testing::PieceFile;
 
 std::vector<Piece> small() {
   std::vector<Piece> pieces{{"<unk>", 0, 2}, {"<s>", 0, 3},      {"a", -10, 1}, {"b", -11, 1},  {"\u2581", -12, 1}, {"ab", -2, 1},
                             {"ba", -1, 1},   {"\u2581a", -3, 1}, {"aa", -4, 1}, {"aaa", -5, 1}, {"  ", -100, 4}};
-  for (int b = 0; b < 256; ++b) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", b);
-    pieces.push_back({name, 0, 6});
-  }
+  testing::add_byte_pieces(pieces);
   return pieces;
 }
 
@@ -175,7 +142,7 @@ TokenizerParts parts_of(const std::string& bytes) {
 }
 
 TEST(SentencePieceRules, ByHand) {
-  const Tokenizer t = Tokenizer::from_parts(parts_of(gguf(small(), small().size())));
+  const Tokenizer t = Tokenizer::from_parts(parts_of(gguf_of({small()})));
   EXPECT_EQ(t.encode("ab"), (Ids{5}));
   EXPECT_EQ(t.encode("aba"), (Ids{2, 6}));  // "ba" scores better than "ab"
   EXPECT_EQ(t.encode("aaa"), (Ids{9}));
@@ -191,22 +158,123 @@ TEST(SentencePieceRules, ByHand) {
   EXPECT_EQ(t.encode(""), Ids{});
 }
 
+std::string error_of(const std::string& bytes) {
+  try {
+    parts_of(bytes);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "(no error)";
+}
+
+TEST(SentencePieceRules, UserDefinedPiecesAloneStandAnywhere) {
+  PieceFile file{.pieces = {{"bb", 0, 4}, {"\u2581", -1, 1}, {"b", -1, 1}}, .space_prefix = true};
+  EXPECT_EQ(Tokenizer::from_parts(parts_of(gguf_of(file))).encode("bbb bb"), (Ids{1, 0, 2, 1, 0}));
+}
+
 TEST(SentencePieceRules, SaysWhatIsWrong) {
-  const auto error = [](const std::string& bytes) -> std::string {
-    try {
-      parts_of(bytes);
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "(no error)";
-  };
-  EXPECT_EQ(error(gguf(small(), 3)), "small.gguf: tokenizer.ggml.scores has 3 entries for 267 tokens");
+  EXPECT_EQ(error_of(gguf_of({.pieces = small(), .scores = 3})), "small.gguf: tokenizer.ggml.scores has 3 entries for 267 tokens");
   std::vector<Piece> bad = small();
   bad[2].score = NAN;
-  EXPECT_EQ(error(gguf(bad, bad.size())), "small.gguf: tokenizer.ggml.scores holds nan");
+  EXPECT_EQ(error_of(gguf_of({bad})), "small.gguf: tokenizer.ggml.scores holds nan");
   bad = small();
   bad[2].text = "\xFF";
-  EXPECT_EQ(error(gguf(bad, bad.size())), "small.gguf: token 2 is not valid UTF-8");
+  EXPECT_EQ(error_of(gguf_of({bad})), "small.gguf: token 2 is not valid UTF-8");
+  EXPECT_EQ(error_of(gguf_of({.pieces = small(), .types = 4})), "small.gguf: tokenizer.ggml.token_type has 4 entries for 267 tokens");
+}
+
+// ---- hostile files
+
+// Each took minutes, gigabytes or the stack.
+TEST(SentencePieceRules, APieceIsShort) {
+  std::vector<Piece> pieces = small();
+  pieces.push_back({std::string(1024, 'a'), -20, 1});
+  EXPECT_EQ(error_of(gguf_of({pieces})), "(no error)");
+  for (const int32_t type : {1, 3, 4, 5}) {
+    pieces.back() = {std::string(1 << 20, 'a'), -20, type};
+    EXPECT_EQ(error_of(gguf_of({pieces})), "small.gguf: token 267 has 1048576 bytes, at most 1024 are allowed");
+  }
+}
+
+// All parts of one random text: every cut of every piece is a merge.
+TEST(SentencePieceRules, MergesAreCounted) {
+  Rng rng(1);
+  std::string text;
+  for (int i = 0; i < 600; ++i) text += char('a' + rng.below(26));
+  std::set<std::string> parts;
+  for (size_t i = 0; i < text.size(); ++i)
+    for (size_t n = 1; n <= 150 && i + n <= text.size(); ++n) parts.insert(text.substr(i, n));
+  std::vector<Piece> pieces;
+  for (const std::string& part : parts) pieces.push_back({part, -float(part.size()), 1});
+  EXPECT_EQ(error_of(gguf_of({pieces})), "small.gguf: the pieces can be cut into others in more than 4194304 ways");
+}
+
+TEST(SentencePieceRules, HalfAMegabyteOfOneCharacter) {
+  std::vector<Piece> pieces = small();
+  for (int n = 4; n < 200; ++n) pieces.push_back({std::string(size_t(n), 'a'), -float(n * 7919 % 199), 1});
+  pieces.push_back({std::string(100, 'b') + "c", 0, 4});  // nearly there, again and again
+  pieces.push_back({std::string(31, ' '), 0, 4});
+  for (const bool prefix : {false, true}) {
+    const Tokenizer t = Tokenizer::from_parts(parts_of(gguf_of({.pieces = pieces, .space_prefix = prefix})));
+    for (const std::string unit : {"a", "b", " ", "\u2581", "\xFF", "é", "ab", "<s>", "\n"}) {
+      std::string text;
+      while (text.size() < 1 << 19) text += unit;
+      const std::clock_t start = std::clock();
+      const Ids ids = t.encode(text);
+      EXPECT_LT(double(std::clock() - start) / CLOCKS_PER_SEC, 1) << "'" << unit << "'";
+      if (unit != "\u2581") {
+        EXPECT_EQ(t.decode_bytes(ids), text);
+      }
+    }
+  }
+}
+
+TEST(SentencePieceRules, OnlyHexDigitsSpellAByte) {
+  std::vector<Piece> pieces = small();
+  const TokenId first = TokenId(pieces.size());
+  for (const char* text : {"<0x-1>", "<0x 5>", "<0x5 >", "<0xg0>", "<0x41>"}) pieces.push_back({text, -50, 1});
+  pieces.erase(pieces.begin() + 11 + 0x41);  // or it would be there twice
+  const Tokenizer t = Tokenizer::from_parts(parts_of(gguf_of({pieces})));
+  EXPECT_EQ(t.decode_bytes({first - 1, first, first + 1, first + 2, first + 3}), "<0x-1><0x 5><0x5 ><0xg0>A");
+}
+
+// Recipes and files of the fuzzer, as they are and with bytes changed.
+std::vector<std::string> seeds() {
+  PieceFile plain{.pieces = {{"<unk>", 0, 2}, {"<s>", 0, 3}, {"a", -3, 1}, {"b", -4, 1}, {"ab", -1, 1}, {"  ", 0, 4}, {"<0x61>", 0, 6}},
+                  .unknown = 0,
+                  .bos = 1};
+  PieceFile prefixed = plain;
+  prefixed.space_prefix = true;
+  prefixed.types = 3;
+  std::string recipe{'\x3B'}, raw{'\x02'};
+  Rng rng(5);
+  for (int i = 0; i < 300; ++i) (i % 2 ? recipe : raw) += char(rng.below(256));
+  return {gguf_of(plain), gguf_of(prefixed), recipe, raw};
+}
+
+TEST(SentencePieceRules, MutatedFilesAndRecipes) {
+  Rng rng(7);
+  const std::vector<std::string> all = seeds();
+  for (const std::string& seed : all) EXPECT_EQ(testing::sentence_piece_fault(seed), "");
+  for (int i = 0; i < 3000; ++i) {
+    std::string input = all[size_t(i) % all.size()];
+    for (uint64_t n = 1 + rng.below(8); n > 0; --n) input[size_t(rng.below(input.size()))] = char(rng.below(256));
+    if (i % 5 == 0) input.resize(size_t(rng.below(input.size())));
+    ASSERT_EQ(testing::sentence_piece_fault(input), "") << "input " << i << ": " << dump_json(Json(to_byte_letters(input)));
+  }
+}
+
+// tests/fuzz/corpus/sentence_piece: where the fuzzer starts (seed_*, written with R1_FUZZ_SEEDS=1) and what it once found.
+TEST(SentencePieceRules, TheFuzzersCorpus) {
+  const fs::path folder = fs::path(kSource) / "tests/fuzz/corpus/sentence_piece";
+  const std::vector<std::string> all = seeds();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const fs::path file = folder / str("seed_", i);
+    if (std::getenv("R1_FUZZ_SEEDS")) make_folder(folder), write_file_atomic(file, all[i]);
+    EXPECT_EQ(read_file(file), all[i]) << file;
+  }
+  for (const auto& entry : fs::directory_iterator(folder))
+    EXPECT_EQ(testing::sentence_piece_fault(read_file(entry.path())), "") << entry.path();
 }
 
 }  // namespace

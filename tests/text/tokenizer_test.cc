@@ -281,6 +281,21 @@ TEST(Tokenizer, AMegabyteOfOneCharacter) {
   }
 }
 
+// Neither the stack nor time beyond reason.
+TEST(Tokenizer, AnAddedTokenMayBeLong) {
+  TokenizerParts parts = small_parts();
+  parts.pre_tokenizer = parts.decoder = Json();
+  parts.normalizer = {{"type", "Replace"}, {"pattern", {{"String", "x"}}}, {"content", "yy"}};
+  parts.decoder = {{"type", "Replace"}, {"pattern", {{"String", "yy"}}}, {"content", "x"}};
+  const std::string longest(4 << 20, 'y');
+  parts.added.push_back({.id = 262, .content = longest, .normalized = true});
+  parts.added.push_back({.id = 263, .content = longest + "z", .special = true});
+  const Tokenizer t = small(std::move(parts));
+  EXPECT_EQ(t.encode(std::string(2 << 20, 'x')), Ids{262});
+  EXPECT_EQ(t.encode(longest + "z", {.parse_special = true}), Ids{263});
+  EXPECT_EQ(t.decode_bytes({262}), std::string(2 << 20, 'x'));
+}
+
 TEST(Tokenizer, AMegabyteThroughTheRegexEngine) {
   TokenizerParts parts = small_parts();
   parts.pre_tokenizer =

@@ -271,6 +271,8 @@ void attention_backward(const AttentionBackward& given) {
   if (!a.cu_keys) a.cu_keys = a.cu_seqlens;
   check_seqlens(a.cu_seqlens, a.sequences, "attention_backward");
   check_seqlens(a.cu_keys, a.sequences, "attention_backward");
+  check(!a.add_keys || (a.dk.type == Float::kF32 && a.dv.type == Float::kF32),
+        "[attention_backward] expected fp32 dk and dv to add to, got bf16");
   a.q = dense(a.q, s.heads * s.head_dim), a.k = dense(a.k, s.kv_heads * s.head_dim), a.v = dense(a.v, s.kv_heads * s.v_dim);
   a.out = dense(a.out, s.heads * s.v_dim), a.dout = dense(a.dout, s.heads * s.v_dim);
   a.dq = dense(a.dq, s.heads * s.head_dim), a.dk = dense(a.dk, s.kv_heads * s.head_dim), a.dv = dense(a.dv, s.kv_heads * s.v_dim);

@@ -67,7 +67,9 @@ struct AttentionForward {
 };
 void attention_forward(const AttentionForward& a);
 
-// dq, dk, dv are overwritten. The sums over queries and over the heads of a group run in one fixed order.
+// dq, dk, dv are overwritten. The sums run in one fixed order: a query's over its keys, ascending, a key's over the queries that see it,
+// ascending, and the heads of a group. With add_keys, dk and dv (fp32) are added to: a sequence's queries in chunks, one call behind the
+// other, give the bits of all at once.
 struct AttentionBackward {
   AttentionShape shape;
   ConstHeads q, k, v, out;
@@ -78,6 +80,7 @@ struct AttentionBackward {
   int64_t sequences;
   const int32_t* cu_keys = nullptr;
   float* dbias = nullptr;  // [heads, bias_span], overwritten; or not wanted
+  bool add_keys = false;
 };
 void attention_backward(const AttentionBackward& a);
 

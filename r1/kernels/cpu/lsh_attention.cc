@@ -2,12 +2,13 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/bf16.h"
-#include "r1/kernels/cpu/lsh_attention_simd.h"
-#include "r1/kernels/cpu/lsh_buckets.h"
+#include "r1/kernels/cpu/lsh_tiles.h"
 
 namespace r1::kernels {
 namespace {
@@ -19,17 +20,18 @@ void check_shape(const LshShape& s, const char* op) {
   check(s.rounds > 0 && s.bits >= 0 && s.bits <= 15 && s.bucket > 0 && s.window > 0, "[", op,
         "] expected rounds, bucket, window > 0 and 0 to 15 bits, got ", s.rounds, ", ", s.bucket, ", ", s.window, ", ", s.bits);
 }
+// Places in the order of the buckets are held as floats (lsh_attention_simd.h).
+void check_length(int64_t tokens, const char* op) {
+  check(tokens <= 1 << 24, "[", op, "] expected sequences of at most 16777216 tokens, got ", tokens);
+}
+void check_lengths(const int32_t* cu_seqlens, int64_t sequences, const char* op) {
+  for (int64_t i = 0; i < sequences; ++i) check_length(cu_seqlens[i + 1] - cu_seqlens[i], op);
+}
 
 int threads_for(const LshShape& s, double queries) {
   return queries * double(s.heads * s.head_dim * s.bucket) < 20000 ? 1 : omp_get_max_threads();
 }
 
-float value_at(const ConstRows& rows, int64_t i) {
-  return rows.type == Float::kF32 ? static_cast<const float*>(rows.data)[i] : from_bf16(static_cast<const uint16_t*>(rows.data)[i]);
-}
-void read_row(const ConstRows& rows, int64_t offset, int64_t dim, float* to) {
-  for (int64_t d = 0; d < dim; ++d) to[d] = value_at(rows, offset + d);
-}
 void write_row(const Rows& rows, int64_t offset, int64_t dim, const float* from) {
   for (int64_t d = 0; d < dim; ++d) {
     if (rows.type == Float::kF32)
@@ -38,72 +40,8 @@ void write_row(const Rows& rows, int64_t offset, int64_t dim, const float* from)
       static_cast<uint16_t*>(rows.data)[offset + d] = to_bf16(from[d]);
   }
 }
-
-// Where the tokens of one sequence and kv head are.
-struct Tokens {
-  const char *k = nullptr, *v = nullptr, *codes = nullptr;  // of token 0; paged: of a block's first token, from the pool's start
-  int64_t k_step = 0, v_step = 0, code_step = 0;            // bytes
-  const int32_t* blocks = nullptr;
-  int64_t block_size = 0, block_stride = 0;
-
-  int64_t place(int64_t t, int64_t step) const { return blocks ? blocks[t / block_size] * block_stride + t % block_size * step : t * step; }
-  const void* key(int64_t t) const { return k + place(t, k_step); }
-  const void* value(int64_t t) const { return v + place(t, v_step); }
-  const int16_t* code(int64_t t) const { return reinterpret_cast<const int16_t*>(codes + place(t, code_step)); }
-};
-
-// The scratch of a unit and what it runs: queries in order, the heads of the group for each.
-class Unit {
- public:
-  Unit(const LshShape& s, const Tokens& tokens, int64_t count, Float type)
-      : s_(s), tokens_(tokens), codes_(gathered(s, tokens, count)), buckets_(s.rounds, s.bits, s.bucket, codes_.data(), count) {
-    g_ = {.head_dim = s.head_dim, .v_dim = s.v_dim, .scale = s.scale, .type = type};
-    q_.resize(size_t(s.head_dim));
-    g_.q = q_.data();
-  }
-
-  // The keys of the query at `position`: fills query(). Positions ascend.
-  void find(int64_t position, const int16_t* q_codes, const ConstRows& q, int64_t q_offset) {
-    buckets_.advance(position);
-    buckets_.select(q_codes, s_.window, keys_);
-    k_.clear(), v_.clear();
-    for (const int32_t t : keys_) {
-      k_.push_back(tokens_.key(t)), v_.push_back(tokens_.value(t));
-      fetch(k_.back(), s_.head_dim), fetch(v_.back(), s_.v_dim);
-    }
-    p_.resize((keys_.size() + 15) / 16 * 16);
-    read_row(q, q_offset, s_.head_dim, q_.data());
-    g_.k = k_.data(), g_.v = v_.data(), g_.count = int64_t(keys_.size()), g_.p = p_.data();
-  }
-  const GatheredQuery& query() const { return g_; }
-  const std::vector<int32_t>& keys() const { return keys_; }
-
- private:
-  // The keys of a query lie anywhere; all are on their way before the first is used.
-  void fetch(const void* row, int64_t dim) const {
-    for (int64_t b = 0; b < dim * size_of(g_.type); b += 64) __builtin_prefetch(static_cast<const char*>(row) + b);
-  }
-  static std::vector<int16_t> gathered(const LshShape& s, const Tokens& tokens, int64_t count) {
-    std::vector<int16_t> codes(size_t(s.rounds * count));
-    for (int64_t t = 0; t < count; ++t) {
-      const int16_t* mine = tokens.code(t);
-      for (int64_t r = 0; r < s.rounds; ++r) codes[size_t(r * count + t)] = mine[r];
-    }
-    return codes;
-  }
-
-  LshShape s_;
-  Tokens tokens_;
-  std::vector<int16_t> codes_;  // [rounds][tokens]
-  LshBuckets buckets_;
-  GatheredQuery g_;
-  std::vector<int32_t> keys_;
-  std::vector<const void*> k_, v_;
-  std::vector<float> q_, p_;
-};
-
-Tokens packed_tokens(const LshShape& s, const ConstRows& k, const ConstRows& v, const int16_t* codes, int64_t begin, int64_t kv_head) {
-  Tokens t;
+LshTokens packed_tokens(const LshShape& s, const ConstRows& k, const ConstRows& v, const int16_t* codes, int64_t begin, int64_t kv_head) {
+  LshTokens t;
   const int64_t k_size = size_of(k.type), v_size = size_of(v.type);
   t.k_step = s.kv_heads * s.head_dim * k_size, t.v_step = s.kv_heads * s.v_dim * v_size, t.code_step = s.kv_heads * s.rounds * 2;
   t.k = static_cast<const char*>(k.data) + begin * t.k_step + kv_head * s.head_dim * k_size;
@@ -112,21 +50,8 @@ Tokens packed_tokens(const LshShape& s, const ConstRows& k, const ConstRows& v, 
   return t;
 }
 
-// The same side by side, a token's key and value in one place: what every query gathers from anywhere is then half as many places.
-Tokens side_by_side(const LshShape& s, const Tokens& from, int64_t count, Float type, std::vector<char>& memory) {
-  const int64_t k_bytes = s.head_dim * size_of(type), v_bytes = s.v_dim * size_of(type);
-  memory.resize(size_t(count * (k_bytes + v_bytes)));
-  for (int64_t t = 0; t < count; ++t) {
-    std::memcpy(&memory[size_t(t * (k_bytes + v_bytes))], from.key(t), size_t(k_bytes));
-    std::memcpy(&memory[size_t(t * (k_bytes + v_bytes) + k_bytes)], from.value(t), size_t(v_bytes));
-  }
-  Tokens to = from;
-  to.k = memory.data(), to.v = memory.data() + k_bytes, to.k_step = to.v_step = k_bytes + v_bytes;
-  return to;
-}
-
-Tokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blocks, int64_t kv_head) {
-  Tokens t;
+LshTokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blocks, int64_t kv_head) {
+  LshTokens t;
   const int64_t size = size_of(pool.type);
   t.k_step = t.v_step = t.code_step = lsh_token_bytes(s, pool.type);
   t.k = static_cast<const char*>(pool.data) + kv_head * s.head_dim * size;
@@ -136,50 +61,106 @@ Tokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blocks
   return t;
 }
 
-// One kv head of a sequence: rows q_begin.. are its tokens first .. count - 1.
-struct ForwardUnit {
-  Tokens tokens;
-  int64_t q_begin, first, count, kv_head;
+// Codes one round behind the other, of the part's keys and of its queries (the heads of the group for each position).
+struct PartCodes {
+  std::vector<int16_t> keys, queries;
+
+  PartCodes(const LshShape& s, const LshPart& part, const int16_t* q_codes) {
+    const int64_t group = s.heads / s.kv_heads, n = (part.count - part.first) * group;
+    keys.resize(size_t(s.rounds * part.count)), queries.resize(size_t(s.rounds * n));
+    for (int64_t t = 0; t < part.count; ++t)
+      for (int64_t r = 0; r < s.rounds; ++r) keys[size_t(r * part.count + t)] = part.tokens.code(t)[r];
+    for (int64_t i = 0; i < n; ++i) {
+      const int16_t* mine = q_codes + ((part.q_begin + i / group) * s.heads + part.kv_head * group + i % group) * s.rounds;
+      for (int64_t r = 0; r < s.rounds; ++r) queries[size_t(r * n + i)] = mine[r];
+    }
+  }
 };
 
-void forward_unit(const LshShape& s, const ForwardUnit& u, Float type, const ConstRows& q, const int16_t* q_codes, const Rows& out,
-                  float* lse) {
-  Unit unit(s, u.tokens, u.count, type);
-  const int64_t group = s.heads / s.kv_heads;
-  std::vector<float> y(size_t(s.v_dim), 0);
-  for (int64_t p = u.first; p < u.count; ++p)
-    for (int64_t h = u.kv_head * group; h < (u.kv_head + 1) * group; ++h) {
-      const int64_t row = (u.q_begin + p - u.first) * s.heads + h;
-      unit.find(p, q_codes + row * s.rounds, q, row * s.head_dim);
-      float sum = 0;
-      with_isa([&](auto isa) { sum = GatherSimd<isa()>::forward(unit.query(), y.data()); });
-      write_row(out, row * s.v_dim, s.v_dim, y.data());
-      if (lse) lse[row] = sum;
-    }
+// f(level) for the levels of the part's queries.
+template <class F>
+void for_levels(const LshShape& s, const LshPart& part, const int16_t* q_codes, F f) {
+  const PartCodes codes(s, part, q_codes);
+  const int64_t group = s.heads / s.kv_heads, queries = (part.count - part.first) * group;
+  for (int64_t l = 0, from = 0; from < part.count; ++l) {
+    const int64_t end = l == s.bits ? part.count : std::min(part.count, s.bucket << l), first = std::max(from, part.first);
+    if (first < end)
+      f(LshLevel({s.rounds, s.bits, s.bucket, s.window}, l, {codes.keys.data(), part.count}, end,
+                 {codes.queries.data() + (first - part.first) * group, queries}, first, group));
+    from = end;
+  }
 }
 
-void backward_unit(const LshBackward& a, int64_t begin, int64_t count, int64_t kv_head) {
-  const LshShape& s = a.shape;
-  std::vector<char> memory;
-  Unit unit(s, side_by_side(s, packed_tokens(s, a.k, a.v, a.k_codes, begin, kv_head), count, a.k.type, memory), count, a.k.type);
-  const int64_t group = s.heads / s.kv_heads;
-  std::vector<float> dk(size_t(count * s.head_dim), 0), dv(size_t(count * s.v_dim), 0);
-  std::vector<float> dq(size_t(s.head_dim)), out(size_t(s.v_dim)), dout(size_t(s.v_dim)), ds;
-  for (int64_t p = 0; p < count; ++p)
-    for (int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
-      const int64_t row = (begin + p) * s.heads + h;
-      unit.find(p, a.q_codes + row * s.rounds, a.q, row * s.head_dim);
-      read_row(a.out, row * s.v_dim, s.v_dim, out.data());
-      read_row(a.dout, row * s.v_dim, s.v_dim, dout.data());
-      ds.resize((unit.keys().size() + 15) / 16 * 16);
-      const GatheredGradient d{dout.data(), out.data(), a.lse[row], dq.data(), ds.data(), dk.data(), dv.data(), unit.keys().data()};
-      with_isa([&](auto isa) { GatherSimd<isa()>::backward(unit.query(), d); });
-      write_row(a.dq, row * s.head_dim, s.head_dim, dq.data());
+void forward_part(const LshShape& s, const LshPart& part, const ConstRows& q, const int16_t* q_codes, const Rows& out, float* lse) {
+  LshTiles tiles(s, part, q);
+  const int64_t o_row = lsh_row(s.v_dim);
+  for_levels(s, part, q_codes, [&](const LshLevel& level) {
+    const auto queries = size_t(level.queries());
+    std::vector<float> o(queries * size_t(o_row), 0), m(queries, -std::numeric_limits<float>::infinity()), l(queries, 0);
+    tiles.for_each(level, [&](const LshTile& tile, const int32_t* query) {
+      LshSoftmax y{};
+      for (int64_t j = 0; j < tile.lanes; ++j)
+        y.m[j] = m[size_t(query[j])], y.l[j] = l[size_t(query[j])], y.o[j] = &o[size_t(query[j] * o_row)];
+      with_isa([&](auto isa) { lsh_forward_simd<isa()>(tile, y); });
+      for (int64_t j = 0; j < tile.lanes; ++j) m[size_t(query[j])] = y.m[j], l[size_t(query[j])] = y.l[j];
+    });
+    with_isa([&](auto isa) { lsh_finish_simd<isa()>(level.queries(), s.v_dim, o.data(), m.data(), l.data()); });
+    for (int64_t i = 0; i < level.queries(); ++i) {
+      const int64_t row = tiles.row(level, i);
+      write_row(out, row * s.v_dim, s.v_dim, &o[size_t(i * o_row)]);
+      if (lse) lse[row] = l[size_t(i)];
     }
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t row = (begin + t) * s.kv_heads + kv_head;
-    write_row(a.dk, row * s.head_dim, s.head_dim, &dk[size_t(t * s.head_dim)]);
-    write_row(a.dv, row * s.v_dim, s.v_dim, &dv[size_t(t * s.v_dim)]);
+  });
+}
+
+// What the backward of a level's queries reads of each again and again: its row of dout, log sum exp and dout . out.
+struct OutGradient {
+  std::vector<float> dout, lse, delta;
+
+  OutGradient(const LshBackward& a, const LshLevel& level, const LshTiles& tiles) {
+    const int64_t n = level.queries(), dim = a.shape.v_dim;
+    std::vector<float> out(size_t(n * lsh_row(dim)));
+    dout.resize(out.size()), lse.resize(size_t(n)), delta.resize(size_t(n));
+    std::vector<const void*> douts, outs;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t row = tiles.row(level, i);
+      douts.push_back(lsh_row_at(a.dout, row * dim)), outs.push_back(lsh_row_at(a.out, row * dim));
+      lse[size_t(i)] = a.lse[row];
+    }
+    with_isa([&](auto isa) {
+      lsh_gather_simd<isa()>(a.dout.type, douts.data(), n, dim, dout.data());
+      lsh_gather_simd<isa()>(a.out.type, outs.data(), n, dim, out.data());
+      lsh_dots_simd<isa()>(dout.data(), out.data(), n, dim, delta.data());
+    });
+  }
+};
+
+void backward_part(const LshBackward& a, const LshPart& part) {
+  const LshShape& s = a.shape;
+  const int64_t k_row = lsh_row(s.head_dim), v_row = lsh_row(s.v_dim);
+  LshTiles tiles(s, part, a.q);
+  std::vector<float> dkv(size_t(part.count * (k_row + v_row)), 0), dout(size_t(kLshLanes * v_row)), dout_lanes(dout.size()), ds;
+  for_levels(s, part, a.q_codes, [&](const LshLevel& level) {
+    const OutGradient of(a, level, tiles);
+    std::vector<float> dq(size_t(level.queries() * k_row), 0);
+    tiles.for_each(level, [&](const LshTile& tile, const int32_t* query) {
+      if (ds.size() < size_t(tile.keys * kLshLanes)) ds.resize(size_t(tile.keys * kLshLanes));
+      LshGradient g{.dout = dout.data(), .dout_lanes = dout_lanes.data(), .dkv = dkv.data(), .token = tiles.tokens(), .ds = ds.data()};
+      for (int64_t j = 0; j < tile.lanes; ++j) {
+        std::copy_n(&of.dout[size_t(query[j] * v_row)], v_row, &dout[size_t(j * v_row)]);
+        g.lse[j] = of.lse[size_t(query[j])], g.delta[j] = of.delta[size_t(query[j])], g.dq[j] = &dq[size_t(query[j] * k_row)];
+      }
+      with_isa([&](auto isa) {
+        lsh_transpose_simd<isa()>(dout.data(), s.v_dim, dout_lanes.data());
+        lsh_backward_simd<isa()>(tile, g);
+      });
+    });
+    for (int64_t i = 0; i < level.queries(); ++i) write_row(a.dq, tiles.row(level, i) * s.head_dim, s.head_dim, &dq[size_t(i * k_row)]);
+  });
+  for (int64_t t = 0; t < part.count; ++t) {
+    const int64_t row = (part.q_begin + t) * s.kv_heads + part.kv_head;
+    write_row(a.dk, row * s.head_dim, s.head_dim, &dkv[size_t(t * (k_row + v_row))]);
+    write_row(a.dv, row * s.v_dim, s.v_dim, &dkv[size_t(t * (k_row + v_row) + k_row)]);
   }
 }
 
@@ -196,30 +177,42 @@ void append(const LshPaged& a, const PagedSequence& q) {
   }
 }
 
+LshPart packed_part(const LshShape& s, const ConstRows& k, const ConstRows& v, const int16_t* k_codes, const int32_t* cu_seqlens,
+                    int64_t unit) {
+  const int64_t begin = cu_seqlens[unit / s.kv_heads], count = cu_seqlens[unit / s.kv_heads + 1] - begin, head = unit % s.kv_heads;
+  return {packed_tokens(s, k, v, k_codes, begin, head), k.type, begin, 0, count, head};
+}
+
 }  // namespace
+
+void lsh_codes(const float* products, int64_t count, int64_t bits, int16_t* codes) {
+  for (int64_t i = 0; i < count; ++i, products += bits) {
+    int code = 0, parity = 0;
+    for (int64_t b = 0; b < bits; ++b) {
+      parity ^= products[b] > 0;
+      code = 2 * code + parity;
+    }
+    codes[i] = int16_t(code);
+  }
+}
 
 void lsh_attention_forward(const LshForward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_forward");
+  check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_forward");
   const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-  for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u) {
-    const int64_t begin = a.cu_seqlens[u / s.kv_heads], count = a.cu_seqlens[u / s.kv_heads + 1] - begin, head = u % s.kv_heads;
-    std::vector<char> memory;
-    const Tokens tokens = side_by_side(s, packed_tokens(s, a.k, a.v, a.k_codes, begin, head), count, a.k.type, memory);
-    forward_unit(s, {tokens, begin, 0, count, head}, a.k.type, a.q, a.q_codes, a.out, a.lse);
-  }
+  for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u)
+    forward_part(s, packed_part(s, a.k, a.v, a.k_codes, a.cu_seqlens, u), a.q, a.q_codes, a.out, a.lse);
 }
 
 void lsh_attention_backward(const LshBackward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_backward");
+  check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_backward");
   const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-  for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u) {
-    const int64_t begin = a.cu_seqlens[u / s.kv_heads], count = a.cu_seqlens[u / s.kv_heads + 1] - begin;
-    backward_unit(a, begin, count, u % s.kv_heads);
-  }
+  for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u) backward_part(a, packed_part(s, a.k, a.v, a.k_codes, a.cu_seqlens, u));
 }
 
 int64_t lsh_token_bytes(const LshShape& s, Float type) {
@@ -231,6 +224,7 @@ void lsh_attention_paged(const LshPaged& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_paged");
   check(a.k.type == a.pool.type && a.v.type == a.pool.type, "[lsh_attention_paged] expected keys and values of the cache's type");
+  for (int64_t i = 0; i < a.count; ++i) check_length(a.sequences[i].keys, "lsh_attention_paged");
   double queries = 0;
   for (int64_t i = 0; i < a.count; ++i) append(a, a.sequences[i]), queries += double(a.sequences[i].q_rows);
   const int threads = threads_for(s, queries);
@@ -238,7 +232,7 @@ void lsh_attention_paged(const LshPaged& a) {
   for (int64_t u = 0; u < a.count * s.kv_heads; ++u) {
     const PagedSequence& q = a.sequences[u / s.kv_heads];
     const int64_t head = u % s.kv_heads;
-    forward_unit(s, {paged_tokens(s, a.pool, q.blocks, head), q.q_begin, q.keys - q.q_rows, q.keys, head}, a.pool.type, a.q, a.q_codes,
+    forward_part(s, {paged_tokens(s, a.pool, q.blocks, head), a.pool.type, q.q_begin, q.keys - q.q_rows, q.keys, head}, a.q, a.q_codes,
                  a.out, nullptr);
   }
 }

@@ -3,13 +3,19 @@
 // for the query at position p:
 //
 //   level(p) = the least l with bucket * 2^l >= p + 1, at most bits: there are 2^l buckets, a code's is its upper l bits
-//   keys of p, each once, in this order: p, p - 1, .., p - window + 1; then for each round the latest 2 bucket tokens <= p of its own
-//   bucket b, the latest `bucket` ones of b - 1, and those of b + 1 (modulo 2^l, as far as these are different buckets) out = softmax over
-//   them
+//   out = softmax over the keys of p, each once, in this order: p - window + 1, .., p; then for each round the latest `bucket` ones <= p of
+//   bucket b - 1, the latest 2 bucket ones of its own bucket b and the latest `bucket` ones of b + 1 (modulo 2^l, as far as these are
+//   different buckets), each bucket's by position
+//
+// The softmax goes on from round to round: with m, l, o a query's running maximum, sum and output, a round (at first, the window) is
+//
+//   m' = max(m, max_j s_j);  c = exp(m - m');  p_j = exp(s_j - m');  l = l c, o = o c, then l += p_j, o = fma(p_j, v_j, o) for each key j
 //
 // The keys of a query depend on codes at positions <= p only, so a forward in any chunks, batches or blocks gives the same bits, on any
-// instruction set and number of threads. Work: a query costs at most window + 4 rounds bucket keys, plus a look at as many numbers of
-// tokens; the buckets are filled again when p reaches the next level, which costs twice the tokens in all.
+// instruction set and number of threads. Work: a query costs at most window + 4 rounds bucket keys. The queries of a level that share a
+// bucket go through its keys together (lsh_tiles.h), so that a key is fetched from afar a few times a round; the buckets are filled again
+// at each level, which costs twice the tokens in all.
+// One sequence has at most 2^24 tokens.
 //
 // Layouts: q [T, heads, head_dim], k [T, kv_heads, head_dim], v and out [T, .., v_dim], dense; codes int16 [T, heads or kv_heads, rounds].
 // OpenMP over (sequence, kv head).
@@ -27,6 +33,9 @@ struct LshShape {
   float scale;
   int64_t rounds, bits, bucket, window;  // bits of a code, <= 15; window >= 1
 };
+
+// The signs of `bits` products, read as a Gray code, for each of `count` codes.
+void lsh_codes(const float* products, int64_t count, int64_t bits, int16_t* codes);
 
 struct LshForward {
   LshShape shape;

@@ -1,5 +1,7 @@
-// Which keys a query sees under hashing (lsh_attention.h): the tokens of each bucket in order of position. Of one sequence and one kv head;
-// queries come in the order of their positions.
+// Which keys a query sees under hashing (lsh_attention.h), for all queries of a level at once. While the number of buckets is the same, a
+// round puts every token at one place: tokens sorted by bucket, within a bucket by position. What a query sees of a bucket, the latest so
+// many of its tokens up to the query, is then a range of places, and the queries of one bucket see overlapping ranges.
+// Of one sequence and one kv head.
 #pragma once
 
 #include <algorithm>
@@ -8,60 +10,106 @@
 
 namespace r1::kernels {
 
-class LshBuckets {
+// Items 0 .. n - 1 by bucket, and within a bucket in their order.
+class BucketOrder {
  public:
-  // codes [rounds][tokens]; borrowed.
-  LshBuckets(int64_t rounds, int64_t bits, int64_t bucket, const int16_t* codes, int64_t tokens)
-      : rounds_(rounds), bits_(bits), bucket_(bucket), tokens_(tokens), codes_(codes), seen_(size_t(tokens)) {}
-
-  // All tokens up to `position` are in their buckets, as many buckets as there are at that position.
-  void advance(int64_t position) {
-    int64_t level = 0;
-    while (level < bits_ && (bucket_ << level) < position + 1) ++level;
-    if (level != level_) {
-      level_ = level;
-      members_.assign(size_t(rounds_ << level), {});
-      filled_ = 0;
-    }
-    for (; filled_ <= position; ++filled_) insert(filled_);
+  template <class BucketOf>
+  BucketOrder(int64_t items, int64_t buckets, BucketOf bucket_of) : begin_(size_t(buckets + 1), 0), item_(size_t(items)) {
+    for (int64_t i = 0; i < items; ++i) ++begin_[size_t(bucket_of(i) + 1)];
+    for (int64_t b = 0; b < buckets; ++b) begin_[size_t(b + 1)] += begin_[size_t(b)];
+    std::vector<int32_t> next(begin_.begin(), begin_.end() - 1);
+    for (int64_t i = 0; i < items; ++i) item_[size_t(next[size_t(bucket_of(i))]++)] = int32_t(i);
   }
-
-  // The keys of the query at the position advanced to, whose code in round r is codes[r]. At most window + 4 rounds bucket.
-  void select(const int16_t* codes, int64_t window, std::vector<int32_t>& keys) {
-    keys.clear();
-    ++query_;
-    const int64_t position = filled_ - 1;
-    for (int64_t t = position; t >= 0 && t > position - window; --t) take(t, keys);
-    const int64_t buckets = int64_t{1} << level_;
-    for (int64_t r = 0; r < rounds_; ++r) {
-      const int64_t own = bucket_of(codes[r]);
-      follow(r, own, 2 * bucket_, keys);
-      if (buckets > 1) follow(r, (own + buckets - 1) % buckets, bucket_, keys);
-      if (buckets > 2) follow(r, (own + 1) % buckets, bucket_, keys);
-    }
-  }
+  int32_t begin(int64_t bucket) const { return begin_[size_t(bucket)]; }
+  int32_t end(int64_t bucket) const { return begin_[size_t(bucket + 1)]; }
+  int32_t operator[](int64_t place) const { return item_[size_t(place)]; }
+  const int32_t* items(int64_t bucket) const { return item_.data() + begin(bucket); }
 
  private:
-  int64_t bucket_of(int16_t code) const { return code >> (bits_ - level_); }
-  void insert(int64_t t) {
-    for (int64_t r = 0; r < rounds_; ++r) members_[size_t((r << level_) + bucket_of(codes_[r * tokens_ + t]))].push_back(int32_t(t));
-  }
-  void follow(int64_t r, int64_t bucket, int64_t most, std::vector<int32_t>& keys) {
-    const std::vector<int32_t>& members = members_[size_t((r << level_) + bucket)];
-    for (auto t = members.rbegin(); t != members.rend() && most > 0; ++t, --most) take(*t, keys);
-  }
-  void take(int64_t t, std::vector<int32_t>& keys) {
-    if (seen_[size_t(t)] == query_) return;
-    seen_[size_t(t)] = query_;
-    keys.push_back(int32_t(t));
+  std::vector<int32_t> begin_, item_;
+};
+
+// The places that a query sees of one round, without those of its window: of the bucket below, its own and the bucket above, each from lo
+// up to hi (nothing: lo = hi). Of two queries of a bucket, neither lo nor hi of the later one is lower.
+struct LshReach {
+  int32_t lo[3], hi[3];
+};
+
+// Codes [rounds][step], the first of which are used; borrowed.
+struct LshCodes {
+  const int16_t* data;
+  int64_t step;
+};
+
+struct LshHash {
+  int64_t rounds, bits, bucket, window;
+};
+
+class LshLevel {
+ public:
+  // 2^level buckets. Keys are the tokens 0 .. tokens - 1; queries i those at the positions first .. tokens - 1, `group` of each.
+  LshLevel(const LshHash& hash, int64_t level, LshCodes keys, int64_t tokens, LshCodes queries, int64_t first, int64_t group)
+      : hash_(hash), level_(level), first_(first), group_(group), tokens_(tokens) {
+    // With one bucket all rounds see the same.
+    rounds_ = level == 0 ? 1 : hash.rounds;
+    place_.resize(size_t(tokens * rounds_)), reach_.resize(size_t(rounds_ * this->queries()));
+    for (int64_t r = 0; r < rounds_; ++r) {
+      keys_.emplace_back(tokens, buckets(), [&](int64_t t) { return bucket_of(keys.data[r * keys.step + t]); });
+      queries_.emplace_back(this->queries(), buckets(), [&](int64_t i) { return bucket_of(queries.data[r * queries.step + i]); });
+      for (int64_t place = 0; place < tokens; ++place) place_[size_t(keys_.back()[place] * rounds_ + r)] = float(place);
+      for (int64_t b = 0; b < buckets(); ++b) find_reach(r, b);
+    }
   }
 
-  int64_t rounds_, bits_, bucket_, tokens_;
-  const int16_t* codes_;
-  int64_t level_ = -1, filled_ = 0;
-  std::vector<std::vector<int32_t>> members_;  // [rounds][buckets] ascending tokens
-  std::vector<uint32_t> seen_;                 // [tokens] the last query that took it
-  uint32_t query_ = 0;
+  int64_t rounds() const { return rounds_; }
+  int64_t buckets() const { return int64_t{1} << level_; }
+  int64_t queries() const { return (tokens_ - first_) * group_; }
+  int64_t position(int64_t query) const { return first_ + query / group_; }
+  const BucketOrder& keys(int64_t round) const { return keys_[size_t(round)]; }
+  const BucketOrder& queries(int64_t round) const { return queries_[size_t(round)]; }
+  const LshReach& reach(int64_t round, int64_t query) const { return reach_[size_t(round * queries() + query)]; }
+  // A round before this one shows the token to the query.
+  bool found_before(int64_t round, int64_t query, int64_t token) const {
+    for (int64_t e = 0; e < round; ++e)
+      for (int which = 0; which < 3; ++which)
+        if (const auto place = int32_t(places(token)[e]); place >= reach(e, query).lo[which] && place < reach(e, query).hi[which])
+          return true;
+    return false;
+  }
+  // [rounds] of a token, as floats.
+  const float* places(int64_t token) const { return &place_[size_t(token * rounds_)]; }
+
+ private:
+  // Whatever code is given, the bucket is one of those there are.
+  int64_t bucket_of(int16_t code) const { return (code >> (hash_.bits - level_)) & (buckets() - 1); }
+
+  void find_reach(int64_t r, int64_t bucket) {
+    const int64_t n = buckets();
+    follow(r, bucket, bucket, 1, 2 * hash_.bucket);
+    if (n > 1) follow(r, bucket, (bucket + n - 1) % n, 0, hash_.bucket);
+    if (n > 2) follow(r, bucket, (bucket + 1) % n, 2, hash_.bucket);
+  }
+  // The reach of a bucket's queries into another: the latest `most` tokens up to the query, without its window.
+  void follow(int64_t r, int64_t bucket, int64_t other, int which, int64_t most) {
+    const BucketOrder& keys = this->keys(r);
+    const BucketOrder& queries = this->queries(r);
+    const int32_t begin = keys.begin(other), end = keys.end(other);
+    int32_t past = begin, before = begin;  // the first key behind the query, and the first of its window or behind
+    for (int32_t i = queries.begin(bucket); i < queries.end(bucket); ++i) {
+      const int64_t p = position(queries[i]);
+      while (past < end && keys[past] <= p) ++past;
+      while (before < past && keys[before] <= p - hash_.window) ++before;
+      LshReach& reach = reach_[size_t(r * this->queries() + queries[i])];
+      reach.hi[which] = before;
+      reach.lo[which] = int32_t(std::min<int64_t>(before, std::max<int64_t>(begin, past - most)));
+    }
+  }
+
+  LshHash hash_;
+  int64_t level_, first_, group_, tokens_, rounds_ = 0;
+  std::vector<BucketOrder> keys_, queries_;  // of each round
+  std::vector<float> place_;                 // [tokens][rounds]
+  std::vector<LshReach> reach_;              // [rounds][queries]
 };
 
 }  // namespace r1::kernels
