@@ -208,11 +208,13 @@ std::vector<Planned> plan_recipe(const std::vector<Setting>& settings, const Pla
   for (const std::string& name : names) {
     const std::string kind = kinds[name];
     if (kind != "pretrain" && kind != "sft" && kind != "grpo") continue;
-    std::vector<Setting> mine;
+    std::vector<Setting> mine = by_name[name];
+    const auto is_own = [&](const Setting& s) {
+      return std::any_of(by_name[name].begin(), by_name[name].end(), [&](const Setting& own_one) { return own_one.key == s.key; });
+    };
     for (const Setting& s : shared) {
-      if (stage_knows(kind, s.key)) mine.push_back(s);
+      if (stage_knows(kind, s.key) && !is_own(s)) mine.push_back(s);
     }
-    mine.insert(mine.end(), by_name[name].begin(), by_name[name].end());
     Planned planned{name, input_of(kind, mine, own, common, models), {}};
     models[name] = planned.input.model;
     planned.plan = train::make_plan(planned.input);

@@ -187,6 +187,16 @@ TEST(App, PlanCountsTheShapeThatIsTrained) {
   EXPECT_NE(wrong.err.find("norm_gelu"), std::string::npos) << wrong.err;
 }
 
+// Every training stage of a recipe, what is its own before what all share.
+TEST(App, PlanReadsWholeRecipes) {
+  const auto recipe = [](const char* name) { return "--config=" + str(R1_SOURCE_DIR, "/recipes/", name); };
+  for (const char* name : {"r1_zero_tiny.yaml", "tiny_v3.yaml"}) {
+    const Ran ran = r1_program({"plan", recipe(name), "--json"});
+    ASSERT_EQ(ran.code, 0) << name << ": " << ran.err;
+    EXPECT_GE(parse_json(ran.out, name)["stages"].size(), 2u) << name;
+  }
+}
+
 TEST(App, CompletionAndManual) {
   const Ran bash = r1_program({"completion", "bash"});
   EXPECT_NE(bash.out.find("complete -o default -F _r1 r1"), std::string::npos);
