@@ -11,6 +11,7 @@
 
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/lsh_buckets.h"
+#include "r1/kernels/cpu/lsh_lone.h"
 #include "tests/kernels/kernel_testing.h"
 
 namespace r1::kernels {
@@ -234,6 +235,57 @@ TEST(LshAttention, FindsEarlierRoundsKeys) {
   }
   EXPECT_FALSE(level.found_before(1, 0, 3));  // in the window
 }
+using Stages = std::vector<std::vector<int32_t>>;
+
+// What a query sees: its window, then what each round adds, from all queries' buckets and by itself.
+Stages from_level(const LshLevel& level, const LshHash& hash, int64_t query) {
+  const int64_t p = level.position(query);
+  Stages stages(1);
+  for (int64_t t = std::max<int64_t>(0, p - hash.window + 1); t <= p; ++t) stages[0].push_back(int32_t(t));
+  for (int64_t r = 0; r < level.rounds(); ++r) {
+    stages.emplace_back();
+    for (int which = 0; which < 3; ++which)
+      for (int32_t place = level.reach(r, query).lo[which]; place < level.reach(r, query).hi[which]; ++place)
+        if (const int32_t t = level.keys(r)[place]; !level.found_before(r, query, t)) stages.back().push_back(t);
+  }
+  return stages;
+}
+Stages from_lone(const LshLone& lone) {
+  Stages stages;
+  for (int64_t s = 0, begin = 0; s < lone.stages(); begin = lone.ends()[s++])
+    stages.emplace_back(lone.tokens() + begin, lone.tokens() + lone.ends()[s]);
+  return stages;
+}
+
+TEST(LshAttention, ALoneQuerySeesWhatItSeesAmongOthers) {
+  constexpr int64_t kRounds = 3, kMost = 200;
+  std::vector<int16_t> codes, by_round(kRounds * kMost);
+  // Any 16 bits will do, though codes have fewer; three of ten are the same one.
+  for (int64_t i = 0; i < kRounds * kMost; ++i)
+    codes.push_back(random_bits(8, 1, uint64_t(i)) % 10 < 3 ? int16_t(-7) : int16_t(random_bits(8, 2, uint64_t(i))));
+  for (int64_t t = 0; t < kMost; ++t)
+    for (int64_t r = 0; r < kRounds; ++r) by_round[size_t(r * kMost + t)] = codes[size_t(t * kRounds + r)];
+  LshTokens tokens;
+  tokens.codes = reinterpret_cast<const char*>(codes.data()), tokens.code_step = kRounds * 2;
+  int64_t listed = 0;
+  for (const LshHash& hash : {LshHash{kRounds, 4, 3, 1}, LshHash{kRounds, 6, 20, 33}, LshHash{1, 15, 1, 2}})
+    for (int64_t count : {1, 2, 15, 16, 17, 64, 200})
+      for (int64_t level = 0; level <= std::min<int64_t>(hash.bits, 5); ++level)
+        for (int64_t like : {0, 5, 70, 131}) {
+          const int16_t* query = &codes[size_t(like * kRounds)];
+          const LshLevel all(hash, level, {by_round.data(), kMost}, count, {query, 1}, count - 1, 1);
+          LshLone lone(hash, tokens, count);
+          lone.see(level, count - 1, query);
+          EXPECT_EQ(from_lone(lone), from_level(all, hash, 0)) << hash.bits << " bits, level " << level << ", " << count << " tokens";
+          listed += lone.keys();
+          // Of a position before the last, the tokens behind it are not there.
+          if (count < 3) continue;
+          const LshLevel before(hash, level, {by_round.data(), kMost}, count - 2, {query, 1}, count - 3, 1);
+          lone.see(level, count - 3, query);
+          EXPECT_EQ(from_lone(lone), from_level(before, hash, 0)) << hash.bits << " bits, level " << level << ", " << count << " tokens";
+        }
+  EXPECT_GT(listed, 5000);
+}
 TEST(LshAttention, CodesOfSigns) {
   // Signs read as Gray code: 00, 01, 11, 10 are 0, 1, 2, 3; zero is not above zero.
   const std::vector<float> products{-1, -2, -1, 3, 1, 1, 2, -1, 0, 0.5f};
@@ -242,32 +294,48 @@ TEST(LshAttention, CodesOfSigns) {
   EXPECT_EQ(codes, (std::vector<int16_t>{0, 1, 2, 3, 1}));
 }
 
+// The last sequence of the problem through a cache of blocks that lie anywhere, `chunk` tokens at a time.
+std::vector<float> run_paged(const Problem& p, int64_t chunk, const ConstRows& q, const ConstRows& k, const ConstRows& v) {
+  const LshShape& s = p.s;
+  const int64_t begin = p.cu[p.cu.size() - 2], length = p.tokens - begin, blocks = (length + 15) / 16;
+  const int64_t block_bytes = 16 * lsh_token_bytes(s, k.type);
+  std::vector<int32_t> table;
+  for (int64_t b = 0; b < blocks; ++b) table.push_back(int32_t((b * 5 + 3) % blocks));  // 7 or 19 blocks: all of them
+  std::vector<char> memory(size_t(blocks * block_bytes), char(0xFF));
+  std::vector<float> out(p.dout.size());
+  for (int64_t fed = 0; fed < length; fed += chunk) {
+    const int64_t count = std::min(chunk, length - fed);
+    const PagedSequence one{begin + fed, count, fed + count, table.data()};
+    lsh_attention_paged({s, q, k, v, p.q_codes.data(), p.k_codes.data(), {memory.data(), k.type, 16, block_bytes}, {out.data()}, &one, 1});
+  }
+  return {out.begin() + begin * s.heads * s.v_dim, out.end()};
+}
+std::vector<float> of_last_sequence(const Problem& p, const Result& r) {
+  return {r.out.begin() + p.cu[p.cu.size() - 2] * p.s.heads * p.s.v_dim, r.out.end()};
+}
+
+// In chunks of few queries, which go one by one, and of many, which share tiles. Without bits all is one bucket that overflows.
 TEST(LshAttention, PagedGivesTheBitsOfPacked) {
-  for (const Problem& p : problems()) {
-    const LshShape& s = p.s;
-    const Result want = run(p);
-    const int64_t begin = p.cu[p.cu.size() - 2], length = p.tokens - begin, row = s.heads * s.v_dim, blocks = (length + 15) / 16;
-    std::vector<int32_t> table;
-    for (int64_t b = 0; b < blocks; ++b) table.push_back(int32_t((b * 5 + 3) % blocks));  // 5 and 7 or 19 blocks: all of them
-    for (int64_t chunk : {int64_t{1}, int64_t{13}, length}) {
-      std::vector<char> memory(size_t(blocks * 16 * lsh_token_bytes(s, Float::kF32)), char(0xFF));
-      std::vector<float> out(p.dout.size());
-      for (int64_t fed = 0; fed < length; fed += chunk) {
-        const int64_t count = std::min(chunk, length - fed);
-        const PagedSequence q{begin + fed, count, fed + count, table.data()};
-        lsh_attention_paged({s,
-                             {p.q.data()},
-                             {p.k.data()},
-                             {p.v.data()},
-                             p.q_codes.data(),
-                             p.k_codes.data(),
-                             {memory.data(), Float::kF32, 16, 16 * lsh_token_bytes(s, Float::kF32)},
-                             {out.data()},
-                             &q,
-                             1});
-      }
-      EXPECT_TRUE(std::equal(out.begin() + begin * row, out.end(), want.out.begin() + begin * row)) << chunk;
-    }
+  std::vector<Problem> all = problems();
+  LshShape one_bucket = kShape, big = kWide;
+  one_bucket.bits = 0, big.heads = 2, big.head_dim = 160, big.v_dim = 145;
+  all.push_back(make_problem(one_bucket, {0, 3, 100}, 0)), all.push_back(make_problem(big, {0, 110}, 2));
+  for (const Problem& p : all) {
+    const std::vector<float> want = of_last_sequence(p, run(p));
+    for (int64_t chunk : {int64_t{1}, int64_t{4}, int64_t{13}, p.tokens})
+      EXPECT_EQ(run_paged(p, chunk, {p.q.data()}, {p.k.data()}, {p.v.data()}), want) << chunk;
+    for_each_isa_and_threads(
+        [&](const std::string& where) { EXPECT_EQ(run_paged(p, 3, {p.q.data()}, {p.k.data()}, {p.v.data()}), want) << where; });
+  }
+}
+TEST(LshAttention, PagedBf16IsReadAsItIs) {
+  for (Problem p : problems()) {
+    std::vector<uint16_t> q, k, v;
+    for (auto [from, to] : {std::pair(&p.q, &q), {&p.k, &k}, {&p.v, &v}})
+      for (float& x : *from) to->push_back(to_bf16(x)), x = from_bf16(to->back());
+    const std::vector<float> want = of_last_sequence(p, run(p));
+    for (int64_t chunk : {1, 40})
+      EXPECT_EQ(run_paged(p, chunk, {q.data(), Float::kBf16}, {k.data(), Float::kBf16}, {v.data(), Float::kBf16}), want) << chunk;
   }
 }
 

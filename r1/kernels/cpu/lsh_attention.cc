@@ -8,6 +8,7 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/bf16.h"
+#include "r1/kernels/cpu/lsh_lone.h"
 #include "r1/kernels/cpu/lsh_tiles.h"
 
 namespace r1::kernels {
@@ -26,6 +27,17 @@ void check_length(int64_t tokens, const char* op) {
 }
 void check_lengths(const int32_t* cu_seqlens, int64_t sequences, const char* op) {
   for (int64_t i = 0; i < sequences; ++i) check_length(cu_seqlens[i + 1] - cu_seqlens[i], op);
+}
+
+constexpr int64_t kLoneQueries =
+    16;  // of a part, up to which they are gone through one by one: from here on buckets are worth their filling
+enum { kScratchRows = LshLone::kScratchUsed, kScratchFloats };
+static_assert(kScratchFloats < kScratchSlots);
+
+int64_t level_at(const LshShape& s, int64_t position) {
+  int64_t level = 0;
+  while (level < s.bits && s.bucket << level <= position) ++level;
+  return level;
 }
 
 int threads_for(const LshShape& s, double queries) {
@@ -91,7 +103,48 @@ void for_levels(const LshShape& s, const LshPart& part, const int16_t* q_codes, 
   }
 }
 
+// For few queries, one by one: the bits are those of forward_part's tiles.
+void forward_lone(const LshShape& s, const LshPart& part, const ConstRows& q, const int16_t* q_codes, const Rows& out, float* lse) {
+  LshLone lone({s.rounds, s.bits, s.bucket, s.window}, part.tokens, part.count);
+  const int64_t group = s.heads / s.kv_heads, q_row = lsh_row(s.head_dim), o_row = lsh_row(s.v_dim);
+  for (int64_t i = 0; i < (part.count - part.first) * group; ++i) {
+    const int64_t position = part.first + i / group, row = (part.q_begin + i / group) * s.heads + part.kv_head * group + i % group;
+    lone.see(level_at(s, position), position, q_codes + row * s.rounds);
+    const int64_t keys = lone.keys(), padded = (keys + kLshLanes - 1) / kLshLanes * kLshLanes;
+    auto* rows = static_cast<const void**>(scratch_bytes(kScratchRows, size_t(padded + keys) * sizeof(void*)));
+    for (int64_t j = 0; j < keys; ++j) {
+      const void *const k = part.tokens.key(lone.tokens()[j]), *const v = part.tokens.value(lone.tokens()[j]);
+      rows[j] = k, rows[padded + j] = v;
+    }
+    std::fill(rows + keys, rows + padded, rows[keys - 1]);
+    float* memory = scratch(kScratchFloats, size_t(q_row + o_row + padded + lone.stages()));
+    float *const q_mine = memory, *const o = memory + q_row;
+    float m = -std::numeric_limits<float>::infinity(), l = 0;
+    const LshLoneQuery query{.head_dim = s.head_dim,
+                             .v_dim = s.v_dim,
+                             .scale = s.scale,
+                             .type = part.type,
+                             .q = q_mine,
+                             .keys = keys,
+                             .k = rows,
+                             .v = rows + padded,
+                             .stages = lone.stages(),
+                             .ends = lone.ends(),
+                             .p = o + o_row,
+                             .factors = o + o_row + padded};
+    const void* const from = lsh_row_at(q, row * s.head_dim);
+    with_isa([&](auto isa) {
+      lsh_gather_simd<isa()>(q.type, &from, 1, s.head_dim, q_mine);
+      lsh_lone_simd<isa()>(query, o, &m, &l);
+      lsh_finish_simd<isa()>(1, s.v_dim, o, &m, &l);
+    });
+    write_row(out, row * s.v_dim, s.v_dim, o);
+    if (lse) lse[row] = l;
+  }
+}
+
 void forward_part(const LshShape& s, const LshPart& part, const ConstRows& q, const int16_t* q_codes, const Rows& out, float* lse) {
+  if ((part.count - part.first) * (s.heads / s.kv_heads) <= kLoneQueries) return forward_lone(s, part, q, q_codes, out, lse);
   LshTiles tiles(s, part, q);
   const int64_t o_row = lsh_row(s.v_dim);
   for_levels(s, part, q_codes, [&](const LshLevel& level) {

@@ -14,7 +14,8 @@
 // The keys of a query depend on codes at positions <= p only, so a forward in any chunks, batches or blocks gives the same bits, on any
 // instruction set and number of threads. Work: a query costs at most window + 4 rounds bucket keys. The queries of a level that share a
 // bucket go through its keys together (lsh_tiles.h), so that a key is fetched from afar a few times a round; the buckets are filled again
-// at each level, which costs twice the tokens in all.
+// at each level, which costs twice the tokens in all. Few queries, as in decoding, are gone through one by one, each with a walk back over
+// the codes (lsh_lone.h).
 // One sequence has at most 2^24 tokens.
 //
 // Layouts: q [T, heads, head_dim], k [T, kv_heads, head_dim], v and out [T, .., v_dim], dense; codes int16 [T, heads or kv_heads, rounds].

@@ -7,11 +7,11 @@ namespace r1::kernels {
 namespace {
 
 #if defined(R1_SIMD_AVX512)
-constexpr int kRows = 8, kVecs = 2;  // 16 accumulators of 32 registers
+constexpr int kRows = 8, kVecs = 2, kLoneVecs = 8;  // 16 accumulators of 32 registers
 #elif defined(R1_SIMD_AVX2)
-constexpr int kRows = 6, kVecs = 1;  // 12 of 16
+constexpr int kRows = 6, kVecs = 1, kLoneVecs = 4;  // 12 of 16
 #else
-constexpr int kRows = 4, kVecs = 1;
+constexpr int kRows = 4, kVecs = 1, kLoneVecs = 1;
 #endif
 constexpr int64_t kAhead = 16;  // rows that are on their way while one is copied
 
@@ -98,6 +98,83 @@ R1_INLINE Mask seen(const LshTile& t, const LshRun& run, int64_t i) {
   return mask;
 }
 
+R1_INLINE void prefetch_row(const void* row, int64_t bytes) {
+  for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char*)row + b);
+}
+
+// p[i] = scale q . k[i]: 16 keys are the lanes, and the sums run over the dims in order as they do in a tile.
+template <class T>
+void lone_scores(const LshLoneQuery& t) {
+  const int64_t dim = t.head_dim;
+  for (int64_t i = 0; i < t.keys; i += kLanes) {
+    for (int64_t r = kLanes; r < 2 * kLanes && i + r < t.keys; ++r) prefetch_row(t.k[i + r], dim * int64_t(sizeof(T)));
+    F16 acc = zero(), block[kLanes];
+    for (int64_t d = 0; d < dim; d += kLanes) {
+      const int64_t n = min_of(kLanes, dim - d);
+      if (n == kLanes) {
+#pragma GCC unroll 16
+        for (int r = 0; r < kLanes; ++r) block[r] = load((const T*)t.k[i + r] + d);
+        transpose(block);
+#pragma GCC unroll 16
+        for (int r = 0; r < kLanes; ++r) acc = fma(set1(t.q[d + r]), block[r], acc);
+      } else {
+        for (int r = 0; r < kLanes; ++r) block[r] = load_n((const T*)t.k[i + r] + d, n);
+        transpose(block);
+        for (int r = 0; r < n; ++r) acc = fma(set1(t.q[d + r]), block[r], acc);
+      }
+    }
+    store(t.p + i, acc * set1(t.scale));
+  }
+}
+
+// The scores become exp(score - m) of their stage.
+void lone_softmax(const LshLoneQuery& t, float* m, float* l) {
+  const F16 low = set1(-__builtin_inff());
+  for (int64_t s = 0, begin = 0; s < t.stages; begin = t.ends[s++]) {
+    const int64_t end = t.ends[s];
+    F16 top = set1(*m);
+    for (int64_t i = begin; i < end; i += kLanes)
+      top = max(top, end - i < kLanes ? select(mask_first(end - i), load_n(t.p + i, end - i), low) : load(t.p + i));
+    const float old = *m;
+    *m = reduce_max(top);
+    t.factors[s] = exp1(old - *m);
+    for_vectors(end - begin, [&](int64_t i, int64_t n) {
+      float* p = t.p + begin + i;
+      n < kLanes ? store_n(p, exp(load_n(p, n) - set1(*m)), n) : store(p, exp(load(p) - set1(*m)));
+    });
+    float sum = *l * t.factors[s];
+    for (int64_t i = begin; i < end; ++i) sum += t.p[i];
+    *l = sum;
+  }
+}
+
+// o[d ..] of NV vectors, the last of which has n elements.
+template <int NV, class T>
+R1_INLINE void lone_values(const LshLoneQuery& t, int64_t d, int64_t n, float* o) {
+  F16 acc[NV];
+  for (F16& x : acc) x = zero();
+  for (int64_t s = 0, i = 0; s < t.stages; ++s) {
+    for (F16& x : acc) x = x * set1(t.factors[s]);
+    for (; i < t.ends[s]; ++i) {
+      if (i + kAhead < t.keys) prefetch_row((const T*)t.v[i + kAhead] + d, NV * kLanes * int64_t(sizeof(T)));
+      const F16 p = set1(t.p[i]);
+      const T* v = (const T*)t.v[i] + d;
+#pragma GCC unroll 8
+      for (int x = 0; x < NV; ++x) acc[x] = fma(p, x == NV - 1 && n < kLanes ? load_n(v + x * kLanes, n) : load(v + x * kLanes), acc[x]);
+    }
+  }
+  for (int x = 0; x < NV; ++x) store(o + d + x * kLanes, acc[x]);
+}
+
+template <class T>
+void lone_query(const LshLoneQuery& t, float* o, float* m, float* l) {
+  lone_scores<T>(t);
+  lone_softmax(t, m, l);
+  for (int64_t d = 0; d < t.v_dim; d += kLoneVecs * kLanes)
+    with_count<kLoneVecs>(min_of(kLoneVecs, ceil_div(t.v_dim - d, kLanes)),
+                          [&]<int NV>() { lone_values<NV, T>(t, d, min_of(kLanes, t.v_dim - d - (NV - 1) * kLanes), o); });
+}
+
 // f(i, the queries that see key i)
 template <class F>
 R1_INLINE void for_keys(const LshTile& t, F f) {
@@ -140,6 +217,11 @@ void lsh_forward_simd<kIsa>(const LshTile& t, LshSoftmax& y) {
   for (int64_t j = 0; j < t.lanes; ++j)
     for (int64_t d = 0; d < t.v_dim; d += kLanes) store(y.o[j] + d, load(y.o[j] + d) * set1(factors[j]));
   add_keys(t, t.p, t.v, t.v_dim, y.o);
+}
+
+template <>
+void lsh_lone_simd<kIsa>(const LshLoneQuery& t, float* o, float* m, float* l) {
+  t.type == Float::kF32 ? lone_query<float>(t, o, m, l) : lone_query<bf16>(t, o, m, l);
 }
 
 template <>

@@ -45,6 +45,21 @@ struct LshSoftmax {
   float* o[kLshLanes];  // rows
 };
 
+// A query by itself and the keys that it sees, stage after stage (the window, then what each round adds); to the bits what it gets in a
+// tile.
+struct LshLoneQuery {
+  int64_t head_dim, v_dim;
+  float scale;
+  Float type;  // of keys and values
+  const float* q;
+  int64_t keys;
+  const void *const *k, *const *v;  // [keys]; of k, the last one again up to a multiple of 16
+  int64_t stages;
+  const int64_t* ends;  // [stages]: a stage has the keys from the end of the one before it
+  float* p;             // scratch [keys, up to a multiple of 16]
+  float* factors;       // scratch [stages]
+};
+
 struct LshGradient {
   const float *dout, *dout_lanes;  // as q
   float lse[kLshLanes], delta[kLshLanes];
@@ -63,6 +78,9 @@ template <Isa>
 void lsh_transpose_simd(const float* rows, int64_t dim, float* lanes);
 template <Isa>
 void lsh_forward_simd(const LshTile& t, LshSoftmax& y);
+// o: a row; m, l as in LshSoftmax.
+template <Isa>
+void lsh_lone_simd(const LshLoneQuery& t, float* o, float* m, float* l);
 // o becomes the result and l the log sum exp of the scores.
 template <Isa>
 void lsh_finish_simd(int64_t queries, int64_t v_dim, float* o, const float* m, float* l);

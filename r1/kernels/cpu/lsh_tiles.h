@@ -21,7 +21,10 @@ struct LshTokens {
   const int32_t* blocks = nullptr;
   int64_t block_size = 0, block_stride = 0;
 
-  int64_t place(int64_t t, int64_t step) const { return blocks ? blocks[t / block_size] * block_stride + t % block_size * step : t * step; }
+  int64_t place(int64_t t, int64_t step) const {
+    const auto token = uint32_t(t), size = uint32_t(block_size);  // the shorter division
+    return blocks ? blocks[token / size] * block_stride + token % size * step : t * step;
+  }
   const void* key(int64_t t) const { return k + place(t, k_step); }
   const void* value(int64_t t) const { return v + place(t, v_step); }
   const int16_t* code(int64_t t) const { return reinterpret_cast<const int16_t*>(codes + place(t, code_step)); }
@@ -113,7 +116,7 @@ class LshTiles {
         },
         [&](int64_t place) { return level.keys(r)[place]; });
   }
-  // Alone, as in decoding, a query lists what it sees and no more: between near rounds and in short texts, most keys are found already.
+  // Alone in its bucket, a query lists what it sees and no more: between near rounds and in short texts, most keys are found already.
   void add_lone(const LshLevel& level, int64_t r) {
     for (int which = 0; which < 3; ++which)
       for (int32_t place = level.reach(r, query_[0]).lo[which]; place < level.reach(r, query_[0]).hi[which]; ++place)
