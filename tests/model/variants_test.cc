@@ -157,6 +157,28 @@ TEST(Variants, PowerNormFollowsWhatItSees) {
   EXPECT_TRUE(at::equal(before, square()));
 }
 
+// What norms are for: without one, what reaches attention is so small that its weights get no gradient.
+TEST(Variants, NormsKeepTheGradientAtAttentionAlive) {
+  const auto weakest = [](const char* norm, double scale) {
+    ModelConfig c = tiny("llama");
+    c.norm = norm;
+    c.attn.scale = scale;
+    c.initializer_range = 0.02;
+    Transformer model(c, at::kCPU, at::kFloat);
+    model.init_weights(3);
+    model.set_requires_grad(true);
+    nn::ForwardRecord record;
+    const std::vector<Tensor> found = gradients(model, false, record);
+    double least = INFINITY;
+    for (size_t i = 0; i < found.size(); ++i)
+      if (model.weights()[i].name.ends_with("attention.q")) least = std::min(least, found[i].norm().item<double>());
+    return least;
+  };
+  for (const double scale : {0.0, 1.0})
+    for (const char* norm : {"rms", "layer", "power"})
+      EXPECT_GT(weakest(norm, scale), 1e3 * weakest("none", scale)) << norm << ' ' << scale;
+}
+
 TEST(Variants, SparsityMovesTowardsTheGradientNormAndStaysInBounds) {
   ModelConfig c = tiny("llama");
   c.ffn = "topk_sparse";
