@@ -36,11 +36,11 @@ struct Option {
 constexpr Option kOptions[] = {
     {"full", "", "The yardstick."},
     {"blockwise", "attention=blockwise attn.block=128",
-     "Full attention's numbers with a third less training memory here, for 1.3 times the time: for long texts, not for short ones."},
+     "Full attention's numbers with a third less training memory here (two thirds at 32 K), for 1.5 times the time: for long texts."},
     {"hybrid", "attention=hybrid attn.window=64 attn.window_max=128",
      "Worth it on local text: clearly better than full for a fifth more time; the windows alone give more of that for less."},
     {"lsh", "attention=lsh attn.bucket_size=32",
-     "Not at this length: a little worse and slower; it pays from 4 K tokens on (half of full's step there, an eighth at 32 K)."},
+     "Not at this length: a little worse and slower; it pays from 4 K tokens on (0.6 of full's step there, an eighth at 32 K)."},
     {"lsh + window", "attention=lsh attn.bucket_size=32 attn.window=32", "The window mends the loss; the time stays."},
     {"dynamic_window", "attention=dynamic_window attn.window=128",
      "Not as it is: a learned bias instead of rotary positions costs 0.3 nats at this budget, though it is fast."},
@@ -74,7 +74,7 @@ constexpr Option kOptions[] = {
      "moe.n_routed_experts=8 moe.num_experts_per_tok=2 moe.n_shared_experts=1 moe.moe_intermediate_size=112 moe.gate=context_sigmoid "
      "moe.bias=false moe.aux_loss=square moe.aux_loss_coef=0.01",
      "The context adds nothing here."},
-    {"mtp", "num_nextn_predict_layers=1", "A little better within the noise for 1.6 times the time; what it is for is speculation."},
+    {"mtp", "num_nextn_predict_layers=1", "A little better within the noise for 1.4 times the time; what it is for is speculation."},
     {"tied", "tie_word_embeddings=true", "Worth it: better and smaller."},
     {"qk_norm", "qk_norm=true", "Worth it: better for 5 % of the time."},
     {"rope linear x4", "rope_scaling.type=linear rope_scaling.factor=4", "Stretching positions that are not needed costs 0.07 nats."},
