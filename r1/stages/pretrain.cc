@@ -42,17 +42,20 @@ std::unique_ptr<text::Tokenizer> pretrain_tokenizer(const PretrainConfig& config
   fail_usage("missing: --tokenizer_name_or_path (make one with r1 tokenizer train)");
 }
 
-std::unique_ptr<model::Transformer> make_model(const PretrainConfig& config, const text::Tokenizer& tokenizer, tensor::Device device,
-                                               tensor::DType dtype) {
-  if (!config.model.model_name_or_path.empty()) return model::load_model(config.model.model_name_or_path, device, dtype);
+// The new network's, with the tokenizer's vocabulary.
+model::ModelConfig new_shape(const PretrainConfig& config, const text::Tokenizer& tokenizer) {
   model::ModelConfig shape = named_shape(config);
   shape.vocab_size = (tokenizer.vocab_size() + 15) / 16 * 16;
   shape.bos_token_id = tokenizer.bos_id().value_or(-1);
   shape.eos_token_id = tokenizer.eos_id().value_or(-1);
   shape.pad_token_id = tokenizer.pad_id().value_or(-1);
   model::finish_config(shape);
+  return shape;
+}
+
+std::unique_ptr<model::Transformer> new_model(const model::ModelConfig& shape, int64_t seed, tensor::Device device, tensor::DType dtype) {
   auto out = std::make_unique<model::Transformer>(shape, device, dtype);
-  out->init_weights(uint64_t(config.run.seed));
+  out->init_weights(uint64_t(seed));
   return out;
 }
 
@@ -71,6 +74,9 @@ Json pretrain(const PretrainConfig& config) {
   const auto device = tensor::parse_device(config.run.device);
   const auto task = config.task.task.empty() ? nullptr : load_task(config.task);
   const auto tokenizer = pretrain_tokenizer(config, task.get());
+  // What can't be built is refused before there is a folder.
+  const std::string& start = config.model.model_name_or_path;
+  const model::ModelConfig shape = start.empty() ? new_shape(config, *tokenizer) : model::ModelConfig();
   Run run("pretrain", config.run, config_to_json(config));
   if (run.complete()) return run.results();
 
@@ -95,7 +101,8 @@ Json pretrain(const PretrainConfig& config) {
 
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;
-  const auto model = make_model(config, *tokenizer, device, training_dtype(config.model, trainer_config, device));
+  const auto dtype = training_dtype(config.model, trainer_config, device);
+  const auto model = start.empty() ? new_model(shape, config.run.seed, device, dtype) : model::load_model(start, device, dtype);
   check_vocabulary(*tokenizer, model->config(), "pretrain");
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
   train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed));

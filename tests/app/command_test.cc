@@ -188,6 +188,25 @@ TEST(App, PlanCountsTheShapeThatIsTrained) {
 }
 
 // Every training stage of a recipe, what is its own before what all share.
+TEST(App, ANetworkThatCannotBeLeavesNoFolder) {
+  const fs::path folder = fs::temp_directory_path() / str("r1_no_folder_", ::getpid());
+  const auto train = [&](const std::string& shape) {
+    return r1_program({"pretrain", "--task=arithmetic", "--preset=tiny-test", "--max_steps=1", "--per_device_train_batch_size=1",
+                       "--max_length=32", "--output_dir=" + folder.string(), shape});
+  };
+  const std::pair<std::string, std::string> wrong[] = {{"--shape.norm=max", "power"},
+                                                       {"--shape.num_attention_heads=7", "num_attention_heads"}};
+  for (const auto& [shape, hint] : wrong) {
+    const Ran ran = train(shape);
+    EXPECT_EQ(ran.code, 2) << shape;
+    EXPECT_NE(ran.err.find(hint), std::string::npos) << ran.err;
+    EXPECT_FALSE(fs::exists(folder)) << shape;
+  }
+  EXPECT_EQ(train("--shape.norm=power").code, 0);
+  EXPECT_TRUE(fs::exists(folder / "model.safetensors"));
+  fs::remove_all(folder);
+}
+
 TEST(App, PlanReadsWholeRecipes) {
   const auto recipe = [](const char* name) { return "--config=" + str(R1_SOURCE_DIR, "/recipes/", name); };
   for (const char* name : {"r1_zero_tiny.yaml", "tiny_v3.yaml"}) {
