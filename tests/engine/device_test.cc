@@ -35,7 +35,7 @@ class EngineOn : public DeviceTest, public testing::WithParamInterface<at::Devic
 };
 
 // Every kind of layer that has a cache of its own.
-class EngineKindOn : public DeviceTest, public testing::WithParamInterface<std::tuple<at::DeviceType, const char*>> {
+class EngineKindOn : public DeviceTest, public testing::WithParamInterface<std::tuple<at::DeviceType, std::string>> {
  protected:
   EngineKindOn() : DeviceTest(std::get<0>(GetParam())), kind_(std::get<1>(GetParam())) {}
   const std::string kind_;
@@ -281,8 +281,8 @@ TEST_P(EngineOn, BrokenWeightsAreAnErrorAndLeaveTheEngineUsable) {
   EXPECT_EQ(answer, naive_greedy(*m, r.prompt, 8));
 }
 
-constexpr const char* kKinds[] = {"full", "window", "mla", "hybrid", "lsh", "dynamic_window", "blockwise", "context_experts"};
-const auto kind_name = [](const auto& info) { return std::string(std::get<1>(info.param)); };
+const std::string kKinds[] = {"full", "window", "mla", "hybrid", "lsh", "dynamic_window", "blockwise", "context_experts"};
+const auto kind_name = [](const auto& info) { return std::get<1>(info.param); };
 INSTANTIATE_TEST_SUITE_P(Cpu, EngineKindOn, testing::Combine(testing::Values(at::kCPU), testing::ValuesIn(kKinds)), kind_name);
 INSTANTIATE_TEST_SUITE_P(Cuda, EngineKindOn, testing::Combine(testing::Values(at::kCUDA), testing::ValuesIn(kKinds)), kind_name);
 INSTANTIATE_TEST_SUITE_P(Cpu, EngineOn, testing::Values(at::kCPU));

@@ -2,11 +2,10 @@
 
 #include <omp.h>
 
-#include <algorithm>
-
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_f32_simd.h"
 #include "r1/kernels/cpu/linear_in_simd.h"
+#include "r1/kernels/cpu/parts.h"
 
 namespace r1::kernels {
 namespace {
@@ -15,9 +14,7 @@ template <class T>
 void few_rows(const LinearIn& a) {
   const FewRowsIn<T> few{a.x, a.in, a.rows, nullptr, a.in, static_cast<const T*>(a.w.data), static_cast<T*>(a.y.data), a.out};
   const int64_t threads = a.rows * a.in * a.out < 40000 ? 1 : omp_get_max_threads();
-  const auto bound = [&](int64_t i) { return std::min(a.out, (a.out + 15) / 16 * i / threads * 16); };
-#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
-  for (int64_t i = 0; i < threads; ++i) with_isa([&](auto isa) { few_rows_in_simd<isa()>(few, bound(i), bound(i + 1)); });
+  in_parts(a.out, threads, [&](int64_t begin, int64_t end) { with_isa([&](auto isa) { few_rows_in_simd<isa()>(few, begin, end); }); });
 }
 
 }  // namespace

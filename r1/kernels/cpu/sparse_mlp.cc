@@ -10,6 +10,7 @@
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/linear_in_simd.h"
+#include "r1/kernels/cpu/parts.h"
 #include "r1/kernels/cpu/scratch.h"
 #include "r1/kernels/cpu/sparse_mlp_simd.h"
 
@@ -36,14 +37,6 @@ void choose(const float* a, int64_t n, int64_t keep, Take take) {
     const float size = std::isnan(a[i]) ? INFINITY : std::fabs(a[i]);
     if (size > bound || (size == bound && at_bound-- > 0)) take(i);
   }
-}
-
-// work(begin, end) for [0, size) in as many parts as there are threads.
-template <class Work>
-void in_parts(int64_t size, int64_t threads, Work work) {
-  const auto bound = [&](int64_t i) { return std::min(size, (size + 15) / 16 * i / threads * 16); };
-#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
-  for (int64_t i = 0; i < threads; ++i) work(bound(i), bound(i + 1));
 }
 
 // Up to kFewRows tokens. What they chose between them is one list, so that each weight is read once for all.
