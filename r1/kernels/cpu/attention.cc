@@ -16,7 +16,6 @@ namespace {
 
 constexpr int64_t kUnitRows = 48;  // query rows (tokens x heads of a group) of a unit of work
 constexpr int64_t kSmallWork = 20000;
-constexpr int kScratchKeys = 2, kScratchValues = 3;
 
 void check_shape(const AttentionShape& s, const char* op) {
   check(s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0, "[", op, "] expected heads to be a multiple of kv_heads, got ", s.heads,
@@ -118,7 +117,7 @@ void attention_forward(const AttentionForward& a) {
   const std::vector<int64_t> tiles = tile_offsets(cu_keys, a.sequences);
   const int threads = threads_for(double(tokens) * double(tokens) * double(s.heads) * double(s.head_dim));
 
-  float* k_tiles = scratch(kScratchKeys, tiles.back() * kKeyTile * s.head_dim * s.kv_heads);
+  float* k_tiles = scratch(Scratch::kAttentionKeys, tiles.back() * kKeyTile * s.head_dim * s.kv_heads);
   with_isa([&](auto isa) {
     AttentionSimd<isa()>::pack_tiles({k, s.kv_heads, s.head_dim, k.row_stride, cu_keys, tiles.data(), a.sequences, k_tiles}, threads);
   });
@@ -127,7 +126,7 @@ void attention_forward(const AttentionForward& a) {
   const int64_t v_row = padded_to_lanes(s.v_dim);
   const float* v_rows = static_cast<const float*>(v.data) + (v_in_place ? first * v.row_stride : 0);
   if (!v_in_place) {
-    float* packed = scratch(kScratchValues, tokens * s.kv_heads * v_row);
+    float* packed = scratch(Scratch::kAttentionValues, tokens * s.kv_heads * v_row);
     ConstHeads from = v;
     from.data = static_cast<const char*>(v.data) + first * v.row_stride * size_of(v.type);
     with_isa([&](auto isa) { AttentionSimd<isa()>::pack_rows({from, tokens, s.kv_heads, s.v_dim, v.row_stride, packed}, threads); });

@@ -31,8 +31,6 @@ void check_lengths(const int32_t* cu_seqlens, int64_t sequences, const char* op)
 
 constexpr int64_t kLoneQueries =
     16;  // of a part, up to which they are gone through one by one: from here on buckets are worth their filling
-enum { kScratchRows = LshLone::kScratchUsed, kScratchFloats };
-static_assert(kScratchFloats < kScratchSlots);
 
 int64_t level_at(const LshShape& s, int64_t position) {
   int64_t level = 0;
@@ -111,13 +109,13 @@ void forward_lone(const LshShape& s, const LshPart& part, const ConstRows& q, co
     const int64_t position = part.first + i / group, row = (part.q_begin + i / group) * s.heads + part.kv_head * group + i % group;
     lone.see(level_at(s, position), position, q_codes + row * s.rounds);
     const int64_t keys = lone.keys(), padded = (keys + kLshLanes - 1) / kLshLanes * kLshLanes;
-    auto* rows = static_cast<const void**>(scratch_bytes(kScratchRows, size_t(padded + keys) * sizeof(void*)));
+    auto* rows = static_cast<const void**>(scratch_bytes(Scratch::kLshRows, size_t(padded + keys) * sizeof(void*)));
     for (int64_t j = 0; j < keys; ++j) {
       const void *const k = part.tokens.key(lone.tokens()[j]), *const v = part.tokens.value(lone.tokens()[j]);
       rows[j] = k, rows[padded + j] = v;
     }
     std::fill(rows + keys, rows + padded, rows[keys - 1]);
-    float* memory = scratch(kScratchFloats, size_t(q_row + o_row + padded + lone.stages()));
+    float* memory = scratch(Scratch::kLshFloats, size_t(q_row + o_row + padded + lone.stages()));
     float *const q_mine = memory, *const o = memory + q_row;
     float m = -std::numeric_limits<float>::infinity(), l = 0;
     const LshLoneQuery query{.head_dim = s.head_dim,
