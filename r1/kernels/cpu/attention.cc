@@ -1,7 +1,5 @@
 #include "r1/kernels/cpu/attention.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -10,12 +8,12 @@
 #include "r1/kernels/cpu/attention_simd.h"
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/scratch.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
 
 constexpr int64_t kUnitRows = 48;  // query rows (tokens x heads of a group) of a unit of work
-constexpr int64_t kSmallWork = 20000;
 
 void check_shape(const AttentionShape& s, const char* op) {
   check(s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0, "[", op, "] expected heads to be a multiple of kv_heads, got ", s.heads,
@@ -33,10 +31,6 @@ template <class H>
 H dense(H h, int64_t row) {
   if (!h.row_stride) h.row_stride = row;
   return h;
-}
-
-int threads_for(double work) {
-  return work < kSmallWork ? 1 : omp_get_max_threads();
 }
 
 // Keys that the last of `rows` queries before `position` sees, at most.

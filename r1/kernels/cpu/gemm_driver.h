@@ -3,10 +3,9 @@
 // for itself, so there is no barrier and no shared buffer. Only for *.simd.cc.
 #pragma once
 
-#include <omp.h>
-
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/kernels/cpu/scratch.h"
+#include "r1/kernels/cpu/threads.h"
 #include "r1/kernels/cpu/tile.h"
 
 namespace r1::kernels {
@@ -23,9 +22,8 @@ constexpr int64_t kPanel = kTileVecs * kLanes;
 constexpr int64_t kSum = 256;  // the block of the sum, in floats or in pairs: part of the contract (gemm_f32.h, gemm_bf16.h)
 template <class Op>
 constexpr int64_t kSumTerms = Op::kSplitPairs ? 2 * kSum : kSum;
-constexpr int64_t kBlockRows = 448;    // rows of a packed at once
-constexpr int64_t kBlockCols = 1024;   // columns of c visited before the next block of the sum
-constexpr int64_t kSmallWork = 40000;  // multiply-adds below which one thread does it
+constexpr int64_t kBlockRows = 448;   // rows of a packed at once
+constexpr int64_t kBlockCols = 1024;  // columns of c visited before the next block of the sum
 
 // g, whose factors are fp32 (or pairs, where Op says so) and whose c is fp32, but for what is given in bf16: a and b are then widened as
 // they are packed, with g's strides; the finished blocks of c are rounded on their way to narrow.
@@ -265,8 +263,7 @@ template <class Op>
 void run_product(const Product& p) {
   const Gemm& g = p.g;
   const int64_t panels = ceil_div(g.cols, kPanel), row_tiles = ceil_div(g.rows, kTileRows);
-  int64_t threads = omp_get_max_threads();
-  if (g.rows * g.cols * g.sum < kSmallWork) threads = 1;
+  int64_t threads = threads_for(double(g.rows + 4) * double(g.cols * g.sum));  // 4: b is read
   // Split the side with more tiles: it divides more evenly.
   const bool by_cols = panels >= row_tiles || panels >= 8 * threads;
   threads = max_of(1, min_of(threads, by_cols ? panels : row_tiles));

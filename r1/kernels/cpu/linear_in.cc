@@ -1,11 +1,10 @@
 #include "r1/kernels/cpu/linear_in.h"
 
-#include <omp.h>
-
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/linear_in_simd.h"
 #include "r1/kernels/cpu/parts.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
@@ -13,7 +12,7 @@ namespace {
 template <class T>
 void few_rows(const LinearIn& a) {
   const FewRowsIn<T> few{a.x, a.in, a.rows, nullptr, a.in, static_cast<const T*>(a.w.data), static_cast<T*>(a.y.data), a.out};
-  const int64_t threads = a.rows * a.in * a.out < 40000 ? 1 : omp_get_max_threads();
+  const int threads = threads_for(double(a.rows + 4) * double(a.in * a.out));  // 4: w is read
   in_parts(a.out, threads, [&](int64_t begin, int64_t end) { with_isa([&](auto isa) { few_rows_in_simd<isa()>(few, begin, end); }); });
 }
 

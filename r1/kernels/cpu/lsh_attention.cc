@@ -1,7 +1,5 @@
 #include "r1/kernels/cpu/lsh_attention.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -10,6 +8,7 @@
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/lsh_lone.h"
 #include "r1/kernels/cpu/lsh_tiles.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
@@ -38,8 +37,8 @@ int64_t level_at(const LshShape& s, int64_t position) {
   return level;
 }
 
-int threads_for(const LshShape& s, double queries) {
-  return queries * double(s.heads * s.head_dim * s.bucket) < 20000 ? 1 : omp_get_max_threads();
+int threads_of(const LshShape& s, double queries) {
+  return threads_for(queries * double(s.heads * s.head_dim * s.bucket));
 }
 
 void write_row(const Rows& rows, int64_t offset, int64_t dim, const float* from) {
@@ -251,7 +250,7 @@ void lsh_attention_forward(const LshForward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_forward");
   check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_forward");
-  const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
+  const int threads = threads_of(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u)
     forward_part(s, packed_part(s, a.k, a.v, a.k_codes, a.cu_seqlens, u), a.q, a.q_codes, a.out, a.lse);
@@ -261,7 +260,7 @@ void lsh_attention_backward(const LshBackward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_backward");
   check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_backward");
-  const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
+  const int threads = threads_of(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u) backward_part(a, packed_part(s, a.k, a.v, a.k_codes, a.cu_seqlens, u));
 }
@@ -278,7 +277,7 @@ void lsh_attention_paged(const LshPaged& a) {
   for (int64_t i = 0; i < a.count; ++i) check_length(a.sequences[i].keys, "lsh_attention_paged");
   double queries = 0;
   for (int64_t i = 0; i < a.count; ++i) append(a, a.sequences[i]), queries += double(a.sequences[i].q_rows);
-  const int threads = threads_for(s, queries);
+  const int threads = threads_of(s, queries);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.count * s.kv_heads; ++u) {
     const PagedSequence& q = a.sequences[u / s.kv_heads];

@@ -1,7 +1,5 @@
 #include "r1/kernels/cpu/sparse_mlp.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -13,6 +11,7 @@
 #include "r1/kernels/cpu/parts.h"
 #include "r1/kernels/cpu/scratch.h"
 #include "r1/kernels/cpu/sparse_mlp_simd.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
@@ -41,7 +40,7 @@ void choose(const float* a, int64_t n, int64_t keep, Take take) {
 template <class T>
 class FewTokens {
  public:
-  explicit FewTokens(const SparseMlp& s) : s_(s), threads_(s.rows * s.keep * s.dim < 20000 ? 1 : omp_get_max_threads()) {
+  explicit FewTokens(const SparseMlp& s) : s_(s), threads_(threads_for(double(s.rows * s.keep) * double(s.dim))) {
     active_ = scratch(Scratch::kSparseActive, size_t(s.rows * s.inner));
     hidden_ = scratch(Scratch::kSparseHidden, size_t(s.rows * s.inner));
     chosen_ = static_cast<int32_t*>(scratch_bytes(Scratch::kSparseChosen, size_t(s.inner) * 4));
@@ -136,7 +135,7 @@ void top_mask(const TopMask& given) {
   check(t.dim > 0 && t.keep >= 0 && t.keep <= t.dim, "[top_mask] expected keep in [0, ", t.dim, "], got ", t.keep);
   if (!t.gate.row_stride) t.gate.row_stride = t.dim;
   if (!t.mask.row_stride) t.mask.row_stride = t.dim;
-  const int threads = t.rows * t.dim < 2000 ? 1 : omp_get_max_threads();
+  const int threads = threads_for(double(t.rows * t.dim) * 20);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int64_t r = 0; r < t.rows; ++r) {
     float* active = scratch(Scratch::kSparseActive, size_t(t.dim));
