@@ -24,7 +24,7 @@ bool begins_with(const char* text, const char* start) {
 // program goes on as it is.
 void wait_passively(int, char** argv, char** environment) {
   constexpr int kMost = 4096;  // variables
-  static char *with[kMost + 2], path[4096], setting[] = "OMP_WAIT_POLICY=passive";
+  static char *with[kMost + 2], path[4096], setting[] = "GOMP_SPINCOUNT=1000";
   int count = 0;
   for (; environment[count]; ++count) {
     if (count == kMost || begins_with(environment[count], "OMP_WAIT_POLICY=") || begins_with(environment[count], "GOMP_SPINCOUNT=")) return;
