@@ -21,7 +21,7 @@ namespace r1::ops {
 namespace {
 
 constexpr int64_t kSmallMatrix = 256 << 10;  // elements; fifteen products of such take a few milliseconds
-constexpr int64_t kBlock = 4096;  // elements whose sum is taken in one go; fixed, so that the order of sums is
+constexpr int64_t kBlock = 4096;             // elements whose sum is taken in one go; fixed, so that the order of sums is
 
 void check_state(const char* op, const Tensor& w, const Tensor& other, const char* what) {
   check(other.scalar_type() == at::kFloat && other.is_contiguous() && other.sizes() == w.sizes() && other.device() == w.device(), "[", op,

@@ -35,8 +35,8 @@ struct Muon {
 
 // w, g, momentum fp32 [rows, columns].
 void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const Muon& options);
-// Many of them. On the CPU small matrices go side by side, each on one thread: to share out the fifteen products of one between threads costs
-// more than it brings, and beside other busy processes many times more.
+// Many of them. On the CPU small matrices go side by side, each on one thread: to share out the fifteen products of one between threads
+// costs more than it brings, and beside other busy processes many times more.
 struct MuonUpdate {
   Tensor w, gradient, momentum;
   Muon options;

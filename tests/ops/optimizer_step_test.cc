@@ -87,8 +87,11 @@ TEST(OptimizerStep, ManyMuonStepsGiveTheBitsOfEach) {
     std::vector<MuonUpdate> many;
     Tensors alone_w, alone_momentum;
     for (int64_t i = 0; i < 7; ++i) {  // the fifth is not small
-      const at::IntArrayRef shape = i == 4 ? at::IntArrayRef{520, 520} : i % 2 ? at::IntArrayRef{48, 130} : at::IntArrayRef{130, 48};
-      const Tensor w = randn(shape, 10 + i).to(at::kFloat), g = randn(shape, 20 + i).to(at::kFloat), m = randn(shape, 30 + i).to(at::kFloat);
+      const std::vector<int64_t> shape = i == 4  ? std::vector<int64_t>{520, 520}
+                                         : i % 2 ? std::vector<int64_t>{48, 130}
+                                                 : std::vector<int64_t>{130, 48};
+      const Tensor w = randn(shape, 10 + i).to(at::kFloat), g = randn(shape, 20 + i).to(at::kFloat),
+                   m = randn(shape, 30 + i).to(at::kFloat);
       const Muon options{.lr = 0.02, .weight_decay = 0.1, .gradient_scale = 0.5};
       many.push_back({w, g, m, options});
       alone_w.push_back(w.clone()), alone_momentum.push_back(m.clone());
