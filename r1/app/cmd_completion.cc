@@ -15,8 +15,7 @@ struct Nothing {
 
 struct CompletionConfig {
   std::string shell;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("shell", shell, "the shell to complete in", OneOf{"bash", "zsh"}, Required{});
   }
 };
