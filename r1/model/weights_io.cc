@@ -1,8 +1,6 @@
 #include "r1/model/weights_io.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +14,7 @@
 #include "r1/base/log.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/gguf.h"
 #include "r1/tensor/safetensors.h"

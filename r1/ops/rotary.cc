@@ -1,7 +1,6 @@
 #include "r1/ops/rotary.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +9,7 @@
 #include "r1/kernels/cpu/rope.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -99,7 +99,7 @@ double yarn_mscale(double factor, double mscale) {
 
 RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device, bool interleaved, double magnitude) {
   const int64_t half = int64_t(frequencies.size());
-  RotaryTable table{at::empty({positions, half}, at::kFloat), at::empty({positions, half}, at::kFloat), interleaved};
+  RotaryTable table{aten::empty({positions, half}, at::kFloat), aten::empty({positions, half}, at::kFloat), interleaved};
   float* cos = table.cos_PH.mutable_data_ptr<float>();
   float* sin = table.sin_PH.mutable_data_ptr<float>();
   for (int64_t p = 0; p < positions; ++p) {
