@@ -386,8 +386,7 @@ void MoeConfig::visit(Fields& v) {
 void AttentionConfig::visit(Fields& v) {
   v("window", window, "tokens that a windowed layer sees (itself included); 0: the variant's default", Range{0, 1e9});
   v("window_max", window_max, "hybrid: the window grows with the sequence up to this", Range{1, 1e9});
-  v("window_pattern", window_pattern, "every n-th layer sees all, the others the window (Gemma 3: 6); 0: all layers alike",
-    Range{0, 1e4});
+  v("window_pattern", window_pattern, "every n-th layer sees all, the others the window (Gemma 3: 6); 0: all layers alike", Range{0, 1e4});
   v("block", block, "blockwise: queries and keys of one block", Range{1, 1e9});
   v("hash_rounds", hash_rounds, "lsh: independent hashings", Range{1, 64});
   v("bucket_size", bucket_size, "lsh: tokens a bucket in the mean", Range{1, 1e6});

@@ -79,10 +79,12 @@ fs::path hub_cache() {
 // Holds a config that came from a file against the ranges that its fields declare, before anything is allocated by it.
 ModelConfig in_range(ModelConfig config, const std::string& where) {
   for (const Field& field : Fields(config).list()) {
-    const auto value = std::visit([](const auto* p) -> std::optional<double> {
-      if constexpr (std::is_arithmetic_v<std::remove_reference_t<decltype(*p)>>) return double(*p);
-      return std::nullopt;
-    }, field.value);
+    const auto value = std::visit(
+        [](const auto* p) -> std::optional<double> {
+          if constexpr (std::is_arithmetic_v<std::remove_reference_t<decltype(*p)>>) return double(*p);
+          return std::nullopt;
+        },
+        field.value);
     if (value && field.range && !(*value >= field.range->lo && *value <= field.range->hi))
       fail(where, ": ", field.key, " = ", *value, " is not in [", field.range->lo, ", ", field.range->hi, "]");
   }

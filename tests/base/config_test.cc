@@ -251,9 +251,7 @@ TEST(Config, RoundTrip) {
 
 struct Loose {
   double x = 0;
-  void visit(Fields& v) {
-    v("x", x, "any number");
-  }
+  void visit(Fields& v) { v("x", x, "any number"); }
 };
 
 TEST(Config, InfinityAndNan) {
