@@ -84,7 +84,7 @@ TEST(Linear, Bf16GradientsWithoutAnInstructionAreThoseOfFp32Rounded) {
   for (const Tensor& t : {randn({300, 37}, 1), randn({53, 37}, 2), randn({53}, 3)}) inputs.push_back(t.to(at::kBFloat16));
   const Tensor dout = randn({300, 53}, 4).to(at::kBFloat16);
   const Result narrow = run(kLinear, inputs, at::kCPU, at::kBFloat16, dout), wide = run(kLinear, inputs, at::kCPU, at::kFloat, dout);
-  for (size_t i = 0; i < inputs.size(); ++i) EXPECT_TRUE(at::equal(narrow.grads[i], wide.grads[i].to(at::kBFloat16))) << i;
+  for (size_t i = 0; i < inputs.size(); ++i) EXPECT_TRUE(aten::equal(narrow.grads[i], wide.grads[i].to(at::kBFloat16))) << i;
 }
 
 // ATen's takes some thirty times as long as fp32 there. Processor time of the least of five, so that a busy machine passes.
