@@ -7,6 +7,7 @@
 
 #include "r1/base/json.h"
 #include "r1/data/packing.h"
+#include "r1/data/permutation.h"
 #include "r1/data/source.h"
 
 namespace r1::data {
@@ -30,10 +31,11 @@ class Loader {
   // This rank's rows of the next batch; empty: the end. An epoch never shares a batch with the next one.
   std::vector<Batch> next();
 
-  // {"epoch", "position", "row", "offset", "batch", "seed"}: the state before the batch that next() gives now.
+  // {"epoch", "position", "row", "offset", "batch", "seed", "documents"} and, where the source has one, its fingerprint "source": the state
+  // before the batch that next() gives now.
   Json state() const;
-  // Fails if the seed or the source's size are not those of the state.
-  void load_state(const Json& state);
+  // Fails if the seed or the source are not those of the state; `where` names the state's file.
+  void load_state(const Json& state, std::string_view where = "loader state");
 
   int64_t epoch() const { return epoch_; }
   int64_t batches() const { return batches_; }          // given so far
@@ -47,7 +49,7 @@ class Loader {
 
   const DocumentSource& source_;
   LoaderOptions options_;
-  std::vector<int64_t> order_;  // empty: in sequence
+  Permutation order_;  // of the epoch's documents, with shuffle
   int64_t epoch_ = 0;
   int64_t position_ = 0;  // in order_, of the window's first document
   int64_t offset_ = 0;    // wrapped: tokens of that document that went into an earlier window's rows

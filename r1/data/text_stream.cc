@@ -1,0 +1,49 @@
+#include "r1/data/text_stream.h"
+
+#include "r1/base/error.h"
+
+namespace r1::data {
+
+TextStream::TextStream(std::vector<std::string> files, std::string field, int64_t whole_file_bytes, int64_t part_bytes)
+    : files_(std::move(files)), field_(std::move(field)), whole_file_bytes_(whole_file_bytes), part_bytes_(part_bytes) {}
+
+void TextStream::open() {
+  const std::string& name = files_[size_t(file_)];
+  rows_ = name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
+  reader_ = std::make_unique<LineReader>(name);
+}
+
+bool TextStream::next(Text& text) {
+  for (; file_ < int64_t(files_.size()); ++file_, reader_.reset()) {
+    if (!reader_) open();
+    if (rows_ ? next_row(text) : next_part(text)) return true;
+  }
+  return false;
+}
+
+void TextStream::seek(const Position& position) {
+  check(position.file >= 0 && position.file <= int64_t(files_.size()), "[text stream] file ", position.file, " of ", files_.size());
+  file_ = position.file;
+  reader_.reset();
+  if (file_ == int64_t(files_.size()) || position.line.byte == 0) return;
+  open();
+  reader_->seek(position.line);
+}
+
+bool TextStream::next_row(Text& text) {
+  const auto row = data::next_row(*reader_, line_);
+  if (!row) return false;
+  text = {json_get<std::string>(*row, field_.c_str(), reader_->where()), true, true};
+  return true;
+}
+
+// Only a file that is not begun yet may still be small enough to be given whole.
+bool TextStream::next_part(Text& text) {
+  const bool begins = reader_->position().byte == 0;
+  if (!reader_->next_stretch(text.text, size_t(begins ? whole_file_bytes_ : part_bytes_), size_t(part_bytes_))) return false;
+  text.begins = begins;
+  text.ends = reader_->at_end();
+  return true;
+}
+
+}  // namespace r1::data
