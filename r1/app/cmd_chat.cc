@@ -32,8 +32,7 @@ struct ChatConfig {
   double temperature = 0.6, top_p = 0.95, min_p = 0, repetition_penalty = 1;
   std::vector<std::string> stop;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v.group("", model);
     v("system_prompt", system_prompt, "system message");
     v("prompt_suffix", prompt_suffix, "text behind every rendered prompt, where the answer begins");

@@ -22,8 +22,7 @@ struct ConvertConfig {
   std::string model, output_dir, dtype = "auto", max_shard_size = "5GB";
   bool overwrite = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("model", model, "what to convert: a HF folder, a .gguf file, or org/name in the local Hugging Face cache", Required{});
     v("output_dir", output_dir, "the HF folder to write", Required{});
     v("dtype", dtype,

@@ -26,8 +26,7 @@ struct GenerateConfig {
   std::vector<std::string> stop;
   bool ignore_eos = false, keep_special = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v.group("", model);
     v("prompt", prompt, "text to go on from");
     v.alias("p", "prompt");

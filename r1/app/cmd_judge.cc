@@ -27,8 +27,7 @@ struct JudgeConfig {
   bool jsonl = false, early_stop = false;
   int64_t workers = 0, warm = 2, memory_mb = 512;
   double test_seconds = 5, deadline = 60;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("code", code, "file of the program");
     v("tests", tests, "JSON file of the tests");
     v("language", language, "of the program; empty: what its text looks like");

@@ -22,8 +22,7 @@ struct PlanConfig {
   int64_t prompt_tokens = 256;
   bool list_presets = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("stage", stage, "what the config is of; auto: seen from its keys (serve: engine only)",
       OneOf{"auto", "pretrain", "sft", "grpo", "serve"});
     v("model", model, "preset name, HF folder or .gguf file, instead of the config's");
@@ -133,8 +132,7 @@ train::PlanInput grpo_input(const std::vector<Setting>& settings, const PlanConf
 struct ServeConfig {
   stages::ModelArgs model;
   engine::EngineConfig engine;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v.group("", model);
     v.group("engine", engine);
   }
@@ -175,7 +173,7 @@ train::PlanInput input_of(const std::string& stage, const std::vector<Setting>& 
 template <class Config>
 bool knows(const std::string& key) {
   Config config;
-  const auto names = FieldList(config).names(true);
+  const auto names = Fields(config).names(true);
   return std::any_of(names.begin(), names.end(), [&](const std::string& n) { return n == key || key.rfind(n + ".", 0) == 0; });
 }
 
@@ -299,7 +297,7 @@ Command cmd_plan() {
       make_command<PlanConfig>("plan", "the memory of a run, part by part, and whether it fits, before anything is loaded", {});
   command.run = [](const Command& self, const Arguments& arguments) {
     Options<PlanConfig> options;
-    const FieldList fields(options);
+    const Fields fields(options);
     std::vector<Setting> own, rest;
     for (Setting& s : all_settings(environment_settings(options), command_settings(self, arguments))) {
       // In a recipe "model" and "device" belong to the stage; on the command line "model" replaces them all.

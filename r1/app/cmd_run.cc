@@ -11,10 +11,7 @@ namespace {
 struct RunConfig {
   std::string recipe;
 
-  template <class V>
-  void visit(V& v) {
-    v("recipe", recipe, "recipe file; further --stages.<name>.<key>=value change it", Required{});
-  }
+  void visit(Fields& v) { v("recipe", recipe, "recipe file; further --stages.<name>.<key>=value change it", Required{}); }
 };
 
 }  // namespace
@@ -24,7 +21,7 @@ Command cmd_run() {
   command.run = [](const Command& self, const Arguments& arguments) {
     std::vector<Setting> own, overrides;
     Options<RunConfig> options;
-    const FieldList fields(options);
+    const Fields fields(options);
     for (auto& setting : command_settings(self, arguments)) (fields.find(setting.key) ? own : overrides).push_back(setting);
     for (const auto& setting : overrides) stages::check_recipe_key(setting);
     apply_settings(options, own);

@@ -48,8 +48,7 @@ struct SandboxRunConfig {
   std::vector<std::string> may_miss, mount, env, argv;
   std::string directory = "/box";
   bool stdin_too = false;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("time_limit", time_limit, "seconds by the wall's clock", Range{0.001, 1e6});
     v("cpu_limit", cpu_limit, "seconds of CPU time", Range{0.001, 1e6});
     v("memory", memory, "MiB", Range{8, 1 << 20});

@@ -20,8 +20,7 @@ struct ScoreConfig {
   std::string text, file, ids;
   bool raw = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v.group("", model);
     v("text", text, "text to score");
     v("file", file, "file that holds the text; - is standard input");

@@ -24,8 +24,7 @@ struct EvalCommand {
   stages::EvalConfig config;
   bool list_tasks = false;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v.group("", config);
     v("list_tasks", list_tasks, "print the names of the tasks and stop");
   }

@@ -20,8 +20,7 @@ namespace {
 struct EncodeConfig {
   std::string tokenizer;
   bool add_special_tokens = false, parse_special = false, offsets = false;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("tokenizer", tokenizer, kTokenizerHelp, Required{});
     v("add_special_tokens", add_special_tokens, "put bos and eos around, as the tokenizer's post-processor says");
     v("parse_special", parse_special, "text like <|im_end|> becomes the control token it names");
@@ -44,8 +43,7 @@ int encode(const EncodeConfig& config, const CommonOptions&) {
 struct DecodeConfig {
   std::string tokenizer;
   bool skip_special_tokens = false;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("tokenizer", tokenizer, kTokenizerHelp, Required{});
     v("skip_special_tokens", skip_special_tokens, "leave control tokens out of the text");
   }
@@ -69,8 +67,7 @@ struct TrainConfig {
   std::vector<std::string> files, special_tokens, jsonl_keys = {"text"};
   std::string output_dir, pre_tokenizer = "gpt-2", normalizer = "none", bos_token, eos_token, pad_token;
   int64_t vocab_size = 30'000, min_frequency = 0, max_token_length = 0;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("files", files, "text files (a line is a text) and .jsonl files", Required{});
     v("output_dir", output_dir, "folder for tokenizer.json and tokenizer_config.json", Required{});
     v("vocab_size", vocab_size, "tokens in all, the 256 bytes and special tokens included", Range{257, 1 << 24});

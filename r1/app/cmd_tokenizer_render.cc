@@ -16,8 +16,7 @@ namespace {
 struct RenderConfig {
   std::string tokenizer, chat_template;
   bool add_generation_prompt = false;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("tokenizer", tokenizer, kTokenizerHelp, Required{});
     v("add_generation_prompt", add_generation_prompt, "end where the assistant begins to speak");
     v("chat_template", chat_template, "a file with another Jinja template than the tokenizer's own");

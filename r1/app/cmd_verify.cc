@@ -17,8 +17,7 @@ struct VerifyConfig {
   bool jsonl = false, strict = true;
   double deadline = 2;
   int64_t workers = 2, rounding_digits = 6;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("gold", gold, "the known answer");
     v("answer", answer, "a completion or a bare answer");
     v("jsonl", jsonl, "read {\"gold\":..,\"answer\":..} lines from stdin, write a verdict a line, in order");

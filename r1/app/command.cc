@@ -161,4 +161,13 @@ std::string list_options() {
   return text;
 }
 
+void CommonOptions::visit(Fields& v) {
+  add(v, "config", config, "YAML recipe; later files win");
+  add(v, "device", device, "cpu, cuda, cuda:N; auto: the GPU if there is one");
+  add(v, "threads", threads, "CPU threads; 0: all that this process may use", Range{0, 4096});
+  add(v, "json", json, "results as JSON on stdout");
+  add(v, "quiet", quiet, "warnings and errors only");
+  add(v, "print_config", print_config, "print the resolved config as YAML and stop");
+}
+
 }  // namespace r1::app

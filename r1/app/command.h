@@ -1,6 +1,6 @@
 // A command of the program: a name, a line of help, a config and a body. One file a command, r1/app/cmd_<name>.cc:
 //
-//   struct EnvConfig { template <class V> void visit(V& v) { ... } };
+//   struct EnvConfig { void visit(Fields& v) { ... } };
 //   int run(const EnvConfig& config, const CommonOptions& common) { ...; return 0; }
 //   Command cmd_env() { return make_command<EnvConfig>("env", "report this machine and build, for bug threads", run); }
 //
@@ -25,20 +25,12 @@ struct CommonOptions {
   int64_t threads = 0;
   std::string device = "auto";
 
-  template <class V>
-  void visit(V& v) {
-    add(v, "config", config, "YAML recipe; later files win");
-    add(v, "device", device, "cpu, cuda, cuda:N; auto: the GPU if there is one");
-    add(v, "threads", threads, "CPU threads; 0: all that this process may use", Range{0, 4096});
-    add(v, "json", json, "results as JSON on stdout");
-    add(v, "quiet", quiet, "warnings and errors only");
-    add(v, "print_config", print_config, "print the resolved config as YAML and stop");
-  }
+  void visit(Fields& v);
 
  private:
-  template <class V, class T, class... Limits>
-  static void add(V& v, const char* key, T& field, const char* help, Limits... limits) {
-    if (!v.find(key)) v(key, field, help, limits...);
+  template <class T>
+  static void add(Fields& v, const char* key, T& field, const char* help, Limit limit = {}) {
+    if (!v.find(key)) v(key, field, help, limit);
   }
 };
 
@@ -47,8 +39,7 @@ struct Options {
   Config config;
   CommonOptions common;
 
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v.group("", config);
     v.group("", common);
   }

@@ -330,14 +330,14 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 // The field a setting means, and whether the key said no-flag. nullptr: unknown.
-std::pair<const Field*, bool> resolve(const FieldList& list, const Setting& setting) {
+std::pair<const Field*, bool> resolve(const Fields& fields, const Setting& setting) {
   const std::string key = normal_key(setting.key);
-  if (const Field* field = list.find(key)) return {field, false};
+  if (const Field* field = fields.find(key)) return {field, false};
   if (setting.where.starts_with("--")) {
     const size_t leaf = key.rfind('.') + 1;  // npos + 1 == 0
     for (const size_t at : {size_t(0), leaf}) {
       if (key.compare(at, 3, "no_") != 0) continue;
-      const Field* field = list.find(key.substr(0, at) + key.substr(at + 3));
+      const Field* field = fields.find(key.substr(0, at) + key.substr(at + 3));
       if (field && std::holds_alternative<bool*>(field->value)) return {field, true};
     }
   }
@@ -345,9 +345,9 @@ std::pair<const Field*, bool> resolve(const FieldList& list, const Setting& sett
 }
 
 // task_options.digits, where task_options is a FreeForm field: sets its entry.
-bool apply_free_form(const FieldList& list, const Setting& setting) {
+bool apply_free_form(const Fields& fields, const Setting& setting) {
   const std::string key = normal_key(setting.key);
-  for (const Field& field : list.fields()) {
+  for (const Field& field : fields.list()) {
     if (!std::holds_alternative<FreeForm*>(field.value) || !key.starts_with(field.key + ".")) continue;
     const Json& value = setting.value;
     (*std::get<FreeForm*>(field.value))[key.substr(field.key.size() + 1)] = value.is_string() ? value.get<std::string>() : dump_json(value);
@@ -356,11 +356,11 @@ bool apply_free_form(const FieldList& list, const Setting& setting) {
   return false;
 }
 
-void apply_one(const FieldList& list, const Setting& setting, std::map<const Field*, std::string>& given) {
-  if (apply_free_form(list, setting)) return;
-  const auto [field, negated] = resolve(list, setting);
+void apply_one(const Fields& fields, const Setting& setting, std::map<const Field*, std::string>& given) {
+  if (apply_free_form(fields, setting)) return;
+  const auto [field, negated] = resolve(fields, setting);
   if (!field)
-    fail_usage(setting.where, ": unknown key '", printable(setting.key), "'", did_you_mean(normal_key(setting.key), list.names(true)));
+    fail_usage(setting.where, ": unknown key '", printable(setting.key), "'", did_you_mean(normal_key(setting.key), fields.names(true)));
   if (setting.value.is_null()) return;
   if (setting.value.is_object()) fail_usage(setting.where, ": '", field->key, "' expects ", field_type(*field), ", got a group of keys");
   const std::string file = source_file(setting.where);
@@ -402,13 +402,26 @@ bool looks_like_option(const std::string& argument) {
 
 }  // namespace
 
-void FieldList::add(Field field) {
+void Fields::add(const char* key, FieldPointer pointer, const char* help, Limit first, Limit second) {
+  Field field{prefix_ + key, help, pointer, {}, {}, false};
   check(!find(field.key), "config lists the key '", field.key, "' twice");
-  fields_.push_back(std::move(field));
+  for (const Limit& limit : {first, second}) {
+    if (const auto* range = std::get_if<Range>(&limit)) field.range = *range;
+    if (const auto* list = std::get_if<OneOf>(&limit)) field.one_of = list->values;
+    if (std::holds_alternative<Required>(limit)) field.required = true;
+  }
+  list_.push_back(std::move(field));
 }
 
-const Field* FieldList::find(std::string_view key) const {
-  for (const Field& field : fields_) {
+std::string Fields::enter(const char* name, const char* help) {
+  std::string outer = prefix_;
+  if (*name) prefix_ += str(name, ".");
+  if (*help) group_help_[prefix_] = help;
+  return outer;
+}
+
+const Field* Fields::find(std::string_view key) const {
+  for (const Field& field : list_) {
     if (field.key == key) return &field;
   }
   for (const auto& [name, real] : aliases_) {
@@ -417,16 +430,16 @@ const Field* FieldList::find(std::string_view key) const {
   return nullptr;
 }
 
-std::vector<std::string> FieldList::names(bool with_aliases) const {
+std::vector<std::string> Fields::names(bool with_aliases) const {
   std::vector<std::string> all;
-  for (const Field& field : fields_) all.push_back(field.key);
+  for (const Field& field : list_) all.push_back(field.key);
   if (with_aliases) {
     for (const auto& [name, real] : aliases_) all.push_back(name);
   }
   return all;
 }
 
-std::vector<std::string> FieldList::aliases_of(std::string_view key) const {
+std::vector<std::string> Fields::aliases_of(std::string_view key) const {
   std::vector<std::string> found;
   for (const auto& [name, real] : aliases_) {
     if (real == key) found.push_back(name);
@@ -434,7 +447,7 @@ std::vector<std::string> FieldList::aliases_of(std::string_view key) const {
   return found;
 }
 
-std::string FieldList::group_help(const std::string& prefix) const {
+std::string Fields::group_help(const std::string& prefix) const {
   const auto it = group_help_.find(prefix);
   return it == group_help_.end() ? "" : it->second;
 }
@@ -492,16 +505,16 @@ std::vector<Setting> parse_overrides(const std::vector<std::string>& arguments) 
   return settings;
 }
 
-std::vector<FieldInfo> fields_info(const FieldList& list) {
+std::vector<FieldInfo> fields_info(const Fields& fields) {
   std::vector<FieldInfo> infos;
-  for (const Field& f : list.fields()) infos.push_back({f.key, field_type(f), f.help, limits_text(f), value_json(f), f.required});
+  for (const Field& f : fields.list()) infos.push_back({f.key, field_type(f), f.help, limits_text(f), value_json(f), f.required});
   return infos;
 }
 
-void apply_to_fields(const FieldList& list, const std::vector<Setting>& settings) {
+void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings) {
   std::map<const Field*, std::string> given;
-  for (const Setting& setting : settings) apply_one(list, setting, given);
-  for (const Field& field : list.fields()) {
+  for (const Setting& setting : settings) apply_one(fields, setting, given);
+  for (const Field& field : fields.list()) {
     const auto it = given.find(&field);
     const bool is_text = std::holds_alternative<std::string*>(field.value) || field_type(field).starts_with("list");
     if (field.required && (is_text ? is_empty(field) : it == given.end())) fail_usage("missing: --", field.key, " (", field.help, ")");
@@ -527,10 +540,10 @@ Json string_items(const Setting& setting) {
   return items;
 }
 
-std::vector<Setting> fields_environment(const FieldList& list) {
+std::vector<Setting> fields_environment(const Fields& fields) {
   static const std::set<std::string> kReserved = {"R1_DEPS", "R1_MODELS", "R1_DATA", "R1_NUM_THREADS", "R1_ORACLE_PYTHON"};
   std::vector<Setting> settings;
-  for (const Field& field : list.fields()) {
+  for (const Field& field : fields.list()) {
     std::string name = "R1_";
     for (const char c : field.key) name += c == '.' ? "__" : std::string(1, char(std::toupper(static_cast<unsigned char>(c))));
     const char* value = kReserved.count(name) ? nullptr : std::getenv(name.c_str());
@@ -539,9 +552,9 @@ std::vector<Setting> fields_environment(const FieldList& list) {
   return settings;
 }
 
-Json fields_to_json(const FieldList& list) {
+Json fields_to_json(const Fields& fields) {
   Json object = Json::object();
-  for (const Field& field : list.fields()) {
+  for (const Field& field : fields.list()) {
     Json* at = &object;
     for (const auto& part : split_key(field.key)) at = &(*at)[part];
     *at = value_json(field);
@@ -549,7 +562,7 @@ Json fields_to_json(const FieldList& list) {
   return object;
 }
 
-std::string fields_to_yaml(const FieldList& list) {
+std::string fields_to_yaml(const Fields& fields) {
   // Fields of one group need not stand together; print by walking the nested JSON, values by key.
   std::string text;
   const auto walk = [&](const auto& self, const Json& object, const std::string& prefix, int depth) -> void {
@@ -559,28 +572,28 @@ std::string fields_to_yaml(const FieldList& list) {
         text += "\n";
         self(self, value, prefix + key + ".", depth + 1);
       } else {
-        const Field* field = list.find(prefix + key);  // none: an entry of a FreeForm field
+        const Field* field = fields.find(prefix + key);  // none: an entry of a FreeForm field
         text += " " + (field ? yaml_value(*field) : yaml_scalar(value, true)) + "\n";
       }
     }
   };
-  walk(walk, fields_to_json(list), "", 0);
+  walk(walk, fields_to_json(fields), "", 0);
   return text;
 }
 
-std::string fields_help(const FieldList& list) {
+std::string fields_help(const Fields& fields) {
   std::string text, group;
   bool strings = false;
-  for (const Field& field : list.fields()) {
+  for (const Field& field : fields.list()) {
     const size_t leaf = field.key.rfind('.') + 1;
     const std::string prefix = field.key.substr(0, leaf);
     if (prefix != group) {
-      const std::string help = list.group_help(prefix);
+      const std::string help = fields.group_help(prefix);
       if (!prefix.empty()) text += str("\n ", prefix.substr(0, prefix.size() - 1), help.empty() ? "" : ": ", help, "\n");
       group = prefix;
     }
     std::string left = "  --" + field.key;
-    for (const auto& other : list.aliases_of(field.key)) left += str(", ", other.size() == 1 ? "-" : "--", other);
+    for (const auto& other : fields.aliases_of(field.key)) left += str(", ", other.size() == 1 ? "-" : "--", other);
     left += std::holds_alternative<bool*>(field.value) ? "" : " <" + field_type(field) + ">";
     left.resize(std::max<size_t>(left.size() + 2, 46), ' ');
     const std::string limits = limits_text(field), value = yaml_value(field);

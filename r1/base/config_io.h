@@ -3,15 +3,9 @@
 // ErrorKind::kUsage. The grammar users see is in docs/formats.md, "Configs".
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "r1/base/config.h"
@@ -59,28 +53,48 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 // ", did you mean 'x'?" or "".
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
 
-template <class Config>
-std::vector<FieldInfo> config_fields(Config& config);
+std::vector<FieldInfo> fields_info(const Fields& fields);
 // Applies the settings in order (later ones win), checks every field's limits and that required ones are there.
-template <class Config>
-void apply_settings(Config& config, const std::vector<Setting>& settings);
+void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings);
 // Settings of the environment: R1_<KEY> with dots as double underscores, upper case; only for keys that exist.
 // Not taken: R1_DEPS, R1_MODELS, R1_DATA, R1_NUM_THREADS, R1_ORACLE_PYTHON, which the program and its tests use otherwise.
-template <class Config>
-std::vector<Setting> environment_settings(Config& config);
+std::vector<Setting> fields_environment(const Fields& fields);
 // Nested objects; numbers that JSON lacks (inf, nan) are strings. json_settings() reads it back.
-template <class Config>
-Json config_to_json(const Config& config);
-template <class Config>
-std::string config_to_yaml(const Config& config);
+Json fields_to_json(const Fields& fields);
+std::string fields_to_yaml(const Fields& fields);
 // The --help text: key, type, default, limits, help.
-template <class Config>
-std::string config_help(Config& config);
+std::string fields_help(const Fields& fields);
 // One line a differing key: "learning_rate: 2e-05 -> 0.0001"; "" when equal. Also for two JSON configs.
 std::string json_diff(const Json& before, const Json& after);
+
+// The same over a config.
 template <class Config>
-std::string config_diff(const Config& before, const Config& after);
+std::vector<FieldInfo> config_fields(Config& config) {
+  return fields_info(Fields(config));
+}
+template <class Config>
+void apply_settings(Config& config, const std::vector<Setting>& settings) {
+  apply_to_fields(Fields(config), settings);
+}
+template <class Config>
+std::vector<Setting> environment_settings(Config& config) {
+  return fields_environment(Fields(config));
+}
+template <class Config>
+Json config_to_json(Config config) {
+  return fields_to_json(Fields(config));
+}
+template <class Config>
+std::string config_to_yaml(Config config) {
+  return fields_to_yaml(Fields(config));
+}
+template <class Config>
+std::string config_help(Config& config) {
+  return fields_help(Fields(config));
+}
+template <class Config>
+std::string config_diff(const Config& before, const Config& after) {
+  return json_diff(config_to_json(before), config_to_json(after));
+}
 
 }  // namespace r1
-
-#include "r1/base/config_io_inl.h"

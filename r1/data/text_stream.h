@@ -1,6 +1,6 @@
 // Texts for pretraining out of files, one after another, in memory of about one text: .jsonl and .jsonl.gz give `field` of every row, any
-// other file is one text. A file of more than kWholeFileBytes is given in parts, cut after a line; whoever makes documents of the texts makes
-// one of each part. Errors name file:line. The place after a text can be saved and taken up again.
+// other file is one text. A file of more than kWholeFileBytes is given in parts, cut after a line; whoever makes documents of the texts
+// makes one of each part. Errors name file:line. The place after a text can be saved and taken up again.
 #pragma once
 
 #include <filesystem>
@@ -29,7 +29,8 @@ class TextStream {
   };
 
   // `whole_file_bytes` and `part_bytes` are there for tests.
-  TextStream(std::vector<std::string> files, std::string field, int64_t whole_file_bytes = kWholeFileBytes, int64_t part_bytes = kPartBytes);
+  TextStream(std::vector<std::string> files, std::string field, int64_t whole_file_bytes = kWholeFileBytes,
+             int64_t part_bytes = kPartBytes);
 
   // False at the end of the last file.
   bool next(Text& text);

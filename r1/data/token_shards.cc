@@ -228,7 +228,8 @@ Json described(const std::string& file, const Json& before) {
   const uint64_t bytes = fs::file_size(file, error);
   if (error) fail(file, ": cannot open: ", error.message());
   Json now = {{"bytes", bytes}, {"modified", modified(file)}};
-  const bool same = before.is_object() && before.value("bytes", Json()) == now["bytes"] && before.value("modified", Json()) == now["modified"];
+  const bool same =
+      before.is_object() && before.value("bytes", Json()) == now["bytes"] && before.value("modified", Json()) == now["modified"];
   now["sha256"] = same && before.value("sha256", Json()).is_string() ? before["sha256"] : Json(sha256_file(file));
   return now;
 }
@@ -260,12 +261,9 @@ struct Manifest {
   bool complete = false;
 
   void save() const {
-    const Json json = {{"format", kFormat},
-                       {"version", kVersion},
-                       {"corpus", corpus},
-                       {"files", files},
-                       {"shards", shards},
-                       {"next", {{"file", next.file}, {"byte", next.line.byte}, {"line", next.line.line}}},
+    const Json json = {{"format", kFormat},   {"version", kVersion},
+                       {"corpus", corpus},    {"files", files},
+                       {"shards", shards},    {"next", {{"file", next.file}, {"byte", next.line.byte}, {"line", next.line.line}}},
                        {"complete", complete}};
     write_file_atomic(folder / kManifest, dump_json(json, 1) + "\n");
   }
@@ -276,8 +274,9 @@ Manifest read_manifest(const fs::path& folder) {
   const Json json = parse_json_file(where);
   if (!json.is_object() || json.value("format", Json()) != kFormat) fail(where, ": not a manifest of token shards");
   if (json_get<uint32_t>(json, "version", where) != kVersion) fail(where, ": of another version");
-  Manifest m{folder, json_get<std::string>(json, "corpus", where), json_get<Json>(json, "files", where), json_get<Json>(json, "shards", where),
-             {}, json_get<bool>(json, "complete", where)};
+  Manifest m{
+      folder, json_get<std::string>(json, "corpus", where), json_get<Json>(json, "files", where), json_get<Json>(json, "shards", where),
+      {},     json_get<bool>(json, "complete", where)};
   const Json next = json_get<Json>(json, "next", where);
   if (!next.is_object() || !m.shards.is_array()) fail(where, ": 'next' or 'shards' has the wrong type");
   m.next = {json_get<int64_t>(next, "file", where), {json_get<int64_t>(next, "byte", where), json_get<int64_t>(next, "line", where)}};
@@ -288,7 +287,8 @@ Shard open_shard(const Manifest& m, size_t i) {
   const std::string where = (m.folder / kManifest).string();
   const fs::path path = m.folder / shard_name(i);
   Shard shard(path);
-  if (json_get<int64_t>(m.shards[i], "documents", where) != shard.documents() || json_get<int64_t>(m.shards[i], "tokens", where) != shard.tokens())
+  if (json_get<int64_t>(m.shards[i], "documents", where) != shard.documents() ||
+      json_get<int64_t>(m.shards[i], "tokens", where) != shard.tokens())
     fail(path.string(), ": is not the shard that ", where, " lists");
   return shard;
 }

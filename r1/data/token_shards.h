@@ -63,8 +63,8 @@ struct CorpusSpec {
   int64_t shard_tokens = kShardTokens;  // smaller in tests
 };
 
-// The shards of a corpus in `folder`: those that are there if they fit, else made with `threads` threads (0: num_threads()). `encode` is called
-// from all of them. Fails if the files hold no text. Ctrl-C ends it (ErrorKind::kInterrupted); the next call goes on.
+// The shards of a corpus in `folder`: those that are there if they fit, else made with `threads` threads (0: num_threads()). `encode` is
+// called from all of them. Fails if the files hold no text. Ctrl-C ends it (ErrorKind::kInterrupted); the next call goes on.
 std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, const EncodeFunction& encode, int threads = 0);
 
 // The same documents in memory, for corpora that stay small (held-out text).

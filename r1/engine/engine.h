@@ -35,22 +35,7 @@ struct EngineConfig {
   int64_t num_speculative_tokens = 0;
   std::string weight_update = "error";  // what a step does with half-done sequences when the model's version has changed
 
-  template <class V>
-  void visit(V& v) {
-    v("max_num_seqs", max_num_seqs, "sequences that decode together", Range{1, 1e5});
-    v("max_num_batched_tokens", max_num_batched_tokens, "tokens of one step, prefill and decode together", Range{1, 1e7});
-    v("max_model_len", max_model_len, "longest prompt + answer; 0: the model's", Range{0, 1e9});
-    v("block_size", block_size, "tokens a cache block (a multiple of 16)", Range{16, 1024});
-    v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
-    v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers", Range{0, 1e13});
-    v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
-    v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
-    v("num_speculative_tokens", num_speculative_tokens,
-      "guess so many tokens ahead by the model's own multi-token prediction: same text, fewer steps", Range{0, 1});
-    v("weight_update", weight_update,
-      "half-done sequences when the weights change: error, recompute their cache with the new weights, or keep it as it is",
-      OneOf{"error", "recompute", "keep"});
-  }
+  void visit(Fields& v);
 };
 
 struct EngineStats {

@@ -24,21 +24,7 @@ struct EvalArgs {
   std::string forced;
   std::vector<std::string> stop;
 
-  template <class V>
-  void visit(V& v) {
-    v("split", split, "which problems", OneOf{"test", "train"});
-    v("limit", limit, "first N problems; 0: all", Range{0, 1e9});
-    v("num_samples", num_samples, "completions a problem", Range{1, 16384});
-    v("max_completion_length", max_completion_length, "tokens a completion", Range{1, 1e7});
-    v.alias("max_new_tokens", "max_completion_length");
-    v("pass_at", pass_at, "k of pass@k and cons@k to report (k <= num_samples); none: 1");
-    v("temperature", temperature, "0: greedy", Range{0, 100});
-    v("top_p", top_p, "nucleus sampling", Range{0, 1});
-    v("top_k", top_k, "0: off", Range{0, 1e7});
-    v("eval_seed", seed, "seed of the sampling", Range{0, 1e18});
-    v("forced", forced, "text put at the beginning of every completion, e.g. an empty thought");
-    v("stop", stop, "strings that end a completion");
-  }
+  void visit(Fields& v);
 };
 
 struct EvalSample {

@@ -127,4 +127,11 @@ data::Document PromptMaker::conversation(const data::Messages& messages, const s
   return out;
 }
 
+void PromptArgs::visit(Fields& v) {
+  v("prompt_format", prompt_format, "plain text of the task, or the model's chat template (auto: chat if the model has one)",
+    OneOf{"auto", "plain", "chat"});
+  v("system_prompt", system_prompt, "system message in front of a chat prompt");
+  v("prompt_suffix", prompt_suffix, "text behind the rendered prompt, where the answer begins, e.g. <think>");
+}
+
 }  // namespace r1::eval

@@ -17,13 +17,7 @@ struct PromptArgs {
   std::string prompt_format = "auto";
   std::string system_prompt, prompt_suffix;
 
-  template <class V>
-  void visit(V& v) {
-    v("prompt_format", prompt_format, "plain text of the task, or the model's chat template (auto: chat if the model has one)",
-      OneOf{"auto", "plain", "chat"});
-    v("system_prompt", system_prompt, "system message in front of a chat prompt");
-    v("prompt_suffix", prompt_suffix, "text behind the rendered prompt, where the answer begins, e.g. <think>");
-  }
+  void visit(Fields& v);
 };
 
 class PromptMaker {

@@ -78,33 +78,17 @@ fs::path hub_cache() {
 }
 
 // Holds a config that came from a file against the ranges that its fields declare, before anything is allocated by it.
-struct RangeCheck {
-  const std::string& where;
-
-  template <class T, class... Limits>
-  void operator()([[maybe_unused]] const char* key, [[maybe_unused]] const T& field, const char*, const Limits&... limits) {
-    (one(key, field, limits), ...);
-  }
-  template <class Group>
-  void group(const char*, Group& inner) {
-    inner.visit(*this);
-  }
-
- private:
-  template <class T>
-  void one(const char* key, const T& field, const Range& range) {
-    if constexpr (std::is_arithmetic_v<T>) {
-      if (!(double(field) >= range.lo && double(field) <= range.hi))
-        fail(where, ": ", key, " = ", field, " is not in [", range.lo, ", ", range.hi, "]");
-    }
-  }
-  template <class T, class Other>
-  void one(const char*, const T&, const Other&) {}
-};
-
 ModelConfig in_range(ModelConfig config, const std::string& where) {
-  RangeCheck check{where};
-  config.visit(check);
+  for (const Field& field : Fields(config).list()) {
+    const auto value = std::visit(
+        [](const auto* p) -> std::optional<double> {
+          if constexpr (std::is_arithmetic_v<std::remove_reference_t<decltype(*p)>>) return double(*p);
+          return std::nullopt;
+        },
+        field.value);
+    if (value && field.range && !(*value >= field.range->lo && *value <= field.range->hi))
+      fail(where, ": ", field.key, " = ", *value, " is not in [", field.range->lo, ", ", field.range->hi, "]");
+  }
   return config;
 }
 

@@ -28,4 +28,14 @@ Json evaluate(const EvalConfig& config) {
   return result.to_json();
 }
 
+void EvalConfig::visit(Fields& v) {
+  v("output_dir", output_dir, "where samples.jsonl and result.json go");
+  v("device", device, "cpu, cuda, cuda:N; auto: the GPU if there is one");
+  v.group("", model);
+  v.group("", task);
+  v.group("", prompt);
+  v.group("", eval);
+  v.group("engine", engine);
+}
+
 }  // namespace r1::stages

@@ -15,16 +15,7 @@ struct EvalConfig {
   eval::EvalArgs eval;
   engine::EngineConfig engine;
 
-  template <class V>
-  void visit(V& v) {
-    v("output_dir", output_dir, "where samples.jsonl and result.json go");
-    v("device", device, "cpu, cuda, cuda:N; auto: the GPU if there is one");
-    v.group("", model);
-    v.group("", task);
-    v.group("", prompt);
-    v.group("", eval);
-    v.group("engine", engine);
-  }
+  void visit(Fields& v);
 };
 
 // Throws kInterrupted on Ctrl-C, after saving what was scored.

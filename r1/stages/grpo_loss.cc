@@ -102,4 +102,12 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
   return spec;
 }
 
+void GrpoLossArgs::visit(Fields& v) {
+  v("epsilon", epsilon, "clip of the probability ratio (R1's second stage used 10)", Range{0, 1e6});
+  v("epsilon_high", epsilon_high, "upper clip; 0: as epsilon", Range{0, 1e6});
+  v("beta", beta, "weight of the KL to the reference model; 0: no reference is held", Range{0, 100});
+  v("loss_type", loss_type, "how tokens are weighed", OneOf{"grpo", "dapo", "dr_grpo"});
+  v("importance_sampling_level", importance_sampling_level, "ratio per token, or per completion (GSPO)", OneOf{"token", "sequence"});
+}
+
 }  // namespace r1::stages

@@ -18,14 +18,7 @@ struct GrpoLossArgs {
   double epsilon = 0.2, epsilon_high = 0, beta = 0;
   std::string loss_type = "grpo", importance_sampling_level = "token";
 
-  template <class V>
-  void visit(V& v) {
-    v("epsilon", epsilon, "clip of the probability ratio (R1's second stage used 10)", Range{0, 1e6});
-    v("epsilon_high", epsilon_high, "upper clip; 0: as epsilon", Range{0, 1e6});
-    v("beta", beta, "weight of the KL to the reference model; 0: no reference is held", Range{0, 100});
-    v("loss_type", loss_type, "how tokens are weighed", OneOf{"grpo", "dapo", "dr_grpo"});
-    v("importance_sampling_level", importance_sampling_level, "ratio per token, or per completion (GSPO)", OneOf{"token", "sequence"});
-  }
+  void visit(Fields& v);
 };
 
 // Weight of each completion token of a completion with `length` tokens.

@@ -14,14 +14,7 @@ struct TokenizerConfig {
   std::vector<std::string> train_files;
   int64_t vocab_size = 512;
 
-  template <class V>
-  void visit(V& v) {
-    v("output_dir", output_dir, "folder for tokenizer.json", Required{});
-    v("train_files", train_files, "text files (a line is a text) and .jsonl files", Required{});
-    v("vocab_size", vocab_size, "tokens in all, the 256 bytes and the end among them", Range{258, 1 << 24});
-    v("eos_token", eos_token, "the control token behind each document");
-    v("pre_tokenizer", pre_tokenizer, "where text is cut", OneOf{"gpt-2", "qwen2", "qwen3.5", "llama3", "smollm", "deepseek-v3"});
-  }
+  void visit(Fields& v);
 };
 
 // Results: vocab_size, merges, bytes.

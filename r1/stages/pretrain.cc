@@ -109,4 +109,20 @@ Json pretrain(const PretrainConfig& config) {
   return train_supervised(run, config.run, trainer, *tokenizer, data);
 }
 
+void PretrainConfig::visit(Fields& v) {
+  v.group("", run);
+  v.group("", model);
+  v.group("", task);
+  v.group("", trainer);
+  v("preset", preset, "a named shape (r1 plan --list_presets), used when no model_name_or_path is given");
+  v("shape", shape, "changes to the named shape: shape.<field of the model config>=value, e.g. shape.num_hidden_layers=2");
+  v("train_files", train_files, "text or JSONL files; or give a generated task");
+  v("eval_files", eval_files, "held-out text for eval_loss");
+  v("text_field", text_field, "the field of JSONL rows that holds the text");
+  v("max_length", max_length, "tokens of a packed row", Range{8, 1e7});
+  v("packing_isolate", packing_isolate,
+    "attention stays inside a document (false: a row is one sequence, as in DeepSeek-V3's pretraining)");
+  v("eval_steps", eval_steps, "steps between evaluations of eval_loss; 0: only at the end", Range{0, 1e9});
+}
+
 }  // namespace r1::stages

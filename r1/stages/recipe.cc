@@ -25,7 +25,7 @@ StageKind kind() {
   StageKind out;
   out.known_keys = [] {
     Config config;
-    return FieldList(config).names(true);
+    return Fields(config).names(true);
   };
   out.run = [](const std::vector<Setting>& settings) {
     Config config;

@@ -91,4 +91,15 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
   return out;
 }
 
+void SamplingArgs::visit(Fields& v) {
+  v("num_generations", num_generations, "completions a prompt (the group)", Range{1, 16384});
+  v("max_completion_length", max_completion_length, "tokens a completion", Range{1, 1e7});
+  v("temperature", temperature, "sampling temperature; the policy that is trained is the one at this temperature", Range{1e-3, 100});
+  v("top_p", top_p, "nucleus sampling (below 1 the log-probabilities are those before the cut)", Range{0, 1});
+  v("top_k", top_k, "0: off", Range{0, 1e7});
+  v("min_p", min_p, "0: off", Range{0, 1});
+  v("repetition_penalty", repetition_penalty, "1: off", Range{0.01, 100});
+  v("stop", stop, "strings that end a completion");
+}
+
 }  // namespace r1::stages

@@ -174,4 +174,34 @@ void Run::finish(const Json& results) {
   write_file_atomic(folder_ / "stage.json", dump_json(done, 2) + "\n");
 }
 
+void RunArgs::visit(Fields& v) {
+  v("output_dir", output_dir, "run folder", Required{});
+  v("overwrite_output_dir", overwrite_output_dir, "start anew where a run stands already");
+  v("resume_from_checkpoint", resume_from_checkpoint, "auto: the newest whole checkpoint in output_dir; never; or a checkpoint folder");
+  v.alias("resume", "resume_from_checkpoint");
+  v("device", device, "cpu, cuda, cuda:N; auto: the GPU if there is one");
+  v("seed", seed, "everything random follows from it", Range{0, 1e18});
+  v("max_steps", max_steps, "optimizer steps; 0: num_train_epochs over the data", Range{0, 1e12});
+  v("num_train_epochs", num_train_epochs, "passes over the data when max_steps is 0", Range{0, 1e6});
+  v("logging_steps", logging_steps, "steps between lines of metrics.jsonl", Range{1, 1e9});
+  v("save_steps", save_steps, "steps between checkpoints; 0: only at the end and on Ctrl-C", Range{0, 1e9});
+  v("save_total_limit", save_total_limit, "checkpoints kept", Range{1, 1e6});
+  v("per_device_train_batch_size", per_device_train_batch_size, "sequences of a micro-batch", Range{1, 1e9});
+  v("gradient_accumulation_steps", gradient_accumulation_steps, "micro-batches of an optimizer step", Range{1, 1e9});
+}
+
+void ModelArgs::visit(Fields& v) {
+  v("model_name_or_path", model_name_or_path, "HF folder, checkpoint folder or .gguf file");
+  v.alias("model", "model_name_or_path");
+  v("tokenizer_name_or_path", tokenizer_name_or_path, "tokenizer.json, HF folder or .gguf (default: the model's own)");
+  v.alias("tokenizer", "tokenizer_name_or_path");
+  v("dtype", dtype, "auto: float32 on CPU, bfloat16 on CUDA", OneOf{"auto", "float32", "bfloat16"});
+}
+
+void TaskArgs::visit(Fields& v) {
+  v("task", task, "which problems: see r1 eval --list-tasks");
+  v("data", data, "the task's data: a file, or the folder that holds its files (same as task_options.data)");
+  v("task_options", options, "options of the task, e.g. task_options.test=test.jsonl");
+}
+
 }  // namespace r1::stages

@@ -293,4 +293,21 @@ void Monitors::load_state(const Json& s) {
   accuracy_reference_ = s.at("reference").at(1);
 }
 
+void MonitorArgs::visit(Fields& v) {
+  v("patience", patience, "rollouts in a row beyond its limit that make a monitor alarm", Range{1, 1e6});
+  v("window", window, "rollouts whose mean length and accuracy are compared", Range{1, 1e6});
+  v("evals", evals, "held-out evaluations averaged by reward_without_accuracy", Range{1, 1e6});
+  v("reward_rise", reward_rise, "limit of reward_without_accuracy, as a share of the reward's range in this run", Range{0, 1});
+  v("accuracy_gain", accuracy_gain, "what counts as better accuracy", Range{0, 1});
+  v("thoughtless", thoughtless, "limit of format_without_thought", Range{0, 1});
+  v("answer_first", answer_first, "limit of answer_before_thought", Range{0, 1});
+  v("repetition", repetition, "highest limit of repetition", Range{0, 1});
+  v("repetition_rise", repetition_rise, "limit of repetition above the run's beginning", Range{0, 1});
+  v("language", language, "en or zh; empty: the language of the run's beginning", OneOf{"", "en", "zh"});
+  v("language_drop", language_drop, "limit of language_drift", Range{0, 1});
+  v("failures", failures, "limit of unparsed, timeout, crash and reward_failures", Range{0, 1});
+  v("length_rise", length_rise, "limit of length_without_accuracy", Range{0, 1e6});
+  v("zero_variance", zero_variance, "limit of zero_variance", Range{0, 1});
+}
+
 }  // namespace r1::tasks

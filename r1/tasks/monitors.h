@@ -57,23 +57,7 @@ struct MonitorArgs {
          language_drop = 0.1, failures = 0.05, length_rise = 0.25, zero_variance = 0.9;
   std::string language;
 
-  template <class V>
-  void visit(V& v) {
-    v("patience", patience, "rollouts in a row beyond its limit that make a monitor alarm", Range{1, 1e6});
-    v("window", window, "rollouts whose mean length and accuracy are compared", Range{1, 1e6});
-    v("evals", evals, "held-out evaluations averaged by reward_without_accuracy", Range{1, 1e6});
-    v("reward_rise", reward_rise, "limit of reward_without_accuracy, as a share of the reward's range in this run", Range{0, 1});
-    v("accuracy_gain", accuracy_gain, "what counts as better accuracy", Range{0, 1});
-    v("thoughtless", thoughtless, "limit of format_without_thought", Range{0, 1});
-    v("answer_first", answer_first, "limit of answer_before_thought", Range{0, 1});
-    v("repetition", repetition, "highest limit of repetition", Range{0, 1});
-    v("repetition_rise", repetition_rise, "limit of repetition above the run's beginning", Range{0, 1});
-    v("language", language, "en or zh; empty: the language of the run's beginning", OneOf{"", "en", "zh"});
-    v("language_drop", language_drop, "limit of language_drift", Range{0, 1});
-    v("failures", failures, "limit of unparsed, timeout, crash and reward_failures", Range{0, 1});
-    v("length_rise", length_rise, "limit of length_without_accuracy", Range{0, 1e6});
-    v("zero_variance", zero_variance, "limit of zero_variance", Range{0, 1});
-  }
+  void visit(Fields& v);
 };
 
 struct MonitorSample {

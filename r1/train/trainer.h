@@ -27,28 +27,7 @@ struct TrainerConfig {
   bool bf16 = false, gradient_checkpointing = false;
   int64_t max_consecutive_skips = 5;  // steps with NaN/Inf in a row before training stops
 
-  template <class V>
-  void visit(V& v) {
-    v("learning_rate", learning_rate, "peak learning rate", Range{0, 10});
-    v.alias("lr", "learning_rate");
-    v("weight_decay", weight_decay, "AdamW weight decay on matrices (not on norms, biases, embeddings)", Range{0, 10});
-    v("adam_beta1", adam_beta1, "AdamW beta1", Range{0, 1});
-    v("adam_beta2", adam_beta2, "AdamW beta2", Range{0, 1});
-    v("adam_epsilon", adam_epsilon, "AdamW epsilon", Range{0, 1});
-    v("max_grad_norm", max_grad_norm, "clip the global gradient norm; 0: never", Range{0, 1e9});
-    v("optim", optim, "optimizer", OneOf{"adamw", "muon"});
-    v("muon_learning_rate", muon_learning_rate, "learning rate of the matrices under muon", Range{0, 10});
-    v("muon_momentum", muon_momentum, "momentum of muon", Range{0, 1});
-    v("lr_scheduler_type", lr_scheduler_type, "shape of the schedule", OneOf{"cosine", "linear", "constant", "wsd"});
-    v("warmup_steps", warmup_steps, "linear warm-up", Range{0, 1e9});
-    v("warmup_ratio", warmup_ratio, "linear warm-up as a share of all steps", Range{0, 1});
-    v("min_lr_ratio", min_lr_ratio, "the schedule ends at this share of the peak", Range{0, 1});
-    v("wsd_decay_ratio", wsd_decay_ratio, "wsd: share of the steps that decay", Range{0, 1});
-    v("dropout", dropout, "dropout on attention and MLP outputs", Range{0, 0.99});
-    v("bf16", bf16, "weights and activations in bfloat16, fp32 master weights");
-    v("gradient_checkpointing", gradient_checkpointing, "recompute each block in the backward pass");
-    v("max_consecutive_skips", max_consecutive_skips, "stop after this many steps with NaN/Inf in a row", Range{1, 1e6});
-  }
+  void visit(Fields& v);
 };
 
 // A batch on the model's device with its forward done.

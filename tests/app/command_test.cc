@@ -35,8 +35,7 @@ Ran r1_program(const Arguments& arguments) {
 struct ToyConfig {
   std::string model, device = "mine";
   int64_t steps = 1;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("model", model, "the model", Required{});
     v("steps", steps, "steps", Range{0, 9});
     v("device", device, "its own device option");

@@ -9,8 +9,7 @@ namespace {
 struct Args {
   std::string task = "arithmetic";
   FreeForm options;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("task", task, "which");
     v("task_options", options, "the task's own options");
   }

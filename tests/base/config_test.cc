@@ -12,8 +12,7 @@ namespace {
 
 struct ModelArgs {
   std::string name, dtype = "float32";
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("name", name, "model folder or file", Required{});
     v("dtype", dtype, "type of the weights", OneOf{"float32", "bfloat16"});
   }
@@ -30,8 +29,7 @@ struct Config {
   std::vector<int64_t> ids;
   std::vector<bool> flags;
   ModelArgs model, teacher;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("learning_rate", learning_rate, "peak learning rate", Range{0.0, 10.0});
     v("steps", steps, "optimizer steps", Range{.lo = 0});
     v("seed", seed, "seed");
@@ -254,8 +252,7 @@ TEST(Config, RoundTrip) {
 struct Stops {
   std::vector<std::string> stop = {"default"}, argv;
   std::vector<int64_t> ids;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("stop", stop, "strings that end an answer");
     v("argv", argv, "a program and its arguments");
     v("ids", ids, "numbers");
@@ -361,10 +358,7 @@ TEST(Config, MessagesOfHugeInputAreShort) {
 
 struct Loose {
   double x = 0;
-  template <class V>
-  void visit(V& v) {
-    v("x", x, "any number");
-  }
+  void visit(Fields& v) { v("x", x, "any number"); }
 };
 
 TEST(Config, InfinityAndNan) {
@@ -404,8 +398,7 @@ TEST(Config, Help) {
 
 struct Twice {
   double x = 0, y = 0;
-  template <class V>
-  void visit(V& v) {
+  void visit(Fields& v) {
     v("x", x, "");
     v("x", y, "");
   }

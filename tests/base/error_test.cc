@@ -47,11 +47,13 @@ TEST(Printable, ControlCharactersAndLength) {
 
 TEST(ForeignMessage, IsOneLineWithoutTheLibrarysPlace) {
   EXPECT_EQ(foreign_message("std::bad_alloc"), "out of memory");
-  EXPECT_EQ(foreign_message("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 "
-                            "bytes. Error code 12 (Cannot allocate memory)\nframe #0: x\nframe #1: y"),
-            "out of memory: err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes. Error code 12 (Cannot allocate "
-            "memory)");
-  EXPECT_EQ(foreign_message("CUDA out of memory. Tried to allocate 2 GiB\nmore"), "out of memory: CUDA out of memory. Tried to allocate 2 GiB");
+  EXPECT_EQ(
+      foreign_message("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 "
+                      "bytes. Error code 12 (Cannot allocate memory)\nframe #0: x\nframe #1: y"),
+      "out of memory: err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes. Error code 12 (Cannot allocate "
+      "memory)");
+  EXPECT_EQ(foreign_message("CUDA out of memory. Tried to allocate 2 GiB\nmore"),
+            "out of memory: CUDA out of memory. Tried to allocate 2 GiB");
   EXPECT_EQ(foreign_message("sizes differ\nException raised from f at x.cpp:1\nframe #0: z"), "sizes differ");
   EXPECT_EQ(foreign_message(""), "unknown error of a library");
   EXPECT_EQ(foreign_message("[enforce fail at x"), "[enforce fail at x");

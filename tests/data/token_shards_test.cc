@@ -171,9 +171,7 @@ TEST(TokenShards, GoOnAfterAKill) {
   const CorpusSpec spec = long_corpus(folder);
   const auto whole = token_shards(folder / "whole", spec, bytes_as_ids);
   const auto want = all_ids(*whole);
-  const auto shards_in = [](const fs::path& f) {
-    return std::distance(fs::directory_iterator(f), fs::directory_iterator());
-  };
+  const auto shards_in = [](const fs::path& f) { return std::distance(fs::directory_iterator(f), fs::directory_iterator()); };
   ASSERT_GE(shards_in(folder / "whole"), 5);
   // Whatever call of the system fails first: what is there afterwards is taken, the rest made.
   for (const int failing : {1, 3, 7, 11, 14, 18}) {
@@ -234,7 +232,8 @@ TEST(TokenShards, ErrorsOfTextsNameTheirPlace) {
   write_file_atomic(folder / "bad.jsonl", "{\"text\": \"a\"}\n{\"words\": \"b\"}\n");
   write_file_atomic(folder / "none.jsonl", "\n");
   CorpusSpec spec{.files = {(folder / "bad.jsonl").string()}, .vocab_size = 256};
-  EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec, bytes_as_ids); }), (folder / "bad.jsonl").string() + ":2: key 'text' is missing");
+  EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec, bytes_as_ids); }),
+            (folder / "bad.jsonl").string() + ":2: key 'text' is missing");
   spec.files = {(folder / "none.jsonl").string()};
   EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec, bytes_as_ids); }), spec.files[0] + ": holds no text to train on");
   spec.files = {"/nowhere.txt"};
@@ -258,7 +257,9 @@ TEST(TokenShards, ALoaderHoldsItsStateAgainstThem) {
   spec.tokenizer = "another";
   const auto changed = token_shards(folder / "s2", spec, bytes_as_ids);
   Loader third(*changed, options);
-  EXPECT_NE(message_of([&] { third.load_state(first.state(), "checkpoint-3/trainer.json"); }).find("checkpoint-3/trainer.json: the data or the tokenizer has changed"),
+  EXPECT_NE(message_of([&] {
+              third.load_state(first.state(), "checkpoint-3/trainer.json");
+            }).find("checkpoint-3/trainer.json: the data or the tokenizer has changed"),
             std::string::npos);
 }
 
@@ -280,7 +281,9 @@ TEST(TextStream, LargeFilesComeInParts) {
   TextStream parts(files, "text", 10, 9);
   EXPECT_EQ(texts_of(parts, &marks), (std::vector<std::string>{"one\ntwo\n", "three thr", "ee three\n", "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9",
                                                                "\xC3\xA9\xC3\xA9 end", "short\n"}));
-  EXPECT_EQ(marks, "<-------->" "<>");
+  EXPECT_EQ(marks,
+            "<-------->"
+            "<>");
   TextStream whole(files, "text");
   EXPECT_EQ(texts_of(whole), (std::vector<std::string>{read_file(files[0]), "short\n"}));
 }
