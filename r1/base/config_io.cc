@@ -511,15 +511,28 @@ std::vector<FieldInfo> fields_info(const Fields& fields) {
   return infos;
 }
 
-void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings) {
+namespace {
+
+void apply_checked(const Fields& fields, const std::vector<Setting>& settings, bool all_known) {
   std::map<const Field*, std::string> given;
   for (const Setting& setting : settings) apply_one(fields, setting, given);
   for (const Field& field : fields.list()) {
     const auto it = given.find(&field);
     const bool is_text = std::holds_alternative<std::string*>(field.value) || field_type(field).starts_with("list");
-    if (field.required && (is_text ? is_empty(field) : it == given.end())) fail_usage("missing: --", field.key, " (", field.help, ")");
+    if (all_known && field.required && (is_text ? is_empty(field) : it == given.end()))
+      fail_usage("missing: --", field.key, " (", field.help, ")");
     check_limits(field, it == given.end() ? "config" : it->second);
   }
+}
+
+}  // namespace
+
+void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings) {
+  apply_checked(fields, settings, true);
+}
+
+void check_against_fields(const Fields& fields, const std::vector<Setting>& settings) {
+  apply_checked(fields, settings, false);
 }
 
 Json string_items(const Setting& setting) {

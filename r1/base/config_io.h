@@ -56,6 +56,8 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 std::vector<FieldInfo> fields_info(const Fields& fields);
 // Applies the settings in order (later ones win), checks every field's limits and that required ones are there.
 void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings);
+// The same checks before every value is known: of a null only the key is checked, and required fields may still be missing.
+void check_against_fields(const Fields& fields, const std::vector<Setting>& settings);
 // Settings of the environment: R1_<KEY> with dots as double underscores, upper case; only for keys that exist.
 // Not taken: R1_DEPS, R1_MODELS, R1_DATA, R1_NUM_THREADS, R1_ORACLE_PYTHON, which the program and its tests use otherwise.
 std::vector<Setting> fields_environment(const Fields& fields);
