@@ -115,12 +115,16 @@ void LineReader::seek(Position position) {
   position_ = position;
 }
 
+Json parse_row(std::string_view line, std::string_view where) {
+  Json row = parse_json(line, where);
+  if (!row.is_object()) fail(where, ": expected a JSON object, got ", row.type_name());
+  return row;
+}
+
 std::optional<Json> next_row(LineReader& lines, std::string& line) {
   while (lines.next(line)) {
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    Json row = parse_json(line, lines.where());
-    if (!row.is_object()) fail(lines.where(), ": expected a JSON object, got ", row.type_name());
-    return row;
+    return parse_row(line, lines.where());
   }
   return std::nullopt;
 }

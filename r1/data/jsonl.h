@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "r1/base/json.h"
 
@@ -54,7 +55,9 @@ class LineReader {
   Position position_;
 };
 
-// The JSON object of the next line that is not empty; nullopt at the end. Anything else than an object is an error. `line` is working
+// A line that is one JSON object; anything else is an error that names `where`.
+Json parse_row(std::string_view line, std::string_view where);
+// The JSON object of the next line that is not empty; nullopt at the end. `line` is working
 // space.
 std::optional<Json> next_row(LineReader& lines, std::string& line);
 

@@ -4,8 +4,8 @@
 
 namespace r1::data {
 
-TextStream::TextStream(std::vector<std::string> files, std::string field, int64_t whole_file_bytes, int64_t part_bytes)
-    : files_(std::move(files)), field_(std::move(field)), whole_file_bytes_(whole_file_bytes), part_bytes_(part_bytes) {}
+TextStream::TextStream(std::vector<std::string> files, int64_t whole_file_bytes, int64_t part_bytes)
+    : files_(std::move(files)), whole_file_bytes_(whole_file_bytes), part_bytes_(part_bytes) {}
 
 void TextStream::open() {
   const std::string& name = files_[size_t(file_)];
@@ -31,16 +31,20 @@ void TextStream::seek(const Position& position) {
 }
 
 bool TextStream::next_row(Text& text) {
-  const auto row = data::next_row(*reader_, line_);
-  if (!row) return false;
-  text = {json_get<std::string>(*row, field_.c_str(), reader_->where()), true, true};
+  do {
+    if (!reader_->next(text.text)) return false;
+  } while (text.text.find_first_not_of(" \t") == std::string::npos);
+  text.where = reader_->where();
+  text.row = text.begins = text.ends = true;
   return true;
 }
 
 // Only a file that is not begun yet may still be small enough to be given whole.
 bool TextStream::next_part(Text& text) {
   const bool begins = reader_->position().byte == 0;
+  text.where = str(files_[size_t(file_)], ":", reader_->position().line + 1);
   if (!reader_->next_stretch(text.text, size_t(begins ? whole_file_bytes_ : part_bytes_), size_t(part_bytes_))) return false;
+  text.row = false;
   text.begins = begins;
   text.ends = reader_->at_end();
   return true;

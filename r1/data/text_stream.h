@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "r1/base/json.h"
 #include "r1/data/jsonl.h"
 
 namespace r1::data {
@@ -17,7 +16,8 @@ namespace r1::data {
 inline constexpr int64_t kWholeFileBytes = int64_t{64} << 20, kPartBytes = int64_t{8} << 20;
 
 struct Text {
-  std::string text;
+  std::string text, where;          // "train.jsonl:17", for errors
+  bool row = false;                 // a line of JSON lines, not parsed yet
   bool begins = true, ends = true;  // the parts of a large file in between have neither
 };
 
@@ -43,11 +43,9 @@ class TextStream {
   void open();
 
   std::vector<std::string> files_;
-  std::string field_;
   int64_t whole_file_bytes_, part_bytes_;
   int64_t file_ = 0;
   bool rows_ = false;
-  std::string line_;
   std::unique_ptr<LineReader> reader_;  // of files_[file_], if it was begun
 };
 

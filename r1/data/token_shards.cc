@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 #include <iterator>
+#include <mutex>
 #include <thread>
 
 #include "r1/base/checked.h"
@@ -16,7 +17,7 @@
 #include "r1/base/json.h"
 #include "r1/base/log.h"
 #include "r1/base/threads.h"
-#include "r1/data/text_stream.h"
+#include "r1/data/jsonl.h"
 
 namespace r1::data {
 namespace {
@@ -28,7 +29,8 @@ constexpr uint32_t kVersion = 1;
 
 struct Footer {
   uint64_t documents = 0, tokens = 0;
-  uint32_t id_bytes = 0, table_checksum = 0, version = kVersion, footer_checksum = 0;  // the last: of all before it
+  uint16_t id_bytes = 0, masked = 0;
+  uint32_t table_checksum = 0, version = kVersion, footer_checksum = 0;  // the last: of all before it
   char magic[8] = {};
 };
 static_assert(sizeof(Footer) == 40);
@@ -48,10 +50,32 @@ uint32_t footer_checksum(const Footer& footer) {
 }
 
 template <class Stored>
-std::vector<int32_t> widened(const std::byte* at, size_t n) {
-  std::vector<Stored> stored(n);
-  if (n) std::memcpy(stored.data(), at, n * sizeof(Stored));
-  return {stored.begin(), stored.end()};
+constexpr Stored kNotLearned = Stored(Stored{1} << (8 * sizeof(Stored) - 1));
+
+template <class Stored>
+std::vector<std::byte> stored(const Document& document, bool masked) {
+  std::vector<std::byte> bytes(document.ids.size() * sizeof(Stored));
+  for (size_t i = 0; i < document.ids.size(); ++i) {
+    Stored token = Stored(document.ids[i]);
+    if (masked && !document.learned[i]) token |= kNotLearned<Stored>;
+    std::memcpy(bytes.data() + i * sizeof token, &token, sizeof token);
+  }
+  return bytes;
+}
+
+template <class Stored>
+Document restored(std::span<const std::byte> bytes, bool masked) {
+  std::vector<Stored> tokens(bytes.size() / sizeof(Stored));
+  if (!tokens.empty()) std::memcpy(tokens.data(), bytes.data(), bytes.size());
+  Document document;
+  document.learned.assign(tokens.size(), 1);
+  document.ids.resize(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const bool learned = !masked || !(tokens[i] & kNotLearned<Stored>);
+    document.ids[i] = int32_t(learned ? tokens[i] : tokens[i] & ~kNotLearned<Stored>);
+    document.learned[i] = learned;
+  }
+  return document;
 }
 
 Row row_at(const std::byte* table, int64_t index) {
@@ -60,26 +84,26 @@ Row row_at(const std::byte* table, int64_t index) {
   return row;
 }
 
-uint32_t id_bytes(int64_t vocab_size) {
-  return vocab_size <= 65'536 ? 2 : 4;
+uint16_t id_bytes(int64_t vocab_size, bool masked) {
+  return vocab_size <= (masked ? 32'768 : 65'536) ? 2 : 4;
 }
 
 }  // namespace
 
-ShardWriter::ShardWriter(const fs::path& path, int64_t vocab_size) : file_(path), vocab_size_(vocab_size) {}
+ShardWriter::ShardWriter(const fs::path& path, int64_t vocab_size, bool masked) : file_(path), vocab_size_(vocab_size), masked_(masked) {}
 
-void ShardWriter::add(std::span<const int32_t> ids) {
-  check(ids.size() <= UINT32_MAX, "[token shard] a document of ", ids.size(), " tokens is too long");
-  const size_t width = id_bytes(vocab_size_);
-  std::vector<std::byte> bytes(ids.size() * width);
-  for (size_t i = 0; i < ids.size(); ++i) {
-    check(ids[i] >= 0 && ids[i] < vocab_size_, "[token shard] token id ", ids[i], " is not below the vocabulary's size ", vocab_size_);
-    std::memcpy(bytes.data() + i * width, &ids[i], width);  // little-endian: the low bytes come first
-  }
+void ShardWriter::add(const Document& d) {
+  check(d.ids.size() == d.learned.size(), "[token shard] ", d.ids.size(), " ids with ", d.learned.size(), " learned flags");
+  check(d.ids.size() <= UINT32_MAX, "[token shard] a document of ", d.ids.size(), " tokens is too long");
+  for (const int32_t id : d.ids)
+    check(id >= 0 && id < vocab_size_, "[token shard] token id ", id, " is not below the vocabulary's size ", vocab_size_);
+  const bool all = std::find(d.learned.begin(), d.learned.end(), uint8_t{0}) == d.learned.end();
+  check(masked_ || all, "[token shard] a document with tokens that are not learned, in a shard without a mask");
+  const auto bytes = id_bytes(vocab_size_, masked_) == 2 ? stored<uint16_t>(d, masked_) : stored<uint32_t>(d, masked_);
   file_.write(std::span<const std::byte>(bytes));
-  lengths_.push_back(uint32_t(ids.size()));
+  lengths_.push_back(uint32_t(d.ids.size()));
   checksums_.push_back(checksum(bytes));
-  tokens_ += int64_t(ids.size());
+  tokens_ += int64_t(d.ids.size());
 }
 
 void ShardWriter::commit() {
@@ -89,7 +113,7 @@ void ShardWriter::commit() {
   for (size_t i = 0; i < table.size(); ++i) table[i] = {(i ? table[i - 1].end : 0) + lengths_[i], checksums_[i], 0};
   const auto bytes = std::as_bytes(std::span(table));
   file_.write(bytes);
-  Footer footer{uint64_t(documents()), uint64_t(tokens_), id_bytes(vocab_size_), checksum(bytes)};
+  Footer footer{uint64_t(documents()), uint64_t(tokens_), id_bytes(vocab_size_, masked_), masked_, checksum(bytes)};
   footer.footer_checksum = footer_checksum(footer);
   std::memcpy(footer.magic, kMagic, sizeof kMagic);
   file_.write(std::as_bytes(std::span(&footer, 1)));
@@ -114,11 +138,12 @@ Shard::Shard(const fs::path& path) : file_(path) {
   if (checksum(bytes.subspan(begin, table)) != footer.table_checksum) fail(name, ": its table of documents is damaged (checksum)");
   table_ = bytes.data() + begin;
   id_bytes_ = footer.id_bytes;
+  masked_ = footer.masked != 0;
   documents_ = int64_t(footer.documents);
   tokens_ = int64_t(footer.tokens);
 }
 
-std::vector<int32_t> Shard::document(int64_t index) const {
+Document Shard::document(int64_t index) const {
   check(index >= 0 && index < documents_, file_.path().string(), ": document ", index, " of ", documents_);
   const Row row = row_at(table_, index);
   const uint64_t begin = index ? row_at(table_, index - 1).end : 0;
@@ -126,12 +151,12 @@ std::vector<int32_t> Shard::document(int64_t index) const {
   const auto bytes = file_.bytes().subspan(begin * id_bytes_, (row.end - begin) * id_bytes_);
   if (checksum(bytes) != row.checksum)
     fail(file_.path().string(), ": document ", index, " is damaged (checksum); remove this file and start again, it will be made anew");
-  return id_bytes_ == 2 ? widened<uint16_t>(bytes.data(), row.end - begin) : widened<int32_t>(bytes.data(), row.end - begin);
+  return id_bytes_ == 2 ? restored<uint16_t>(bytes, masked_) : restored<uint32_t>(bytes, masked_);
 }
 
 namespace {
 
-// ---- texts to ids
+// ---- texts to documents
 
 struct Round {
   std::vector<Text> texts;
@@ -144,39 +169,42 @@ constexpr size_t kRoundBytes = size_t{4} << 20;
 bool read_round(TextStream& stream, Round& round) {
   round.texts.clear();
   Text text;
-  for (size_t bytes = 0; bytes < kRoundBytes && stream.next(text); bytes += text.text.size() + 64) round.texts.push_back(std::move(text));
+  for (size_t bytes = 0; bytes < kRoundBytes && stream.next(text); bytes += round.texts.back().text.size() + sizeof(Text))
+    round.texts.push_back(std::move(text));
   round.after = stream.position();
   return !round.texts.empty();
 }
 
-// Tokenizes a round on threads of its own while the next is read.
-class Tokenizing {
+// Makes a round's documents on threads of its own while the next round is read.
+class Making {
  public:
-  Tokenizing(const Round& round, const CorpusSpec& spec, const EncodeFunction& encode, int threads)
-      : round_(round), spec_(spec), encode_(encode), documents_(round.texts.size()), errors_(size_t(threads)) {
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this, i] { work(size_t(i)); });
+  Making(const Round& round, const DocumentMaker& make, int threads) : round_(round), make_(make), documents_(round.texts.size()) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
   }
-  ~Tokenizing() {
+  ~Making() {
     next_ = documents_.size();
     join();
   }
+  // Of several bad texts the first is the error, as if one thread had read them.
   std::vector<Document> take() {
     join();
-    for (const auto& error : errors_)
-      if (error) std::rethrow_exception(error);
+    if (error_) std::rethrow_exception(error_);
     return std::move(documents_);
   }
 
  private:
-  void work(size_t thread) {
-    try {
-      for (size_t i; (i = next_++) < documents_.size();) {
-        const Text& text = round_.texts[i];
-        documents_[i] = text_document(text.text, encode_, text.ends ? spec_.end_id : -1, text.begins ? spec_.begin_id : -1);
+  void work() {
+    for (size_t i; (i = next_++) < documents_.size();) {
+      try {
+        documents_[i] = make_(round_.texts[i]);
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (i < bad_) {
+          bad_ = i;
+          error_ = std::current_exception();
+        }
+        return;  // those before it are taken already
       }
-    } catch (...) {
-      errors_[thread] = std::current_exception();
-      next_ = documents_.size();
     }
   }
   void join() {
@@ -185,24 +213,25 @@ class Tokenizing {
   }
 
   const Round& round_;
-  const CorpusSpec& spec_;
-  const EncodeFunction& encode_;
+  const DocumentMaker& make_;
   std::vector<Document> documents_;
-  std::vector<std::exception_ptr> errors_;
   std::atomic<size_t> next_{0};
+  std::mutex mutex_;
+  size_t bad_ = SIZE_MAX;
+  std::exception_ptr error_;
   std::vector<std::thread> threads_;
 };
 
 // Calls take(documents, position after them) round by round, in the order of the files.
 template <class Take>
-void tokenize(TextStream& stream, const CorpusSpec& spec, const EncodeFunction& encode, int threads, Take take) {
+void make_documents(TextStream& stream, const CorpusSpec& spec, int threads, Take take) {
   Round now, next;
   bool more = read_round(stream, now);
   while (more) {
     throw_if_interrupted();
-    Tokenizing work(now, spec, encode, threads > 0 ? threads : num_threads());
+    Making making(now, spec.make, threads > 0 ? threads : num_threads());
     more = read_round(stream, next);
-    take(work.take(), now.after);
+    take(making.take(), now.after);
     std::swap(now, next);
   }
 }
@@ -241,9 +270,10 @@ Json describe_all(const CorpusSpec& spec, const Json& before) {
   return list;
 }
 
-// Of all that the ids depend on.
+// Of all that the documents depend on.
 std::string corpus_hash(const CorpusSpec& spec, const Json& files) {
-  Json key = {{"version", kVersion}, {"field", spec.field}, {"tokenizer", spec.tokenizer}, {"end", spec.end_id}, {"begin", spec.begin_id}};
+  Json key = {
+      {"version", kVersion}, {"maker", spec.maker}, {"vocab_size", spec.vocab_size}, {"masked", spec.masked}, {"files", Json::array()}};
   for (size_t i = 0; i < spec.files.size(); ++i) {
     const std::string& name = spec.files[i];
     const bool rows = name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
@@ -305,10 +335,7 @@ class ShardSource : public DocumentSource {
   Document document(int64_t index) const override {
     const size_t i = size_t(std::upper_bound(ends_.begin(), ends_.end(), index) - ends_.begin());
     check(index >= 0 && i < shards_.size(), "[token shards] document ", index, " of ", size());
-    Document d;
-    d.ids = shards_[i].document(index - (i ? ends_[i - 1] : 0));
-    d.learned.assign(d.ids.size(), 1);
-    return d;
+    return shards_[i].document(index - (i ? ends_[i - 1] : 0));
   }
   std::string fingerprint() const override { return corpus_; }
 
@@ -353,8 +380,8 @@ void remove_others(const Manifest& m) {
 }
 
 // The shards that `m` lacks, into its folder.
-void make_rest(Manifest& m, const CorpusSpec& spec, const EncodeFunction& encode, int threads) {
-  TextStream stream(spec.files, spec.field);
+void make_rest(Manifest& m, const CorpusSpec& spec, int threads) {
+  TextStream stream(spec.files);
   stream.seek(m.next);
   std::unique_ptr<ShardWriter> writer;
   const auto close = [&](const TextStream::Position& after) {
@@ -366,9 +393,9 @@ void make_rest(Manifest& m, const CorpusSpec& spec, const EncodeFunction& encode
     m.next = after;
     m.save();
   };
-  tokenize(stream, spec, encode, threads, [&](const std::vector<Document>& documents, const TextStream::Position& after) {
-    if (!writer) writer = std::make_unique<ShardWriter>(m.folder / shard_name(m.shards.size()), spec.vocab_size);
-    for (const Document& d : documents) writer->add(d.ids);
+  make_documents(stream, spec, threads, [&](const std::vector<Document>& documents, const TextStream::Position& after) {
+    if (!writer) writer = std::make_unique<ShardWriter>(m.folder / shard_name(m.shards.size()), spec.vocab_size, spec.masked);
+    for (const Document& d : documents) writer->add(d);
     if (writer->tokens() >= spec.shard_tokens || writer->documents() >= kShardDocuments) close(after);
   });
   m.complete = true;
@@ -381,23 +408,32 @@ std::string first_files(const std::vector<std::string>& files) {
 
 }  // namespace
 
-std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, const EncodeFunction& encode, int threads) {
+DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id, int32_t begin_id) {
+  return [=](const Text& text) {
+    const int32_t end = text.ends ? end_id : -1, begin = text.begins ? begin_id : -1;
+    if (!text.row) return text_document(text.text, encode, end, begin);
+    const Json row = parse_row(text.text, text.where);
+    return text_document(json_get<std::string>(row, field.c_str(), text.where), encode, end, begin);
+  };
+}
+
+std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, int threads) {
   Manifest m = found_in(folder, spec);
   if (!m.complete) {
     make_folder(folder);
     remove_others(m);
     log_info(m.shards.empty() ? "tokenizing " : "going on with tokenizing ", first_files(spec.files), " into ", folder.string());
-    make_rest(m, spec, encode, threads);
+    make_rest(m, spec, threads);
   }
   auto source = std::make_unique<ShardSource>(m);
   if (source->size() == 0) fail_usage(first_files(spec.files), ": holds no text to train on");
   return source;
 }
 
-std::vector<Document> corpus_documents(const CorpusSpec& spec, const EncodeFunction& encode, int threads) {
-  TextStream stream(spec.files, spec.field);
+std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads) {
+  TextStream stream(spec.files);
   std::vector<Document> all;
-  tokenize(stream, spec, encode, threads, [&](std::vector<Document> documents, const TextStream::Position&) {
+  make_documents(stream, spec, threads, [&](std::vector<Document> documents, const TextStream::Position&) {
     std::move(documents.begin(), documents.end(), std::back_inserter(all));
   });
   if (all.empty()) fail_usage(first_files(spec.files), ": holds no text");

@@ -18,12 +18,11 @@ data::EncodeFunction encoder(const text::Tokenizer& tokenizer) {
 }
 
 data::CorpusSpec corpus_spec(const std::vector<std::string>& files, const std::string& field, const text::Tokenizer& tokenizer) {
+  const int32_t end = tokenizer.eos_id().value_or(-1), begin = tokenizer.add_bos() ? tokenizer.bos_id().value_or(-1) : -1;
   return {.files = files,
-          .field = field,
-          .tokenizer = tokenizer.hash(),
-          .vocab_size = tokenizer.vocab_size(),
-          .end_id = tokenizer.eos_id().value_or(-1),
-          .begin_id = tokenizer.add_bos() ? tokenizer.bos_id().value_or(-1) : -1};
+          .make = data::text_maker(field, encoder(tokenizer), end, begin),
+          .maker = str("text ", tokenizer.hash(), " ", end, " ", begin, " ", field),
+          .vocab_size = tokenizer.vocab_size()};
 }
 
 // A generated task's own words, tags among them; only the end of a document is a control token.
@@ -81,8 +80,7 @@ Json pretrain(const PretrainConfig& config) {
   SupervisedData data;
   std::unique_ptr<data::DocumentSource> source;
   if (!config.train_files.empty()) {
-    source = data::token_shards(run.folder() / "token_shards", corpus_spec(config.train_files, config.text_field, *tokenizer),
-                                encoder(*tokenizer));
+    source = data::token_shards(run.folder() / "token_shards", corpus_spec(config.train_files, config.text_field, *tokenizer));
   } else if (task && !task->pretrain_document(0).empty()) {
     if (config.run.max_steps == 0) fail_usage("a generated task's documents never end: give max_steps");
     const int32_t end = tokenizer->eos_id().value_or(-1);
