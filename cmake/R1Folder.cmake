@@ -28,7 +28,7 @@ endfunction()
 # belongs in them. kernels/ has none: its files include little, and each instruction set would need its own.
 set(R1_PCH_STD <algorithm> <cmath> <cstdint> <filesystem> <functional> <map> <memory> <optional> <set> <sstream> <string> <string_view> <unordered_map>
   <utility> <variant> <vector> <nlohmann/json.hpp>)
-set(R1_PCH_TORCH ${R1_PCH_STD} <ATen/core/Tensor.h> <ATen/core/grad_mode.h>)
+set(R1_PCH_TORCH ${R1_PCH_STD} <ATen/core/Tensor.h> <ATen/core/grad_mode.h> "\"r1/tensor/aten.h\"")
 set(R1_PCH_FOLDERS_WITHOUT kernels)
 function(r1_precompile target folder)
   if(CMAKE_DISABLE_PRECOMPILE_HEADERS OR folder IN_LIST R1_PCH_FOLDERS_WITHOUT)

@@ -1,7 +1,6 @@
 #include "r1/model/transformer.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "r1/nn/block.h"
 #include "r1/nn/embedding.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::model {
 

@@ -1,15 +1,11 @@
 #include "r1/ops/grouped_linear.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_grouped_mm.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/zeros.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -37,12 +33,12 @@ void for_experts(const Tensor& ends_E, F f) {
 }
 
 Tensor forward(const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_E) {
-  if (has_grouped_product(x_SI, weight_EOI)) return at::_grouped_mm(x_SI, weight_EOI.transpose(1, 2), ends_E);
+  if (has_grouped_product(x_SI, weight_EOI)) return aten::_grouped_mm(x_SI, weight_EOI.transpose(1, 2), ends_E);
   const int64_t in = weight_EOI.size(2), out = weight_EOI.size(1);
-  Tensor y_SO = at::empty({x_SI.size(0), out}, x_SI.options());
+  Tensor y_SO = aten::empty({x_SI.size(0), out}, x_SI.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
     if (!has_kernel(x_SI)) {
-      y_SO.narrow(0, begin, count).copy_(at::linear(x_SI.narrow(0, begin, count), weight_EOI.select(0, e)));
+      y_SO.narrow(0, begin, count).copy_(aten::linear(x_SI.narrow(0, begin, count), weight_EOI.select(0, e)));
       return;
     }
     kernels::linear_forward({.x = x_SI.const_data_ptr<float>() + begin * in,
@@ -56,12 +52,12 @@ Tensor forward(const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_
 }
 
 Tensor grad_x(const Tensor& dy_SO, const Tensor& weight_EOI, const Tensor& ends_E) {
-  if (has_grouped_product(dy_SO, weight_EOI)) return at::_grouped_mm(dy_SO, weight_EOI, ends_E);
+  if (has_grouped_product(dy_SO, weight_EOI)) return aten::_grouped_mm(dy_SO, weight_EOI, ends_E);
   const int64_t in = weight_EOI.size(2), out = weight_EOI.size(1);
-  Tensor dx_SI = at::empty({dy_SO.size(0), in}, dy_SO.options());
+  Tensor dx_SI = aten::empty({dy_SO.size(0), in}, dy_SO.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
     if (!has_kernel(dy_SO)) {
-      dx_SI.narrow(0, begin, count).copy_(at::matmul(dy_SO.narrow(0, begin, count), weight_EOI.select(0, e)));
+      dx_SI.narrow(0, begin, count).copy_(aten::matmul(dy_SO.narrow(0, begin, count), weight_EOI.select(0, e)));
       return;
     }
     kernels::linear_grad_x({.dy = dy_SO.const_data_ptr<float>() + begin * out,
@@ -76,12 +72,12 @@ Tensor grad_x(const Tensor& dy_SO, const Tensor& weight_EOI, const Tensor& ends_
 
 // An expert without rows gets a gradient of zero.
 Tensor grad_weight(const Tensor& dy_SO, const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_E) {
-  if (has_grouped_product(x_SI, weight_EOI)) return at::_grouped_mm(dy_SO.t(), x_SI, ends_E);
+  if (has_grouped_product(x_SI, weight_EOI)) return aten::_grouped_mm(dy_SO.t(), x_SI, ends_E);
   const int64_t in = weight_EOI.size(2), out = weight_EOI.size(1);
-  Tensor dw_EOI = at::zeros(weight_EOI.sizes(), weight_EOI.options());
+  Tensor dw_EOI = aten::zeros(weight_EOI.sizes(), weight_EOI.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
     if (!has_kernel(x_SI)) {
-      dw_EOI.select(0, e).copy_(at::matmul(dy_SO.narrow(0, begin, count).t(), x_SI.narrow(0, begin, count)));
+      dw_EOI.select(0, e).copy_(aten::matmul(dy_SO.narrow(0, begin, count).t(), x_SI.narrow(0, begin, count)));
       return;
     }
     kernels::linear_grad_w({.dy = dy_SO.const_data_ptr<float>() + begin * out,

@@ -1,10 +1,9 @@
 #include "r1/ops/head_product.h"
 
-#include <ATen/ops/empty.h>
-
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -12,7 +11,7 @@ namespace {
 
 Tensor head_product_cpu(const Tensor& x_TNI, const Tensor& w_NIO) {
   const int64_t tokens = x_TNI.size(0), heads = x_TNI.size(1), in = x_TNI.size(2), out = w_NIO.size(2);
-  Tensor y_TNO = at::empty({tokens, heads, out}, x_TNI.options());
+  Tensor y_TNO = aten::empty({tokens, heads, out}, x_TNI.options());
   for (int64_t n = 0; n < heads; ++n) {
     kernels::gemm({.a = x_TNI.const_data_ptr<float>() + n * x_TNI.stride(1),
                    .a_row = x_TNI.stride(0),

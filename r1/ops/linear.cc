@@ -1,16 +1,13 @@
 #include "r1/ops/linear.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/ones.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -18,7 +15,7 @@ namespace {
 
 Tensor forward(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O) {
   const int64_t rows = x_TI.size(0), in = x_TI.size(1), out = weight_OI.size(0);
-  Tensor y_TO = at::empty({rows, out}, x_TI.options());
+  Tensor y_TO = aten::empty({rows, out}, x_TI.options());
   kernels::linear_forward({.x = x_TI.const_data_ptr<float>(),
                            .w = weight_OI.const_data_ptr<float>(),
                            .bias = bias_O.defined() ? bias_O.const_data_ptr<float>() : nullptr,
@@ -30,7 +27,7 @@ Tensor forward(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O
 }
 
 Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_OI) {
-  Tensor dx_TI = at::empty({dy_TO.size(0), weight_OI.size(1)}, dy_TO.options());
+  Tensor dx_TI = aten::empty({dy_TO.size(0), weight_OI.size(1)}, dy_TO.options());
   kernels::linear_grad_x({.dy = dy_TO.const_data_ptr<float>(),
                           .w = weight_OI.const_data_ptr<float>(),
                           .dx = dx_TI.mutable_data_ptr<float>(),
@@ -41,7 +38,7 @@ Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_OI) {
 }
 
 Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
-  Tensor dw_OI = at::empty({dy_TO.size(1), x_TI.size(1)}, dy_TO.options());
+  Tensor dw_OI = aten::empty({dy_TO.size(1), x_TI.size(1)}, dy_TO.options());
   kernels::linear_grad_w({.dy = dy_TO.const_data_ptr<float>(),
                           .x = x_TI.const_data_ptr<float>(),
                           .dw = dw_OI.mutable_data_ptr<float>(),
@@ -53,7 +50,7 @@ Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
 
 // The bias is the weight of an input that is always 1; at::sum's order depends on the threads.
 Tensor grad_bias(const Tensor& dy_TO) {
-  return grad_weight(dy_TO, at::ones({dy_TO.size(0), 1}, dy_TO.options())).view({dy_TO.size(1)});
+  return grad_weight(dy_TO, aten::ones({dy_TO.size(0), 1}, dy_TO.options())).view({dy_TO.size(1)});
 }
 
 Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
@@ -67,7 +64,7 @@ bool is_aligned(const Tensor& t) {
 }
 
 Tensor forward_bf16(const Tensor& x_TI, const Tensor& weight_OI) {
-  Tensor y_TO = at::empty({x_TI.size(0), weight_OI.size(0)}, x_TI.options());
+  Tensor y_TO = aten::empty({x_TI.size(0), weight_OI.size(0)}, x_TI.options());
   kernels::linear_forward_bf16({.x = static_cast<const uint16_t*>(x_TI.const_data_ptr()),
                                 .w = static_cast<const uint16_t*>(weight_OI.const_data_ptr()),
                                 .y = rows(y_TO),
@@ -78,7 +75,7 @@ Tensor forward_bf16(const Tensor& x_TI, const Tensor& weight_OI) {
 }
 
 Tensors backward_bf16(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
-  return {want[0] ? at::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? at::matmul(dy_TO.t(), saved[0]) : Tensor()};
+  return {want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(dy_TO.t(), saved[0]) : Tensor()};
 }
 
 }  // namespace
@@ -111,7 +108,7 @@ Tensor linear(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O)
         "], got ", bias_O.sizes());
   check(x_TI.scalar_type() == weight_OI.scalar_type(), "[linear] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
         weight_OI.scalar_type());
-  if (!x_TI.is_cpu() || x_TI.scalar_type() != at::kFloat) return at::linear(x_TI, weight_OI, bias_O);
+  if (!x_TI.is_cpu() || x_TI.scalar_type() != at::kFloat) return aten::linear(x_TI, weight_OI, bias_O);
   Tensor x, weight, y_TO;
   {
     const at::NoGradGuard no_grad;

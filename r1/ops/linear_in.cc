@@ -1,15 +1,13 @@
 #include "r1/ops/linear_in.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/kernels/cpu/linear_in.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -17,7 +15,7 @@ namespace {
 
 // dx = dy w^T: linear_forward's product, with w as the weight of I outputs.
 Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_IO) {
-  Tensor dx_TI = at::empty({dy_TO.size(0), weight_IO.size(0)}, dy_TO.options());
+  Tensor dx_TI = aten::empty({dy_TO.size(0), weight_IO.size(0)}, dy_TO.options());
   kernels::linear_forward({.x = dy_TO.const_data_ptr<float>(),
                            .w = weight_IO.const_data_ptr<float>(),
                            .y = dx_TI.mutable_data_ptr<float>(),
@@ -29,7 +27,7 @@ Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_IO) {
 
 // dw = x^T dy
 Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
-  Tensor dw_IO = at::empty({x_TI.size(1), dy_TO.size(1)}, dy_TO.options());
+  Tensor dw_IO = aten::empty({x_TI.size(1), dy_TO.size(1)}, dy_TO.options());
   kernels::linear_grad_w({.dy = x_TI.const_data_ptr<float>(),
                           .x = dy_TO.const_data_ptr<float>(),
                           .dw = dw_IO.mutable_data_ptr<float>(),
@@ -41,7 +39,7 @@ Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
 
 Tensor forward(const Tensor& x_TI, const Tensor& weight_IO) {
   const Tensor wide_TI = x_TI.to(at::kFloat);
-  Tensor y_TO = at::empty({x_TI.size(0), weight_IO.size(1)}, x_TI.options());
+  Tensor y_TO = aten::empty({x_TI.size(0), weight_IO.size(1)}, x_TI.options());
   kernels::linear_in({.x = wide_TI.const_data_ptr<float>(),
                       .w = const_rows(weight_IO),
                       .y = rows(y_TO),
@@ -57,7 +55,7 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
 }
 
 Tensors backward_bf16(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
-  return {want[0] ? at::linear(dy_TO, saved[1]) : Tensor(), want[1] ? at::matmul(saved[0].t(), dy_TO) : Tensor()};
+  return {want[0] ? aten::linear(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(saved[0].t(), dy_TO) : Tensor()};
 }
 
 }  // namespace
@@ -67,7 +65,7 @@ Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
         "[linear_in] expected x [T, I] and weight [I, O], got ", x_TI.sizes(), " and ", weight_IO.sizes());
   check(x_TI.scalar_type() == weight_IO.scalar_type(), "[linear_in] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
         weight_IO.scalar_type());
-  if (!has_cpu_kernels(x_TI)) return at::matmul(x_TI, weight_IO);
+  if (!has_cpu_kernels(x_TI)) return aten::matmul(x_TI, weight_IO);
   Tensor x, weight, y_TO;
   {
     const at::NoGradGuard no_grad;

@@ -3,11 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -16,6 +12,7 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::model {
 namespace {
@@ -26,9 +23,9 @@ TEST(Transformer, WeightsAreAFunctionOfTheSeed) {
   b.init_weights(1);
   c.init_weights(2);
   for (size_t i = 0; i < a.weights().size(); ++i) {
-    EXPECT_TRUE(at::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
+    EXPECT_TRUE(aten::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
     if (a.weights()[i].kind == WeightKind::kMatrix) {
-      EXPECT_FALSE(at::equal(*a.weights()[i].tensor, *c.weights()[i].tensor)) << a.weights()[i].name;
+      EXPECT_FALSE(aten::equal(*a.weights()[i].tensor, *c.weights()[i].tensor)) << a.weights()[i].name;
       EXPECT_NEAR(a.weights()[i].tensor->std().item<double>(), 0.2, 0.02) << a.weights()[i].name;
     }
   }
@@ -106,7 +103,7 @@ TEST(Transformer, CheckpointingGivesTheSameBits) {
     for (size_t i = 0; i < plain.size(); ++i) {
       if (model.weights()[i].kind == WeightKind::kBuffer) continue;
       ASSERT_TRUE(plain[i].defined() && again[i].defined()) << model.weights()[i].name;
-      EXPECT_TRUE(at::equal(plain[i], again[i])) << model.weights()[i].name;
+      EXPECT_TRUE(aten::equal(plain[i], again[i])) << model.weights()[i].name;
     }
   }
 }
@@ -116,7 +113,7 @@ TEST(Transformer, CheckpointingGivesTheSameBitsInBf16) {
   model.init_weights(5);
   model.set_requires_grad(true);
   const auto plain = gradients(model, false, 0.1), again = gradients(model, true, 0.1);
-  for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(at::equal(plain[i], again[i])) << model.weights()[i].name;
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(aten::equal(plain[i], again[i])) << model.weights()[i].name;
 }
 
 void test_gradients_and_threads(const char* family) {
@@ -131,7 +128,7 @@ void test_gradients_and_threads(const char* family) {
     const auto more = gradients(model, false, 0.1);
     for (size_t i = 0; i < one.size(); ++i) {
       if (model.weights()[i].kind == WeightKind::kBuffer) continue;
-      EXPECT_TRUE(at::equal(one[i], more[i])) << model.weights()[i].name << ", threads " << n;
+      EXPECT_TRUE(aten::equal(one[i], more[i])) << model.weights()[i].name << ", threads " << n;
     }
   }
   at::set_num_threads(threads);
@@ -198,8 +195,8 @@ TEST(Invariance, PackingDoesNotMatter) {
   Transformer model(tiny(), at::kCPU, at::kFloat);
   model.init_weights(7);
   const Tensor ids = random_ids(60, 61, 8), all = model.hidden(ids, packed({37, 5, 18}));
-  EXPECT_TRUE(at::equal(model.hidden(ids.narrow(0, 37, 5), packed({5})), all.narrow(0, 37, 5)));
-  EXPECT_TRUE(at::equal(model.hidden(ids.narrow(0, 42, 18), packed({18})), all.narrow(0, 42, 18)));
+  EXPECT_TRUE(aten::equal(model.hidden(ids.narrow(0, 37, 5), packed({5})), all.narrow(0, 37, 5)));
+  EXPECT_TRUE(aten::equal(model.hidden(ids.narrow(0, 42, 18), packed({18})), all.narrow(0, 42, 18)));
 }
 
 // The same network on both devices, fp32 against fp32.
@@ -237,7 +234,7 @@ TEST(Transformer, EngineFormEqualsTrainingFormCuda) {
       auto caches = new_caches(model, 8);
       Running r{ids, {5, 0, 3, 1}, 0, {}};
       for (const int64_t count : {17, 1, 1, 31}) engine_step(model, caches, {&r}, {count});
-      EXPECT_LT((at::cat(r.rows, 0).to(at::kFloat) - want.to(at::kFloat)).abs().max().item<double>(), dtype == at::kFloat ? 1e-3 : 0.15)
+      EXPECT_LT((aten::cat(r.rows, 0).to(at::kFloat) - want.to(at::kFloat)).abs().max().item<double>(), dtype == at::kFloat ? 1e-3 : 0.15)
           << family << " " << dtype;
     }
   }

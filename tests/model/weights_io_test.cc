@@ -1,8 +1,6 @@
 // Save and load, in both formats, and what a folder that does not fit is told.
 #include "r1/model/weights_io.h"
 
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
 #include "r1/model/presets.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 #include "tests/base/gguf_builder.h"
 
@@ -48,7 +47,7 @@ std::unique_ptr<Transformer> make(const std::string& name, uint64_t seed = 1, DT
 void expect_equal(const Transformer& a, const Transformer& b) {
   ASSERT_EQ(a.weights().size(), b.weights().size());
   for (size_t i = 0; i < a.weights().size(); ++i) {
-    EXPECT_TRUE(at::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
+    EXPECT_TRUE(aten::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
   }
 }
 
@@ -92,7 +91,7 @@ TEST(SaveModel, ConvertsTheDtypeAndSaysSo) {
   EXPECT_EQ(read_model_config(folder.path).torch_dtype, "bfloat16");
   const auto back = load_model(folder.path, kCpu, DType::Float);
   for (size_t i = 0; i < model->weights().size(); ++i) {
-    EXPECT_TRUE(at::equal(model->weights()[i].tensor->to(DType::BFloat16).to(DType::Float), *back->weights()[i].tensor));
+    EXPECT_TRUE(aten::equal(model->weights()[i].tensor->to(DType::BFloat16).to(DType::Float), *back->weights()[i].tensor));
   }
 }
 
@@ -147,7 +146,7 @@ TEST(SaveModel, SurvivesEveryFailingCall) {
       set_file_fault(nullptr);
       EXPECT_SAYS(error, folder.path.string());
       const auto back = load_model(folder.path, kCpu, DType::Float);
-      const bool is_old = at::equal(*back->weights()[0].tensor, *old_model->weights()[0].tensor);
+      const bool is_old = aten::equal(*back->weights()[0].tensor, *old_model->weights()[0].tensor);
       expect_equal(*back, is_old ? *old_model : *new_model);
       EXPECT_EQ(folder.files(), (std::set<std::string>{"config.json", "generation_config.json", "model.safetensors"}));
     }
@@ -166,7 +165,7 @@ TEST(LoadWeights, ListsWhatDoesNotFit) {
     if (entry.name == "model.layers.0.mlp.up_proj.weight") value = value.t();
     sources.push_back(tensor::safe_source(entry.name, value));
   }
-  const Tensor ones = at::full({2}, 1.0f);
+  const Tensor ones = aten::full({2}, 1.0f);
   sources.push_back(tensor::safe_source("model.layers.0.mlp.extra.weight", ones));
   sources.push_back(tensor::safe_source("model.layers.0.self_attn.rotary_emb.inv_freq", ones));
   write_safetensors(folder.path / kSafetensorsSingle, sources);
@@ -343,7 +342,7 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     EXPECT_EQ(back->config().torch_dtype, "float32");
     expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));  // the folder's only file
     const auto half = load_model(folder.path, kCpu, DType::BFloat16);
-    EXPECT_TRUE(at::equal(*half->weights()[2].tensor, model->weights()[2].tensor->to(DType::BFloat16)));
+    EXPECT_TRUE(aten::equal(*half->weights()[2].tensor, model->weights()[2].tensor->to(DType::BFloat16)));
   }
 }
 

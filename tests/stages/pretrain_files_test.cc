@@ -39,10 +39,23 @@ class PretrainFiles : public testing::Test {
 
   Json run(const std::string& name) const {
     PretrainConfig config;
-    const std::vector<std::string> arguments = {
-        "--output_dir", (root / name).string(), "--task", "arithmetic", "--train_files", (root / "train.jsonl").string(), "--eval_files",
-        (root / "eval.jsonl").string(), "--preset", "tiny-test", "--max_length=32", "--per_device_train_batch_size=2", "--max_steps=6",
-        "--save_steps=2", "--save_total_limit=0", "--device=cpu", "--learning_rate=1e-3"};
+    const std::vector<std::string> arguments = {"--output_dir",
+                                                (root / name).string(),
+                                                "--task",
+                                                "arithmetic",
+                                                "--train_files",
+                                                (root / "train.jsonl").string(),
+                                                "--eval_files",
+                                                (root / "eval.jsonl").string(),
+                                                "--preset",
+                                                "tiny-test",
+                                                "--max_length=32",
+                                                "--per_device_train_batch_size=2",
+                                                "--max_steps=6",
+                                                "--save_steps=2",
+                                                "--save_total_limit=0",
+                                                "--device=cpu",
+                                                "--learning_rate=1e-3"};
     apply_settings(config, parse_overrides(arguments));
     return pretrain(config);
   }
