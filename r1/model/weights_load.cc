@@ -1,11 +1,11 @@
 // Weights into a model's tensors, from safetensors and GGUF.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 #include "r1/model/weights_check.h"
 #include "r1/model/weights_files.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/gguf.h"
 #include "r1/tensor/safetensors.h"

@@ -55,7 +55,7 @@ TEST(Transformer, AnAbsurdContextTakesNoMemory) {
     const at::NoGradGuard no_grad;
     for (const int32_t n : {17, 200, 30}) {
       const Tensor ids = random_ids(n, 61, 3);
-      EXPECT_TRUE(at::equal(a.hidden(ids, packed({n})), b.hidden(ids, packed({n})))) << family << " " << n;
+      EXPECT_TRUE(aten::equal(a.hidden(ids, packed({n})), b.hidden(ids, packed({n})))) << family << " " << n;
     }
     EXPECT_THROW(a.hidden(random_ids(300, 61, 3), packed({300})), Error);
   }
@@ -73,8 +73,8 @@ TEST(Transformer, AttentionFactorIsTheScaleOfYarn) {
     model.init_weights(1);
     return model.hidden(random_ids(40, 61, 3), packed({40}));
   };
-  EXPECT_TRUE(at::equal(hidden(by_mscale), hidden(by_factor)));
-  EXPECT_FALSE(at::equal(hidden(by_mscale), hidden(by_rule)));
+  EXPECT_TRUE(aten::equal(hidden(by_mscale), hidden(by_factor)));
+  EXPECT_FALSE(aten::equal(hidden(by_mscale), hidden(by_rule)));
 }
 
 // Gradients of every weight for one packed batch.

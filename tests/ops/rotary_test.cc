@@ -40,9 +40,9 @@ TEST(RotaryTable, GrowsWithoutChangingARow) {
     const Tensor before = grown.cos_PH;
     grown.reach(positions);
     EXPECT_EQ(grown.positions(), std::max<int64_t>(before.size(0), positions));
-    EXPECT_TRUE(at::equal(grown.cos_PH.narrow(0, 0, before.size(0)), before));
+    EXPECT_TRUE(aten::equal(grown.cos_PH.narrow(0, 0, before.size(0)), before));
   }
-  EXPECT_TRUE(at::equal(grown.cos_PH, whole.cos_PH) && at::equal(grown.sin_PH, whole.sin_PH));
+  EXPECT_TRUE(aten::equal(grown.cos_PH, whole.cos_PH) && aten::equal(grown.sin_PH, whole.sin_PH));
 }
 
 // Values 2i and 2i + 1 turn as one complex number.
