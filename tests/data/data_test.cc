@@ -402,6 +402,26 @@ TEST(Loader, WrappedRowsAreFull) {
   }
 }
 
+// In wrapped order a window is only what is held in memory.
+TEST(Loader, WindowsDoNotChangeWrappedRows) {
+  const auto source = random_source(200, 5, 1);
+  const auto rows = [&](int64_t window, int64_t window_tokens) {
+    Loader loader(*source, {.pack = {.max_tokens = 33, .strategy = "wrapped"},
+                            .rows_per_batch = 3,
+                            .window = window,
+                            .window_tokens = window_tokens,
+                            .epochs = 2,
+                            .seed = 1});
+    std::vector<Batch> all;
+    for (auto batch = loader.next(); !batch.empty(); batch = loader.next()) all.insert(all.end(), batch.begin(), batch.end());
+    EXPECT_EQ(loader.counts().documents, 400);
+    return all;
+  };
+  const auto whole = rows(1000, 1 << 20);
+  for (const int64_t window_tokens : {1, 40, 100, 500}) EXPECT_TRUE(same(rows(1000, window_tokens), whole)) << window_tokens;
+  for (const int64_t window : {1, 7, 50}) EXPECT_TRUE(same(rows(window, 1 << 20), whole)) << window;
+}
+
 TEST(Loader, RanksShareABatch) {
   const auto source = random_source(60, 6);
   LoaderOptions o{.pack = {.max_tokens = 25}, .rows_per_batch = 4, .epochs = 1, .seed = 2, .drop_last = true};

@@ -92,7 +92,9 @@ TEST(Shard, HoldsWhatWasWritten) {
       }
       EXPECT_THROW(writer.add(all_learned({-1})), Error);
       EXPECT_THROW(writer.add(Document{{1}, {}}), Error);
-      if (!masked) EXPECT_THROW(writer.add(Document{{1}, {0}}), Error);
+      if (!masked) {
+        EXPECT_THROW(writer.add(Document{{1}, {0}}), Error);
+      }
       writer.commit();
       const Shard shard(folder / "s.bin");
       ASSERT_EQ(shard.documents(), 4);
@@ -220,7 +222,9 @@ TEST(TokenShards, GoOnAfterAKill) {
     EXPECT_EQ(all_ids(*rest), want) << failing;
     EXPECT_EQ(rest->fingerprint(), whole->fingerprint());
     EXPECT_FALSE(fs::exists(shards / ".tokens-00001.bin.1.1.tmp"));
-    if (failing >= 14) EXPECT_LT(calls.load(), 400) << "shards that were whole are not made again";
+    if (failing >= 14) {
+      EXPECT_LT(calls.load(), 400) << "shards that were whole are not made again";
+    }
   }
 }
 
