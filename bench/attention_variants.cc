@@ -6,10 +6,7 @@
 // gigabytes. At the end "growth": the exponent of forward_ms between the first and the last length, of each variant. Whole networks over
 // lengths: bench_variants --lengths.
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/ones_like.h>
-#include <ATen/ops/randn.h>
 
 #include <cmath>
 
@@ -18,6 +15,7 @@
 #include "r1/model/layers.h"
 #include "r1/nn/gqa.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1 {
 namespace {
@@ -85,9 +83,9 @@ Json layer_cost(const Variant& variant, int64_t tokens) {
   const auto layer = layer_of(variant, config, factory);
   std::vector<nn::Parameter> weights;
   layer->parameters(nn::ParameterList(weights));
-  std::vector<Tensor> inputs{at::randn({tokens, 128})};
+  std::vector<Tensor> inputs{aten::randn({tokens, 128})};
   for (const nn::Parameter& w : weights) {
-    w.tensor->copy_(at::randn(w.tensor->sizes()) * 0.1);
+    w.tensor->copy_(aten::randn(w.tensor->sizes()) * 0.1);
     w.tensor->set_requires_grad(true);
     inputs.push_back(*w.tensor);
   }
@@ -96,7 +94,7 @@ Json layer_cost(const Variant& variant, int64_t tokens) {
   const auto pass = [&](bool train) {
     const at::AutoGradMode grad_mode(train);
     const Tensor y = (*layer)(inputs[0], context, nullptr);
-    if (train) ops::gradients({y}, {at::ones_like(y)}, inputs);
+    if (train) ops::gradients({y}, {aten::ones_like(y)}, inputs);
   };
   const double before = bench::peak_mb(), start = bench::cpu_ms();
   pass(true);

@@ -4,14 +4,12 @@
 // Prints one JSON object a line: {"context", "sequences", "exact_ms", "absorbed_ms", "ratio", "cache_bytes", "apart"}: median CPU time of
 // the process for a step, the cache of all sequences, and the largest difference of a logit between the two.
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/zeros.h>
 
 #include "bench/bench.h"
 #include "r1/model/presets.h"
 #include "r1/model/transformer.h"
+#include "r1/tensor/aten.h"
 
 namespace r1 {
 namespace {
@@ -36,13 +34,13 @@ struct Decoding {
 
   Decoding(model::Transformer& m, int64_t sequences, int64_t length) : model(m) {
     const int64_t blocks = length / 16 + 1;
-    for (int i = 0; i < m.num_caches(); ++i) caches.push_back(at::zeros({sequences * blocks, m.cache_bytes(i, 16)}, at::kByte));
+    for (int i = 0; i < m.num_caches(); ++i) caches.push_back(aten::zeros({sequences * blocks, m.cache_bytes(i, 16)}, at::kByte));
     paged.context_lens.assign(size_t(sequences), 0);
     for (int64_t s = 0; s < sequences; ++s) {
       paged.block_tables.emplace_back();
       for (int64_t b = 0; b < blocks; ++b) paged.block_tables.back().push_back(int32_t(b * sequences + s));
     }
-    feed(at::randint(m.config().vocab_size, {sequences * length}, at::kLong), length);
+    feed(aten::randint(m.config().vocab_size, {sequences * length}, at::kLong), length);
     paged.context_lens.assign(size_t(sequences), int32_t(length));
   }
   // ids [sequences * tokens] behind what is cached.
@@ -69,7 +67,7 @@ void run(const bench::Arguments& a) {
   for (const int64_t length : {64, 256, 512, 1008}) {
     if (length >= config.max_position_embeddings) break;
     Decoding decoding(model, sequences, length);
-    const Tensor ids = at::randint(config.vocab_size, {sequences}, at::kLong);
+    const Tensor ids = aten::randint(config.vocab_size, {sequences}, at::kLong);
     const auto step = [&](bool exact) {
       decoding.paged.exact = exact;
       return model.logits(decoding.feed(ids, 1));

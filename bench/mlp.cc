@@ -5,9 +5,7 @@
 // The sides of a ratio are timed in turns, round by round, and their fastest rounds compared, which other load disturbs least.
 //   bench_mlp [--threads 1] [--rounds 30] [--tokens 2048] [--d 576] [--ffn 1536]
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/randn.h>
 
 #include <chrono>
 #include <cmath>
@@ -20,6 +18,7 @@
 #include "r1/ops/linear_in.h"
 #include "r1/ops/swiglu.h"
 #include "r1/ops/topk_sparse.h"
+#include "r1/tensor/aten.h"
 
 namespace r1 {
 namespace {
@@ -39,7 +38,7 @@ std::vector<double> fastest(int64_t rounds, const std::vector<std::function<void
 }
 
 void fused_norm(int64_t rounds, int64_t tokens, int64_t dim) {
-  const Tensor x = at::randn({tokens, dim}), weight = at::randn({dim}), bias = at::randn({dim}), dy = at::randn({tokens, dim});
+  const Tensor x = aten::randn({tokens, dim}), weight = aten::randn({dim}), bias = aten::randn({dim}), dy = aten::randn({tokens, dim});
   for (const auto form : {ops::GeluForm::kTanh, ops::GeluForm::kExact}) {
     const auto fused = [&](const Tensor& t) { return ops::layer_norm_gelu(t, weight, bias, 1e-5, form); };
     const auto apart = [&](const Tensor& t) { return ops::gelu(ops::layer_norm(t, weight, bias, 1e-5), form); };
@@ -65,8 +64,9 @@ struct SparseCase {
 // Against the layer's own form for many tokens, which has its bits (`masked`), and against the SwiGLU MLP of all neurons (`dense`).
 void sparse_mlp(const SparseCase& c, int64_t tokens, double sparsity) {
   const at::NoGradGuard no_grad;
-  const Tensor x = at::randn({tokens, c.dim}).to(c.type), down_DF = at::randn({c.dim, c.inner}).to(c.type);
-  const ops::SparseMlpWeights w{at::randn({c.inner, c.dim}).to(c.type), at::randn({c.inner, c.dim}).to(c.type), down_DF.t().contiguous()};
+  const Tensor x = aten::randn({tokens, c.dim}).to(c.type), down_DF = aten::randn({c.dim, c.inner}).to(c.type);
+  const ops::SparseMlpWeights w{aten::randn({c.inner, c.dim}).to(c.type), aten::randn({c.inner, c.dim}).to(c.type),
+                                down_DF.t().contiguous()};
   const int64_t keep = std::llround((1 - sparsity) * double(c.inner));
   const auto sparse = [&] { ops::sparse_mlp(x, w, keep); };
   const auto masked = [&] {

@@ -4,7 +4,6 @@
 //   bench_norms --text FILE [--steps 150] [--tokens 1024] [--seed 1] [--threads 1]
 // One JSON object a line: norm, scale, step, loss of the probe, query gradient by layer, and its smallest over its largest layer.
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
@@ -13,6 +12,7 @@
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
 #include "r1/model/transformer.h"
+#include "r1/tensor/aten.h"
 #include "r1/train/forward.h"
 #include "r1/train/trainer.h"
 

@@ -6,12 +6,7 @@
 // time of the rounds, median of the process time (with --threads 1 what a busy machine leaves comparable). The forward's parts are timed
 // alone, op by op, on the shapes of the step; "train_step" and "decode_step" are the whole thing (no optimizer).
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/ones_like.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/randn.h>
-#include <ATen/ops/zeros.h>
 
 #include <chrono>
 
@@ -25,6 +20,7 @@
 #include "r1/ops/norm.h"
 #include "r1/ops/rotary.h"
 #include "r1/ops/swiglu.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/dtype.h"
 
 namespace r1 {
@@ -59,7 +55,7 @@ class Bench {
     Tensor dout;
     time(what + "_with_backward", 3 * flops, [&] {
       const Tensor y = f(leaves);
-      if (!dout.defined()) dout = at::randn(y.sizes(), y.options().requires_grad(false));
+      if (!dout.defined()) dout = aten::randn(y.sizes(), y.options().requires_grad(false));
       ops::gradients({y}, {dout}, leaves);
     });
   }
@@ -91,7 +87,7 @@ nn::AttentionContext packed(int64_t tokens, int64_t length) {
 }
 
 void time_ops(const Bench& bench, const model::ModelConfig& c, int64_t tokens, int64_t length, at::ScalarType type) {
-  const auto randn = [&](at::IntArrayRef shape) { return at::randn(shape).to(type); };
+  const auto randn = [&](at::IntArrayRef shape) { return aten::randn(shape).to(type); };
   const int64_t d = c.hidden_size, f = c.intermediate_size, h = c.head_dim, n = c.num_attention_heads;
   const auto linear = [](const ops::Tensors& t) { return ops::linear(t[0], t[1]); };
   bench.op("linear_d_d", 2.0 * tokens * d * d, {randn({tokens, d}), randn({d, d})}, linear);
@@ -104,7 +100,7 @@ void time_ops(const Bench& bench, const model::ModelConfig& c, int64_t tokens, i
   bench.op("rotary", 0, {randn({tokens, n, h})}, [&](const ops::Tensors& t) { return ops::rotary(t[0], table, context.positions_T); });
   bench.op("attention", 2.0 * tokens * (length + 1) * n * h, {randn({tokens, n, h}), randn({tokens, n, h}), randn({tokens, n, h})},
            [&](const ops::Tensors& t) { return ops::attention(t[0], t[1], t[2], context.sequences, 0.2); });
-  const Tensor ids = at::randint(c.vocab_size, {tokens}, at::kLong);
+  const Tensor ids = aten::randint(c.vocab_size, {tokens}, at::kLong);
   bench.op("embedding", 0, {randn({c.vocab_size, d})}, [&](const ops::Tensors& t) { return ops::embedding(ids, t[0]); });
   bench.op("linear_logprob", 2.0 * tokens * d * c.vocab_size, {randn({tokens, d}), randn({c.vocab_size, d})},
            [&](const ops::Tensors& t) { return ops::linear_logprob(t[0], t[1], ids).logprob_T; });
@@ -112,7 +108,7 @@ void time_ops(const Bench& bench, const model::ModelConfig& c, int64_t tokens, i
 }
 
 void time_training(const Bench& bench, model::Transformer& model, int64_t tokens, int64_t length) {
-  const Tensor ids = at::randint(model.config().vocab_size, {tokens}, at::kLong);
+  const Tensor ids = aten::randint(model.config().vocab_size, {tokens}, at::kLong);
   const auto context = packed(tokens, length);
   const double flops = 6.0 * double(model::parameter_count(model.config())) * double(tokens);
   {
@@ -134,7 +130,8 @@ void time_decode(const Bench& bench, model::Transformer& model, int64_t sequence
   const at::NoGradGuard no_grad;
   const int64_t per_sequence = context_len / 16 + 1;
   std::vector<nn::LayerCache> caches;
-  for (int i = 0; i < model.num_caches(); ++i) caches.push_back(at::zeros({sequences * per_sequence, model.cache_bytes(i, 16)}, at::kByte));
+  for (int i = 0; i < model.num_caches(); ++i)
+    caches.push_back(aten::zeros({sequences * per_sequence, model.cache_bytes(i, 16)}, at::kByte));
   nn::PagedSequences paged;
   nn::AttentionContext context;
   context.cu_seqlens = {0};
@@ -146,7 +143,7 @@ void time_decode(const Bench& bench, model::Transformer& model, int64_t sequence
     context.cu_seqlens.push_back(int32_t(s + 1));
   }
   context.paged = &paged;
-  const Tensor ids = at::randint(model.config().vocab_size, {sequences}, at::kLong);
+  const Tensor ids = aten::randint(model.config().vocab_size, {sequences}, at::kLong);
   const double flops = 2.0 * double(model::parameter_count(model.config())) * double(sequences);
   bench.time(str("decode_step_", sequences), flops, [&] { model.logits(model.hidden(ids, context, &caches)); });
 }

@@ -28,7 +28,7 @@ endfunction()
 # belongs in them. kernels/ has none: its files include little, and each instruction set would need its own.
 set(R1_PCH_STD <algorithm> <cmath> <cstdint> <filesystem> <functional> <map> <memory> <optional> <set> <sstream> <string> <string_view> <unordered_map>
   <utility> <variant> <vector> <nlohmann/json.hpp>)
-set(R1_PCH_TORCH ${R1_PCH_STD} <ATen/core/Tensor.h> <ATen/core/grad_mode.h>)
+set(R1_PCH_TORCH ${R1_PCH_STD} <ATen/core/Tensor.h> <ATen/core/grad_mode.h> "\"r1/tensor/aten.h\"")
 set(R1_PCH_FOLDERS_WITHOUT kernels)
 function(r1_precompile target folder)
   if(CMAKE_DISABLE_PRECOMPILE_HEADERS OR folder IN_LIST R1_PCH_FOLDERS_WITHOUT)
@@ -116,6 +116,9 @@ function(r1_folder_tests name)
   endif()
   add_executable(test_${name} ${tests})
   target_link_libraries(test_${name} PRIVATE r1_${name} GTest::gtest_main)
+  # -fPIC as in libraries, not -fPIE: a precompiled header serves one of the two.
+  set_target_properties(test_${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(test_${name} PRIVATE -fPIC)
   r1_precompile(test_${name} ${name} TESTS)
   # Only files that name a folder of the sources are compiled with its path: the others' objects are the same in every clone.
   foreach(source ${tests})

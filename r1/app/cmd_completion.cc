@@ -15,9 +15,7 @@ struct Nothing {
 
 struct CompletionConfig {
   std::string shell;
-  void visit(Fields& v) {
-    v("shell", shell, "the shell to complete in", OneOf{"bash", "zsh"}, Required{});
-  }
+  void visit(Fields& v) { v("shell", shell, "the shell to complete in", OneOf{"bash", "zsh"}, Required{}); }
 };
 
 // One case a command: its options; the words of two-word commands come first.

@@ -11,9 +11,7 @@ namespace {
 struct RunConfig {
   std::string recipe;
 
-  void visit(Fields& v) {
-    v("recipe", recipe, "recipe file; further --stages.<name>.<key>=value change it", Required{});
-  }
+  void visit(Fields& v) { v("recipe", recipe, "recipe file; further --stages.<name>.<key>=value change it", Required{}); }
 };
 
 }  // namespace

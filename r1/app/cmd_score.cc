@@ -1,7 +1,6 @@
 // r1 score: the log-probability of every token of a text, one JSON object: {"ids": [..], "logprobs": [null, ..]} (natural log, fp32; the
 // first token has nothing before it). A text longer than the model's context is refused, never cut.
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/from_blob.h>
 
 #include <charconv>
 #include <cmath>
@@ -11,6 +10,7 @@
 #include "r1/base/file.h"
 #include "r1/ops/logprob.h"
 #include "r1/stages/run.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::app {
 namespace {
@@ -67,7 +67,7 @@ std::vector<float> score(model::Transformer& model, std::vector<int64_t> ids) {
   context.cu_seqlens = {0, int32_t(n)};
   context.max_seqlen = int32_t(n);
   for (int64_t i = 0; i < n; ++i) context.positions.push_back(int32_t(i));
-  const Tensor ids_T = at::from_blob(ids.data(), {n}, at::TensorOptions().dtype(at::kLong)).to(model.device());
+  const Tensor ids_T = aten::from_blob(ids.data(), {n}, at::TensorOptions().dtype(at::kLong)).to(model.device());
   const Tensor x_TD = model.hidden(ids_T, context);
   const Tensor logprob_T =
       ops::linear_logprob(x_TD.narrow(0, 0, n - 1), model.head(), ids_T.narrow(0, 1, n - 1)).logprob_T.to(at::kCPU).contiguous();

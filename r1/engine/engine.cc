@@ -1,8 +1,5 @@
 #include "r1/engine/engine.h"
 
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/index_select.h>
-
 #include <algorithm>
 
 #include "r1/base/error.h"
@@ -10,6 +7,7 @@
 #include "r1/engine/runner.h"
 #include "r1/engine/sampler.h"
 #include "r1/engine/scheduler.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::engine {
 
@@ -147,8 +145,8 @@ void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>
 void Engine::Impl::sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which) {
   std::vector<int64_t> index;
   for (size_t i : which) index.push_back(samplers[i].row);
-  const Tensor ids = at::from_blob(index.data(), {int64_t(index.size())}, at::TensorOptions().dtype(at::kLong)).to(logits.device());
-  const Tensor local = at::index_select(logits, 0, ids).to(at::kCPU).contiguous();
+  const Tensor ids = aten::from_blob(index.data(), {int64_t(index.size())}, at::TensorOptions().dtype(at::kLong)).to(logits.device());
+  const Tensor local = aten::index_select(logits, 0, ids).to(at::kCPU).contiguous();
   std::vector<SampleRow> picked;
   for (size_t i = 0; i < which.size(); ++i) {
     picked.push_back(rows[which[i]]);

@@ -1,23 +1,19 @@
 #include "r1/engine/runner.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/argmax.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::engine {
 
 namespace {
 
 Tensor to_device(std::vector<int64_t>& values, const tensor::Device& device) {
-  const Tensor host = at::from_blob(values.data(), {int64_t(values.size())}, at::TensorOptions().dtype(at::kLong));
+  const Tensor host = aten::from_blob(values.data(), {int64_t(values.size())}, at::TensorOptions().dtype(at::kLong));
   return device.is_cpu() ? host : host.to(device);
 }
 
@@ -25,8 +21,8 @@ Tensor to_device(std::vector<int64_t>& values, const tensor::Device& device) {
 // needed.
 Tensor new_cache(int64_t blocks, int64_t bytes, const tensor::Device& device) {
   const auto options = at::TensorOptions().dtype(at::kByte).device(device);
-  return device.is_cpu() && blocks * bytes > (int64_t{64} << 20) ? at::empty({blocks, bytes}, options)
-                                                                 : at::zeros({blocks, bytes}, options);
+  return device.is_cpu() && blocks * bytes > (int64_t{64} << 20) ? aten::empty({blocks, bytes}, options)
+                                                                 : aten::zeros({blocks, bytes}, options);
 }
 
 }  // namespace
@@ -54,7 +50,7 @@ Tensor Runner::forward(const Schedule& schedule) {
   if (speculate_) hidden_TD_ = x_TD;
   if (rows_.empty()) return {};
   if (int64_t(rows_.size()) == schedule.tokens) return model_.logits(x_TD);  // a pure decode step: every row samples
-  return model_.logits(at::index_select(x_TD, 0, to_device(rows_, model_.device())));
+  return model_.logits(aten::index_select(x_TD, 0, to_device(rows_, model_.device())));
 }
 
 void Runner::pack(const Schedule& schedule) {
@@ -118,10 +114,10 @@ void Runner::draft(const Scheduler& scheduler) {
   pack_accepted(scheduler, decoding, last_rows);
   if (ids_.empty()) return;
   const tensor::Device device = model_.device();
-  const Tensor h_TD = at::index_select(hidden_TD_, 0, to_device(rows_, device));
+  const Tensor h_TD = aten::index_select(hidden_TD_, 0, to_device(rows_, device));
   const Tensor g_TD = model_.mtp_hidden(0, h_TD, to_device(ids_, device), context_, &caches_);
   if (decoding.empty()) return;
-  const Tensor best = model_.logits(model_.mtp_normed(0, at::index_select(g_TD, 0, to_device(last_rows, device)))).argmax(1).to(at::kCPU);
+  const Tensor best = model_.logits(model_.mtp_normed(0, aten::index_select(g_TD, 0, to_device(last_rows, device)))).argmax(1).to(at::kCPU);
   for (size_t i = 0; i < decoding.size(); ++i) decoding[i]->draft.assign(1, TokenId(best.const_data_ptr<int64_t>()[i]));
 }
 

@@ -1,11 +1,9 @@
 #include "r1/nn/attention_context.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
@@ -27,7 +25,7 @@ LayerContext layer_context(const AttentionContext& context, at::Device device) {
   if (layer.positions_T.defined()) {
     layer.positions_T = layer.positions_T.to(at::kInt);
   } else {
-    const Tensor host = at::empty({context.tokens()}, at::kInt);
+    const Tensor host = aten::empty({context.tokens()}, at::kInt);
     std::copy(context.positions.begin(), context.positions.end(), host.mutable_data_ptr<int32_t>());
     layer.positions_T = host.to(device);
   }

@@ -1,10 +1,10 @@
 #include "r1/nn/block.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include "r1/ops/autograd.h"
 #include "r1/ops/dropout.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 

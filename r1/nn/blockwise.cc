@@ -1,14 +1,11 @@
 #include "r1/nn/blockwise.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/blockwise_attention.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
@@ -66,7 +63,7 @@ Tensor Blockwise::operator()(const Tensor& x_TD, const LayerContext& context, co
 }
 
 void Blockwise::for_each_block(const Tensor& x_TD, const LayerContext& context, const std::function<void(const Rows&)>& f) const {
-  const auto all_heads = [&] { return at::empty({x_TD.size(0), shape().kv_heads, shape().head_dim}, x_TD.options()); };
+  const auto all_heads = [&] { return aten::empty({x_TD.size(0), shape().kv_heads, shape().head_dim}, x_TD.options()); };
   const Tensor k_TKH = all_heads(), v_TKH = all_heads();
   ops::for_each_block(x_TD.size(0), block_, [&](int64_t begin, int64_t end) {
     Rows r{.begin = begin, .count = end - begin};
@@ -85,7 +82,7 @@ void Blockwise::for_each_block(const Tensor& x_TD, const LayerContext& context, 
 }
 
 Tensor Blockwise::forward_blocks(const Tensor& x_TD, const LayerContext& context) const {
-  const Tensor y_TD = at::empty_like(x_TD);
+  const Tensor y_TD = aten::empty_like(x_TD);
   for_each_block(x_TD, context, [&](const Rows& r) {
     const Tensor q_bNH = queries(x_TD.narrow(0, r.begin, r.count), r.positions_b);
     y_TD.narrow(0, r.begin, r.count).copy_(output(ops::attention(q_bNH, r.k_lKH, r.v_lKH, r.sequences, scale())));
@@ -110,8 +107,8 @@ std::vector<Tensor> Blockwise::backward_blocks(const Tensor& dy_TD, const std::v
     return found[0];
   };
 
-  const Tensor dx_TD = at::empty_like(x_TD);
-  const auto sums = [&] { return at::zeros({x_TD.size(0), shape().kv_heads, shape().head_dim}, x_TD.options().dtype(sum_type(x_TD))); };
+  const Tensor dx_TD = aten::empty_like(x_TD);
+  const auto sums = [&] { return aten::zeros({x_TD.size(0), shape().kv_heads, shape().head_dim}, x_TD.options().dtype(sum_type(x_TD))); };
   const Tensor dk_TKH = sums(), dv_TKH = sums();
   for_each_block(x_TD, context, [&](const Rows& r) {
     const Tensor x_bD = leaf(x_TD.narrow(0, r.begin, r.count)), q_bNH = queries(x_bD, r.positions_b);
@@ -142,7 +139,7 @@ BlockwiseFeedForward::BlockwiseFeedForward(std::unique_ptr<FeedForward> inner, i
 
 Tensor BlockwiseFeedForward::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
   if (cache || context.sequences.paged) return (*inner_)(x_TD, context, cache);
-  const Tensor y_TD = at::empty_like(x_TD);
+  const Tensor y_TD = aten::empty_like(x_TD);
   {
     const at::NoGradGuard no_grad;
     ops::for_each_block(x_TD.size(0), block_, [&](int64_t begin, int64_t end) {
@@ -162,7 +159,7 @@ Tensor BlockwiseFeedForward::operator()(const Tensor& x_TD, const LayerContext& 
 std::vector<Tensor> BlockwiseFeedForward::backward_blocks(const Tensor& dy_TD, const std::vector<Tensor>& inputs,
                                                           const std::vector<bool>& want, const LayerContext& context) const {
   const at::AutoGradMode with_grad(true);
-  const Tensor dx_TD = at::empty_like(inputs[0]);
+  const Tensor dx_TD = aten::empty_like(inputs[0]);
   std::vector<Sum> dweights(inputs.size());
   ops::for_each_block(dy_TD.size(0), block_, [&](int64_t begin, int64_t end) {
     const Tensor x_bD = leaf(inputs[0].narrow(0, begin, end - begin));

@@ -1,15 +1,13 @@
 #include "r1/nn/embedding.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/scalar_tensor.h>
-
 #include "r1/ops/embedding.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
 Embedding::Embedding(int64_t vocab, int64_t dim, const Placement& placement, double scale)
     : weight_VD_(new_weight({vocab, dim}, placement)),
-      scale_(at::scalar_tensor(scale, at::TensorOptions().dtype(placement.dtype)).item<double>()) {}
+      scale_(aten::scalar_tensor(scale, at::TensorOptions().dtype(placement.dtype)).item<double>()) {}
 
 Tensor Embedding::operator()(const Tensor& ids_T) const {
   const Tensor x_TD = ops::embedding(ids_T, weight_VD_);

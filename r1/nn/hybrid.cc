@@ -1,9 +1,8 @@
 #include "r1/nn/hybrid.h"
 
-#include <ATen/ops/ones_like.h>
-
 #include "r1/ops/hybrid_attention.h"
 #include "r1/ops/swiglu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
@@ -14,7 +13,7 @@ Hybrid::Hybrid(const GqaShape& s, std::shared_ptr<const ops::RotaryTable> rotary
       mix_out_(s.head_dim, 1, false, placement) {}
 
 Tensor Hybrid::attend(const Tensor& x_TD, const Heads& h, const LayerContext& context, const LayerCache* cache) const {
-  const Tensor inner_TG = mix_in_(x_TD), logit_T1 = mix_out_(ops::swiglu(inner_TG, at::ones_like(inner_TG)));
+  const Tensor inner_TG = mix_in_(x_TD), logit_T1 = mix_out_(ops::swiglu(inner_TG, aten::ones_like(inner_TG)));
   return cache ? ops::paged_hybrid_attention(h.q_TNH, h.k_TKH, h.v_TKH, logit_T1, *cache, context.sequences, scale(), window_)
                : ops::hybrid_attention(h.q_TNH, h.k_TKH, h.v_TKH, logit_T1, context.sequences, scale(), window_);
 }

@@ -1,10 +1,9 @@
 #include "r1/nn/mla.h"
 
-#include <ATen/ops/cat.h>
-
 #include "r1/base/error.h"
 #include "r1/ops/head_product.h"
 #include "r1/ops/mla_attention.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
@@ -38,7 +37,7 @@ Tensor Mla::operator()(const Tensor& x_TD, const LayerContext& context, const La
   const auto [c_TR, r_TP] = latents(x_TD, context);
   Tensor a_TNV;
   if (cache) {
-    ops::mla_append(at::cat({c_TR, r_TP}, 1), *cache, context.sequences);
+    ops::mla_append(aten::cat({c_TR, r_TP}, 1), *cache, context.sequences);
     a_TNV = attend_cached(q_TNH, context, *cache);
   } else {
     const auto [k_TNH, v_TNV] = expand(c_TR, r_TP);
@@ -51,7 +50,7 @@ Tensor Mla::queries(const Tensor& x_TD, const LayerContext& context) const {
   const Tensor q_TQ = q_ ? (*q_)(x_TD) : (*q_b_)((*q_a_norm_)((*q_a_)(x_TD)));
   const Tensor q_TNH = q_TQ.view({x_TD.size(0), shape_.heads, shape_.head()});
   const Tensor rotated_TNP = ops::rotary(q_TNH.narrow(2, shape_.nope, shape_.rope), *rotary_, context.positions_T);
-  return at::cat({q_TNH.narrow(2, 0, shape_.nope), rotated_TNP}, 2);
+  return aten::cat({q_TNH.narrow(2, 0, shape_.nope), rotated_TNP}, 2);
 }
 
 std::pair<Tensor, Tensor> Mla::latents(const Tensor& x_TD, const LayerContext& context) const {
@@ -80,7 +79,7 @@ Tensor Mla::absorbed(const Tensor& q_TNH, const LayerContext& context, const Lay
   const Tensor w_NER = kv_b_.weight().view({shape_.heads, shape_.nope + shape_.v, shape_.kv_lora});
   const Tensor w_k_NCR = w_NER.narrow(1, 0, shape_.nope), w_v_NRV = w_NER.narrow(1, shape_.nope, shape_.v).transpose(1, 2);
   const Tensor q_TNR = ops::head_product(q_TNH.narrow(2, 0, shape_.nope), w_k_NCR);
-  const Tensor q_TNW = at::cat({q_TNR, q_TNH.narrow(2, shape_.nope, shape_.rope)}, 2);
+  const Tensor q_TNW = aten::cat({q_TNR, q_TNH.narrow(2, shape_.nope, shape_.rope)}, 2);
   return ops::head_product(ops::mla_absorbed(q_TNW, cache, context.sequences, shape_.kv_lora, shape_.scale), w_v_NRV);
 }
 

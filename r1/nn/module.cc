@@ -1,11 +1,11 @@
 #include "r1/nn/module.h"
 
-#include <ATen/ops/empty.h>
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
 Tensor new_weight(at::IntArrayRef shape, const Placement& placement) {
-  return at::empty(shape, at::TensorOptions().device(placement.device).dtype(placement.dtype));
+  return aten::empty(shape, at::TensorOptions().device(placement.device).dtype(placement.dtype));
 }
 
 }  // namespace r1::nn

@@ -1,9 +1,8 @@
 #include "r1/nn/moe.h"
 
-#include <ATen/TensorOperators.h>
-
 #include "r1/ops/grouped_linear.h"
 #include "r1/ops/swiglu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 

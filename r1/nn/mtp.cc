@@ -1,8 +1,7 @@
 #include "r1/nn/mtp.h"
 
-#include <ATen/ops/cat.h>
-
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
@@ -15,7 +14,7 @@ Mtp::Mtp(int index, int64_t dim, MtpParts parts, const Placement& placement)
 
 Tensor Mtp::operator()(const Tensor& h_TD, const Tensor& e_TD, const LayerContext& context, BlockCaches caches) const {
   check(h_TD.sizes() == e_TD.sizes(), "[mtp] expected as many embeddings as states, got ", e_TD.sizes(), " and ", h_TD.sizes());
-  const Tensor both_TE = at::cat({(*embedding_norm_)(e_TD, context), (*hidden_norm_)(h_TD, context)}, 1);
+  const Tensor both_TE = aten::cat({(*embedding_norm_)(e_TD, context), (*hidden_norm_)(h_TD, context)}, 1);
   return block_(project_(both_TE), context, caches);
 }
 

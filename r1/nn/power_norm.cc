@@ -1,10 +1,10 @@
 #include "r1/nn/power_norm.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/full.h>
 
 #include <algorithm>
+
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
@@ -32,7 +32,7 @@ Tensor PowerNorm::operator()(const Tensor& x, const LayerContext& context) const
     seen = [name = name_, tokens = double(x.size(0)), record = context.from_backward](const ops::PowerNormSums& sums) {
       record->add(name + ".squares", sums.squares_D);
       record->add(name + ".lambda", sums.lambda_D);
-      record->add(name + ".tokens", at::full({1}, tokens, at::kDouble));
+      record->add(name + ".tokens", aten::full({1}, tokens, at::kDouble));
     };
   return ops::power_norm(x, weight_D_, bias_D_, state(), eps_, seen);
 }

@@ -1,13 +1,11 @@
 #include "r1/nn/router.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/sign.h>
 
 #include "r1/base/error.h"
 #include "r1/ops/linear.h"
 #include "r1/ops/running_mean.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 
@@ -22,7 +20,7 @@ Tensor Router::features(const Tensor& x_TD, const LayerContext& context, const L
   if (!shape_.context) return wide_TD;
   check((cache != nullptr) == (context.sequences.paged != nullptr), "[router] expected a cache exactly when the context is paged");
   const Tensor c_TD = cache ? ops::paged_running_mean(wide_TD, *cache, context.sequences) : ops::running_mean(wide_TD, context.sequences);
-  return at::cat({wide_TD, c_TD}, 1);
+  return aten::cat({wide_TD, c_TD}, 1);
 }
 
 ops::Routes Router::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
@@ -37,7 +35,7 @@ Tensor Router::balanced(const Tensor& y_TD, const ops::Routes& routes, const ops
   if (context.record) {
     const at::NoGradGuard no_grad;
     const Tensor ends_E = rows.ends_E.to(at::kFloat), first = ends_E.narrow(0, 0, 1);
-    context.record->add(name_ + ".load", at::cat({first, ends_E.diff()}, 0));
+    context.record->add(name_ + ".load", aten::cat({first, ends_E.diff()}, 0));
     context.record->add(name_ + ".balance_loss", loss.detach() * context.aux_scale);
   }
   return weight > 0 ? ops::attach_loss(y_TD, loss, weight) : y_TD;
@@ -57,7 +55,7 @@ void Router::after_step(const ForwardRecord& record) {
   if (!bias_E_.defined() || load == record.sums.end()) return;
   const at::NoGradGuard no_grad;
   const Tensor& load_E = load->second;
-  bias_E_.add_(at::sign(load_E.mean() - load_E), shape_.bias_update_speed);
+  bias_E_.add_(aten::sign(load_E.mean() - load_E), shape_.bias_update_speed);
 }
 
 }  // namespace r1::nn

@@ -1,6 +1,5 @@
 #include "r1/nn/sparse_mlp.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "r1/ops/power_norm.h"
 #include "r1/ops/swiglu.h"
 #include "r1/ops/topk_sparse.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 

@@ -1,13 +1,12 @@
 #include "r1/ops/attention.h"
 
-#include <ATen/ops/constant_pad_nd.h>
-
 #include <algorithm>
 
 #include "r1/base/error.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -109,7 +108,7 @@ Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, 
   if (has_cpu_kernels(q_TNH)) return attention_cpu(q_TNH, k_TKH, v_TKH, sequences, scale, window);
   const int64_t missing = q_TNH.size(2) - v_TKH.size(2);
   if (q_TNH.is_cuda() && missing > 0) {  // flash attention has one head size for all: values are padded, the padding's result is dropped
-    const Tensor padded_TKH = at::constant_pad_nd(v_TKH, {0, missing});
+    const Tensor padded_TKH = aten::constant_pad_nd(v_TKH, {0, missing});
     return attention_cuda(q_TNH, k_TKH, padded_TKH, sequences, scale, window).narrow(2, 0, v_TKH.size(2));
   }
   if (q_TNH.is_cuda() && missing == 0) return attention_cuda(q_TNH, k_TKH, v_TKH, sequences, scale, window);

@@ -1,13 +1,12 @@
 #include "r1/kernels/cpu/attention.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include "r1/base/error.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -34,7 +33,7 @@ kernels::Heads out(const Tensor& t) {
 
 Tensor attention_forward_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
                              const Window& window, const Tensor& lse_TN) {
-  const Tensor out_TNH = at::empty({q_TNH.size(0), q_TNH.size(1), v_TKH.size(2)}, q_TNH.options());
+  const Tensor out_TNH = aten::empty({q_TNH.size(0), q_TNH.size(1), v_TKH.size(2)}, q_TNH.options());
   kernels::attention_forward({.shape = shape_of(q_TNH, v_TKH, scale, window),
                               .q = in(q_TNH),
                               .k = in(k_TKH),
@@ -50,7 +49,7 @@ Tensor attention_forward_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Ten
 Tensor attention_backward_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const AttentionResult& result,
                               const Sequences& sequences, double scale, const Window& window, const Tensor& dk_TKH, const Tensor& dv_TKH,
                               bool add) {
-  Tensor dq_TNH = at::empty_like(q_TNH);
+  Tensor dq_TNH = aten::empty_like(q_TNH);
   kernels::attention_backward({.shape = shape_of(q_TNH, v_TKH, scale, window),
                                .q = in(q_TNH),
                                .k = in(k_TKH),
@@ -75,13 +74,13 @@ Tensor attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
   {
     const at::NoGradGuard no_grad;
     q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-    if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+    if (graph) lse_TN = aten::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
     out_TNH = attention_forward_cpu(q, k, v, sequences, scale, window, lse_TN);
   }
   if (!graph) return out_TNH;
   return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q, k, v, out_TNH, lse_TN},
                         [sequences, scale, window](const Tensor& dout, const Tensors& saved, const Wanted&) {
-                          const Tensor dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
+                          const Tensor dk = aten::empty_like(saved[1]), dv = aten::empty_like(saved[2]);
                           const Tensor dq = attention_backward_cpu(saved[0], saved[1], saved[2], {saved[3], saved[4], dout.contiguous()},
                                                                    sequences, scale, window, dk, dv, /*add=*/false);
                           return Tensors{dq, dk, dv};
@@ -108,7 +107,7 @@ Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TN
                              .block_size = sequences.paged->block_size,
                              .block_stride = cache.stride(0)};
   kernels::append_kv(shape, pool, in(k), in(v), rows.data(), sequences.count());
-  Tensor out_TNH = at::empty_like(q_TNH);
+  Tensor out_TNH = aten::empty_like(q_TNH);
   kernels::attention_forward_paged(
       {.shape = shape, .q = in(q_TNH), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()});
   return out_TNH;

@@ -1,10 +1,5 @@
 // Through ATen: flash attention over packed sequences for 16 bit types. Keys of a paged forward are gathered into one packed row first.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_flash_attention_backward.h>
-#include <ATen/ops/_flash_attention_forward.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <optional>
@@ -12,6 +7,7 @@
 #include "r1/base/error.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -47,13 +43,13 @@ struct Flash {
 Flash flash_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& cu_q, const Tensor& cu_k, int64_t max_q, int64_t max_k,
                     double scale, const Window& window) {
   auto [out, lse, rng_state, unused, mask] =
-      at::_flash_attention_forward(q, k, v, cu_q, cu_k, max_q, max_k, /*dropout_p=*/0,
-                                   /*is_causal=*/true, /*return_debug_mask=*/false, scale, left_of(window), right_of(window));
+      aten::_flash_attention_forward(q, k, v, cu_q, cu_k, max_q, max_k, /*dropout_p=*/0,
+                                     /*is_causal=*/true, /*return_debug_mask=*/false, scale, left_of(window), right_of(window));
   return {out, lse, rng_state, unused};
 }
 
 Tensor upload(const std::vector<int64_t>& values, at::Device device, at::ScalarType type) {
-  const Tensor host = at::empty({int64_t(values.size())}, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
+  const Tensor host = aten::empty({int64_t(values.size())}, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
   if (type == at::kInt) {
     std::copy(values.begin(), values.end(), host.mutable_data_ptr<int32_t>());
   } else {
@@ -76,12 +72,12 @@ Tensor paged_plain(const Tensor& q_TNH, const Tensor& k_LKH, const Tensor& v_LKH
   }
   Sequences all;
   all.cu_seqlens = cu_keys;
-  const Tensor out_LNH = attention_ref(at::cat(queries, 0), k_LKH, v_LKH, all, scale, window);
+  const Tensor out_LNH = attention_ref(aten::cat(queries, 0), k_LKH, v_LKH, all, scale, window);
   for (int64_t i = 0; i < s.count(); ++i) {
     const int64_t count = s.cu_seqlens[i + 1] - s.cu_seqlens[i];
     kept.push_back(out_LNH.narrow(0, cu_keys[i + 1] - count, count));
   }
-  return at::cat(kept, 0);
+  return aten::cat(kept, 0);
 }
 
 }  // namespace
@@ -126,7 +122,7 @@ Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_
   const int64_t max = s.max_seqlen;
   return differentiable("attention", f.out, {q_TNH, k_TKH, v_TKH}, {q_TNH, k_TKH, v_TKH, f.out, f.lse, f.rng_state, f.unused},
                         [cu, max, keys, scale, window](const Tensor& dout, const Tensors& t, const Wanted&) {
-                          auto [dq, dk, dv] = at::_flash_attention_backward(
+                          auto [dq, dk, dv] = aten::_flash_attention_backward(
                               dout.contiguous(), t[0], t[1], t[2], t[3], t[4], cu, keys.cu_dev, max, keys.max,
                               /*dropout_p=*/0, /*is_causal=*/true, t[5], t[6], scale, left_of(window), right_of(window));
                           return Tensors{dq, dk, dv};

@@ -1,16 +1,9 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/floor_divide.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/softmax.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <limits>
 
 #include "r1/ops/attention_impl.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -18,11 +11,11 @@ namespace {
 
 // hidden[i, j]: the query at position first + i does not see key j.
 Tensor hidden_keys(int64_t t, int64_t l, int64_t first, const Window& window, at::TensorOptions index) {
-  const Tensor key_l = at::arange(l, index).unsqueeze(0), position_t = at::arange(first, first + t, index).unsqueeze(1);
+  const Tensor key_l = aten::arange(l, index).unsqueeze(0), position_t = aten::arange(first, first + t, index).unsqueeze(1);
   const Tensor future_tl = key_l > position_t;
   if (window.tokens == 0) return future_tl;
-  Tensor width_t = at::full({t, 1}, window.tokens, index);
-  if (window.grows_to > window.tokens) width_t = at::floor_divide(position_t + 1, 4).clamp(window.tokens, window.grows_to);
+  Tensor width_t = aten::full({t, 1}, window.tokens, index);
+  if (window.grows_to > window.tokens) width_t = aten::floor_divide(position_t + 1, 4).clamp(window.tokens, window.grows_to);
   return future_tl.logical_or(key_l <= position_t - width_t);
 }
 
@@ -36,8 +29,8 @@ Tensor attend(const Tensor& q_tNH, const Tensor& k_lKH, const Tensor& v_lKH, int
   const auto index = at::TensorOptions().dtype(at::kLong).device(q_tNH.device());
   const Tensor hidden_tl = hidden_keys(t, l, first, window, index);
   const Tensor scores_Ntl =
-      (at::matmul(q_NtH, k_NlH.transpose(1, 2)) * scale).masked_fill(hidden_tl, -std::numeric_limits<double>::infinity());
-  return at::matmul(at::softmax(scores_Ntl, -1), v_NlH).transpose(0, 1).to(q_tNH.scalar_type());
+      (aten::matmul(q_NtH, k_NlH.transpose(1, 2)) * scale).masked_fill(hidden_tl, -std::numeric_limits<double>::infinity());
+  return aten::matmul(aten::softmax(scores_Ntl, -1), v_NlH).transpose(0, 1).to(q_tNH.scalar_type());
 }
 
 }  // namespace
@@ -51,7 +44,7 @@ Tensor attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
     outputs.push_back(attend(q_TNH.narrow(0, begin, length), k_TKH.narrow(0, k_begin, keys), v_TKH.narrow(0, k_begin, keys), keys - length,
                              scale, window));
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 std::vector<KeysAndValues> append_and_gather(const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences) {
@@ -63,7 +56,7 @@ std::vector<KeysAndValues> append_and_gather(const Tensor& k_TKH, const Tensor& 
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin, context = paged.context_lens[s];
     std::vector<int64_t> slots;
     for (int64_t p = 0; p < context + length; ++p) slots.push_back(2 * size * paged.block_tables[s][size_t(p / size)] + p % size);
-    const Tensor k_slots_l = at::tensor(slots, at::kLong).to(cache.device()), v_slots_l = k_slots_l + size;
+    const Tensor k_slots_l = aten::tensor(slots, at::kLong).to(cache.device()), v_slots_l = k_slots_l + size;
     rows_PKH.index_copy_(0, k_slots_l.narrow(0, context, length), k_TKH.narrow(0, begin, length));
     rows_PKH.index_copy_(0, v_slots_l.narrow(0, context, length), v_TKH.narrow(0, begin, length));
     all.push_back({rows_PKH.index_select(0, k_slots_l), rows_PKH.index_select(0, v_slots_l)});
@@ -80,7 +73,7 @@ Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
     outputs.push_back(
         attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, sequences.paged->context_lens[s], scale, window));
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 }  // namespace r1::ops

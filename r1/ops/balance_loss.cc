@@ -1,14 +1,12 @@
 #include "r1/ops/balance_loss.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/full.h>
 
 #include <algorithm>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -57,7 +55,7 @@ double span_loss(const Tensor& score_TE, const Tensor& expert_TK, Span span, Bal
 // d s'[e] / d s[j] = ([e = j] - s'[e]) / sum
 Tensor grad_scores(const Tensor& score_TE, const Tensor& slope_SE, const std::vector<Span>& parts, double dloss) {
   const int64_t experts = score_TE.size(1);
-  const Tensor dscore_TE = at::empty_like(score_TE);
+  const Tensor dscore_TE = aten::empty_like(score_TE);
   for (size_t s = 0; s < parts.size(); ++s) {
     const double* slope = slope_SE.const_data_ptr<double>() + int64_t(s) * experts;
     for (int64_t t = parts[s].first; t < parts[s].last; ++t) {
@@ -78,11 +76,11 @@ Tensor balance_loss_cpu(const Tensor& score_TE, const Tensor& expert_TK, const s
   {
     const at::NoGradGuard no_grad;
     score = score_TE.contiguous();
-    slope_SE = at::empty({int64_t(parts.size()), score.size(1)}, at::kDouble);
+    slope_SE = aten::empty({int64_t(parts.size()), score.size(1)}, at::kDouble);
     double sum = 0;
     for (size_t s = 0; s < parts.size(); ++s)
       sum += span_loss(score, expert_TK, parts[s], kind, slope_SE.mutable_data_ptr<double>() + int64_t(s) * score.size(1));
-    loss = at::full({}, sum, score.options());
+    loss = aten::full({}, sum, score.options());
   }
   if (!needs_grad({score_TE})) return loss;
   return differentiable("balance_loss", loss, {score_TE}, {score, slope_SE},
@@ -109,7 +107,7 @@ Tensor attach_loss(const Tensor& x, const Tensor& loss, double weight) {
   if (!needs_grad({loss})) return x;
   return differentiable("attach_loss", x.detach(), {x, loss}, {},
                         [weight, options = loss.options()](const Tensor& dx, const Tensors&, const Wanted&) {
-                          return Tensors{dx, at::full({}, weight, options)};
+                          return Tensors{dx, aten::full({}, weight, options)};
                         });
 }
 

@@ -1,9 +1,6 @@
 #include "r1/ops/blockwise_attention.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
@@ -11,6 +8,7 @@
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -28,7 +26,7 @@ Tensor blockwise_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
     outputs.push_back(attention(q_TNH.narrow(0, begin, end - begin), k_TKH.narrow(0, chunk.k_begin, keys),
                                 v_TKH.narrow(0, chunk.k_begin, keys), chunk.sequences, scale));
   });
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 Tensor block_gradients(const Tensor& q_bNH, const Tensor& k_lKH, const Tensor& v_lKH, const Sequences& sequences, double scale,
@@ -39,7 +37,7 @@ Tensor block_gradients(const Tensor& q_bNH, const Tensor& k_lKH, const Tensor& v
   if (has_cpu_kernels(q_bNH)) {
     const at::NoGradGuard no_grad;
     const Tensor q = q_bNH.contiguous(), k = k_lKH.contiguous(), v = v_lKH.contiguous();
-    AttentionResult result{.lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat))};
+    AttentionResult result{.lse_TN = aten::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat))};
     result.out_TNH = attention_forward_cpu(q, k, v, sequences, scale, {}, result.lse_TN);
     result.dout_TNH = dout_of(result.out_TNH).contiguous();
     check(dk_lKH.is_contiguous() && dv_lKH.is_contiguous(), "[block_gradients] expected contiguous sums");

@@ -1,12 +1,12 @@
 #include "r1/ops/dropout.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/dropout.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -16,7 +16,7 @@ Tensor dropout(const Tensor& x, double p, uint64_t seed, uint64_t stream) {
   if (!has_cpu_kernels(x)) return dropout_ref(x, p, seed, stream);
   const auto masked = [p, seed, stream](const Tensor& t) {
     const Tensor dense = t.contiguous();
-    Tensor y = at::empty_like(dense);
+    Tensor y = aten::empty_like(dense);
     kernels::dropout({.x = dense.const_data_ptr(),
                       .y = y.mutable_data_ptr(),
                       .type = kernel_float(t.scalar_type()),

@@ -1,12 +1,9 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/full_like.h>
-#include <ATen/ops/stack.h>
 
 #include <array>
 #include <cmath>
 
 #include "r1/ops/dropout.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -37,11 +34,11 @@ std::array<Tensor, 4> philox(std::array<Tensor, 4> c, uint32_t key0, uint32_t ke
 Tensor dropout_mask_ref(at::IntArrayRef shape, at::Device device, double p, uint64_t seed, uint64_t stream) {
   const int64_t count = c10::multiply_integers(shape);
   const auto options = at::TensorOptions().dtype(at::kLong).device(device);
-  const Tensor i = at::arange((count + 3) / 4, options);
-  const auto same = [&](uint64_t value) { return at::full_like(i, int64_t(value & kLow32)); };
+  const Tensor i = aten::arange((count + 3) / 4, options);
+  const auto same = [&](uint64_t value) { return aten::full_like(i, int64_t(value & kLow32)); };
   const auto words =
       philox({i.bitwise_and(kLow32), i.__rshift__(32), same(stream), same(stream >> 32)}, uint32_t(seed), uint32_t(seed >> 32));
-  const Tensor bits = at::stack({words[0], words[1], words[2], words[3]}, 1).flatten().narrow(0, 0, count);
+  const Tensor bits = aten::stack({words[0], words[1], words[2], words[3]}, 1).flatten().narrow(0, 0, count);
   const int64_t threshold = int64_t(std::ceil(p * 4294967296.0));
   return (bits >= threshold).to(at::kFloat).mul(1 / (1 - p)).view(shape);
 }

@@ -1,13 +1,12 @@
 #include "r1/ops/embedding.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/embedding.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -20,7 +19,7 @@ Tensor embedding_cpu(const Tensor& ids_T, const Tensor& weight_VD) {
     const at::NoGradGuard no_grad;
     ids = ids_T.contiguous();
     const Tensor weight = weight_VD.contiguous();
-    x_TD = at::empty({tokens, dim}, weight_VD.options());
+    x_TD = aten::empty({tokens, dim}, weight_VD.options());
     kernels::embedding({.table = const_rows(weight),
                         .ids = ids.const_data_ptr<int64_t>(),
                         .out = rows(x_TD),
@@ -33,7 +32,7 @@ Tensor embedding_cpu(const Tensor& ids_T, const Tensor& weight_VD) {
   return differentiable("embedding", x_TD, {weight_VD}, {ids},
                         [tokens, vocab, dim, type](const Tensor& dx, const Tensors& saved, const Wanted&) {
                           const Tensor dx_TD = dx.contiguous();
-                          Tensor dweight_VD = at::zeros({vocab, dim}, dx.options().dtype(at::kFloat));
+                          Tensor dweight_VD = aten::zeros({vocab, dim}, dx.options().dtype(at::kFloat));
                           kernels::embedding_backward({.dout = const_rows(dx_TD),
                                                        .ids = saved[0].const_data_ptr<int64_t>(),
                                                        .dtable = rows(dweight_VD),

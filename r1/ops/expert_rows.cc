@@ -1,14 +1,6 @@
 #include "r1/ops/expert_rows.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/searchsorted.h>
-#include <ATen/ops/sort.h>
-#include <ATen/ops/zeros.h>
 
 #include <vector>
 
@@ -16,6 +8,7 @@
 #include "r1/kernels/cpu/experts.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -24,7 +17,7 @@ namespace {
 // Counting sort: rows of an expert stay in the order of the tokens.
 ExpertRows sort_cpu(const Tensor& expert_TK, int64_t experts) {
   const int64_t tokens = expert_TK.size(0), per_token = expert_TK.size(1), rows = tokens * per_token;
-  const ExpertRows out{at::empty({rows}, at::kLong), at::empty({tokens, per_token}, at::kLong), at::zeros({experts}, at::kInt)};
+  const ExpertRows out{aten::empty({rows}, at::kLong), aten::empty({tokens, per_token}, at::kLong), aten::zeros({experts}, at::kInt)};
   const int64_t* expert = expert_TK.const_data_ptr<int64_t>();
   int32_t* ends = out.ends_E.mutable_data_ptr<int32_t>();
   for (int64_t i = 0; i < rows; ++i) {
@@ -45,16 +38,16 @@ ExpertRows sort_cpu(const Tensor& expert_TK, int64_t experts) {
 }
 
 ExpertRows sort_cuda(const Tensor& expert_TK, int64_t experts) {
-  const auto [sorted_S, order_S] = at::sort(expert_TK.flatten(), /*stable=*/true, /*dim=*/0, /*descending=*/false);
-  const Tensor counting_S = at::arange(order_S.size(0), order_S.options());
-  const Tensor place_S = at::empty_like(order_S).scatter_(0, order_S, counting_S);
+  const auto [sorted_S, order_S] = aten::sort(expert_TK.flatten(), /*stable=*/true, /*dim=*/0, /*descending=*/false);
+  const Tensor counting_S = aten::arange(order_S.size(0), order_S.options());
+  const Tensor place_S = aten::empty_like(order_S).scatter_(0, order_S, counting_S);
   return {order_S.floor_divide(expert_TK.size(1)), place_S.view(expert_TK.sizes()),
-          at::searchsorted(sorted_S, at::arange(experts, order_S.options()), /*out_int32=*/true, /*right=*/true)};
+          aten::searchsorted(sorted_S, aten::arange(experts, order_S.options()), /*out_int32=*/true, /*right=*/true)};
 }
 
 Tensor combine(const Tensor& y_SD, const Tensor& gate_TK, const Tensor& place_TK) {
   const int64_t tokens = place_TK.size(0), per_token = place_TK.size(1), dim = y_SD.size(1);
-  Tensor out_TD = at::empty({tokens, dim}, y_SD.options());
+  Tensor out_TD = aten::empty({tokens, dim}, y_SD.options());
   kernels::combine_rows({.y = const_rows(y_SD),
                          .gates = gate_TK.defined() ? gate_TK.const_data_ptr<float>() : nullptr,
                          .place = place_TK.const_data_ptr<int64_t>(),
@@ -68,7 +61,7 @@ Tensor combine(const Tensor& y_SD, const Tensor& gate_TK, const Tensor& place_TK
 // A token's gradient is the sum over its K rows.
 Tensor sum_of_rows(const Tensor& dy_SD, const Tensor& place_TK) {
   if (has_cpu_kernels(dy_SD)) return combine(dy_SD.contiguous(), {}, place_TK);
-  return at::index_select(dy_SD, 0, place_TK.flatten()).view({place_TK.size(0), place_TK.size(1), dy_SD.size(1)}).sum(1);
+  return aten::index_select(dy_SD, 0, place_TK.flatten()).view({place_TK.size(0), place_TK.size(1), dy_SD.size(1)}).sum(1);
 }
 
 Tensor combine_cpu(const Tensor& y_SD, const Tensor& gate_TK, const ExpertRows& rows_of) {
@@ -82,7 +75,7 @@ Tensor combine_cpu(const Tensor& y_SD, const Tensor& gate_TK, const ExpertRows& 
   return differentiable("combine_rows", out_TD, {y_SD, gate_TK}, {y, gate, rows_of.place_TK},
                         [](const Tensor& dout, const Tensors& saved, const Wanted&) {
                           const Tensor &y = saved[0], &gate = saved[1], &place_TK = saved[2], dout_TD = dout.contiguous();
-                          const Tensor dy_SD = at::empty_like(y), dgate_TK = at::empty_like(gate);
+                          const Tensor dy_SD = aten::empty_like(y), dgate_TK = aten::empty_like(gate);
                           kernels::combine_rows_backward({.y = const_rows(y),
                                                           .dout = const_rows(dout_TD),
                                                           .gates = gate.const_data_ptr<float>(),

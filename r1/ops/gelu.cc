@@ -1,13 +1,11 @@
 #include "r1/ops/gelu.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/gelu.h>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -15,7 +13,7 @@ namespace {
 
 // `up` may be undefined: GELU alone.
 Tensor forward(const Tensor& gate, const Tensor& up, GeluForm form) {
-  Tensor y = at::empty_like(gate);
+  Tensor y = aten::empty_like(gate);
   kernels::geglu({.gate = const_rows(gate),
                   .up = up.defined() ? const_rows(up) : kernels::ConstRows{},
                   .y = rows(y),
@@ -29,7 +27,7 @@ Tensor forward(const Tensor& gate, const Tensor& up, GeluForm form) {
 Tensors backward(const Tensor& dy, const Tensors& saved, GeluForm form) {
   const Tensor &gate = saved[0], dy_dense = dy.contiguous();
   const bool gated = saved.size() > 1;
-  Tensor dgate = at::empty_like(gate), dup = gated ? at::empty_like(gate) : Tensor();
+  Tensor dgate = aten::empty_like(gate), dup = gated ? aten::empty_like(gate) : Tensor();
   kernels::geglu_backward({.gate = const_rows(gate),
                            .up = gated ? const_rows(saved[1]) : kernels::ConstRows{},
                            .dy = const_rows(dy_dense),
@@ -63,7 +61,7 @@ const char* aten_name(GeluForm form) {
 Tensor gelu(const Tensor& x, GeluForm form) {
   check(x.dim() >= 1, "[gelu] expected x [..., F], got a scalar");
   if (has_cpu_kernels(x)) return on_cpu("gelu", {x}, form);
-  if (x.is_cuda()) return at::gelu(x, aten_name(form));
+  if (x.is_cuda()) return aten::gelu(x, aten_name(form));
   return gelu_ref(x, form);
 }
 
@@ -71,7 +69,7 @@ Tensor geglu(const Tensor& gate_TF, const Tensor& up_TF, GeluForm form) {
   check(gate_TF.dim() >= 1 && gate_TF.sizes() == up_TF.sizes() && gate_TF.scalar_type() == up_TF.scalar_type(),
         "[geglu] expected gate and up of one shape and dtype, got ", gate_TF.sizes(), " and ", up_TF.sizes());
   if (has_cpu_kernels(gate_TF)) return on_cpu("geglu", {gate_TF, up_TF}, form);
-  if (gate_TF.is_cuda()) return at::gelu(gate_TF, aten_name(form)) * up_TF;
+  if (gate_TF.is_cuda()) return aten::gelu(gate_TF, aten_name(form)) * up_TF;
   return geglu_ref(gate_TF, up_TF, form);
 }
 

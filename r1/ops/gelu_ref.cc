@@ -1,8 +1,5 @@
 #include "r1/ops/gelu.h"
-
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/erf.h>
-#include <ATen/ops/tanh.h>
+#include "r1/tensor/aten.h"
 
 #include <cmath>
 
@@ -11,8 +8,8 @@ namespace r1::ops {
 namespace {
 
 Tensor wide_gelu(const Tensor& x, GeluForm form) {
-  if (form == GeluForm::kExact) return x * 0.5 * (at::erf(x * M_SQRT1_2) + 1);
-  return x * 0.5 * (at::tanh((x + x * x * x * 0.044715) * std::sqrt(2 / M_PI)) + 1);
+  if (form == GeluForm::kExact) return x * 0.5 * (aten::erf(x * M_SQRT1_2) + 1);
+  return x * 0.5 * (aten::tanh((x + x * x * x * 0.044715) * std::sqrt(2 / M_PI)) + 1);
 }
 
 at::ScalarType wide_type(const Tensor& x) {

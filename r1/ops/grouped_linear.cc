@@ -1,15 +1,11 @@
 #include "r1/ops/grouped_linear.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_grouped_mm.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/zeros.h>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/linear_cpu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -33,32 +29,32 @@ void for_experts(const Tensor& ends_E, F f) {
 }
 
 Tensor forward(const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_E) {
-  if (has_grouped_product(x_SI, weight_EOI)) return at::_grouped_mm(x_SI, weight_EOI.transpose(1, 2), ends_E);
-  const Tensor y_SO = at::empty({x_SI.size(0), weight_EOI.size(1)}, x_SI.options());
+  if (has_grouped_product(x_SI, weight_EOI)) return aten::_grouped_mm(x_SI, weight_EOI.transpose(1, 2), ends_E);
+  const Tensor y_SO = aten::empty({x_SI.size(0), weight_EOI.size(1)}, x_SI.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
     const Tensor y = y_SO.narrow(0, begin, count), x = x_SI.narrow(0, begin, count), weight = weight_EOI.select(0, e);
-    has_cpu_products(x) ? linear_into(y, x, weight) : void(y.copy_(at::linear(x, weight)));
+    has_cpu_products(x) ? linear_into(y, x, weight) : void(y.copy_(aten::linear(x, weight)));
   });
   return y_SO;
 }
 
 Tensor grad_x(const Tensor& dy_SO, const Tensor& weight_EOI, const Tensor& ends_E) {
-  if (has_grouped_product(dy_SO, weight_EOI)) return at::_grouped_mm(dy_SO, weight_EOI, ends_E);
-  const Tensor dx_SI = at::empty({dy_SO.size(0), weight_EOI.size(2)}, dy_SO.options());
+  if (has_grouped_product(dy_SO, weight_EOI)) return aten::_grouped_mm(dy_SO, weight_EOI, ends_E);
+  const Tensor dx_SI = aten::empty({dy_SO.size(0), weight_EOI.size(2)}, dy_SO.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
     const Tensor dx = dx_SI.narrow(0, begin, count), dy = dy_SO.narrow(0, begin, count), weight = weight_EOI.select(0, e);
-    has_cpu_products(dy) ? linear_grad_x_into(dx, dy, weight) : void(dx.copy_(at::matmul(dy, weight)));
+    has_cpu_products(dy) ? linear_grad_x_into(dx, dy, weight) : void(dx.copy_(aten::matmul(dy, weight)));
   });
   return dx_SI;
 }
 
 // An expert without rows gets a gradient of zero.
 Tensor grad_weight(const Tensor& dy_SO, const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_E) {
-  if (has_grouped_product(x_SI, weight_EOI)) return at::_grouped_mm(dy_SO.t(), x_SI, ends_E);
-  const Tensor dw_EOI = at::zeros(weight_EOI.sizes(), weight_EOI.options());
+  if (has_grouped_product(x_SI, weight_EOI)) return aten::_grouped_mm(dy_SO.t(), x_SI, ends_E);
+  const Tensor dw_EOI = aten::zeros(weight_EOI.sizes(), weight_EOI.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
     const Tensor dw = dw_EOI.select(0, e), dy = dy_SO.narrow(0, begin, count), x = x_SI.narrow(0, begin, count);
-    has_cpu_products(x) ? linear_grad_w_into(dw, dy, x) : void(dw.copy_(at::matmul(dy.t(), x)));
+    has_cpu_products(x) ? linear_grad_w_into(dw, dy, x) : void(dw.copy_(aten::matmul(dy.t(), x)));
   });
   return dw_EOI;
 }

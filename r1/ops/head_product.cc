@@ -1,11 +1,10 @@
 #include "r1/ops/head_product.h"
 
-#include <ATen/ops/empty.h>
-
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -13,7 +12,7 @@ namespace {
 
 Tensor head_product_cpu(const Tensor& x_TNI, const Tensor& w_NIO) {
   const int64_t tokens = x_TNI.size(0), heads = x_TNI.size(1), in = x_TNI.size(2), out = w_NIO.size(2);
-  Tensor y_TNO = at::empty({tokens, heads, out}, x_TNI.options());
+  Tensor y_TNO = aten::empty({tokens, heads, out}, x_TNI.options());
   const kernels::Float type = kernel_float(x_TNI.scalar_type());
   const auto head = [&](const Tensor& t, int64_t dim, int64_t n) {
     return static_cast<const char*>(t.const_data_ptr()) + n * t.stride(dim) * t.element_size();

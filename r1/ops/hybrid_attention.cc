@@ -1,16 +1,14 @@
 #include "r1/ops/hybrid_attention.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/sigmoid.h>
 
 #include <cmath>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -56,7 +54,7 @@ void mix_rows_backward(const Mixed& m, const Tensor& dout, const Tensors& grads)
 
 Tensors mix_backward(const Tensor& dout, const Tensors& saved) {
   const Mixed m{saved[0], saved[1], saved[2]};
-  const Tensors grads{at::empty_like(m.local), at::empty_like(m.global), at::empty_like(m.logit)};
+  const Tensors grads{aten::empty_like(m.local), aten::empty_like(m.global), aten::empty_like(m.logit)};
   if (m.local.scalar_type() == at::kFloat)
     mix_rows_backward<float>(m, dout.contiguous(), grads);
   else
@@ -67,14 +65,14 @@ Tensors mix_backward(const Tensor& dout, const Tensors& saved) {
 // ATen's sigmoid of a row depends on the row's place among the vector lanes, hence the loop of our own on the CPU.
 Tensor mix(const Tensor& local_TNH, const Tensor& global_TNH, const Tensor& logit_T1) {
   if (!has_cpu_kernels(local_TNH)) {
-    const Tensor gate_T11 = at::sigmoid(logit_T1).unsqueeze(-1);
+    const Tensor gate_T11 = aten::sigmoid(logit_T1).unsqueeze(-1);
     return gate_T11 * local_TNH + (1 - gate_T11) * global_TNH;
   }
   Tensor local, global, logit, out;
   {
     const at::NoGradGuard no_grad;
     local = local_TNH.contiguous(), global = global_TNH.contiguous(), logit = logit_T1.contiguous();
-    out = at::empty_like(local);
+    out = aten::empty_like(local);
     if (out.scalar_type() == at::kFloat)
       mix_rows<float>({local, global, logit}, out);
     else

@@ -1,9 +1,6 @@
 #include "r1/ops/layer_norm.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/layer_norm.h>
 
 #include <optional>
 
@@ -11,6 +8,7 @@
 #include "r1/kernels/cpu/layer_norm.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -26,8 +24,8 @@ void check_shapes(const char* op, const Tensor& x, const Tensor& weight_D, const
 // saved: x, weight, bias, mean, rstd
 Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want, Gelu gelu) {
   const Tensor &x = saved[0], &weight_D = saved[1], dy_dense = dy.contiguous();
-  const auto sum_place = [&](bool wanted) { return wanted ? at::empty(weight_D.sizes(), x.options().dtype(at::kFloat)) : Tensor(); };
-  Tensor dx = at::empty_like(x), dweight_D = sum_place(want[1]), dbias_D = sum_place(want[2]);
+  const auto sum_place = [&](bool wanted) { return wanted ? aten::empty(weight_D.sizes(), x.options().dtype(at::kFloat)) : Tensor(); };
+  Tensor dx = aten::empty_like(x), dweight_D = sum_place(want[1]), dbias_D = sum_place(want[2]);
   kernels::layer_norm_backward({.x = const_rows(x),
                                 .weight = const_rows(weight_D),
                                 .bias = const_rows(saved[2]),
@@ -50,9 +48,9 @@ Tensor layer_norm_cpu(const char* name, const Tensor& x, const Tensor& weight_D,
   Tensor dense, y, mean, rstd;
   {
     const at::NoGradGuard no_grad;
-    dense = x.contiguous(), y = at::empty_like(dense);
+    dense = x.contiguous(), y = aten::empty_like(dense);
     const int64_t count = x.numel() / x.size(-1);
-    if (graph) mean = at::empty({count}, x.options().dtype(at::kFloat)), rstd = at::empty_like(mean);
+    if (graph) mean = aten::empty({count}, x.options().dtype(at::kFloat)), rstd = aten::empty_like(mean);
     kernels::layer_norm({.x = const_rows(dense),
                          .weight = const_rows(weight_D),
                          .bias = const_rows(bias_D),
@@ -75,7 +73,7 @@ Tensor layer_norm_cpu(const char* name, const Tensor& x, const Tensor& weight_D,
 Tensor layer_norm(const Tensor& x, const Tensor& weight_D, const Tensor& bias_D, double eps) {
   check_shapes("layer_norm", x, weight_D, bias_D);
   if (has_cpu_kernels(x)) return layer_norm_cpu("layer_norm", x, weight_D, bias_D, eps, {});
-  if (x.is_cuda()) return at::layer_norm(x, {x.size(-1)}, weight_D, bias_D, eps);
+  if (x.is_cuda()) return aten::layer_norm(x, {x.size(-1)}, weight_D, bias_D, eps);
   return layer_norm_ref(x, weight_D, bias_D, eps);
 }
 

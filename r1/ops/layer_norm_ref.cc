@@ -1,8 +1,5 @@
 #include "r1/ops/layer_norm.h"
-
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/mean.h>
-#include <ATen/ops/rsqrt.h>
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -10,8 +7,8 @@ namespace {
 
 Tensor wide_norm(const Tensor& x, const Tensor& weight_D, const Tensor& bias_D, double eps) {
   const auto wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const Tensor x32 = x.to(wide), centred = x32 - at::mean(x32, {-1}, /*keepdim=*/true);
-  const Tensor scale = at::rsqrt(at::mean(centred * centred, {-1}, /*keepdim=*/true) + eps);
+  const Tensor x32 = x.to(wide), centred = x32 - aten::mean(x32, {-1}, /*keepdim=*/true);
+  const Tensor scale = aten::rsqrt(aten::mean(centred * centred, {-1}, /*keepdim=*/true) + eps);
   return centred * scale * weight_D.to(wide) + bias_D.to(wide);
 }
 

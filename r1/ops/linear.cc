@@ -1,34 +1,32 @@
 #include "r1/ops/linear.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/ones.h>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 #include "r1/ops/linear_cpu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
 namespace {
 
 Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_OI) {
-  const Tensor dx_TI = at::empty({dy_TO.size(0), weight_OI.size(1)}, weight_OI.options());
+  const Tensor dx_TI = aten::empty({dy_TO.size(0), weight_OI.size(1)}, weight_OI.options());
   linear_grad_x_into(dx_TI, dy_TO, weight_OI);
   return dx_TI;
 }
 
 Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
-  const Tensor dw_OI = at::empty({dy_TO.size(1), x_TI.size(1)}, x_TI.options());
+  const Tensor dw_OI = aten::empty({dy_TO.size(1), x_TI.size(1)}, x_TI.options());
   linear_grad_w_into(dw_OI, dy_TO, x_TI);
   return dw_OI;
 }
 
 // The bias is the weight of an input that is always 1; at::sum's order depends on the threads.
 Tensor grad_bias(const Tensor& dy_TO) {
-  return grad_weight(dy_TO, at::ones({dy_TO.size(0), 1}, dy_TO.options())).view({dy_TO.size(1)});
+  return grad_weight(dy_TO, aten::ones({dy_TO.size(0), 1}, dy_TO.options())).view({dy_TO.size(1)});
 }
 
 Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
@@ -39,7 +37,7 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
 
 // linear_ordered's, which has no bias, where the products are ATen's otherwise.
 Tensors backward_aten(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
-  return {want[0] ? at::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? at::matmul(dy_TO.t(), saved[0]) : Tensor(), Tensor()};
+  return {want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(dy_TO.t(), saved[0]) : Tensor(), Tensor()};
 }
 
 void check_shapes(const char* op, const Tensor& x_TI, const Tensor& weight_OI) {
@@ -55,7 +53,7 @@ Tensor linear_cpu(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bia
   {
     const at::NoGradGuard no_grad;
     x = x_TI.contiguous(), weight = weight_OI.contiguous();
-    y_TO = at::empty({x.size(0), weight.size(0)}, x.options().dtype(type));
+    y_TO = aten::empty({x.size(0), weight.size(0)}, x.options().dtype(type));
     linear_into(y_TO, x, weight, bias_O);
   }
   if (!needs_grad({x_TI, weight_OI, bias_O})) return y_TO;
@@ -78,14 +76,14 @@ Tensor linear_ordered(const Tensor& x_TI, const Tensor& weight_OI) {
 
 Tensor linear_fp32(const Tensor& x_TI, const Tensor& weight_OI) {
   check_shapes("linear_fp32", x_TI, weight_OI);
-  return has_cpu_products(x_TI) ? linear_cpu(x_TI, weight_OI, {}, at::kFloat, backward) : at::linear(x_TI, weight_OI).to(at::kFloat);
+  return has_cpu_products(x_TI) ? linear_cpu(x_TI, weight_OI, {}, at::kFloat, backward) : aten::linear(x_TI, weight_OI).to(at::kFloat);
 }
 
 Tensor linear(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O) {
   check_shapes("linear", x_TI, weight_OI);
   check(!bias_O.defined() || (bias_O.dim() == 1 && bias_O.size(0) == weight_OI.size(0)), "[linear] expected bias [", weight_OI.size(0),
         "], got ", bias_O.sizes());
-  return has_cpu_products(x_TI) ? linear_cpu(x_TI, weight_OI, bias_O, x_TI.scalar_type(), backward) : at::linear(x_TI, weight_OI, bias_O);
+  return has_cpu_products(x_TI) ? linear_cpu(x_TI, weight_OI, bias_O, x_TI.scalar_type(), backward) : aten::linear(x_TI, weight_OI, bias_O);
 }
 
 }  // namespace r1::ops

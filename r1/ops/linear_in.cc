@@ -1,15 +1,14 @@
 #include "r1/ops/linear_in.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/linear_in.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/cpu_kernels.h"
 #include "r1/ops/linear_cpu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -18,7 +17,7 @@ namespace {
 // dx = dy w^T
 Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_IO) {
   const int64_t in = weight_IO.size(0), out = weight_IO.size(1);
-  Tensor dx_TI = at::empty({dy_TO.size(0), in}, dy_TO.options());
+  Tensor dx_TI = aten::empty({dy_TO.size(0), in}, dy_TO.options());
   kernels::gemm_mixed({.a = {dy_TO.const_data_ptr(), kernel_float(dy_TO.scalar_type()), out, 1},
                        .b = {weight_IO.const_data_ptr(), kernel_float(weight_IO.scalar_type()), 1, out},
                        .c = rows(dx_TI),
@@ -30,14 +29,14 @@ Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_IO) {
 
 // dw = x^T dy: linear's, with x and dy in each other's place.
 Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
-  const Tensor dw_IO = at::empty({x_TI.size(1), dy_TO.size(1)}, dy_TO.options());
+  const Tensor dw_IO = aten::empty({x_TI.size(1), dy_TO.size(1)}, dy_TO.options());
   linear_grad_w_into(dw_IO, x_TI, dy_TO);
   return dw_IO;
 }
 
 Tensor forward(const Tensor& x_TI, const Tensor& weight_IO) {
   const Tensor wide_TI = x_TI.to(at::kFloat);
-  Tensor y_TO = at::empty({x_TI.size(0), weight_IO.size(1)}, x_TI.options());
+  Tensor y_TO = aten::empty({x_TI.size(0), weight_IO.size(1)}, x_TI.options());
   kernels::linear_in({.x = wide_TI.const_data_ptr<float>(),
                       .w = const_rows(weight_IO),
                       .y = rows(y_TO),
@@ -54,7 +53,7 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
 
 // Where ATen has the CPU's instruction for it.
 Tensors backward_aten(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
-  return {want[0] ? at::linear(dy_TO, saved[1]) : Tensor(), want[1] ? at::matmul(saved[0].t(), dy_TO) : Tensor()};
+  return {want[0] ? aten::linear(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(saved[0].t(), dy_TO) : Tensor()};
 }
 
 }  // namespace
@@ -64,7 +63,7 @@ Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
         "[linear_in] expected x [T, I] and weight [I, O], got ", x_TI.sizes(), " and ", weight_IO.sizes());
   check(x_TI.scalar_type() == weight_IO.scalar_type(), "[linear_in] expected one dtype, got x ", x_TI.scalar_type(), " and weight ",
         weight_IO.scalar_type());
-  if (!has_cpu_kernels(x_TI)) return at::matmul(x_TI, weight_IO);
+  if (!has_cpu_kernels(x_TI)) return aten::matmul(x_TI, weight_IO);
   Tensor x, weight, y_TO;
   {
     const at::NoGradGuard no_grad;

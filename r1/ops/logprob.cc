@@ -1,14 +1,6 @@
 #include "r1/ops/logprob.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/logsumexp.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/softmax.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -17,6 +9,7 @@
 #include "r1/ops/autograd.h"
 #include "r1/ops/linear.h"
 #include "r1/ops/linear_cpu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -43,10 +36,10 @@ void pick(const Tensor& z_CV, const Tensor& targets_C, double temperature, const
     return;
   }
   if (temperature != 1) z_CV.mul_(1 / temperature);
-  lse_C.copy_(at::logsumexp(z_CV, {-1}));
+  lse_C.copy_(aten::logsumexp(z_CV, {-1}));
   const Tensor picked_C = z_CV.gather(1, targets_C.clamp_min(0).unsqueeze(1)).squeeze(1);
   logprob_C.copy_((picked_C - lse_C).masked_fill(targets_C < 0, 0));
-  if (entropy_C.defined()) entropy_C.copy_(lse_C - (at::softmax(z_CV, -1) * z_CV).sum(-1));
+  if (entropy_C.defined()) entropy_C.copy_(lse_C - (aten::softmax(z_CV, -1) * z_CV).sum(-1));
 }
 
 // Logits to their gradient, in place: d logprob / d z = (onehot(target) - softmax(z)) / temperature.
@@ -84,7 +77,7 @@ struct Forward {
 Forward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
   const int64_t tokens = x_TD.size(0), rows = chunk_rows(x_TD, head_VD.size(0));
   const auto options = x_TD.options().dtype(at::kFloat);
-  Forward f{{at::empty({tokens}, options), want_entropy ? at::empty({tokens}, options) : Tensor()}, at::empty({tokens}, options)};
+  Forward f{{aten::empty({tokens}, options), want_entropy ? aten::empty({tokens}, options) : Tensor()}, aten::empty({tokens}, options)};
   for (int64_t begin = 0; begin < tokens; begin += rows) {
     const int64_t count = std::min(rows, tokens - begin);
     const auto part = [&](const Tensor& t) { return t.defined() ? t.narrow(0, begin, count) : Tensor(); };
@@ -99,21 +92,21 @@ void add_head_gradient(const Tensor& dhead_VD, const Tensor& dz_CV, const Tensor
   if (has_cpu_products(x_CD))
     linear_grad_w_into(dhead_VD, dz_CV, x_CD.contiguous(), /*add=*/true);
   else
-    dhead_VD.add_(at::matmul(dz_CV.to(x_CD.scalar_type()).t(), x_CD));
+    dhead_VD.add_(aten::matmul(dz_CV.to(x_CD.scalar_type()).t(), x_CD));
 }
 
 void put_x_gradient(const Tensor& dx_CD, const Tensor& dz_CV, const Tensor& head_VD) {
   if (has_cpu_products(head_VD))
     linear_grad_x_into(dx_CD, dz_CV, head_VD);
   else
-    dx_CD.copy_(at::matmul(dz_CV.to(head_VD.scalar_type()), head_VD));
+    dx_CD.copy_(aten::matmul(dz_CV.to(head_VD.scalar_type()), head_VD));
 }
 
 Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, double temperature) {
   const Tensor &x_TD = saved[0], &head_VD = saved[1], &targets_T = saved[2], &lse_T = saved[3], d_T = d.contiguous();
   const int64_t tokens = x_TD.size(0), rows = chunk_rows(x_TD, head_VD.size(0));
-  Tensor dx_TD = want[0] ? at::empty(x_TD.sizes(), x_TD.options()) : Tensor();
-  Tensor dhead_VD = want[1] ? at::zeros(head_VD.sizes(), head_VD.options().dtype(at::kFloat)) : Tensor();
+  Tensor dx_TD = want[0] ? aten::empty(x_TD.sizes(), x_TD.options()) : Tensor();
+  Tensor dhead_VD = want[1] ? aten::zeros(head_VD.sizes(), head_VD.options().dtype(at::kFloat)) : Tensor();
   for (int64_t begin = 0; begin < tokens; begin += rows) {
     const auto part = [&, count = std::min(rows, tokens - begin)](const Tensor& t) { return t.narrow(0, begin, count); };
     const Tensor z_CV = linear_logits(part(x_TD), head_VD);
@@ -128,7 +121,7 @@ Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, doub
 
 Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD) {
   const bool half = x_RD.scalar_type() == at::kBFloat16 || x_RD.scalar_type() == at::kHalf;
-  if (x_RD.is_cuda() && half) return at::mm(x_RD, head_VD.t(), at::kFloat);
+  if (x_RD.is_cuda() && half) return aten::mm(x_RD, head_VD.t(), at::kFloat);
   return linear_fp32(x_RD, head_VD);
 }
 

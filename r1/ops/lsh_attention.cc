@@ -1,13 +1,6 @@
 #include "r1/ops/lsh_attention.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cumsum.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/pow.h>
-#include <ATen/ops/remainder.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +12,7 @@
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
 #include "r1/ops/linear.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -57,18 +51,18 @@ kernels::LshShape kernel_shape(const Tensor& q, const Tensor& k, double scale, c
 Tensor codes_of_signs(const Tensor& products, int64_t rounds) {
   const int64_t rows = products.size(0), bits = products.size(1) / rounds;
   if (has_cpu_kernels(products)) {
-    const Tensor codes = at::empty({rows, rounds}, products.options().dtype(at::kShort));
+    const Tensor codes = aten::empty({rows, rounds}, products.options().dtype(at::kShort));
     kernels::lsh_codes(products.const_data_ptr<float>(), rows * rounds, bits, codes.mutable_data_ptr<int16_t>());
     return codes;
   }
-  const Tensor parity = at::remainder(at::cumsum((products > 0).view({rows, rounds, bits}), -1), 2);
-  const Tensor weight = at::pow(2, at::arange(bits - 1, -1, -1, parity.options()));
+  const Tensor parity = aten::remainder(aten::cumsum((products > 0).view({rows, rounds, bits}), -1), 2);
+  const Tensor weight = aten::pow(2, aten::arange(bits - 1, -1, -1, parity.options()));
   return (parity * weight).sum(-1).to(at::kShort);
 }
 
 Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale, const LshShape& shape) {
   const Tensor &q = saved[0], &k = saved[1], &v = saved[2], dout_TNH = dout.contiguous();
-  const Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
+  const Tensor dq = aten::empty_like(q), dk = aten::empty_like(k), dv = aten::empty_like(v);
   kernels::lsh_attention_backward({.shape = kernel_shape(q, k, scale, shape),
                                    .q = const_rows(q),
                                    .k = const_rows(k),
@@ -94,8 +88,8 @@ Tensor lsh_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor&
   {
     const at::NoGradGuard no_grad;
     q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-    out_TNH = at::empty_like(q);
-    if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+    out_TNH = aten::empty_like(q);
+    if (graph) lse_TN = aten::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
     kernels::lsh_attention_forward({.shape = kernel_shape(q, k, scale, shape),
                                     .q = const_rows(q),
                                     .k = const_rows(k),
@@ -123,7 +117,7 @@ int64_t lsh_bits(int64_t positions, int64_t bucket) {
 }
 
 Tensor lsh_directions(int64_t head_dim, const LshShape& shape, uint64_t seed, at::Device device) {
-  const Tensor directions = at::empty({shape.rounds * shape.bits, head_dim}, at::kFloat);
+  const Tensor directions = aten::empty({shape.rounds * shape.bits, head_dim}, at::kFloat);
   // Row r * bits + i is a function of (seed, r, i) alone: a longer context only adds bits.
   for (int64_t row = 0; row < directions.size(0); ++row) {
     Rng rng(random_bits(seed, uint64_t(row / shape.bits), uint64_t(row % shape.bits)));
@@ -138,8 +132,8 @@ Tensor lsh_codes(const Tensor& x_TNH, const Tensor& directions, int64_t rounds) 
         "[lsh_codes] expected x [T, N, H] and directions [", rounds, " * bits, H], got ", x_TNH.sizes(), " and ", directions.sizes());
   const int64_t tokens = x_TNH.size(0), heads = x_TNH.size(1), dim = x_TNH.size(2);
   const auto options = x_TNH.options().dtype(at::kShort).requires_grad(false);
-  if (directions.size(0) == 0) return at::empty({tokens, heads, rounds}, options).zero_();
-  const Tensor codes = at::empty({tokens, heads, rounds}, options);
+  if (directions.size(0) == 0) return aten::empty({tokens, heads, rounds}, options).zero_();
+  const Tensor codes = aten::empty({tokens, heads, rounds}, options);
   // In parts: the products are ten times as many numbers as the codes.
   for (int64_t from = 0; from < tokens; from += kCodedTokens) {
     const int64_t count = std::min(kCodedTokens, tokens - from);
@@ -176,7 +170,7 @@ Tensor paged_lsh_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
   if (!has_cpu_kernels(q_TNH))
     return paged_lsh_attention_ref(q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, cache, sequences, scale, shape);
   const Tensor q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
-  const Tensor q_codes = q_codes_TNR.contiguous(), k_codes = k_codes_TKR.contiguous(), out_TNH = at::empty_like(q);
+  const Tensor q_codes = q_codes_TNR.contiguous(), k_codes = k_codes_TKR.contiguous(), out_TNH = aten::empty_like(q);
   const auto new_rows = paged_rows(sequences);
   kernels::lsh_attention_paged({.shape = kernel_shape(q, k, scale, shape),
                                 .q = const_rows(q),

@@ -1,14 +1,8 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/softmax.h>
-#include <ATen/ops/tensor.h>
 
 #include <limits>
 
 #include "r1/ops/lsh_attention.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -23,7 +17,7 @@ int ring_distance(int64_t b, int64_t own, int64_t level) {
 // hidden[h, i, j]: the query at position first + i does not see key j. Codes [t, N, R] and [l, K, R] on the CPU.
 Tensor hidden_keys(const Tensor& q_codes, const Tensor& k_codes, int64_t first, const LshShape& shape) {
   const int64_t t = q_codes.size(0), heads = q_codes.size(1), l = k_codes.size(0), kv_heads = k_codes.size(1);
-  const Tensor hidden = at::ones({heads, t, l}, at::kBool);
+  const Tensor hidden = aten::ones({heads, t, l}, at::kBool);
   const int16_t *q = q_codes.const_data_ptr<int16_t>(), *k = k_codes.const_data_ptr<int16_t>();
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t i = 0; i < t; ++i) {
@@ -53,9 +47,9 @@ Tensor attend(const Tensor& q_tNH, const Tensor& k_lKH, const Tensor& v_lKH, con
   const Tensor q_NtH = q_tNH.to(wide).transpose(0, 1);
   const Tensor k_NlH = k_lKH.to(wide).transpose(0, 1).repeat_interleave(repeat, 0);
   const Tensor v_NlH = v_lKH.to(wide).transpose(0, 1).repeat_interleave(repeat, 0);
-  const Tensor scores_Ntl = (at::matmul(q_NtH, k_NlH.transpose(1, 2)) * scale)
+  const Tensor scores_Ntl = (aten::matmul(q_NtH, k_NlH.transpose(1, 2)) * scale)
                                 .masked_fill(hidden_Ntl.to(q_tNH.device()), -std::numeric_limits<double>::infinity());
-  return at::matmul(at::softmax(scores_Ntl, -1), v_NlH).transpose(0, 1).to(q_tNH.scalar_type());
+  return aten::matmul(aten::softmax(scores_Ntl, -1), v_NlH).transpose(0, 1).to(q_tNH.scalar_type());
 }
 
 }  // namespace
@@ -70,7 +64,7 @@ Tensor lsh_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor&
     outputs.push_back(
         attend(q_TNH.narrow(0, begin, length), k_TKH.narrow(0, begin, length), v_TKH.narrow(0, begin, length), hidden_Ntl, scale));
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 // A token's bytes in the cache are k, v and codes; they are written and read as bytes.
@@ -80,7 +74,7 @@ Tensor paged_lsh_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const T
   const PagedSequences& paged = *sequences.paged;
   const int64_t size = paged.block_size, tokens = k_TKH.size(0), kv_heads = k_TKH.size(1), head_dim = k_TKH.size(2);
   const auto bytes_of = [&](const Tensor& x) { return x.contiguous().view({tokens, -1}).view(at::kByte); };
-  const Tensor new_TB = at::cat({bytes_of(k_TKH), bytes_of(v_TKH), bytes_of(k_codes_TKR)}, 1);
+  const Tensor new_TB = aten::cat({bytes_of(k_TKH), bytes_of(v_TKH), bytes_of(k_codes_TKR)}, 1);
   const int64_t kv_bytes = (new_TB.size(1) - kv_heads * shape.rounds * 2) / 2;
   const Tensor q_codes = q_codes_TNR.cpu().contiguous(), rows_PB = cache.view({-1, cache.size(1) / size});
   std::vector<Tensor> outputs;
@@ -88,7 +82,7 @@ Tensor paged_lsh_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const T
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin, context = paged.context_lens[s];
     std::vector<int64_t> slots;
     for (int64_t p = 0; p < context + length; ++p) slots.push_back(size * paged.block_tables[s][size_t(p / size)] + p % size);
-    const Tensor slots_l = at::tensor(slots, at::kLong).to(cache.device());
+    const Tensor slots_l = aten::tensor(slots, at::kLong).to(cache.device());
     rows_PB.narrow(1, 0, new_TB.size(1)).index_copy_(0, slots_l.narrow(0, context, length), new_TB.narrow(0, begin, length));
     const Tensor mine_lB = rows_PB.index_select(0, slots_l);
     const auto part = [&](int64_t from, int64_t bytes, at::ScalarType type, int64_t last) {
@@ -99,7 +93,7 @@ Tensor paged_lsh_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const T
     const Tensor hidden_Ntl = hidden_keys(q_codes.narrow(0, begin, length), codes_lKR, context, shape);
     outputs.push_back(attend(q_TNH.narrow(0, begin, length), k_lKH, v_lKH, hidden_Ntl, scale));
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 }  // namespace r1::ops

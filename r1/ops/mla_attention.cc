@@ -1,12 +1,6 @@
 #include "r1/ops/mla_attention.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/bmm.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/softmax.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,6 +11,7 @@
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
 #include "r1/ops/mla_attention_impl.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -76,7 +71,7 @@ Tensor attend_cpu(const Tensor& q_tNH, const kernels::ConstHeads& k, const kerne
                   const Sequences& s, int64_t first, int64_t last, double scale) {
   const std::vector<int32_t> cu_q = running_sums(s, first, last, false), cu_keys = running_sums(s, first, last, true);
   const Tensor q = q_tNH.contiguous();
-  Tensor out_tNV = at::empty({q.size(0), q.size(1), v_dim}, q.options());
+  Tensor out_tNV = aten::empty({q.size(0), q.size(1), v_dim}, q.options());
   kernels::attention_forward(
       {.shape = {.heads = q.size(1), .kv_heads = kv_heads, .head_dim = q.size(2), .v_dim = v_dim, .scale = float(scale)},
        .q = heads_in(q),
@@ -100,15 +95,15 @@ Tensor absorbed_decode(const Tensor& q_SNW, const Tensor& cache, const Sequences
   const int64_t width = q_SNW.size(2), count = s.count(), longest = s.max_keylen;
   const Tensor begin_S1 = s.cu_keylens_dev.narrow(0, 0, count).to(at::kLong).unsqueeze(1),
                end_S1 = s.cu_keylens_dev.narrow(0, 1, count).to(at::kLong).unsqueeze(1);
-  const Tensor index_SL = begin_S1 + at::arange(longest, begin_S1.options()).unsqueeze(0);
+  const Tensor index_SL = begin_S1 + aten::arange(longest, begin_S1.options()).unsqueeze(0);
   const Tensor absent_SL = index_SL >= end_S1;
   const Tensor places = places_of(s.k_slots_L, s).index_select(0, index_SL.clamp_max(s.k_slots_L.size(0) - 1).flatten());
   const Tensor rows_SLW = rows_of(cache, width, q_SNW.scalar_type()).index_select(0, places).view({count, longest, width});
   const Tensor rows_SWL = rows_SLW.transpose(1, 2);
   const bool wide = q_SNW.scalar_type() == at::kFloat;  // of 16 bit types the scores are kept in fp32
-  const Tensor scores_SNL = (wide ? at::bmm(q_SNW, rows_SWL) : at::bmm(q_SNW, rows_SWL, at::kFloat)) * scale;
+  const Tensor scores_SNL = (wide ? aten::bmm(q_SNW, rows_SWL) : aten::bmm(q_SNW, rows_SWL, at::kFloat)) * scale;
   const Tensor seen_SNL = scores_SNL.masked_fill(absent_SL.unsqueeze(1), -std::numeric_limits<double>::infinity());
-  return at::bmm(at::softmax(seen_SNL, -1).to(q_SNW.scalar_type()), rows_SLW.narrow(2, 0, latent));
+  return aten::bmm(aten::softmax(seen_SNL, -1).to(q_SNW.scalar_type()), rows_SLW.narrow(2, 0, latent));
 }
 
 }  // namespace
@@ -141,7 +136,7 @@ Tensor mla_gather(const Tensor& cache, const Sequences& s, int64_t first, int64_
   const std::vector<int32_t> cu_keys = running_sums(s, 0, last, true);
   const int64_t begin = cu_keys[size_t(first)], total = cu_keys.back() - begin;
   if (!cache.is_cpu()) return rows_of(cache, width, dtype).index_select(0, places_of(s.k_slots_L.narrow(0, begin, total), s));
-  Tensor rows_LW = at::empty({total, width}, at::TensorOptions().dtype(dtype));
+  Tensor rows_LW = aten::empty({total, width}, at::TensorOptions().dtype(dtype));
   const int64_t row_bytes = width * int64_t(c10::elementSize(dtype));
   auto* to = static_cast<uint8_t*>(rows_LW.mutable_data_ptr());
   for (int64_t i = first; i < last; ++i) {
@@ -171,7 +166,7 @@ Tensor mla_expanded(const Tensor& q_TNH, const Tensor& cache, const Sequences& s
     const int64_t begin = s.cu_seqlens[size_t(first)], count = s.cu_seqlens[size_t(last)] - begin;
     outputs.push_back(attend_cpu(q_TNH.narrow(0, begin, count), heads_in(k), heads_in(v), k.size(1), v.size(2), s, first, last, scale));
   }
-  return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
+  return outputs.size() == 1 ? outputs[0] : aten::cat(outputs, 0);
 }
 
 Tensor mla_absorbed(const Tensor& q_TNW, const Tensor& cache, const Sequences& s, int64_t latent, double scale) {
@@ -191,7 +186,7 @@ Tensor with_shared_key(const Tensor& k_nope_TNC, const Tensor& r_TP) {
   Tensor k_TNH;
   {
     const at::NoGradGuard no_grad;
-    k_TNH = at::cat({k_nope_TNC, r_TP.unsqueeze(1).expand({tokens, heads, shared})}, 2);
+    k_TNH = aten::cat({k_nope_TNC, r_TP.unsqueeze(1).expand({tokens, heads, shared})}, 2);
   }
   if (!needs_grad({k_nope_TNC, r_TP})) return k_TNH;
   return differentiable("with_shared_key", k_TNH, {k_nope_TNC, r_TP}, {},

@@ -1,12 +1,8 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/softmax.h>
 
 #include <limits>
 
 #include "r1/ops/mla_attention_impl.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -16,8 +12,8 @@ namespace {
 Tensor weighted(const Tensor& scores_NtL, const Tensor& values) {
   const int64_t t = scores_NtL.size(1), keys = scores_NtL.size(2);
   const auto index = at::TensorOptions().dtype(at::kLong).device(scores_NtL.device());
-  const Tensor hidden_tL = at::arange(keys, index).unsqueeze(0) > at::arange(keys - t, keys, index).unsqueeze(1);
-  return at::matmul(at::softmax(scores_NtL.masked_fill(hidden_tL, -std::numeric_limits<double>::infinity()), -1), values);
+  const Tensor hidden_tL = aten::arange(keys, index).unsqueeze(0) > aten::arange(keys - t, keys, index).unsqueeze(1);
+  return aten::matmul(aten::softmax(scores_NtL.masked_fill(hidden_tL, -std::numeric_limits<double>::infinity()), -1), values);
 }
 
 at::ScalarType wide_of(const Tensor& t) {
@@ -35,10 +31,10 @@ Tensor context_attention_ref(const Tensor& q_TNH, const Tensor& k_LNH, const Ten
     const Tensor q_NtH = q_TNH.narrow(0, begin, count).to(wide).transpose(0, 1);
     const Tensor k_NLH = k_LNH.narrow(0, first, keys).to(wide).transpose(0, 1),
                  v_NLV = v_LNV.narrow(0, first, keys).to(wide).transpose(0, 1);
-    outputs.push_back(weighted(at::matmul(q_NtH, k_NLH.transpose(1, 2)) * scale, v_NLV).transpose(0, 1).to(q_TNH.scalar_type()));
+    outputs.push_back(weighted(aten::matmul(q_NtH, k_NLH.transpose(1, 2)) * scale, v_NLV).transpose(0, 1).to(q_TNH.scalar_type()));
     first += keys;
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 Tensor mla_absorbed_ref(const Tensor& q_TNW, const Tensor& cache, const Sequences& sequences, int64_t latent, double scale) {
@@ -48,10 +44,10 @@ Tensor mla_absorbed_ref(const Tensor& q_TNW, const Tensor& cache, const Sequence
     const int64_t begin = sequences.cu_seqlens[s], count = sequences.cu_seqlens[s + 1] - begin;
     const Tensor rows_LW = mla_gather(cache, sequences, s, s + 1, q_TNW.size(2), q_TNW.scalar_type()).to(wide);
     const Tensor q_NtW = q_TNW.narrow(0, begin, count).to(wide).transpose(0, 1);
-    const Tensor sums_NtR = weighted(at::matmul(q_NtW, rows_LW.t()) * scale, rows_LW.narrow(1, 0, latent));
+    const Tensor sums_NtR = weighted(aten::matmul(q_NtW, rows_LW.t()) * scale, rows_LW.narrow(1, 0, latent));
     outputs.push_back(sums_NtR.transpose(0, 1).to(q_TNW.scalar_type()));
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 }  // namespace r1::ops

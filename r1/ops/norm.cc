@@ -1,14 +1,12 @@
 #include "r1/ops/norm.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/rms_norm.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/norm.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -16,7 +14,7 @@ namespace {
 
 Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want, double offset) {
   const Tensor &x = saved[0], &weight_D = saved[1], dy_dense = dy.contiguous();
-  Tensor dx = at::empty_like(x), dweight_D = want[1] ? at::empty(weight_D.sizes(), x.options().dtype(at::kFloat)) : Tensor();
+  Tensor dx = aten::empty_like(x), dweight_D = want[1] ? aten::empty(weight_D.sizes(), x.options().dtype(at::kFloat)) : Tensor();
   kernels::rms_norm_backward({.x = const_rows(x),
                               .weight = const_rows(weight_D),
                               .dy = const_rows(dy_dense),
@@ -34,9 +32,9 @@ Tensor rms_norm_cpu(const Tensor& x, const Tensor& weight_D, double eps, double 
   Tensor dense, y, rstd;
   {
     const at::NoGradGuard no_grad;
-    dense = x.contiguous(), y = at::empty_like(dense);
+    dense = x.contiguous(), y = aten::empty_like(dense);
     const int64_t count = x.numel() / x.size(-1);
-    if (graph) rstd = at::empty({count}, x.options().dtype(at::kFloat));
+    if (graph) rstd = aten::empty({count}, x.options().dtype(at::kFloat));
     kernels::rms_norm({.x = const_rows(dense),
                        .weight = const_rows(weight_D),
                        .y = rows(y),
@@ -57,7 +55,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight_D, double eps, double offs
   check(weight_D.dim() == 1 && x.dim() >= 1 && x.size(-1) == weight_D.size(0), "[rms_norm] expected x [..., D] and weight [D], got ",
         x.sizes(), " and ", weight_D.sizes());
   if (has_cpu_kernels(x)) return rms_norm_cpu(x, weight_D, eps, offset);
-  if (x.is_cuda() && offset == 0) return at::rms_norm(x, {x.size(-1)}, weight_D, eps);
+  if (x.is_cuda() && offset == 0) return aten::rms_norm(x, {x.size(-1)}, weight_D, eps);
   return rms_norm_ref(x, weight_D, eps, offset);
 }
 

@@ -1,14 +1,7 @@
 #include "r1/ops/optimizer_step.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/addmm.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/mm.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +9,7 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/optimizer.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 namespace {
@@ -69,10 +63,10 @@ void adamw_step(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& o
                     .grad_scale = float(o.gradient_scale)});
     return;
   }
-  const std::vector<Tensor> steps{at::full({}, double(o.t), w.options())}, none;
+  const std::vector<Tensor> steps{aten::full({}, double(o.t), w.options())}, none;
   const std::vector<Tensor> scaled{o.gradient_scale == 1 ? g : g * o.gradient_scale};
-  at::_fused_adamw_({w}, scaled, {m}, {v}, none, steps, o.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, /*amsgrad=*/false,
-                    /*maximize=*/false);
+  aten::_fused_adamw_({w}, scaled, {m}, {v}, none, steps, o.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, /*amsgrad=*/false,
+                      /*maximize=*/false);
 }
 
 Tensor newton_schulz(const Tensor& g, int steps) {
@@ -80,10 +74,10 @@ Tensor newton_schulz(const Tensor& g, int steps) {
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;  // Jordan's quintic: steep at 0, and it need not converge to 1 exactly
   const bool tall = g.size(0) > g.size(1);
   Tensor x = tall ? g.t() : g;
-  x = x / (at::linalg_vector_norm(x) + 1e-7);
+  x = x / (aten::linalg_vector_norm(x) + 1e-7);
   for (int i = 0; i < steps; ++i) {
-    const Tensor gram = at::mm(x, x.t());
-    x = at::addmm(x, at::addmm(gram, gram, gram, b, c), x, a, 1);
+    const Tensor gram = aten::mm(x, x.t());
+    x = aten::addmm(x, aten::addmm(gram, gram, gram, b, c), x, a, 1);
   }
   return tall ? x.t().contiguous() : x;
 }
@@ -118,9 +112,9 @@ Tensor squared_sum(const Tensor& x) {
   if (x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous()) {
     double sum = kernels::sum_of_squares(x.data_ptr<float>(), kernels::Float::kF32, x.numel());
     if (!std::isfinite(sum)) sum = squared_sum_wide(x.data_ptr<float>(), x.numel());
-    return at::full({}, sum, x.options().dtype(at::kDouble).requires_grad(false));
+    return aten::full({}, sum, x.options().dtype(at::kDouble).requires_grad(false));
   }
-  return at::linalg_vector_norm(x, 2, std::nullopt, false, at::kDouble).square();
+  return aten::linalg_vector_norm(x, 2, std::nullopt, false, at::kDouble).square();
 }
 
 }  // namespace r1::ops

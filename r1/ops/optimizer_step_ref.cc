@@ -1,9 +1,9 @@
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
 
 #include "r1/ops/optimizer_step.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 

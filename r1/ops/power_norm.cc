@@ -1,15 +1,11 @@
 #include "r1/ops/power_norm.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/ones_like.h>
-#include <ATen/ops/rsqrt.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/ops/norm.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -18,8 +14,8 @@ namespace {
 // Sum over tokens of fp32 rows. at::sum's order depends on the threads; a product with ones has a fixed one.
 Tensor sum_rows(const Tensor& x_TD) {
   if (!x_TD.is_cpu() || x_TD.scalar_type() != at::kFloat) return x_TD.sum(0);
-  const Tensor x = x_TD.contiguous(), ones = at::ones({x.size(0), 1}, x.options());
-  Tensor sum_D = at::empty({x.size(1)}, x.options());
+  const Tensor x = x_TD.contiguous(), ones = aten::ones({x.size(0), 1}, x.options());
+  Tensor sum_D = aten::empty({x.size(1)}, x.options());
   kernels::linear_grad_w({.dy = x.const_data_ptr<float>(),
                           .x = ones.const_data_ptr<float>(),
                           .dw = sum_D.mutable_data_ptr<float>(),
@@ -41,10 +37,10 @@ Tensors backward(const Tensor& dy_TD, const Tensors& saved, const Wanted& want, 
   Tensor u_TD;
   {
     const at::AutoGradMode with_grad(want[0]);
-    u_TD = rms_norm(x_TD, at::ones_like(weight_D), eps);
+    u_TD = rms_norm(x_TD, aten::ones_like(weight_D), eps);
   }
   const at::NoGradGuard no_grad;
-  const Tensor u = u_TD.detach(), r_D = at::rsqrt(saved[2].to(wide) + eps);
+  const Tensor u = u_TD.detach(), r_D = aten::rsqrt(saved[2].to(wide) + eps);
   Tensors grads(3);
   const Tensor moments_D = want[1] || seen ? sum_rows(dy * u) * r_D : Tensor();
   if (seen) seen({sum_of_squares(u), (moments_D * weight_D).to(at::kFloat)});
@@ -70,7 +66,7 @@ Tensor power_norm(const Tensor& x_TD, const Tensor& weight_D, const Tensor& bias
     // With the statistics in the weight it is an RMSNorm.
     const at::NoGradGuard no_grad;
     const auto wide = wide_type(x_TD);
-    const Tensor scale_D = weight_D.to(wide) * at::rsqrt(state.square_D.to(wide) + eps);
+    const Tensor scale_D = weight_D.to(wide) * aten::rsqrt(state.square_D.to(wide) + eps);
     y_TD = (rms_norm(x_TD.to(wide), scale_D, eps) + bias_D.to(wide)).to(x_TD.scalar_type());
   }
   if (!needs_grad({x_TD, weight_D, bias_D})) return y_TD;

@@ -1,8 +1,6 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/stack.h>
 
 #include "r1/ops/rotary.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -14,10 +12,10 @@ Tensor rotary_ref(const Tensor& x_TNH, const RotaryTable& table, const Tensor& p
   const Tensor x = x_TNH.to(wide);
   if (table.interleaved) {
     const Tensor pairs_TNI2 = x.reshape({x.size(0), x.size(1), half, 2}), a = pairs_TNI2.select(3, 0), b = pairs_TNI2.select(3, 1);
-    return at::stack({a * cos - b * sin, b * cos + a * sin}, 3).flatten(2).to(x_TNH.scalar_type());
+    return aten::stack({a * cos - b * sin, b * cos + a * sin}, 3).flatten(2).to(x_TNH.scalar_type());
   }
   const Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half);
-  return at::cat({a * cos - b * sin, b * cos + a * sin}, 2).to(x_TNH.scalar_type());
+  return aten::cat({a * cos - b * sin, b * cos + a * sin}, 2).to(x_TNH.scalar_type());
 }
 
 }  // namespace r1::ops

@@ -1,12 +1,11 @@
 #include "r1/ops/route.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/experts.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -38,7 +37,7 @@ Tensor scores_cpu(const Tensor& logits_TE, bool softmax) {
   {
     const at::NoGradGuard no_grad;
     const Tensor logits = logits_TE.contiguous();
-    score_TE = at::empty_like(logits);
+    score_TE = aten::empty_like(logits);
     kernels::expert_scores({.logits = logits.const_data_ptr<float>(),
                             .scores = score_TE.mutable_data_ptr<float>(),
                             .rows = logits.size(0),
@@ -48,7 +47,7 @@ Tensor scores_cpu(const Tensor& logits_TE, bool softmax) {
   if (!needs_grad({logits_TE})) return score_TE;
   return differentiable("expert_scores", score_TE, {logits_TE}, {score_TE},
                         [softmax](const Tensor& dscore, const Tensors& saved, const Wanted&) {
-                          const Tensor dscore_TE = dscore.contiguous(), dlogits_TE = at::empty_like(dscore_TE);
+                          const Tensor dscore_TE = dscore.contiguous(), dlogits_TE = aten::empty_like(dscore_TE);
                           kernels::expert_scores_backward({.scores = saved[0].const_data_ptr<float>(),
                                                            .dscores = dscore_TE.const_data_ptr<float>(),
                                                            .dlogits = dlogits_TE.mutable_data_ptr<float>(),
@@ -65,7 +64,7 @@ Tensor gates_cpu(const Tensor& score_TE, const Tensor& expert_TK, bool normalise
   {
     const at::NoGradGuard no_grad;
     score = score_TE.contiguous();
-    gate_TK = at::empty({rows, per_token}, score.options());
+    gate_TK = aten::empty({rows, per_token}, score.options());
     kernels::expert_gates({.scores = score.const_data_ptr<float>(),
                            .chosen = expert_TK.const_data_ptr<int64_t>(),
                            .gates = gate_TK.mutable_data_ptr<float>(),
@@ -78,7 +77,7 @@ Tensor gates_cpu(const Tensor& score_TE, const Tensor& expert_TK, bool normalise
   if (!needs_grad({score_TE})) return gate_TK;
   return differentiable("expert_gates", gate_TK, {score_TE}, {score, expert_TK},
                         [normalised, scale](const Tensor& dgate, const Tensors& saved, const Wanted&) {
-                          const Tensor dgate_TK = dgate.contiguous(), dscore_TE = at::empty_like(saved[0]);
+                          const Tensor dgate_TK = dgate.contiguous(), dscore_TE = aten::empty_like(saved[0]);
                           kernels::expert_gates_backward({.scores = saved[0].const_data_ptr<float>(),
                                                           .chosen = saved[1].const_data_ptr<int64_t>(),
                                                           .dgates = dgate_TK.const_data_ptr<float>(),
@@ -105,7 +104,7 @@ Tensor choose_experts(const Tensor& score_TE, const Tensor& bias_E, const RouteO
   if (!has_kernel(score_TE)) return choose_experts_ref(score_TE, bias_E, options);
   const at::NoGradGuard no_grad;
   const Tensor score = score_TE.contiguous(), bias = bias_E.defined() ? bias_E.contiguous() : Tensor();
-  const Tensor expert_TK = at::empty({score.size(0), options.per_token}, score.options().dtype(at::kLong));
+  const Tensor expert_TK = aten::empty({score.size(0), options.per_token}, score.options().dtype(at::kLong));
   kernels::choose_experts({.scores = score.const_data_ptr<float>(),
                            .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
                            .chosen = expert_TK.mutable_data_ptr<int64_t>(),

@@ -1,14 +1,9 @@
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/gather.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/softmax.h>
-#include <ATen/ops/sort.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <limits>
 
 #include "r1/ops/route.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -16,13 +11,13 @@ namespace {
 
 // The `count` best of each row; a stable sort leaves equals in their order.
 Tensor best(const Tensor& values, int64_t count) {
-  return std::get<1>(at::sort(values, /*stable=*/true, /*dim=*/-1, /*descending=*/true)).narrow(-1, 0, count);
+  return std::get<1>(aten::sort(values, /*stable=*/true, /*dim=*/-1, /*descending=*/true)).narrow(-1, 0, count);
 }
 
 }  // namespace
 
 Tensor expert_scores_ref(const Tensor& logits_TE, bool softmax) {
-  return softmax ? at::softmax(logits_TE, -1) : at::sigmoid(logits_TE);
+  return softmax ? aten::softmax(logits_TE, -1) : aten::sigmoid(logits_TE);
 }
 
 Tensor choose_experts_ref(const Tensor& score_TE, const Tensor& bias_E, const RouteOptions& options) {
@@ -30,16 +25,16 @@ Tensor choose_experts_ref(const Tensor& score_TE, const Tensor& bias_E, const Ro
   Tensor value_TE = bias_E.defined() ? score_TE + bias_E : score_TE;
   if (options.groups_kept < options.groups) {
     const Tensor in_groups_TGM = value_TE.view({value_TE.size(0), options.groups, -1});
-    const Tensor sorted_TGM = std::get<0>(at::sort(in_groups_TGM, -1, /*descending=*/true));
+    const Tensor sorted_TGM = std::get<0>(aten::sort(in_groups_TGM, -1, /*descending=*/true));
     const Tensor group_TG = sorted_TGM.narrow(-1, 0, options.group_by_max ? 1 : 2).sum(-1);
-    const Tensor kept_TG = at::zeros_like(group_TG).scatter(1, best(group_TG, options.groups_kept), 1);
+    const Tensor kept_TG = aten::zeros_like(group_TG).scatter(1, best(group_TG, options.groups_kept), 1);
     value_TE = in_groups_TGM.masked_fill(kept_TG.unsqueeze(-1) == 0, -std::numeric_limits<double>::infinity()).flatten(1);
   }
   return best(value_TE, options.per_token).contiguous();
 }
 
 Tensor expert_gates_ref(const Tensor& score_TE, const Tensor& expert_TK, bool normalised, double scale) {
-  const Tensor score_TK = at::gather(score_TE, 1, expert_TK);
+  const Tensor score_TK = aten::gather(score_TE, 1, expert_TK);
   return (normalised ? score_TK / (score_TK.sum(-1, /*keepdim=*/true) + 1e-20) : score_TK) * scale;
 }
 

@@ -1,13 +1,13 @@
 #include "r1/ops/running_mean.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -22,7 +22,7 @@ void step(const float* x, const float* before, float* c, int64_t position, int64
 // c_t is the mean, so x_i has the gradient sum over t >= i of dc_t / (t + 1), added from the last token on.
 Tensor backward(const Tensor& dc_TD, const std::vector<int32_t>& cu_seqlens, at::ScalarType type) {
   const int64_t dim = dc_TD.size(1);
-  const Tensor dx_TD = at::empty({dc_TD.size(0), dim}, dc_TD.options().dtype(at::kFloat));
+  const Tensor dx_TD = aten::empty({dc_TD.size(0), dim}, dc_TD.options().dtype(at::kFloat));
   const float* dc = dc_TD.const_data_ptr<float>();
   float* dx = dx_TD.mutable_data_ptr<float>();
   for (size_t s = 0; s + 1 < cu_seqlens.size(); ++s) {
@@ -41,7 +41,7 @@ Tensor running_mean_cpu(const Tensor& x_TD, const std::vector<int32_t>& cu_seqle
   {
     const at::NoGradGuard no_grad;
     const Tensor x = x_TD.to(at::kFloat).contiguous();
-    c_TD = at::empty(x.sizes(), x.options());
+    c_TD = aten::empty(x.sizes(), x.options());
     float* c = c_TD.mutable_data_ptr<float>();
     for (size_t s = 0; s + 1 < cu_seqlens.size(); ++s) {
       for (int64_t t = cu_seqlens[s]; t < cu_seqlens[s + 1]; ++t)
@@ -58,7 +58,7 @@ Tensor running_mean_cpu(const Tensor& x_TD, const std::vector<int32_t>& cu_seqle
 Tensor paged_cpu(const Tensor& x_TD, const Tensor& cache, const Sequences& sequences) {
   const PagedSequences& paged = *sequences.paged;
   const int64_t dim = x_TD.size(1);
-  const Tensor x = x_TD.to(at::kFloat).contiguous(), c_TD = at::empty(x.sizes(), x.options());
+  const Tensor x = x_TD.to(at::kFloat).contiguous(), c_TD = aten::empty(x.sizes(), x.options());
   auto* pool = static_cast<uint8_t*>(cache.mutable_data_ptr());
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const std::vector<int32_t>& blocks = paged.block_tables[size_t(s)];

@@ -1,11 +1,8 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/cumsum.h>
 
 #include <vector>
 
 #include "r1/ops/running_mean.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -17,8 +14,8 @@ Tensor wide(const Tensor& x) {
 
 // Of rows that follow `before` others whose mean is `mean_D` (undefined: none).
 Tensor means(const Tensor& x_ND, int64_t before, const Tensor& mean_D) {
-  const Tensor count_N1 = at::arange(before + 1, before + x_ND.size(0) + 1, x_ND.options()).unsqueeze(1);
-  const Tensor sum_ND = at::cumsum(x_ND, 0);
+  const Tensor count_N1 = aten::arange(before + 1, before + x_ND.size(0) + 1, x_ND.options()).unsqueeze(1);
+  const Tensor sum_ND = aten::cumsum(x_ND, 0);
   return (mean_D.defined() ? sum_ND + mean_D * double(before) : sum_ND) / count_N1;
 }
 
@@ -30,7 +27,7 @@ Tensor running_mean_ref(const Tensor& x_TD, const Sequences& sequences) {
     const int64_t begin = sequences.cu_seqlens[size_t(s)], count = sequences.cu_seqlens[size_t(s) + 1] - begin;
     parts.push_back(means(wide(x_TD.narrow(0, begin, count)), 0, {}));
   }
-  return at::cat(parts, 0);
+  return aten::cat(parts, 0);
 }
 
 Tensor paged_running_mean_ref(const Tensor& x_TD, const Tensor& cache, const Sequences& sequences) {
@@ -46,7 +43,7 @@ Tensor paged_running_mean_ref(const Tensor& x_TD, const Tensor& cache, const Seq
     parts.push_back(means(wide(x_TD.narrow(0, begin, count)), before, before > 0 ? slot(s, before - 1) : Tensor()));
     for (int64_t i = 0; i < count; ++i) slot(s, before + i).copy_(parts.back().select(0, i));
   }
-  return at::cat(parts, 0);
+  return aten::cat(parts, 0);
 }
 
 int64_t paged_running_mean_bytes(int64_t dim, int32_t block_size) {

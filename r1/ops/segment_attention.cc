@@ -1,14 +1,13 @@
 #include "r1/ops/segment_attention.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/attention.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -36,7 +35,7 @@ kernels::AttentionShape segment_shape(const Tensor& q, const Tensor& k, const Te
 Tensors backward(const Tensor& dout, const Tensors& saved, const Sequences& sequences, double scale) {
   const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &bias = saved[5];
   const Tensor bias_fp32 = bias.to(at::kFloat).contiguous(), dout_TNH = dout.contiguous();
-  const Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v), dbias = at::empty_like(bias_fp32);
+  const Tensor dq = aten::empty_like(q), dk = aten::empty_like(k), dv = aten::empty_like(v), dbias = aten::empty_like(bias_fp32);
   kernels::attention_backward({.shape = segment_shape(q, k, bias_fp32, scale),
                                .q = const_rows(q),
                                .k = const_rows(k),
@@ -61,8 +60,8 @@ Tensor segment_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Ten
     const at::NoGradGuard no_grad;
     q = q_TNH.contiguous(), k = k_TKH.contiguous(), v = v_TKH.contiguous();
     const Tensor bias_fp32 = bias_NB.to(at::kFloat).contiguous();
-    out_TNH = at::empty_like(q);
-    if (graph) lse_TN = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+    out_TNH = aten::empty_like(q);
+    if (graph) lse_TN = aten::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
     kernels::attention_forward({.shape = segment_shape(q, k, bias_fp32, scale),
                                 .q = const_rows(q),
                                 .k = const_rows(k),

@@ -1,15 +1,9 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/floor_divide.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/softmax.h>
-#include <ATen/ops/where.h>
 
 #include <limits>
 
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/segment_attention.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -23,15 +17,16 @@ Tensor attend(const Tensor& q_tNH, const Tensor& k_lKH, const Tensor& v_lKH, con
   const Tensor k_NlH = k_lKH.to(wide).transpose(0, 1).repeat_interleave(repeat, 0);
   const Tensor v_NlH = v_lKH.to(wide).transpose(0, 1).repeat_interleave(repeat, 0);
   const auto index = at::TensorOptions().dtype(at::kLong).device(q_tNH.device());
-  const Tensor key_l = at::arange(l, index).unsqueeze(0), position_t = at::arange(first, first + t, index).unsqueeze(1);
-  const Tensor segment_t = at::floor_divide(position_t, w) * w, distance_tl = position_t - key_l;
+  const Tensor key_l = aten::arange(l, index).unsqueeze(0), position_t = aten::arange(first, first + t, index).unsqueeze(1);
+  const Tensor segment_t = aten::floor_divide(position_t, w) * w, distance_tl = position_t - key_l;
   const Tensor hidden_tl = (distance_tl < 0).logical_or(key_l < segment_t - (w - 1)), own_tl = key_l >= segment_t;
   const Tensor bias_Ntl = bias_NB.to(wide).index_select(1, distance_tl.clamp(0, 2 * w - 2).flatten()).view({q_tNH.size(1), t, l});
   // The memory's keys and values are constants.
-  const Tensor dots_Ntl = at::where(own_tl, at::matmul(q_NtH, k_NlH.transpose(1, 2)), at::matmul(q_NtH, k_NlH.detach().transpose(1, 2)));
+  const Tensor dots_Ntl =
+      aten::where(own_tl, aten::matmul(q_NtH, k_NlH.transpose(1, 2)), aten::matmul(q_NtH, k_NlH.detach().transpose(1, 2)));
   const Tensor scores_Ntl = (dots_Ntl * scale + bias_Ntl).masked_fill(hidden_tl, -std::numeric_limits<double>::infinity());
-  const Tensor p_Ntl = at::softmax(scores_Ntl, -1);
-  const Tensor out_NtH = at::matmul(p_Ntl * own_tl, v_NlH) + at::matmul(p_Ntl * own_tl.logical_not(), v_NlH.detach());
+  const Tensor p_Ntl = aten::softmax(scores_Ntl, -1);
+  const Tensor out_NtH = aten::matmul(p_Ntl * own_tl, v_NlH) + aten::matmul(p_Ntl * own_tl.logical_not(), v_NlH.detach());
   return out_NtH.transpose(0, 1).to(q_tNH.scalar_type());
 }
 
@@ -45,7 +40,7 @@ Tensor segment_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Ten
     outputs.push_back(
         attend(q_TNH.narrow(0, begin, length), k_TKH.narrow(0, begin, length), v_TKH.narrow(0, begin, length), bias_NB, 0, scale));
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 Tensor paged_segment_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& bias_NB,
@@ -57,7 +52,7 @@ Tensor paged_segment_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, con
     outputs.push_back(
         attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, bias_NB, sequences.paged->context_lens[s], scale));
   }
-  return at::cat(outputs, 0);
+  return aten::cat(outputs, 0);
 }
 
 }  // namespace r1::ops

@@ -1,14 +1,12 @@
 #include "r1/ops/swiglu.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/silu.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/swiglu.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -16,7 +14,7 @@ namespace {
 
 Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted&) {
   const Tensor &gate = saved[0], &up = saved[1], dy_TF = dy.contiguous();
-  Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
+  Tensor dgate = aten::empty_like(gate), dup = aten::empty_like(up);
   kernels::swiglu_backward({.gate = const_rows(gate),
                             .up = const_rows(up),
                             .dy = const_rows(dy_TF),
@@ -31,7 +29,7 @@ Tensor swiglu_cpu(const Tensor& gate_TF, const Tensor& up_TF) {
   Tensor gate, up, y_TF;
   {
     const at::NoGradGuard no_grad;
-    gate = gate_TF.contiguous(), up = up_TF.contiguous(), y_TF = at::empty_like(gate);
+    gate = gate_TF.contiguous(), up = up_TF.contiguous(), y_TF = aten::empty_like(gate);
     kernels::swiglu(
         {.gate = const_rows(gate), .up = const_rows(up), .y = rows(y_TF), .rows = gate.numel() / gate.size(-1), .dim = gate.size(-1)});
   }
@@ -44,7 +42,7 @@ Tensor swiglu(const Tensor& gate_TF, const Tensor& up_TF) {
   check(gate_TF.dim() >= 1 && gate_TF.sizes() == up_TF.sizes() && gate_TF.scalar_type() == up_TF.scalar_type(),
         "[swiglu] expected gate and up of one shape and dtype, got ", gate_TF.sizes(), " and ", up_TF.sizes());
   if (has_cpu_kernels(gate_TF)) return swiglu_cpu(gate_TF, up_TF);
-  if (gate_TF.is_cuda()) return at::silu(gate_TF) * up_TF;
+  if (gate_TF.is_cuda()) return aten::silu(gate_TF) * up_TF;
   return swiglu_ref(gate_TF, up_TF);
 }
 

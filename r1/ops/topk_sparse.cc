@@ -1,8 +1,6 @@
 #include "r1/ops/topk_sparse.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/linear_in.h"
@@ -10,6 +8,7 @@
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
 #include "r1/ops/linear.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
@@ -27,7 +26,7 @@ Tensor topk_mask(const Tensor& gate_TF, int64_t keep) {
   if (!has_cpu_kernels(gate_TF)) return topk_mask_ref(gate_TF, keep);
   const at::NoGradGuard no_grad;
   const Tensor gate = gate_TF.contiguous();
-  Tensor mask_TF = at::empty_like(gate);
+  Tensor mask_TF = aten::empty_like(gate);
   kernels::top_mask({.gate = const_rows(gate), .mask = rows(mask_TF), .rows = gate.size(0), .dim = gate.size(1), .keep = keep});
   return mask_TF;
 }
@@ -48,7 +47,7 @@ Tensor sparse_mlp(const Tensor& x_TD, const SparseMlpWeights& w, int64_t keep) {
   const at::NoGradGuard no_grad;
   const Tensor x = x_TD.contiguous(), gate_TF = linear_ordered(x, w.gate_FD);
   const Tensor up = w.up_FD.contiguous(), down = w.down_FD.contiguous();
-  Tensor y_TD = at::empty_like(x);
+  Tensor y_TD = aten::empty_like(x);
   kernels::sparse_mlp({.x = const_rows(x),
                        .gate = const_rows(gate_TF),
                        .up = const_rows(up),

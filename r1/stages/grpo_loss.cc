@@ -1,29 +1,14 @@
 #include "r1/stages/grpo_loss.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/clamp.h>
-#include <ATen/ops/exp.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/gt.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/lt.h>
-#include <ATen/ops/maximum.h>
-#include <ATen/ops/minimum.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/sum.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/where.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
-
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::stages {
 
 namespace {
 
 Tensor upload(const std::vector<float>& values, const Tensor& like) {
-  auto host = at::from_blob(const_cast<float*>(values.data()), {int64_t(values.size())}, at::TensorOptions().dtype(at::kFloat));
+  auto host = aten::from_blob(const_cast<float*>(values.data()), {int64_t(values.size())}, at::TensorOptions().dtype(at::kFloat));
   return host.to(like.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
 }
 
@@ -32,15 +17,15 @@ Tensor document_rows(const data::Batch& batch, const Tensor& like) {
   std::vector<int64_t> rows(batch.tokens());
   for (int64_t s = 0; s < batch.documents(); ++s)
     for (int32_t t = batch.cu_seqlens[s]; t < batch.cu_seqlens[s + 1]; ++t) rows[t] = s;
-  auto host = at::from_blob(rows.data(), {batch.tokens()}, at::TensorOptions().dtype(at::kLong));
+  auto host = aten::from_blob(rows.data(), {batch.tokens()}, at::TensorOptions().dtype(at::kLong));
   return host.to(like.device(), at::kLong, false, /*copy=*/true);
 }
 
 // Mean of x over each document's learned tokens, given back to every token of it.
 Tensor document_mean(const Tensor& x_T, const Tensor& mask_T, const Tensor& rows_T, int64_t documents) {
-  const auto zeros = at::zeros({documents}, x_T.options());
+  const auto zeros = aten::zeros({documents}, x_T.options());
   const auto sum_S = zeros.index_add(0, rows_T, x_T * mask_T);
-  const auto count_S = at::zeros({documents}, mask_T.options()).index_add(0, rows_T, mask_T).clamp_min(1);
+  const auto count_S = aten::zeros({documents}, mask_T.options()).index_add(0, rows_T, mask_T).clamp_min(1);
   return (sum_S / count_S).index_select(0, rows_T);
 }
 
@@ -74,7 +59,7 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
       log_ratio_T = document_mean(log_ratio_T, mask_T, document_rows(batch, logp_T), batch.documents());
     const auto ratio_T = log_ratio_T.exp();
     const auto clipped_T = ratio_T.clamp(low, high);
-    auto loss_T = -at::minimum(ratio_T * advantage_T, clipped_T * advantage_T);
+    auto loss_T = -aten::minimum(ratio_T * advantage_T, clipped_T * advantage_T);
 
     Tensor kl_T;
     if (args.beta > 0) {
@@ -87,10 +72,10 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
     const auto ratio = ratio_T.detach();
     const auto low_T = ratio.lt(low).logical_and(advantage_T.lt(0)), high_T = ratio.gt(high).logical_and(advantage_T.gt(0));
     const auto difference_T = (logp_T.detach() - old_T).abs() * mask_T;
-    const auto sums = at::stack({mask_T.sum(), (low_T.to(at::kFloat) * mask_T).sum(), (high_T.to(at::kFloat) * mask_T).sum(),
-                                 (ratio * mask_T).sum(), difference_T.sum(), (forward.entropy_T * mask_T).sum(),
-                                 kl_T.defined() ? (kl_T.detach() * mask_T).sum() : at::zeros({}, logp_T.options().requires_grad(false)),
-                                 (ratio * mask_T).max(), difference_T.max()})
+    const auto sums = aten::stack({mask_T.sum(), (low_T.to(at::kFloat) * mask_T).sum(), (high_T.to(at::kFloat) * mask_T).sum(),
+                                   (ratio * mask_T).sum(), difference_T.sum(), (forward.entropy_T * mask_T).sum(),
+                                   kl_T.defined() ? (kl_T.detach() * mask_T).sum() : aten::zeros({}, logp_T.options().requires_grad(false)),
+                                   (ratio * mask_T).max(), difference_T.max()})
                           .to(at::kCPU, at::kDouble);
     const double* v = sums.const_data_ptr<double>();
     const char* names[] = {"tokens", "clip_low", "clip_high", "ratio", "logp_difference", "entropy", "kl"};

@@ -1,7 +1,6 @@
 #include "r1/tensor/fp8_block.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 #include <c10/util/Float8_e4m3fn.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::tensor {
 
@@ -50,7 +50,7 @@ Fp8Blocks to_fp8_blocks(const Tensor& weight_OI) {
   const Tensor weight = weight_OI.detach().to(at::kCPU, at::kFloat).contiguous();
   check(weight.isfinite().all().item<bool>(), "[fp8_block] expected finite weights, got NaN or infinity: they have no 8 bit form");
   const int64_t rows = weight.size(0), columns = weight.size(1);
-  Fp8Blocks out{at::empty({rows, columns}, at::kFloat8_e4m3fn), at::empty(fp8_scale_shape(rows, columns), at::kFloat)};
+  Fp8Blocks out{aten::empty({rows, columns}, at::kFloat8_e4m3fn), aten::empty(fp8_scale_shape(rows, columns), at::kFloat)};
   const float* from = weight.const_data_ptr<float>();
   E4m3* to = out.values_OI.mutable_data_ptr<E4m3>();
   float* scales = out.scale_inv_RC.mutable_data_ptr<float>();
@@ -77,7 +77,7 @@ void from_fp8_blocks(const Fp8Blocks& blocks, const Tensor& out_OI) {
         scale_inv.sizes());
   check(out_OI.sizes() == values.sizes(), "[fp8_block] expected an output ", values.sizes(), ", got ", out_OI.sizes());
   const bool in_place = out_OI.is_cpu() && out_OI.scalar_type() == at::kFloat && out_OI.is_contiguous();
-  const Tensor wide = in_place ? out_OI : at::empty({rows, columns}, at::kFloat);
+  const Tensor wide = in_place ? out_OI : aten::empty({rows, columns}, at::kFloat);
   const std::array<float, 256> value = decoded();
   const auto* from = static_cast<const uint8_t*>(values.const_data_ptr());
   const float* scales = scale_inv.const_data_ptr<float>();

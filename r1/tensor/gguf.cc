@@ -1,7 +1,6 @@
 #include "r1/tensor/gguf.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +8,7 @@
 
 #include "r1/base/checked.h"
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/dequantize.h"
 
 namespace r1::tensor {
@@ -101,7 +101,7 @@ void read_gguf_tensor_into(const GgufFile& file, const GgufTensor& tensor, const
 Tensor read_gguf_tensor(const GgufFile& file, const GgufTensor& tensor, DType dtype, const RowOrder& row_of) {
   check_readable(file, tensor);
   file.data(tensor);  // fails before the allocation if the file is cut short
-  Tensor out = at::empty(tensor.shape, at::TensorOptions().dtype(dtype));
+  Tensor out = aten::empty(tensor.shape, at::TensorOptions().dtype(dtype));
   read_gguf_tensor_into(file, tensor, out, row_of);
   return out;
 }

@@ -1,12 +1,10 @@
 #include "r1/tensor/safetensors.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-
 #include <cstring>
 
 #include "r1/base/checked.h"
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::tensor {
 namespace {
@@ -41,9 +39,9 @@ Tensor view_of(const SafetensorsFile& file, const SafeTensor& tensor) {
   const auto bytes = file.data(tensor);
   const auto options = at::TensorOptions().dtype(dtype_of(tensor.type));
   if (reinterpret_cast<uintptr_t>(bytes.data()) % safe_type_bytes(tensor.type) == 0 && !bytes.empty()) {
-    return at::from_blob(const_cast<std::byte*>(bytes.data()), tensor.shape, options);
+    return aten::from_blob(const_cast<std::byte*>(bytes.data()), tensor.shape, options);
   }
-  Tensor copy = at::empty(tensor.shape, options);
+  Tensor copy = aten::empty(tensor.shape, options);
   if (!bytes.empty()) std::memcpy(copy.mutable_data_ptr(), bytes.data(), bytes.size());
   return copy;
 }

@@ -1,5 +1,5 @@
-// The one door to libtorch: the tensor type and nothing else. Operators come from single <ATen/ops/x.h> headers, arithmetic signs from
-// <ATen/TensorOperators.h>; torch/torch.h, ATen/ATen.h and torch/nn.h are never included (a guard test holds that).
+// The one door to libtorch: the tensor type and nothing else. Operators and arithmetic signs come from r1/tensor/aten.h, which costs little
+// more than this; single <ATen/ops/x.h>, torch/torch.h, ATen/ATen.h and torch/nn.h are never included (a guard test holds that).
 #pragma once
 
 #include <ATen/core/Tensor.h>

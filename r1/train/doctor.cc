@@ -1,19 +1,18 @@
 #include "r1/train/doctor.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/isfinite.h>
-#include <ATen/ops/isnan.h>
 
 #include <optional>
 
 #include "r1/base/log.h"
+#include "r1/tensor/aten.h"
 #include "r1/train/forward.h"
 
 namespace r1::train {
 namespace {
 
 const char* kind_of(const Tensor& x) {
-  return at::isnan(x).any().item<bool>() ? "NaN" : "Inf";
+  return aten::isnan(x).any().item<bool>() ? "NaN" : "Inf";
 }
 
 // " (layer 2)" for "layers.2.mlp.gate", "" for what lies outside the layers.
@@ -51,7 +50,7 @@ std::string bad_activation(model::Transformer& model, const data::Batch& batch) 
 }  // namespace
 
 bool all_finite(const Tensor& x) {
-  return at::isfinite(x).all().item<bool>();
+  return aten::isfinite(x).all().item<bool>();
 }
 
 std::string diagnose_loss(model::Transformer& model, std::span<const data::Batch> micro_batches) {

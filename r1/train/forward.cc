@@ -1,13 +1,11 @@
 #include "r1/train/forward.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::train {
 namespace {
@@ -30,7 +28,7 @@ void check_batch(const data::Batch& batch, int64_t vocabulary) {
 }
 
 Tensor to_device(const std::vector<int32_t>& values, at::ScalarType dtype, at::Device device) {
-  return at::tensor(at::ArrayRef<int32_t>(values), at::kInt).to(device, dtype);
+  return aten::tensor(at::ArrayRef<int32_t>(values), at::kInt).to(device, dtype);
 }
 
 nn::AttentionContext attention_context(const data::Batch& batch, const ForwardArgs& args, at::Device device) {
@@ -60,7 +58,7 @@ ops::LogProbs weighted_logprobs(const model::Transformer& model, const std::vect
   const Tensor rows_R = to_device(live, at::kLong, x_TD.device());
   const ops::LogProbs some = ops::linear_logprob(x_TD.index_select(0, rows_R), model.head(), targets_T.index_select(0, rows_R),
                                                  args.temperature, args.want_entropy);
-  const auto spread = [&](const Tensor& x_R) { return at::zeros({tokens}, x_R.options()).index_copy(0, rows_R, x_R); };
+  const auto spread = [&](const Tensor& x_R) { return aten::zeros({tokens}, x_R.options()).index_copy(0, rows_R, x_R); };
   return {spread(some.logprob_T), some.entropy_T.defined() ? spread(some.entropy_T) : Tensor()};
 }
 
@@ -93,7 +91,7 @@ std::vector<ForwardResult::Further> further_predictions(model::Transformer& mode
     h_TD = model.mtp_hidden(depth, h_TD, to_device(shifted.next, at::kLong, x_TD.device()), context);
     const Tensor targets_T = to_device(shifted.targets, at::kLong, x_TD.device());
     out.push_back({weighted_logprobs(model, shifted.weight, model.mtp_normed(depth, h_TD), targets_T, args).logprob_T,
-                   at::tensor(at::ArrayRef<float>(shifted.weight), at::kFloat).to(x_TD.device())});
+                   aten::tensor(at::ArrayRef<float>(shifted.weight), at::kFloat).to(x_TD.device())});
   }
   return out;
 }
@@ -108,7 +106,7 @@ ForwardResult forward(model::Transformer& model, const data::Batch& batch, const
   const Tensor x_TD = model.hidden(ids_T, context, nullptr, args.model);
   const ops::LogProbs out = args.only_weighted ? weighted_logprobs(model, batch.loss_weight, x_TD, targets_T, args)
                                                : ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);
-  const Tensor weight_T = at::tensor(at::ArrayRef<float>(batch.loss_weight), at::kFloat).to(device);
+  const Tensor weight_T = aten::tensor(at::ArrayRef<float>(batch.loss_weight), at::kFloat).to(device);
   ForwardResult result{&batch, out.logprob_T, out.entropy_T, weight_T, {}};
   if (args.mtp) result.further = further_predictions(model, batch, x_TD, context, args);
   return result;

@@ -1,10 +1,11 @@
 #include "r1/train/layer_metrics.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <optional>
+
+#include "r1/tensor/aten.h"
 
 namespace r1::train {
 namespace {

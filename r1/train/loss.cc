@@ -1,6 +1,5 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/sum.h>
 
+#include "r1/tensor/aten.h"
 #include "r1/train/trainer.h"
 
 namespace r1::train {

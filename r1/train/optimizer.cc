@@ -1,13 +1,13 @@
 #include "r1/train/optimizer.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "r1/ops/optimizer_step.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::train {
 namespace {
@@ -20,8 +20,8 @@ Optimizer::Row make_row(const model::WeightRow& weight, const TrainerConfig& con
   row.weight_decay = weight.kind == WeightKind::kMatrix ? config.weight_decay : 0;
   const Tensor detached = weight.tensor->detach();
   if (detached.scalar_type() != at::kFloat) row.own_master = detached.to(at::kFloat).contiguous();
-  row.moment1 = at::zeros_like(detached, at::TensorOptions().dtype(at::kFloat));
-  if (!row.muon) row.moment2 = at::zeros_like(row.moment1);
+  row.moment1 = aten::zeros_like(detached, at::TensorOptions().dtype(at::kFloat));
+  if (!row.muon) row.moment2 = aten::zeros_like(row.moment1);
   return row;
 }
 

@@ -1,9 +1,6 @@
 #include "r1/train/trainer.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +10,7 @@
 #include "r1/base/memory.h"
 #include "r1/base/rng.h"
 #include "r1/ops/optimizer_step.h"
+#include "r1/tensor/aten.h"
 #include "r1/train/doctor.h"
 #include "r1/train/forward.h"
 #include "r1/train/layer_metrics.h"
@@ -47,7 +45,7 @@ Norm global_norm(std::span<const Tensor> gradients) {
     if (g.defined()) sums.push_back(ops::squared_sum(g));
   }
   if (sums.empty()) return {0, true};
-  const Tensor all = at::stack(sums).to(at::kCPU);
+  const Tensor all = aten::stack(sums).to(at::kCPU);
   double total = 0;
   for (int64_t i = 0; i < all.numel(); ++i) total += all.data_ptr<double>()[i];
   return {std::sqrt(total), std::isfinite(total)};
@@ -117,7 +115,7 @@ struct Trainer::Impl {
 
   // lambda / depth * sum over modules of the mean cross entropy (DeepSeek-V3, eq. 24 and 25). The step's loss is reported without it.
   Tensor mtp_loss(const ForwardResult& forward_result, double denominator, std::map<std::string, double>& metrics) const {
-    Tensor sum = at::zeros({}, at::TensorOptions().dtype(at::kFloat).device(model.device()));
+    Tensor sum = aten::zeros({}, at::TensorOptions().dtype(at::kFloat).device(model.device()));
     for (const ForwardResult::Further& f : forward_result.further) sum = sum - (f.logprob_T * f.loss_weight_T).sum();
     const Tensor mean = sum / (denominator * double(forward_result.further.size()));
     metrics["mtp_loss"] += mean.item<double>();
@@ -127,7 +125,7 @@ struct Trainer::Impl {
   // Forward and backward of all micro-batches; returns the loss of the step.
   double accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, StepResult& result) {
     at::AutoGradMode grad_mode(true);
-    Tensor total = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
+    Tensor total = aten::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
     for (size_t i = 0; i < micro_batches.size(); ++i) {
       ForwardArgs args = forward_args(spec, i);
       args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;

@@ -2,11 +2,11 @@
 // CPU, and against itself. One body for all; the instances called Cuda skip themselves where there is no such device. On the CPU fp32 is
 // held to the bit; on a GPU products of other shapes sum in another order, so a greedy token is asked to be a largest logit within
 // rounding.
-#include <ATen/ops/max.h>
 
 #include <algorithm>
 #include <tuple>
 
+#include "r1/tensor/aten.h"
 #include "r1/tensor/dtype.h"
 #include "tests/engine/fixture.h"
 
@@ -90,7 +90,7 @@ void measure(model::Transformer& m, const Request& r, const Answer& a, Distance&
   const Tensor x_AD = x_TD.narrow(0, int64_t(r.prompt.size()) - 1, int64_t(made.size()));
   const Tensor made_A = ids_tensor(made).to(m.device());
   const Tensor logits_AV = m.logits(x_AD);
-  const Tensor below_A = std::get<0>(at::max(logits_AV, 1)) - logits_AV.gather(1, made_A.unsqueeze(1)).squeeze(1);
+  const Tensor below_A = std::get<0>(aten::max(logits_AV, 1)) - logits_AV.gather(1, made_A.unsqueeze(1)).squeeze(1);
   const Tensor logprob_A = ops::linear_logprob(x_AD, m.head(), made_A).logprob_T.to(at::kCPU, at::kFloat).contiguous();
   worst.from_greedy = std::max(worst.from_greedy, below_A.max().item<double>());
   for (size_t i = 0; i < made.size(); ++i)

@@ -4,9 +4,7 @@
 #include "r1/engine/engine.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/from_blob.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -17,6 +15,7 @@
 #include "r1/base/rng.h"
 #include "r1/engine/sampler.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::engine {
 
@@ -146,7 +145,7 @@ inline EngineConfig speculating(EngineConfig c = small_config()) {
 }
 
 inline Tensor ids_tensor(std::vector<int64_t>& ids) {
-  return at::from_blob(ids.data(), {int64_t(ids.size())}, at::TensorOptions().dtype(at::kLong));
+  return aten::from_blob(ids.data(), {int64_t(ids.size())}, at::TensorOptions().dtype(at::kLong));
 }
 
 inline nn::AttentionContext packed(const std::vector<std::vector<TokenId>>& sequences, std::vector<int64_t>& ids) {

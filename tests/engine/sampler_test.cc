@@ -10,8 +10,7 @@
 #include "r1/base/rng.h"
 #include "r1/engine/device_sampler.h"
 #include "r1/engine/row_math.h"
-
-#include <ATen/ops/from_blob.h>
+#include "r1/tensor/aten.h"
 
 namespace r1::engine {
 
@@ -278,7 +277,7 @@ TEST(Sampler, DeviceSamplerAgreesWithTheHost) {
   constexpr int kRows = 24, kVocab = 400;
   std::vector<float> logits;
   for (int i = 0; i < kRows * kVocab; ++i) logits.push_back(float(2 * rng.normal()));
-  const Tensor z_RV = at::from_blob(logits.data(), {kRows, kVocab}, at::TensorOptions().dtype(at::kFloat));
+  const Tensor z_RV = aten::from_blob(logits.data(), {kRows, kVocab}, at::TensorOptions().dtype(at::kFloat));
   for (int round = 0; round < 3; ++round) {
     std::vector<SamplingParams> params(40);
     std::vector<SampleRow> rows;

@@ -21,6 +21,14 @@ FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in 
 MAY_INCLUDE_KERNELS = {"ops", "engine", "kernels"}
 WITHOUT_LIBTORCH = {"base", "text", "kernels", "data", "corpus", "verify", "tasks"}
 NEVER = re.compile(r"^(torch/torch\.h|torch/all\.h|torch/extension\.h|ATen/ATen\.h|ATen/Functions\.h|torch/nn.*)$")
+# Any header of one operator doubles what a file reads: r1/tensor/aten.h declares the operators, and only its definitions (and their test, which
+# compares the two) see ATen's. Two of them cost nothing and are passed on by the door itself.
+OPERATORS = re.compile(r"^ATen/(ops/.*|TensorOperators\.h|Functions\.h|MethodOperators\.h|Operators\.h|NativeFunctions\.h)$")
+OPERATORS_ALLOWED = {
+    "r1/tensor/aten.cc": re.compile(r"ATen/ops/\w+\.h"),
+    "r1/tensor/aten.h": re.compile(r"ATen/ops/(from_blob|tensor)\.h"),
+    "tests/tensor/aten_test.cc": re.compile(r"ATen/(ops/\w+|TensorOperators)\.h"),
+}
 # Headers that cost seconds a file: only these files may include them.
 COSTLY = re.compile(r"custom_function\.h|c10d/|torch/library\.h")
 COSTLY_ALLOWED = {"r1/ops/autograd.cc", "r1/dist/gloo_group.cc", "r1/dist/nccl_group.cc"}
@@ -76,7 +84,9 @@ def heavy_headers(tree):
             continue
         for name in includes(text):
             if NEVER.match(name):
-                yield f"{path}: <{name}> is never included; take ATen/core/Tensor.h and single ATen/ops/*.h"
+                yield f"{path}: <{name}> is never included; take r1/tensor/tensor.h, or r1/tensor/aten.h for operators"
+            elif OPERATORS.match(name) and not (path in OPERATORS_ALLOWED and OPERATORS_ALLOWED[path].fullmatch(name)):
+                yield f"{path}: <{name}> costs a file 100,000 lines; take r1/tensor/aten.h, and add what it lacks there"
             if COSTLY.search(name) and path not in COSTLY_ALLOWED:
                 yield f"{path}: <{name}> costs seconds a file; only {', '.join(sorted(COSTLY_ALLOWED))} may include it"
 
@@ -143,6 +153,11 @@ MORE_BAD = [
     (floors, {"r1/train/x.cc": '#include "r1/engine/engine.h"\n'}),
     (heavy_headers, {"r1/nn/x.cc": "#include <torch/csrc/autograd/custom_function.h>\n"}),
     (heavy_headers, {"tests/nn/x_test.cc": "#include <torch/nn/functional.h>\n"}),
+    (heavy_headers, {"r1/nn/x.cc": "#include <ATen/ops/add.h>\n"}),
+    (heavy_headers, {"tests/nn/x_test.cc": "#include <ATen/TensorOperators.h>\n"}),
+    (heavy_headers, {"bench/x.cc": "#include <ATen/Functions.h>\n"}),
+    (heavy_headers, {"r1/tensor/aten.h": "#include <ATen/ops/add.h>\n"}),
+    (heavy_headers, {"r1/tensor/aten.cc": "#include <ATen/Functions.h>\n"}),
     (heavy_headers, {"r1/train/x.cc": "#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>\n"}),
     (torch_free, {"r1/verify/x.h": "#include <ATen/core/Tensor.h>\n"}),
     (machine_paths, {"x.cc": 'open("/wo' + 'rk/x");\n'}),
@@ -152,7 +167,8 @@ MORE_BAD = [
 GOOD = [
     (floors, {"r1/ops/x.cc": '#include "r1/kernels/cpu/x.h"\n#include "r1/ops/y.h"\n#include "r1/base/error.h"\n'}),
     (floors, {"r1/base/x.cc": '// #include "r1/app/x.h"\n/*\n#include "r1/app/x.h"\n*/\n'}),
-    (heavy_headers, {"r1/ops/autograd.cc": "#include <torch/csrc/autograd/custom_function.h>\n", "r1/nn/x.cc": "#include <ATen/ops/add.h>\n"}),
+    (heavy_headers, {"r1/ops/autograd.cc": "#include <torch/csrc/autograd/custom_function.h>\n", "r1/nn/x.cc": "#include <ATen/core/Tensor.h>\n"}),
+    (heavy_headers, {"r1/tensor/aten.cc": "#include <ATen/ops/add.h>\n", "r1/tensor/aten.h": "#include <ATen/ops/tensor.h>\n"}),
     (machine_paths, {"x.sh": "cd ~/work/x && ls $HOME/root/ a/work/b https://x.org/work/\n"}),
     (test_layout, {"tests/nn/x_test.cc": "TEST(A, B) {}\n", "tests/nn/support.cc": "int x;\n"}),
 ]

@@ -1,9 +1,7 @@
 // The variants of attention as whole networks: the engine's form is the training form bit for bit, checkpointing and threads change
 // nothing, a saved model comes back, and nonsense is refused.
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 #include "r1/base/file.h"
 #include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::model {
 namespace {
@@ -93,8 +92,8 @@ TEST(AttentionVariants, CheckpointingAndThreadsChangeNoBit) {
     const Trained more = train(*model, false, 0.1);
     for (size_t i = 0; i < plain.grads.size(); ++i) {
       ASSERT_TRUE(plain.grads[i].defined()) << name << " " << model->weights()[i].name;
-      EXPECT_TRUE(at::equal(plain.grads[i], again.grads[i])) << name << " " << model->weights()[i].name;
-      EXPECT_TRUE(at::equal(plain.grads[i], more.grads[i])) << name << " " << model->weights()[i].name;
+      EXPECT_TRUE(aten::equal(plain.grads[i], again.grads[i])) << name << " " << model->weights()[i].name;
+      EXPECT_TRUE(aten::equal(plain.grads[i], more.grads[i])) << name << " " << model->weights()[i].name;
     }
   }
   at::set_num_threads(threads);
@@ -124,7 +123,7 @@ TEST(AttentionVariants, BlockwiseIsFull) {
   const auto blockwise = make("blockwise");
   for (const double dropout : {0.0, 0.2}) {
     const Trained want = train(full, false, dropout), got = train(*blockwise, false, dropout);
-    EXPECT_TRUE(at::equal(want.x, got.x));
+    EXPECT_TRUE(aten::equal(want.x, got.x));
     for (size_t i = 0; i < want.grads.size(); ++i)
       EXPECT_LE((want.grads[i] - got.grads[i]).abs().max().item<double>(), 1e-5 * want.grads[i].abs().max().item<double>() + 1e-8)
           << full.weights()[i].name;
@@ -148,7 +147,7 @@ TEST(AttentionVariants, ComeBackFromTheirFiles) {
     EXPECT_EQ(config.at("model_type"), "r1") << name;
     const auto back = load_model(folder, at::kCPU, tensor::DType::Float);
     EXPECT_EQ(config_to_hf(back->config()), config_to_hf(model->config())) << name;
-    EXPECT_TRUE(at::equal(back->hidden(ids, packed({70})), model->hidden(ids, packed({70})))) << name;
+    EXPECT_TRUE(aten::equal(back->hidden(ids, packed({70})), model->hidden(ids, packed({70})))) << name;
     fs::remove_all(folder);
   }
 }

@@ -3,14 +3,12 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "r1/tensor/aten.h"
 #include "tiny_model.h"
 
 namespace r1::model {
@@ -37,7 +35,7 @@ inline void engine_step(Transformer& model, std::vector<nn::LayerCache>& caches,
     context.cu_seqlens.push_back(int32_t(context.cu_seqlens.back() + counts[s]));
   }
   context.paged = &paged;
-  const Tensor x = model.hidden(at::cat(ids, 0), context, &caches);
+  const Tensor x = model.hidden(aten::cat(ids, 0), context, &caches);
   for (size_t s = 0; s < batch.size(); ++s) {
     batch[s]->rows.push_back(x.narrow(0, context.cu_seqlens[s], counts[s]));
     batch[s]->fed += counts[s];
@@ -47,7 +45,7 @@ inline void engine_step(Transformer& model, std::vector<nn::LayerCache>& caches,
 inline std::vector<nn::LayerCache> new_caches(const Transformer& model, int64_t blocks) {
   std::vector<nn::LayerCache> caches;
   for (int i = 0; i < model.num_caches(); ++i) {
-    caches.push_back(at::full({blocks, model.cache_bytes(i, 16)}, 0xFF, at::TensorOptions().dtype(at::kByte).device(model.device())));
+    caches.push_back(aten::full({blocks, model.cache_bytes(i, 16)}, 0xFF, at::TensorOptions().dtype(at::kByte).device(model.device())));
   }
   return caches;
 }
@@ -84,15 +82,15 @@ inline void test_invariance(at::ScalarType dtype, const ModelConfig& config) {
       engine_step(model, caches, batch, counts);
     }
     std::vector<Tensor> rows;
-    for (const Running& r : all) rows.push_back(at::cat(r.rows, 0));
-    const Tensor got = at::cat(rows, 0);
-    EXPECT_TRUE(at::equal(got, want)) << config.attention << " " << dtype << " chunk " << chunk;
-    for (int64_t t : {0, 50, 138}) EXPECT_TRUE(at::equal(model.logits(got.narrow(0, t, 1)), want_logits.narrow(0, t, 1))) << t;
+    for (const Running& r : all) rows.push_back(aten::cat(r.rows, 0));
+    const Tensor got = aten::cat(rows, 0);
+    EXPECT_TRUE(aten::equal(got, want)) << config.attention << " " << dtype << " chunk " << chunk;
+    for (int64_t t : {0, 50, 138}) EXPECT_TRUE(aten::equal(model.logits(got.narrow(0, t, 1)), want_logits.narrow(0, t, 1))) << t;
 
     // A prefix hit: a new sequence shares the first two blocks of the first and goes on from there.
     Running hit{ids.narrow(0, 0, 100), {tables[0][0], tables[0][1], 15, 6, 13, 10, 5}, 32, {}};
     while (hit.fed < 100) engine_step(model, caches, {&hit}, {std::min<int64_t>(chunk, 100 - hit.fed)});
-    EXPECT_TRUE(at::equal(at::cat(hit.rows, 0), want.narrow(0, 32, 68))) << config.attention << " prefix hit, chunk " << chunk;
+    EXPECT_TRUE(aten::equal(aten::cat(hit.rows, 0), want.narrow(0, 32, 68))) << config.attention << " prefix hit, chunk " << chunk;
   }
   at::set_num_threads(threads);
 }

@@ -1,5 +1,4 @@
 // Our export, loaded by transformers, gives the logits we compute. Runs where R1_ORACLE_PYTHON names a Python with transformers.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +10,7 @@
 #include "r1/base/file.h"
 #include "r1/base/json.h"
 #include "r1/model/weights_io.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 #include "tiny_model.h"
 

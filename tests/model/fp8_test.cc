@@ -1,8 +1,5 @@
 // Models in DeepSeek's 8 bit form, written and read, and models in hundreds of shards.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -11,6 +8,7 @@
 #include "r1/base/json.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/weights_io.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/safetensors.h"
 #include "tiny_model.h"
@@ -62,7 +60,7 @@ TEST(Fp8Model, RoundTripIsTheRoundedModel) {
       for (size_t p = 0; p < parts.size(); ++p) {
         Tensor want = type == SafeType::kF32 ? parts[p].tensor : parts[p].tensor.to(at::kBFloat16).to(at::kFloat);
         if (in_8_bits(row)) tensor::from_fp8_blocks(tensor::to_fp8_blocks(parts[p].tensor), want);
-        EXPECT_TRUE(at::equal(read[p].tensor, want)) << parts[p].name;
+        EXPECT_TRUE(aten::equal(read[p].tensor, want)) << parts[p].name;
         EXPECT_EQ(file.find(parts[p].name)->type, type) << parts[p].name;
         EXPECT_EQ(file.find(parts[p].name + "_scale_inv") != nullptr, in_8_bits(row)) << parts[p].name;
       }
@@ -76,7 +74,7 @@ TEST(Fp8Model, RoundTripIsTheRoundedModel) {
     save_model(*loaded, again.path, at::kFloat8_e4m3fn);
     const auto twice = load_model(again.path, at::kCPU, at::kFloat);
     for (size_t i = 0; i < model->weights().size(); ++i)
-      EXPECT_TRUE(at::equal(*loaded->weights()[i].tensor, *twice->weights()[i].tensor)) << model->weights()[i].name;
+      EXPECT_TRUE(aten::equal(*loaded->weights()[i].tensor, *twice->weights()[i].tensor)) << model->weights()[i].name;
   }
 }
 
@@ -129,7 +127,7 @@ TEST(Shards, HundredsLoad) {
   EXPECT_EQ(index["weight_map"].size(), tensors);
   const auto loaded = load_model(folder.path, at::kCPU, at::kFloat);
   for (size_t i = 0; i < model.weights().size(); ++i)
-    EXPECT_TRUE(at::equal(*model.weights()[i].tensor, *loaded->weights()[i].tensor)) << model.weights()[i].name;
+    EXPECT_TRUE(aten::equal(*model.weights()[i].tensor, *loaded->weights()[i].tensor)) << model.weights()[i].name;
 }
 
 // Published files carry the module of multi-token prediction as a layer behind the last; a model without takes no harm.
@@ -145,7 +143,7 @@ TEST(Shards, LayersBehindTheLastAreLeftOut) {
   Transformer model(c, at::kCPU, at::kFloat);
   load_weights(model, folder.path);
   for (const WeightRow& row : model.weights())
-    EXPECT_TRUE(at::equal(*row.tensor, *find_weight(longer.weights(), row.name).tensor)) << row.name;
+    EXPECT_TRUE(aten::equal(*row.tensor, *find_weight(longer.weights(), row.name).tensor)) << row.name;
 }
 
 }  // namespace

@@ -1,15 +1,13 @@
 // Parity with transformers: tiny random-weight models of each family (tests/oracles/model_golden.py), their logits, and loss and gradients
 // of one step.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include "r1/base/error.h"
 #include "r1/base/json.h"
 #include "r1/model/transformer.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 
 namespace r1::model {
@@ -106,7 +104,7 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
     std::vector<Tensor> wanted;
     for (const StoredWeight& part : stored_weights(row)) wanted.push_back(g["grad." + part.name]);
     if (row.transposed_in_hf) wanted[0] = wanted[0].t();
-    const Tensor want = wanted.size() > 1 ? at::stack(wanted) : wanted[0], got = row.tensor->grad();
+    const Tensor want = wanted.size() > 1 ? aten::stack(wanted) : wanted[0], got = row.tensor->grad();
     ASSERT_TRUE(got.defined()) << row.name;
     if (row.name.ends_with("k_bias")) {  // its gradient is zero but for rotation: compare with the scale of q's
       EXPECT_LT((got - want).norm().item<double>(), 1e-4 * (want.norm().item<double>() + 1e-2)) << row.name;

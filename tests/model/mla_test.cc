@@ -1,14 +1,11 @@
 // Latent attention in the network: the engine's two forms against training, and configs that make no sense.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include "r1/base/error.h"
 #include "r1/model/footprint.h"
 #include "r1/model/presets.h"
+#include "r1/tensor/aten.h"
 #include "tiny_model.h"
 
 namespace r1::model {
@@ -30,7 +27,7 @@ std::vector<ModelConfig> shapes() {
 Tensor through_cache(Transformer& model, const Tensor& ids, bool exact) {
   std::vector<nn::LayerCache> caches;
   for (int i = 0; i < model.num_caches(); ++i)
-    caches.push_back(at::full({8, model.cache_bytes(i, 16)}, 0xFF, at::TensorOptions().dtype(at::kByte)));
+    caches.push_back(aten::full({8, model.cache_bytes(i, 16)}, 0xFF, at::TensorOptions().dtype(at::kByte)));
   std::vector<Tensor> rows;
   for (int64_t fed = 0; fed < ids.size(0);) {
     const int64_t count = std::min<int64_t>(17, ids.size(0) - fed);
@@ -45,7 +42,7 @@ Tensor through_cache(Transformer& model, const Tensor& ids, bool exact) {
     rows.push_back(model.hidden(ids.narrow(0, fed, count), context, &caches));
     fed += count;
   }
-  return at::cat(rows, 0);
+  return aten::cat(rows, 0);
 }
 
 TEST(MlaModel, AbsorbedAndExpandedGiveTheSameLogits) {
@@ -54,9 +51,9 @@ TEST(MlaModel, AbsorbedAndExpandedGiveTheSameLogits) {
     Transformer model(config, at::kCPU, at::kFloat);
     model.init_weights(7);
     const Tensor ids = random_ids(80, 61, 8), want = model.hidden(ids, packed({80}));
-    EXPECT_TRUE(at::equal(through_cache(model, ids, true), want));
+    EXPECT_TRUE(aten::equal(through_cache(model, ids, true), want));
     const Tensor near = through_cache(model, ids, false), want_logits = model.logits(want);
-    EXPECT_FALSE(at::equal(near, want));  // it is another form
+    EXPECT_FALSE(aten::equal(near, want));  // it is another form
     EXPECT_LT((model.logits(near) - want_logits).abs().max().item<double>(), 1e-4) << "largest " << want_logits.abs().max().item<double>();
   }
 }

@@ -1,12 +1,6 @@
 // Networks with experts: the engine's rows against the trainer's, what training records and learns by rule, files with a tensor an expert.
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/allclose.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -17,6 +11,7 @@
 #include "r1/base/safetensors_file.h"
 #include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 #include "tiny_model.h"
 
 namespace r1::model {
@@ -35,7 +30,7 @@ std::unique_ptr<Transformer> make(const ModelConfig& config, at::ScalarType dtyp
 // Two sequences through the engine form in chunks, the blocks of the second among those of the first.
 Tensor engine_rows(Transformer& model, const Tensor& ids, const std::vector<int32_t>& lengths, int64_t chunk) {
   std::vector<nn::LayerCache> caches;
-  for (int i = 0; i < model.num_caches(); ++i) caches.push_back(at::full({16, model.cache_bytes(i, 16)}, 0xFF, at::kByte));
+  for (int i = 0; i < model.num_caches(); ++i) caches.push_back(aten::full({16, model.cache_bytes(i, 16)}, 0xFF, at::kByte));
   const std::vector<std::vector<int32_t>> tables{{11, 4, 9, 0, 7}, {12, 1, 8}};
   std::vector<std::vector<Tensor>> rows(2);
   for (int32_t fed = 0; fed < std::max(lengths[0], lengths[1]); fed += int32_t(chunk)) {
@@ -55,11 +50,11 @@ Tensor engine_rows(Transformer& model, const Tensor& ids, const std::vector<int3
       for (int32_t i = 0; i < count; ++i) context.positions.push_back(fed + i);
       context.cu_seqlens.push_back(context.cu_seqlens.back() + count);
     }
-    const Tensor x = model.hidden(at::cat(part, 0), context, &caches);
+    const Tensor x = model.hidden(aten::cat(part, 0), context, &caches);
     for (size_t i = 0; i < who.size(); ++i)
       rows[who[i]].push_back(x.narrow(0, context.cu_seqlens[i], context.cu_seqlens[i + 1] - context.cu_seqlens[i]));
   }
-  return at::cat({at::cat(rows[0], 0), at::cat(rows[1], 0)}, 0);
+  return aten::cat({aten::cat(rows[0], 0), aten::cat(rows[1], 0)}, 0);
 }
 
 TEST(Experts, EngineRowsAreTheTrainersRows) {
@@ -72,9 +67,9 @@ TEST(Experts, EngineRowsAreTheTrainersRows) {
       EXPECT_EQ(model->num_caches(), config.num_hidden_layers + (config.moe.gate == "context_sigmoid" ? 2 : 0));
       for (const int64_t chunk : {1, 3, 17, 75}) {
         at::set_num_threads(chunk % 2 ? 1 : 2);
-        EXPECT_TRUE(at::equal(engine_rows(*model, ids, {75, 35}, chunk), want)) << config.family << " " << dtype << " chunk " << chunk;
+        EXPECT_TRUE(aten::equal(engine_rows(*model, ids, {75, 35}, chunk), want)) << config.family << " " << dtype << " chunk " << chunk;
       }
-      EXPECT_TRUE(at::equal(model->hidden(ids.narrow(0, 75, 35), packed({35})), want.narrow(0, 75, 35))) << config.family;
+      EXPECT_TRUE(aten::equal(model->hidden(ids.narrow(0, 75, 35), packed({35})), want.narrow(0, 75, 35))) << config.family;
     }
   }
   at::set_num_threads(threads);
@@ -116,10 +111,10 @@ TEST(Experts, CheckpointingGivesTheSameBitsAndRecordsOnce) {
     for (size_t i = 0; i < plain.gradients.size(); ++i) {
       const WeightRow& row = model->weights()[i];
       ASSERT_EQ(plain.gradients[i].defined(), row.kind != WeightKind::kBuffer) << row.name;
-      EXPECT_TRUE(!plain.gradients[i].defined() || at::equal(plain.gradients[i], again.gradients[i])) << row.name;
+      EXPECT_TRUE(!plain.gradients[i].defined() || aten::equal(plain.gradients[i], again.gradients[i])) << row.name;
     }
     ASSERT_EQ(plain.record.sums.size(), 4u) << "load and balance loss of two layers";
-    for (const auto& [name, value] : plain.record.sums) EXPECT_TRUE(at::equal(value, again.record.sums.at(name))) << name;
+    for (const auto& [name, value] : plain.record.sums) EXPECT_TRUE(aten::equal(value, again.record.sums.at(name))) << name;
     EXPECT_EQ(plain.record.sums.at("layers.1.mlp.load").sum().item<double>(), 17 * config.moe.num_experts_per_tok);
   }
 }
@@ -140,7 +135,7 @@ TEST(Experts, TheBalanceLossJoinsTheStepsLoss) {
       if (with->weights()[i].name == "layers.1.mlp.router") moved = (a.gradients[i] - b.gradients[i]).norm().item<double>();
     }
     EXPECT_GT(moved, 1e-3) << config.family;
-    for (const auto& [name, value] : b.record.sums) EXPECT_TRUE(at::allclose(value, c.record.sums.at(name), 1e-5, 1e-6)) << name;
+    for (const auto& [name, value] : b.record.sums) EXPECT_TRUE(aten::allclose(value, c.record.sums.at(name), 1e-5, 1e-6)) << name;
   }
 }
 
@@ -188,11 +183,11 @@ TEST(Experts, TheBiasMovesAgainstTheLoad) {
   config.moe.bias_update_speed = 0.25;
   const auto model = make(config);
   nn::ForwardRecord record;
-  record.add("layers.2.mlp.load", at::tensor({5.0f, 3.0f, 4.0f, 4.0f, 0.0f, 8.0f, 4.0f, 4.0f}));
+  record.add("layers.2.mlp.load", aten::tensor({5.0f, 3.0f, 4.0f, 4.0f, 0.0f, 8.0f, 4.0f, 4.0f}));
   model->after_step(record);
   const Tensor moved = *find_weight(model->weights(), "layers.2.mlp.router_bias").tensor;
-  EXPECT_TRUE(at::equal(moved, at::tensor({-0.25f, 0.25f, 0.0f, 0.0f, 0.25f, -0.25f, 0.0f, 0.0f})));
-  EXPECT_TRUE(at::equal(*find_weight(model->weights(), "layers.1.mlp.router_bias").tensor, at::zeros_like(moved)))
+  EXPECT_TRUE(aten::equal(moved, aten::tensor({-0.25f, 0.25f, 0.0f, 0.0f, 0.25f, -0.25f, 0.0f, 0.0f})));
+  EXPECT_TRUE(aten::equal(*find_weight(model->weights(), "layers.1.mlp.router_bias").tensor, aten::zeros_like(moved)))
       << "nothing was recorded";
 }
 
@@ -226,7 +221,7 @@ TEST(Experts, FilesHaveATensorForEachExpert) {
     const auto back = load_model(folder.path, at::kCPU, at::kFloat);
     EXPECT_EQ(back->config().moe.gate, config.moe.gate);
     for (size_t i = 0; i < model->weights().size(); ++i)
-      EXPECT_TRUE(at::equal(*model->weights()[i].tensor, *back->weights()[i].tensor)) << model->weights()[i].name;
+      EXPECT_TRUE(aten::equal(*model->weights()[i].tensor, *back->weights()[i].tensor)) << model->weights()[i].name;
   }
 }
 

@@ -1,10 +1,7 @@
 // The real SmolLM2-135M, Qwen2.5-Coder-0.5B and Gemma 3 270M GGUF files: the logits and the greedy text that transformers gets from the
 // same file in fp32 (tests/oracles/gguf_golden.py). Runs where the files are (R1_MODELS, default ~/.cache/r1/models). Greedy decoding goes
 // through the engine form.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -13,6 +10,7 @@
 #include "r1/base/file.h"
 #include "r1/base/json.h"
 #include "r1/model/weights_io.h"
+#include "r1/tensor/aten.h"
 #include "tiny_model.h"
 
 namespace r1::model {
@@ -28,7 +26,7 @@ fs::path models_folder() {
 std::vector<int64_t> greedy(Transformer& model, const std::vector<int64_t>& prompt, int64_t count) {
   std::vector<nn::LayerCache> caches;
   const int64_t blocks = (int64_t(prompt.size()) + count) / 16 + 1;
-  for (int i = 0; i < model.num_caches(); ++i) caches.push_back(at::zeros({blocks, model.cache_bytes(i, 16)}, at::kByte));
+  for (int i = 0; i < model.num_caches(); ++i) caches.push_back(aten::zeros({blocks, model.cache_bytes(i, 16)}, at::kByte));
   nn::PagedSequences paged;
   paged.block_tables.emplace_back();
   for (int64_t b = blocks; b-- > 0;) paged.block_tables[0].push_back(int32_t(b));
@@ -39,7 +37,7 @@ std::vector<int64_t> greedy(Transformer& model, const std::vector<int64_t>& prom
     nn::AttentionContext context = packed({int32_t(next.size())});
     for (int32_t& p : context.positions) p += fed;
     context.paged = &paged;
-    const Tensor x = model.hidden(at::tensor(next, at::kLong), context, &caches);
+    const Tensor x = model.hidden(aten::tensor(next, at::kLong), context, &caches);
     fed += int32_t(next.size());
     next = {model.logits(x.narrow(0, x.size(0) - 1, 1)).argmax().item<int64_t>()};
     out.push_back(next[0]);
@@ -60,7 +58,7 @@ TEST_P(RealModel, GreedyTextAndLogitsEqualTransformers) {
 
   std::vector<int64_t> all = prompt;
   all.insert(all.end(), want.begin(), want.end());
-  const Tensor x = model->hidden(at::tensor(all, at::kLong), packed({int32_t(all.size())}));
+  const Tensor x = model->hidden(aten::tensor(all, at::kLong), packed({int32_t(all.size())}));
   for (const auto& [position, row] : golden["logits"].items()) {
     const Tensor logits = model->logits(x.narrow(0, std::stoll(position), 1))[0];
     const auto first = row["first"].get<std::vector<double>>();

@@ -1,14 +1,13 @@
 // Small models and packed batches for this folder's tests.
 #pragma once
 
-#include <ATen/ops/tensor.h>
-
 #include <string>
 #include <vector>
 
 #include "r1/base/rng.h"
 #include "r1/model/families.h"
 #include "r1/model/transformer.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::model {
 
@@ -76,7 +75,7 @@ inline Tensor random_ids(int64_t tokens, int64_t vocab, uint64_t seed) {
   Rng rng(seed);
   std::vector<int64_t> ids(tokens);
   for (int64_t& id : ids) id = rng.between(0, vocab - 1);
-  return at::tensor(ids, at::kLong);
+  return aten::tensor(ids, at::kLong);
 }
 
 }  // namespace r1::model

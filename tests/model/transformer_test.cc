@@ -3,11 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -16,6 +12,7 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::model {
 namespace {
@@ -26,9 +23,9 @@ TEST(Transformer, WeightsAreAFunctionOfTheSeed) {
   b.init_weights(1);
   c.init_weights(2);
   for (size_t i = 0; i < a.weights().size(); ++i) {
-    EXPECT_TRUE(at::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
+    EXPECT_TRUE(aten::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
     if (a.weights()[i].kind == WeightKind::kMatrix) {
-      EXPECT_FALSE(at::equal(*a.weights()[i].tensor, *c.weights()[i].tensor)) << a.weights()[i].name;
+      EXPECT_FALSE(aten::equal(*a.weights()[i].tensor, *c.weights()[i].tensor)) << a.weights()[i].name;
       EXPECT_NEAR(a.weights()[i].tensor->std().item<double>(), 0.2, 0.02) << a.weights()[i].name;
     }
   }
@@ -45,6 +42,39 @@ TEST(Transformer, CountsItsParameters) {
       EXPECT_EQ(count, parameter_count(c)) << family;
     }
   }
+}
+
+// What a config allows costs nothing until a text is that long.
+TEST(Transformer, AnAbsurdContextTakesNoMemory) {
+  for (const char* family : {"llama", "deepseek_v3", "gemma3_text"}) {
+    ModelConfig c = tiny(family), huge = c;
+    huge.max_position_embeddings = 1'000'000'000;
+    Transformer a(c, at::kCPU, at::kFloat), b(huge, at::kCPU, at::kFloat);
+    a.init_weights(1);
+    b.init_weights(1);
+    const at::NoGradGuard no_grad;
+    for (const int32_t n : {17, 200, 30}) {
+      const Tensor ids = random_ids(n, 61, 3);
+      EXPECT_TRUE(aten::equal(a.hidden(ids, packed({n})), b.hidden(ids, packed({n})))) << family << " " << n;
+    }
+    EXPECT_THROW(a.hidden(random_ids(300, 61, 3), packed({300})), Error);
+  }
+}
+
+TEST(Transformer, AttentionFactorIsTheScaleOfYarn) {
+  ModelConfig by_mscale = tiny("llama");
+  by_mscale.rope = {.type = "yarn", .factor = 4, .original_max_position_embeddings = 64, .mscale = 1, .mscale_all_dim = 1};
+  ModelConfig by_factor = by_mscale, by_rule = by_mscale;
+  by_factor.rope.mscale = by_factor.rope.mscale_all_dim = by_rule.rope.mscale = by_rule.rope.mscale_all_dim = 0;
+  by_factor.rope.attention_factor = 1;
+  const at::NoGradGuard no_grad;
+  const auto hidden = [](const ModelConfig& c) {
+    Transformer model(c, at::kCPU, at::kFloat);
+    model.init_weights(1);
+    return model.hidden(random_ids(40, 61, 3), packed({40}));
+  };
+  EXPECT_TRUE(aten::equal(hidden(by_mscale), hidden(by_factor)));
+  EXPECT_FALSE(aten::equal(hidden(by_mscale), hidden(by_rule)));
 }
 
 // Gradients of every weight for one packed batch.
@@ -73,7 +103,7 @@ TEST(Transformer, CheckpointingGivesTheSameBits) {
     for (size_t i = 0; i < plain.size(); ++i) {
       if (model.weights()[i].kind == WeightKind::kBuffer) continue;
       ASSERT_TRUE(plain[i].defined() && again[i].defined()) << model.weights()[i].name;
-      EXPECT_TRUE(at::equal(plain[i], again[i])) << model.weights()[i].name;
+      EXPECT_TRUE(aten::equal(plain[i], again[i])) << model.weights()[i].name;
     }
   }
 }
@@ -83,7 +113,7 @@ TEST(Transformer, CheckpointingGivesTheSameBitsInBf16) {
   model.init_weights(5);
   model.set_requires_grad(true);
   const auto plain = gradients(model, false, 0.1), again = gradients(model, true, 0.1);
-  for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(at::equal(plain[i], again[i])) << model.weights()[i].name;
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(aten::equal(plain[i], again[i])) << model.weights()[i].name;
 }
 
 void test_gradients_and_threads(const char* family) {
@@ -98,7 +128,7 @@ void test_gradients_and_threads(const char* family) {
     const auto more = gradients(model, false, 0.1);
     for (size_t i = 0; i < one.size(); ++i) {
       if (model.weights()[i].kind == WeightKind::kBuffer) continue;
-      EXPECT_TRUE(at::equal(one[i], more[i])) << model.weights()[i].name << ", threads " << n;
+      EXPECT_TRUE(aten::equal(one[i], more[i])) << model.weights()[i].name << ", threads " << n;
     }
   }
   at::set_num_threads(threads);
@@ -165,8 +195,8 @@ TEST(Invariance, PackingDoesNotMatter) {
   Transformer model(tiny(), at::kCPU, at::kFloat);
   model.init_weights(7);
   const Tensor ids = random_ids(60, 61, 8), all = model.hidden(ids, packed({37, 5, 18}));
-  EXPECT_TRUE(at::equal(model.hidden(ids.narrow(0, 37, 5), packed({5})), all.narrow(0, 37, 5)));
-  EXPECT_TRUE(at::equal(model.hidden(ids.narrow(0, 42, 18), packed({18})), all.narrow(0, 42, 18)));
+  EXPECT_TRUE(aten::equal(model.hidden(ids.narrow(0, 37, 5), packed({5})), all.narrow(0, 37, 5)));
+  EXPECT_TRUE(aten::equal(model.hidden(ids.narrow(0, 42, 18), packed({18})), all.narrow(0, 42, 18)));
 }
 
 // The same network on both devices, fp32 against fp32.
@@ -204,7 +234,7 @@ TEST(Transformer, EngineFormEqualsTrainingFormCuda) {
       auto caches = new_caches(model, 8);
       Running r{ids, {5, 0, 3, 1}, 0, {}};
       for (const int64_t count : {17, 1, 1, 31}) engine_step(model, caches, {&r}, {count});
-      EXPECT_LT((at::cat(r.rows, 0).to(at::kFloat) - want.to(at::kFloat)).abs().max().item<double>(), dtype == at::kFloat ? 1e-3 : 0.15)
+      EXPECT_LT((aten::cat(r.rows, 0).to(at::kFloat) - want.to(at::kFloat)).abs().max().item<double>(), dtype == at::kFloat ? 1e-3 : 0.15)
           << family << " " << dtype;
     }
   }

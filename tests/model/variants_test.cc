@@ -1,9 +1,5 @@
 // Norms and MLPs as options of any family: counted, saved and loaded, the engine's rows against the trainer's, checkpointing.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -12,6 +8,7 @@
 #include "r1/base/file.h"
 #include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 #include "tiny_model.h"
 
 namespace r1::model {
@@ -76,7 +73,7 @@ TEST_P(VariantTest, ComesBackFromAFile) {
   ModelConfig written = model.config();
   EXPECT_EQ(config_to_json(again->config()), config_to_json(written));
   for (size_t i = 0; i < model.weights().size(); ++i)
-    EXPECT_TRUE(at::equal(*model.weights()[i].tensor, *again->weights()[i].tensor)) << model.weights()[i].name;
+    EXPECT_TRUE(aten::equal(*model.weights()[i].tensor, *again->weights()[i].tensor)) << model.weights()[i].name;
 }
 
 TEST_P(VariantTest, EngineRowsAreTheTrainersRows) {
@@ -86,7 +83,7 @@ TEST_P(VariantTest, EngineRowsAreTheTrainersRows) {
   const Tensor ids = random_ids(60, 61, 8), want = model.hidden(ids, packed({60}));
   for (const int64_t chunk : {1, 7, 60}) {
     std::vector<nn::LayerCache> caches;
-    for (int i = 0; i < model.num_caches(); ++i) caches.push_back(at::full({6, model.cache_bytes(i, 16)}, 0xFF, at::kByte));
+    for (int i = 0; i < model.num_caches(); ++i) caches.push_back(aten::full({6, model.cache_bytes(i, 16)}, 0xFF, at::kByte));
     nn::PagedSequences paged;
     paged.block_tables = {{4, 0, 3, 1}};
     std::vector<Tensor> rows;
@@ -98,7 +95,7 @@ TEST_P(VariantTest, EngineRowsAreTheTrainersRows) {
       context.paged = &paged;
       rows.push_back(model.hidden(ids.narrow(0, fed, count), context, &caches));
     }
-    EXPECT_TRUE(at::equal(at::cat(rows, 0), want)) << "chunk " << chunk;
+    EXPECT_TRUE(aten::equal(aten::cat(rows, 0), want)) << "chunk " << chunk;
   }
 }
 
@@ -129,11 +126,11 @@ TEST_P(VariantTest, CheckpointingGivesTheSameBitsAndRecord) {
     const WeightRow& row = model.weights()[i];
     EXPECT_EQ(plain[i].defined(), row.kind != WeightKind::kBuffer) << row.name;
     if (plain[i].defined()) {
-      EXPECT_TRUE(at::equal(plain[i], again[i])) << row.name;
+      EXPECT_TRUE(aten::equal(plain[i], again[i])) << row.name;
     }
   }
   ASSERT_EQ(once.sums.size(), again_record.sums.size());
-  for (const auto& [name, value] : once.sums) EXPECT_TRUE(at::equal(value, again_record.sums.at(name))) << name;
+  for (const auto& [name, value] : once.sums) EXPECT_TRUE(aten::equal(value, again_record.sums.at(name))) << name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Options, VariantTest, testing::ValuesIn(kVariants), [](const auto& info) { return std::string(info.param.name); });
@@ -154,7 +151,7 @@ TEST(Variants, PowerNormFollowsWhatItSees) {
   EXPECT_GT(find_weight(model.weights(), "layers.1.mlp_norm_nu").tensor->abs().max().item<double>(), 0.0);
   const Tensor before = square();
   model.after_step(nn::ForwardRecord());  // a step that saw nothing
-  EXPECT_TRUE(at::equal(before, square()));
+  EXPECT_TRUE(aten::equal(before, square()));
 }
 
 // What norms are for: without one, what reaches attention is so small that its weights get no gradient.
@@ -189,8 +186,8 @@ TEST(Variants, SparsityMovesTowardsTheGradientNormAndStaysInBounds) {
     return 0.5 + find_weight(model.weights(), str("layers.", layer, ".mlp.sparsity_shift")).tensor->item<double>();
   };
   nn::ForwardRecord record;
-  record.add("layers.0.sparse_mlp.gradient_squares", at::full({}, 9.0));  // pulled at three times as hard as the other
-  record.add("layers.1.sparse_mlp.gradient_squares", at::full({}, 1.0));
+  record.add("layers.0.sparse_mlp.gradient_squares", aten::full({}, 9.0));  // pulled at three times as hard as the other
+  record.add("layers.1.sparse_mlp.gradient_squares", aten::full({}, 1.0));
   model.after_step(record);
   EXPECT_NEAR(sparsity(0), 0.5 + 0.05 * std::log(2.0 / 3), 1e-6);
   EXPECT_NEAR(sparsity(1), 0.5 + 0.05 * std::log(2.0), 1e-6);
@@ -216,9 +213,9 @@ TEST(Variants, FfnDropoutIsForTraining) {
       context.dropout_seed = seed;
       return model.hidden(ids, context);
     };
-    EXPECT_FALSE(at::equal(forward(0), forward(1))) << ffn;
-    EXPECT_FALSE(at::equal(forward(2), forward(1))) << ffn;
-    EXPECT_TRUE(at::equal(forward(1), forward(1))) << ffn;
+    EXPECT_FALSE(aten::equal(forward(0), forward(1))) << ffn;
+    EXPECT_FALSE(aten::equal(forward(2), forward(1))) << ffn;
+    EXPECT_TRUE(aten::equal(forward(1), forward(1))) << ffn;
   }
 }
 

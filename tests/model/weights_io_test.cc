@@ -1,8 +1,6 @@
 // Save and load, in both formats, and what a folder that does not fit is told.
 #include "r1/model/weights_io.h"
 
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
 #include "r1/model/presets.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 #include "tests/base/gguf_builder.h"
 
@@ -48,7 +47,7 @@ std::unique_ptr<Transformer> make(const std::string& name, uint64_t seed = 1, DT
 void expect_equal(const Transformer& a, const Transformer& b) {
   ASSERT_EQ(a.weights().size(), b.weights().size());
   for (size_t i = 0; i < a.weights().size(); ++i) {
-    EXPECT_TRUE(at::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
+    EXPECT_TRUE(aten::equal(*a.weights()[i].tensor, *b.weights()[i].tensor)) << a.weights()[i].name;
   }
 }
 
@@ -92,7 +91,7 @@ TEST(SaveModel, ConvertsTheDtypeAndSaysSo) {
   EXPECT_EQ(read_model_config(folder.path).torch_dtype, "bfloat16");
   const auto back = load_model(folder.path, kCpu, DType::Float);
   for (size_t i = 0; i < model->weights().size(); ++i) {
-    EXPECT_TRUE(at::equal(model->weights()[i].tensor->to(DType::BFloat16).to(DType::Float), *back->weights()[i].tensor));
+    EXPECT_TRUE(aten::equal(model->weights()[i].tensor->to(DType::BFloat16).to(DType::Float), *back->weights()[i].tensor));
   }
 }
 
@@ -147,7 +146,7 @@ TEST(SaveModel, SurvivesEveryFailingCall) {
       set_file_fault(nullptr);
       EXPECT_SAYS(error, folder.path.string());
       const auto back = load_model(folder.path, kCpu, DType::Float);
-      const bool is_old = at::equal(*back->weights()[0].tensor, *old_model->weights()[0].tensor);
+      const bool is_old = aten::equal(*back->weights()[0].tensor, *old_model->weights()[0].tensor);
       expect_equal(*back, is_old ? *old_model : *new_model);
       EXPECT_EQ(folder.files(), (std::set<std::string>{"config.json", "generation_config.json", "model.safetensors"}));
     }
@@ -166,7 +165,7 @@ TEST(LoadWeights, ListsWhatDoesNotFit) {
     if (entry.name == "model.layers.0.mlp.up_proj.weight") value = value.t();
     sources.push_back(tensor::safe_source(entry.name, value));
   }
-  const Tensor ones = at::full({2}, 1.0f);
+  const Tensor ones = aten::full({2}, 1.0f);
   sources.push_back(tensor::safe_source("model.layers.0.mlp.extra.weight", ones));
   sources.push_back(tensor::safe_source("model.layers.0.self_attn.rotary_emb.inv_freq", ones));
   write_safetensors(folder.path / kSafetensorsSingle, sources);
@@ -262,8 +261,27 @@ int64_t gguf_row(int64_t row, int64_t head_dim) {
   return row - in_head + (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1);
 }
 
-// A GGUF file of the model's weights in fp32, as llama.cpp's converter lays it out.
-GgufBuilder gguf_of(const Transformer& model) {
+// Adds weights [begin, end) of the table in fp32.
+void add_weights(GgufBuilder& builder, const Transformer& model, size_t begin, size_t end) {
+  const int64_t head_dim = model.config().head_dim;
+  for (size_t i = begin; i < end; ++i) {
+    const WeightRow& row = model.weights()[i];
+    const Tensor t = row.tensor->contiguous();
+    std::string bytes(static_cast<const char*>(t.const_data_ptr()), t.nbytes());
+    if (row.rope_permuted_in_gguf) {
+      const size_t row_bytes = t.nbytes() / size_t(t.size(0));
+      for (int64_t r = 0; r < t.size(0); ++r) {
+        bytes.replace(size_t(gguf_row(r, head_dim)) * row_bytes, row_bytes,
+                      static_cast<const char*>(t.const_data_ptr()) + size_t(r) * row_bytes, row_bytes);
+      }
+    }
+    std::vector<uint64_t> shape(row.shape.begin(), row.shape.end());
+    builder.tensor(row.gguf_name, GgmlType::kF32, shape, bytes);
+  }
+}
+
+// A GGUF file of the model's config, as llama.cpp's converter lays it out.
+GgufBuilder gguf_header(const Transformer& model) {
   const ModelConfig& c = model.config();
   const std::string architecture = c.family == "qwen3_moe" ? "qwen3moe" : c.family, p = architecture + ".";
   GgufBuilder builder;
@@ -283,19 +301,13 @@ GgufBuilder gguf_of(const Transformer& model) {
       .add(p + "attention.layer_norm_rms_epsilon", float(c.rms_norm_eps))
       .add(p + "rope.freq_base", float(c.rope_theta))
       .add("tokenizer.ggml.eos_token_id", uint32_t{7});
-  for (const WeightRow& row : model.weights()) {
-    const Tensor t = row.tensor->contiguous();
-    std::string bytes(static_cast<const char*>(t.const_data_ptr()), t.nbytes());
-    if (row.rope_permuted_in_gguf) {
-      const size_t row_bytes = t.nbytes() / size_t(t.size(0));
-      for (int64_t r = 0; r < t.size(0); ++r) {
-        bytes.replace(size_t(gguf_row(r, c.head_dim)) * row_bytes, row_bytes,
-                      static_cast<const char*>(t.const_data_ptr()) + size_t(r) * row_bytes, row_bytes);
-      }
-    }
-    std::vector<uint64_t> shape(row.shape.begin(), row.shape.end());
-    builder.tensor(row.gguf_name, GgmlType::kF32, shape, bytes);
-  }
+  return builder;
+}
+
+// And its weights.
+GgufBuilder gguf_of(const Transformer& model) {
+  GgufBuilder builder = gguf_header(model);
+  add_weights(builder, model, 0, model.weights().size());
   return builder;
 }
 
@@ -330,8 +342,42 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     EXPECT_EQ(back->config().torch_dtype, "float32");
     expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));  // the folder's only file
     const auto half = load_model(folder.path, kCpu, DType::BFloat16);
-    EXPECT_TRUE(at::equal(*half->weights()[2].tensor, model->weights()[2].tensor->to(DType::BFloat16)));
+    EXPECT_TRUE(aten::equal(*half->weights()[2].tensor, model->weights()[2].tensor->to(DType::BFloat16)));
   }
+}
+
+TEST(LoadGguf, ASplitModelIsOneByItsFirstPartOrItsFolder) {
+  const auto model = make("tiny-test-qwen2", 5);
+  const Folder folder;
+  const size_t weights = model->weights().size();
+  const auto name = [&](int part) { return folder.path / r1::str("m-0000", part, "-of-00003.gguf"); };
+  for (int part = 0; part < 3; ++part) {
+    GgufBuilder b = part == 0 ? gguf_header(*model) : GgufBuilder();
+    b.add("split.no", uint16_t(part)).add("split.count", uint16_t{3}).add("split.tensors.count", int32_t(weights));
+    add_weights(b, *model, weights * size_t(part) / 3, weights * size_t(part + 1) / 3);
+    write_file_atomic(name(part + 1), b.bytes());
+  }
+  expect_equal(*model, *load_model(name(1), kCpu, DType::Float));
+  expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));
+  EXPECT_SAYS(error_of([&] { load_model(name(2), kCpu, DType::Float); }), "is part 2 of 3 of a split model; name its first part");
+  fs::remove(name(3));
+  EXPECT_SAYS(error_of([&] { load_model(folder.path, kCpu, DType::Float); }), "part 3 is not beside it");
+  EXPECT_EQ(read_model_config(folder.path).hidden_size, model->config().hidden_size);
+}
+
+TEST(LoadModel, AWholeFileGoesBeforeTheIndexOfAnotherSave) {
+  const Folder folder;
+  const auto old = make("tiny-test-qwen2", 1), model = make("tiny-test-qwen2", 2);
+  save_model(*old, folder.path, DType::Float, 200'000);
+  const Folder whole;
+  save_model(*model, whole.path, DType::Float);
+  fs::copy_file(whole.path / kSafetensorsSingle, folder.path / kSafetensorsSingle);
+  ::testing::internal::CaptureStderr();
+  expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_SAYS(said, "model.safetensors is read; ");
+  EXPECT_SAYS(said, "model.safetensors.index.json is of another save");
+  EXPECT_EQ(said.find("index.json", said.find("index.json") + 1), std::string::npos) << "said once";
 }
 
 TEST(LoadGguf, AHeadStoredTwiceIsOneHead) {

@@ -1,10 +1,7 @@
 // A block against its equations written out with the definitions of the ops.
 #include "r1/nn/block.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,6 +14,7 @@
 #include "r1/ops/linear.h"
 #include "r1/ops/norm.h"
 #include "r1/ops/swiglu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 namespace {
@@ -29,7 +27,7 @@ struct Fixture {
   Block block;
   std::map<std::string, Tensor> w;
   LayerContext context;
-  Tensor x_TD = at::randn({kTokens, kDim});
+  Tensor x_TD = aten::randn({kTokens, kDim});
 
   static BlockParts parts(bool bias, bool qk_norm, std::shared_ptr<const ops::RotaryTable> rotary) {
     const GqaShape shape{.dim = kDim,
@@ -51,7 +49,7 @@ struct Fixture {
     std::vector<Parameter> parameters;
     block.parameters(ParameterList(parameters));
     for (const Parameter& p : parameters) {
-      p.tensor->copy_(at::randn(p.tensor->sizes()) * 0.3);
+      p.tensor->copy_(aten::randn(p.tensor->sizes()) * 0.3);
       w[p.name] = *p.tensor;
     }
     AttentionContext given;
@@ -95,15 +93,15 @@ TEST(Block, DropoutDependsOnSeedAndLayerOnly) {
   f.context.dropout = 0.5;
   f.context.dropout_seed = 1;
   const Tensor once = f.block(f.x_TD, f.context);
-  EXPECT_TRUE(at::equal(once, f.block(f.x_TD, f.context)));
+  EXPECT_TRUE(aten::equal(once, f.block(f.x_TD, f.context)));
   f.context.dropout_seed = 2;
-  EXPECT_FALSE(at::equal(once, f.block(f.x_TD, f.context)));
+  EXPECT_FALSE(aten::equal(once, f.block(f.x_TD, f.context)));
 }
 
 TEST(Block, CacheAndPagedContextGoTogether) {
   const at::NoGradGuard no_grad;
   const Fixture f(false, false);
-  const LayerCache cache = at::randn({4});
+  const LayerCache cache = aten::randn({4});
   EXPECT_THROW(f.block(f.x_TD, f.context, {.attention = &cache}), Error);
 }
 

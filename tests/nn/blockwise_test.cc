@@ -2,15 +2,13 @@
 // sums are cut into blocks.
 #include "r1/nn/blockwise.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include "r1/base/error.h"
 #include "r1/nn/mlp.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 namespace {
@@ -56,14 +54,15 @@ void expect_same(Layer& plain, Layer& blockwise, at::ScalarType type, bool expan
   ASSERT_EQ(from.size(), to.size());
   for (size_t i = 0; i < from.size(); ++i) {
     const at::NoGradGuard no_grad;
-    from[i].tensor->copy_(at::randn(from[i].tensor->sizes()) * 0.3);
+    from[i].tensor->copy_(aten::randn(from[i].tensor->sizes()) * 0.3);
     to[i].tensor->copy_(*from[i].tensor);
   }
-  const Tensor x = at::randn({kTokens, kDim}).to(type), dy = at::randn({expanded_dy ? 1 : kTokens, kDim}).to(type).expand({kTokens, kDim});
+  const Tensor x = aten::randn({kTokens, kDim}).to(type),
+               dy = aten::randn({expanded_dy ? 1 : kTokens, kDim}).to(type).expand({kTokens, kDim});
   const Trained want = train(plain, x, dy), got = train(blockwise, x, dy);
   if (type == at::kFloat) {
-    EXPECT_TRUE(at::equal(got.y, want.y));
-    EXPECT_TRUE(at::equal(got.grads[0], want.grads[0]));
+    EXPECT_TRUE(aten::equal(got.y, want.y));
+    EXPECT_TRUE(aten::equal(got.grads[0], want.grads[0]));
   }
   const double near = type == at::kFloat ? 1e-5 : type == at::kDouble ? 1e-12 : 2e-2;
   EXPECT_LE((got.y - want.y).abs().max().template item<double>(), near * want.y.abs().max().template item<double>());

@@ -1,10 +1,7 @@
 // Latent attention against its equations written out, its gradients against finite differences, and what it caches.
 #include "r1/nn/mla.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,6 +11,7 @@
 #include "r1/ops/attention.h"
 #include "r1/ops/linear.h"
 #include "r1/ops/norm.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 namespace {
@@ -39,14 +37,14 @@ struct Fixture {
     std::vector<Parameter> parameters;
     layer.parameters(ParameterList(parameters));
     for (const Parameter& p : parameters) {
-      p.tensor->copy_(at::randn(p.tensor->sizes()) * 0.5);
+      p.tensor->copy_(aten::randn(p.tensor->sizes()) * 0.5);
       w[p.name] = *p.tensor;
     }
     AttentionContext given;
     given.cu_seqlens = {0, 3, 9};
     for (int i = 0; i < kTokens; ++i) given.positions.push_back(i < 3 ? i : i - 3);
     context = layer_context(given, at::kCPU);
-    x_TD = at::randn({kTokens, shape.dim}, at::TensorOptions().dtype(type));
+    x_TD = aten::randn({kTokens, shape.dim}, at::TensorOptions().dtype(type));
   }
 };
 
@@ -64,12 +62,12 @@ Tensor by_hand(const Fixture& f) {
   std::vector<Tensor> heads;
   for (int64_t n = 0; n < s.heads; ++n) {
     const Tensor q_TH = q_TQ.narrow(1, n * s.head(), s.head());
-    const Tensor q = at::cat({q_TH.narrow(1, 0, s.nope), turned(q_TH.narrow(1, s.nope, s.rope))}, 1);
+    const Tensor q = aten::cat({q_TH.narrow(1, 0, s.nope), turned(q_TH.narrow(1, s.nope, s.rope))}, 1);
     const Tensor w_ER = f.w.at("kv_b").narrow(0, n * (s.nope + s.v), s.nope + s.v);
-    const Tensor k = at::cat({c_TR.matmul(w_ER.narrow(0, 0, s.nope).t()), r_TP}, 1), v = c_TR.matmul(w_ER.narrow(0, s.nope, s.v).t());
+    const Tensor k = aten::cat({c_TR.matmul(w_ER.narrow(0, 0, s.nope).t()), r_TP}, 1), v = c_TR.matmul(w_ER.narrow(0, s.nope, s.v).t());
     heads.push_back(ops::attention_ref(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1), f.context.sequences, s.scale).squeeze(1));
   }
-  return lin(at::cat(heads, 1), "o");
+  return lin(aten::cat(heads, 1), "o");
 }
 
 TEST(Mla, IsItsEquations) {
@@ -88,7 +86,7 @@ TEST(Mla, IsItsEquations) {
 TEST(Mla, GradientsAreFiniteDifferences) {
   for (const bool latent_queries : {true, false}) {
     Fixture f(latent_queries, true, true, at::kDouble);
-    const Tensor dy = at::randn({kTokens, f.shape.dim}, at::kDouble);
+    const Tensor dy = aten::randn({kTokens, f.shape.dim}, at::kDouble);
     std::map<std::string, Tensor> inputs = f.w;
     inputs["x"] = f.x_TD;
     for (auto& [name, t] : inputs) t.requires_grad_(true);

@@ -1,12 +1,9 @@
 // The dense MLPs against their equations, each in its own words: results, gradients by finite differences, rows that know nothing of each
 // other, dropout.
 #include "r1/nn/mlp.h"
+#include "r1/tensor/aten.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/sqrt.h>
-#include <ATen/ops/tanh.h>
 
 #include <cmath>
 #include <map>
@@ -43,13 +40,13 @@ MlpShape shape_of(MlpShape::Activation activation, bool bias = false) {
 }
 
 Tensor gelu_by_hand(const Tensor& x) {
-  return 0.5 * x * (1 + at::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  return 0.5 * x * (1 + aten::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
 // The norm of each token's neurons, with the variance over all of them.
 Tensor norm_by_hand(const Filled& f, const Tensor& u_TF) {
   const Tensor centred = u_TF - u_TF.mean(-1, true);
-  const Tensor normed = centred / at::sqrt((centred * centred).mean(-1, true) + kEps);
+  const Tensor normed = centred / aten::sqrt((centred * centred).mean(-1, true) + kEps);
   return normed * f.w.at("norm").to(at::kDouble) + f.w.at("norm_bias").to(at::kDouble);
 }
 
@@ -108,7 +105,7 @@ TEST(Mlp, RowsKnowNothingOfEachOther) {
     const Filled f(shape_of(activation, true), at::kFloat);
     const Tensor x = ops::randn({29, kDim}, 1).to(at::kFloat), all = f.mlp(x);
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 1}, {28, 1}, {3, 7}, {5, 20}})
-      EXPECT_TRUE(at::equal(f.mlp(x.narrow(0, first, count)), all.narrow(0, first, count)))
+      EXPECT_TRUE(aten::equal(f.mlp(x.narrow(0, first, count)), all.narrow(0, first, count)))
           << activation << " rows " << first << "+" << count;
   }
 }
@@ -132,11 +129,11 @@ TEST(Mlp, DropsNeuronsInTrainingOnly) {
   const Filled f(shape, at::kFloat);
   const Tensor x = ops::randn({9, kDim}, 1).to(at::kFloat);
   LayerContext context;
-  EXPECT_TRUE(at::equal(f.mlp(x, context, nullptr), f.mlp(x)));
+  EXPECT_TRUE(aten::equal(f.mlp(x, context, nullptr), f.mlp(x)));
   context.aux_scale = 1, context.dropout_seed = 4;
   const Tensor once = f.mlp(x, context, nullptr);
-  EXPECT_FALSE(at::equal(once, f.mlp(x)));
-  EXPECT_TRUE(at::equal(once, f.mlp(x, context, nullptr)));
+  EXPECT_FALSE(aten::equal(once, f.mlp(x)));
+  EXPECT_TRUE(aten::equal(once, f.mlp(x, context, nullptr)));
 }
 
 }  // namespace

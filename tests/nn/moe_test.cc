@@ -1,19 +1,12 @@
 #include "r1/nn/moe.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/randn.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/softmax.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 namespace {
@@ -36,7 +29,7 @@ struct Fixture {
   Moe moe;
   std::map<std::string, Tensor> w;
   LayerContext context;
-  Tensor x_TD = at::randn({kTokens, kDim});
+  Tensor x_TD = aten::randn({kTokens, kDim});
 
   explicit Fixture(const MoeShape& s) : moe("layers.0.mlp", s, {}) {
     std::vector<Parameter> parameters;
@@ -49,7 +42,7 @@ struct Fixture {
   }
   Tensor mlp(const Tensor& x, const Tensor& gate, const Tensor& up, const Tensor& down) const {
     const Tensor g = x.matmul(gate.t());
-    return (g * at::sigmoid(g) * x.matmul(up.t())).matmul(down.t());
+    return (g * aten::sigmoid(g) * x.matmul(up.t())).matmul(down.t());
   }
 };
 
@@ -59,13 +52,13 @@ Tensor by_hand(const Fixture& f, const MoeShape& s) {
   for (int64_t t = 0; t < kTokens; ++t) {
     const int64_t start = t < 9 ? 0 : 9;
     const Tensor x = f.x_TD.narrow(0, t, 1), mean = f.x_TD.narrow(0, start, t - start + 1).mean(0, true);
-    const Tensor logits = (s.router.context ? at::cat({x, mean}, 1) : x).matmul(f.w.at("router").t());
-    const Tensor score = s.router.route.softmax ? at::softmax(logits, 1) : at::sigmoid(logits);
+    const Tensor logits = (s.router.context ? aten::cat({x, mean}, 1) : x).matmul(f.w.at("router").t());
+    const Tensor score = s.router.route.softmax ? aten::softmax(logits, 1) : aten::sigmoid(logits);
     const Tensor biased = s.router.bias ? score + f.w.at("router_bias") : score;
     const Tensor chosen = std::get<1>(biased.topk(2))[0];
     Tensor gates = score[0].index_select(0, chosen);
     if (s.router.route.normalised) gates = gates / gates.sum();
-    Tensor y = at::zeros_like(x);
+    Tensor y = aten::zeros_like(x);
     for (int64_t k = 0; k < 2; ++k) {
       const int64_t e = chosen[k].item<int64_t>();
       y = y + gates[k] * 1.5 * f.mlp(x, f.w.at("experts.gate")[e], f.w.at("experts.up")[e], f.w.at("experts.down")[e]);
@@ -73,7 +66,7 @@ Tensor by_hand(const Fixture& f, const MoeShape& s) {
     if (s.shared_inner) y = y + f.mlp(x, f.w.at("shared.gate"), f.w.at("shared.up"), f.w.at("shared.down"));
     rows.push_back(y);
   }
-  return at::cat(rows, 0);
+  return aten::cat(rows, 0);
 }
 
 TEST(Moe, IsItsFormula) {
@@ -96,7 +89,7 @@ TEST(Moe, RecordsLoadAndLossInTrainingOnly) {
   ForwardRecord record;
   f.context.record = &record;
   f.context.aux_scale = 0.5;
-  EXPECT_TRUE(at::equal(f.moe(f.x_TD, f.context, nullptr), quiet)) << "watching changes nothing";
+  EXPECT_TRUE(aten::equal(f.moe(f.x_TD, f.context, nullptr), quiet)) << "watching changes nothing";
   ASSERT_EQ(record.sums.size(), 2u);
   const Tensor load = record.sums.at("layers.0.mlp.load"), loss = record.sums.at("layers.0.mlp.balance_loss");
   EXPECT_EQ(load.sizes(), at::IntArrayRef({kExperts}));
@@ -109,7 +102,7 @@ TEST(Moe, RecordsLoadAndLossInTrainingOnly) {
 TEST(Moe, AContextRouterWantsItsCacheWhenPaged) {
   const Fixture f(shape(false, 0, true));
   const at::NoGradGuard no_grad;
-  const LayerCache cache = at::zeros_like(f.x_TD);
+  const LayerCache cache = aten::zeros_like(f.x_TD);
   EXPECT_THROW(f.moe(f.x_TD, f.context, &cache), Error);
 }
 

@@ -1,10 +1,7 @@
 // A module of multi-token prediction against its equations.
 #include "r1/nn/mtp.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -14,6 +11,7 @@
 #include "r1/nn/mlp.h"
 #include "r1/ops/linear.h"
 #include "r1/ops/norm.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::nn {
 namespace {
@@ -41,7 +39,7 @@ TEST(Mtp, IsItsEquations) {
   block.parameters(ParameterList(blocks));
   std::map<std::string, Tensor> w;
   for (const Parameter& p : mine) {
-    p.tensor->copy_(at::randn(p.tensor->sizes()) * 0.4);
+    p.tensor->copy_(aten::randn(p.tensor->sizes()) * 0.4);
     w[p.name] = *p.tensor;
   }
   for (const Parameter& p : blocks) p.tensor->copy_(w.at(p.name));
@@ -51,8 +49,8 @@ TEST(Mtp, IsItsEquations) {
   given.cu_seqlens = {0, 4, kTokens};
   given.positions = {0, 1, 2, 3, 0, 1, 2, 3, 4};
   const LayerContext context = layer_context(given, at::kCPU);
-  const Tensor h_TD = at::randn({kTokens, kDim}), e_TD = at::randn({kTokens, kDim});
-  const Tensor both = at::cat({ops::rms_norm_ref(e_TD, w.at("enorm"), 1e-5), ops::rms_norm_ref(h_TD, w.at("hnorm"), 1e-5)}, 1);
+  const Tensor h_TD = aten::randn({kTokens, kDim}), e_TD = aten::randn({kTokens, kDim});
+  const Tensor both = aten::cat({ops::rms_norm_ref(e_TD, w.at("enorm"), 1e-5), ops::rms_norm_ref(h_TD, w.at("hnorm"), 1e-5)}, 1);
   const Tensor g_TD = block(ops::linear_ref(both, w.at("eh_proj"), {}), context);
   const Tensor found = mtp(h_TD, e_TD, context);
   EXPECT_LT((found - g_TD).abs().max().item<double>(), 1e-5);

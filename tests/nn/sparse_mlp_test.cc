@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/ops/topk_sparse.h"
+#include "r1/tensor/aten.h"
 #include "tests/ops/op_test.h"
 
 namespace r1::nn {
@@ -39,11 +40,11 @@ TEST(SparseMlp, RowsHaveTheSameBitsOnEveryRoad) {
       {
         const at::NoGradGuard no_grad;
         for (int64_t count = 1; count <= 20; ++count)
-          EXPECT_TRUE(at::equal(f.mlp(x.narrow(0, 40 - count, count), {}, nullptr), all.narrow(0, 40 - count, count)))
+          EXPECT_TRUE(aten::equal(f.mlp(x.narrow(0, 40 - count, count), {}, nullptr), all.narrow(0, 40 - count, count)))
               << type << " sparsity " << sparsity << ", " << count << " rows";
       }
       const Tensor leaf = x.narrow(0, 3, 1).clone().requires_grad_();
-      EXPECT_TRUE(at::equal(f.mlp(leaf, {}, nullptr), all.narrow(0, 3, 1))) << type << " sparsity " << sparsity << ", with a graph";
+      EXPECT_TRUE(aten::equal(f.mlp(leaf, {}, nullptr), all.narrow(0, 3, 1))) << type << " sparsity " << sparsity << ", with a graph";
     }
   }
 }

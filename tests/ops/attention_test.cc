@@ -1,13 +1,13 @@
 #include "r1/ops/attention.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/ones.h>
 
 #include <cmath>
 #include <numeric>
 
 #include "op_test.h"
 #include "r1/ops/attention_impl.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 namespace {
@@ -51,25 +51,25 @@ TEST(Attention, GradientOfTheDefinition) {
 TEST(Attention, WindowOfOneIsTheValueItself) {
   const Tensor q = randn({90, 2, 8}, 1).to(at::kFloat).requires_grad_(), v = randn({90, 2, 8}, 2).to(at::kFloat);
   const Tensor out = attention(q, q, v, sequences_on(at::kCPU, {0, 90}), 0.3, 1);
-  EXPECT_TRUE(at::equal(out, v));
+  EXPECT_TRUE(aten::equal(out, v));
   EXPECT_LE(gradients({out}, {randn({90, 2, 8}, 3).to(at::kFloat)}, {q})[0].abs().max().item<float>(), 1e-5);
 }
 // What a query does not see has no bearing on its bits, and what sees a key alone moves its gradient.
 TEST(Attention, WindowByHand) {
-  const Tensor q = at::ones({4, 1, 2}), k = at::tensor({5.f, 5.f, 1.f, 0.f, 0.f, 0.f, 1.f, 0.f}).view({4, 1, 2});
-  const Tensor v = at::tensor({100.f, 100.f, 1.f, 0.f, 0.f, 1.f, 0.f, 0.f}).view({4, 1, 2}).requires_grad_();
+  const Tensor q = aten::ones({4, 1, 2}), k = aten::tensor({5.f, 5.f, 1.f, 0.f, 0.f, 0.f, 1.f, 0.f}).view({4, 1, 2});
+  const Tensor v = aten::tensor({100.f, 100.f, 1.f, 0.f, 0.f, 1.f, 0.f, 0.f}).view({4, 1, 2}).requires_grad_();
   const Tensor out = attention(q, k, v, sequences_on(at::kCPU, {0, 4}), 1.0, 2);
   EXPECT_NEAR(out[2][0][0].item<double>(), 1 / (1 + std::exp(-1.0)), 1e-6);  // tokens 1 and 2: the loud token 0 is out of sight
   EXPECT_NEAR(out[2][0][1].item<double>(), 1 / (1 + std::exp(1.0)), 1e-6);
   EXPECT_NEAR(out[3][0][1].item<double>(), 1 / (1 + std::exp(1.0)), 1e-6);
-  const Tensor dv = gradients({out.narrow(0, 2, 2)}, {at::ones({2, 1, 2})}, {v})[0];
+  const Tensor dv = gradients({out.narrow(0, 2, 2)}, {aten::ones({2, 1, 2})}, {v})[0];
   EXPECT_EQ(dv[0].abs().max().item<float>(), 0);
   EXPECT_GT(dv[1].abs().max().item<float>(), 0);
 }
 TEST(Attention, ByHand) {
   // Two tokens, one head of size 2: the first sees itself; the second weighs both by softmax.
-  const Tensor q = at::tensor({1.0f, 0.0f, 1.0f, 0.0f}).view({2, 1, 2}), k = at::tensor({1.0f, 0.0f, 3.0f, 0.0f}).view({2, 1, 2});
-  const Tensor v = at::tensor({1.0f, 0.0f, 0.0f, 1.0f}).view({2, 1, 2});
+  const Tensor q = aten::tensor({1.0f, 0.0f, 1.0f, 0.0f}).view({2, 1, 2}), k = aten::tensor({1.0f, 0.0f, 3.0f, 0.0f}).view({2, 1, 2});
+  const Tensor v = aten::tensor({1.0f, 0.0f, 0.0f, 1.0f}).view({2, 1, 2});
   const Tensor out = attention(q, k, v, sequences_on(at::kCPU, {0, 2}), 1.0);
   EXPECT_EQ(out[0][0][0].item<float>(), 1.0f);
   EXPECT_NEAR(out[1][0][0].item<double>(), 1 / (1 + std::exp(2.0)), 1e-6);
@@ -100,7 +100,7 @@ Tensor step(std::vector<Request*> requests, const std::vector<int64_t>& counts, 
     r.fed += counts[i];
   }
   const auto sequences = sequences_on(device, cu, &paged);
-  return paged_attention(at::cat(q, 0), at::cat(k, 0), at::cat(v, 0), cache, sequences, 0.25, window);
+  return paged_attention(aten::cat(q, 0), aten::cat(k, 0), aten::cat(v, 0), cache, sequences, 0.25, window);
 }
 
 Request new_request(int64_t tokens, const Shape& s, uint64_t seed, at::Device device, at::ScalarType type, std::vector<int32_t> blocks) {
@@ -117,7 +117,7 @@ void test_paged(at::Device device, at::ScalarType type, bool bitwise, const Wind
       at::set_num_threads(chunk % 2 ? 1 : 2);
       Request a = new_request(90, s, 10, device, type, {7, 2, 9, 0, 5, 11}), b = new_request(40, s, 20, device, type, {1, 3, 12});
       const Tensor cache =
-          at::zeros({13, paged_attention_bytes(s.kv_heads, s.dim, 16, device, type)}, at::TensorOptions().dtype(at::kByte).device(device))
+          aten::zeros({13, paged_attention_bytes(s.kv_heads, s.dim, 16, device, type)}, at::TensorOptions().dtype(at::kByte).device(device))
               .fill_(0xFF);
       Tensors rows_a, rows_b;
       while (a.fed < 90 || b.fed < 40) {
@@ -131,10 +131,10 @@ void test_paged(at::Device device, at::ScalarType type, bool bitwise, const Wind
         if (at_a > 0) rows_a.push_back(out.narrow(0, at_b, at_a));
       }
       const auto whole = sequences_on(device, {0, 90, 130});
-      const Tensor want = attention(at::cat({a.q, b.q}, 0), at::cat({a.k, b.k}, 0), at::cat({a.v, b.v}, 0), whole, 0.25, window);
-      const Tensor got = at::cat({at::cat(rows_a, 0), at::cat(rows_b, 0)}, 0);
+      const Tensor want = attention(aten::cat({a.q, b.q}, 0), aten::cat({a.k, b.k}, 0), aten::cat({a.v, b.v}, 0), whole, 0.25, window);
+      const Tensor got = aten::cat({aten::cat(rows_a, 0), aten::cat(rows_b, 0)}, 0);
       if (bitwise) {
-        EXPECT_TRUE(at::equal(got, want)) << "chunk " << chunk << ", heads " << s.heads;
+        EXPECT_TRUE(aten::equal(got, want)) << "chunk " << chunk << ", heads " << s.heads;
       } else {
         EXPECT_LE(distance(got, want), type == at::kFloat ? 2e-5 : 2e-2) << "chunk " << chunk << ", heads " << s.heads;
       }
@@ -178,8 +178,8 @@ TEST(PagedAttention, CudaFormEqualsTheDefinitionOnTheCpu) {
     const Tensor got = paged_attention_cuda(q, k, v, ours, sequences, 0.3, window);
     EXPECT_LE(distance(got, paged_attention_ref(q, k, v, theirs, sequences, 0.3, window)), 1e-12);
   }
-  EXPECT_TRUE(at::equal(ours, theirs));
-  EXPECT_FALSE(at::equal(ours, start));
+  EXPECT_TRUE(aten::equal(ours, theirs));
+  EXPECT_FALSE(aten::equal(ours, start));
 }
 
 TEST(PagedAttention, SaysWhatItExpected) {
@@ -195,18 +195,18 @@ TEST(PagedAttention, SaysWhatItExpected) {
   }
   paged.block_tables = {{0, 3}};
   const auto far = sequences_on(at::kCPU, {0, 1}, &paged);
-  const Tensor one = at::zeros({1, 2, 8}), cache = at::zeros({3, paged_attention_bytes(2, 8, 16, at::kCPU, at::kFloat)}, at::kByte);
+  const Tensor one = aten::zeros({1, 2, 8}), cache = aten::zeros({3, paged_attention_bytes(2, 8, 16, at::kCPU, at::kFloat)}, at::kByte);
   try {
     paged_attention(one, one, one, cache, far, 1);
     FAIL();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "[paged_attention] expected block ids below 3, got 3");
   }
-  EXPECT_THROW(paged_attention(one, one, one, at::zeros({4, 7}, at::kByte), far, 1), Error);
+  EXPECT_THROW(paged_attention(one, one, one, aten::zeros({4, 7}, at::kByte), far, 1), Error);
   paged.block_tables = {{0, -1}};
   EXPECT_THROW(sequences_on(at::kCPU, {0, 1}, &paged), Error);
   EXPECT_THROW(sequences_on(at::kCPU, {0, 3, 2}), Error);
-  EXPECT_THROW(attention(at::zeros({2, 3, 4}), at::zeros({2, 2, 4}), at::zeros({2, 2, 4}), sequences_on(at::kCPU, {0, 2}), 1), Error);
+  EXPECT_THROW(attention(aten::zeros({2, 3, 4}), aten::zeros({2, 2, 4}), aten::zeros({2, 2, 4}), sequences_on(at::kCPU, {0, 2}), 1), Error);
   EXPECT_THROW(paged_attention_bytes(2, 8, 15, at::kCPU, at::kFloat), Error);
   EXPECT_THROW(attention(one, one, one, sequences_on(at::kCPU, {0, 1}), 1, Window(0, 8)), Error);
 }

@@ -1,9 +1,6 @@
 // Blockwise, hybrid and segment attention against their definitions, the definitions against finite differences, and the engine's form
 // against the training form.
 #include <ATen/Parallel.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/full_like.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
@@ -12,6 +9,7 @@
 #include "r1/ops/blockwise_attention.h"
 #include "r1/ops/hybrid_attention.h"
 #include "r1/ops/segment_attention.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 namespace {
@@ -40,7 +38,7 @@ TEST(BlockwiseAttention, HasTheBitsOfFullAttention) {
     for (Tensor& x : t) x = x.to(type);
     const Tensor want = attention(t[0], t[1], t[2], sequences, 0.3);
     for (const int64_t block : {1, 13, 64})
-      EXPECT_TRUE(at::equal(blockwise_attention(t[0], t[1], t[2], sequences, 0.3, block), want)) << block;
+      EXPECT_TRUE(aten::equal(blockwise_attention(t[0], t[1], t[2], sequences, 0.3, block), want)) << block;
   }
 }
 TEST(BlockwiseAttention, GradientOfTheDefinition) {
@@ -57,7 +55,7 @@ TEST(BlockwiseAttention, BlocksAddUpToTheGradientsOfFullAttention) {
     const Tensors want = gradients({attention(t[0], t[1], t[2], sequences, 0.3)}, {dout}, t);
     const auto sum_type = type == at::kDouble ? at::kDouble : at::kFloat;
     for (const int64_t block : {13, 64, 1000}) {
-      const Tensor dq = at::full_like(want[0], 7), dk = at::zeros_like(want[1], sum_type), dv = at::zeros_like(want[2], sum_type);
+      const Tensor dq = aten::full_like(want[0], 7), dk = aten::zeros_like(want[1], sum_type), dv = aten::zeros_like(want[2], sum_type);
       for_each_block(kTokens, block, [&](int64_t begin, int64_t end) {
         const QueryChunk chunk = chunk_of(sequences, begin, end, at::kCPU);
         const auto seen = [&](const Tensor& x) { return x.detach().narrow(0, chunk.k_begin, end - chunk.k_begin); };
@@ -72,7 +70,7 @@ TEST(BlockwiseAttention, BlocksAddUpToTheGradientsOfFullAttention) {
       const Tensors got{dq, dk, dv};
       for (size_t i = 0; i < 3; ++i) {
         if (type == at::kFloat)
-          EXPECT_TRUE(at::equal(got[i], want[i])) << block << " " << i;
+          EXPECT_TRUE(aten::equal(got[i], want[i])) << block << " " << i;
         else
           EXPECT_LE((got[i] - want[i]).abs().max().item<double>(),
                     (type == at::kDouble ? 1e-12 : 1e-2) * want[i].abs().max().item<double>())
@@ -124,10 +122,10 @@ TEST(HybridAttention, AGateAtItsEndsIsOneOfTheTwo) {
   const auto sequences = sequences_on(at::kCPU, kCu);
   Tensors t = heads(kTokens, 2, 2, 8);
   for (Tensor& x : t) x = x.to(at::kFloat);
-  const Tensor local = hybrid_attention(t[0], t[1], t[2], at::full({kTokens, 1}, 200.0f), sequences, 0.3, 4);
-  const Tensor global = hybrid_attention(t[0], t[1], t[2], at::full({kTokens, 1}, -200.0f), sequences, 0.3, 4);
+  const Tensor local = hybrid_attention(t[0], t[1], t[2], aten::full({kTokens, 1}, 200.0f), sequences, 0.3, 4);
+  const Tensor global = hybrid_attention(t[0], t[1], t[2], aten::full({kTokens, 1}, -200.0f), sequences, 0.3, 4);
   EXPECT_LE(distance(local, attention(t[0], t[1], t[2], sequences, 0.3, 4)), 1e-6);
-  EXPECT_TRUE(at::equal(global, attention(t[0], t[1], t[2], sequences, 0.3)));
+  EXPECT_TRUE(aten::equal(global, attention(t[0], t[1], t[2], sequences, 0.3)));
 }
 TEST(HybridAttention, TheWindowGrowsWithThePosition) {
   const Window window(256, 4096);
@@ -139,9 +137,9 @@ TEST(HybridAttention, TheWindowGrowsWithThePosition) {
 }
 TEST(HybridAttention, SaysWhatItExpected) {
   const auto one = sequences_on(at::kCPU, {0, 1});
-  const Tensor x = at::zeros({1, 2, 8});
-  EXPECT_THROW(hybrid_attention(x, x, x, at::zeros({1, 2}), one, 1, 4), Error);
-  EXPECT_THROW(hybrid_attention(x, x, x, at::zeros({1, 1}), one, 1, 0), Error);
+  const Tensor x = aten::zeros({1, 2, 8});
+  EXPECT_THROW(hybrid_attention(x, x, x, aten::zeros({1, 2}), one, 1, 4), Error);
+  EXPECT_THROW(hybrid_attention(x, x, x, aten::zeros({1, 1}), one, 1, 0), Error);
 }
 
 // ---- segments
@@ -169,7 +167,7 @@ TEST(SegmentAttention, GradientOfTheDefinition) {
   expect_ref_gradient([&](const Tensors& t) { return segment_attention_ref(t[0], constant[1], constant[2], t[1], two, 0.7); },
                       {all[0], all[3]});
   // Queries of the second segment, keys and values of it: the first three are given.
-  const auto tail = [&](const Tensor& memory, const Tensor& own) { return at::cat({memory.narrow(0, 0, 4), own}, 0); };
+  const auto tail = [&](const Tensor& memory, const Tensor& own) { return aten::cat({memory.narrow(0, 0, 4), own}, 0); };
   expect_ref_gradient(
       [&](const Tensors& t) {
         return segment_attention_ref(constant[0], tail(constant[1], t[0]), tail(constant[2], t[1]), constant[3], two, 0.7).narrow(0, 4, 3);
@@ -181,7 +179,7 @@ TEST(SegmentAttention, TheMemoryIsSeenAndIsConstant) {
   Tensors t = biased(12, 1, 1, 4, 4);
   for (Tensor& x : t) x = x.to(at::kFloat).requires_grad_();
   const Tensor out = segment_attention(t[0], t[1], t[2], t[3], sequences, 0.5);
-  const Tensor dv = gradients({out.narrow(0, 8, 4)}, {at::ones_like(out.narrow(0, 8, 4))}, {t[2]})[0];
+  const Tensor dv = gradients({out.narrow(0, 8, 4)}, {aten::ones_like(out.narrow(0, 8, 4))}, {t[2]})[0];
   EXPECT_EQ(dv.narrow(0, 0, 8).abs().max().item<float>(), 0);
   EXPECT_GT(dv.narrow(0, 8, 4).abs().min().item<float>(), 0);
   const at::NoGradGuard no_grad;
@@ -189,7 +187,7 @@ TEST(SegmentAttention, TheMemoryIsSeenAndIsConstant) {
     Tensor v = t[2].clone();
     v[token].add_(1);
     const Tensor moved = segment_attention(t[0], t[1], v, t[3], sequences, 0.5);
-    EXPECT_EQ(at::equal(moved.narrow(0, 8, 4), out.narrow(0, 8, 4)), !seen) << token;
+    EXPECT_EQ(aten::equal(moved.narrow(0, 8, 4), out.narrow(0, 8, 4)), !seen) << token;
   }
 }
 TEST(SegmentAttention, GradientsDoNotDependOnThreads) {
@@ -203,15 +201,15 @@ TEST(SegmentAttention, GradientsDoNotDependOnThreads) {
   const Result one = all(1);
   for (const int n : {2, 3}) {
     const Result more = all(n);
-    for (size_t i = 0; i < one.grads.size(); ++i) EXPECT_TRUE(at::equal(one.grads[i], more.grads[i])) << i << " threads " << n;
+    for (size_t i = 0; i < one.grads.size(); ++i) EXPECT_TRUE(aten::equal(one.grads[i], more.grads[i])) << i << " threads " << n;
   }
   at::set_num_threads(threads);
 }
 TEST(SegmentAttention, SaysWhatItExpected) {
   const auto one = sequences_on(at::kCPU, {0, 1});
-  const Tensor x = at::zeros({1, 2, 8});
-  EXPECT_THROW(segment_attention(x, x, x, at::zeros({2, 4}), one, 1), Error);
-  EXPECT_THROW(segment_attention(x, x, x, at::zeros({1, 5}), one, 1), Error);
+  const Tensor x = aten::zeros({1, 2, 8});
+  EXPECT_THROW(segment_attention(x, x, x, aten::zeros({2, 4}), one, 1), Error);
+  EXPECT_THROW(segment_attention(x, x, x, aten::zeros({1, 5}), one, 1), Error);
 }
 
 // ---- the engine's form: one sequence fed in chunks, blocks in any order
@@ -220,7 +218,7 @@ using Paged = std::function<Tensor(const Tensors&, const Tensor& cache, const Se
 
 Tensor feed(const Paged& op, const Tensors& all, int64_t chunk, at::ScalarType type) {
   const int64_t tokens = all[0].size(0), kv_heads = all[1].size(1), dim = all[1].size(2);
-  const Tensor cache = at::full({12, paged_attention_bytes(kv_heads, dim, 16, at::kCPU, type)}, 0xFF, at::kByte);
+  const Tensor cache = aten::full({12, paged_attention_bytes(kv_heads, dim, 16, at::kCPU, type)}, 0xFF, at::kByte);
   Tensors out;
   for (int64_t fed = 0; fed < tokens; fed += chunk) {
     const int64_t count = std::min(chunk, tokens - fed);
@@ -231,7 +229,7 @@ Tensor feed(const Paged& op, const Tensors& all, int64_t chunk, at::ScalarType t
     for (const Tensor& t : all) part.push_back(t.size(0) == tokens ? t.narrow(0, fed, count).to(type) : t.to(type));
     out.push_back(op(part, cache, sequences_on(at::kCPU, {0, int32_t(count)}, &paged)));
   }
-  return at::cat(out, 0);
+  return aten::cat(out, 0);
 }
 
 void test_paged(const Paged& op, const Op& training, const Tensors& inputs) {
@@ -245,7 +243,7 @@ void test_paged(const Paged& op, const Op& training, const Tensors& inputs) {
       if (type == at::kDouble) {
         EXPECT_LE(distance(got, want), 1e-12) << chunk;
       } else {
-        EXPECT_TRUE(at::equal(got, want)) << type << " chunk " << chunk;
+        EXPECT_TRUE(aten::equal(got, want)) << type << " chunk " << chunk;
       }
     }
   }

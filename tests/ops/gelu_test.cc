@@ -7,6 +7,7 @@
 
 #include "op_test.h"
 #include "r1/ops/layer_norm.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 namespace {
@@ -39,14 +40,14 @@ TEST(Gelu, GradientOfTheDefinition) {
 TEST(Gelu, ByHand) {
   for (double x = -9; x <= 9; x += 0.0371) {
     const double exact = 0.5 * x * std::erfc(-x * M_SQRT1_2), u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
-    const Tensor t = at::tensor({float(x)});
+    const Tensor t = aten::tensor({float(x)});
     EXPECT_NEAR(gelu(t, GeluForm::kExact).item<double>(), exact, 4e-7 * std::max(1.0, std::abs(exact))) << x;
     EXPECT_NEAR(gelu(t, GeluForm::kTanh).item<double>(), 0.5 * x * (1 + std::tanh(u)), 1e-6 * std::max(1.0, std::abs(exact))) << x;
   }
-  EXPECT_EQ(gelu(at::tensor({200.0f}), GeluForm::kExact).item<float>(), 200.0f);
-  EXPECT_EQ(gelu(at::tensor({-200.0f}), GeluForm::kTanh).item<float>(), 0.0f);
-  EXPECT_TRUE(std::isnan(gelu(at::tensor({NAN}), GeluForm::kExact).item<float>()));
-  EXPECT_THROW(geglu(at::zeros({2, 3}), at::zeros({3, 2}), GeluForm::kTanh), Error);
+  EXPECT_EQ(gelu(aten::tensor({200.0f}), GeluForm::kExact).item<float>(), 200.0f);
+  EXPECT_EQ(gelu(aten::tensor({-200.0f}), GeluForm::kTanh).item<float>(), 0.0f);
+  EXPECT_TRUE(std::isnan(gelu(aten::tensor({NAN}), GeluForm::kExact).item<float>()));
+  EXPECT_THROW(geglu(aten::zeros({2, 3}), aten::zeros({3, 2}), GeluForm::kTanh), Error);
 }
 
 // ---- layer_norm
@@ -80,13 +81,13 @@ TEST(LayerNorm, GradientOfTheDefinition) {
 }
 TEST(LayerNorm, ByHand) {
   const Tensor y =
-      layer_norm(at::tensor({1.0f, 2.0f, 6.0f}).view({1, 3}), at::tensor({1.0f, 2.0f, 1.0f}), at::tensor({0.0f, 0.5f, 0.0f}), 0);
+      layer_norm(aten::tensor({1.0f, 2.0f, 6.0f}).view({1, 3}), aten::tensor({1.0f, 2.0f, 1.0f}), aten::tensor({0.0f, 0.5f, 0.0f}), 0);
   const double deviation = std::sqrt(14.0 / 3);
   EXPECT_NEAR(y[0][0].item<double>(), -2 / deviation, 1e-6);
   EXPECT_NEAR(y[0][1].item<double>(), -2 / deviation + 0.5, 1e-6);
   EXPECT_NEAR(y[0][2].item<double>(), 3 / deviation, 1e-6);
   try {
-    layer_norm(at::zeros({2, 3}), at::zeros({2}), at::zeros({2}), 0);
+    layer_norm(aten::zeros({2, 3}), aten::zeros({2}), aten::zeros({2}), 0);
     FAIL();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "[layer_norm] expected x [..., D], weight and bias [D], got [2, 3], [2] and [2]");
@@ -102,8 +103,8 @@ TEST(LayerNorm, BitsOfRowsAndThreads) {
     Tensors t;
     for (const Tensor& input : inputs) t.push_back(input.to(at::kFloat));
     const Tensor whole = op(t);
-    EXPECT_TRUE(at::equal(whole, gelu(layer_norm(t[0], t[1], t[2], 1e-5), GeluForm::kTanh)));
-    EXPECT_TRUE(at::equal(op({t[0].narrow(0, 37, 1), t[1], t[2]}), whole.narrow(0, 37, 1)));
+    EXPECT_TRUE(aten::equal(whole, gelu(layer_norm(t[0], t[1], t[2], 1e-5), GeluForm::kTanh)));
+    EXPECT_TRUE(aten::equal(op({t[0].narrow(0, 37, 1), t[1], t[2]}), whole.narrow(0, 37, 1)));
   }
   const int threads = at::get_num_threads();
   for (const Op& each : {op, kNorm}) {
@@ -111,7 +112,7 @@ TEST(LayerNorm, BitsOfRowsAndThreads) {
     const Result one = run(each, inputs, at::kCPU, at::kFloat, randn({700, 100}, 4));
     at::set_num_threads(2);
     const Result two = run(each, inputs, at::kCPU, at::kFloat, randn({700, 100}, 4));
-    for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(one.grads[i], two.grads[i])) << i;
+    for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(aten::equal(one.grads[i], two.grads[i])) << i;
   }
   at::set_num_threads(threads);
 }

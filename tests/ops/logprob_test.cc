@@ -1,4 +1,5 @@
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 
 #include <ATen/Parallel.h>
 
@@ -38,7 +39,7 @@ TEST(LinearLogprob, EqualsItsDefinitionCuda) {
   test_logprob(at::kCUDA);
 }
 TEST(LinearLogprob, GradientOfTheDefinition) {
-  const Tensor targets = at::tensor({1, -1, 3}, at::kLong);
+  const Tensor targets = aten::tensor({1, -1, 3}, at::kLong);
   expect_ref_gradient([&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, 0.8).logprob_T; },
                       {randn({3, 4}, 1), randn({5, 4}, 2)});
 }
@@ -51,8 +52,8 @@ TEST(LinearLogprob, ChunksGiveTheSameBitsAsRowsAlone) {
   const auto all = linear_logprob(x, head, targets, 0.9, true);
   for (const int64_t t : {0, 231, 232, 299}) {
     const auto one = linear_logprob(x.narrow(0, t, 1), head, targets.narrow(0, t, 1), 0.9, true);
-    EXPECT_TRUE(at::equal(one.logprob_T, all.logprob_T.narrow(0, t, 1))) << t;
-    EXPECT_TRUE(at::equal(one.entropy_T, all.entropy_T.narrow(0, t, 1))) << t;
+    EXPECT_TRUE(aten::equal(one.logprob_T, all.logprob_T.narrow(0, t, 1))) << t;
+    EXPECT_TRUE(aten::equal(one.entropy_T, all.entropy_T.narrow(0, t, 1))) << t;
   }
   const c10::AutoGradMode grad(true);
   const Op op = [&](const Tensors& t) { return linear_logprob(t[0], t[1], targets).logprob_T; };
@@ -65,17 +66,17 @@ TEST(LinearLogprob, ChunksGiveTheSameBitsAsRowsAlone) {
 }
 
 TEST(LinearLogprob, ExtremeLogitsStayFinite) {
-  const Tensor x = at::tensor({1.0f}).view({1, 1}), head = at::tensor({3e4f, -3e4f, 0.0f}).view({3, 1});
-  const auto r = linear_logprob(x, head, at::tensor({1}, at::kLong), 1, true);
+  const Tensor x = aten::tensor({1.0f}).view({1, 1}), head = aten::tensor({3e4f, -3e4f, 0.0f}).view({3, 1});
+  const auto r = linear_logprob(x, head, aten::tensor({1}, at::kLong), 1, true);
   EXPECT_EQ(r.logprob_T[0].item<float>(), -6e4f);
   EXPECT_EQ(r.entropy_T[0].item<float>(), 0.0f);
 }
 TEST(LinearLogprob, SaysWhatItExpected) {
-  const Tensor x = at::zeros({2, 3}), head = at::zeros({5, 3});
-  EXPECT_THROW(linear_logprob(x, at::zeros({5, 4}), at::zeros({2}, at::kLong)), Error);
-  EXPECT_THROW(linear_logprob(x, head, at::zeros({3}, at::kLong)), Error);
-  EXPECT_THROW(linear_logprob(x, head, at::zeros({2}, at::kLong), 0), Error);
-  EXPECT_THROW(linear_logprob(x, head, at::tensor({0, 5}, at::kLong)), Error);
+  const Tensor x = aten::zeros({2, 3}), head = aten::zeros({5, 3});
+  EXPECT_THROW(linear_logprob(x, aten::zeros({5, 4}), aten::zeros({2}, at::kLong)), Error);
+  EXPECT_THROW(linear_logprob(x, head, aten::zeros({3}, at::kLong)), Error);
+  EXPECT_THROW(linear_logprob(x, head, aten::zeros({2}, at::kLong), 0), Error);
+  EXPECT_THROW(linear_logprob(x, head, aten::tensor({0, 5}, at::kLong)), Error);
 }
 
 }  // namespace

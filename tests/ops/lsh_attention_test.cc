@@ -1,8 +1,8 @@
 // Hashing attention against its definition (every query's set of keys, one by one), and what the definition promises.
 #include "r1/ops/lsh_attention.h"
+#include "r1/tensor/aten.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/full.h>
 
 #include <algorithm>
 #include <cmath>
@@ -59,8 +59,8 @@ TEST(LshAttention, GradientOfTheDefinition) {
 
 TEST(LshAttention, CodesAreGrayAndNested) {
   // Two directions, the axes: going round the circle, the code moves by one (modulo 4).
-  const Tensor directions = at::tensor({0.0f, 1.0f, 1.0f, 0.0f}).view({2, 2});
-  const Tensor points = at::tensor({1.0f, -1.0f, -1.0f, -1.0f, -1.0f, 1.0f, 1.0f, 1.0f}).view({4, 1, 2});
+  const Tensor directions = aten::tensor({0.0f, 1.0f, 1.0f, 0.0f}).view({2, 2});
+  const Tensor points = aten::tensor({1.0f, -1.0f, -1.0f, -1.0f, -1.0f, 1.0f, 1.0f, 1.0f}).view({4, 1, 2});
   const Tensor codes = lsh_codes(points, directions, 1).flatten();
   std::vector<int> got;
   for (int i = 0; i < 4; ++i) got.push_back(codes[i].item<int>());
@@ -71,17 +71,17 @@ TEST(LshAttention, CodesAreGrayAndNested) {
   const Tensor a = lsh_codes(x, lsh_directions(16, few, 5, at::kCPU), 3), b = lsh_codes(x, lsh_directions(16, many, 5, at::kCPU), 3);
   for (int64_t i = 0; i < a.numel(); ++i) ASSERT_EQ(a.data_ptr<int16_t>()[i], b.data_ptr<int16_t>()[i] >> 5) << i;
   // Lengths do not matter, directions do.
-  EXPECT_TRUE(at::equal(lsh_codes(x * 3, lsh_directions(16, many, 5, at::kCPU), 3), b));
-  EXPECT_FALSE(at::equal(lsh_codes(x, lsh_directions(16, many, 6, at::kCPU), 3), b));
+  EXPECT_TRUE(aten::equal(lsh_codes(x * 3, lsh_directions(16, many, 5, at::kCPU), 3), b));
+  EXPECT_FALSE(aten::equal(lsh_codes(x, lsh_directions(16, many, 6, at::kCPU), 3), b));
 }
 // Many tokens are coded in parts; of any float type, as the fp32 that they are.
 TEST(LshAttention, CodesAreATokensOwn) {
   const LshShape shape{.rounds = 2, .bits = 5};
   const Tensor directions = lsh_directions(8, shape, 3, at::kCPU), x = randn({2100, 3, 8}, 4).to(at::kBFloat16);
   const Tensor all = lsh_codes(x, directions, 2);
-  const Tensor parts = at::cat({lsh_codes(x.narrow(0, 0, 700), directions, 2), lsh_codes(x.narrow(0, 700, 1400), directions, 2)}, 0);
-  EXPECT_TRUE(at::equal(all, parts));
-  EXPECT_TRUE(at::equal(all, lsh_codes(x.to(at::kFloat), directions, 2)));
+  const Tensor parts = aten::cat({lsh_codes(x.narrow(0, 0, 700), directions, 2), lsh_codes(x.narrow(0, 700, 1400), directions, 2)}, 0);
+  EXPECT_TRUE(aten::equal(all, parts));
+  EXPECT_TRUE(aten::equal(all, lsh_codes(x.to(at::kFloat), directions, 2)));
 }
 TEST(LshAttention, BitsFollowTheLongestPosition) {
   EXPECT_EQ(lsh_bits(64, 64), 0);
@@ -127,8 +127,8 @@ TEST(LshAttention, GradientsDoNotDependOnThreads) {
                at::kCPU, at::kFloat, randn({kTokens, 4, 16}, 9));
   };
   const Result one = all(1), two = all(2);
-  EXPECT_TRUE(at::equal(one.out, two.out));
-  for (size_t i = 0; i < one.grads.size(); ++i) EXPECT_TRUE(at::equal(one.grads[i], two.grads[i])) << i;
+  EXPECT_TRUE(aten::equal(one.out, two.out));
+  for (size_t i = 0; i < one.grads.size(); ++i) EXPECT_TRUE(aten::equal(one.grads[i], two.grads[i])) << i;
   at::set_num_threads(threads);
 }
 
@@ -142,7 +142,7 @@ TEST(LshAttention, PagedGivesTheBitsOfTraining) {
     for (const Tensor& x : p.qkv) t.push_back(x.to(type));
     const Tensor want = lsh_attention(t[0], t[1], t[2], p.q_codes, p.k_codes, sequences_on(at::kCPU, {0, 100, kTokens}), 0.3, shape);
     for (const int64_t chunk : {1, 17, 64, 100}) {
-      const Tensor cache = at::full({16, paged_lsh_bytes(2, 16, shape.rounds, 16, type)}, 0xFF, at::kByte);
+      const Tensor cache = aten::full({16, paged_lsh_bytes(2, 16, shape.rounds, 16, type)}, 0xFF, at::kByte);
       Tensors first, second;
       for (int64_t fed = 0; fed < 100; fed += chunk) {
         PagedSequences paged;
@@ -156,7 +156,7 @@ TEST(LshAttention, PagedGivesTheBitsOfTraining) {
           rows.push_back({begin + from, count});
         }
         const auto part = [&](const Tensor& x) {
-          return at::cat({x.narrow(0, rows[0].first, rows[0].second), x.narrow(0, rows[1].first, rows[1].second)}, 0);
+          return aten::cat({x.narrow(0, rows[0].first, rows[0].second), x.narrow(0, rows[1].first, rows[1].second)}, 0);
         };
         const auto sequences = sequences_on(at::kCPU, cu, &paged);
         const Tensor out =
@@ -164,11 +164,11 @@ TEST(LshAttention, PagedGivesTheBitsOfTraining) {
         first.push_back(out.narrow(0, 0, cu[1]));
         second.push_back(out.narrow(0, cu[1], cu[2] - cu[1]));
       }
-      const Tensor got = at::cat({at::cat(first, 0), at::cat(second, 0)}, 0);
+      const Tensor got = aten::cat({aten::cat(first, 0), aten::cat(second, 0)}, 0);
       if (type == at::kDouble) {
         EXPECT_LE(distance(got, want), 1e-12) << chunk;
       } else {
-        EXPECT_TRUE(at::equal(got, want)) << type << " chunk " << chunk;
+        EXPECT_TRUE(aten::equal(got, want)) << type << " chunk " << chunk;
       }
     }
   }
@@ -176,12 +176,12 @@ TEST(LshAttention, PagedGivesTheBitsOfTraining) {
 
 TEST(LshAttention, SaysWhatItExpected) {
   const auto one = sequences_on(at::kCPU, {0, 1});
-  const Tensor x = at::zeros({1, 2, 8}), codes = at::zeros({1, 2, 4}, at::kShort);
-  EXPECT_THROW(lsh_attention(x, x, x, codes, at::zeros({1, 2, 3}, at::kShort), one, 1, {}), Error);
+  const Tensor x = aten::zeros({1, 2, 8}), codes = aten::zeros({1, 2, 4}, at::kShort);
+  EXPECT_THROW(lsh_attention(x, x, x, codes, aten::zeros({1, 2, 3}, at::kShort), one, 1, {}), Error);
   EXPECT_THROW(lsh_attention(x, x, x, codes.to(at::kInt), codes, one, 1, {}), Error);
   EXPECT_THROW(lsh_attention(x, x, x, codes, codes, one, 1, {.bits = 16}), Error);
-  EXPECT_THROW(lsh_codes(x, at::zeros({5, 8}), 2), Error);
-  EXPECT_THROW(paged_lsh_attention(x, x, x, codes, codes, at::zeros({1, 7}, at::kByte), one, 1, {}), Error);
+  EXPECT_THROW(lsh_codes(x, aten::zeros({5, 8}), 2), Error);
+  EXPECT_THROW(paged_lsh_attention(x, x, x, codes, codes, aten::zeros({1, 7}, at::kByte), one, 1, {}), Error);
 }
 
 }  // namespace

@@ -2,10 +2,10 @@
 #include "r1/ops/mla_attention.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/full.h>
 
 #include "op_test.h"
 #include "r1/ops/head_product.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 namespace {
@@ -29,7 +29,9 @@ struct Layer {
       return {with_shared_key(k_LNC, latent_LW.narrow(1, kLatent, kRope)), v_LNV};
     };
   }
-  Tensor absorbed_queries() const { return at::cat({head_product(q_TNH.narrow(2, 0, kNope), w_k_NCR), q_TNH.narrow(2, kNope, kRope)}, 2); }
+  Tensor absorbed_queries() const {
+    return aten::cat({head_product(q_TNH.narrow(2, 0, kNope), w_k_NCR), q_TNH.narrow(2, kNope, kRope)}, 2);
+  }
 };
 
 // Feeds the first `fed` tokens of each of two sequences, then the rest in one step; returns the last step's context.
@@ -46,14 +48,14 @@ void feed(Fed& f, const Layer& layer, const std::vector<int64_t>& from, const st
   f.paged.context_lens = {int32_t(from[0]), int32_t(from[1])};
   f.sequences = sequences_on(device, {0, int32_t(to[0] - from[0]), int32_t(to[0] - from[0] + to[1] - from[1])}, &f.paged);
   const Tensor rows =
-      at::cat({layer.latent_TW.narrow(0, from[0], to[0] - from[0]), layer.latent_TW.narrow(0, kTokens[0] + from[1], to[1] - from[1])}, 0);
+      aten::cat({layer.latent_TW.narrow(0, from[0], to[0] - from[0]), layer.latent_TW.narrow(0, kTokens[0] + from[1], to[1] - from[1])}, 0);
   mla_append(rows, f.cache, f.sequences);
 }
 Tensor queries_of(const Tensor& q, const std::vector<int64_t>& from, const std::vector<int64_t>& to) {
-  return at::cat({q.narrow(0, from[0], to[0] - from[0]), q.narrow(0, kTokens[0] + from[1], to[1] - from[1])}, 0);
+  return aten::cat({q.narrow(0, from[0], to[0] - from[0]), q.narrow(0, kTokens[0] + from[1], to[1] - from[1])}, 0);
 }
 Tensor new_cache(at::Device device, at::ScalarType type) {
-  return at::full({5, mla_cache_bytes(kWidth, 16, type)}, 0xFF, at::TensorOptions().dtype(at::kByte).device(device));
+  return aten::full({5, mla_cache_bytes(kWidth, 16, type)}, 0xFF, at::TensorOptions().dtype(at::kByte).device(device));
 }
 
 // All forms after a prefix of `context` tokens, against training-form attention on the whole sequences in fp64.
@@ -100,9 +102,9 @@ TEST(MlaAttention, CacheHoldsTheRows) {
   f.cache = new_cache(at::kCPU, at::kFloat);
   feed(f, layer, {0, 0}, {17, 2}, at::kCPU);
   feed(f, layer, {17, 2}, {37, 5}, at::kCPU);
-  EXPECT_TRUE(at::equal(mla_gather(f.cache, f.sequences, 0, 2, kWidth, at::kFloat), layer.latent_TW));
-  EXPECT_TRUE(at::equal(mla_gather(f.cache, f.sequences, 1, 2, kWidth, at::kFloat), layer.latent_TW.narrow(0, 37, 5)));
-  EXPECT_TRUE(at::equal(f.cache.view(at::kFloat).view({5, 16, kWidth})[4][3], layer.latent_TW[3]));
+  EXPECT_TRUE(aten::equal(mla_gather(f.cache, f.sequences, 0, 2, kWidth, at::kFloat), layer.latent_TW));
+  EXPECT_TRUE(aten::equal(mla_gather(f.cache, f.sequences, 1, 2, kWidth, at::kFloat), layer.latent_TW.narrow(0, 37, 5)));
+  EXPECT_TRUE(aten::equal(f.cache.view(at::kFloat).view({5, 16, kWidth})[4][3], layer.latent_TW[3]));
 }
 
 // Chunks, company and threads change no bit of either form; the expanded one has the bits of the training form.
@@ -124,20 +126,21 @@ TEST(MlaAttention, BitsDependOnTheTokenOnly) {
     while (at[0] < 37) {
       const std::vector<int64_t> to{std::min<int64_t>(at[0] + 3 * step, 37), std::min<int64_t>(at[1] + step, 5)};
       feed(f, layer, at, to, at::kCPU);
-      EXPECT_TRUE(at::equal(mla_absorbed(queries_of(qa, at, to), f.cache, f.sequences, kLatent, kScale), queries_of(absorbed, at, to)));
+      EXPECT_TRUE(aten::equal(mla_absorbed(queries_of(qa, at, to), f.cache, f.sequences, kLatent, kScale), queries_of(absorbed, at, to)));
       // The latents are expanded outside of the op; only the attention's bits are this op's.
       const auto [k, v] = layer.expand()(layer.latent_TW);
       const auto known = [&](const Tensor& latent_LW) -> std::pair<Tensor, Tensor> {
-        EXPECT_TRUE(at::equal(latent_LW, at::cat({layer.latent_TW.narrow(0, 0, to[0]), layer.latent_TW.narrow(0, 37, to[1])}, 0)));
-        return {at::cat({k.narrow(0, 0, to[0]), k.narrow(0, 37, to[1])}, 0), at::cat({v.narrow(0, 0, to[0]), v.narrow(0, 37, to[1])}, 0)};
+        EXPECT_TRUE(aten::equal(latent_LW, aten::cat({layer.latent_TW.narrow(0, 0, to[0]), layer.latent_TW.narrow(0, 37, to[1])}, 0)));
+        return {aten::cat({k.narrow(0, 0, to[0]), k.narrow(0, 37, to[1])}, 0),
+                aten::cat({v.narrow(0, 0, to[0]), v.narrow(0, 37, to[1])}, 0)};
       };
-      EXPECT_TRUE(at::equal(mla_expanded(queries_of(layer.q_TNH, at, to), f.cache, f.sequences, kWidth, known, kScale),
-                            queries_of(expanded, at, to)));
+      EXPECT_TRUE(aten::equal(mla_expanded(queries_of(layer.q_TNH, at, to), f.cache, f.sequences, kWidth, known, kScale),
+                              queries_of(expanded, at, to)));
       at = to;
     }
   }
   const auto [k, v] = layer.expand()(layer.latent_TW);
-  EXPECT_TRUE(at::equal(expanded, attention(layer.q_TNH, k, v, sequences_on(at::kCPU, {0, 37, 42}), kScale)));
+  EXPECT_TRUE(aten::equal(expanded, attention(layer.q_TNH, k, v, sequences_on(at::kCPU, {0, 37, 42}), kScale)));
   at::set_num_threads(threads);
 }
 
@@ -145,7 +148,7 @@ TEST(MlaAttention, SaysWhatItExpected) {
   const c10::NoGradGuard no_grad;
   const Layer layer(42, at::kCPU, at::kFloat);
   Fed f;
-  f.cache = at::full({5, 64}, 0, at::kByte);
+  f.cache = aten::full({5, 64}, 0, at::kByte);
   EXPECT_THROW(feed(f, layer, {0, 0}, {37, 5}, at::kCPU), Error);
   f.cache = new_cache(at::kCPU, at::kFloat).narrow(0, 0, 4).contiguous();  // block 4 is asked for
   EXPECT_THROW(feed(f, layer, {0, 0}, {37, 5}, at::kCPU), Error);
@@ -154,7 +157,7 @@ TEST(MlaAttention, SaysWhatItExpected) {
 TEST(SharedKey, GradientIsSummedOverTheHeads) {
   expect_ref_gradient([](const Tensors& t) { return with_shared_key(t[0], t[1]); }, {randn({4, 3, 2}, 1), randn({4, 5}, 2)});
   const Tensor k = with_shared_key(randn({4, 3, 2}, 1), randn({4, 5}, 2));
-  EXPECT_TRUE(at::equal(k.select(1, 0).narrow(1, 2, 5), k.select(1, 2).narrow(1, 2, 5)));
+  EXPECT_TRUE(aten::equal(k.select(1, 0).narrow(1, 2, 5), k.select(1, 2).narrow(1, 2, 5)));
 }
 
 TEST(HeadProduct, IsAProductAHead) {
@@ -165,9 +168,9 @@ TEST(HeadProduct, IsAProductAHead) {
   const Tensor xf = x.to(at::kFloat), wf = w.to(at::kFloat);
   const Tensor got = head_product(xf, wf);
   EXPECT_LT(distance(got, want), 1e-5);
-  EXPECT_TRUE(at::equal(head_product(xf, w.transpose(1, 2).to(at::kFloat).contiguous().transpose(1, 2)), got));
-  EXPECT_TRUE(at::equal(head_product(xf.narrow(0, 3, 1), wf), got.narrow(0, 3, 1)));
-  EXPECT_TRUE(at::equal(head_product(at::cat({xf, xf}, 2).narrow(2, 12, 12), wf), got));
+  EXPECT_TRUE(aten::equal(head_product(xf, w.transpose(1, 2).to(at::kFloat).contiguous().transpose(1, 2)), got));
+  EXPECT_TRUE(aten::equal(head_product(xf.narrow(0, 3, 1), wf), got.narrow(0, 3, 1)));
+  EXPECT_TRUE(aten::equal(head_product(aten::cat({xf, xf}, 2).narrow(2, 12, 12), wf), got));
 }
 
 TEST(Attention, ValuesOfTheirOwnSize) {

@@ -3,13 +3,6 @@
 // such device.
 #pragma once
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/ones_like.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
@@ -19,6 +12,7 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/ops/autograd.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/dtype.h"
 
 namespace r1::ops {
@@ -37,14 +31,14 @@ inline bool has_cuda() {
 // Standard normal, fp64, a function of the seed.
 inline Tensor randn(at::IntArrayRef shape, uint64_t seed) {
   Rng rng(seed);
-  Tensor t = at::empty(shape, at::kDouble);
+  Tensor t = aten::empty(shape, at::kDouble);
   for (int64_t i = 0; i < t.numel(); ++i) t.mutable_data_ptr<double>()[i] = rng.normal();
   return t;
 }
 
 inline Tensor random_ids(int64_t count, int64_t below, uint64_t seed) {
   Rng rng(seed);
-  Tensor t = at::empty({count}, at::kLong);
+  Tensor t = aten::empty({count}, at::kLong);
   for (int64_t i = 0; i < count; ++i) t.mutable_data_ptr<int64_t>()[i] = rng.between(0, below - 1);
   return t;
 }
@@ -94,7 +88,7 @@ inline void expect_op_equals_ref(const Op& op, const Op& ref, const Tensors& inp
     const c10::NoGradGuard no_grad;
     Tensors plain;
     for (const Tensor& t : rounded) plain.push_back(t.to(device, tolerance.type));
-    EXPECT_TRUE(at::equal(op(plain), got.out)) << "with and without a graph";
+    EXPECT_TRUE(aten::equal(op(plain), got.out)) << "with and without a graph";
   }
 }
 
@@ -104,7 +98,7 @@ inline void expect_ref_gradient(const Op& ref, const Tensors& inputs) {
   const Result r = run(ref, inputs, at::kCPU, at::kDouble, dout);
   const double step = 1e-5;
   for (size_t n = 0; n < inputs.size(); ++n) {
-    const Tensor numeric = at::zeros(inputs[n].sizes(), at::kDouble);
+    const Tensor numeric = aten::zeros(inputs[n].sizes(), at::kDouble);
     for (int64_t i = 0; i < inputs[n].numel(); ++i) {
       const auto loss_at = [&](double by) {
         Tensors moved = inputs;

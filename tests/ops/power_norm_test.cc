@@ -1,10 +1,9 @@
 // PowerNorm: the forward and its frozen gradient by finite differences, the approximate backward against its definition and, at the
 // statistics' fixed point, against the exact gradient of the norm by the batch's own quadratic mean.
 #include "r1/ops/power_norm.h"
+#include "r1/tensor/aten.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/zeros_like.h>
 
 #include "op_test.h"
 
@@ -14,10 +13,11 @@ namespace {
 constexpr double kEps = 1e-5;
 
 PowerNormState state_of(int64_t dim, bool with_nu) {
-  return {(randn({dim}, 11).abs() + 0.3).to(at::kFloat), with_nu ? (randn({dim}, 12) * 0.5).to(at::kFloat) : at::zeros({dim}, at::kFloat)};
+  return {(randn({dim}, 11).abs() + 0.3).to(at::kFloat),
+          with_nu ? (randn({dim}, 12) * 0.5).to(at::kFloat) : aten::zeros({dim}, at::kFloat)};
 }
 Tensor scaled_rows(const Tensor& x, double eps) {
-  return x * at::rsqrt((x * x).mean(-1, /*keepdim=*/true) + eps);
+  return x * aten::rsqrt((x * x).mean(-1, /*keepdim=*/true) + eps);
 }
 PowerNormState on(const PowerNormState& s, at::Device device) {
   return {s.square_D.to(device), s.nu_D.to(device)};
@@ -52,7 +52,7 @@ TEST(PowerNorm, BackwardIsItsDefinition) {
         run([&](const Tensors& t) { return power_norm(t[0], t[1], t[2], state, kEps, [&](const PowerNormSums& s) { sums = s; }); },
             {x, weight, bias}, at::kCPU, type, dy);
     for (size_t i = 0; i < 3; ++i) EXPECT_LE(distance(got.grads[i], want[i]), tolerance) << type << " input " << i;
-    const Tensor u = scaled_rows(x, kEps), xhat = u * at::rsqrt(state.square_D.to(at::kDouble) + kEps);
+    const Tensor u = scaled_rows(x, kEps), xhat = u * aten::rsqrt(state.square_D.to(at::kDouble) + kEps);
     EXPECT_LE(distance(sums.squares_D, (u * u).sum(0)), 1e-5);
     EXPECT_LE(distance(sums.lambda_D, (dy * weight * xhat).sum(0)), 1e-5);
   }
@@ -61,7 +61,7 @@ TEST(PowerNorm, BackwardIsItsDefinition) {
 // Same batch again and again: the statistics settle, and then dx is the gradient of u / sqrt(mean over tokens of u^2).
 TEST(PowerNorm, AtTheFixedPointTheGradientIsExact) {
   const Tensor x = randn({40, 6}, 1), weight = randn({6}, 2), bias = randn({6}, 3), dy = randn({40, 6}, 4);
-  PowerNormState state{at::ones_like(weight).to(at::kFloat), at::zeros({6}, at::kFloat)};
+  PowerNormState state{aten::ones_like(weight).to(at::kFloat), aten::zeros({6}, at::kFloat)};
   const auto pass = [&] {
     PowerNormSums sums;
     const Result r =
@@ -72,7 +72,7 @@ TEST(PowerNorm, AtTheFixedPointTheGradientIsExact) {
   };
   const Op batch_norm = [](const Tensors& t) {
     const Tensor u = scaled_rows(t[0], 0);
-    return u * at::rsqrt((u * u).mean(0)) * t[1] + t[2];
+    return u * aten::rsqrt((u * u).mean(0)) * t[1] + t[2];
   };
   const Result exact = run(batch_norm, {x, weight, bias}, at::kCPU, at::kDouble, dy);
   EXPECT_GT(distance(pass().grads[0], exact.grads[0]), 0.05);  // not from the start
@@ -90,7 +90,7 @@ TEST(PowerNorm, RowsAndThreadsDoNotShowInTheBits) {
     const c10::NoGradGuard no_grad;
     Tensors t;
     for (const Tensor& input : inputs) t.push_back(input.to(at::kFloat));
-    EXPECT_TRUE(at::equal(op({t[0].narrow(0, 5, 1), t[1], t[2]}), op(t).narrow(0, 5, 1)));
+    EXPECT_TRUE(aten::equal(op({t[0].narrow(0, 5, 1), t[1], t[2]}), op(t).narrow(0, 5, 1)));
   }
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
@@ -98,12 +98,12 @@ TEST(PowerNorm, RowsAndThreadsDoNotShowInTheBits) {
   at::set_num_threads(2);
   const Result two = run(op, inputs, at::kCPU, at::kFloat, randn({700, 64}, 4));
   at::set_num_threads(threads);
-  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(one.grads[i], two.grads[i])) << i;
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(aten::equal(one.grads[i], two.grads[i])) << i;
 }
 
 TEST(PowerNorm, SaysWhatItExpected) {
-  EXPECT_THROW(power_norm(at::zeros({2, 3}), at::zeros({2}), at::zeros({2}), {at::zeros({2}), at::zeros({2})}, 0), Error);
-  EXPECT_THROW(power_norm_step({at::zeros({2}), at::zeros({2})}, {.sums = {at::zeros({2}), at::zeros({2})}, .tokens = 0}), Error);
+  EXPECT_THROW(power_norm(aten::zeros({2, 3}), aten::zeros({2}), aten::zeros({2}), {aten::zeros({2}), aten::zeros({2})}, 0), Error);
+  EXPECT_THROW(power_norm_step({aten::zeros({2}), aten::zeros({2})}, {.sums = {aten::zeros({2}), aten::zeros({2})}, .tokens = 0}), Error);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Interleaved rotary pairs and YaRN; the half-split form is in rows_test.cc.
 #include "r1/ops/rotary.h"
+#include "r1/tensor/aten.h"
 
 #include <cmath>
 
@@ -12,7 +13,7 @@ RotaryTable pairs_on(at::Device device) {
   return rotary_table(rotary_frequencies(20, 10000, {}), 64, device, /*interleaved=*/true, /*magnitude=*/1.5);
 }
 Tensor positions_on(at::Device device) {
-  return at::tensor(std::vector<int32_t>{0, 1, 63, 7, 7}, at::kInt).to(device);
+  return aten::tensor(std::vector<int32_t>{0, 1, 63, 7, 7}, at::kInt).to(device);
 }
 
 void test_pairs(at::Device device) {
@@ -30,9 +31,23 @@ TEST(RotaryPairs, EqualTheirDefinitionCuda) {
   test_pairs(at::kCUDA);
 }
 
+// A table that grew is the table made at once, and what was read from it before stays as it was.
+TEST(RotaryTable, GrowsWithoutChangingARow) {
+  const RotaryTable whole = rotary_table(rotary_frequencies(20, 10000, {}), 300, at::kCPU, true, 1.5);
+  RotaryTable grown = rotary_table(rotary_frequencies(20, 10000, {}), 0, at::kCPU, true, 1.5);
+  EXPECT_EQ(grown.positions(), 0);
+  for (const int64_t positions : {1, 7, 7, 3, 300}) {
+    const Tensor before = grown.cos_PH;
+    grown.reach(positions);
+    EXPECT_EQ(grown.positions(), std::max<int64_t>(before.size(0), positions));
+    EXPECT_TRUE(aten::equal(grown.cos_PH.narrow(0, 0, before.size(0)), before));
+  }
+  EXPECT_TRUE(aten::equal(grown.cos_PH, whole.cos_PH) && aten::equal(grown.sin_PH, whole.sin_PH));
+}
+
 // Values 2i and 2i + 1 turn as one complex number.
 TEST(RotaryPairs, ByHand) {
-  const Tensor x = randn({1, 1, 20}, 1).to(at::kFloat), y = rotary(x, pairs_on(at::kCPU), at::tensor(std::vector<int32_t>{7}, at::kInt));
+  const Tensor x = randn({1, 1, 20}, 1).to(at::kFloat), y = rotary(x, pairs_on(at::kCPU), aten::tensor(std::vector<int32_t>{7}, at::kInt));
   for (int i = 0; i < 10; ++i) {
     const double angle = 7 * std::pow(10000, -2.0 * i / 20), a = x[0][0][2 * i].item<double>(), b = x[0][0][2 * i + 1].item<double>();
     EXPECT_NEAR(y[0][0][2 * i].item<double>(), 1.5 * (a * std::cos(angle) - b * std::sin(angle)), 1e-5);

@@ -13,6 +13,7 @@
 #include "r1/ops/norm.h"
 #include "r1/ops/rotary.h"
 #include "r1/ops/swiglu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 namespace {
@@ -45,7 +46,7 @@ void test_row_invariance(at::ScalarType type, int64_t in, int64_t out, const std
     at::set_num_threads(n);
     for (const int64_t rows : counts) {
       for (const int64_t begin : {int64_t{0}, int64_t{7}, 96 - rows}) {
-        EXPECT_TRUE(at::equal(linear(x.narrow(0, begin, rows), w), whole.narrow(0, begin, rows)))
+        EXPECT_TRUE(aten::equal(linear(x.narrow(0, begin, rows), w), whole.narrow(0, begin, rows)))
             << type << " " << rows << " rows at " << begin << ", threads " << n;
       }
     }
@@ -83,7 +84,7 @@ TEST(Linear, Bf16GradientsWithoutAnInstructionAreThoseOfFp32Rounded) {
   for (const Tensor& t : {randn({300, 37}, 1), randn({53, 37}, 2), randn({53}, 3)}) inputs.push_back(t.to(at::kBFloat16));
   const Tensor dout = randn({300, 53}, 4).to(at::kBFloat16);
   const Result narrow = run(kLinear, inputs, at::kCPU, at::kBFloat16, dout), wide = run(kLinear, inputs, at::kCPU, at::kFloat, dout);
-  for (size_t i = 0; i < inputs.size(); ++i) EXPECT_TRUE(at::equal(narrow.grads[i], wide.grads[i].to(at::kBFloat16))) << i;
+  for (size_t i = 0; i < inputs.size(); ++i) EXPECT_TRUE(aten::equal(narrow.grads[i], wide.grads[i].to(at::kBFloat16))) << i;
 }
 
 // ATen's takes some thirty times as long as fp32 there. Processor time of the least of five, so that a busy machine passes.
@@ -111,8 +112,8 @@ TEST(Linear, InFp32KeepsWhatRoundingTakes) {
   const Op op = [](const Tensors& t) { return linear_fp32(t[0], t[1]); };
   expect_op_equals_ref(op, kLinearRef, {randn({37, 48}, 1), randn({29, 48}, 2)}, at::kCPU,
                        {{at::kFloat, 2e-5, 5e-5}, {at::kBFloat16, 2e-5, 2e-2}});
-  EXPECT_EQ(linear_fp32(at::zeros({2, 3}, at::kBFloat16), at::zeros({4, 3}, at::kBFloat16)).scalar_type(), at::kFloat);
-  EXPECT_THROW(linear_fp32(at::zeros({2, 3}), at::zeros({4, 5})), Error);
+  EXPECT_EQ(linear_fp32(aten::zeros({2, 3}, at::kBFloat16), aten::zeros({4, 3}, at::kBFloat16)).scalar_type(), at::kFloat);
+  EXPECT_THROW(linear_fp32(aten::zeros({2, 3}), aten::zeros({4, 5})), Error);
 }
 
 TEST(Linear, GradientsDoNotDependOnThreads) {
@@ -123,17 +124,17 @@ TEST(Linear, GradientsDoNotDependOnThreads) {
   at::set_num_threads(2);
   const Result two = run(kLinear, inputs, at::kCPU, at::kFloat, randn({700, 96}, 4));
   at::set_num_threads(threads);
-  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(one.grads[i], two.grads[i])) << i;
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(aten::equal(one.grads[i], two.grads[i])) << i;
 }
 TEST(Linear, SaysWhatItExpected) {
   try {
-    linear(at::zeros({2, 3}), at::zeros({4, 5}));
+    linear(aten::zeros({2, 3}), aten::zeros({4, 5}));
     FAIL();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "[linear] expected x [T, I] and weight [O, I], got [2, 3] and [4, 5]");
   }
-  EXPECT_THROW(linear(at::zeros({2, 3}), at::zeros({4, 3}), at::zeros({3})), Error);
-  EXPECT_THROW(linear(at::zeros({2, 3}), at::zeros({4, 3}, at::kBFloat16)), Error);
+  EXPECT_THROW(linear(aten::zeros({2, 3}), aten::zeros({4, 3}), aten::zeros({3})), Error);
+  EXPECT_THROW(linear(aten::zeros({2, 3}), aten::zeros({4, 3}, at::kBFloat16)), Error);
 }
 
 // ---- rms_norm
@@ -154,10 +155,10 @@ TEST(RmsNorm, GradientOfTheDefinition) {
   expect_ref_gradient(kNormRef, {randn({3, 4}, 1), randn({4}, 2)});
 }
 TEST(RmsNorm, ByHand) {
-  const Tensor y = rms_norm(at::tensor({3.0f, 4.0f}).view({1, 2}), at::tensor({1.0f, 2.0f}), 0);
+  const Tensor y = rms_norm(aten::tensor({3.0f, 4.0f}).view({1, 2}), aten::tensor({1.0f, 2.0f}), 0);
   EXPECT_NEAR(y[0][0].item<double>(), 3 / std::sqrt(12.5), 1e-6);
   EXPECT_NEAR(y[0][1].item<double>(), 8 / std::sqrt(12.5), 1e-6);
-  EXPECT_THROW(rms_norm(at::zeros({2, 3}), at::zeros({2}), 0), Error);
+  EXPECT_THROW(rms_norm(aten::zeros({2, 3}), aten::zeros({2}), 0), Error);
 }
 
 // ---- swiglu
@@ -177,10 +178,10 @@ TEST(Swiglu, GradientOfTheDefinition) {
   expect_ref_gradient(kSwigluRef, {randn({2, 3}, 1), randn({2, 3}, 2)});
 }
 TEST(Swiglu, SurvivesLargeGates) {
-  const Tensor y = swiglu(at::tensor({-200.0f, 200.0f, 0.0f}).view({1, 3}), at::ones_like(at::zeros({1, 3})));
+  const Tensor y = swiglu(aten::tensor({-200.0f, 200.0f, 0.0f}).view({1, 3}), aten::ones_like(aten::zeros({1, 3})));
   EXPECT_EQ(y[0][0].item<float>(), 0.0f);
   EXPECT_EQ(y[0][1].item<float>(), 200.0f);
-  EXPECT_THROW(swiglu(at::zeros({2, 3}), at::zeros({3, 2})), Error);
+  EXPECT_THROW(swiglu(aten::zeros({2, 3}), aten::zeros({3, 2})), Error);
 }
 
 // ---- rotary
@@ -188,7 +189,7 @@ RotaryTable table_on(at::Device device) {
   return rotary_table(rotary_frequencies(16, 10000, {}), 64, device);
 }
 Tensor positions_on(at::Device device) {
-  return at::tensor(std::vector<int32_t>{0, 1, 2, 63, 0, 5, 31}, at::kInt).to(device);
+  return aten::tensor(std::vector<int32_t>{0, 1, 2, 63, 0, 5, 31}, at::kInt).to(device);
 }
 void test_rotary(at::Device device) {
   // The definition runs on the CPU, the op where it is asked to: what they share goes where the argument is.
@@ -210,7 +211,7 @@ TEST(Rotary, GradientOfTheDefinition) {
 TEST(Rotary, DotProductsDependOnDistanceOnly) {
   const auto table = table_on(at::kCPU);
   const Tensor q = randn({1, 1, 16}, 1).to(at::kFloat), k = randn({1, 1, 16}, 2).to(at::kFloat);
-  const auto at_position = [&](const Tensor& x, int32_t p) { return rotary(x, table, at::tensor(std::vector<int32_t>{p}, at::kInt)); };
+  const auto at_position = [&](const Tensor& x, int32_t p) { return rotary(x, table, aten::tensor(std::vector<int32_t>{p}, at::kInt)); };
   const auto dot = [&](int32_t a, int32_t b) { return (at_position(q, a) * at_position(k, b)).sum().item<double>(); };
   EXPECT_NEAR(dot(9, 4), dot(45, 40), 1e-4);
   EXPECT_GT(std::abs(dot(9, 4) - dot(9, 8)), 1e-3);
@@ -240,8 +241,8 @@ TEST(Embedding, EqualsItsDefinitionCuda) {
   test_embedding(at::kCUDA);
 }
 TEST(Embedding, RefusesIdsOutsideTheTable) {
-  EXPECT_THROW(embedding(at::tensor({0, 5}, at::kLong), at::zeros({5, 2})), Error);
-  EXPECT_THROW(embedding(at::tensor({-1}, at::kLong), at::zeros({5, 2})), Error);
+  EXPECT_THROW(embedding(aten::tensor({0, 5}, at::kLong), aten::zeros({5, 2})), Error);
+  EXPECT_THROW(embedding(aten::tensor({-1}, at::kLong), aten::zeros({5, 2})), Error);
 }
 TEST(Embedding, BackwardDoesNotDependOnThreads) {
   const Tensor ids = random_ids(5000, 7, 3);
@@ -252,7 +253,7 @@ TEST(Embedding, BackwardDoesNotDependOnThreads) {
   at::set_num_threads(2);
   const Result two = run(op, {randn({7, 40}, 1)}, at::kCPU, at::kFloat, randn({5000, 40}, 4));
   at::set_num_threads(threads);
-  EXPECT_TRUE(at::equal(one.grads[0], two.grads[0]));
+  EXPECT_TRUE(aten::equal(one.grads[0], two.grads[0]));
 }
 
 // ---- dropout
@@ -268,7 +269,7 @@ TEST(Dropout, EqualsItsDefinition) {
 TEST(Dropout, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_dropout(at::kCUDA);
-  EXPECT_TRUE(at::equal(dropout_mask_ref({1000}, at::kCUDA, 0.25, 1, 2).cpu(), dropout_mask_ref({1000}, at::kCPU, 0.25, 1, 2)));
+  EXPECT_TRUE(aten::equal(dropout_mask_ref({1000}, at::kCUDA, 0.25, 1, 2).cpu(), dropout_mask_ref({1000}, at::kCPU, 0.25, 1, 2)));
 }
 TEST(Dropout, MaskIsPhilox) {
   const Tensor mask = dropout_mask_ref({4003}, at::kCPU, 0.25, 0x123456789ABCDEF, 42);
@@ -281,7 +282,7 @@ TEST(Dropout, MaskIsPhilox) {
   EXPECT_NEAR(double(kept) / 4003, 0.75, 0.03);
   const Tensor x = randn({10}, 1);
   EXPECT_TRUE(dropout(x, 0, 1, 1).is_same(x));
-  EXPECT_FALSE(at::equal(dropout_mask_ref({100}, at::kCPU, 0.5, 1, 1), dropout_mask_ref({100}, at::kCPU, 0.5, 1, 2)));
+  EXPECT_FALSE(aten::equal(dropout_mask_ref({100}, at::kCPU, 0.5, 1, 1), dropout_mask_ref({100}, at::kCPU, 0.5, 1, 2)));
   EXPECT_THROW(dropout(x, 1, 1, 1), Error);
 }
 

@@ -7,6 +7,7 @@
 #include "r1/ops/linear.h"
 #include "r1/ops/linear_in.h"
 #include "r1/ops/swiglu.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::ops {
 namespace {
@@ -19,9 +20,10 @@ Tensor dense_form(const Tensor& x, const SparseMlpWeights& w, int64_t keep) {
 
 TEST(TopkMask, KeepsTheLargest) {
   // silu: 0.73, -0.07, 0, 2.86, -0.28 (the strongest negative one), 0.73
-  const Tensor gate = at::tensor({1.0f, -4.0f, 0.0f, 3.0f, -1.28f, 1.0f}).view({1, 6});
-  EXPECT_TRUE(at::equal(topk_mask(gate, 2), at::tensor({1.0f, 0.0f, 0.0f, 1.0f, 0.0f, 0.0f}).view({1, 6})));  // the tie: the lower index
-  EXPECT_TRUE(at::equal(topk_mask(gate, 4), at::tensor({1.0f, 0.0f, 0.0f, 1.0f, 1.0f, 1.0f}).view({1, 6})));
+  const Tensor gate = aten::tensor({1.0f, -4.0f, 0.0f, 3.0f, -1.28f, 1.0f}).view({1, 6});
+  EXPECT_TRUE(
+      aten::equal(topk_mask(gate, 2), aten::tensor({1.0f, 0.0f, 0.0f, 1.0f, 0.0f, 0.0f}).view({1, 6})));  // the tie: the lower index
+  EXPECT_TRUE(aten::equal(topk_mask(gate, 4), aten::tensor({1.0f, 0.0f, 0.0f, 1.0f, 1.0f, 1.0f}).view({1, 6})));
   EXPECT_EQ(topk_mask(gate, 0).sum().item<float>(), 0.0f);
   EXPECT_EQ(topk_mask(gate, 6).sum().item<float>(), 6.0f);
   EXPECT_THROW(topk_mask(gate, 7), Error);
@@ -52,19 +54,19 @@ TEST(LinearIn, EqualsItsDefinitionCuda) {
 TEST(LinearIn, HasTheBitsOfLinear) {
   const c10::NoGradGuard no_grad;
   const Tensor x = randn({9, 700}, 1).to(at::kFloat), w = randn({700, 33}, 2).to(at::kFloat);
-  EXPECT_TRUE(at::equal(linear_in(x, w), linear(x, w.t().contiguous())));
-  EXPECT_TRUE(at::equal(linear_in(x.narrow(0, 3, 1), w), linear_in(x, w).narrow(0, 3, 1)));
+  EXPECT_TRUE(aten::equal(linear_in(x, w), linear(x, w.t().contiguous())));
+  EXPECT_TRUE(aten::equal(linear_in(x.narrow(0, 3, 1), w), linear_in(x, w).narrow(0, 3, 1)));
   EXPECT_THROW(linear_in(x, w.t()), Error);
 }
 TEST(LinearIn, Bf16RowsDoNotDependOnTheirNumberOrOnZeros) {
   const c10::NoGradGuard no_grad;
   const Tensor x = randn({40, 301}, 1).to(at::kBFloat16), w = randn({301, 33}, 2).to(at::kBFloat16), all = linear_in(x, w);
   for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 1}, {7, 3}, {1, 20}})
-    EXPECT_TRUE(at::equal(linear_in(x.narrow(0, first, count), w), all.narrow(0, first, count))) << first << "+" << count;
+    EXPECT_TRUE(aten::equal(linear_in(x.narrow(0, first, count), w), all.narrow(0, first, count))) << first << "+" << count;
   Tensor holes = x.clone(), garbage = w.clone();
   holes.narrow(1, 100, 90).zero_();
   garbage.narrow(0, 100, 90).fill_(3e38);
-  EXPECT_TRUE(at::equal(linear_in(holes, w), linear_in(holes, garbage)));
+  EXPECT_TRUE(aten::equal(linear_in(holes, w), linear_in(holes, garbage)));
 }
 
 void test_linear_ordered(at::Device device) {
@@ -83,17 +85,17 @@ TEST(LinearOrdered, RowsAndOutputsKnowNothingOfEachOther) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const Tensor x = randn({40, 48}, 1).to(type), w = randn({80, 48}, 2).to(type), all = linear_ordered(x, w);
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 1}, {7, 3}, {1, 20}}) {
-      EXPECT_TRUE(at::equal(linear_ordered(x.narrow(0, first, count), w), all.narrow(0, first, count))) << type << " " << first;
-      EXPECT_TRUE(at::equal(linear_ordered(x, w.narrow(0, first, count)), all.narrow(1, first, count))) << type << " " << first;
+      EXPECT_TRUE(aten::equal(linear_ordered(x.narrow(0, first, count), w), all.narrow(0, first, count))) << type << " " << first;
+      EXPECT_TRUE(aten::equal(linear_ordered(x, w.narrow(0, first, count)), all.narrow(1, first, count))) << type << " " << first;
     }
     // Rows that start at an odd element.
-    const Tensor shifted = at::cat({x.flatten().narrow(0, 0, 1), x.flatten()}).narrow(0, 1, x.numel()).view(x.sizes());
-    EXPECT_TRUE(at::equal(linear_ordered(shifted, w), all)) << type;
+    const Tensor shifted = aten::cat({x.flatten().narrow(0, 0, 1), x.flatten()}).narrow(0, 1, x.numel()).view(x.sizes());
+    EXPECT_TRUE(aten::equal(linear_ordered(shifted, w), all)) << type;
   }
-  EXPECT_FALSE(has_ordered_sums(at::zeros({4, 5}, at::kBFloat16)));  // an odd width goes ATen's way
-  EXPECT_EQ(linear_ordered(at::zeros({2, 5}, at::kBFloat16), at::zeros({4, 5}, at::kBFloat16)).sizes(), at::IntArrayRef({2, 4}));
-  EXPECT_THROW(linear_ordered(at::zeros({2, 6}, at::kBFloat16), at::zeros({4, 8}, at::kBFloat16)), Error);
-  EXPECT_THROW(linear_ordered(at::zeros({2, 8}), at::zeros({4, 8}, at::kBFloat16)), Error);
+  EXPECT_FALSE(has_ordered_sums(aten::zeros({4, 5}, at::kBFloat16)));  // an odd width goes ATen's way
+  EXPECT_EQ(linear_ordered(aten::zeros({2, 5}, at::kBFloat16), aten::zeros({4, 5}, at::kBFloat16)).sizes(), at::IntArrayRef({2, 4}));
+  EXPECT_THROW(linear_ordered(aten::zeros({2, 6}, at::kBFloat16), aten::zeros({4, 8}, at::kBFloat16)), Error);
+  EXPECT_THROW(linear_ordered(aten::zeros({2, 8}), aten::zeros({4, 8}, at::kBFloat16)), Error);
 }
 
 TEST(LinearIn, GradientOfTheDefinition) {
@@ -137,9 +139,9 @@ TEST(SparseMlp, SparseRoadHasTheBitsOfTheDenseOne) {
         for (const int n : {1, 2}) {
           at::set_num_threads(n);
           const Tensor all = sparse_mlp(x, w, keep);
-          EXPECT_TRUE(at::equal(all, dense_form(x, w, keep)))
+          EXPECT_TRUE(aten::equal(all, dense_form(x, w, keep)))
               << type << " " << dim << " x " << inner << " keep " << keep << " threads " << n;
-          EXPECT_TRUE(at::equal(sparse_mlp(x.narrow(0, 1, 1), w, keep), all.narrow(0, 1, 1))) << type << " " << dim << " keep " << keep;
+          EXPECT_TRUE(aten::equal(sparse_mlp(x.narrow(0, 1, 1), w, keep), all.narrow(0, 1, 1))) << type << " " << dim << " keep " << keep;
         }
       }
     }
@@ -148,16 +150,16 @@ TEST(SparseMlp, SparseRoadHasTheBitsOfTheDenseOne) {
 }
 
 TEST(SparseMlp, SaysWhatItExpected) {
-  const Tensor x = at::zeros({1, 4}), w = at::zeros({6, 4});
-  EXPECT_THROW(sparse_mlp(x, {w, w, at::zeros({4, 6})}, 2), Error);
+  const Tensor x = aten::zeros({1, 4}), w = aten::zeros({6, 4});
+  EXPECT_THROW(sparse_mlp(x, {w, w, aten::zeros({4, 6})}, 2), Error);
   EXPECT_THROW(sparse_mlp(x, {w, w, w}, 7), Error);
-  const Tensor leaf = at::zeros({6, 4}).requires_grad_();
+  const Tensor leaf = aten::zeros({6, 4}).requires_grad_();
   EXPECT_THROW(sparse_mlp(x, {leaf, w, w}, 2), Error);
   EXPECT_TRUE(has_sparse_mlp(x, {w, w, w}, 2));
-  EXPECT_FALSE(has_sparse_mlp(at::zeros({64, 4}), {w, w, w}, 2));
-  const Tensor narrow = w.to(at::kBFloat16), odd = at::zeros({6, 5}, at::kBFloat16), wide = w.to(at::kDouble);
+  EXPECT_FALSE(has_sparse_mlp(aten::zeros({64, 4}), {w, w, w}, 2));
+  const Tensor narrow = w.to(at::kBFloat16), odd = aten::zeros({6, 5}, at::kBFloat16), wide = w.to(at::kDouble);
   EXPECT_TRUE(has_sparse_mlp(x.to(at::kBFloat16), {narrow, narrow, narrow}, 2));
-  EXPECT_FALSE(has_sparse_mlp(at::zeros({1, 5}, at::kBFloat16), {odd, odd, odd}, 2));
+  EXPECT_FALSE(has_sparse_mlp(aten::zeros({1, 5}, at::kBFloat16), {odd, odd, odd}, 2));
   EXPECT_FALSE(has_sparse_mlp(x.to(at::kDouble), {wide, wide, wide}, 2));
 }
 

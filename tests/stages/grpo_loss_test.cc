@@ -1,12 +1,12 @@
 #include "r1/stages/grpo_loss.h"
 
-#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "r1/base/rng.h"
 #include "r1/stages/grpo_batch.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::stages {
 namespace {
@@ -73,8 +73,8 @@ TEST_P(GrpoLoss, ValueGradientAndMetricsFollowTheDefinition) {
     for (float w : batch.loss_weight) sum += w;
     return sum;
   }();
-  auto logp_T = at::tensor(logp).requires_grad_(true);
-  train::ForwardResult forward{&batch, logp_T, at::tensor(std::vector<float>(logp.size(), 0.5f)), at::tensor(batch.loss_weight)};
+  auto logp_T = aten::tensor(logp).requires_grad_(true);
+  train::ForwardResult forward{&batch, logp_T, aten::tensor(std::vector<float>(logp.size(), 0.5f)), aten::tensor(batch.loss_weight)};
   std::map<std::string, double> metrics;
   auto loss = spec.loss(forward, denominator, metrics);
   std::vector<double> gradient;
@@ -109,7 +109,7 @@ TEST(GrpoLossTypes, SequenceRatioIsTheMeanOfLogRatios) {
   }
   std::map<std::string, double> metrics;
   const auto loss = grpo_loss(args, 1.0).loss(
-      {&batch, at::tensor(logp), at::tensor(std::vector<float>(logp.size(), 0.f)), at::tensor(batch.loss_weight)}, 4, metrics);
+      {&batch, aten::tensor(logp), aten::tensor(std::vector<float>(logp.size(), 0.f)), aten::tensor(batch.loss_weight)}, 4, metrics);
   EXPECT_NEAR(loss.item<double>(), expected, 1e-5);
 }
 

@@ -1,7 +1,5 @@
 #include "r1/tensor/gguf.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -9,6 +7,7 @@
 #include "r1/base/error.h"
 #include "r1/base/json.h"
 #include "r1/base/safetensors_file.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 #include "tests/base/gguf_builder.h"
 
@@ -57,7 +56,7 @@ TEST(GgufTensor, EqualsTheReference) {
     const Tensor expected = read_safetensor(golden, *values), got = read_gguf_tensor(file, *file.find("w"), DType::Float);
     EXPECT_EQ(std::memcmp(expected.const_data_ptr(), got.const_data_ptr(), expected.nbytes()), 0);
     for (const DType dtype : {DType::BFloat16, DType::Half}) {
-      EXPECT_TRUE(at::equal(read_gguf_tensor(file, *file.find("w"), dtype), expected.to(dtype)));
+      EXPECT_TRUE(aten::equal(read_gguf_tensor(file, *file.find("w"), dtype), expected.to(dtype)));
     }
   }
 }
@@ -81,8 +80,8 @@ TEST(GgufTensor, LongRowsInBfloat16) {
     for (size_t i = 0; i < values.size(); ++i) values[i] = float(i) * 1.25f;
     const std::string bytes = GgufBuilder().tensor("w", GgmlType::kF32, {2, uint64_t(width)}, bytes_of(values)).bytes();
     const GgufFile file = parse(bytes);
-    EXPECT_TRUE(at::equal(read_gguf_tensor(file, *file.find("w"), DType::BFloat16),
-                          read_gguf_tensor(file, *file.find("w"), DType::Float).to(DType::BFloat16)));
+    EXPECT_TRUE(aten::equal(read_gguf_tensor(file, *file.find("w"), DType::BFloat16),
+                            read_gguf_tensor(file, *file.find("w"), DType::Float).to(DType::BFloat16)));
   }
 }
 
@@ -100,9 +99,9 @@ TEST(GgufTensor, NamesTheTypeAndTensorItCannotRead) {
 TEST(GgufTensor, ChecksItsDestination) {
   const std::string bytes = GgufBuilder().tensor("w", GgmlType::kF32, {2}, "abcdefgh").bytes();
   const GgufFile file = parse(bytes);
-  EXPECT_NE(error_of([&] { read_gguf_tensor_into(file, *file.find("w"), at::empty({3})); }).find("expected a contiguous CPU tensor"),
+  EXPECT_NE(error_of([&] { read_gguf_tensor_into(file, *file.find("w"), aten::empty({3})); }).find("expected a contiguous CPU tensor"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { read_gguf_tensor_into(file, *file.find("w"), at::empty({2}, at::kLong)); }).find("expected float32"),
+  EXPECT_NE(error_of([&] { read_gguf_tensor_into(file, *file.find("w"), aten::empty({2}, at::kLong)); }).find("expected float32"),
             std::string::npos);
 }
 

@@ -1,13 +1,10 @@
 #include "r1/tensor/safetensors.h"
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/randn.h>
-#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 
 namespace r1::tensor {
 namespace {
@@ -24,14 +21,14 @@ TEST(Safetensor, EveryDtypeComesBackAsItWas) {
   std::vector<SafeSource> sources;
   for (const DType dtype : {DType::Float, DType::BFloat16, DType::Half, DType::Double, DType::Long, DType::Int, DType::Short, DType::Char,
                             DType::Byte, DType::Bool}) {
-    tensors.push_back(at::arange(6).reshape({2, 3}).to(dtype));
+    tensors.push_back(aten::arange(6).reshape({2, 3}).to(dtype));
     sources.push_back(safe_source(dtype_name(dtype), tensors.back()));
   }
-  tensors.push_back(at::randn({0, 4}));
+  tensors.push_back(aten::randn({0, 4}));
   sources.push_back(safe_source("empty", tensors.back()));
-  tensors.push_back(at::randn({}));
+  tensors.push_back(aten::randn({}));
   sources.push_back(safe_source("scalar", tensors.back()));
-  tensors.push_back(at::randn({4, 6}).t());
+  tensors.push_back(aten::randn({4, 6}).t());
   sources.push_back(safe_source("transposed", tensors.back()));
   write_safetensors(folder.path / "all.safetensors", sources);
   const SafetensorsFile file = SafetensorsFile::open(folder.path / "all.safetensors");
@@ -41,22 +38,22 @@ TEST(Safetensor, EveryDtypeComesBackAsItWas) {
     const Tensor back = read_safetensor(file, *entry);
     EXPECT_EQ(back.scalar_type(), tensors[i].scalar_type());
     EXPECT_EQ(back.sizes(), tensors[i].sizes());
-    EXPECT_TRUE(at::equal(back, tensors[i])) << sources[i].name;
+    EXPECT_TRUE(aten::equal(back, tensors[i])) << sources[i].name;
   }
 }
 
 TEST(Safetensor, ConvertsFloatsAndOnlyFloats) {
   const Folder folder;
-  const Tensor x = at::randn({5, 3}), ids = at::arange(3);
+  const Tensor x = aten::randn({5, 3}), ids = aten::arange(3);
   write_safetensors(folder.path / "m.safetensors", {safe_source("x", x, DType::BFloat16), safe_source("ids", ids)});
   const SafetensorsFile file = SafetensorsFile::open(folder.path / "m.safetensors");
   EXPECT_EQ(file.find("x")->type, SafeType::kBF16);
-  EXPECT_TRUE(at::equal(read_safetensor(file, *file.find("x"), DType::Float), x.to(DType::BFloat16).to(DType::Float)));
-  Tensor out = at::zeros({5, 3});
+  EXPECT_TRUE(aten::equal(read_safetensor(file, *file.find("x"), DType::Float), x.to(DType::BFloat16).to(DType::Float)));
+  Tensor out = aten::zeros({5, 3});
   read_safetensor_into(file, *file.find("x"), out);
-  EXPECT_TRUE(at::equal(out, x.to(DType::BFloat16).to(DType::Float)));
+  EXPECT_TRUE(aten::equal(out, x.to(DType::BFloat16).to(DType::Float)));
   EXPECT_THROW(read_safetensor(file, *file.find("ids"), DType::Float), Error);
-  Tensor wrong = at::zeros({3, 5});
+  Tensor wrong = aten::zeros({3, 5});
   EXPECT_THROW(read_safetensor_into(file, *file.find("x"), wrong), Error);
 }
 

@@ -1,6 +1,5 @@
 #include "r1/train/doctor.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +7,7 @@
 #include <limits>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 #include "tests/train/train_testing.h"
 
 namespace r1::train {

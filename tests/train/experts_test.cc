@@ -1,12 +1,9 @@
 // Training a network of experts: the metrics of a step, the rule that evens the load, resuming.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 #include "r1/train/checkpoint.h"
 #include "r1/train/layer_metrics.h"
 #include "tests/train/train_testing.h"
@@ -31,14 +28,14 @@ TEST(LayerMetrics, ByHand) {
   const auto model = experts_model(experts_config());
   {
     const at::NoGradGuard no_grad;
-    model::find_weight(model->weights(), "layers.2.mlp.router_bias").tensor->copy_(at::arange(8) * 0.5);
+    model::find_weight(model->weights(), "layers.2.mlp.router_bias").tensor->copy_(aten::arange(8) * 0.5);
   }
   nn::ForwardRecord record;
   EXPECT_TRUE(layer_metrics(record, model->weights()).empty()) << "a dense network says nothing";
-  record.add("layers.1.mlp.load", at::tensor({1.0f, 3.0f}));
-  record.add("layers.1.mlp.balance_loss", at::tensor(1.25));
-  record.add("layers.2.mlp.load", at::tensor({5.0f, 5.0f}));
-  record.add("layers.2.mlp.balance_loss", at::tensor(0.75));
+  record.add("layers.1.mlp.load", aten::tensor({1.0f, 3.0f}));
+  record.add("layers.1.mlp.balance_loss", aten::tensor(1.25));
+  record.add("layers.2.mlp.load", aten::tensor({5.0f, 5.0f}));
+  record.add("layers.2.mlp.balance_loss", aten::tensor(0.75));
   const std::map<std::string, double> want{{"moe/max_load_over_mean", 1.5},
                                            {"moe/max_load_over_mean/1", 1.5},
                                            {"moe/max_load_over_mean/2", 1},
@@ -103,8 +100,8 @@ TEST(Experts, AResumedRunGoesOnBitForBit) {
   Trainer resumed(*again, tiny_training(), 12, 5);
   load_checkpoint(saved, resumed);
   EXPECT_EQ(losses_of(train_steps(resumed, 12)), want);
-  EXPECT_TRUE(at::equal(*model::find_weight(again->weights(), "layers.2.mlp.router_bias").tensor,
-                        *model::find_weight(whole->weights(), "layers.2.mlp.router_bias").tensor));
+  EXPECT_TRUE(aten::equal(*model::find_weight(again->weights(), "layers.2.mlp.router_bias").tensor,
+                          *model::find_weight(whole->weights(), "layers.2.mlp.router_bias").tensor));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The trainer against transformers + torch (five steps, three families), and against itself as it was (twenty steps).
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +9,7 @@
 
 #include "r1/base/file.h"
 #include "r1/base/json.h"
+#include "r1/tensor/aten.h"
 #include "tests/train/train_testing.h"
 
 namespace r1::train {

@@ -1,13 +1,11 @@
 // Multi-token prediction in training: shifted by hand, against each document alone; the loss falls; files keep it.
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include "r1/base/safetensors_file.h"
 #include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
+#include "r1/tensor/aten.h"
 #include "r1/train/forward.h"
 #include "tests/train/train_testing.h"
 
@@ -23,7 +21,7 @@ std::unique_ptr<model::Transformer> mtp_model(int depth, uint64_t seed = 1) {
 }
 
 Tensor longs(std::vector<int64_t> v) {
-  return at::tensor(v, at::kLong);
+  return aten::tensor(v, at::kLong);
 }
 
 nn::AttentionContext alone(int64_t length) {
@@ -81,7 +79,7 @@ TEST(Mtp, CheckpointedActivationsGiveTheSameRun) {
   Trainer one(*a, tiny_training(), 5, 1), two(*b, saving, 5, 1);
   EXPECT_EQ(losses_of(train_steps(one, 5)), losses_of(train_steps(two, 5)));
   for (size_t i = 0; i < a->weights().size(); ++i)
-    EXPECT_TRUE(at::equal(*a->weights()[i].tensor, *b->weights()[i].tensor)) << a->weights()[i].name;
+    EXPECT_TRUE(aten::equal(*a->weights()[i].tensor, *b->weights()[i].tensor)) << a->weights()[i].name;
 }
 
 TEST(Mtp, FilesHaveThePublishedNames) {
@@ -95,7 +93,7 @@ TEST(Mtp, FilesHaveThePublishedNames) {
     EXPECT_NE(files[0].find("model.layers.3." + std::string(name) + ".weight"), nullptr) << name;
   const auto again = model::load_model(folder.path(), at::kCPU, at::kFloat);
   ASSERT_EQ(again->mtp_depth(), 1);
-  for (size_t i = 0; i < m->weights().size(); ++i) EXPECT_TRUE(at::equal(*m->weights()[i].tensor, *again->weights()[i].tensor));
+  for (size_t i = 0; i < m->weights().size(); ++i) EXPECT_TRUE(aten::equal(*m->weights()[i].tensor, *again->weights()[i].tensor));
 }
 
 // transformers keeps the key in config.json and drops the weights.

@@ -1,13 +1,13 @@
 #include "r1/train/trainer.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/tensor/aten.h"
 #include "tests/train/train_testing.h"
 
 namespace r1::train {

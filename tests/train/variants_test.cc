@@ -1,10 +1,9 @@
 // Norms and MLPs that are learned by rule besides by gradient, in the trainer: they learn, their state moves, a resumed run has the bits of
 // an unbroken one.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include "r1/model/families.h"
+#include "r1/tensor/aten.h"
 #include "r1/train/checkpoint.h"
 #include "tests/train/train_testing.h"
 
@@ -55,7 +54,7 @@ TEST_P(TrainedVariant, LearnsAndResumesBitwise) {
   EXPECT_EQ(losses_of(train_steps(trainer, kSteps)), std::vector<double>(whole.begin() + kCut, whole.end()));
   for (size_t i = 0; i < whole_model->weights().size(); ++i) {
     const model::WeightRow& row = whole_model->weights()[i];
-    EXPECT_TRUE(at::equal(*row.tensor, *second->weights()[i].tensor)) << row.name;
+    EXPECT_TRUE(aten::equal(*row.tensor, *second->weights()[i].tensor)) << row.name;
     if (row.kind == model::WeightKind::kBuffer) {
       EXPECT_GT(row.tensor->abs().max().item<double>(), 0.0) << row.name << " has not moved";
     }
