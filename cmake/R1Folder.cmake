@@ -116,6 +116,9 @@ function(r1_folder_tests name)
   endif()
   add_executable(test_${name} ${tests})
   target_link_libraries(test_${name} PRIVATE r1_${name} GTest::gtest_main)
+  # -fPIC as in libraries, not -fPIE: a precompiled header serves one of the two.
+  set_target_properties(test_${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(test_${name} PRIVATE -fPIC)
   r1_precompile(test_${name} ${name} TESTS)
   # Only files that name a folder of the sources are compiled with its path: the others' objects are the same in every clone.
   foreach(source ${tests})

@@ -9,4 +9,6 @@ case $preset in cpu | cpu-asan | cpu-tsan | fuzz) ;; cuda)
   export CUDACXX=$nvcc ;;
 *) code=2 die "unknown preset '$preset' (cpu, cpu-asan, cpu-tsan, fuzz or cuda)" ;; esac
 cmake --preset "$preset" > /dev/null
+# What each compilation costs (scripts/compile_times.py reads it); what comes out of the cache costs nothing.
+export R1_COMPILE_TIMES=$PWD/build/$preset/compile_times.txt CCACHE_PREFIX=$PWD/scripts/timed_compile.sh
 ninja -C "build/$preset" -j "$jobs" "$@"

@@ -57,6 +57,7 @@ bool Loader::fill_window() {
     if (has_learned(documents.back(), 0, lengths.back())) tokens += lengths.back();
     if (wrapped && i + 1 == end && tokens <= options_.pack.max_tokens)
       end = std::min(source_.size(), end + options_.window);  // a full row at least
+    if (wrapped && tokens >= std::max(options_.window_tokens, options_.pack.max_tokens + 1)) end = i + 1;
   }
   if (wrapped) lengths[0] -= offset_;
   // A wrapped document may have been begun by the window before, so it is in or out as a whole.

@@ -16,7 +16,9 @@ struct LoaderOptions {
   PackOptions pack;
   int64_t rows_per_batch = 1;  // of all ranks together
   int64_t window = 1024;       // documents packed at once: more fill rows better, and mix lengths (longest first) over a longer stretch
-  int64_t epochs = 1;          // 0: no end
+  // wrapped: a window ends where it has that many tokens, so that long documents don't fill the memory. The rows are the same.
+  int64_t window_tokens = int64_t{4} << 20;
+  int64_t epochs = 1;  // 0: no end
   uint64_t seed = 0;
   bool shuffle = true;      // documents; bfd's rows are shuffled inside their window too, so that long documents don't come first
   bool drop_last = false;   // the epoch's last rows if they don't fill a batch (true also keeps every batch equally large)

@@ -1,11 +1,10 @@
 // Documents to rows of at most `max_tokens` tokens (batch.h). Deterministic: the same documents and options give the same rows.
 //
 // Strategies (names as in TRL's packing_strategy):
-// - bfd: best-fit decreasing: longest document first, each into the fullest row it still fits. Documents are never cut to fill a row.
-// - wrapped: documents one after another, cut wherever a row is full. Every row but the last is full. A cut document goes on in the next
-//   row (positions start anew there); the token at the cut is still learned, as a row's last target is the next token of the same document.
-// - none: one document a row.
-//
+//   bfd      best-fit decreasing: longest document first, each into the fullest row it still fits. Documents are never cut to fill a row.
+//   wrapped  documents one after another, cut wherever a row is full. Every row but the last is full. A cut document goes on in the next row
+//            (positions start anew there); the token at the cut is still learned, as a row's last target is the next token of the same document.
+//   none     one document a row.
 // A document longer than max_tokens is truncated, split into pieces (the token at a cut is learned too) or dropped, and counted. What
 // teaches nothing is left out and counted: a document of one token, a conversation that is cut before its first answer.
 //

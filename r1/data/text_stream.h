@@ -1,12 +1,10 @@
-// Texts for pretraining out of files, one after another, in memory of about one text: .jsonl and .jsonl.gz give `field` of every row, any
+// What training files hold, one text after another, in memory of about one text: .jsonl and .jsonl.gz give their rows as they stand, any
 // other file is one text. A file of more than kWholeFileBytes is given in parts, cut after a line; whoever makes documents of the texts
-// makes one of each part. Errors name file:line. The place after a text can be saved and taken up again.
+// makes one of each part. The place after a text can be saved and taken up again.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "r1/data/jsonl.h"
@@ -29,8 +27,7 @@ class TextStream {
   };
 
   // `whole_file_bytes` and `part_bytes` are there for tests.
-  TextStream(std::vector<std::string> files, std::string field, int64_t whole_file_bytes = kWholeFileBytes,
-             int64_t part_bytes = kPartBytes);
+  explicit TextStream(std::vector<std::string> files, int64_t whole_file_bytes = kWholeFileBytes, int64_t part_bytes = kPartBytes);
 
   // False at the end of the last file.
   bool next(Text& text);

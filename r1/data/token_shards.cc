@@ -403,7 +403,7 @@ void make_rest(Manifest& m, const CorpusSpec& spec, int threads) {
 }
 
 std::string first_files(const std::vector<std::string>& files) {
-  return str(files.empty() ? "no file" : printable(files[0]), files.size() > 1 ? str(" and ", files.size() - 1, " more") : "");
+  return str(files.empty() ? "no file" : files[0], files.size() > 1 ? str(" and ", files.size() - 1, " more") : "");
 }
 
 }  // namespace

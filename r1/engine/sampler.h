@@ -1,14 +1,13 @@
 // From a row of logits to a token, on the host. Order of operations as in HF generate:
-//   1. penalties     repetition (HF: on tokens of prompt and answer, z < 0 ? z * r : z / r), then presence and frequency (OpenAI: on tokens
-//   of the answer)
-//   2. min_new_tokens  stop ids are out until as many tokens were made
-//   3. temperature   z / temperature; 0: the first maximum, and no more steps
-//   4. top_k         what is below the k-th largest is out (ties with it stay)
-//   5. top_p         the smallest set of likeliest tokens whose probability reaches top_p (the likeliest always stays)
-//   6. min_p         what is less likely than min_p times the likeliest is out
-//   7. draw          inverse of the cumulative distribution at random_uniform(seed, sample_index, token index): in order of ids if steps
-//   4-6 are off, else from
-//                    the likeliest down (equal logits: smaller id first)
+//   1. penalties       repetition (HF: on tokens of prompt and answer, z < 0 ? z * r : z / r), then presence and frequency (OpenAI: on tokens of
+//                      the answer)
+//   2. min_new_tokens  stop ids are out until that many tokens were made
+//   3. temperature     z / temperature; 0: the first maximum, and no more steps
+//   4. top_k           what is below the k-th largest is out (ties with it stay)
+//   5. top_p           the smallest set of likeliest tokens whose probability reaches top_p (the likeliest always stays)
+//   6. min_p           what is less likely than min_p times the likeliest is out
+//   7. draw            inverse of the cumulative distribution at random_uniform(seed, sample_index, token index): in order of ids if steps 4-6
+//                      are off, else from the likeliest down (equal logits: smaller id first)
 // The reported log-probability is that of the model: raw logits / temperature (greedy: temperature 1), before steps 1, 2 and 4-6. It is
 // computed by the kernel that ops::linear_logprob uses, so a rollout's log-probabilities equal the trainer's forward. A row's result
 // depends on that row alone: not on the others, not on threads.

@@ -39,7 +39,8 @@ fs::path hub_cache() {
 
 // Holds a config that came from a file against the ranges that its fields declare, before anything is allocated by it.
 ModelConfig in_range(ModelConfig config, const std::string& where) {
-  for (const Field& field : Fields(config).list()) {
+  const Fields fields(config);
+  for (const Field& field : fields.list()) {
     const auto value = std::visit(
         [](const auto* p) -> std::optional<double> {
           if constexpr (std::is_arithmetic_v<std::remove_reference_t<decltype(*p)>>) return double(*p);

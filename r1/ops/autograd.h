@@ -2,10 +2,12 @@
 // that is computed already is given a closure that turns its gradient into the gradients of its inputs. Leaves out double backward (refused
 // by name) and in-place ops.
 //
-//   Tensor y = kernel(x, w);                                                        // under no_grad
+//   Tensor y = kernel(x, w);  // under no_grad
 //   if (!needs_grad({x, w})) return y;
-//   return differentiable("rms_norm", y, {x, w}, {x, w}, [eps](const Tensor& dy, const Tensors& saved, const Wanted& want) { ... return
-//   Tensors{dx, dw}; });
+//   return differentiable("rms_norm", y, {x, w}, {x, w}, [eps](const Tensor& dy, const Tensors& saved, const Wanted& want) {
+//     ...
+//     return Tensors{dx, dw};
+//   });
 #pragma once
 
 #include <functional>

@@ -95,8 +95,7 @@ Json pretrain(const PretrainConfig& config) {
   data.eval_steps = config.eval_steps;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = "wrapped", .long_documents = "split", .isolate = config.packing_isolate};
   if (!config.eval_files.empty())
-    data.eval_rows = data::pack(data::corpus_documents(corpus_spec(config.eval_files, config.text_field, *tokenizer), encoder(*tokenizer)),
-                                data.loader.pack);
+    data.eval_rows = data::pack(data::corpus_documents(corpus_spec(config.eval_files, config.text_field, *tokenizer)), data.loader.pack);
 
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;

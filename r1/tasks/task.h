@@ -22,7 +22,7 @@ struct Problem {
   Json extra;               // what the reward needs besides (numbers of a countdown, ...)
 };
 
-// Typed verdict, counted in metrics; never silently 0 (conventions_and_faults row 10).
+// Typed verdict, counted in metrics; never silently 0.
 enum class Verdict { kRight, kWrong, kUnparsed, kTimeout, kCrash };
 const char* verdict_name(Verdict verdict);
 

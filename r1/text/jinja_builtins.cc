@@ -35,7 +35,6 @@ bool flag(const Args& a, size_t index, std::string_view name, bool fallback) {
 }
 
 // ---- letters
-// ----------------------------------------------------------------------------------------------------------------------------------------
 
 void append_upper(std::u32string& out, char32_t c, bool title = false) {
   static const std::map<char32_t, std::u32string> longer = {{U'\u00DF', U"SS"},  {U'\u0149', U"\u02BCN"},     {U'\u01F0', U"J\u030C"},
@@ -119,7 +118,6 @@ std::u32string jinja_title(const std::u32string& s) {
 }
 
 // ---- strings
-// ----------------------------------------------------------------------------------------------------------------------------------------
 
 std::u32string_view strip(std::u32string_view s, const V* chars, bool left, bool right) {
   std::u32string set;
@@ -595,7 +593,6 @@ const std::map<std::string_view, Builtin>& string_methods() {
 }
 
 // ---- dicts and lists
-// --------------------------------------------------------------------------------------------------------------------------------
 
 V dict_items(In& in, const V& self, Args&) {
   std::vector<V> out;
@@ -650,7 +647,6 @@ const std::map<std::string_view, Builtin>& list_methods() {
 }
 
 // ---- filters
-// ----------------------------------------------------------------------------------------------------------------------------------------
 
 // "a.b.0": attribute by attribute, numbers as indices
 V by_path(In& in, V v, const V& path) {
@@ -1171,7 +1167,6 @@ const std::map<std::string_view, Builtin>& filters() {
 }
 
 // ---- tests
-// ------------------------------------------------------------------------------------------------------------------------------------------
 
 template <int kWhich>  // 0 <, 1 <=, 2 >, 3 >=
 bool order_test(In&, const V& v, Args& a) {

@@ -261,7 +261,6 @@ void Interpreter::emit(std::string& out, std::string_view text) {
 }
 
 // ---- statements
-// -------------------------------------------------------------------------------------------------------------------------------------
 
 Interpreter::Flow Interpreter::execute(const Body& body, const ScopePtr& scope, std::string& out) {
   for (const auto& s : body) {
@@ -460,7 +459,6 @@ Value Interpreter::call_macro(const Statement& s, const ScopePtr& scope, const s
 }
 
 // ---- expressions
-// ------------------------------------------------------------------------------------------------------------------------------------
 
 Value Interpreter::evaluate(const Expr& e, const ScopePtr& scope) {
   Deeper deeper(*this);

@@ -245,7 +245,7 @@ TEST(Packing, LongDocuments) {
 TEST(Packing, WhatTeachesNothingIsLeftOutAndCounted) {
   Document answered = numbered(1, 6), cut = numbered(2, 8), silent = numbered(3, 4, false);
   answered.learned = {0, 0, 0, 1, 1, 1};
-  cut.learned = {0, 0, 0, 0, 0, 0, 1, 1};
+  cut.learned = {0, 0, 0, 0, 0, 0, 0, 1};
   for (const char* strategy : {"bfd", "none"}) {
     PackCounts counts;
     const auto rows = pack({cut, answered, silent, numbered(4, 1)}, {.max_tokens = 6, .strategy = strategy}, &counts);
@@ -254,9 +254,9 @@ TEST(Packing, WhatTeachesNothingIsLeftOutAndCounted) {
     EXPECT_EQ(counts.unlearned, 3);
     EXPECT_EQ(counts.tokens_lost, 2 + 6 + 4 + 1);
   }
-  // Token 6 is predicted at 5, so six tokens of `cut` teach nothing, seven do.
-  EXPECT_FALSE(has_learned(cut, 0, 5));
-  EXPECT_TRUE(has_learned(cut, 0, 6));
+  // Token 7 is predicted at 6, so six tokens of `cut` teach nothing, seven do.
+  EXPECT_FALSE(has_learned(cut, 0, 6));
+  EXPECT_TRUE(has_learned(cut, 0, 7));
   EXPECT_FALSE(has_learned(cut, 7, 8));
   PackCounts split;
   EXPECT_EQ(pack({cut}, {.max_tokens = 4, .long_documents = "split"}, &split).size(), 1u);
@@ -400,6 +400,26 @@ TEST(Loader, WrappedRowsAreFull) {
   for (size_t i = 0; i + 1 < sizes.size(); ++i) {
     ASSERT_EQ(sizes[i], 33);
   }
+}
+
+// In wrapped order a window is only what is held in memory.
+TEST(Loader, WindowsDoNotChangeWrappedRows) {
+  const auto source = random_source(200, 5, 1);
+  const auto rows = [&](int64_t window, int64_t window_tokens) {
+    Loader loader(*source, {.pack = {.max_tokens = 33, .strategy = "wrapped"},
+                            .rows_per_batch = 3,
+                            .window = window,
+                            .window_tokens = window_tokens,
+                            .epochs = 2,
+                            .seed = 1});
+    std::vector<Batch> all;
+    for (auto batch = loader.next(); !batch.empty(); batch = loader.next()) all.insert(all.end(), batch.begin(), batch.end());
+    EXPECT_EQ(loader.counts().documents, 400);
+    return all;
+  };
+  const auto whole = rows(1000, 1 << 20);
+  for (const int64_t window_tokens : {1, 40, 100, 500}) EXPECT_TRUE(same(rows(1000, window_tokens), whole)) << window_tokens;
+  for (const int64_t window : {1, 7, 50}) EXPECT_TRUE(same(rows(window, 1 << 20), whole)) << window;
 }
 
 TEST(Loader, RanksShareABatch) {

@@ -136,7 +136,7 @@ TEST(Engine, RandomAddsAndCancelsReturnToTheBaseline) {
   EXPECT_EQ(engine.stats().free_blocks, 40);
 }
 
-// S7: prompts that differ in one token, again and again through the prefix cache under memory pressure; every answer is what the prompt
+// Fault S7 (docs/faults.md): prompts that differ in one token, again and again through the prefix cache under memory pressure; every answer is what the prompt
 // alone gives.
 TEST(Engine, StopIdsForcedTokensAndLengths) {
   const auto m = tiny_model();

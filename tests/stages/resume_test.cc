@@ -1,5 +1,5 @@
-// kill -9 at any moment and start again: the same losses and the same final weights as a run that was never stopped (conventions_and_faults
-// F5). The stages run in a child process of this very binary, so that a kill is a kill.
+// kill -9 at any moment and start again: the same losses and the same final weights as a run that was never stopped (fault
+// F5 of docs/faults.md). The stages run in a child process of this very binary, so that a kill is a kill.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
