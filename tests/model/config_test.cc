@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "r1/base/error.h"
+#include "r1/model/footprint.h"
 #include "tiny_model.h"
 
 namespace r1::model {
