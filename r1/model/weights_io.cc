@@ -14,6 +14,7 @@
 #include "r1/base/log.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
+#include "r1/model/generation_config.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/gguf.h"
@@ -460,11 +461,10 @@ void remove_stale(const fs::path& folder, const std::set<std::string>& written) 
 
 Json generation_config(const ModelConfig& config) {
   Json json = {{"_from_model_config", true}};
-  const std::pair<const char*, int64_t> ids[] = {
-      {"bos_token_id", config.bos_token_id}, {"eos_token_id", config.eos_token_id}, {"pad_token_id", config.pad_token_id}};
-  for (const auto& [key, id] : ids) {
-    if (id >= 0) json[key] = id;
-  }
+  if (config.bos_token_id >= 0) json["bos_token_id"] = config.bos_token_id;
+  const std::vector<int64_t> eos = eos_token_ids(config);
+  if (!eos.empty()) json["eos_token_id"] = eos.size() == 1 ? Json(eos[0]) : Json(eos);
+  if (config.pad_token_id >= 0) json["pad_token_id"] = config.pad_token_id;
   return json;
 }
 
@@ -498,7 +498,11 @@ ModelConfig read_model_config(const fs::path& name) {
   }
   if (fs::is_directory(path)) {
     const fs::path file = path / kConfigFile;
-    if (fs::exists(file)) return in_range(config_from_hf(parse_json_file(file), file.string()), file.string());
+    if (fs::exists(file)) {
+      ModelConfig config = config_from_hf(parse_json_file(file), file.string());
+      for (const int64_t id : read_generation_config(path).eos_token_ids) add_eos_token_id(config, id);
+      return in_range(std::move(config), file.string());
+    }
     path = has_safetensors(path) ? fs::path() : gguf_in(path);
     if (path.empty()) fail(name.string(), ": no ", kConfigFile, " and no .gguf file here; this is not a model folder");
   }

@@ -8,24 +8,24 @@ namespace r1::stages {
 
 namespace {
 
-std::vector<data::Document> read_conversations(const std::vector<std::string>& files, const eval::PromptMaker& prompts) {
+std::vector<data::Document> read_conversations(const std::vector<std::string>& files, const data::PromptMaker& prompts) {
   std::vector<data::Document> out;
   for (const auto& file : files) {
     data::JsonlReader reader(file);
     while (const auto row = reader.next())
-      out.push_back(prompts.conversation(data::messages_from_json(*row, reader.where()), reader.where()));
+      out.push_back(prompts.conversation(data::conversation_from_json(*row, reader.where()), reader.where()));
   }
   return out;
 }
 
 // Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has
 // problems.
-std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const eval::PromptMaker& prompts, int64_t wanted) {
+std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted) {
   const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
   if (problems == 0) fail_usage("task '", task.name(), "' has no training problems");
   return data::function_source(size, [&task, &prompts, problems](int64_t index) {
     const auto problem = task.problem("train", index % problems);
-    return prompts.supervised(problem, task.sft_completion(problem, index));
+    return prompts.supervised(problem.prompt, problem.messages, task.sft_completion(problem, index));
   });
 }
 
@@ -49,7 +49,7 @@ Json sft(const SftConfig& config) {
 
   train::TrainerConfig trainer_config = config.trainer;
   const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
-  const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
+  const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
 
   SupervisedData data;
   const auto source =

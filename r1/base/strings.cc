@@ -1,0 +1,18 @@
+#include "r1/base/strings.h"
+
+namespace r1 {
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\n\v\f\r";
+  const size_t begin = text.find_first_not_of(kBlank);
+  return begin == std::string_view::npos ? std::string_view() : text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
+std::string excerpt(std::string_view text, size_t bytes) {
+  if (text.size() <= bytes) return std::string(text);
+  size_t end = bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
+}  // namespace r1
