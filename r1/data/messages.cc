@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "r1/base/error.h"
-#include "r1/base/strings.h"
 
 namespace r1::data {
 namespace {
@@ -13,7 +12,7 @@ std::string role_of(const std::string& from, std::string_view where) {
   if (from == "human" || from == "user") return "user";
   if (from == "gpt" || from == "assistant" || from == "model") return "assistant";
   if (from == "system" || from == "developer" || from == "tool") return from;
-  fail(where, ": unknown role '", excerpt(from), "'; known: system, developer, user, assistant, tool (human, gpt)");
+  fail(where, ": unknown role '", printable(from), "'; known: system, developer, user, assistant, tool (human, gpt)");
 }
 
 // The text of a list of content parts.
@@ -23,7 +22,7 @@ std::string text_of(const Json& parts, std::string_view where) {
     const std::string place = str(where, ": content[", i, "]");
     if (!parts[i].is_object()) fail(place, ": expected a content part {\"type\": ..}, got ", parts[i].type_name());
     const std::string type = json_get<std::string>(parts[i], "type", place);
-    if (type != "text") fail(place, ": content of type '", excerpt(type), "' can't be read, only 'text' can");
+    if (type != "text") fail(place, ": content of type '", printable(type), "' can't be read, only 'text' can");
     text += (i ? "\n" : "") + json_get<std::string>(parts[i], "text", place);
   }
   return text;

@@ -1,7 +1,6 @@
 #include "r1/text/chat_template.h"
 
 #include "r1/base/error.h"
-#include "r1/base/strings.h"
 #include "r1/text/jinja_eval.h"
 #include "r1/text/jinja_parser.h"
 
@@ -21,7 +20,7 @@ auto named(const std::string& where, F f) {
   try {
     return f();
   } catch (const Error& e) {
-    fail(where, ":", excerpt(e.what(), 400));
+    fail(where, ":", e.what());
   }
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "r1/base/error.h"
-#include "r1/base/strings.h"
 #include "r1/text/unicode.h"
 
 namespace r1::text {
@@ -32,7 +31,7 @@ Behavior behavior_of(const std::string& name, const std::string& where) {
                                                          {"Contiguous", Behavior::kContiguous}};
   for (const auto& [known, behavior] : kNames)
     if (name == known) return behavior;
-  fail(where, ": unknown behavior '", excerpt(name), "'");
+  fail(where, ": unknown behavior '", printable(name), "'");
 }
 
 // One span of a split text: a match, or what lies between matches.
@@ -165,7 +164,7 @@ void PreTokenizer::add(const Json& spec, const std::string& where) {
   } else if (type == "WhitespaceSplit") {
     steps_.push_back({.kind = Step::Kind::kWhitespaceSplit, .behavior = Behavior::kRemoved});
   } else {
-    fail(where, ": pre_tokenizer of type '", excerpt(type),
+    fail(where, ": pre_tokenizer of type '", printable(type),
          "' is not supported (known: Sequence, Split, ByteLevel, Digits, Punctuation, Whitespace, WhitespaceSplit)");
   }
 }

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <set>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
-#include "r1/base/strings.h"
+#include "r1/base/gguf_file.h"
 #include "r1/text/tokenizer_impl.h"
 
 namespace r1::text {
@@ -29,7 +28,7 @@ void Normalizer::add(const Json& spec, const std::string& where) {
     if (forms_.size() > 16) fail(where, ": more than 16 normalizers");
     for (const Json& inner : json_get<Json>(spec, "normalizers", where)) add(inner, where);
   } else {
-    fail(where, ": normalizer of type '", excerpt(type), "' is not supported (known: NFC, NFD, Replace, Prepend, Sequence)");
+    fail(where, ": normalizer of type '", printable(type), "' is not supported (known: NFC, NFD, Replace, Prepend, Sequence)");
   }
 }
 
@@ -98,7 +97,7 @@ void Tokenizer::Impl::build_vocabulary() {
   options.fuse_unk = parts.fuse_unk;
   if (parts.unk_token) {
     options.unk = by_content.find(*parts.unk_token);
-    if (options.unk == kNoToken) fail(parts.where, ": unk_token '", excerpt(*parts.unk_token), "' is not in the vocabulary");
+    if (options.unk == kNoToken) fail(parts.where, ": unk_token '", printable(*parts.unk_token), "' is not in the vocabulary");
   }
   // A control token that no merge makes or uses must stay out of reach of plain text (ignore_merges looks whole pieces up).
   std::vector<bool> hidden(state.size(), false);
@@ -135,13 +134,13 @@ void Tokenizer::Impl::build_post_processor(const Json& spec) {
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
     const auto id = [&](const char* key) {  // ["</s>", 2]
       const auto pair = json_get<std::pair<std::string, TokenId>>(spec, key, where);
-      if (!known(pair.second)) fail(where, ": unknown id of '", excerpt(pair.first), "'");
+      if (!known(pair.second)) fail(where, ": unknown id of '", printable(pair.first), "'");
       return pair.second;
     };
     before.insert(before.begin(), id("cls"));
     after.push_back(id("sep"));
   } else if (type != "ByteLevel") {
-    fail(where, ": type '", excerpt(type),
+    fail(where, ": type '", printable(type),
          "' is not supported (known: TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing, Sequence)");
   }
 }
@@ -161,7 +160,7 @@ void Tokenizer::Impl::build_template(const Json& spec) {
     }
     const std::string name = json_get<std::string>(json_get<Json>(item, "SpecialToken", where), "id", where);
     for (const Json& id : json_get<Json>(json_get<Json>(special, name.c_str(), where), "ids", where)) {
-      if (!id.is_number_integer() || !known(id.get<TokenId>())) fail(where, ": unknown id of '", excerpt(name), "'");
+      if (!id.is_number_integer() || !known(id.get<TokenId>())) fail(where, ": unknown id of '", printable(name), "'");
       (seen ? back : front).push_back(id.get<TokenId>());
     }
   }
@@ -187,7 +186,7 @@ void Tokenizer::Impl::build_decoder() {
     } else if (type == "ByteLevel" || type == "ByteFallback" || type == "Replace") {
       decoders.push_back(spec);
     } else {
-      fail(where, ": type '", excerpt(type),
+      fail(where, ": type '", printable(type),
            "' is not supported here (known: ByteLevel, ByteFallback, Replace, Fuse, Strip after Fuse, Sequence)");
     }
   };
@@ -280,48 +279,17 @@ void read_neighbours(const fs::path& folder, TokenizerParts& parts) {
   }
 }
 
-// "model-00002-of-00003.gguf": which part of how many; {0, 0} for a file that is none.
-std::pair<int, int> part_of(const fs::path& path) {
-  const std::string name = path.filename().string();
-  int part = 0, parts = 0, end = 0;
-  const size_t digits = name.size() >= 20 ? name.size() - 20 : 0;  // "-00002-of-00003.gguf"
-  const bool is_part = std::sscanf(name.c_str() + digits, "-%5d-of-%5d.gguf%n", &part, &parts, &end) == 2 && end == 20;
-  return is_part ? std::pair(part, parts) : std::pair(0, 0);
-}
-
-// A split model has its vocabulary in the first part.
-fs::path file_with_vocabulary(const fs::path& path) {
-  const auto [part, parts] = part_of(path);
-  if (part <= 1) return path;
-  std::string name = path.filename().string();
-  name.replace(name.size() - 19, 5, "00001");
-  const fs::path first = path.parent_path() / name;
-  if (!fs::exists(first))
-    fail(path.string(), ": part ", part, " of ", parts, " of a split model; the vocabulary is in the first part, ", name,
-         ", which is not there");
-  return first;
-}
-
-// The .gguf file of a folder; of a split model the first part. Empty if there is none.
-fs::path gguf_of(const fs::path& folder) {
-  std::set<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".gguf") found.insert(file_with_vocabulary(entry.path()));
-  if (found.size() > 1) fail(folder.string(), ": ", found.size(), " GGUF files in this folder; name one of them");
-  return found.empty() ? fs::path() : *found.begin();
-}
-
 TokenizerParts read_parts(const fs::path& path) {
   if (fs::is_directory(path)) {
     if (fs::exists(path / "tokenizer.json")) return read_parts(path / "tokenizer.json");
     for (const auto& entry : fs::directory_iterator(path))
       if (entry.path().extension() == ".tiktoken") return read_parts(entry.path());
-    if (const fs::path gguf = gguf_of(path); !gguf.empty()) return read_parts(gguf);
+    if (const fs::path gguf = gguf_of_folder(path); !gguf.empty()) return read_parts(gguf);
     fail(path.string(), ": no tokenizer in this folder (tokenizer.json, a .tiktoken or a .gguf file)");
   }
   if (!fs::exists(path)) fail(path.string(), ": no such file");
   const std::string where = path.string(), extension = path.extension().string();
-  if (extension == ".gguf") return read_gguf_vocabulary(file_with_vocabulary(path));
+  if (extension == ".gguf") return read_gguf_vocabulary(path);
   if (extension == ".model") fail(where, ": SentencePiece models are not read; give a tokenizer.json or a GGUF file");
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (extension == ".safetensors") return read_parts(folder);  // the weights of a HF folder stand for it

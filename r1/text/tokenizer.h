@@ -32,7 +32,7 @@ struct Encoding {
 
 class Tokenizer {
  public:
-  // A tokenizer.json, a HF folder, a .gguf file (of a split model any part), a folder that holds one, or a .tiktoken file. Errors name file
+  // A tokenizer.json, a HF folder, a .gguf file (of a split model the first part), a folder that holds one, or a .tiktoken file. Errors name file
   // and key.
   static Tokenizer load(const std::filesystem::path& path);
   // A vocabulary of whole words, for small recipes: ids in the order given, the longest word at each place wins, everything else is `unk`

@@ -5,7 +5,6 @@
 
 #include "r1/base/error.h"
 #include "r1/base/gguf_file.h"
-#include "r1/base/strings.h"
 #include "r1/text/pretokenize.h"
 #include "r1/text/tokenizer_parts.h"
 #include "r1/text/unicode.h"
@@ -92,7 +91,7 @@ const Family& family_of(const std::string& pre, const std::string& where) {
   for (const Family& family : kFamilies)
     for (const std::string name : family.names)
       if (!name.empty()) known += (known.empty() ? "" : ", ") + name;
-  fail(where, ": tokenizer.ggml.pre is '", excerpt(pre), "', which is not known here (known: ", known, ")");
+  fail(where, ": tokenizer.ggml.pre is '", printable(pre), "', which is not known here (known: ", known, ")");
 }
 
 constexpr int64_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4;
@@ -240,7 +239,7 @@ TokenizerParts gguf_vocabulary(const GgufFile& file) {
   const std::string model = file.string("tokenizer.ggml.model");
   const bool sentence_piece = model == "llama";
   if (model != "gpt2" && !sentence_piece)
-    fail(parts.where, ": tokenizer.ggml.model is '", excerpt(model),
+    fail(parts.where, ": tokenizer.ggml.model is '", printable(model),
          "'; byte-level BPE ('gpt2') and SentencePiece's BPE ('llama') vocabularies are read");
   const Family* family = sentence_piece ? nullptr : &family_of(file.string_or("tokenizer.ggml.pre", ""), parts.where);
   const Vocabulary vocabulary = read_tokens(file);

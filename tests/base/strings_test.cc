@@ -13,13 +13,5 @@ TEST(Strings, Trim) {
   EXPECT_EQ(trim("\xC2\xA0x"), "\xC2\xA0x");  // bytes above ASCII are no blanks
 }
 
-TEST(Strings, ExcerptsEndWithACharacter) {
-  EXPECT_EQ(excerpt("abc", 3), "abc");
-  EXPECT_EQ(excerpt("abcd", 3), "abc...");
-  EXPECT_EQ(excerpt("aéé", 2), "a...");
-  EXPECT_EQ(excerpt("aéé", 3), "aé...");
-  EXPECT_EQ(excerpt(std::string(1000, 'x')).size(), 83u);
-}
-
 }  // namespace
 }  // namespace r1
