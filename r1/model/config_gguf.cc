@@ -145,7 +145,8 @@ ModelConfig config_from_gguf(const GgufFile& file) {
   c.attention_bias = file.find("blk.0.attn_q.bias") != nullptr;
   c.tie_word_embeddings = !file.find(kHead) || gguf_head_is_embedding(file);
   c.bos_token_id = file.integer_or("tokenizer.ggml.bos_token_id", -1);
-  c.eos_token_id = file.integer_or("tokenizer.ggml.eos_token_id", -1);
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    add_eos_token_id(c, file.integer_or(key, -1));
   c.pad_token_id = file.integer_or("tokenizer.ggml.padding_token_id", -1);
   c.torch_dtype = stored_dtype(file);
   if (family.from_gguf) family.from_gguf(file, c);

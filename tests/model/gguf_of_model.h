@@ -76,7 +76,9 @@ inline testing::GgufBuilder gguf_header(const Transformer& model) {
       .add(p + "attention.key_length", uint32_t(c.head_dim))
       .add(p + "attention.layer_norm_rms_epsilon", float(c.rms_norm_eps))
       .add(p + "rope.freq_base", float(c.rope_theta))
-      .add("tokenizer.ggml.eos_token_id", uint32_t{7});
+      .add("tokenizer.ggml.eos_token_id", uint32_t{7})
+      .add("tokenizer.ggml.eot_token_id", uint32_t{9})
+      .add("tokenizer.ggml.eom_token_id", uint32_t{7});
   return builder;
 }
 

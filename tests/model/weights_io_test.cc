@@ -284,6 +284,7 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     EXPECT_EQ(back->config().moe.num_experts_per_tok, model->config().moe.num_experts_per_tok);
     EXPECT_EQ(back->config().moe.gate, model->config().moe.gate);
     EXPECT_EQ(back->config().eos_token_id, 7);
+    EXPECT_EQ(eos_token_ids(back->config()), (std::vector<int64_t>{7, 9}));
     EXPECT_EQ(back->config().torch_dtype, "float32");
     expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));  // the folder's only file
     const auto half = load_model(folder.path, kCpu, DType::BFloat16);
