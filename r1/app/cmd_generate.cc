@@ -49,7 +49,7 @@ struct GenerateConfig {
     v("frequency_penalty", frequency_penalty, "taken once for each time a token is in the answer", Range{-100, 100});
     v("seed", seed, "same seed, same text", Range{0, 1.8e19});
     v("stop", stop, "strings that end the answer");
-    v("ignore_eos", ignore_eos, "go on behind the end-of-sequence token");
+    v("ignore_eos", ignore_eos, "go on past the ends of sequence and of turn; --stop still counts");
     v("keep_special", keep_special, "show control tokens in the text");
     v("top_logprobs", top_logprobs, "likeliest alternatives at each position in the JSON", Range{0, 20});
     v.group("engine", engine);
@@ -96,10 +96,10 @@ engine::CompletionRequest request_of(const GenerateConfig& c, const stages::Load
                 .seed = c.seed,
                 .max_new_tokens = c.max_new_tokens,
                 .min_new_tokens = c.min_new_tokens,
-                .ignore_stop_ids = c.ignore_eos,
                 .logprobs = json,
                 .top_logprobs = int(c.top_logprobs)};
   engine::check_sampling(r.sampling);
+  if (c.ignore_eos) return r;  // --stop still ends the answer
   if (const auto eos = loaded.tokenizer->eos_id()) r.sampling.stop_ids.push_back(*eos);
   const int64_t eos = loaded.model->config().eos_token_id;
   if (eos >= 0 && eos != loaded.tokenizer->eos_id()) r.sampling.stop_ids.push_back(text::TokenId(eos));
