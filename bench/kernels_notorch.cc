@@ -1,5 +1,5 @@
 // How near the CPU kernels come to the machine: GFLOP/s against this core's fma ceiling, GB/s of weights against a plain read. Prints one
-// JSON object a line. Usage: bench_kernels_notorch [threads] [name filter]
+// JSON object a line. Usage: [R1_ISA=avx2] bench_kernels_notorch [threads] [name filter]
 #include <omp.h>
 #include <time.h>
 
@@ -71,9 +71,9 @@ void gemms() {
   struct Size {
     int64_t in, out;
   };
-  for (Size z : {Size{576, 576}, Size{896, 4864}, Size{4864, 896}, Size{896, 50000}}) {
+  for (Size z : {Size{128, 128}, Size{128, 352}, Size{352, 128}, Size{576, 576}, Size{896, 4864}, Size{4864, 896}, Size{896, 50000}}) {
     const auto w = random_floats(z.in * z.out, 1);
-    for (int64_t m : {1, 2, 4, 8, 16, 64, 256, 1024}) {
+    for (int64_t m : {1, 2, 4, 8, 16, 64, 256, 1024, 2048}) {
       if (z.out > 40000 && m > 64) continue;
       const auto x = random_floats(m * z.in, 2), dy = random_floats(m * z.out, 3);
       std::vector<float> y(m * z.out), dx(m * z.in), dw(z.in * z.out);
@@ -91,6 +91,17 @@ void gemms() {
               [&] { linear_grad_x({.dy = dy.data(), .w = w.data(), .dx = dx.data(), .rows = m, .in = z.in, .out = z.out}); });
       measure("linear_grad_w" + size, flops, bytes,
               [&] { linear_grad_w({.dy = dy.data(), .x = x.data(), .dw = dw.data(), .rows = m, .in = z.in, .out = z.out}); });
+      std::vector<uint16_t> dy16(dy.size()), dx16(dx.size()), dw16(dw.size());
+      f32_to_bf16(dy.data(), dy16.data(), int64_t(dy.size()));
+      const ConstRows dy_rows{dy16.data(), Float::kBf16};
+      measure("linear_bf16_grad_x" + size, flops, bytes, [&] {
+        linear_grad_x_mixed(
+            {.dy = dy_rows, .w = {w16.data(), Float::kBf16}, .dx = {dx16.data(), Float::kBf16}, .rows = m, .in = z.in, .out = z.out});
+      });
+      measure("linear_bf16_grad_w" + size, flops, bytes, [&] {
+        linear_grad_w_mixed(
+            {.dy = dy_rows, .x = {x16.data(), Float::kBf16}, .dw = {dw16.data(), Float::kBf16}, .rows = m, .in = z.in, .out = z.out});
+      });
     }
   }
 }

@@ -52,7 +52,7 @@ class Walker {
     std::set<std::string> seen;
     for (const auto& pair : node) {
       if (!pair.first.IsScalar()) fail_usage(at(pair.first), ": a key must be a plain word");
-      if (!seen.insert(pair.first.Scalar()).second) fail_usage(at(pair.first), ": duplicate key '", pair.first.Scalar(), "'");
+      if (!seen.insert(pair.first.Scalar()).second) fail_usage(at(pair.first), ": duplicate key '", printable(pair.first.Scalar()), "'");
       body(pair.first.Scalar(), pair.first, pair.second);
     }
   }

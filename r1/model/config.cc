@@ -1,10 +1,14 @@
 #include "r1/model/config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
+#include <set>
+#include <string>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/base/log.h"
 #include "r1/model/config_hf.h"
 #include "r1/model/families.h"
 
@@ -43,8 +47,25 @@ void read_yarn(const HfReader& in, ModelConfig& c) {
   c.rope.beta_slow = in.get<double>("beta_slow", 1);
   c.rope.mscale = in.get<double>("mscale", 0);
   c.rope.mscale_all_dim = in.get<double>("mscale_all_dim", 0);
-  if (in.has("attention_factor")) in.refuse("attention_factor of rope type yarn is not supported");
+  // transformers' own key names the factor itself; attn_factor (DeepSeek-R1-0528-Qwen3-8B) multiplies YaRN's, as its authors and vLLM do.
+  c.rope.attention_factor = in.get<double>("attention_factor", 0);
+  if (in.has("attn_factor") && !in.has("attention_factor"))
+    c.rope.attention_factor = in.need<double>("attn_factor") * (c.rope.factor <= 1 ? 1 : 0.1 * std::log(c.rope.factor) + 1);
   if (!in.get<bool>("truncate", true)) in.refuse("truncate = false of rope type yarn is not supported");
+}
+
+// A key that is not known may change the numbers; transformers warns of it and goes on, and so does this.
+void warn_of_unknown(const HfReader& r, const Json& rope, const std::string& type) {
+  std::set<std::string> known = {"rope_type", "type", "rope_theta", "partial_rotary_factor"};
+  if (type != "default") known.insert("factor");
+  if (type == "llama3") known.insert({"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"});
+  if (type == "yarn")
+    known.insert({"beta_fast", "beta_slow", "mscale", "mscale_all_dim", "attention_factor", "attn_factor", "truncate",
+                  "original_max_position_embeddings"});
+  std::string unknown;
+  for (const auto& [key, value] : rope.items())
+    if (!known.count(key)) unknown += str(unknown.empty() ? "" : ", ", "'", printable(key), "'");
+  if (!unknown.empty()) log_warning(r.where, ": rope type ", type, " has keys that are not known and change nothing: ", unknown);
 }
 
 // `rope`: transformers 4's rope_scaling or transformers 5's rope_parameters.
@@ -54,10 +75,11 @@ void read_rope(const HfReader& r, const Json& rope, ModelConfig& c) {
   const std::string type = in.has("rope_type") ? in.need<std::string>("rope_type") : in.get<std::string>("type", "default");
   c.rope_theta = in.get<double>("rope_theta", c.rope_theta);
   if (in.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
-  if (type == "default") return;
+  if (type == "default") return warn_of_unknown(r, rope, type);
   if (type != "linear" && type != "llama3" && type != "yarn")
     r.refuse("rope type '", type, "' is not supported (default, linear, llama3 and yarn are)");
   c.rope.type = type;
+  warn_of_unknown(r, rope, type);
   if (type == "yarn") return read_yarn(in, c);
   c.rope.factor = in.need<double>("factor");
   if (type == "linear") return;
@@ -259,6 +281,7 @@ Json scaling_json(const RopeScaling& s) {
   rope["beta_slow"] = s.beta_slow;
   if (s.mscale != 0) rope["mscale"] = s.mscale;
   if (s.mscale_all_dim != 0) rope["mscale_all_dim"] = s.mscale_all_dim;
+  if (s.attention_factor != 0) rope["attention_factor"] = s.attention_factor;
   return rope;
 }
 
@@ -354,6 +377,7 @@ void RopeScaling::visit(Fields& v) {
   v("beta_slow", beta_slow, "yarn: pairs that turn less often than this are divided by factor", Range{0, 1e6});
   v("mscale", mscale, "yarn: 0.1 mscale ln(factor) + 1 scales the rotated vectors", Range{0, 100});
   v("mscale_all_dim", mscale_all_dim, "yarn: the same for the softmax scale, squared (DeepSeek)", Range{0, 100});
+  v("attention_factor", attention_factor, "yarn: scales the rotated vectors instead of what mscale says; 0: by mscale", Range{0, 100});
 }
 
 void MlaConfig::visit(Fields& v) {

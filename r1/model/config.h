@@ -14,7 +14,7 @@ struct RopeScaling {
   std::string type = "none";  // none | linear | llama3 | yarn
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
   int64_t original_max_position_embeddings = 8192;
-  double beta_fast = 32, beta_slow = 1, mscale = 1, mscale_all_dim = 0;  // yarn
+  double beta_fast = 32, beta_slow = 1, mscale = 1, mscale_all_dim = 0, attention_factor = 0;  // yarn
 
   void visit(Fields& v);
 };

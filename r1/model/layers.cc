@@ -41,6 +41,7 @@ double norm_offset(const ModelConfig& c) {
 // YaRN's factor of the rotated vectors.
 double rotary_magnitude(const RopeScaling& rope) {
   if (rope.type != "yarn") return 1;
+  if (rope.attention_factor != 0) return rope.attention_factor;
   if (rope.mscale == 0 || rope.mscale_all_dim == 0) return ops::yarn_mscale(rope.factor, 1);
   return ops::yarn_mscale(rope.factor, rope.mscale) / ops::yarn_mscale(rope.factor, rope.mscale_all_dim);
 }
@@ -126,10 +127,16 @@ std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, d
   if (!table) {
     const std::vector<float> frequencies =
         ops::rotary_frequencies(head_dim, theta, scaled ? rotary_scaling(config_.rope) : ops::RotaryScaling());
-    table = std::make_shared<ops::RotaryTable>(ops::rotary_table(frequencies, config_.max_position_embeddings, placement_.device,
-                                                                 config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
+    table = std::make_shared<ops::RotaryTable>(
+        ops::rotary_table(frequencies, 0, placement_.device, config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
   }
   return table;
+}
+
+std::vector<std::shared_ptr<ops::RotaryTable>> LayerFactory::rotary_tables() const {
+  std::vector<std::shared_ptr<ops::RotaryTable>> tables;
+  for (const auto& [key, table] : rotary_) tables.push_back(table);
+  return tables;
 }
 
 std::unique_ptr<nn::Norm> LayerFactory::norm(const std::string& name) const {

@@ -20,6 +20,8 @@ class LayerFactory {
 
   nn::BlockParts block(int64_t layer);
   nn::MtpParts mtp(int64_t layer);
+  // The tables that the layers made so far share. They begin short and must reach a text's positions before its forward.
+  std::vector<std::shared_ptr<ops::RotaryTable>> rotary_tables() const;
   std::unique_ptr<nn::Norm> norm(const std::string& name) const;  // a norm of the residual stream, by its name in the weight table
 
  private:
@@ -31,7 +33,7 @@ class LayerFactory {
 
   const ModelConfig& config_;
   nn::Placement placement_;
-  std::map<std::tuple<int64_t, double, bool>, std::shared_ptr<const ops::RotaryTable>> rotary_;
+  std::map<std::tuple<int64_t, double, bool>, std::shared_ptr<ops::RotaryTable>> rotary_;
 };
 
 }  // namespace r1::model

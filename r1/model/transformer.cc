@@ -22,7 +22,8 @@ struct Transformer::Parts : nn::Module {
   std::vector<std::unique_ptr<nn::Block>> blocks;
   std::vector<std::unique_ptr<nn::Mtp>> mtp;
   std::unique_ptr<nn::Norm> norm;
-  Tensor head_VD;  // undefined: tied
+  Tensor head_VD;                                         // undefined: tied
+  std::vector<std::shared_ptr<ops::RotaryTable>> rotary;  // the blocks' own
 
   // Which part of which block (block_at) a cache belongs to: attentions first, then the MLPs that have one; those of `mtp` behind all
   // others.
@@ -41,6 +42,8 @@ struct Transformer::Parts : nn::Module {
   void parameters(nn::ParameterList list) override;
   void after_step(const nn::ForwardRecord& record) override;
   nn::BlockCaches caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const;
+  // Checks positions and makes the rotary tables long enough for them.
+  void reach(const std::vector<int32_t>& positions, int64_t most) const;
 };
 
 namespace {
@@ -86,6 +89,20 @@ Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
   give_caches(blocks.size(), blocks.size() + mtp.size());
   norm = layers.norm("norm");
   if (!c.tie_word_embeddings) head_VD = nn::new_weight({c.vocab_size, c.hidden_size}, placement);
+  rotary = layers.rotary_tables();
+}
+
+// A config may allow a context that nobody's memory holds: tables grow with the texts, by doubling.
+void Transformer::Parts::reach(const std::vector<int32_t>& positions, int64_t most) const {
+  constexpr int64_t kFirst = 1024;
+  int64_t last = -1;
+  for (const int32_t p : positions) {
+    check(p >= 0 && p < most, "[transformer] expected positions below max_position_embeddings = ", most, ", got ", p);
+    last = std::max<int64_t>(last, p);
+  }
+  for (const auto& table : rotary) {
+    if (last >= table->positions()) table->reach(std::min(most, std::max({kFirst, last + 1, 2 * table->positions()})));
+  }
 }
 
 void Transformer::Parts::give_caches(size_t begin, size_t end) {
@@ -151,10 +168,7 @@ Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& cont
   check(ids_T.dim() == 1 && ids_T.size(0) == context.tokens(), "[transformer] expected ", context.tokens(), " ids, got ", ids_T.sizes());
   check(!context.paged || (caches && caches->size() >= parts_->own_caches), "[transformer] expected ", num_caches(), " caches, got ",
         caches ? caches->size() : 0);
-  for (const int32_t p : context.positions) {
-    check(p >= 0 && p < config_.max_position_embeddings,
-          "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ", p);
-  }
+  parts_->reach(context.positions, config_.max_position_embeddings);
   const nn::LayerContext layer_context = nn::layer_context(context, device_);
   const auto observe = [&](int layer, const Tensor& x_TD) {
     if (options.observe) options.observe(layer, x_TD);
@@ -183,6 +197,7 @@ Tensor Transformer::mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next
   check(depth >= 0 && depth < mtp_depth(), "[mtp] expected a depth below ", mtp_depth(), ", got ", depth);
   check(!context.paged || (caches && int(caches->size()) == num_caches(true)), "[mtp] expected ", num_caches(true), " caches, got ",
         caches ? caches->size() : 0);
+  parts_->reach(context.positions, config_.max_position_embeddings);
   const nn::BlockCaches mine = context.paged ? parts_->caches_of(parts_->blocks.size() + size_t(depth), *caches) : nn::BlockCaches{};
   return (*parts_->mtp[size_t(depth)])(h_TD, parts_->embedding(next_ids_T), nn::layer_context(context, device_), mine);
 }

@@ -98,18 +98,26 @@ double yarn_mscale(double factor, double mscale) {
 }
 
 RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device, bool interleaved, double magnitude) {
-  const int64_t half = int64_t(frequencies.size());
-  RotaryTable table{aten::empty({positions, half}, at::kFloat), aten::empty({positions, half}, at::kFloat), interleaved};
-  float* cos = table.cos_PH.mutable_data_ptr<float>();
-  float* sin = table.sin_PH.mutable_data_ptr<float>();
-  for (int64_t p = 0; p < positions; ++p) {
+  const Tensor none_PH = aten::empty({0, int64_t(frequencies.size())}, at::TensorOptions(at::kFloat).device(device));
+  RotaryTable table{none_PH, none_PH, interleaved, frequencies, magnitude};
+  table.reach(positions);
+  return table;
+}
+
+void RotaryTable::reach(int64_t wanted) {
+  const int64_t begin = positions(), half = int64_t(frequencies.size());
+  if (wanted <= begin) return;
+  const Tensor new_cos_PH = aten::empty({wanted - begin, half}, at::kFloat), new_sin_PH = aten::empty({wanted - begin, half}, at::kFloat);
+  float *cos = new_cos_PH.mutable_data_ptr<float>(), *sin = new_sin_PH.mutable_data_ptr<float>();
+  for (int64_t p = begin; p < wanted; ++p) {
     for (int64_t i = 0; i < half; ++i) {
       const double angle = double(p) * double(frequencies[i]);
-      cos[p * half + i] = float(magnitude * std::cos(angle));
-      sin[p * half + i] = float(magnitude * std::sin(angle));
+      *cos++ = float(magnitude * std::cos(angle));
+      *sin++ = float(magnitude * std::sin(angle));
     }
   }
-  return {table.cos_PH.to(device), table.sin_PH.to(device), interleaved};
+  cos_PH = aten::cat({cos_PH, new_cos_PH.to(cos_PH.device())});
+  sin_PH = aten::cat({sin_PH, new_sin_PH.to(sin_PH.device())});
 }
 
 Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {

@@ -2,7 +2,7 @@
 //   y[i]       = x[i] cos - x[i + H/2] sin
 //   y[i + H/2] = x[i + H/2] cos + x[i] sin,   angle = position * frequency[i]
 // or, interleaved (the paper, DeepSeek), with neighbours for pairs: values 2i and 2i + 1.
-// Angles are computed in double and stored as fp32 tables of cos and sin [positions, H/2], filled once a model.
+// Angles are computed in double and stored as fp32 tables of cos and sin [positions, H/2], filled as far as texts have reached.
 #pragma once
 
 #include <vector>
@@ -29,6 +29,11 @@ double yarn_mscale(double factor, double mscale);
 struct RotaryTable {
   Tensor cos_PH, sin_PH;  // fp32 [positions, head_dim / 2]
   bool interleaved = false;
+  std::vector<float> frequencies;  // of which it was made, with `magnitude`
+  double magnitude = 1;
+  int64_t positions() const { return cos_PH.size(0); }
+  // At least so many rows. The rows that are there keep their values; growth replaces the tensors.
+  void reach(int64_t positions);
 };
 // `magnitude`: factor of cos and sin (yarn).
 RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device, bool interleaved = false,

@@ -6,6 +6,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/base/gguf_file.h"
 #include "r1/text/tokenizer_impl.h"
 
 namespace r1::text {
@@ -262,6 +263,7 @@ TokenizerParts read_parts(const fs::path& path) {
     if (fs::exists(path / "tokenizer.json")) return read_parts(path / "tokenizer.json");
     for (const auto& entry : fs::directory_iterator(path))
       if (entry.path().extension() == ".tiktoken") return read_parts(entry.path());
+    if (const fs::path gguf = gguf_of_folder(path); !gguf.empty()) return read_parts(gguf);
     fail(path.string(), ": the folder has no tokenizer.json");
   }
   if (!fs::exists(path)) fail(path.string(), ": no such file");

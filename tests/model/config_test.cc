@@ -99,7 +99,7 @@ TEST(Config, RefusesByName) {
   EXPECT_EQ(refusal_with("use_sliding_window", true), "m/config.json: use_sliding_window = true is not supported");
   EXPECT_EQ(refusal_with("rope_scaling", {{"rope_type", "longrope"}, {"factor", 4.0}}),
             "m/config.json: rope type 'longrope' is not supported (default, linear, llama3 and yarn are)");
-  EXPECT_NE(refusal_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.0}}).find("attention_factor"),
+  EXPECT_NE(refusal_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", -1.0}}).find("attention_factor"),
             std::string::npos);
   EXPECT_NE(refusal_with("quantization_config", {{"quant_method", "gptq"}}).find("quantization_config is not supported"),
             std::string::npos);
@@ -112,6 +112,36 @@ TEST(Config, RefusesByName) {
   EXPECT_NE(refusal_with("hidden_size", -1).find("hidden_size must be given and positive"), std::string::npos);
   EXPECT_NE(refusal(parse_json("[]", "list")).find("not a JSON object"), std::string::npos);
   EXPECT_EQ(refusal_with("use_sliding_window", false), "");
+}
+
+// DeepSeek-R1-0528-Qwen3-8B undoes YaRN's factor by attn_factor = 1 / (0.1 ln 4 + 1); transformers' own key says the factor itself.
+TEST(Config, FactorsOfYarn) {
+  const auto factor = [](Json rope) {
+    Json json = llama();
+    rope.update(Json{{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}});
+    json["rope_scaling"] = rope;
+    const ModelConfig c = config_from_hf(json, "m/config.json");
+    EXPECT_EQ(config_to_hf(config_from_hf(config_to_hf(c), "again")), config_to_hf(c));
+    return c.rope.attention_factor;
+  };
+  EXPECT_EQ(factor(Json::object()), 0);
+  EXPECT_NEAR(factor({{"attn_factor", 0.8782488562869419}}), 1.0, 1e-12);
+  EXPECT_EQ(factor({{"attention_factor", 1.5}}), 1.5);
+  EXPECT_EQ(factor({{"attention_factor", 1.5}, {"attn_factor", 0.5}}), 1.5);
+}
+
+TEST(Config, UnknownKeysOfRopeAreNamed) {
+  const auto said = [](const Json& rope) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(refusal_with("rope_scaling", rope), "");
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said({{"rope_type", "yarn"}, {"factor", 4.0}, {"atn_factor", 1.0}, {"mscale", 1.0}, {"low_freq_factor", 1.0}}),
+            "warning: m/config.json: rope type yarn has keys that are not known and change nothing: 'atn_factor', 'low_freq_factor'\n");
+  EXPECT_EQ(said({{"rope_type", "default"}, {"rope_theta", 1e4}, {"factor", 2.0}}),
+            "warning: m/config.json: rope type default has keys that are not known and change nothing: 'factor'\n");
+  EXPECT_EQ(said({{"type", "linear"}, {"factor", 4.0}, {"rope_theta", 1e4}}), "");
+  EXPECT_EQ(said(llama()["rope_scaling"]), "");
 }
 
 TEST(Config, WrongTokenIdsAreOneError) {

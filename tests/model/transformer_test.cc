@@ -44,6 +44,39 @@ TEST(Transformer, CountsItsParameters) {
   }
 }
 
+// What a config allows costs nothing until a text is that long.
+TEST(Transformer, AnAbsurdContextTakesNoMemory) {
+  for (const char* family : {"llama", "deepseek_v3", "gemma3_text"}) {
+    ModelConfig c = tiny(family), huge = c;
+    huge.max_position_embeddings = 1'000'000'000;
+    Transformer a(c, at::kCPU, at::kFloat), b(huge, at::kCPU, at::kFloat);
+    a.init_weights(1);
+    b.init_weights(1);
+    const at::NoGradGuard no_grad;
+    for (const int32_t n : {17, 200, 30}) {
+      const Tensor ids = random_ids(n, 61, 3);
+      EXPECT_TRUE(aten::equal(a.hidden(ids, packed({n})), b.hidden(ids, packed({n})))) << family << " " << n;
+    }
+    EXPECT_THROW(a.hidden(random_ids(300, 61, 3), packed({300})), Error);
+  }
+}
+
+TEST(Transformer, AttentionFactorIsTheScaleOfYarn) {
+  ModelConfig by_mscale = tiny("llama");
+  by_mscale.rope = {.type = "yarn", .factor = 4, .original_max_position_embeddings = 64, .mscale = 1, .mscale_all_dim = 1};
+  ModelConfig by_factor = by_mscale, by_rule = by_mscale;
+  by_factor.rope.mscale = by_factor.rope.mscale_all_dim = by_rule.rope.mscale = by_rule.rope.mscale_all_dim = 0;
+  by_factor.rope.attention_factor = 1;
+  const at::NoGradGuard no_grad;
+  const auto hidden = [](const ModelConfig& c) {
+    Transformer model(c, at::kCPU, at::kFloat);
+    model.init_weights(1);
+    return model.hidden(random_ids(40, 61, 3), packed({40}));
+  };
+  EXPECT_TRUE(aten::equal(hidden(by_mscale), hidden(by_factor)));
+  EXPECT_FALSE(aten::equal(hidden(by_mscale), hidden(by_rule)));
+}
+
 // Gradients of every weight for one packed batch.
 std::vector<Tensor> gradients(Transformer& model, bool checkpointing, double dropout) {
   nn::AttentionContext context = packed({5, 11, 1});

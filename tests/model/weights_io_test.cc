@@ -261,8 +261,27 @@ int64_t gguf_row(int64_t row, int64_t head_dim) {
   return row - in_head + (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1);
 }
 
-// A GGUF file of the model's weights in fp32, as llama.cpp's converter lays it out.
-GgufBuilder gguf_of(const Transformer& model) {
+// Adds weights [begin, end) of the table in fp32.
+void add_weights(GgufBuilder& builder, const Transformer& model, size_t begin, size_t end) {
+  const int64_t head_dim = model.config().head_dim;
+  for (size_t i = begin; i < end; ++i) {
+    const WeightRow& row = model.weights()[i];
+    const Tensor t = row.tensor->contiguous();
+    std::string bytes(static_cast<const char*>(t.const_data_ptr()), t.nbytes());
+    if (row.rope_permuted_in_gguf) {
+      const size_t row_bytes = t.nbytes() / size_t(t.size(0));
+      for (int64_t r = 0; r < t.size(0); ++r) {
+        bytes.replace(size_t(gguf_row(r, head_dim)) * row_bytes, row_bytes,
+                      static_cast<const char*>(t.const_data_ptr()) + size_t(r) * row_bytes, row_bytes);
+      }
+    }
+    std::vector<uint64_t> shape(row.shape.begin(), row.shape.end());
+    builder.tensor(row.gguf_name, GgmlType::kF32, shape, bytes);
+  }
+}
+
+// A GGUF file of the model's config, as llama.cpp's converter lays it out.
+GgufBuilder gguf_header(const Transformer& model) {
   const ModelConfig& c = model.config();
   const std::string architecture = c.family == "qwen3_moe" ? "qwen3moe" : c.family, p = architecture + ".";
   GgufBuilder builder;
@@ -282,19 +301,13 @@ GgufBuilder gguf_of(const Transformer& model) {
       .add(p + "attention.layer_norm_rms_epsilon", float(c.rms_norm_eps))
       .add(p + "rope.freq_base", float(c.rope_theta))
       .add("tokenizer.ggml.eos_token_id", uint32_t{7});
-  for (const WeightRow& row : model.weights()) {
-    const Tensor t = row.tensor->contiguous();
-    std::string bytes(static_cast<const char*>(t.const_data_ptr()), t.nbytes());
-    if (row.rope_permuted_in_gguf) {
-      const size_t row_bytes = t.nbytes() / size_t(t.size(0));
-      for (int64_t r = 0; r < t.size(0); ++r) {
-        bytes.replace(size_t(gguf_row(r, c.head_dim)) * row_bytes, row_bytes,
-                      static_cast<const char*>(t.const_data_ptr()) + size_t(r) * row_bytes, row_bytes);
-      }
-    }
-    std::vector<uint64_t> shape(row.shape.begin(), row.shape.end());
-    builder.tensor(row.gguf_name, GgmlType::kF32, shape, bytes);
-  }
+  return builder;
+}
+
+// And its weights.
+GgufBuilder gguf_of(const Transformer& model) {
+  GgufBuilder builder = gguf_header(model);
+  add_weights(builder, model, 0, model.weights().size());
   return builder;
 }
 
@@ -331,6 +344,40 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     const auto half = load_model(folder.path, kCpu, DType::BFloat16);
     EXPECT_TRUE(aten::equal(*half->weights()[2].tensor, model->weights()[2].tensor->to(DType::BFloat16)));
   }
+}
+
+TEST(LoadGguf, ASplitModelIsOneByItsFirstPartOrItsFolder) {
+  const auto model = make("tiny-test-qwen2", 5);
+  const Folder folder;
+  const size_t weights = model->weights().size();
+  const auto name = [&](int part) { return folder.path / r1::str("m-0000", part, "-of-00003.gguf"); };
+  for (int part = 0; part < 3; ++part) {
+    GgufBuilder b = part == 0 ? gguf_header(*model) : GgufBuilder();
+    b.add("split.no", uint16_t(part)).add("split.count", uint16_t{3}).add("split.tensors.count", int32_t(weights));
+    add_weights(b, *model, weights * size_t(part) / 3, weights * size_t(part + 1) / 3);
+    write_file_atomic(name(part + 1), b.bytes());
+  }
+  expect_equal(*model, *load_model(name(1), kCpu, DType::Float));
+  expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));
+  EXPECT_SAYS(error_of([&] { load_model(name(2), kCpu, DType::Float); }), "is part 2 of 3 of a split model; name its first part");
+  fs::remove(name(3));
+  EXPECT_SAYS(error_of([&] { load_model(folder.path, kCpu, DType::Float); }), "part 3 is not beside it");
+  EXPECT_EQ(read_model_config(folder.path).hidden_size, model->config().hidden_size);
+}
+
+TEST(LoadModel, AWholeFileGoesBeforeTheIndexOfAnotherSave) {
+  const Folder folder;
+  const auto old = make("tiny-test-qwen2", 1), model = make("tiny-test-qwen2", 2);
+  save_model(*old, folder.path, DType::Float, 200'000);
+  const Folder whole;
+  save_model(*model, whole.path, DType::Float);
+  fs::copy_file(whole.path / kSafetensorsSingle, folder.path / kSafetensorsSingle);
+  ::testing::internal::CaptureStderr();
+  expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_SAYS(said, "model.safetensors is read; ");
+  EXPECT_SAYS(said, "model.safetensors.index.json is of another save");
+  EXPECT_EQ(said.find("index.json", said.find("index.json") + 1), std::string::npos) << "said once";
 }
 
 TEST(LoadGguf, AHeadStoredTwiceIsOneHead) {

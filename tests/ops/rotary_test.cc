@@ -31,6 +31,20 @@ TEST(RotaryPairs, EqualTheirDefinitionCuda) {
   test_pairs(at::kCUDA);
 }
 
+// A table that grew is the table made at once, and what was read from it before stays as it was.
+TEST(RotaryTable, GrowsWithoutChangingARow) {
+  const RotaryTable whole = rotary_table(rotary_frequencies(20, 10000, {}), 300, at::kCPU, true, 1.5);
+  RotaryTable grown = rotary_table(rotary_frequencies(20, 10000, {}), 0, at::kCPU, true, 1.5);
+  EXPECT_EQ(grown.positions(), 0);
+  for (const int64_t positions : {1, 7, 7, 3, 300}) {
+    const Tensor before = grown.cos_PH;
+    grown.reach(positions);
+    EXPECT_EQ(grown.positions(), std::max<int64_t>(before.size(0), positions));
+    EXPECT_TRUE(aten::equal(grown.cos_PH.narrow(0, 0, before.size(0)), before));
+  }
+  EXPECT_TRUE(aten::equal(grown.cos_PH, whole.cos_PH) && aten::equal(grown.sin_PH, whole.sin_PH));
+}
+
 // Values 2i and 2i + 1 turn as one complex number.
 TEST(RotaryPairs, ByHand) {
   const Tensor x = randn({1, 1, 20}, 1).to(at::kFloat), y = rotary(x, pairs_on(at::kCPU), aten::tensor(std::vector<int32_t>{7}, at::kInt));
