@@ -156,7 +156,7 @@ int run(const GenerateConfig& config, const CommonOptions& common) {
 }  // namespace
 
 Command cmd_generate() {
-  return make_command<GenerateConfig>("generate", "go on from a prompt or a conversation", run);
+  return make_command<GenerateConfig>("generate", "go on from a prompt or a conversation", run, {"model_name_or_path"});
 }
 
 }  // namespace r1::app

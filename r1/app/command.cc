@@ -14,7 +14,7 @@
 namespace r1::app {
 namespace {
 
-// Behind "--" stand another program's words.
+// After "--" stand another program's words.
 bool wants_help(const Arguments& arguments) {
   const auto end = std::find(arguments.begin(), arguments.end(), "--");
   return std::any_of(arguments.begin(), end, [](const std::string& a) { return a == "--help" || a == "-h"; });

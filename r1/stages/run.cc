@@ -38,9 +38,10 @@ void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig
                " rows; give the tokenizer that the model was made with (tokenizer_name_or_path)");
 }
 
-LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype) {
-  if (args.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
-  if (!fs::exists(args.model_name_or_path)) fail_usage("model_name_or_path: no file or folder '", args.model_name_or_path, "'");
+LoadedModel load(const ModelArgs& named, tensor::Device device, tensor::DType dtype) {
+  if (named.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
+  ModelArgs args = named;
+  args.model_name_or_path = model::find_model(named.model_name_or_path).string();
   LoadedModel out;
   const std::string tokenizer = args.tokenizer_name_or_path.empty() ? args.model_name_or_path : args.tokenizer_name_or_path;
   out.tokenizer = load_tokenizer(tokenizer);
