@@ -3,59 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "r1/base/error.h"
-#include "r1/base/json.h"
 #include "r1/base/rng.h"
 #include "r1/engine/stop_strings.h"
-#include "tests/engine/fixture.h"
+#include "tests/engine/scripted.h"
 
 namespace r1::engine {
 
 namespace {
-
-std::string utf8(int code) {
-  if (code < 0x80) return {char(code)};
-  return {char(0xC0 | code >> 6), char(0x80 | (code & 0x3F))};
-}
-
-// GPT-2's letters for bytes: printable ones stand for themselves, the others follow from U+0100 on.
-std::string byte_letter(int byte) {
-  const auto printable = [](int b) { return (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE; };
-  if (printable(byte)) return utf8(byte);
-  int rank = 0;
-  for (int b = 0; b < byte; ++b) rank += !printable(b);
-  return utf8(0x100 + rank);
-}
-
-constexpr TokenId kEos = 256;
-
-text::Tokenizer byte_tokenizer() {
-  Json vocab = Json::object();
-  for (int b = 0; b < 256; ++b) vocab[byte_letter(b)] = b;
-  const Json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  const Json tokenizer = {{"version", "1.0"},
-                          {"added_tokens", Json::array({{{"id", kEos},
-                                                         {"content", "<eos>"},
-                                                         {"special", true},
-                                                         {"lstrip", false},
-                                                         {"rstrip", false},
-                                                         {"single_word", false},
-                                                         {"normalized", false}}})},
-                          {"normalizer", nullptr},
-                          {"pre_tokenizer", byte_level},
-                          {"post_processor", nullptr},
-                          {"decoder", byte_level},
-                          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
-  const auto folder = std::filesystem::temp_directory_path() / str("r1_completion_test_", ::getpid());
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder / "tokenizer.json") << tokenizer.dump();
-  text::Tokenizer loaded = text::Tokenizer::load(folder / "tokenizer.json");
-  std::filesystem::remove_all(folder);
-  return loaded;
-}
 
 // A model of which every id is a byte or the end.
 std::unique_ptr<model::Transformer> byte_model() {
@@ -66,27 +21,11 @@ std::unique_ptr<model::Transformer> byte_model() {
   return m;
 }
 
-// Says the alphabet: after each byte comes the next one, after 'z' comes 'a'. One-hot embeddings; the layers add nothing.
+// After each byte comes the next one, after 'z' comes 'a'.
 std::unique_ptr<model::Transformer> alphabet_model() {
-  model::ModelConfig c = tiny_config();
-  c.vocab_size = 257;
-  c.hidden_size = 272;
-  c.tie_word_embeddings = false;
-  auto m = std::make_unique<model::Transformer>(c, at::kCPU, at::kFloat);
-  m->init_weights(3);
-  const at::NoGradGuard no_grad;
-  for (const std::string layer : {"layers.0.", "layers.1."}) {
-    weight(*m, layer + "attention.o").zero_();
-    weight(*m, layer + "mlp.down").zero_();
-  }
-  Tensor &embedding = weight(*m, "embedding"), &head = weight(*m, "head");
-  embedding.zero_();
-  head.zero_();
-  for (int64_t i = 0; i < 257; ++i) {
-    embedding[i][i].fill_(1);
-    head[i == 'z' ? 'a' : i + 1 < 257 ? i + 1 : 0][i].fill_(1);
-  }
-  return m;
+  Script script;
+  for (int i = 0; i < 256; ++i) script[i] = {{i == 'z' ? 'a' : i + 1, 1.0}};
+  return scripted_model(script);
 }
 
 struct Completions : testing::Test {
