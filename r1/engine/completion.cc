@@ -22,7 +22,7 @@ CompletionStream::CompletionStream(Engine& engine, const text::Tokenizer& tokeni
   for (const std::string& stop : r.stop)
     if (const auto id = tokenizer.token_id(stop); id && tokenizer.is_special(*id)) request.sampling.stop_ids.push_back(*id);
   const std::vector<RequestId> ids = engine_.add_group(request, r.n, [this](const TokenEvent& event) { take(event); });
-  for (int j = 0; j < r.n; ++j) running_.emplace(ids[size_t(j)], Sample{j, text::StreamDecoder(tokenizer, !keep_special), stops});
+  for (int j = 0; j < r.n; ++j) running_.emplace(ids[size_t(j)], Sample{j, text::StreamDecoder(tokenizer, !keep_special, r.prompt), stops});
 }
 
 CompletionStream::~CompletionStream() {

@@ -10,10 +10,21 @@
 
 namespace r1::engine {
 
+// What an option holds that was not given on the command line, in a recipe or in the environment, where the model has a say.
+inline constexpr int kNotGiven = -1;
+
 struct SamplingOptions {
-  double temperature = 1, top_p = 1, min_p = 0, repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
-  int64_t top_k = 0, min_new_tokens = 0;
+  double temperature = 1;
+  int64_t top_k = 0;
+  double top_p = 1, min_p = 0, repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
+  int64_t min_new_tokens = 0;
   std::vector<std::string> stop;
+  // Set: the first five may be kNotGiven, which stands for what the model's generation_config.json says, and where that says nothing, for
+  // what stands here.
+  const SamplingOptions* fallback = nullptr;
+
+  // As a command has them that asks the model: nothing given. `fallback` must outlive what is made of it.
+  static SamplingOptions of_model(const SamplingOptions& fallback);
 
   void visit(Fields& v);
   // What the engine takes; `stop` is for its door (CompletionRequest). Usage errors name what is out of range.

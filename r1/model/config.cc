@@ -89,15 +89,21 @@ void read_rope(const HfReader& r, const Json& rope, ModelConfig& c) {
 }
 
 // A token id may be missing, null, a number, or (eos) a list whose first is the main one.
-int64_t token_id(const HfReader& r, const char* key) {
-  if (!r.has(key)) return -1;
+std::vector<int64_t> token_ids(const HfReader& r, const char* key) {
+  if (!r.has(key)) return {};
   const Json& value = r.json[key];
-  if (value.is_array()) {
-    if (value.empty()) return -1;
-    if (!value[0].is_number_integer()) r.refuse("key '", key, "' holds no token ids: ", value.dump());
-    return value[0].get<int64_t>();
+  if (!value.is_array()) return {r.need<int64_t>(key)};
+  std::vector<int64_t> ids;
+  for (const Json& id : value) {
+    if (!id.is_number_integer()) r.refuse("key '", key, "' holds no token ids: ", value.dump());
+    ids.push_back(id.get<int64_t>());
   }
-  return r.need<int64_t>(key);
+  return ids;
+}
+
+int64_t token_id(const HfReader& r, const char* key) {
+  const std::vector<int64_t> ids = token_ids(r, key);
+  return ids.empty() ? -1 : ids[0];
 }
 
 // Fills the variant's default window; refuses what a variant of attention cannot be combined with.
@@ -153,6 +159,20 @@ void check_ffn(const ModelConfig& c) {
 
 }  // namespace
 
+std::vector<int64_t> eos_token_ids(const ModelConfig& config) {
+  std::vector<int64_t> ids = config.more_eos_token_ids;
+  if (config.eos_token_id >= 0) ids.insert(ids.begin(), config.eos_token_id);
+  return ids;
+}
+
+void add_eos_token_id(ModelConfig& config, int64_t id) {
+  if (id < 0 || id == config.eos_token_id || std::ranges::find(config.more_eos_token_ids, id) != config.more_eos_token_ids.end()) return;
+  if (config.eos_token_id < 0)
+    config.eos_token_id = id;
+  else
+    config.more_eos_token_ids.push_back(id);
+}
+
 void finish_config(ModelConfig& c) {
   const auto positive = [](int64_t value, const char* key) {
     if (value <= 0) fail_usage("model config: ", key, " must be given and positive, got ", value);
@@ -200,7 +220,7 @@ void finish_config_of(const std::string& file, ModelConfig& c) {
 void read_common_hf(const HfReader& r, ModelConfig& c) {
   c.initializer_range = r.get<double>("initializer_range", 0.02);
   c.bos_token_id = token_id(r, "bos_token_id");
-  c.eos_token_id = token_id(r, "eos_token_id");
+  for (const int64_t id : token_ids(r, "eos_token_id")) add_eos_token_id(c, id);
   c.pad_token_id = token_id(r, "pad_token_id");
   c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
   finish_config_of(r.where, c);
@@ -209,7 +229,7 @@ void read_common_hf(const HfReader& r, ModelConfig& c) {
 void write_common_hf(const ModelConfig& c, Json& j) {
   const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
   j["bos_token_id"] = id(c.bos_token_id);
-  j["eos_token_id"] = id(c.eos_token_id);
+  j["eos_token_id"] = c.more_eos_token_ids.empty() ? id(c.eos_token_id) : Json(eos_token_ids(c));
   j["pad_token_id"] = id(c.pad_token_id);
   j["torch_dtype"] = c.torch_dtype;
 }

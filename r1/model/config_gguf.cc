@@ -150,7 +150,8 @@ ModelConfig config_from_gguf(const GgufFile& file) {
   if (c.family == "qwen3_moe") read_qwen3_moe(keys, c);
   c.tie_word_embeddings = !file.find(kHead) || gguf_head_is_embedding(file);
   c.bos_token_id = file.integer_or("tokenizer.ggml.bos_token_id", -1);
-  c.eos_token_id = file.integer_or("tokenizer.ggml.eos_token_id", -1);
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    add_eos_token_id(c, file.integer_or(key, -1));
   c.pad_token_id = file.integer_or("tokenizer.ggml.padding_token_id", -1);
   c.torch_dtype = stored_dtype(file);
   if (c.family == "gpt2") gpt2_from_gguf(file, c);

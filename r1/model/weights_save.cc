@@ -141,11 +141,10 @@ void remove_stale(const fs::path& folder, const std::set<std::string>& written) 
 
 Json generation_config(const ModelConfig& config) {
   Json json = {{"_from_model_config", true}};
-  const std::pair<const char*, int64_t> ids[] = {
-      {"bos_token_id", config.bos_token_id}, {"eos_token_id", config.eos_token_id}, {"pad_token_id", config.pad_token_id}};
-  for (const auto& [key, id] : ids) {
-    if (id >= 0) json[key] = id;
-  }
+  if (config.bos_token_id >= 0) json["bos_token_id"] = config.bos_token_id;
+  const std::vector<int64_t> eos = eos_token_ids(config);
+  if (!eos.empty()) json["eos_token_id"] = eos.size() == 1 ? Json(eos[0]) : Json(eos);
+  if (config.pad_token_id >= 0) json["pad_token_id"] = config.pad_token_id;
   return json;
 }
 

@@ -315,7 +315,9 @@ GgufBuilder gguf_header(const Transformer& model) {
       .add(p + "attention.key_length", uint32_t(c.head_dim))
       .add(p + "attention.layer_norm_rms_epsilon", float(c.rms_norm_eps))
       .add(p + "rope.freq_base", float(c.rope_theta))
-      .add("tokenizer.ggml.eos_token_id", uint32_t{7});
+      .add("tokenizer.ggml.eos_token_id", uint32_t{7})
+      .add("tokenizer.ggml.eot_token_id", uint32_t{9})
+      .add("tokenizer.ggml.eom_token_id", uint32_t{7});
   return builder;
 }
 
@@ -354,6 +356,7 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     EXPECT_EQ(back->config().moe.num_experts_per_tok, model->config().moe.num_experts_per_tok);
     EXPECT_EQ(back->config().moe.gate, model->config().moe.gate);
     EXPECT_EQ(back->config().eos_token_id, 7);
+    EXPECT_EQ(eos_token_ids(back->config()), (std::vector<int64_t>{7, 9}));
     EXPECT_EQ(back->config().torch_dtype, "float32");
     expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));  // the folder's only file
     const auto half = load_model(folder.path, kCpu, DType::BFloat16);
