@@ -102,6 +102,4 @@ void finish_config(ModelConfig& config);
 ModelConfig config_from_hf(const Json& config_json, const std::string& where);
 Json config_to_hf(const ModelConfig& config);
 
-int64_t parameter_count(const ModelConfig& config);
-
 }  // namespace r1::model

@@ -11,6 +11,7 @@
 #include "r1/base/error.h"
 #include "r1/base/json.h"
 #include "r1/base/safetensors_file.h"
+#include "r1/model/footprint.h"
 #include "r1/model/weights_files.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/safetensors.h"
@@ -57,7 +58,7 @@ std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model)
   std::vector<std::pair<std::string, Tensor>> copies;
   for (int depth = 0; depth < model.mtp_depth(); ++depth) {
     const std::string layer = str("model.layers.", model.num_layers() + depth);
-    copies.emplace_back(layer + ".embed_tokens.weight", *model.weights()[0].tensor);
+    copies.emplace_back(layer + ".embed_tokens.weight", whole_weight(find_weight(model.weights(), "embedding")));
     copies.emplace_back(layer + ".shared_head.head.weight", model.head());
   }
   return copies;

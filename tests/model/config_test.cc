@@ -5,6 +5,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/model/footprint.h"
 #include "r1/model/generation_config.h"
 #include "tiny_model.h"
 

@@ -119,7 +119,9 @@ TEST(Recipe, ThePublishedOnesPass) {
   for (const auto& entry : fs::directory_iterator(fs::path(R1_SOURCE_DIR) / "recipes")) {
     const auto settings = read_yaml(entry.path());
     const bool recipe = std::any_of(settings.begin(), settings.end(), [](const Setting& s) { return s.key.starts_with("stages."); });
-    if (recipe) EXPECT_NO_THROW(check_recipe(settings)) << entry.path();
+    if (recipe) {
+      EXPECT_NO_THROW(check_recipe(settings)) << entry.path();
+    }
   }
 }
 
