@@ -5,11 +5,8 @@
 namespace r1::engine {
 
 SamplingOptions SamplingOptions::of_model(const SamplingOptions& fallback) {
-  SamplingOptions out{.temperature = kNotGiven,
-                      .top_k = kNotGiven,
-                      .top_p = kNotGiven,
-                      .min_p = kNotGiven,
-                      .repetition_penalty = kNotGiven};
+  SamplingOptions out{
+      .temperature = kNotGiven, .top_k = kNotGiven, .top_p = kNotGiven, .min_p = kNotGiven, .repetition_penalty = kNotGiven};
   out.fallback = &fallback;
   return out;
 }

@@ -133,8 +133,8 @@ fs::path find_model(const fs::path& name) {
   if (!repository) fail_usage("model ", text, " does not exist");
   const fs::path folder = hub_cache() / ("models--" + text.substr(0, slash) + "--" + text.substr(slash + 1));
   if (!fs::exists(folder / "refs/main", ignored)) {
-    fail_usage("model ", text, " does not exist, and ", folder.string(), " has no downloaded copy (r1 downloads nothing: `hf download ", text,
-         "` does)");
+    fail_usage("model ", text, " does not exist, and ", folder.string(), " has no downloaded copy (r1 downloads nothing: `hf download ",
+               text, "` does)");
   }
   std::string revision = read_file(folder / "refs/main");
   revision.erase(revision.find_last_not_of(" \n\r\t") + 1);
