@@ -68,6 +68,12 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
   if (!host.is_same(weight)) weight.copy_(host);
 }
 
+void check_sequences(const ops::Sequences& sequences, at::Device device) {
+  check(sequences.positions_T.defined() && sequences.positions_T.device().type() == device.type(),
+        "[transformer] expected sequences made by ops::sequences_on(", device, "), got ",
+        sequences.positions_T.defined() ? str("some on ", sequences.positions_T.device()) : "bare lists");
+}
+
 }  // namespace
 
 Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
@@ -146,30 +152,31 @@ void Transformer::init_weights(uint64_t seed) {
   bump_version();
 }
 
-Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches,
+Tensor Transformer::hidden(const Tensor& ids_T, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches,
                            ForwardOptions options) {
-  check(ids_T.dim() == 1 && ids_T.size(0) == context.tokens(), "[transformer] expected ", context.tokens(), " ids, got ", ids_T.sizes());
-  check(!context.paged || (caches && caches->size() >= parts_->own_caches), "[transformer] expected ", num_caches(), " caches, got ",
+  const ops::Sequences& sequences = context.sequences;
+  check_sequences(sequences, device_);
+  check(ids_T.dim() == 1 && ids_T.size(0) == sequences.tokens(), "[transformer] expected ", sequences.tokens(), " ids, got ",
+        ids_T.sizes());
+  check(!sequences.paged() || (caches && caches->size() >= parts_->own_caches), "[transformer] expected ", num_caches(), " caches, got ",
         caches ? caches->size() : 0);
-  for (const int32_t p : context.positions) {
-    check(p >= 0 && p < config_.max_position_embeddings,
-          "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ", p);
-  }
-  const nn::LayerContext layer_context = nn::layer_context(context, device_);
+  check(sequences.max_position < config_.max_position_embeddings,
+        "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ",
+        sequences.max_position);
   const auto observe = [&](int layer, const Tensor& x_TD) {
     if (options.observe) options.observe(layer, x_TD);
   };
   Tensor x_TD = parts_->embedding(ids_T);
-  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(layer_context.positions_T.to(at::kLong));
+  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];
-    x_TD = options.activation_checkpointing && !context.paged
-               ? block.checkpointed(x_TD, layer_context)
-               : block(x_TD, layer_context, context.paged ? parts_->caches_of(i, *caches) : nn::BlockCaches{});
+    x_TD = options.activation_checkpointing && !sequences.paged()
+               ? block.checkpointed(x_TD, context)
+               : block(x_TD, context, sequences.paged() ? parts_->caches_of(i, *caches) : nn::BlockCaches{});
     observe(int(i), x_TD);
   }
-  x_TD = (*parts_->norm)(x_TD, layer_context);
+  x_TD = (*parts_->norm)(x_TD, context);
   observe(num_layers(), x_TD);
   return x_TD;
 }
@@ -178,13 +185,15 @@ int Transformer::mtp_depth() const {
   return int(parts_->mtp.size());
 }
 
-Tensor Transformer::mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::AttentionContext& context,
+Tensor Transformer::mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::LayerContext& context,
                                std::vector<nn::LayerCache>* caches) {
   check(depth >= 0 && depth < mtp_depth(), "[mtp] expected a depth below ", mtp_depth(), ", got ", depth);
-  check(!context.paged || (caches && int(caches->size()) == num_caches(true)), "[mtp] expected ", num_caches(true), " caches, got ",
-        caches ? caches->size() : 0);
-  const nn::BlockCaches mine = context.paged ? parts_->caches_of(parts_->blocks.size() + size_t(depth), *caches) : nn::BlockCaches{};
-  return (*parts_->mtp[size_t(depth)])(h_TD, parts_->embedding(next_ids_T), nn::layer_context(context, device_), mine);
+  check_sequences(context.sequences, device_);
+  check(!context.sequences.paged() || (caches && int(caches->size()) == num_caches(true)), "[mtp] expected ", num_caches(true),
+        " caches, got ", caches ? caches->size() : 0);
+  const nn::BlockCaches mine =
+      context.sequences.paged() ? parts_->caches_of(parts_->blocks.size() + size_t(depth), *caches) : nn::BlockCaches{};
+  return (*parts_->mtp[size_t(depth)])(h_TD, parts_->embedding(next_ids_T), context, mine);
 }
 
 Tensor Transformer::mtp_normed(int depth, const Tensor& g_TD) const {
