@@ -71,7 +71,7 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
 void check_sequences(const ops::Sequences& sequences, at::Device device) {
   check(sequences.positions_T.defined() && sequences.positions_T.device().type() == device.type(),
         "[transformer] expected sequences made by ops::sequences_on(", device, "), got ",
-        sequences.positions_T.defined() ? str("some on ", sequences.positions_T.device()) : "bare lists");
+        sequences.positions_T.defined() ? r1::str("some on ", sequences.positions_T.device()) : "bare lists");
 }
 
 }  // namespace
