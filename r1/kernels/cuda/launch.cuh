@@ -9,7 +9,9 @@
 namespace r1::kernels::cuda {
 
 inline void check_cuda(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) fail("[cuda] ", what, ": ", cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // said here, not by the next launch
+  fail("[cuda] ", what, ": ", cudaGetErrorString(status));
 }
 
 inline cudaStream_t handle_of(Stream stream) {
@@ -19,15 +21,17 @@ inline cudaStream_t handle_of(Stream stream) {
 // Makes a device the calling thread's current one for as long as it lives.
 class OnDevice {
  public:
-  explicit OnDevice(int device) {
+  explicit OnDevice(int device) : device_(device) {
     check_cuda(cudaGetDevice(&before_), "current device");
     if (device != before_) check_cuda(cudaSetDevice(device), "choice of a device");
   }
-  ~OnDevice() { cudaSetDevice(before_); }
+  ~OnDevice() {
+    if (device_ != before_) cudaSetDevice(before_);
+  }
   OnDevice(const OnDevice&) = delete;
 
  private:
-  int before_ = 0;
+  int device_, before_ = 0;
 };
 
 // Blocks of `threads` that cover `count`.
