@@ -9,11 +9,17 @@
 #include "r1/engine/runner.h"
 #include "r1/engine/sampler.h"
 #include "r1/engine/scheduler.h"
+#include "r1/kernels/cuda/device.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::engine {
 
 namespace {
+
+std::optional<int64_t> free_memory(at::Device device) {
+  if (!device.is_cuda()) return std::nullopt;
+  return kernels::cuda::memory_of(std::max<int>(device.index(), 0)).free;
+}
 
 EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   const int64_t longest = model.config().max_position_embeddings;
@@ -27,8 +33,8 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   if (c.max_model_len == 0) c.max_model_len = longest;
   if (c.num_blocks == 0) {
     const int64_t bytes = block_bytes(model, int32_t(c.block_size), c.num_speculative_tokens > 0);
-    const int64_t affordable = c.kv_cache_memory / std::max<int64_t>(bytes, 1);
-    if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", c.kv_cache_memory);
+    const int64_t memory = cache_memory(c, free_memory(model.device())), affordable = memory / std::max<int64_t>(bytes, 1);
+    if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", memory);
     // Twice what all sequences at full length can hold: the rest keeps prefixes of those gone.
     const int64_t useful = 2 * c.max_num_seqs * ((c.max_model_len + c.block_size - 1) / c.block_size);
     c.num_blocks = std::min(affordable, useful);
@@ -40,7 +46,22 @@ SchedulerConfig scheduling(const EngineConfig& c) {
   return {c.max_num_seqs, c.max_num_batched_tokens, c.num_blocks, int32_t(c.block_size), c.enable_prefix_caching};
 }
 
+RunnerConfig running(const EngineConfig& c) {
+  return {.num_blocks = c.num_blocks,
+          .block_size = int32_t(c.block_size),
+          .speculate = c.num_speculative_tokens > 0,
+          .exact = c.exact,
+          .max_sequences = c.max_num_seqs,
+          .max_tokens = c.max_num_batched_tokens,
+          .max_model_len = c.max_model_len};
+}
+
 }  // namespace
+
+int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free) {
+  if (config.kv_cache_memory > 0) return config.kv_cache_memory;
+  return gpu_free ? int64_t(config.gpu_memory_utilization * double(*gpu_free)) : int64_t{1} << 30;
+}
 
 struct Engine::Impl {
   model::Transformer& model;
@@ -57,11 +78,7 @@ struct Engine::Impl {
   bool delivering = false;
 
   Impl(model::Transformer& m, const EngineConfig& c)
-      : model(m),
-        config(finished(c, m)),
-        scheduler(scheduling(config)),
-        runner(m, config.num_blocks, int32_t(config.block_size), config.num_speculative_tokens > 0, config.exact),
-        version(m.version()) {}
+      : model(m), config(finished(c, m)), scheduler(scheduling(config)), runner(m, running(config)), version(m.version()) {}
 
   void check_request(const Request& request) const;
   std::unique_ptr<Sequence> new_sequence(const Request& request, std::shared_ptr<Group> group);
@@ -79,6 +96,12 @@ void Engine::Impl::check_request(const Request& r) const {
   check(prompt > 0, "[engine] expected a prompt of at least one token");
   check(prompt + 1 <= config.max_model_len, "[engine] prompt of ", prompt, " tokens leaves no room for an answer: max_model_len is ",
         config.max_model_len);
+  int64_t end = 0;
+  for (const ContentSpan& span : r.contents) {
+    check(span.first >= end && span.tokens > 0 && span.first + span.tokens <= prompt, "[engine] expected contents of the prompt's ", prompt,
+          " tokens, in order and apart, got tokens ", span.first, " to ", span.first + span.tokens, " after ", end);
+    end = span.first + span.tokens;
+  }
   const int64_t reach = std::min(prompt + r.sampling.max_new_tokens, config.max_model_len);
   const int64_t room = config.num_blocks * config.block_size;
   check(reach <= room, "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens,
@@ -99,6 +122,7 @@ std::unique_ptr<Sequence> Engine::Impl::new_sequence(const Request& r, std::shar
   s->tokens.reserve(size_t(std::min(s->max_tokens, s->prompt_tokens + 256)));
   s->tokens = r.prompt;
   s->cache_salt = r.cache_salt;
+  s->contents = r.contents;
   if (wants_penalties(r.sampling))
     for (TokenId id : r.prompt) s->counts.add_prompt(id);
   return s;
@@ -291,9 +315,6 @@ std::vector<TokenEvent> Engine::step() {
 bool Engine::idle() const {
   return impl_->scheduler.idle();
 }
-void Engine::reset_prefix_cache() {
-  impl_->scheduler.forget_prefixes();
-}
 model::Transformer& Engine::model() {
   return impl_->model;
 }
@@ -319,7 +340,10 @@ void EngineConfig::visit(Fields& v) {
   v("max_model_len", max_model_len, "longest prompt + answer; 0: the model's", Range{0, 1e9});
   v("block_size", block_size, "tokens a cache block (a multiple of 16)", Range{16, 1024});
   v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
-  v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers", Range{0, 1e13});
+  v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers; 0: 1 GiB, on a GPU gpu_memory_utilization of what is free",
+    Range{0, 1e13});
+  v("gpu_memory_utilization", gpu_memory_utilization, "share of a GPU's free memory that the cache takes when kv_cache_memory is 0",
+    Range{0.01, 1});
   v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
   v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
   v("num_speculative_tokens", num_speculative_tokens,

@@ -29,8 +29,9 @@ struct EngineConfig {
   int64_t max_num_batched_tokens = 2048;  // tokens in a step, prefill and decode together
   int64_t max_model_len = 0;              // 0: the model's
   int64_t block_size = 16;
-  int64_t num_blocks = 0;                      // 0: from kv_cache_memory
-  int64_t kv_cache_memory = int64_t{1} << 30;  // bytes for all layers
+  int64_t num_blocks = 0;               // 0: as many as cache_memory() holds
+  int64_t kv_cache_memory = 0;          // bytes for all layers; 0: 1 GiB on the CPU, a share of the free memory on a GPU
+  double gpu_memory_utilization = 0.9;  // that share; lower where a trainer needs room beside it
   bool enable_prefix_caching = true;
   bool exact = true;  // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
   int64_t num_speculative_tokens = 0;
@@ -38,6 +39,9 @@ struct EngineConfig {
 
   void visit(Fields& v);
 };
+
+// Bytes that the cache may take: on a GPU with this much free memory, or (nothing) on the CPU.
+int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free);
 
 struct EngineStats {
   int64_t steps = 0, prompt_tokens = 0, prefill_tokens = 0, generated_tokens = 0, preemptions = 0, prefix_hit_tokens = 0;
@@ -74,8 +78,6 @@ class Engine {
   // requests are still there: step again or cancel.
   std::vector<TokenEvent> step();
   bool idle() const;
-  // Forgets cached prefixes, frees nothing in use.
-  void reset_prefix_cache();
 
   EngineStats stats() const;
   model::Transformer& model();

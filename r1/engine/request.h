@@ -1,6 +1,7 @@
 // What goes into the engine and what comes out: ids only. Text, templates and stop strings live above (engine/completion).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -32,12 +33,20 @@ void check_sampling(const SamplingParams& params);
 
 using RequestId = int64_t;
 
+// What a run of a prompt's tokens stands for where it is not their ids (an image's rows, say): 128 bits of a hash of the content, chosen so
+// that different contents never meet. Requests share a cached prefix only where ids and contents are the same.
+struct ContentSpan {
+  int64_t first = 0, tokens = 0;  // tokens first .. first + tokens - 1 of the prompt
+  std::array<uint64_t, 2> hash{};
+};
+
 struct Request {
   std::vector<TokenId> prompt;
   SamplingParams sampling;
-  int32_t sample_index = 0;     // which of n samples of the same prompt: its own random stream
-  std::vector<TokenId> forced;  // these tokens are emitted first, as if sampled (forced empty thought, budget end)
-  uint64_t cache_salt = 0;      // requests share cached prefixes only under the same salt (tenants of a server)
+  int32_t sample_index = 0;           // which of n samples of the same prompt: its own random stream
+  std::vector<TokenId> forced;        // these tokens are emitted first, as if sampled (forced empty thought, budget end)
+  std::vector<ContentSpan> contents;  // in order, apart from each other
+  uint64_t cache_salt = 0;            // requests share cached prefixes only under the same salt (tenants of a server)
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled };

@@ -252,6 +252,45 @@ TEST(Engine, ASinkMayAddAndCancelButNotStep) {
   EXPECT_EQ(engine.stats().free_blocks, engine.stats().total_blocks);
 }
 
+// Equal ids whose contents differ share nothing from the first such token on; the same content is found again.
+TEST(Engine, PrefixesAreSharedOnlyOfTheSameContent) {
+  const auto m = model_of(tiny_config());
+  Engine engine(*m, small_config());
+  Rng rng(3);
+  Request request = request_of(rng, 64, 1);
+  const auto hits_of = [&](std::vector<ContentSpan> contents) {
+    const int64_t before = engine.stats().prefix_hit_tokens;
+    request.contents = std::move(contents);
+    engine.add(request);
+    run_out(engine);
+    return engine.stats().prefix_hit_tokens - before;
+  };
+  EXPECT_EQ(hits_of({}), 0);
+  EXPECT_EQ(hits_of({}), 48);
+  const ContentSpan image{.first = 20, .tokens = 10, .hash = {1, 2}};
+  EXPECT_EQ(hits_of({image}), 16) << "the block before the image";
+  EXPECT_EQ(hits_of({image}), 48);
+  EXPECT_EQ(hits_of({{.first = 20, .tokens = 10, .hash = {1, 3}}}), 16);
+  EXPECT_EQ(hits_of({{.first = 21, .tokens = 10, .hash = {1, 2}}}), 16);
+  for (const ContentSpan& wrong : {ContentSpan{.first = 60, .tokens = 5}, ContentSpan{.first = -1, .tokens = 5}, ContentSpan{.first = 3}}) {
+    request.contents = {wrong};
+    EXPECT_THROW(engine.add(request), Error);
+  }
+  request.contents = {image, image};
+  EXPECT_THROW(engine.add(request), Error);
+}
+
+TEST(Engine, TheCacheTakesAShareOfAGpu) {
+  EngineConfig c;
+  EXPECT_EQ(cache_memory(c, std::nullopt), int64_t{1} << 30);
+  EXPECT_EQ(cache_memory(c, 1000), 900);
+  c.gpu_memory_utilization = 0.3;
+  EXPECT_EQ(cache_memory(c, 1000), 300);
+  c.kv_cache_memory = 77;
+  EXPECT_EQ(cache_memory(c, 1000), 77);
+  EXPECT_EQ(cache_memory(c, std::nullopt), 77);
+}
+
 TEST(Engine, RefusesWhatCanNeverRun) {
   const auto m = tiny_model();
   Rng rng(17);

@@ -87,7 +87,7 @@ TEST(Speculation, TheDistributionIsTheModels) {
   constexpr TokenId kFirst = 17;
   const auto probabilities = [&](TokenId token) {
     std::vector<int64_t> ids;
-    const nn::AttentionContext context = packed({{token}}, ids);
+    const nn::LayerContext context = packed({{token}}, ids);
     return (m->logits(m->hidden(ids_tensor(ids), context))[0] / 0.7).softmax(0);
   };
   Engine engine(*m, speculating());
