@@ -70,8 +70,8 @@ void tag_by_first_line(Block& block) {
   block.code.erase(0, end + 1);
 }
 
-// All fenced blocks; `before`: the text in front of the first fence.
-std::vector<Block> blocks_of(std::string_view text, std::string& before) {
+// All fenced blocks; `before`: the text in front of the first fence; `open`: the last one is not closed.
+std::vector<Block> blocks_of(std::string_view text, std::string& before, bool& is_open) {
   std::vector<Block> out;
   Fence open;
   for (const std::string_view line : lines_of(text)) {
@@ -89,6 +89,7 @@ std::vector<Block> blocks_of(std::string_view text, std::string& before) {
       out.back().code += line;
     }
   }
+  is_open = open.mark != 0;
   for (Block& block : out) tag_by_first_line(block);
   return out;
 }
@@ -156,12 +157,18 @@ std::optional<ExtractedCode> extract_code(std::string_view completion, std::stri
   const auto part = answer_part(completion);
   if (!part) return std::nullopt;
   std::string before;
-  const std::vector<Block> blocks = blocks_of(*part, before);
+  bool is_open = false;
+  const std::vector<Block> blocks = blocks_of(*part, before, is_open);
   if (!wanted.empty() && !blocks.empty() && blocks[0].tag.empty() && defines(before, wanted)) return ExtractedCode{before, "", true};
+  // One fence, never closed, with code in front of it: the one that should have opened it is missing.
+  if (blocks.size() == 1 && is_open && blocks[0].tag.empty() && wanted.empty() && (language.empty() || language == "python"))
+    if (std::string code = bare_code(before); !trimmed(code).empty()) return ExtractedCode{std::move(code), "", true};
+  // What it defines comes before its tag, its tag before its place: an untagged block behind the program is most often its output.
+  const auto rank = [&](const Block& block) { return (!wanted.empty() && defines(block.code, wanted) ? 2 : 0) + !block.tag.empty(); };
   const Block* chosen = nullptr;
   for (const Block& block : blocks) {
     if (!fits(block, language) || trimmed(block.code).empty()) continue;
-    if (!chosen || wanted.empty() || defines(block.code, wanted) || !defines(chosen->code, wanted)) chosen = &block;
+    if (!chosen || rank(block) >= rank(*chosen)) chosen = &block;
   }
   if (chosen) return ExtractedCode{chosen->code, chosen->tag, true};
   if (!blocks.empty() || (language != "python" && !language.empty())) return std::nullopt;
