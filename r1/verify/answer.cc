@@ -63,7 +63,7 @@ std::string joined_boxes(std::string_view text, const std::vector<Box>& all, Box
     while (last + 1 < all.size() && joins(text.substr(all[last].end, all[last + 1].begin - all[last].end))) ++last;
   std::string joined;
   for (size_t i = first; i <= last; ++i) {
-    std::string body(trimmed_view(all[i].body));
+    std::string body(trim(all[i].body));
     if (first < last) {
       const std::string name = name_before(text.substr(0, all[i].begin));
       if (!name.empty() && body.find('=') == body.npos) body = name + " = " + body;
@@ -98,7 +98,7 @@ std::optional<Found> last_formula(std::string_view text) {
     if (close == text.npos || close == 0 || close + m.close.size() <= best_end) continue;
     const size_t open = text.rfind(m.open, close - 1);
     if (open == text.npos || open + m.open.size() > close) continue;
-    const std::string_view body = trimmed_view(text.substr(open + m.open.size(), close - open - m.open.size()));
+    const std::string_view body = trim(text.substr(open + m.open.size(), close - open - m.open.size()));
     if (body.empty() || (!m.lines && text.substr(open, close - open).find('\n') != text.npos)) continue;
     best_begin = open;
     best_end = close + m.close.size();
@@ -124,7 +124,7 @@ std::optional<Found> last_formula(std::string_view text) {
         open = i;
         continue;
       }
-      const std::string_view body = trimmed_view(l.substr(open + 1, i - open - 1));
+      const std::string_view body = trim(l.substr(open + 1, i - open - 1));
       if (!body.empty() && line + i + 1 > best_end) best_begin = line + open, best_end = line + i + 1, best = std::string(body);
       open = l.npos;
     }
@@ -187,12 +187,12 @@ Said last_said(std::string_view text) {
   std::string value = std::move(found->text);
   bool linked = false;
   for (int members = 0; members < 20; ++members) {
-    std::string_view before = trimmed_view(text.substr(0, begin));
+    std::string_view before = trim(text.substr(0, begin));
     const std::string end = lower_case(before.substr(before.size() - std::min<size_t>(before.size(), 4)));
     size_t cut = end.ends_with(" and") ? 4 : end.ends_with(" or") ? 3 : linked && end.ends_with(",") ? 1 : 0;
     if (!cut) break;
-    before = trimmed_view(before.substr(0, before.size() - cut));
-    if (before.ends_with(',')) before = trimmed_view(before.substr(0, before.size() - 1));
+    before = trim(before.substr(0, before.size() - cut));
+    if (before.ends_with(',')) before = trim(before.substr(0, before.size() - 1));
     const size_t offset = size_t(before.data() - text.data());
     const auto previous = last_find(before);
     if (!previous || previous->end != before.size()) break;
@@ -232,7 +232,7 @@ std::optional<std::string_view> stated(std::string_view text) {
     rest.remove_prefix(1);
   if (rest.starts_with("\\[") || rest.starts_with("$$")) {
     const size_t close = rest.find(rest[0] == '$' ? "$$" : "\\]", 2);
-    if (close != rest.npos) return trimmed_view(rest.substr(2, close - 2));
+    if (close != rest.npos) return trim(rest.substr(2, close - 2));
   }
   rest = rest.substr(0, rest.find('\n'));
   rest = rest.substr(0, rest.find("\xE3\x80\x82"));  // 。
@@ -264,7 +264,7 @@ Said value_of_statement(std::string_view rest) {
   for (std::string_view reason :
        {" because", " since ", ", so ", ", which", " which ", " as ", " (", ";", ", not ", " (not", ", but ", " and not "})
     cut = std::min(cut, std::min(l.find(reason), rest.size()));
-  const std::string_view head = trimmed_view(rest.substr(0, cut));
+  const std::string_view head = trim(rest.substr(0, cut));
   if (cut < rest.size() && !head.empty() && head.back() != ',' && reads_whole(head)) return {std::string(head), false};
   Said said = last_said(head.empty() ? rest : head);
   if (!said.text && !said.open && cut < rest.size()) said = last_said(rest);
@@ -274,9 +274,9 @@ Said value_of_statement(std::string_view rest) {
 
 // A text without marks.
 std::optional<ExtractedAnswer> unmarked(std::string_view text) {
-  text = trimmed_view(text);
+  text = trim(text);
   while (text.size() > 1 && (text.front() == '`' || text.front() == '*') && text.back() == text.front())
-    text = trimmed_view(text.substr(1, text.size() - 2));
+    text = trim(text.substr(1, text.size() - 2));
   if (text.empty()) return std::nullopt;
   if (reads_whole(text)) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
   if (const auto rest = stated(text); rest && !rest->empty()) {
@@ -292,7 +292,7 @@ std::optional<ExtractedAnswer> unmarked(std::string_view text) {
 
 // What a box holds: mathematics, or a sentence with one value in it ("\text{3 apples}", "the area is 10").
 std::string box_value(std::string_view body) {
-  body = trimmed_view(body);
+  body = trim(body);
   if (reads_whole(body)) return std::string(body);
   std::string plain;
   for (size_t i = 0; i < body.size(); ++i) {  // \text{..} is what it holds
@@ -337,7 +337,7 @@ Marked raw_mark(std::string_view text, BoxChoice choice) {
   if (const AnswerBlock block = answer_block(text); block.body || block.cut) {
     if (block.cut) return {std::nullopt, true};
     Marked inside = raw_mark(*block.body, choice);  // a block holds no block, so this ends
-    if (!inside.answer && !inside.cut) inside.answer = ExtractedAnswer{std::string(trimmed_view(*block.body)), AnswerPlace::kNone};
+    if (!inside.answer && !inside.cut) inside.answer = ExtractedAnswer{std::string(trim(*block.body)), AnswerPlace::kNone};
     if (inside.answer && inside.answer->place != AnswerPlace::kNone) return inside;
     if (inside.answer) inside.answer->place = AnswerPlace::kAnswerTag;
     return inside;
@@ -347,7 +347,7 @@ Marked raw_mark(std::string_view text, BoxChoice choice) {
   if (!boxes.closed.empty()) return {ExtractedAnswer{joined_boxes(text, boxes.closed, choice), AnswerPlace::kBoxed}, false};
   if (const size_t hashes = text.rfind("####"); hashes != text.npos) {
     std::string_view line = text.substr(hashes + 4);
-    line = trimmed_view(line.substr(0, line.find('\n')));
+    line = trim(line.substr(0, line.find('\n')));
     if (!line.empty()) return {ExtractedAnswer{std::string(line), AnswerPlace::kHashes}, false};
   }
   return {};
@@ -397,7 +397,7 @@ std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice c
 
 ExtractedAnswer extract_gold(std::string_view gold) {
   if (auto found = marked(gold, BoxChoice::kLast).answer) return std::move(*found);
-  const std::string_view text = trimmed_view(gold);
+  const std::string_view text = trim(gold);
   if (!reads_whole(text) && (text.size() > 200 || text.find('$') != text.npos))
     if (const auto said = stated(text); said && reads_whole(*said)) return {std::string(*said), AnswerPlace::kPhrase};
   return {std::string(text), AnswerPlace::kNone};

@@ -57,7 +57,7 @@ std::string bare(std::string_view text) {
     }
     if (text[i] != '$' && text[i] != '{' && text[i] != '}' && text[i] != '*') out += text[i];
   }
-  return std::string(trimmed_view(out));
+  return std::string(trim(out));
 }
 
 // A letter that stands for an option: A-J between other signs than letters and digits. An "A" or "I" before a small word is an article or
@@ -122,7 +122,7 @@ Said said_before(std::string_view before) {
     std::string_view at = before;
     const std::string word = pop_word(before);
     if (word.empty()) {
-      at = trimmed_view(before);
+      at = trim(before);
       if (ends_with_any(at, {"不是", "并非", "排除", "不选", "不为"})) return Said::kDenied;
       if (ends_with_any(at, {"答案是", "答案为", "答案", "选项", "选择", "应选", "故选", "选", "正确的是"})) return Said::kRight;
       return Said::kNothing;
@@ -240,8 +240,8 @@ std::optional<Choice> bracketed(std::string_view text, const std::vector<Letter>
 }
 
 std::optional<Choice> last_line(std::string_view text) {
-  std::string_view line = trimmed_view(text);
-  line = trimmed_view(line.substr(line.rfind('\n') + 1));
+  std::string_view line = trim(text);
+  line = trim(line.substr(line.rfind('\n') + 1));
   if (const char c = option_letter(line)) {
     bool others = false;
     for (const Letter& one : letters_of(line)) others |= one.letter != c && one.said != Said::kDenied && one.at < 12;

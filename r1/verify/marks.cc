@@ -68,11 +68,6 @@ bool among(const std::string& word, const char* const (&list)[N]) {
 
 }  // namespace
 
-std::string_view trimmed_view(std::string_view s) {
-  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.front()))) s.remove_prefix(1);
-  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.back()))) s.remove_suffix(1);
-  return s;
-}
 std::string lower_case(std::string_view s) {
   std::string out(s);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
@@ -150,7 +145,7 @@ bool taken_back(std::string_view before) {
                                         "just", "simply",     "only",   "number", "value", "answer", "it", "is",
                                         "was",  "definitely", "really", "merely", "quite", "x"};
   before = before.substr(before.size() - std::min<size_t>(before.size(), 120));
-  const std::string_view end = trimmed_view(before);
+  const std::string_view end = trim(before);
   if (end.ends_with(" !=") || end.ends_with("\xE2\x89\xA0")) return true;  // x != 2; but 5!= 120
   for (int words = 0; words < 5; ++words) {
     const std::string word = pop_word(before);

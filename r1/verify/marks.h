@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "r1/base/strings.h"
+
 namespace r1::verify {
 
 enum class AnswerPlace { kNone, kAnswerTag, kHashes, kBoxed, kPhrase, kLastNumber };
@@ -41,8 +43,7 @@ Boxes boxes_of(std::string_view text);
 // back to the beginning of the clause, over words that carry no meaning of their own.
 bool taken_back(std::string_view before);
 
-// Without blanks at both ends, in lower case (ASCII).
-std::string_view trimmed_view(std::string_view s);
+// In lower case (ASCII).
 std::string lower_case(std::string_view s);
 
 }  // namespace r1::verify

@@ -12,15 +12,6 @@ constexpr size_t kMaxDigits = 1000;  // longer digit strings are no answers, and
 bool digit(char c) {
   return c >= '0' && c <= '9';
 }
-bool space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && space(s.front())) s.remove_prefix(1);
-  while (!s.empty() && space(s.back())) s.remove_suffix(1);
-  return s;
-}
 
 void replace_all(std::string& s, std::string_view from, std::string_view to) {
   std::string out;
