@@ -13,6 +13,7 @@
 #include "r1/stages/pretrain.h"
 #include "r1/stages/sft.h"
 #include "r1/train/plan.h"
+#include "r1/verify/verify.h"
 
 namespace r1::app {
 namespace {
@@ -140,6 +141,8 @@ train::PlanInput grpo_input(const std::vector<Setting>& settings, const PlanConf
   set_model(in, c.model.model_name_or_path, own, earlier);
   in.micro_batch_tokens = c.run.per_device_train_batch_size * (own.prompt_tokens + c.sampling.max_completion_length);
   in.reference_model = c.loss.beta > 0;
+  // On a GPU the plan is of the GPU's memory.
+  if (!in.cuda && c.task.task == "math") in.verifier_bytes = verify::Verifier::most_memory({});
   set_engine(in, c.engine, own);
   return in;
 }

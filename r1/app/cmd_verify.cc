@@ -14,8 +14,8 @@ namespace {
 
 struct VerifyConfig {
   std::string gold, answer, boxes = "last";
-  bool jsonl = false, strict = true;
-  double deadline = 2;
+  bool jsonl = false, strict = true, explain = false;
+  double deadline = 2, relative = 0;
   int64_t workers = 2, rounding_digits = 6;
   void visit(Fields& v) {
     v("gold", gold, "the known answer");
@@ -24,14 +24,24 @@ struct VerifyConfig {
     v("boxes", boxes, "which \\boxed{} counts where there are several", OneOf{"last", "first"});
     v("deadline", deadline, "seconds that one check may take", Range{0.001, 3600.0});
     v("workers", workers, "processes for hard cases", Range{1, 256});
-    v("rounding_digits", rounding_digits, "a decimal of at least so many places may stand for the value it rounds; 0: never",
+    v("rounding_digits", rounding_digits, "a decimal of at least that many significant digits may stand for the value it rounds; 0: never",
       Range{0, 1000});
+    v("relative", relative, "numbers that differ by at most this share of the known one are the same; 0: off", Range{0.0, 0.1});
+    v("explain", explain, "say what was read, by which rule, and what it was compared with");
     v("strict", strict, "off: the names of unknowns do not matter (f(x) and f(y) are the same)");
   }
 };
 
 Json as_json(const verify::AnswerCheck& c) {
-  return {{"verdict", verify::answer_verdict_name(c.verdict)}, {"extracted", c.extracted}, {"reason", c.reason}};
+  return {{"verdict", verify::answer_verdict_name(c.verdict)},
+          {"extracted", c.extracted},
+          {"place", verify::answer_place_name(c.place)},
+          {"reason", c.reason}};
+}
+std::string explained(const verify::AnswerCheck& c) {
+  return str("verdict   ", verify::answer_verdict_name(c.verdict), ": ", c.reason, "\nanswer    ",
+             c.extracted.empty() ? "(none)" : c.extracted, "\nfound by  ", verify::answer_place_rule(c.place), "\ncompared  with ", c.gold,
+             "\n");
 }
 
 int check_lines(const verify::Verifier& verifier) {
@@ -59,14 +69,16 @@ int run(const VerifyConfig& config, const CommonOptions& common) {
   options.workers = int(config.workers);
   options.boxes = config.boxes == "first" ? verify::BoxChoice::kFirst : verify::BoxChoice::kLast;
   options.equality.rounding_digits = int(config.rounding_digits);
+  options.equality.relative = config.relative;
   options.equality.strict = config.strict;
   const verify::Verifier verifier(options);
   if (config.jsonl) return check_lines(verifier);
   if (config.gold.empty()) fail_usage("r1 verify: give --gold and --answer, or --jsonl");
   const auto c = verifier.check(config.gold, config.answer);
-  print_text(common.json ? dump_json(as_json(c)) + "\n"
-                         : str(verify::answer_verdict_name(c.verdict), ": ", c.extracted.empty() ? "(nothing)" : c.extracted, " (",
-                               c.reason, ")\n"));
+  print_text(common.json      ? dump_json(as_json(c)) + "\n"
+             : config.explain ? explained(c)
+                              : str(verify::answer_verdict_name(c.verdict), ": ", c.extracted.empty() ? "(nothing)" : c.extracted, " (",
+                                    c.reason, ")\n"));
   return 0;
 }
 

@@ -276,8 +276,9 @@ Json Loop::go() {
 Json grpo(const GrpoConfig& config) {
   const auto device = tensor::parse_device(config.run.device);
   const auto task = load_task(config.task);
-  const Plan plan(config, task->size("train"));
+  const Plan plan(config, tasks::required_size(*task, "train"));
   RewardSet rewards(config.reward_funcs, config.reward_weights, config.reward_options);
+  rewards.warn_of_constants(config.sampling.max_completion_length);
   Run run("grpo", config.run, config_to_json(config));
   if (run.complete()) return run.results();
 

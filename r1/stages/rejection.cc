@@ -89,7 +89,7 @@ std::vector<Json> read_done(const fs::path& progress_file) {
 Json rejection(const RejectionConfig& config) {
   const auto device = tensor::parse_device(config.device);
   const auto task = load_task(config.task);
-  const int64_t size = task->size(config.split), problems = config.limit > 0 ? std::min(config.limit, size) : size;
+  const int64_t size = tasks::required_size(*task, config.split), problems = config.limit > 0 ? std::min(config.limit, size) : size;
   const fs::path output = config.output_file, progress_file = output.string() + ".progress";
   if (output.has_parent_path()) make_folder(output.parent_path());
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/base/log.h"
 
 namespace r1::stages {
 
@@ -45,6 +46,11 @@ RewardSet::RewardSet(const std::vector<std::string>& names, const std::vector<do
     auto reward = tasks::make_reward(names[i], it == of.end() ? Json::object() : it->second);
     parts_.push_back({labels[i], weights.empty() ? 1.0 : weights[i], std::move(reward), {}, 0, {}});
   }
+}
+
+void RewardSet::warn_of_constants(int64_t max_completion_length) const {
+  for (const auto& part : parts_)
+    if (const std::string why = part.reward->constant_up_to(max_completion_length); !why.empty()) log_warning("reward ", why);
 }
 
 std::vector<const tasks::Reward*> RewardSet::rewards() const {

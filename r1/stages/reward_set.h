@@ -16,6 +16,8 @@ class RewardSet {
   // share their options). Usage errors: unknown names, a wrong number of weights, options of a reward that is not used.
   RewardSet(const std::vector<std::string>& names, const std::vector<double>& weights, const FreeForm& options);
 
+  // Says of each reward that cannot tell completions of at most that length apart why that is.
+  void warn_of_constants(int64_t max_completion_length) const;
   // For the scoring pool, in order.
   std::vector<const tasks::Reward*> rewards() const;
   // Fills the reward of every sample of a scored rollout: the sum of weight * value over the rewards that apply, in their order. A sample

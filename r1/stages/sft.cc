@@ -27,8 +27,7 @@ data::CorpusSpec conversations(const std::vector<std::string>& files, const SftC
 // Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has
 // problems.
 std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted) {
-  const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
-  if (problems == 0) fail_usage("task '", task.name(), "' has no training problems");
+  const int64_t problems = tasks::required_size(task, "train"), size = wanted > 0 ? wanted : problems;
   return data::function_source(size, [&task, &prompts, problems](int64_t index) {
     const auto problem = task.problem("train", index % problems);
     return prompts.supervised(problem.prompt, problem.messages, task.sft_completion(problem, index));

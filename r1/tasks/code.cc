@@ -1,8 +1,6 @@
 #include "r1/tasks/code.h"
 
 #include "r1/base/error.h"
-#include "r1/base/file.h"
-#include "r1/data/jsonl.h"
 #include "r1/tasks/program_task.h"
 #include "r1/tasks/prompt_style.h"
 #include "r1/verify/judge/language.h"
@@ -170,48 +168,30 @@ std::string request_of(const Suite& suite, const std::string& language) {
 class Code : public ProgramTask {
  public:
   explicit Code(OptionReader o) : ProgramTask("code", o, o.boolean("partial_credit", false)) {
-    fs::path train = o.text("train", ""), test = o.text("test", "");
-    const fs::path data = o.text("data", "");
+    const Files files = file_options(o);
     language_ = o.text("language", "python");
     style_ = o.one_of("prompt_style", "plain", {"plain", "r1_zero"});
     system_ = o.text("system", "");
     skip_untested_ = o.boolean("skip_untested", false);
-    const int64_t limit = o.integer("limit", 0, 0, INT64_MAX);
     o.finish();
     if (!verify::judge::find_language(language_))
       fail_usage("task code: option 'language' names no language that is known: '", language_, "'");
-    if (!data.empty() && fs::is_directory(data)) {
-      if (train.empty() && fs::exists(data / "train.jsonl")) train = data / "train.jsonl";
-      if (test.empty() && fs::exists(data / "test.jsonl")) test = data / "test.jsonl";
-    } else if (!data.empty() && test.empty()) {
-      test = data;
-    }
-    if (train.empty() && test.empty())
-      fail_usage("task code: option 'data' is missing: the folder with train.jsonl and test.jsonl, or the test file");
-    if (!train.empty()) load(train, "train", limit, train_);
-    if (!test.empty()) load(test, "test", limit, test_);
+    load(files);
   }
 
  private:
-  void load(const fs::path& path, const std::string& split, int64_t limit, std::vector<Problem>& out) {
-    data::JsonlReader reader(path);
-    while (auto row = reader.next()) {
-      if (limit && int64_t(out.size()) >= limit) break;
-      const std::string where = reader.where();
-      std::string language = json_get_or<std::string>(*row, "language", language_, where);
-      const auto suite = suite_of_row(*row, language, where);
-      if (!suite && skip_untested_) continue;
-      if (!suite) fail(where, ": no tests; give option skip_untested=true to leave such rows out");
-      const auto* known = verify::judge::find_language(language);
-      if (!known) fail(where, ": unknown language '", language, "'");
-      out.push_back(make(*row, *suite, known->name, str("code/", split, "/", out.size()), where));
-    }
-    if (out.empty()) fail(path.string(), ": no problems in it");
+  std::optional<Problem> read_row(const Json& row, const std::string& where) override {
+    std::string language = json_get_or<std::string>(row, "language", language_, where);
+    const auto suite = suite_of_row(row, language, where);
+    if (!suite && skip_untested_) return std::nullopt;
+    if (!suite) fail(where, ": no tests; give option skip_untested=true to leave such rows out");
+    const auto* known = verify::judge::find_language(language);
+    if (!known) fail(where, ": unknown language '", language, "'");
+    return make(row, *suite, known->name, where);
   }
 
-  Problem make(const Json& row, const Suite& suite, const std::string& language, const std::string& id, const std::string& where) const {
+  Problem make(const Json& row, const Suite& suite, const std::string& language, const std::string& where) const {
     Problem p;
-    p.id = id;
     p.question = first_text(row, {"prompt", "question", "problem", "question_content", "text", "description"});
     if (p.question.empty())
       fail(where, ": no problem text: expected 'prompt', 'question', 'problem', 'question_content', 'text' or 'description'");

@@ -123,11 +123,14 @@ std::string search_text(const std::vector<Try>& tries, size_t count, int target)
 std::string answer_expression(const std::string& completion, bool strict) {
   const auto rest = verify::after_thought(completion);
   if (!rest) return "";
+  const verify::AnswerBlock block = verify::answer_block(*rest);
+  const verify::Boxes boxes = verify::boxes_of(*rest);
   std::string_view text;
-  if (const auto block = verify::last_answer_block(*rest)) {
-    text = *block;
-  } else if (const auto box = verify::last_boxed(*rest)) {
-    text = *box;
+  if (block.cut || (!block.body && boxes.cut)) return "";
+  if (block.body) {
+    text = *block.body;
+  } else if (!boxes.closed.empty()) {
+    text = boxes.closed.back().body;
   } else if (const size_t at = rest->rfind("answer "); at != rest->npos) {
     text = rest->substr(at + 7);
   } else if (!strict) {

@@ -1,6 +1,10 @@
-// What tasks over files share: the two splits and their errors.
+// What tasks over files share: options for the two splits, reading their rows, ids, and the errors. A task says how one row becomes a
+// problem; everything else is here.
+//
+// A split without a file has size 0; problem() then throws, naming the option that is missing.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,21 +22,28 @@ class FileTask : public Task {
 
  protected:
   explicit FileTask(std::string name) : name_(std::move(name)) {}
-  // Reads options data, train, test and limit, and calls add_line() for each line. `data`: a folder with train.jsonl and test.jsonl, or one
-  // file, whose lines are split `data_split`.
+
   struct Files {
     fs::path train, test;
-    int64_t limit = 0;
+    int64_t limit = 0;          // problems a split; 0: all
+    double train_fraction = 0;  // share of the rows of `test`, by a hash of their ids, that become split train
   };
-  Files file_options(OptionReader& options, const char* data_split = "test") const;
+  // Reads options data, train, test and limit. `data`: a folder with train.jsonl and test.jsonl (either may be missing), or one file, whose
+  // rows are split test. `fraction`: option train_fraction as well, for data without a split of its own.
+  Files file_options(OptionReader& options, bool fraction = false);
+  // Calls read_row() for each row of the files: JSON objects one a line, also gzipped, or one JSON list of objects.
   void load(const Files& files);
-  virtual void add_line(const Json& row, const std::string& where, const std::string& split, std::vector<Problem>& out) = 0;
+  // One row's problem, its id what the row calls itself ("": it is numbered); it becomes "<task>/<split>/<id>". nullopt: leave it out.
+  virtual std::optional<Problem> read_row(const Json& row, const std::string& where) = 0;
 
  private:
   const std::vector<Problem>& rows(const std::string& split) const;
-  void load_split(const fs::path& path, const std::string& split, int64_t limit, std::vector<Problem>& out);
+  void load_file(const fs::path& path, const std::string& split, const Files& files);
+  void add(std::optional<Problem> problem, std::string split, const Files& files);
+  bool full(const std::string& split, const Files& files) const;
 
   std::string name_;
+  bool fraction_ = false;
   std::vector<Problem> train_, test_;
 };
 

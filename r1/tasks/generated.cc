@@ -27,6 +27,7 @@ int64_t GeneratedTask::size(const std::string& split) const {
 }
 
 GeneratedTask::Stream GeneratedTask::stream_of(const std::string& split, int64_t index) const {
+  if (size(split) == 0) fail_usage("task ", name_, ": split '", split, "' has no problems; set ", split, "_size");
   if (index < 0 || index >= size(split)) fail("[", name_, "] expected an index below ", size(split), " in split ", split, ", got ", index);
   return split == "train" ? kTrain : kTest;
 }

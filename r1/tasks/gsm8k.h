@@ -1,10 +1,7 @@
 // GSM8K (Cobbe et al. 2021, "Training Verifiers to Solve Math Word Problems"): grade-school word problems whose answer is one number.
 // Files: the official train.jsonl / test.jsonl with {"question","answer"}; the gold stands after "####"; calculator notes <<48/2=24>> are
 // removed from solutions. The official rule for the gold: https://github.com/openai/grade-school-math, dataset.py (extract_answer: "####
-// (\-?[0-9\.\,]+)", commas dropped).
-//
-// Options: train, test (paths; `data` is a short form: the test file, or the folder that holds both), prompt_style (plain | hashes | boxed
-// | r1_zero), system (text), strict (only marked answers count), limit (0 = all).
+// (\-?[0-9\.\,]+)", commas dropped). Options: word_problems.h.
 #pragma once
 
 #include "r1/tasks/task.h"

@@ -1,9 +1,7 @@
 #include "r1/tasks/humaneval.h"
 
-#include "r1/base/error.h"
-#include "r1/base/file.h"
-#include "r1/data/jsonl.h"
 #include "r1/tasks/program_task.h"
+#include "r1/tasks/tagged.h"
 
 namespace r1::tasks {
 namespace {
@@ -16,32 +14,21 @@ Json with_default_seconds(Json options) {
   return options;
 }
 
-std::string stripped(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
 class HumanEval : public ProgramTask {
  public:
   explicit HumanEval(OptionReader o) : ProgramTask("humaneval", o, /*partial_credit=*/false) {
-    const fs::path data = o.required_text("data", "the file HumanEval.jsonl.gz");
-    const int64_t limit = o.integer("limit", 0, 0, INT64_MAX);
+    const Files files = file_options(o);
     o.finish();
-    data::JsonlReader reader(data);
-    while (auto row = reader.next()) {
-      if (limit && int64_t(test_.size()) >= limit) break;
-      test_.push_back(read(*row, reader.where()));
-    }
-    if (test_.empty()) fail(data.string(), ": no problems in it");
+    load(files);
   }
 
  private:
-  static Problem read(const Json& row, const std::string& where) {
+  std::optional<Problem> read_row(const Json& row, const std::string& where) override {
     Problem p;
     const std::string prompt = json_get<std::string>(row, "prompt", where), entry = json_get<std::string>(row, "entry_point", where);
     p.id = json_get<std::string>(row, "task_id", where);
     p.question = p.prompt = prompt;
-    p.messages = {{"user", kChat + stripped(prompt) + "\n```"}};
+    p.messages = {{"user", kChat + trimmed(prompt) + "\n```"}};
     p.solution = p.gold = json_get<std::string>(row, "canonical_solution", where);
     p.extra = {{"language", "python"},
                {"prompt_code", prompt},

@@ -10,7 +10,7 @@
 // check(candidate) comes back (verify/judge: test code and program in sandboxes of their own); there is no partial credit. The official
 // harness allows 3 s.
 //
-// Options: data (path), limit (0: all), test_seconds (3), deadline, judge_workers, warm, memory_mb (code_score.h).
+// Options: data, test, limit (file_task.h), test_seconds (3), deadline, judge_workers, warm, memory_mb (code_score.h).
 #pragma once
 
 #include "r1/tasks/task.h"

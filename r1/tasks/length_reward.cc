@@ -26,6 +26,25 @@ class Length : public Reward {
   }
 };
 
+class SoftOverlong : public SingleReward {
+ public:
+  SoftOverlong(double limit, double cache)
+      : SingleReward([=](const RewardInput& i) {
+          const double length = double(i.tokens), begin = limit - cache;
+          return length <= begin ? 0.0 : length <= limit ? (begin - length) / cache : -1.0;
+        }),
+        begin_(limit - cache) {}
+  std::string constant_up_to(int64_t max_completion_length) const override {
+    if (double(max_completion_length) > begin_) return "";
+    return str("soft_overlong_punishment is 0 for every completion: it begins beyond ", begin_,
+               " tokens (max_length - cache), and max_completion_length is ", max_completion_length,
+               "; set reward_options.soft_overlong_punishment.max_length to max_completion_length");
+  }
+
+ private:
+  double begin_;
+};
+
 }  // namespace
 
 std::unique_ptr<Reward> make_length_reward(OptionReader&) {
@@ -46,10 +65,7 @@ std::unique_ptr<Reward> make_cosine_reward(OptionReader& o) {
 std::unique_ptr<Reward> make_soft_overlong_reward(OptionReader& o) {
   const double limit = o.number("max_length", 16384, 1, 1e9), cache = o.number("cache", 4096, 1, 1e9);
   if (cache > limit) fail_usage("reward soft_overlong_punishment: cache (", cache, ") is larger than max_length (", limit, ")");
-  return single_reward([=](const RewardInput& i) {
-    const double length = double(i.tokens), begin = limit - cache;
-    return length <= begin ? 0.0 : length <= limit ? (begin - length) / cache : -1.0;
-  });
+  return std::make_unique<SoftOverlong>(limit, cache);
 }
 
 }  // namespace r1::tasks

@@ -1,28 +1,13 @@
 #include "r1/tasks/math.h"
 
 #include "r1/base/error.h"
+#include "r1/base/log.h"
 #include "r1/tasks/file_task.h"
 #include "r1/tasks/prompt_style.h"
 #include "r1/verify/verify.h"
 
 namespace r1::tasks {
 namespace {
-
-Verdict as_verdict(verify::AnswerVerdict v) {
-  switch (v) {
-    case verify::AnswerVerdict::kRight:
-      return Verdict::kRight;
-    case verify::AnswerVerdict::kWrong:
-      return Verdict::kWrong;
-    case verify::AnswerVerdict::kUnparsed:
-      return Verdict::kUnparsed;
-    case verify::AnswerVerdict::kTimeout:
-      return Verdict::kTimeout;
-    case verify::AnswerVerdict::kCrash:
-      return Verdict::kCrash;
-  }
-  return Verdict::kCrash;
-}
 
 class Math : public FileTask {
  public:
@@ -39,22 +24,26 @@ class Math : public FileTask {
     v.marked_only = o.boolean("strict", false);
     v.boxes = o.one_of("boxes", "last", {"last", "first"}) == "first" ? verify::BoxChoice::kFirst : verify::BoxChoice::kLast;
     v.equality.rounding_digits = int(o.integer("rounding_digits", 6, 0, 1000));
+    v.equality.relative = o.number("relative", 0, 0, 0.1);
     v.deadline = o.number("deadline", 2, 0.001, 3600);
     v.workers = int(o.integer("workers", 2, 1, 256));
     o.finish();
     verifier_ = std::make_unique<verify::Verifier>(v);
     load(files);
+    if (mixed_)
+      log_warning("task math: ", mixed_,
+                  " known answers are sentences with mathematics in them, which only the same text can match; the first: ",
+                  first_mixed_.substr(0, 120));
   }
 
   // Thread-safe: the verifier is.
   Score score(const Problem& problem, const std::string& completion) const override {
     verify::AnswerCheck c = verifier_->check(problem.gold, completion);
-    const Verdict verdict = as_verdict(c.verdict);
-    return {verdict, verdict == Verdict::kRight ? 1.0 : 0.0, std::move(c.extracted)};
+    return {c.verdict, c.verdict == Verdict::kRight ? 1.0 : 0.0, std::move(c.extracted)};
   }
 
  private:
-  void add_line(const Json& row, const std::string& where, const std::string& split, std::vector<Problem>& out) override {
+  std::optional<Problem> read_row(const Json& row, const std::string& where) override {
     Problem p;
     const Json* question = field(row, question_field_, {"problem", "question", "prompt"}, where);
     if (!question) fail(where, ": no question: expected one of the keys problem, question, prompt (or set question_field)");
@@ -74,18 +63,21 @@ class Math : public FileTask {
            "; set answer_field or solution_field");
     }
     if (p.gold.empty()) fail(where, ": the known answer is empty");
+    if (verify::gold_kind(p.gold) == verify::GoldKind::kMixed && mixed_++ == 0) first_mixed_ = p.gold;
     const Json* id = field(row, id_field_, {"unique_id", "id", "problem_id"}, where);
-    p.id = str("math/", split, "/", id ? field_text(*id, "the id", where) : std::to_string(out.size()));
+    if (id) p.id = field_text(*id, "the id", where);
     if (!worked.empty())
       p.solution = style_ == "boxed" && verify::extract_marked(worked) ? worked : styled_solution(style_, worked, p.gold);
     for (const char* key : {"level", "subject", "type"})
       if (const auto at = row.find(key); at != row.end()) p.extra[key] = *at;
     apply_prompt_style(p, style_, system_);
-    out.push_back(std::move(p));
+    return p;
   }
 
   std::string question_field_, answer_field_, solution_field_, id_field_, style_, system_;
   std::unique_ptr<verify::Verifier> verifier_;
+  int64_t mixed_ = 0;  // known answers that are sentences
+  std::string first_mixed_;
 };
 
 }  // namespace

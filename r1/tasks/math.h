@@ -4,7 +4,8 @@
 //   question_field, answer_field, solution_field, id_field: keys of a line. Unset, the first that a line has of
 //     problem, question, prompt | answer, final_answer, expected_answer, gold, target | solution | unique_id, id, problem_id
 //   prompt_style (boxed), system; limit: problems per split (0: all)
-//   strict (no): only a marked answer counts; boxes (last, first); rounding_digits (6); deadline (2 s); workers (2)
+//   strict (no): only a marked answer counts; boxes (last, first); rounding_digits (6), relative (0): verify/equality.h; deadline (2 s);
+//   workers (2)
 // A line without answer field takes the answer that its solution marks (\boxed{}, ####). level, subject and type are kept in
 // Problem::extra.
 #pragma once

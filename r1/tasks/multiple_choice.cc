@@ -8,6 +8,7 @@
 #include "r1/tasks/file_task.h"
 #include "r1/tasks/generated.h"
 #include "r1/tasks/prompt_style.h"
+#include "r1/tasks/tagged.h"
 #include "r1/verify/choice.h"
 #include "r1/verify/verify.h"
 
@@ -17,11 +18,6 @@ namespace {
 constexpr size_t kMostOptions = 10;  // A-J
 constexpr char kWish[] = "Answer with the letter of the right option.";
 
-std::string trimmed(std::string_view s) {
-  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.front()))) s.remove_prefix(1);
-  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.back()))) s.remove_suffix(1);
-  return std::string(s);
-}
 std::string lower(std::string s) {
   for (char& c : s) c = char(std::tolower(static_cast<unsigned char>(c)));
   return s;
@@ -33,7 +29,7 @@ std::string without_letter(const std::string& text, size_t index) {
   const size_t open = s.starts_with("(") ? 1 : 0;
   if (s.size() < open + 2 || s[open] != char('A' + index)) return s;
   const char sign = s[open + 1];
-  if (sign == ')' || (!open && (sign == '.' || sign == ':'))) return trimmed(std::string_view(s).substr(open + 2));
+  if (sign == ')' || (!open && (sign == '.' || sign == ':'))) return trimmed(s.substr(open + 2));
   return s;
 }
 
@@ -100,19 +96,23 @@ class MultipleChoice : public FileTask {
 
   // Thread-safe: reads only what the constructor made.
   Score score(const Problem& problem, const std::string& completion) const override {
-    const auto choice = verify::extract_choice(completion, strict_);
+    auto choice = verify::extract_choice(completion, strict_);
+    if (!choice && !strict_) {  // no letter anywhere: an option's text, then
+      if (auto said = verify::extract_answer(completion)) choice = verify::Choice{'\0', std::move(said->text), said->place};
+    } else if (choice && !choice->letter && choice->place == verify::AnswerPlace::kPhrase) {
+      return {Verdict::kUnparsed, 0, choice->text};  // two letters
+    }
     if (!choice) return {Verdict::kUnparsed, 0, ""};
-    const Json& options = problem.extra["options"];
-    const char letter = choice->letter ? choice->letter : letter_of_text(options, choice->text, choice->place);
+    const char letter = choice->letter ? choice->letter : letter_of_text(problem.extra["options"], choice->text);
     if (!letter) return {Verdict::kUnparsed, 0, choice->text.substr(0, 200)};
     const bool right = problem.gold == std::string(1, letter);
     return {right ? Verdict::kRight : Verdict::kWrong, right ? 1.0 : 0.0, std::string(1, letter)};
   }
 
  private:
-  // The letter of the one option that a marked text equals; '\0' if it is none or fits several.
-  static char letter_of_text(const Json& options, const std::string& text, verify::AnswerPlace place) {
-    if (place == verify::AnswerPlace::kPhrase || text.empty() || text.size() > 1'000) return '\0';
+  // The letter of the one option whose text this is; '\0' if it is none's or fits several.
+  static char letter_of_text(const Json& options, const std::string& text) {
+    if (text.empty() || text.size() > 1'000) return '\0';
     char found = '\0';
     for (size_t i = 0; i < options.size(); ++i) {
       bool exhausted = false;
@@ -154,7 +154,7 @@ class MultipleChoice : public FileTask {
     return order;
   }
 
-  void add_line(const Json& row, const std::string& where, const std::string& split, std::vector<Problem>& out) override {
+  std::optional<Problem> read_row(const Json& row, const std::string& where) override {
     const Json* question = field(row, question_field_, {"question", "problem", "prompt"}, where);
     const Json* options = field(row, options_field_, {"options", "choices"}, where);
     const Json* answer = field(row, answer_field_, {"correct", "answer", "answerKey", "label", "gold"}, where);
@@ -182,13 +182,13 @@ class MultipleChoice : public FileTask {
     }
     p.question += kWish;
     const Json* id = field(row, id_field_, {"id"}, where);
-    p.id = str(name(), "/", split, "/", id ? field_text(*id, "the id", where) : std::to_string(out.size()));
+    if (id) p.id = field_text(*id, "the id", where);
     const Json* solution = field(row, solution_field_, {"rationale", "explanation", "solution"}, where);
     // a worked solution that names the letters of the old order would teach the wrong one
     if (solution && std::is_sorted(order.begin(), order.end()))
       p.solution = styled_solution(style_, trimmed(field_text(*solution, "the solution", where)), p.gold);
     apply_prompt_style(p, style_, system_);
-    out.push_back(std::move(p));
+    return p;
   }
 
   std::string question_field_, options_field_, answer_field_, solution_field_, id_field_, style_, system_;

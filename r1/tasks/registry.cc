@@ -26,11 +26,6 @@ constexpr Entry kTasks[] = {
 
 }  // namespace
 
-const char* verdict_name(Verdict verdict) {
-  static const char* const names[] = {"right", "wrong", "unparsed", "timeout", "crash"};
-  return names[int(verdict)];
-}
-
 std::vector<std::string> task_names() {
   std::vector<std::string> names;
   for (const Entry& e : kTasks) names.push_back(e.name);

@@ -41,6 +41,11 @@ class Reward {
   virtual std::vector<std::optional<double>> operator()(std::span<const RewardInput> group) const = 0;
   // Does a completion's reward depend on the others of its group? If not, it may be called with one at a time.
   virtual bool compares() const { return true; }
+  // "", or why it gives the same number to every completion of at most that many tokens: its parameters and the run's don't fit each other.
+  virtual std::string constant_up_to(int64_t max_completion_length) const {
+    (void)max_completion_length;
+    return "";
+  }
   // Why it gave nothing where it should have given a number ("timeout": 3), since the last call.
   virtual std::map<std::string, int64_t> take_failures() const { return {}; }
 };

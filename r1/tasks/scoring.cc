@@ -146,17 +146,29 @@ class Turn {
   bool wanted_ = false;
 };
 
+// Runs what users and tasks bring. False: it threw, whatever it was; the first such text is kept. Nothing may leave a thread of the pool.
+template <class Body>
+bool contained(std::string& complaint, Body body) {
+  try {
+    body();
+    return true;
+  } catch (const std::exception& error) {
+    if (complaint.empty()) complaint = error.what();
+  } catch (...) {
+    if (complaint.empty()) complaint = "an exception of an unknown kind";
+  }
+  return false;
+}
+
 // What a reward gives for `inputs`; an exception counts as nothing for all of them.
 std::vector<std::optional<double>> ask(const Reward& reward, std::span<const RewardInput> inputs, bool& threw, std::string& complaint) {
-  try {
-    auto values = reward(inputs);
+  std::vector<std::optional<double>> values;
+  threw = !contained(complaint, [&] {
+    values = reward(inputs);
     check(values.size() == inputs.size(), "[scoring] a reward gave ", values.size(), " values for ", inputs.size(), " completions");
-    return values;
-  } catch (const std::exception& error) {
-    threw = true;
-    if (complaint.empty()) complaint = error.what();
-    return std::vector<std::optional<double>>(inputs.size());
-  }
+  });
+  if (threw) values.assign(inputs.size(), std::nullopt);
+  return values;
 }
 
 class Batch : public ScoringBatch {
@@ -233,13 +245,11 @@ class Batch : public ScoringBatch {
     out.rewards.resize(pool.rewards.size());
     std::vector<bool> threw(pool.rewards.size());
     std::string complaint;
-    try {
+    out.known = contained(complaint, [&] {
       out.score = pool.task.score(*input.problem, input.completion);
-      out.known = true;
-    } catch (const std::exception& error) {
-      out.score = {Verdict::kCrash, 0, ""};
-      complaint = error.what();
-    }
+      if (pool.options.measure) out.measures = pool.options.measured_by(*input.problem, input.completion, out.score);
+    });
+    if (!out.known) out.score = {Verdict::kCrash, 0, ""};
     // The group's job reads the score behind the lock below; a closed batch has none.
     input.score = out.score;
     bool compares = false;
@@ -250,7 +260,6 @@ class Batch : public ScoringBatch {
       out.rewards[r] = ask(*pool.rewards[r], std::span(&input, 1), failed, complaint)[0];
       threw[r] = failed;
     }
-    if (pool.options.measure && out.known) out.measures = measure_sample(*input.problem, input.completion, out.score);
     bool complete = false;
     const bool late = turn.back([&] {
       s.results[k] = std::move(out);

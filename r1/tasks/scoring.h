@@ -15,6 +15,7 @@
 // for by the destructor only. Leaves out processes: who needs one (sandbox, verifier) starts it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,11 +32,13 @@ struct ScoringOptions {
   int workers = 0;       // 0: as many as the program has CPU threads (base/threads.h)
   double deadline = 0;   // seconds that finish() waits; 0: until everything is done
   bool measure = false;  // fill Scored::measures
+  // How; tests put something else here.
+  std::function<SampleMeasures(const Problem&, const std::string& completion, const Score&)> measured_by = measure_sample;
 };
 
 struct Scored {
   Score score;
-  bool known = false;                          // false: late (verdict timeout), or the task threw (verdict crash)
+  bool known = false;                          // false: late (verdict timeout), or scoring or measuring it threw (verdict crash)
   std::vector<std::optional<double>> rewards;  // in the order of the rewards; all nothing if not known
   SampleMeasures measures;                     // if asked for
 };

@@ -1,5 +1,7 @@
 #include "r1/tasks/tagged.h"
 
+#include "r1/base/strings.h"
+
 namespace r1::tasks {
 
 namespace {
@@ -15,9 +17,7 @@ int64_t count(const std::string& text, const std::string& what) {
 }  // namespace
 
 std::string trimmed(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+  return std::string(trim(text));
 }
 
 TagCounts count_tags(const std::string& text) {

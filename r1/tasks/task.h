@@ -9,6 +9,7 @@
 
 #include "r1/base/json.h"
 #include "r1/data/messages.h"
+#include "r1/verify/verdict.h"
 
 namespace r1::tasks {
 
@@ -22,9 +23,11 @@ struct Problem {
   Json extra;               // what the reward needs besides (numbers of a countdown, ...)
 };
 
-// Typed verdict, counted in metrics; never silently 0.
-enum class Verdict { kRight, kWrong, kUnparsed, kTimeout, kCrash };
-const char* verdict_name(Verdict verdict);
+// Typed verdict, counted in metrics; never silently 0. The verifier's own, so that nothing is lost between the two.
+using Verdict = verify::AnswerVerdict;
+inline const char* verdict_name(Verdict verdict) {
+  return verify::answer_verdict_name(verdict);
+}
 
 struct Score {
   Verdict verdict = Verdict::kWrong;
@@ -37,7 +40,7 @@ class Task {
   virtual ~Task() = default;
   virtual const std::string& name() const = 0;
   // Splits: "train" and "test" never share a problem. Generated tasks make problem `index` of a split from the seed; size() is then the
-  // number asked for.
+  // number asked for. A split that this task was given no data for has size 0, and its problem() throws, saying what to give.
   virtual int64_t size(const std::string& split) const = 0;
   virtual Problem problem(const std::string& split, int64_t index) const = 0;
   virtual Score score(const Problem& problem, const std::string& completion) const = 0;
@@ -56,5 +59,12 @@ class Task {
   // for tasks over text. The space is listed; a tokenizer that drops spaces works too, scoring ignores them.
   virtual std::vector<std::string> vocabulary() const { return {}; }
 };
+
+// size(), for a caller that cannot do without that split: a usage error that says what to give if it is empty.
+inline int64_t required_size(const Task& task, const std::string& split) {
+  const int64_t size = task.size(split);
+  if (size == 0) task.problem(split, 0);
+  return size;
+}
 
 }  // namespace r1::tasks

@@ -185,6 +185,7 @@ Plan make_plan(const PlanInput& in) {
                                                         : in.model.head_dim;
   plan.resident.push_back({"rotary table", "", in.model.max_position_embeddings * rotated * kF32 * (in.reference_model ? 2 : 1)});
   if (in.program_bytes) plan.resident.push_back({"program", "code and libraries", in.program_bytes});
+  if (in.verifier_bytes) plan.resident.push_back({"verifier", "worker processes, at most", in.verifier_bytes});
   if (in.training) plan_training(in, s, plan);
   if (in.cache_bytes) plan_rollout(in, s, plan);
   plan.peak = sum(plan.resident) + std::max(sum(plan.training), sum(plan.rollout));

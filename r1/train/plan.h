@@ -26,6 +26,7 @@ struct PlanInput {
   int64_t cache_bytes = 0;                          // the engine's block pool; 0: no engine
   int64_t engine_tokens = 0, engine_sequences = 0;  // of one engine step
   int64_t program_bytes = 0;                        // code, libraries, allocator (measured by the caller)
+  int64_t verifier_bytes = 0;                       // the most that the verifier's worker processes take (verify/verify.h)
 };
 
 struct PlanPart {

@@ -9,74 +9,53 @@
 namespace r1::verify {
 namespace {
 
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.front()))) s.remove_prefix(1);
-  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.back()))) s.remove_suffix(1);
-  return s;
-}
-std::string lower(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 bool letter(char c) {
   return std::isalpha(static_cast<unsigned char>(c));
 }
 
-struct Box {
-  size_t begin, end;
-  std::string_view body;
-};
-std::vector<Box> boxes_of(std::string_view text, bool unclosed) {
-  std::vector<Box> found;
-  for (size_t at = 0; (at = text.find("boxed{", at)) != text.npos;) {
-    const size_t start = at + 6;
-    int depth = 1;
-    size_t i = start;
-    for (; i < text.size() && depth; ++i) {
-      if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '{' || text[i + 1] == '}')) {
-        ++i;
-        continue;
-      }
-      depth += (text[i] == '{') - (text[i] == '}');
-    }
-    if (depth && !unclosed) break;
-    const size_t stop = depth ? text.size() : i - 1;
-    found.push_back({at, std::min(i, text.size()), text.substr(start, stop - start)});
-    at = std::max(i, start);
-    if (found.size() > 2'000) found.erase(found.begin(), found.begin() + 1'000);
-  }
-  return found;
-}
+// ---- boxes that stand together ----
 
-// May two boxes with this between them be one list?
+// May two boxes with this between them be one list? Nothing but signs and names of one letter ("$, $y ="), or words of which the last
+// links ("for part (a) and"); not over a paragraph, nor over a full stop without such a word.
 bool joins(std::string_view gap) {
-  if (gap.size() > 60) return false;
-  const std::string l = lower(gap);
-  std::string words;
+  if (gap.size() > 60 || gap.find("\n\n") != gap.npos) return false;
+  const std::string l = lower_case(gap);
+  std::string last;  // word of more than one letter
   for (size_t i = 0; i < l.size(); ++i) {
     if (l[i] == '\\') {  // a command's name is no word
       while (i + 1 < l.size() && letter(l[i + 1])) ++i;
       continue;
     }
-    words += l[i];
+    size_t end = i;
+    while (end < l.size() && letter(l[end])) ++end;
+    if (end > i + 1) last = l.substr(i, end - i);
+    if (end > i) i = end - 1;
   }
-  if (words.find("\n\n") != words.npos) return false;
-  if (std::none_of(words.begin(), words.end(), letter)) return words.find('.') == words.npos;
-  // words: the last one before the next box links ("for part (a) and"), names of one letter aside ("and y_2 =")
-  for (;;) {
-    while (!words.empty() && !letter(words.back())) words.pop_back();
-    size_t start = words.size();
-    while (start > 0 && letter(words[start - 1])) --start;
-    const std::string last = words.substr(start);
-    if (last.size() != 1) return last == "and" || last == "or";
-    words.resize(start);
-  }
+  return last.empty() ? l.find('.') == l.npos : last == "and" || last == "or";
 }
 
-std::optional<std::string> boxed_answer(std::string_view text, BoxChoice choice, bool unclosed) {
-  const std::vector<Box> all = boxes_of(text, unclosed);
-  if (all.empty()) return std::nullopt;
+// "x =" right before a box names its value; "" if nothing does.
+std::string name_before(std::string_view text) {
+  const auto back = [&](std::string_view signs) {
+    while (!text.empty() && signs.find(text.back()) != signs.npos) text.remove_suffix(1);
+  };
+  back(" $");
+  if (!text.ends_with('=')) return "";
+  text.remove_suffix(1);
+  back(" &");
+  size_t begin = text.size();
+  while (begin > 0 && (std::isdigit(static_cast<unsigned char>(text[begin - 1])) || text[begin - 1] == '_')) --begin;
+  if (begin == 0 || !letter(text[begin - 1])) return "";
+  --begin;
+  if (begin > 0 && (letter(text[begin - 1]) || text[begin - 1] == '\\' || text[begin - 1] == '^' || text[begin - 1] == '+' ||
+                    text[begin - 1] == '-' || text[begin - 1] == '*' || text[begin - 1] == ')' || text[begin - 1] == '}' ||
+                    std::isdigit(static_cast<unsigned char>(text[begin - 1]))))
+    return "";
+  const std::string name(text.substr(begin));
+  return name.size() > 1 && name[1] != '_' ? "" : name;
+}
+
+std::string joined_boxes(std::string_view text, const std::vector<Box>& all, BoxChoice choice) {
   size_t first = choice == BoxChoice::kFirst ? 0 : all.size() - 1, last = first;
   if (choice == BoxChoice::kLast)
     while (first > 0 && joins(text.substr(all[first - 1].end, all[first].begin - all[first - 1].end))) --first;
@@ -84,7 +63,11 @@ std::optional<std::string> boxed_answer(std::string_view text, BoxChoice choice,
     while (last + 1 < all.size() && joins(text.substr(all[last].end, all[last + 1].begin - all[last].end))) ++last;
   std::string joined;
   for (size_t i = first; i <= last; ++i) {
-    const std::string body(trim(all[i].body));
+    std::string body(trim(all[i].body));
+    if (first < last) {
+      const std::string name = name_before(text.substr(0, all[i].begin));
+      if (!name.empty() && body.find('=') == body.npos) body = name + " = " + body;
+    }
     if (i > first) {
       if (joined == body) continue;
       joined += ", ";
@@ -94,9 +77,11 @@ std::optional<std::string> boxed_answer(std::string_view text, BoxChoice choice,
   return joined;
 }
 
-// A find in the text: where it ends, and what it is.
+// ---- values in running text ----
+
+// A find in the text: where it is, marks included, and what it is.
 struct Found {
-  size_t end;
+  size_t begin, end;
   std::string text;
 };
 
@@ -106,7 +91,7 @@ std::optional<Found> last_formula(std::string_view text) {
     std::string_view open, close;
     bool lines;
   };
-  size_t best_end = 0;
+  size_t best_begin = 0, best_end = 0;
   std::optional<std::string> best;
   for (const Mark& m : {Mark{"\\[", "\\]", true}, Mark{"\\(", "\\)", false}, Mark{"$$", "$$", true}}) {
     const size_t close = text.rfind(m.close);
@@ -115,6 +100,7 @@ std::optional<Found> last_formula(std::string_view text) {
     if (open == text.npos || open + m.open.size() > close) continue;
     const std::string_view body = trim(text.substr(open + m.open.size(), close - open - m.open.size()));
     if (body.empty() || (!m.lines && text.substr(open, close - open).find('\n') != text.npos)) continue;
+    best_begin = open;
     best_end = close + m.close.size();
     best = std::string(body);
   }
@@ -139,61 +125,13 @@ std::optional<Found> last_formula(std::string_view text) {
         continue;
       }
       const std::string_view body = trim(l.substr(open + 1, i - open - 1));
-      if (!body.empty() && line + i + 1 > best_end) best_end = line + i + 1, best = std::string(body);
+      if (!body.empty() && line + i + 1 > best_end) best_begin = line + open, best_end = line + i + 1, best = std::string(body);
       open = l.npos;
     }
     line = stop + 1;
   }
   if (!best) return std::nullopt;
-  return Found{best_end, std::move(*best)};
-}
-
-std::optional<std::string> phrase(std::string_view text) {
-  const std::string l = lower(text);
-  size_t best = l.npos, length = 0;
-  for (std::string_view p : {"answer is", "answer:", "answer =", "answer should be", "answer is:", "answer\n"}) {
-    const size_t at = l.rfind(p);
-    if (at != l.npos && (best == l.npos || at + p.size() > best + length)) best = at, length = p.size();
-  }
-  if (best == l.npos) return std::nullopt;
-  std::string_view rest = text.substr(best + length);
-  while (!rest.empty() && (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' ||
-                           rest.front() == '"' || rest.starts_with("\\\"")))
-    rest.remove_prefix(1);
-  if (rest.starts_with("\\[") || rest.starts_with("$$")) {
-    const size_t close = rest.find(rest[0] == '$' ? "$$" : "\\]", 2);
-    if (close != rest.npos) return std::string(trim(rest.substr(2, close - 2)));
-  }
-  rest = rest.substr(0, rest.find('\n'));
-  // to the end of the sentence: a stop before a blank or the end
-  bool formula = false;
-  for (size_t i = 0; i < rest.size(); ++i) {
-    if (rest[i] == '\\') {
-      ++i;
-      continue;
-    }
-    formula ^= rest[i] == '$';
-    if (!formula && rest[i] == '.' && (i + 1 == rest.size() || rest[i + 1] == ' ' || rest[i + 1] == '*' || rest[i + 1] == '"')) {
-      rest = rest.substr(0, i);
-      break;
-    }
-  }
-  while (!rest.empty() && (rest.back() == '*' || rest.back() == '"' || rest.back() == ' ')) {
-    rest.remove_suffix(1);
-    if (rest.ends_with("\\") && !rest.ends_with("\\\\")) rest.remove_suffix(1);  // \"
-  }
-  if (rest.empty()) return std::nullopt;
-  return std::string(rest);
-}
-
-bool reads_whole(std::string_view text) {
-  if (text.empty() || text.size() > 2'000) return false;
-  try {
-    parse_expression(text);
-    return true;
-  } catch (const ParseError&) {
-    return false;
-  }
+  return Found{best_begin, best_end, std::move(*best)};
 }
 
 // The last number or simple fraction of the text, with thousands and decimals.
@@ -222,70 +160,254 @@ std::optional<Found> last_number(std::string_view text) {
     std::string number(text.substr(begin, end - begin));
     std::string_view after = text.substr(end);
     while (!after.empty() && (after.front() == ' ' || after.front() == '$' || after.front() == '\\')) after.remove_prefix(1);
-    if (after.starts_with("%") || lower(after.substr(0, 7)) == "percent" || lower(after.substr(0, 3)) == "pct") number += "%";
-    return Found{skipped + end, std::move(number)};
+    if (after.starts_with("%") || lower_case(after.substr(0, 7)) == "percent" || lower_case(after.substr(0, 3)) == "pct") number += "%";
+    return Found{skipped + begin, skipped + end, std::move(number)};
   }
 }
 
+// What a text says: a value, nothing, or that it won't say (`open`: "not 2", "either 1 or 2").
+struct Said {
+  std::optional<std::string> text;
+  bool open = false;
+};
+
 // The last formula or number, whichever ends later (a number inside a formula is part of it).
-std::optional<std::string> last_find(std::string_view text) {
+std::optional<Found> last_find(std::string_view text) {
   auto formula = last_formula(text);
   auto number = last_number(text);
-  if (formula && (!number || formula->end + 1 >= number->end)) return std::move(formula->text);
-  if (number) return std::move(number->text);
+  if (formula && (!number || formula->end + 1 >= number->end)) return formula;
+  return number;
+}
+
+// The last value, with those that "and" or "or" join to it: "1, 2 or 3" is the list of the three.
+Said last_said(std::string_view text) {
+  auto found = last_find(text);
+  if (!found) return {};
+  size_t begin = found->begin;
+  std::string value = std::move(found->text);
+  bool linked = false;
+  for (int members = 0; members < 20; ++members) {
+    std::string_view before = trim(text.substr(0, begin));
+    const std::string end = lower_case(before.substr(before.size() - std::min<size_t>(before.size(), 4)));
+    size_t cut = end.ends_with(" and") ? 4 : end.ends_with(" or") ? 3 : linked && end.ends_with(",") ? 1 : 0;
+    if (!cut) break;
+    before = trim(before.substr(0, before.size() - cut));
+    if (before.ends_with(',')) before = trim(before.substr(0, before.size() - 1));
+    const size_t offset = size_t(before.data() - text.data());
+    const auto previous = last_find(before);
+    if (!previous || previous->end != before.size()) break;
+    linked = true;
+    begin = offset + previous->begin;
+    value = previous->text + ", " + value;
+  }
+  if (taken_back(text.substr(0, begin))) return {std::nullopt, true};
+  return {std::move(value), false};
+}
+
+bool reads_whole(std::string_view text) {
+  if (text.empty() || text.size() > 2'000) return false;
+  try {
+    parse_expression(text);
+    return true;
+  } catch (const ParseError&) {
+    return false;
+  }
+}
+
+// What follows the last "answer is", to the end of its sentence; nullopt if there is none.
+std::optional<std::string_view> stated(std::string_view text) {
+  const std::string l = lower_case(text);
+  size_t best = l.npos, length = 0;
+  for (std::string_view p :
+       {"answer is", "answer:", "answer =", "answer should be", "answer is:", "answer\n", "answer must be", "answer would be",
+        "\xE7\xAD\x94\xE6\xA1\x88\xE6\x98\xAF", "\xE7\xAD\x94\xE6\xA1\x88\xEF\xBC\x9A"}) {  // 答案是, 答案：
+    const size_t at = l.rfind(p);
+    if (at == l.npos || (at + p.size() < l.size() && letter(p.back()) && (letter(l[at + p.size()]) || l[at + p.size()] == '\''))) continue;
+    if (best == l.npos || at + p.size() > best + length) best = at, length = p.size();
+  }
+  if (best == l.npos) return std::nullopt;
+  std::string_view rest = text.substr(best + length);
+  while (!rest.empty() && (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' ||
+                           rest.front() == '"' || rest.starts_with("\\\"")))
+    rest.remove_prefix(1);
+  if (rest.starts_with("\\[") || rest.starts_with("$$")) {
+    const size_t close = rest.find(rest[0] == '$' ? "$$" : "\\]", 2);
+    if (close != rest.npos) return trim(rest.substr(2, close - 2));
+  }
+  rest = rest.substr(0, rest.find('\n'));
+  rest = rest.substr(0, rest.find("\xE3\x80\x82"));  // 。
+  // to the end of the sentence: a stop before a blank or the end
+  bool formula = false;
+  for (size_t i = 0; i < rest.size(); ++i) {
+    if (rest[i] == '\\') {
+      ++i;
+      continue;
+    }
+    formula ^= rest[i] == '$';
+    if (!formula && rest[i] == '.' && (i + 1 == rest.size() || rest[i + 1] == ' ' || rest[i + 1] == '*' || rest[i + 1] == '"')) {
+      rest = rest.substr(0, i);
+      break;
+    }
+  }
+  while (!rest.empty() && (rest.back() == '*' || rest.back() == '"' || rest.back() == ' ')) {
+    rest.remove_suffix(1);
+    if (rest.ends_with("\\") && !rest.ends_with("\\\\")) rest.remove_suffix(1);  // \"
+  }
+  return rest;
+}
+
+// What a stated answer comes to: the whole of it, or its part before a reason, or its last value.
+Said value_of_statement(std::string_view rest) {
+  if (reads_whole(rest)) return {std::string(rest), false};
+  const std::string l = lower_case(rest);
+  size_t cut = rest.size();
+  for (std::string_view reason :
+       {" because", " since ", ", so ", ", which", " which ", " as ", " (", ";", ", not ", " (not", ", but ", " and not "})
+    cut = std::min(cut, std::min(l.find(reason), rest.size()));
+  const std::string_view head = trim(rest.substr(0, cut));
+  if (cut < rest.size() && !head.empty() && head.back() != ',' && reads_whole(head)) return {std::string(head), false};
+  Said said = last_said(head.empty() ? rest : head);
+  if (!said.text && !said.open && cut < rest.size()) said = last_said(rest);
+  if (said.text || said.open) return said;
+  return {std::string(rest), false};
+}
+
+// A text without marks.
+std::optional<ExtractedAnswer> unmarked(std::string_view text) {
+  text = trim(text);
+  while (text.size() > 1 && (text.front() == '`' || text.front() == '*') && text.back() == text.front())
+    text = trim(text.substr(1, text.size() - 2));
+  if (text.empty()) return std::nullopt;
+  if (reads_whole(text)) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
+  if (const auto rest = stated(text); rest && !rest->empty()) {
+    Said said = value_of_statement(*rest);
+    if (!said.text) return std::nullopt;
+    return ExtractedAnswer{std::move(*said.text), AnswerPlace::kPhrase};
+  }
+  Said said = last_said(text);
+  if (said.text) return ExtractedAnswer{std::move(*said.text), AnswerPlace::kLastNumber};
+  if (!said.open && text.size() <= 100) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
   return std::nullopt;
 }
 
-std::optional<ExtractedAnswer> marked(std::string_view text, BoxChoice boxes, bool unclosed) {
-  if (const auto block = last_answer_block(text)) {
-    if (auto box = boxed_answer(*block, boxes, unclosed)) return ExtractedAnswer{std::move(*box), AnswerPlace::kAnswerTag};
-    return ExtractedAnswer{std::string(trim(*block)), AnswerPlace::kAnswerTag};
+// What a box holds: mathematics, or a sentence with one value in it ("\text{3 apples}", "the area is 10").
+std::string box_value(std::string_view body) {
+  body = trim(body);
+  if (reads_whole(body)) return std::string(body);
+  std::string plain;
+  for (size_t i = 0; i < body.size(); ++i) {  // \text{..} is what it holds
+    if (body[i] == '\\' && body.substr(i).starts_with("\\text")) {
+      while (i + 1 < body.size() && letter(body[i + 1])) ++i;
+      continue;
+    }
+    if (body[i] != '{' && body[i] != '}') plain += body[i];
   }
-  if (auto box = boxed_answer(text, boxes, unclosed)) return ExtractedAnswer{std::move(*box), AnswerPlace::kBoxed};
+  const std::string l = lower_case(plain);
+  bool words = false, denied = false;
+  size_t numbers = 0;
+  for (size_t i = 0; i < l.size();) {
+    size_t end = i;
+    while (end < l.size() && (letter(l[end]) || l[end] == '\'')) ++end;
+    const std::string word = l.substr(i, end - i);
+    words |= word.size() > 2;
+    denied |= word == "not" || word == "no" || word == "never" || word == "or" || word == "and" || word == "neither" || word == "nor" ||
+              word == "except" || word == "for" || word == "if" || word == "when" || word == "to" || word.ends_with("n't");
+    if (end > i) {
+      i = end;
+      continue;
+    }
+    while (end < l.size() && (std::isdigit(static_cast<unsigned char>(l[end])) ||
+                              ((l[end] == '.' || l[end] == ',' || l[end] == '/') && end > i && end + 1 < l.size() &&
+                               std::isdigit(static_cast<unsigned char>(l[end + 1])))))
+      ++end;
+    numbers += end > i;
+    i = std::max(end, i + 1);
+  }
+  if (words && !denied && numbers == 1 && plain.find_first_of("\\^_<>|") == plain.npos)
+    if (auto found = last_number(plain)) return std::move(found->text);
+  return std::string(body);
+}
+
+// A mark, and what stands in it as it is written.
+struct Marked {
+  std::optional<ExtractedAnswer> answer;
+  bool cut = false;  // a mark that does not close, or one without an answer: nothing else is looked for
+};
+Marked raw_mark(std::string_view text, BoxChoice choice) {
+  if (const AnswerBlock block = answer_block(text); block.body || block.cut) {
+    if (block.cut) return {std::nullopt, true};
+    Marked inside = raw_mark(*block.body, choice);  // a block holds no block, so this ends
+    if (!inside.answer && !inside.cut) inside.answer = ExtractedAnswer{std::string(trim(*block.body)), AnswerPlace::kNone};
+    if (inside.answer && inside.answer->place != AnswerPlace::kNone) return inside;
+    if (inside.answer) inside.answer->place = AnswerPlace::kAnswerTag;
+    return inside;
+  }
+  const Boxes boxes = boxes_of(text);
+  if (boxes.cut && (choice == BoxChoice::kLast || boxes.closed.empty())) return {std::nullopt, true};
+  if (!boxes.closed.empty()) return {ExtractedAnswer{joined_boxes(text, boxes.closed, choice), AnswerPlace::kBoxed}, false};
   if (const size_t hashes = text.rfind("####"); hashes != text.npos) {
     std::string_view line = text.substr(hashes + 4);
     line = trim(line.substr(0, line.find('\n')));
-    if (!line.empty()) return ExtractedAnswer{std::string(line), AnswerPlace::kHashes};
+    if (!line.empty()) return {ExtractedAnswer{std::string(line), AnswerPlace::kHashes}, false};
   }
-  return std::nullopt;
+  return {};
+}
+
+// The same with the value that stands there. Bare text in a block is read by the rules of a text without marks.
+Marked marked(std::string_view text, BoxChoice choice) {
+  Marked found = raw_mark(text, choice);
+  if (!found.answer) return found;
+  if (found.answer->place == AnswerPlace::kAnswerTag) {
+    if (auto said = unmarked(found.answer->text))
+      found.answer->text = std::move(said->text);
+    else
+      return {std::nullopt, true};
+  } else if (found.answer->place == AnswerPlace::kBoxed) {
+    found.answer->text = box_value(found.answer->text);
+  }
+  return found;
 }
 
 }  // namespace
 
-std::optional<ExtractedAnswer> extract_answer(std::string_view completion, BoxChoice boxes) {
+std::optional<ExtractedAnswer> extract_answer(std::string_view completion, BoxChoice choice) {
   const auto rest = after_thought(completion);
   if (!rest) return std::nullopt;
-  if (auto found = marked(*rest, boxes, false)) {
+  Marked found = marked(*rest, choice);
+  if (found.cut) return std::nullopt;
+  if (!found.answer) return unmarked(*rest);
+  if (found.answer->place == AnswerPlace::kBoxed && choice == BoxChoice::kLast && !answer_block(*rest).body) {
     // "The final answer is 7" behind the last box is later than the box
-    const size_t box = rest->rfind("boxed{");
-    if (found->place == AnswerPlace::kBoxed && boxes == BoxChoice::kLast &&
-        lower(rest->substr(box)).find("final answer is") != std::string::npos) {
-      if (auto stated = phrase(rest->substr(box)); stated && reads_whole(*stated) && stated->find("boxed") == stated->npos)
-        return ExtractedAnswer{std::move(*stated), AnswerPlace::kPhrase};
-    }
-    return found;
+    const std::string_view tail = rest->substr(boxes_of(*rest).closed.back().end);
+    if (lower_case(tail).find("final answer is") != std::string::npos)
+      if (const auto said = stated(tail); said && reads_whole(*said)) return ExtractedAnswer{std::string(*said), AnswerPlace::kPhrase};
   }
-  const std::string_view text = trim(*rest);
-  if (text.empty()) return std::nullopt;
-  if (reads_whole(text)) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
-  if (auto found = phrase(text)) {
-    if (reads_whole(*found)) return ExtractedAnswer{std::move(*found), AnswerPlace::kPhrase};
-    if (auto last = last_find(*found)) return ExtractedAnswer{std::move(*last), AnswerPlace::kPhrase};
-    return ExtractedAnswer{std::move(*found), AnswerPlace::kPhrase};
-  }
-  if (auto last = last_find(text)) return ExtractedAnswer{std::move(*last), AnswerPlace::kLastNumber};
-  if (text.size() <= 100) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
-  return std::nullopt;
+  return std::move(found.answer);
+}
+
+std::optional<ExtractedAnswer> marked_text(std::string_view text, bool* cut, BoxChoice choice) {
+  Marked found = raw_mark(text, choice);
+  *cut = found.cut;
+  return std::move(found.answer);
+}
+
+std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice choice) {
+  return std::move(marked(text, choice).answer);
 }
 
 ExtractedAnswer extract_gold(std::string_view gold) {
-  if (auto found = marked(gold, BoxChoice::kLast, true)) return std::move(*found);
+  if (auto found = marked(gold, BoxChoice::kLast).answer) return std::move(*found);
   const std::string_view text = trim(gold);
-  if (text.size() > 200 || (!reads_whole(text) && text.find('$') != text.npos)) {
-    if (auto found = phrase(text); found && reads_whole(*found)) return {std::move(*found), AnswerPlace::kPhrase};
-    if (auto formula = last_formula(text); formula && reads_whole(formula->text)) return {std::move(formula->text), AnswerPlace::kPhrase};
-  }
+  if (!reads_whole(text) && (text.size() > 200 || text.find('$') != text.npos))
+    if (const auto said = stated(text); said && reads_whole(*said)) return {std::string(*said), AnswerPlace::kPhrase};
   return {std::string(text), AnswerPlace::kNone};
+}
+
+GoldKind gold_kind(std::string_view gold) {
+  const std::string text = extract_gold(gold).text;
+  if (reads_whole(text)) return GoldKind::kMathematics;
+  const bool formula = text.find_first_of("$\\=^") != text.npos || last_number(text).has_value();
+  return formula && normalized_text(text).find(' ') != std::string::npos ? GoldKind::kMixed : GoldKind::kText;
 }
 
 std::string normalized_text(std::string_view text) {
@@ -342,14 +464,22 @@ std::string normalized_text(std::string_view text) {
     signs |= std::string_view("+*/=<>^_|!").find(c) != std::string_view::npos;
     put(c);
   }
-  // marks around the whole: quotes, Markdown's stars, a final stop
-  while (!out.empty() && std::string_view(".,;\"'*").find(out.back()) != std::string_view::npos) out.pop_back();
-  while (!out.empty() && std::string_view("\"'*").find(out.front()) != std::string_view::npos) out.erase(0, 1);
-  return letters >= 3 && !signs ? lower(out) : out;
-}
-
-std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice boxes) {
-  return marked(text, boxes, false);
+  // marks around the whole: quotes and Markdown's stars in pairs, a final stop
+  const auto stops = [&] {
+    while (!out.empty() && std::string_view(".,;").find(out.back()) != std::string_view::npos) out.pop_back();
+  };
+  stops();
+  while (out.size() > 1 && out.front() == out.back() && std::string_view("\"'*").find(out.front()) != std::string_view::npos)
+    out = out.substr(1, out.size() - 2), stops();
+  // Case counts in signs and units (MPa is not mPa), not in words.
+  size_t run = 0, longest = 0;
+  bool digits = false;
+  for (char c : out) {
+    run = letter(c) ? run + 1 : 0;
+    longest = std::max(longest, run);
+    digits |= c >= '0' && c <= '9';
+  }
+  return letters >= 3 && !signs && (!digits || longest >= 4) ? lower_case(out) : out;
 }
 
 }  // namespace r1::verify

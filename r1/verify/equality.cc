@@ -1,12 +1,13 @@
 #include "r1/verify/equality.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <set>
-#include <unordered_map>
 
-#include "r1/verify/interval.h"
+#include "r1/verify/sampling.h"
+#include "r1/verify/units.h"
 
 namespace r1::verify {
 namespace {
@@ -66,6 +67,14 @@ bool label(const Node& n) {
   return n.kind == Kind::kSymbol && n.name != "pi" && n.name != "oo";
 }
 
+// A single unknown: what an inequality is about.
+bool identifier(const Node& n) {
+  return n.kind == Kind::kSymbol && n.name != "pi" && n.name != "oo" && n.name != "e" && n.name != "i" && n.name != "...";
+}
+bool contains(const Node& n, const std::string& symbol) {
+  return any_node(n, [&](const Node& k) { return k.kind == Kind::kSymbol && k.name == symbol; });
+}
+
 bool equation_chain(const Node& n) {
   return n.kind == Kind::kRelation && std::all_of(n.ops.begin(), n.ops.end(), [](const std::string& o) { return o == "=" || o == "~"; });
 }
@@ -77,6 +86,48 @@ Node trimmed_chain(const Node& n) {
   out.ops = {"="};
   return out;
 }
+// A decimal as it was written: 0.0250, 2.5 \times 10^{-2}, -2.50e-2.
+struct Written {
+  mpq_class value;
+  int digits = 0;
+  mpq_class unit;  // of the last place
+};
+std::optional<Written> written(const Node& n) {
+  const auto power = [](int k) {
+    mpz_class p;
+    mpz_ui_pow_ui(p.get_mpz_t(), 10, static_cast<unsigned long>(std::abs(k)));
+    return k >= 0 ? mpq_class(p) : mpq_class(mpz_class(1), p);
+  };
+  if (n.kind == Kind::kNumber && n.decimals >= 0 && !n.base && (n.digits || n.value == 0) && std::abs(n.place) < 10'000)
+    return Written{n.value, n.digits, power(n.place)};
+  if (n.kind != Kind::kMul || n.kids.size() != 2) return std::nullopt;
+  for (const int i : {0, 1}) {
+    const Node& scale = n.kids[size_t(1 - i)];
+    auto w = written(n.kids[size_t(i)]);
+    if (!w) continue;
+    if (scale.kind == Kind::kNumber && scale.value == -1) {
+      w->value = -w->value;
+      return w;
+    }
+    if (scale.kind != Kind::kPow || scale.kids[0].kind != Kind::kNumber || scale.kids[0].value != 10 ||
+        scale.kids[1].kind != Kind::kNumber || scale.kids[1].value.get_den() != 1 || abs(scale.kids[1].value) > 10'000)
+      return std::nullopt;
+    const mpq_class by = power(int(scale.kids[1].value.get_num().get_si()));
+    w->value *= by, w->unit *= by;
+    return w;
+  }
+  return std::nullopt;
+}
+// What a decimal may stand for: rounded or cut off, values from `low` (with it) to `high` (without) in the direction of its sign.
+struct Stands {
+  mpq_class low, high;
+  bool negative;
+};
+Stands stands_for(const Written& w) {
+  const mpq_class size = abs(w.value);
+  return {size - w.unit / 2, size + w.unit, w.value < 0};
+}
+
 // x = 5 gives 5, x in S gives S, anything else itself.
 Node value_of(const Node& n) {
   if (n.kind != Kind::kRelation) return n;
@@ -85,9 +136,19 @@ Node value_of(const Node& n) {
   if (!equation_chain(n)) return n;
   const Node chain = trimmed_chain(n);
   if (label(chain.kids[0]) || n.kids.size() > 2) return chain.kids[1];
+  if (n.ops[0] == "~") return n.kids[0];                                                                      // sqrt 2 ~ 1.41
+  if (chain.kids[0].kind == Kind::kNumber && chain.kids[1].kind == Kind::kNumber) return n;                   // 1 = 1 says nothing
   if (scalar(chain.kids[0]) && scalar(chain.kids[1]) && !any_node(chain, free_symbol)) return chain.kids[1];  // 1 + 1 = 2
   if (scalar(chain.kids[0]) && scalar(chain.kids[1]) && label(chain.kids[1]) && chain.kids[0].kind == Kind::kNumber) return chain.kids[0];
   return chain;
+}
+
+// What a chain comes to before its last link, a decimal: the exact value, if there is one.
+std::optional<Node> before_decimal(const Node& n) {
+  if (!equation_chain(n)) return std::nullopt;
+  const size_t last = n.kids.size() - 1;
+  const bool exact_before = !written(n.kids[last - 1]) && !(last == 1 && label(n.kids[0]));
+  return written(n.kids[last]) && exact_before && n.ops[last - 1] == "=" ? std::optional(n.kids[last - 1]) : std::nullopt;
 }
 
 struct Piece {
@@ -103,24 +164,87 @@ class Comparer {
     budget_.spend(1);
     if (key_of(gold) == key_of(answer)) return true;
     if (has_plus_minus(gold) || has_plus_minus(answer)) return same(expanded(gold), expanded(answer));
-    if (gold.kind == Kind::kRelation && answer.kind == Kind::kRelation && same_relations(gold, answer)) return true;
+    if (gold.kind == Kind::kRelation && answer.kind == Kind::kRelation) {
+      if (same_relations(gold, answer)) return true;
+      if (other_names(gold, answer)) return false;
+    }
+    for (const auto& [chain, of_gold] : {std::pair{&gold, true}, {&answer, false}})
+      if (const auto exact_end = before_decimal(*chain))  // x = 1/3 = 0.33: either
+        if (of_gold ? same(*exact_end, answer) : same(gold, *exact_end)) return true;
     const Node g = value_of(gold), a = value_of(answer);
+    if (is_congruence(g) || is_congruence(a)) return same_congruence(g, a);
     if (g.kind == Kind::kRelation && a.kind == Kind::kRelation && equation_chain(g) && equation_chain(a)) return same_relations(g, a);
     if (infinity_sign(g) || infinity_sign(a)) return infinity_sign(g) == infinity_sign(a);
     if (is_decorated(g) || is_decorated(a)) return same_decorated(g, a);
+    if (const auto by_system = same_systems(gold, answer)) return *by_system;
     if (scalar(g) && scalar(a)) return same_scalars(g, a);
     if (const auto by_matrix = same_matrices(g, a)) return *by_matrix;
     if (g.kind == Kind::kRatio || a.kind == Kind::kRatio) return same_ratios(g, a);
     if (is_list(g) || is_list(a) || g.kind == Kind::kTuple || a.kind == Kind::kTuple) {
-      if (same_containers(g, a)) return true;
+      const bool other_word = g.kind == a.kind && g.name != a.name && (conditions(g) || conditions(a));  // x > 1 and, or, x < 5
+      if (!other_word && same_containers(g, a)) return true;
     }
     if (const auto by_pieces = same_pieces(gold, answer)) return *by_pieces;
     if (g.kind == Kind::kRelation && equation_chain(g)) return roots_of(g, a);
     return false;
   }
-  const Budget& budget() const { return budget_; }
+  // Is every equation in it that could be false true: each link of a chain, each equation between numbers? Approximations only roughly.
+  bool truthful(const Node& n) {
+    if (n.kind == Kind::kRelation && equation_chain(n)) {
+      for (size_t i = 0; i + 1 < n.kids.size(); ++i) {
+        const Node &x = n.kids[i], &y = n.kids[i + 1];
+        if (i == 0 && label(x)) continue;
+        const bool constants = !any_node(x, free_symbol) && !any_node(y, free_symbol);
+        if (!constants && (n.kids.size() == 2 || n.ops[i] == "~")) continue;
+        if (!links(x, y, n.ops[i] == "~")) return false;
+      }
+    }
+    return std::all_of(n.kids.begin(), n.kids.end(), [&](const Node& k) { return truthful(k); });
+  }
 
  private:
+  // Does x = y hold? What can't be decided does.
+  bool links(const Node& x, const Node& y, bool roughly) {
+    try {
+      if (key_of(x) == key_of(y) || same(x, y)) return true;
+      const auto w = written(y), v = written(x);
+      if (w && !v && w->digits > 0 && scalar(x)) return stands(*w, x, 1);  // 1/3 = 0.33
+      if (v && !w && v->digits > 0 && scalar(y)) return stands(*v, y, 1);
+      return roughly && scalar(x) && scalar(y) && within_share(x, y, mpq_class(1, 20));
+    } catch (const UndefinedError&) {
+      return true;
+    } catch (const BudgetError&) {
+      if (budget_.steps < 0) throw;
+      return true;
+    }
+  }
+  // x = .. against y = ..: letters that differ name different things. A call and a letter (f(x) and y) may name the same.
+  static bool other_names(const Node& gold, const Node& answer) {
+    if (!equation_chain(gold) || !equation_chain(answer)) return false;
+    const Node &g = gold.kids[0], &a = answer.kids[0];
+    if (!label(g) || !label(a)) return false;
+    const bool call_g = g.kind == Kind::kFunction, call_a = a.kind == Kind::kFunction;
+    return key_of(g) != key_of(a) && (call_g == call_a || !(identifier(g) || identifier(a)));
+  }
+
+  // A list with inequalities in it: the word between them counts.
+  static bool conditions(const Node& n) {
+    return n.kind == Kind::kList &&
+           std::any_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return k.kind == Kind::kRelation && !equation_chain(k); });
+  }
+
+  static bool is_congruence(const Node& n) { return n.kind == Kind::kFunction && n.name == "congruent"; }
+  // The same class of numbers. A plain answer is none; a plain gold is met by a representative that is written.
+  bool same_congruence(const Node& g, const Node& a) {
+    if (!is_congruence(g)) return scalar(g) && same(g, a.kids[0]);
+    if (!is_congruence(a)) return false;
+    if (!same(g.kids[1], a.kids[1])) return false;
+    mpq_class x, y, m;
+    if (!exact(g.kids[0], x) || !exact(a.kids[0], y) || !exact(g.kids[1], m) || m == 0) return same(g.kids[0], a.kids[0]);
+    const mpq_class turns = (x - y) / m;
+    return turns.get_den() == 1;
+  }
+
   static bool is_list(const Node& n) { return n.kind == Kind::kList || n.kind == Kind::kSet; }
   static bool is_decorated(const Node& n) { return n.kind == Kind::kPercent || n.kind == Kind::kDegrees || n.kind == Kind::kUnit; }
 
@@ -147,16 +271,26 @@ class Comparer {
   bool same_scalars(const Node& g, const Node& a) {
     if (g.base != a.base && g.kind == Kind::kNumber && a.kind == Kind::kNumber)
       return g.base ? g.name == a.value.get_str() || g.value == a.value : a.name == g.value.get_str() || a.value == g.value;
+    const auto wg = written(g), wa = written(a);
+    if (wg && wa && options_.relative <= 0) return wg->value == wa->value;
+    if (wg && stands(*wg, a, options_.rounding_digits)) return true;
+    if (wa && stands(*wa, g, options_.rounding_digits)) return true;
+    if (options_.relative > 0 && within_share(g, a, mpq_class(options_.relative))) return true;
+    Budget forms = budget_;  // what the normal forms leave is for the points
+    forms.steps /= 2;
+    const auto spent = [&, before = forms.steps] { budget_.steps -= before - std::max<int64_t>(forms.steps, 0); };
     try {
-      const Quotient qg = quotient_of(g, budget_), qa = quotient_of(a, budget_);
-      const Quotient gap = subtract(qg, qa, budget_);
+      const Quotient qg = quotient_of(g, forms), qa = quotient_of(a, forms);
+      const Quotient gap = subtract(qg, qa, forms);
+      spent();
       if (is_zero(gap)) return true;
       mpq_class d;
-      if (constant_value(gap, &d)) return near(g, a, abs(d));
+      if (constant_value(gap, &d)) return false;
       if (!gap.transcendental && !has_constants(gap)) return false;
-    } catch (const BudgetError&) {
-      if (budget_.steps < 0) throw;  // too large to write out: an enclosure may still tell
+    } catch (const BudgetError&) {  // too large to write out: an enclosure may still tell
+      spent();
     } catch (const UndefinedError&) {
+      spent();
     }
     return same_at_points(g, a);
   }
@@ -166,44 +300,74 @@ class Comparer {
     };
     return in(q.above) || in(q.below);
   }
-  // The unit of the last place of the coarser decimal, if it is long enough to stand for a rounded value.
-  bool tolerance(const Node& g, const Node& a, mpq_class& unit) const {
-    int digits = -1;
-    for (const Node* n : {&g, &a})
-      if (n->kind == Kind::kNumber && n->decimals >= 0) digits = digits < 0 ? n->decimals : std::min(digits, n->decimals);
-    if (!options_.rounding_digits || digits < options_.rounding_digits) return false;
-    mpz_class power;
-    mpz_ui_pow_ui(power.get_mpz_t(), 10, static_cast<unsigned long>(digits));
-    unit = mpq_class(1, power);
-    return true;
+  // Is the decimal, with at least that many digits, the exact value rounded or cut off?
+  bool stands(const Written& w, const Node& value, int digits) {
+    if (digits <= 0 || w.digits < digits || any_node(value, free_symbol) || !scalar(value)) return false;
+    const Stands range = stands_for(w);
+    mpq_class v;
+    if (exact(value, v)) {
+      if (range.negative) v = -v;
+      return range.low <= v && v < range.high;
+    }
+    for (const long precision : {192L, 512L}) {
+      const auto real = real_value(value, precision);
+      if (!real) return false;
+      mpq_class low, high;
+      mpfr_get_q(low.get_mpq_t(), range.negative ? real->hi : real->lo);
+      mpfr_get_q(high.get_mpq_t(), range.negative ? real->lo : real->hi);
+      if (range.negative) low = -low, high = -high;
+      if (range.low <= low && high < range.high) return true;
+      if (high < range.low || low >= range.high) return false;
+    }
+    return false;
   }
-  bool near(const Node& g, const Node& a, const mpq_class& gap) const {
-    mpq_class unit;
-    return tolerance(g, a, unit) && gap <= unit;
+  // |g - a| <= share * |g|, provably.
+  bool within_share(const Node& g, const Node& a, const mpq_class& share) {
+    if (any_node(g, free_symbol) || any_node(a, free_symbol) || !scalar(g) || !scalar(a)) return false;
+    const auto x = real_value(g, 256), y = real_value(a, 256);
+    if (!x || !y) return false;
+    mpq_class xl, xh, yl, yh;
+    mpfr_get_q(xl.get_mpq_t(), x->lo), mpfr_get_q(xh.get_mpq_t(), x->hi);
+    mpfr_get_q(yl.get_mpq_t(), y->lo), mpfr_get_q(yh.get_mpq_t(), y->hi);
+    const mpq_class least = xl > 0 ? xl : xh < 0 ? mpq_class(-xh) : mpq_class(0);
+    return std::max(abs(mpq_class(xh - yl)), abs(mpq_class(yh - xl))) <= share * least;
+  }
+  // The enclosure of a constant; nullopt if it is not real or can't be had.
+  std::optional<Real> real_value(const Node& n, long precision) {
+    try {
+      Point none;
+      Complex value = evaluate(n, none, 1, precision, budget_);
+      if (!value.real()) return std::nullopt;
+      // beyond what a rational of reasonable size holds
+      for (mpfr_srcptr end : {mpfr_srcptr(value.re.lo), mpfr_srcptr(value.re.hi)})
+        if (mpfr_regular_p(end) && std::labs(long(mpfr_get_exp(end))) > 100'000) return std::nullopt;
+      return value.re;
+    } catch (const UndefinedError&) {
+      return std::nullopt;
+    } catch (const BudgetError&) {
+      if (budget_.steps < 0) throw;
+      return std::nullopt;
+    }
   }
 
   bool same_at_points(const Node& g, const Node& a) {
-    int agreed = 0;
     const bool unknowns = any_node(g, free_symbol) || any_node(a, free_symbol);
-    const int wanted = unknowns ? 5 : 1;
+    std::vector<Sample> samples(1);
+    if (unknowns) samples = sample_points(g, a, budget_);
+    int agreed = 0;
     std::string undefined;
-    for (int salt = 1; salt <= wanted + 3 && agreed < wanted; ++salt) {
-      const bool mirrored = unknowns && salt > 3;
+    for (const Sample& sample : samples) {
       try {
-        if (!agree(g, a, uint64_t(salt), mirrored)) return false;
-        ++agreed;
+        if (!agree(g, a, sample)) return false;
+        agreed += sample.general;
       } catch (const UndefinedError& e) {
-        undefined = e.what();
-        if (mirrored && agreed >= 3) break;  // both sides need not be defined for negative values
-        if (!unknowns) break;
+        undefined = e.what();  // both sides need not be defined everywhere
       }
     }
-    if (agreed >= std::min(wanted, 3)) return true;
+    if (agreed >= (unknowns ? 3 : 1)) return true;
     throw UndefinedError(undefined.empty() ? "no point to compare at" : undefined);
   }
-  bool agree(const Node& g, const Node& a, uint64_t salt, bool mirrored) {
-    mpq_class unit;
-    const bool rounded = tolerance(g, a, unit);
+  bool agree(const Node& g, const Node& a, const Sample& sample) {
     std::string undefined;
     for (long precision = 192;; precision = precision < 512 ? 512 : precision * 4) {
       if (precision > budget_.precision) {
@@ -211,115 +375,93 @@ class Comparer {
         throw BudgetError("no decision within the precision budget");
       }
       try {
-        Point at;
-        const Complex x = evaluate(g, at, salt, mirrored, precision, budget_), y = evaluate(a, at, salt, mirrored, precision, budget_);
+        Point at = sample.at;
+        const Complex x = evaluate(g, at, sample.salt, precision, budget_), y = evaluate(a, at, sample.salt, precision, budget_);
         // sqrt(x)^2 and x for negative x: only where both are real does the principal branch mean what people mean
-        if (mirrored && (!x.real() || !y.real())) throw UndefinedError("not real there");
-        if (rounded && x.real() && y.real()) return within(x, y, unit);
+        if (!sample.principal && (!x.real() || !y.real())) throw UndefinedError("not real there");
         const Nearness n = compare(x, y);
         if (n != Nearness::kUnclear) return n == Nearness::kSame;
         undefined.clear();
       } catch (const UndefinedError& e) {
-        if (mirrored || undefined == e.what()) throw;  // the same at a higher precision: not a matter of precision
+        if (!sample.principal || undefined == e.what()) throw;  // the same at a higher precision: not a matter of precision
         undefined = e.what();
       }
     }
-  }
-  static bool within(const Complex& x, const Complex& y, const mpq_class& unit) {
-    mpfr_t gap;
-    mpfr_init2(gap, 256);
-    mpfr_sub(gap, x.re.hi, y.re.lo, MPFR_RNDU);
-    bool ok = mpfr_cmp_q(gap, unit.get_mpq_t()) <= 0;
-    mpfr_sub(gap, y.re.hi, x.re.lo, MPFR_RNDU);
-    ok = ok && mpfr_cmp_q(gap, unit.get_mpq_t()) <= 0;
-    mpfr_clear(gap);
-    return ok;
   }
 
   // ---- percent, degrees, units ----
 
   static Node scaled(const Node& n, const mpq_class& by) { return call_node(Kind::kMul, {number_node(by), n}); }
-  struct UnitValue {
-    const char* name;
-    const char* dimension;
-    mpq_class factor;
-  };
-  static const UnitValue* unit(const std::string& name) {
-    static const std::vector<UnitValue> kTable = {{"mm", "length", mpq_class(1, 1000)},
-                                                  {"cm", "length", mpq_class(1, 100)},
-                                                  {"dm", "length", mpq_class(1, 10)},
-                                                  {"m", "length", 1},
-                                                  {"km", "length", 1000},
-                                                  {"millimeter", "length", mpq_class(1, 1000)},
-                                                  {"centimeter", "length", mpq_class(1, 100)},
-                                                  {"meter", "length", 1},
-                                                  {"metre", "length", 1},
-                                                  {"kilometer", "length", 1000},
-                                                  {"inch", "length", mpq_class(254, 10000)},
-                                                  {"inches", "length", mpq_class(254, 10000)},
-                                                  {"foot", "length", mpq_class(3048, 10000)},
-                                                  {"feet", "length", mpq_class(3048, 10000)},
-                                                  {"ft", "length", mpq_class(3048, 10000)},
-                                                  {"yard", "length", mpq_class(9144, 10000)},
-                                                  {"mile", "length", mpq_class(1609344, 1000)},
-                                                  {"mm^2", "area", mpq_class(1, 1000000)},
-                                                  {"cm^2", "area", mpq_class(1, 10000)},
-                                                  {"m^2", "area", 1},
-                                                  {"km^2", "area", 1000000},
-                                                  {"cm^3", "volume", mpq_class(1, 1000000)},
-                                                  {"m^3", "volume", 1},
-                                                  {"l", "volume", mpq_class(1, 1000)},
-                                                  {"liter", "volume", mpq_class(1, 1000)},
-                                                  {"ml", "volume", mpq_class(1, 1000000)},
-                                                  {"mg", "mass", mpq_class(1, 1000000)},
-                                                  {"g", "mass", mpq_class(1, 1000)},
-                                                  {"kg", "mass", 1},
-                                                  {"gram", "mass", mpq_class(1, 1000)},
-                                                  {"kilogram", "mass", 1},
-                                                  {"s", "time", 1},
-                                                  {"sec", "time", 1},
-                                                  {"second", "time", 1},
-                                                  {"min", "time", 60},
-                                                  {"minute", "time", 60},
-                                                  {"h", "time", 3600},
-                                                  {"hour", "time", 3600},
-                                                  {"hr", "time", 3600},
-                                                  {"day", "time", 86400},
-                                                  {"week", "time", 604800},
-                                                  {"dollar", "money", 1},
-                                                  {"cent", "money", mpq_class(1, 100)},
-                                                  {"am", "morning", 1},
-                                                  {"pm", "afternoon", 1}};
-    for (const UnitValue& u : kTable)
-      if (name == u.name || name == std::string(u.name) + "s") return &u;
-    return nullptr;
+  // A product of a value and letters that are units, as plain text has it: "60 m/s" is read as 60 times m by s.
+  static std::optional<Node> letters_as_unit(const Node& n) {
+    std::vector<Node> factors = n.kind == Kind::kMul ? n.kids : std::vector<Node>{n}, value;
+    std::string name;
+    for (const Node& f : factors) {
+      const Node* base = &f;
+      int power = 1;
+      if (f.kind == Kind::kPow && f.kids[1].kind == Kind::kNumber && f.kids[1].value.get_den() == 1 && abs(f.kids[1].value) < 10)
+        base = &f.kids[0], power = int(f.kids[1].value.get_num().get_si());
+      if (base->kind == Kind::kSymbol && base->name.size() == 1 && known_unit(base->name))
+        name += " " + base->name + "^" + std::to_string(power);
+      else if (any_node(f, free_symbol))
+        return std::nullopt;
+      else
+        value.push_back(f);
+    }
+    if (name.empty() || value.empty()) return std::nullopt;
+    return call_node(Kind::kUnit, {value.size() == 1 ? value[0] : call_node(Kind::kMul, value)}, name);
+  }
+  // The value in base units, or with its multiplier ("million") alone.
+  static Node in_base_units(const Node& n, const Unit& unit) {
+    Node value = scaled(n.kids[0], unit.factor * unit.multiplier);
+    return unit.offset == 0 ? value : call_node(Kind::kAdd, {std::move(value), number_node(unit.offset)});
+  }
+  static Node multiplied_out(const Node& n, const Unit& unit) {
+    return unit.multiplier == 1 ? Node(n.kids[0]) : scaled(n.kids[0], unit.multiplier);
   }
 
-  // "5 m" in plain text reads as five times m; next to a value in metres it is meant as one.
-  static Node without_symbol(const Node& n, const std::string& name) {
-    if (n.kind != Kind::kMul || n.kids.size() < 2 || n.kids.back().kind != Kind::kSymbol || n.kids.back().name != name) return n;
-    Node out = n;
-    out.kids.pop_back();
-    return out.kids.size() == 1 ? Node(out.kids[0]) : out;
+  bool same_units(const Node& g, const Node& a) {
+    for (const Unit& x : unit_meanings(g.name)) {
+      for (const Unit& y : unit_meanings(a.name)) {
+        if (x.dimension.empty() != y.dimension.empty()) {  // 5 pieces and 5 kg
+          if (same(multiplied_out(g, x), multiplied_out(a, y))) return true;
+          continue;
+        }
+        if (x.dimension != y.dimension) continue;
+        if (x.factor == y.factor && x.offset == y.offset && same(multiplied_out(g, x), multiplied_out(a, y))) return true;
+        if (scalar(g) && scalar(a) && same(in_base_units(g, x), in_base_units(a, y))) return true;
+      }
+    }
+    return false;
+  }
+  // One side has a unit: the other is taken to be in it.
+  bool same_without_unit(const Node& with, const Node& without, bool gold_has_it) {
+    for (const Unit& x : unit_meanings(with.name)) {
+      const Node value = multiplied_out(with, x);
+      if (gold_has_it ? same(value, without) : same(without, value)) return true;
+    }
+    return false;
   }
 
   bool same_decorated(const Node& g, const Node& a) {
-    if (g.kind == Kind::kUnit && a.kind == Kind::kUnit) {
-      const UnitValue *x = unit(g.name), *y = unit(a.name);
-      if (x && y && std::string_view(x->dimension) != y->dimension) return false;
-      if (x && y && scalar(g) && scalar(a)) {
-        mpq_class fx = x->factor, fy = y->factor;
-        fx.canonicalize(), fy.canonicalize();
-        return same(scaled(g.kids[0], fx), scaled(a.kids[0], fy)) || (fx == fy && same(g.kids[0], a.kids[0]));
-      }
-    }
+    if (g.kind == Kind::kUnit && a.kind == Kind::kUnit) return same_units(g, a);
     if (g.kind == a.kind) return same(g.kids[0], a.kids[0]);
-    if (g.kind == Kind::kUnit) return same(g.kids[0], without_symbol(a, g.name));
-    if (a.kind == Kind::kUnit) return same(without_symbol(g, a.name), a.kids[0]);
-    if (g.kind == Kind::kPercent) return same(g.kids[0], a) || same(scaled(g.kids[0], mpq_class(1, 100)), a);
-    if (a.kind == Kind::kPercent) return same(g, a.kids[0]) || same(g, scaled(a.kids[0], mpq_class(1, 100)));
+    if (g.kind == Kind::kUnit || a.kind == Kind::kUnit) {
+      const Node &with = g.kind == Kind::kUnit ? g : a, &other = g.kind == Kind::kUnit ? a : g;
+      if (with.name == "rad" || with.name == "radians")
+        if (other.kind == Kind::kDegrees) return same_scalars(g.kind == Kind::kUnit ? g.kids[0] : g, a.kind == Kind::kUnit ? a.kids[0] : a);
+      if (is_decorated(other)) return false;  // 5 cm is neither 5% nor 5 degrees
+      if (const auto read = letters_as_unit(other)) return g.kind == Kind::kUnit ? same_units(g, *read) : same_units(*read, a);
+      return same_without_unit(with, other, g.kind == Kind::kUnit);
+    }
+    if (g.kind != Kind::kDegrees && a.kind != Kind::kDegrees) return same_percent(g, a);
+    if (g.kind == Kind::kPercent || a.kind == Kind::kPercent) return false;
     if (g.kind == Kind::kDegrees) return same(g.kids[0], a) || (scalar(a) && same_scalars(g, a));
     return same(g, a.kids[0]) || (scalar(g) && same_scalars(g, a));
+  }
+  bool same_percent(const Node& g, const Node& a) {
+    if (g.kind == Kind::kPercent) return same(g.kids[0], a) || same(scaled(g.kids[0], mpq_class(1, 100)), a);
+    return same(g, a.kids[0]) || same(g, scaled(a.kids[0], mpq_class(1, 100)));
   }
 
   // ---- containers ----
@@ -384,6 +526,16 @@ class Comparer {
       if (!used[j] && std::none_of(g.begin(), g.end(), [&](const Node& x) { return same_member(x, a[j]); })) return false;
     return true;
   }
+  // y = 4, x = 3 as the pair (3, 4): named values by their names; anything else as it stands.
+  std::vector<Node> in_order_of_names(const Node& n) const {
+    std::vector<Node> all = members(n);
+    std::set<std::string> names;
+    for (const Node& m : all)
+      if (names_value(m) && identifier(m.kids[0])) names.insert(m.kids[0].name);
+    if (n.kind != Kind::kList || names.size() != all.size()) return all;
+    std::sort(all.begin(), all.end(), [](const Node& x, const Node& y) { return x.kids[0].name < y.kids[0].name; });
+    return all;
+  }
   bool ordered(const std::vector<Node>& g, const std::vector<Node>& a) {
     if (g.size() != a.size()) return false;
     for (size_t i = 0; i < g.size(); ++i)
@@ -400,10 +552,8 @@ class Comparer {
       const Node& tuple = g.kind == Kind::kTuple ? g : a;
       if (is_list(other) && other.kids.size() == 1 && tuple.kids.size() > 1)
         return same(g.kind == Kind::kTuple ? g : g.kids[0], a.kind == Kind::kTuple ? a : a.kids[0]);
-      if (is_list(other))
-        return tuple.name == "[]" && other.kind == Kind::kSet
-                   ? unordered(members(g), members(a))
-                   : (tuple.name == "()" || tuple.kids.size() != 2) && ordered(members(g), members(a));
+      if (other.kind == Kind::kSet) return tuple.name == "[]" && tuple.kids.size() != 2 && unordered(members(g), members(a));
+      if (is_list(other)) return (tuple.name == "()" || tuple.kids.size() != 2) && ordered(in_order_of_names(g), in_order_of_names(a));
       return tuple.kids.size() == 1 && same(members(g)[0], members(a)[0]);
     }
     return unordered(members(g), members(a));
@@ -532,15 +682,26 @@ class Comparer {
     const Node x = gap(g), y = gap(a);
     std::string op = a.ops[0];
     mpq_class factor;
-    bool found = false;
+    bool found = false, transcendental = false;
     try {
-      found = proportional(quotient_of(x, budget_), quotient_of(y, budget_), budget_, &factor);
+      const Quotient qx = quotient_of(x, budget_), qy = quotient_of(y, budget_);
+      transcendental = qx.transcendental || qy.transcendental;
+      found = proportional(qx, qy, budget_, &factor);
+      if (!found && transcendental && g.ops[0] == "=" && op == "=") return same_curve(x, y);
     } catch (const UndefinedError&) {
       return false;
     }
     if (!found) return false;
     if (factor < 0) turn(op);
     return op == g.ops[0];
+  }
+
+  // x = 0 and y = 0, up to a factor that no normal form shows: x(p) y(q) = y(p) x(q) at a fixed point q and every p.
+  bool same_curve(const Node& x, const Node& y) {
+    if (!any_node(x, free_symbol) || !any_node(y, free_symbol)) return false;
+    const Sample fixed = sample_points(x, y, budget_).front();
+    const auto product = [](const Node& p, const Node& q) { return call_node(Kind::kMul, {p, q}); };
+    return same_at_points(product(x, with_values(y, fixed.at)), product(y, with_values(x, fixed.at)));
   }
 
   // ---- pieces of the real line ----
@@ -552,6 +713,9 @@ class Comparer {
       return constant_value(quotient_of(n, budget_), &v);
     } catch (const UndefinedError&) {
       return false;
+    } catch (const BudgetError&) {
+      if (budget_.steps < 0) throw;
+      return false;  // too large to write out
     }
   }
   std::optional<std::vector<Piece>> pieces(const Node& n) {
@@ -570,7 +734,26 @@ class Comparer {
       }
       return out;
     }
+    if (n.kind == Kind::kList && n.name == "mixed") return std::nullopt;
+    if (n.kind == Kind::kList && n.name == "and" &&
+        std::all_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return !equation_chain(k); })) {
+      std::string about;  // "and" between conditions on one unknown
+      std::optional<std::vector<Piece>> all;
+      for (const Node& k : n.kids) {
+        const std::string unknown = unknown_of(k);
+        auto some = pieces(k);
+        if (!some || unknown.empty() || (!about.empty() && unknown != about)) return std::nullopt;
+        about = unknown;
+        all = all ? intersection(*all, joined(*some)) : some;
+        if (!all) return std::nullopt;
+      }
+      return all;
+    }
     if (n.kind == Kind::kUnion || (n.kind == Kind::kList && n.kids.size() > 1)) {
+      std::set<std::string> about;
+      for (const Node& k : n.kids)
+        if (k.kind == Kind::kRelation) about.insert(unknown_of(k));
+      if (about.size() > 1) return std::nullopt;  // x < 1 or y > 2
       for (const Node& k : n.kids) {
         auto some = pieces(k);
         if (!some) return std::nullopt;
@@ -608,30 +791,90 @@ class Comparer {
     out.push_back({low, infinite(1), true, true});
     return out;
   }
-  std::optional<std::vector<Piece>> relation_pieces(const Node& n) {
-    const auto order = [](const std::string& op) { return op == "<" || op == "<=" ? 1 : op == ">" || op == ">=" ? -1 : 0; };
-    if (n.ops.size() == 1 && n.ops[0] == "in") return pieces(n.kids[1]);
-    if (n.ops.size() == 1 && n.ops[0] == "!=" && label(n.kids[0])) return without({n.kids[1]});
-    if (n.ops.size() == 1 && order(n.ops[0])) {
-      const bool left = label(n.kids[0]), less = order(n.ops[0]) > 0, open = n.ops[0].size() == 1;
-      if (left == label(n.kids[1])) return std::nullopt;
-      const Node& bound = left ? n.kids[1] : n.kids[0];
-      return std::vector<Piece>{left == less ? Piece{infinite(-1), bound, true, open} : Piece{bound, infinite(1), open, true}};
+  // The unknown that a relation is about: the only symbol in it; "" if there are several or none.
+  static std::string unknown_of(const Node& n) {
+    std::set<std::string> names;
+    any_node(n, [&](const Node& k) {
+      if (identifier(k)) names.insert(k.name);
+      return k.kind == Kind::kFunction && k.name[0] == '?' && (names.insert("?"), names.insert("??"), false);
+    });
+    return names.size() == 1 ? *names.begin() : "";
+  }
+  using Pieces = std::optional<std::vector<Piece>>;
+  Pieces relation_pieces(const Node& n) {
+    if (n.ops.size() == 1 && n.ops[0] == "in") return identifier(n.kids[0]) ? pieces(n.kids[1]) : std::nullopt;
+    if (n.ops.size() == 1 && n.ops[0] == "!=" && identifier(n.kids[0]) && !contains(n.kids[1], n.kids[0].name)) return without({n.kids[1]});
+    const auto way = [](const std::string& op) { return op == "<" || op == "<=" ? 1 : op == ">" || op == ">=" ? -1 : 0; };
+    if (n.ops.empty() || n.ops.size() > 2 || !way(n.ops[0]) || (n.ops.size() == 2 && way(n.ops[1]) != way(n.ops[0]))) return std::nullopt;
+    Pieces all;
+    for (size_t i = 0; i < n.ops.size(); ++i) {
+      const bool less = way(n.ops[i]) > 0, open = n.ops[i].size() == 1;
+      const Pieces some = less ? below(n.kids[i], n.kids[i + 1], open) : below(n.kids[i + 1], n.kids[i], open);
+      if (!some) return std::nullopt;
+      all = all ? intersection(*all, *some) : some;
+      if (!all) return std::nullopt;
     }
-    if (n.ops.size() == 2 && order(n.ops[0]) && order(n.ops[0]) == order(n.ops[1]) && label(n.kids[1])) {
-      Node low = n.kids[0], high = n.kids[2];
-      bool open_low = n.ops[0].size() == 1, open_high = n.ops[1].size() == 1;
-      if (order(n.ops[0]) < 0) std::swap(low, high), std::swap(open_low, open_high);
-      std::vector<Piece> out{{low, high, open_low, open_high}};
-      if (n.kids[1].kind == Kind::kFunction && n.kids[1].name == "abs") {  // a < |x| < b: both sides of zero
-        const auto minus = [](const Node& k) { return call_node(Kind::kMul, {number_node(-1), k}); };
-        out.push_back({minus(high), minus(low), open_high, open_low});
+    return all;
+  }
+  static Node minus(const Node& n) {
+    if (n.kind == Kind::kNumber && !n.base) return number_node(mpq_class(-n.value));
+    return call_node(Kind::kMul, {number_node(-1), n});
+  }
+  static std::vector<Piece> line() { return {{infinite(-1), infinite(1), true, true}}; }
+  // Where low < high (`open`) or low <= high, for one of the two an unknown x, a x + b or |a x + b| and the other free of it.
+  Pieces below(const Node& low, const Node& high, bool open) {
+    const bool left = any_node(low, identifier), right = any_node(high, identifier);
+    const auto is_abs = [](const Node& n) { return n.kind == Kind::kFunction && n.name == "abs"; };
+    if (left != right && is_abs(left ? low : high)) {
+      const Node &inner = (left ? low : high).kids[0], &bound = left ? high : low;
+      const auto sign = order(bound, number_node(0));
+      if (!sign) return std::nullopt;
+      if (left) {  // |x| < b: -b < x < b
+        if (*sign < 0 || (*sign == 0 && open)) return std::vector<Piece>{};
+        const Pieces over = below(minus(bound), inner, open), under = below(inner, bound, open);
+        return over && under ? intersection(*over, *under) : std::nullopt;
       }
-      return out;
+      if (*sign < 0 || (*sign == 0 && !open)) return line();
+      Pieces under = below(inner, minus(bound), open), over = below(bound, inner, open);  // b < |x|
+      if (!under || !over) return std::nullopt;
+      under->insert(under->end(), over->begin(), over->end());
+      return joined(*under);
     }
-    return std::nullopt;
+    if (left != right && identifier(left ? low : high))
+      return std::vector<Piece>{left ? Piece{infinite(-1), high, true, open} : Piece{low, infinite(1), open, true}};
+    return linear_below(low, high, open);
+  }
+  Pieces linear_below(const Node& low, const Node& high, bool open) {
+    if (!scalar(low) || !scalar(high) || infinity_sign(low) || infinity_sign(high)) return std::nullopt;
+    const Node gap = call_node(Kind::kAdd, {low, minus(high)});  // gap < 0
+    std::vector<mpq_class> c;
+    std::string unknown;
+    try {
+      const Quotient q = quotient_of(gap, budget_);
+      if (q.below.size() != 1 || !q.below.begin()->first.empty() || !univariate(q.above, c, &unknown) || c.size() != 2) return std::nullopt;
+      if (q.below.begin()->second < 0) return std::nullopt;
+    } catch (const UndefinedError&) {
+      return std::nullopt;
+    }
+    const Node bound = number_node(mpq_class(-c[0] / c[1]));
+    return std::vector<Piece>{c[1] > 0 ? Piece{infinite(-1), bound, true, open} : Piece{bound, infinite(1), open, true}};
+  }
+  // Can this be meant as a set of intervals alone? A bare pair may be one, a list of bare pairs is a list of pairs.
+  static bool plain_pair(const Node& n) {
+    return n.kind == Kind::kTuple && n.name == "()" && n.kids.size() == 2 && !infinity_sign(n.kids[0]) && !infinity_sign(n.kids[1]);
+  }
+  static bool only_intervals(const Node& n) {
+    if (is_list(n)) return n.kind == Kind::kList && std::any_of(n.kids.begin(), n.kids.end(), only_intervals);
+    return n.kind == Kind::kUnion || n.kind == Kind::kIntersection || n.kind == Kind::kDifference || n.kind == Kind::kBuilder ||
+           (n.kind == Kind::kRelation && !equation_chain(n)) || (n.kind == Kind::kSymbol && n.name == "R") ||
+           (n.kind == Kind::kTuple && n.kids.size() == 2 && !plain_pair(n));
   }
   std::optional<bool> same_pieces(const Node& gold, const Node& answer) {
+    for (const auto& [list, other] : {std::pair{&gold, &answer}, {&answer, &gold}}) {
+      const bool pairs = is_list(*list) && list->kids.size() > 1 && std::all_of(list->kids.begin(), list->kids.end(), plain_pair);
+      if (pairs && !only_intervals(*other)) return std::nullopt;
+    }
+    if (gold.kind == Kind::kRelation && answer.kind == Kind::kRelation && unknown_of(gold) != unknown_of(answer)) return std::nullopt;
     const auto g = pieces(gold), a = pieces(answer);
     if (!g || !a) return std::nullopt;
     std::vector<Piece> x = joined(*g), y = joined(*a);
@@ -653,7 +896,7 @@ class Comparer {
     }
     return true;
   }
-  // -1, 0, 1 as end a lies before, at, behind end b; nullopt if that can't be told (unknowns in it).
+  // -1, 0, 1 as end a lies before, at, after end b; nullopt if that can't be told (unknowns in it).
   std::optional<int> order(const Node& a, const Node& b) {
     const int x = infinity_sign(a), y = infinity_sign(b);
     if (x || y) return x == y ? 0 : x < y || (!x && y > 0) ? -1 : 1;
@@ -664,7 +907,7 @@ class Comparer {
     if (same_scalars(a, b)) return 0;
     for (long precision : {192L, 512L}) {
       Point none;
-      const Complex p = evaluate(a, none, 1, false, precision, budget_), q = evaluate(b, none, 1, false, precision, budget_);
+      const Complex p = evaluate(a, none, 1, precision, budget_), q = evaluate(b, none, 1, precision, budget_);
       if (!p.real() || !q.real()) return std::nullopt;
       if (mpfr_less_p(p.re.hi, q.re.lo)) return -1;
       if (mpfr_less_p(q.re.hi, p.re.lo)) return 1;
@@ -735,6 +978,72 @@ class Comparer {
     return out;
   }
 
+  // ---- systems of linear equations ----
+
+  using Row = std::map<std::string, mpq_class>;  // coefficient of each unknown; "" is the right side
+  // The reduced rows of a list of equations; nullopt if it is no linear system in two unknowns or more.
+  std::optional<std::vector<Row>> reduced_system(const Node& n) {
+    if (!is_list(n) || n.kids.size() < 2 || n.kids.size() > 20) return std::nullopt;
+    std::vector<Row> rows;
+    std::set<std::string> unknowns;
+    for (const Node& k : n.kids) {
+      if (!equation_chain(k) || k.kids.size() != 2 || !scalar(k.kids[0]) || !scalar(k.kids[1])) return std::nullopt;
+      const Quotient gap = quotient_of(call_node(Kind::kAdd, {k.kids[0], minus(k.kids[1])}), budget_);
+      if (gap.transcendental || gap.below.size() != 1 || !gap.below.begin()->first.empty()) return std::nullopt;
+      Row row;
+      for (const auto& [monomial, c] : gap.above) {
+        if (monomial.size() > 1 || (monomial.size() == 1 && monomial.begin()->second != 1)) return std::nullopt;
+        const std::string name = monomial.empty() ? "" : monomial.begin()->first;
+        if (!name.empty() && (name[0] == '@' || name == "pi" || name == "e" || name == "i")) return std::nullopt;
+        if (!name.empty()) unknowns.insert(name);
+        row[name] = name.empty() ? mpq_class(-c) : c;
+      }
+      rows.push_back(std::move(row));
+    }
+    if (unknowns.size() < 2) return std::nullopt;
+    return reduced(std::move(rows), unknowns);
+  }
+  static std::vector<Row> reduced(std::vector<Row> rows, const std::set<std::string>& unknowns) {
+    size_t done = 0;
+    for (const std::string& name : unknowns) {
+      const auto pivot = std::find_if(rows.begin() + long(done), rows.end(), [&](Row& r) { return r.count(name) && r[name] != 0; });
+      if (pivot == rows.end()) continue;
+      std::swap(rows[done], *pivot);
+      const mpq_class lead = rows[done][name];
+      for (auto& [key, c] : rows[done]) c /= lead;
+      for (size_t i = 0; i < rows.size(); ++i) {
+        if (i == done || !rows[i].count(name)) continue;
+        const mpq_class factor = rows[i][name];
+        for (const auto& [key, c] : rows[done]) rows[i][key] -= factor * c;
+      }
+      ++done;
+    }
+    for (Row& r : rows) std::erase_if(r, [](const auto& entry) { return entry.second == 0; });
+    std::erase_if(rows, [](const Row& r) { return r.empty(); });
+    return rows;
+  }
+  static bool solvable(const std::vector<Row>& rows) {
+    return std::none_of(rows.begin(), rows.end(), [](const Row& r) { return r.size() == 1 && r.count(""); });
+  }
+  // Two linear systems, or one and the tuple of its only solution in the order of the unknowns.
+  std::optional<bool> same_systems(const Node& gold, const Node& answer) {
+    try {
+      const auto g = reduced_system(gold), a = reduced_system(answer);
+      if (!g && !a) return std::nullopt;
+      if (g && a) return solvable(*g) && solvable(*a) ? std::optional(*g == *a) : std::nullopt;
+      const Node& other = g ? answer : gold;
+      if (other.kind != Kind::kTuple || !solvable(g ? *g : *a)) return std::nullopt;
+      std::vector<Node> solution;
+      for (const Row& r : g ? *g : *a) {
+        if (r.size() > 2 || (r.size() == 2 && !r.count(""))) return std::nullopt;
+        solution.push_back(number_node(r.count("") ? r.at("") : mpq_class(0)));
+      }
+      return g ? ordered(solution, other.kids) : ordered(other.kids, solution);
+    } catch (const UndefinedError&) {
+      return std::nullopt;
+    }
+  }
+
   // Is `a` the list of all roots of the equation `g` in one unknown?
   bool roots_of(const Node& g, const Node& a) {
     const Node gap = call_node(Kind::kAdd, {g.kids[0], call_node(Kind::kMul, {number_node(-1), g.kids[1]})});
@@ -789,6 +1098,7 @@ Comparison compare_answers(const Node& gold, const Node& answer, const EqualityO
   *exhausted = false;
   Comparer comparer(options, budget);
   try {
+    if (!comparer.truthful(answer)) return {Same::kNo, "an equation in the answer is false"};
     return comparer.same(gold, answer) ? Comparison{Same::kYes, "equal"} : Comparison{Same::kNo, "not equal"};
   } catch (const BudgetError& e) {
     *exhausted = true;

@@ -7,22 +7,24 @@
 #include <unordered_set>
 
 #include "r1/verify/lexer.h"
+#include "r1/verify/units.h"
 
 namespace r1::verify {
 namespace {
 
-const std::unordered_set<std::string_view> kFunctions = {"sin",  "cos",  "tan",  "cot",  "sec",  "csc",   "arcsin", "arccos", "arctan",
-                                                         "asin", "acos", "atan", "sinh", "cosh", "tanh",  "ln",     "log",    "exp",
-                                                         "abs",  "min",  "max",  "gcd",  "lcm",  "floor", "ceil",   "cbrt"};
+const std::unordered_set<std::string_view> kFunctions = {"sin",    "cos",  "tan",    "cot",    "sec",    "csc",     "arcsin",  "arccos",
+                                                         "arctan", "asin", "acos",   "atan",   "sinh",   "cosh",    "tanh",    "ln",
+                                                         "log",    "exp",  "abs",    "min",    "max",    "gcd",     "lcm",     "floor",
+                                                         "ceil",   "cbrt", "arccot", "arcsec", "arccsc", "arcsinh", "arccosh", "arctanh"};
+const std::unordered_set<std::string_view> kTrigonometric = {"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"};
 // Signs of calculus: an opaque factor, with its limits.
 const std::unordered_set<std::string_view> kOpaque = {"sum",    "prod",   "int",     "lim",   "iint", "oint",
                                                       "bigcup", "bigcap", "partial", "nabla", "Delta"};
 const std::unordered_set<std::string_view> kEnvironments = {"pmatrix", "bmatrix", "Bmatrix", "vmatrix", "matrix", "smallmatrix", "array"};
 
-std::string plain_unit(std::string_view text) {
-  std::string out;
-  for (char c : text)
-    if (c != ' ' && c != '.' && c != '\\') out += char(std::tolower(static_cast<unsigned char>(c)));
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = char(std::tolower(static_cast<unsigned char>(c)));
   return out;
 }
 
@@ -68,6 +70,17 @@ mpq_class literal(std::string_view text, int& decimals) {
   return value;
 }
 
+// The significant digits of a literal with a point, and the power of ten of its last one; 0 digits without a point.
+void note_precision(std::string_view text, Node& node) {
+  const size_t e = std::min(text.find('e'), text.size()), point = text.find('.');
+  if (point >= e || text.find('(') != text.npos) return;
+  const std::string_view mantissa = text.substr(0, e);
+  const size_t first = mantissa.find_first_of("123456789");
+  node.digits = first == mantissa.npos ? 0 : int(mantissa.size() - first - (first < point));
+  node.place = -int(mantissa.size() - point - 1);
+  if (e < text.size()) node.place += int(std::strtol(std::string(text.substr(e + 1)).c_str(), nullptr, 10));
+}
+
 class Parser {
  public:
   explicit Parser(std::vector<Token> tokens) : t_(std::move(tokens)) {}
@@ -103,11 +116,13 @@ class Parser {
 
   bool ends_element() const {
     return cur().kind == TokenKind::kEnd || sign(")") || sign("]") || sign("}") || sign(".}") || sign(",") || sign(";") || sign("and") ||
-           sign("&") || sign("\\\\") || (sign(".") && cur(1).kind == TokenKind::kEnd);
+           sign("or") || sign("&") || sign("\\\\") || (sign(".") && cur(1).kind == TokenKind::kEnd);
   }
-  bool separator() {
+  // Signs and words between members. `word`: "and", "or", or "mixed" if both have been seen.
+  bool separator(std::string* word = nullptr) {
     bool any = false;
-    while (sign(",") || sign(";") || sign("and")) ++at_, any = true;
+    for (; sign(",") || sign(";") || sign("and") || sign("or"); ++at_, any = true)
+      if (word && (sign("and") || sign("or"))) *word = word->empty() || *word == cur().text ? cur().text : "mixed";
     return any;
   }
 
@@ -115,7 +130,7 @@ class Parser {
   Node list(bool inside) {
     Deeper deeper(*this);
     std::vector<Node> elements, groups;
-    bool commas = false;
+    std::string word;
     const auto close = [&] {
       if (elements.empty()) return;
       groups.push_back(elements.size() == 1 ? elements[0] : call_node(Kind::kTuple, elements, "()"));
@@ -130,22 +145,26 @@ class Parser {
         while (sign(";") || sign(",")) ++at_;
         continue;
       }
-      commas |= sign(",");
-      if (!separator()) break;
+      if (!separator(&word)) break;
     }
     if (!groups.empty()) {
       close();
       return groups.size() == 1 ? groups[0] : call_node(Kind::kList, groups);
     }
     if (elements.empty()) error("nothing there");
-    return elements.size() == 1 ? elements[0] : call_node(Kind::kList, elements);
+    if (elements.size() == 1) return elements[0];
+    const bool relations = std::any_of(elements.begin(), elements.end(), [](const Node& n) { return n.kind == Kind::kRelation; });
+    return call_node(Kind::kList, std::move(elements), relations ? word : "");
   }
 
   Node relation() {
+    skip_name();
     Node first = chain_member();
     if (!relation_sign()) return first;
+    bool congruence = false;
     Node node = call_node(Kind::kRelation, {std::move(first)});
     while (relation_sign()) {
+      congruence |= sign("===");
       node.ops.push_back(relation_name());
       if (node.ops.back() == "=" && ends_element()) {  // "x ="
         node.ops.pop_back();
@@ -153,16 +172,30 @@ class Parser {
       }
       node.kids.push_back(chain_member());
     }
+    Node& last = node.kids.back();
+    if (congruence && last.kind == Kind::kFunction && last.name == "mod") last.name = "congruent";
     return node.ops.empty() ? node.kids[0] : node;
+  }
+  // "Area =", "\\text{speed} =": a name in words says nothing that the value does not.
+  void skip_name() {
+    size_t words = 0;
+    for (; words < 6 && (cur(words).kind == TokenKind::kText || cur(words).kind == TokenKind::kWord); ++words) {
+      const std::string word = lower(cur(words).text);
+      if (word == "not" || word == "no" || word == "never") return;
+    }
+    if (!words || !sign("=", words)) return;
+    at_ += words + 1;
+    while (sign("&")) ++at_;
   }
   bool relation_sign() const {
     return cur().kind == TokenKind::kSign &&
            (cur().text == "=" || cur().text == "!=" || cur().text == "<" || cur().text == "<=" || cur().text == ">" || cur().text == ">=" ||
-            cur().text == "~" || cur().text == "in" || cur().text == "->");
+            cur().text == "~" || cur().text == "in" || cur().text == "->" || cur().text == "===");
   }
   std::string relation_name() {
     std::string name = cur().text;
     ++at_;
+    if (name == "===") name = "=";
     if ((name == "<" || name == ">") && accept("=")) name += '=';
     while (sign("&") && name == "=") ++at_;
     return name;
@@ -273,6 +306,7 @@ class Parser {
         if (!plain_mixed(factors.back())) error("two numbers side by side");
         continue;
       }
+      if (cur().kind == TokenKind::kNumber && factors.back().kind == Kind::kUnit) error("a number behind a unit");
       if (command("frac") && factors.size() == 1 && bare_ && latex_mixed(factors.back())) continue;
       factors.push_back(power());
     }
@@ -343,12 +377,12 @@ class Parser {
       if (sign("^")) {
         ++at_;
         if (accept("deg")) {
-          node = call_node(Kind::kDegrees, {std::move(node)});
+          node = degrees(std::move(node));
           continue;
         }
         if (sign("{") && sign("deg", 1) && sign("}", 2)) {
           at_ += 3;
-          node = call_node(Kind::kDegrees, {std::move(node)});
+          node = degrees(std::move(node));
           continue;
         }
         if (sign("'") || command("prime")) continue;
@@ -361,49 +395,99 @@ class Parser {
       } else if (accept("%")) {
         node = call_node(Kind::kPercent, {std::move(node)});
       } else if (accept("deg")) {
-        node = call_node(Kind::kDegrees, {std::move(node)});
+        node = degrees(std::move(node));
       } else if (accept("'") || command("prime")) {
         if (command("prime")) ++at_;
         if (node.kind == Kind::kSymbol) node.name += '\'';
       } else if (cur().kind == TokenKind::kText) {
         node = unit(std::move(node));
-      } else if (command("pmod") || command("bmod") || command("mod")) {
-        ++at_;
-        if (starts_factor()) power();  // an answer "9 (mod 11)" is 9
+      } else if (command("pmod") || command("bmod") || command("mod") || bracketed_modulus()) {
+        node = modulus(std::move(node));
       } else {
         return node;
       }
     }
   }
+  // 20 degrees C: a temperature.
+  Node degrees(Node node) {
+    const std::string scale =
+        cur().kind == TokenKind::kLetter || cur().kind == TokenKind::kText || cur().kind == TokenKind::kWord ? lower(cur().text) : "";
+    if (scale == "c" || scale == "celsius" || scale == "f" || scale == "fahrenheit") {
+      ++at_;
+      return call_node(Kind::kUnit, {std::move(node)}, scale[0] == 'c' ? "degC" : "degF");
+    }
+    return call_node(Kind::kDegrees, {std::move(node)});
+  }
+  bool bracketed_modulus() const {
+    return sign("(") && cur(1).kind == TokenKind::kCommand && (cur(1).text == "mod" || cur(1).text == "bmod");
+  }
+  // 3 (mod 7) is a class of numbers; 17 \\bmod 5 is a number.
+  Node modulus(Node node) {
+    const bool number = command("bmod");
+    Node by;
+    if (bracketed_modulus()) {
+      at_ += 2;
+      by = additive();
+      expect(")");
+    } else {
+      const bool argument_follows = command("pmod");
+      ++at_;
+      if (!starts_factor()) return node;
+      by = argument_follows ? argument() : power();
+    }
+    return call_node(Kind::kFunction, {std::move(node), std::move(by)}, number ? "mod" : "congruent");
+  }
   Node unit(Node node) {
-    std::string name = plain_unit(cur().text);
-    ++at_;
+    std::string name = t_[at_++].text;
+    const auto unit_letter = [this](size_t ahead) { return cur(ahead).kind == TokenKind::kLetter && known_unit(cur(ahead).text); };
+    const auto words = [this](size_t ahead) {
+      return cur(ahead).kind == TokenKind::kText || (cur(ahead).kind == TokenKind::kWord && !prose_word(lower(cur(ahead).text)));
+    };
     for (;;) {  // cm^2, km/h, square meters
       if (sign("^")) {
         ++at_;
-        Node p = script();
+        const Node p = script();
         name += '^';
         name += p.kind == Kind::kNumber ? p.value.get_str() : "?";
-      } else if (sign("/") && (cur(1).kind == TokenKind::kText || cur(1).kind == TokenKind::kLetter)) {
-        name += '/';
-        name += plain_unit(cur(1).text);
+      } else if (sign("/") && (words(1) || cur(1).kind == TokenKind::kLetter)) {
+        name += '/' + cur(1).text;
         at_ += 2;
-      } else if (cur().kind == TokenKind::kText) {
-        name += plain_unit(cur().text);
-        ++at_;
-      } else if (cur().kind == TokenKind::kWord) {
-        name += plain_unit(cur().text);
-        ++at_;
-      } else if (sign("*") && cur(1).kind == TokenKind::kText) {
+      } else if (words(0) || unit_letter(0)) {
+        name += ' ' + t_[at_++].text;
+      } else if (sign("*") && (words(1) || unit_letter(1))) {
         ++at_;
       } else {
         break;
       }
     }
-    if (name == "%" || name == "percent" || name == "pct" || name == "percentage") return call_node(Kind::kPercent, {std::move(node)});
-    if (name == "degrees" || name == "degree") return call_node(Kind::kDegrees, {std::move(node)});
-    if (name.empty() || node.kind == Kind::kUnit) return node;
-    return call_node(Kind::kUnit, {std::move(node)}, name);
+    refuse_qualifier(name);
+    const std::string small = lower(name.substr(std::min(name.find_first_not_of(' '), name.size())));
+    if (small == "%" || small == "percent" || small == "pct" || small == "percentage") return call_node(Kind::kPercent, {std::move(node)});
+    if (small == "degrees" || small == "degree" || small == "deg") return call_node(Kind::kDegrees, {std::move(node)});
+    for (const char* scale : {"celsius", "fahrenheit", "c", "f"})
+      for (const char* degrees : {"degrees ", "degree ", "deg "})
+        if (small == std::string(degrees) + scale) name = scale[0] == 'c' ? "degC" : "degF";
+    if (small.empty()) return node;
+    return with_unit(std::move(node), name);
+  }
+  // "not 5", "5 or more": words that change what the number beside them says.
+  static void refuse_qualifier(const std::string& text) {
+    static const std::unordered_set<std::string_view> kQualifiers = {
+        "not",     "no",     "never", "less",    "more",    "greater", "fewer", "than",   "except", "excluding", "either",
+        "neither", "least",  "most",  "between", "or",      "nor",     "isn't", "wrong",  "false",  "incorrect", "unless",
+        "without", "cannot", "non",   "larger",  "smaller", "below",   "above", "beyond", "instead"};
+    const std::string small = lower(text);
+    for (size_t i = 0; i < small.size();) {
+      size_t end = i;
+      while (end < small.size() && (std::isalpha(static_cast<unsigned char>(small[end])) || small[end] == '\'')) ++end;
+      if (kQualifiers.count(std::string_view(small).substr(i, end - i))) error("'" + text + "' beside a value");
+      i = std::max(end, i + 1);
+    }
+  }
+  static Node with_unit(Node node, std::string name) {
+    if (node.kind != Kind::kUnit) return call_node(Kind::kUnit, {std::move(node)}, std::move(name));
+    node.name += ' ' + name;
+    return node;
   }
 
   static Node in_base(Node number, const Node& base) {
@@ -439,6 +523,7 @@ class Parser {
   Node number() {
     Node node;
     node.value = literal(cur().text, node.decimals);
+    note_precision(cur().text, node);
     ++at_;
     return node;
   }
@@ -481,11 +566,18 @@ class Parser {
       case TokenKind::kSign:
         return bracketed(t.text);
       case TokenKind::kText:
+        refuse_qualifier(t.text);
         if (at_ + 1 < t_.size() && cur(1).kind != TokenKind::kEnd && starts_factor_at(1)) {
           ++at_;
           return base();
         }
         error("text '" + t.text + "'");
+      case TokenKind::kCurrency: {
+        ++at_;
+        const bool minus = accept("-");
+        Node amount = power();
+        return with_unit(minus ? negative(std::move(amount)) : std::move(amount), t.text);
+      }
       case TokenKind::kWord:
         error("word '" + t.text + "'");
       case TokenKind::kEnd:
@@ -583,7 +675,7 @@ class Parser {
       }
     }
     const bool inverse = has_power && exponent.kind == Kind::kNumber && exponent.value == -1;
-    if (inverse && (name == "sin" || name == "cos" || name == "tan")) name = "arc" + name, has_power = false;
+    if (inverse && (kTrigonometric.count(name))) name = "arc" + name, has_power = false;
     if (name.size() == 4 && name[0] == 'a' && name != "acos" && name != "abs") name = "arc" + name.substr(1);
     if (name == "acos") name = "arccos";
     std::vector<Node> kids;
@@ -627,7 +719,7 @@ class Parser {
       Node node = list(true);
       if (command("over") || command("choose")) return over(std::move(node));
       expect("}");
-      if (node.kind == Kind::kList) node.kind = Kind::kSet;
+      if (node.kind == Kind::kList) node.kind = Kind::kSet, node.name.clear();
       return node;
     }
     if (open == "{.") return set();
@@ -635,7 +727,10 @@ class Parser {
       ++at_;
       in_bars_ = true;
       Node node = additive();
-      expect(open);
+      if (open == "|" && sign("||"))  // |x||y|: one bar closes, the other opens
+        t_[at_].text = "|";
+      else
+        expect(open);
       return call_node(Kind::kFunction, {std::move(node)}, "abs");
     }
     if (open == "floor(" || open == "ceil(") {
@@ -693,6 +788,7 @@ class Parser {
     expect(".}");
     if (inside.kind != Kind::kList) return call_node(Kind::kSet, {std::move(inside)});
     inside.kind = Kind::kSet;
+    inside.name.clear();
     return inside;
   }
 

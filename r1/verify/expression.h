@@ -25,17 +25,17 @@ struct ParseError : std::runtime_error {
 };
 
 enum class Kind {
-  kNumber,     // value; decimals = digits behind the point, -1 for an integer; base (0: ten)
+  kNumber,     // value; decimals = digits behind the point, -1 for an integer; base (0: ten); digits and place of a written decimal
   kSymbol,     // name; constants are the symbols "pi", "e", "i", "oo"
   kAdd,        // kids
   kMul,        // kids
   kPow,        // kids[0] ^ kids[1]
   kRoot,       // kids[0] under the root of degree kids[1]: real for odd degrees
-  kFunction,   // name(kids); kids of log: argument, base
+  kFunction,   // name(kids); kids of log: argument, base; "congruent": a value and its modulus
   kPlusMinus,  // name "+-" or "-+": kids[0] with either sign
   kTuple,      // brackets "()", "[]", "(]", "[)": two members make it an interval as well
   kSet,        // {..}
-  kList,       // a, b, c without brackets
+  kList,       // a, b, c without brackets; name "and", "or": the word between relations, "mixed": both
   kUnion,      // kids
   kIntersection,
   kDifference,
@@ -44,7 +44,7 @@ enum class Kind {
   kRatio,     // a : b : c
   kPercent,   // kids[0] %
   kDegrees,   // kids[0] degrees
-  kUnit,      // kids[0] with unit `name` (normalized text)
+  kUnit,      // kids[0] with unit `name`, as units.h reads it
   kBuilder,   // { x | relation }: the condition
 };
 
@@ -53,6 +53,7 @@ struct Node {
   std::string name;
   mpq_class value;
   int decimals = -1, base = 0;
+  int digits = 0, place = 0;     // 0.0250: three significant digits, the last one at 10^-4; digits 0: not written with a point
   std::vector<std::string> ops;  // kRelation: one less than kids; "=", "!=", "<", "<=", ">", ">=", "~", "in"
   std::vector<Node> kids;
 };

@@ -67,10 +67,14 @@ Real pi(long p) {
   mpfr_const_pi(r.hi, MPFR_RNDU);
   return r;
 }
-// |f(x) - f(mid)| <= |x - mid| for sine and cosine; clipped to [-1, 1].
+// |x| >= 2^bits? Zero has no exponent: MPFR leaves what mpfr_get_exp() says of it undefined.
+bool beyond(mpfr_srcptr x, long bits) {
+  return mpfr_regular_p(x) && mpfr_get_exp(x) > bits;
+}
+// |f(x) - f(lo)| <= |x - lo| for sine and cosine; clipped to [-1, 1].
 Real wave(MpfrOp op, const Real& x) {
-  if (mpfr_get_exp(x.hi) > 4 * x.precision() || mpfr_get_exp(x.lo) > 4 * x.precision()) throw BudgetError("sine of a huge number");
-  Real mid(x.precision()), r(x.precision()), width(64);
+  if (beyond(x.hi, 4 * x.precision()) || beyond(x.lo, 4 * x.precision())) throw BudgetError("sine of a huge number");
+  Real r(x.precision()), width(64);
   mpfr_sub(width.hi, x.hi, x.lo, MPFR_RNDU);
   op(r.lo, x.lo, MPFR_RNDD);
   op(r.hi, x.lo, MPFR_RNDU);
@@ -163,8 +167,7 @@ Complex whole_power(Complex base, unsigned long n) {
 
 class Evaluator {
  public:
-  Evaluator(Point& at, uint64_t salt, bool mirrored, long precision, Budget& budget)
-      : at_(at), salt_(salt), mirrored_(mirrored), p_(precision), budget_(budget) {}
+  Evaluator(Point& at, uint64_t salt, long precision, Budget& budget) : at_(at), salt_(salt), p_(precision), budget_(budget) {}
 
   Complex eval(const Node& n) {
     budget_.spend(1 + p_ / 64);
@@ -216,7 +219,6 @@ class Evaluator {
       h ^= h >> 29, h *= 0xBF58476D1CE4E5B9ull, h ^= h >> 32;
       it->second = mpq_class(long(524'288 + h % 2'097'152), 1'048'576ul);
       it->second.canonicalize();
-      if (mirrored_) it->second = -it->second;
     }
     return it->second;
   }
@@ -228,7 +230,7 @@ class Evaluator {
     Complex exponent = eval(e);
     if (exponent.real() && mpfr_equal_p(exponent.re.lo, exponent.re.hi) && mpfr_integer_p(exponent.re.lo)) {
       mpz_class k;
-      if (mpfr_get_exp(exponent.re.lo) > 62 && mpfr_sgn(exponent.re.lo)) throw BudgetError("an exponent beyond 2^62");
+      if (beyond(exponent.re.lo, 62)) throw BudgetError("an exponent beyond 2^62");
       mpfr_get_z(k.get_mpz_t(), exponent.re.lo, MPFR_RNDN);
       return whole(base, k);
     }
@@ -272,10 +274,23 @@ class Evaluator {
     return x;
   }
 
+  Real at_least_one(const Complex& c) {
+    const Real x = real(c, "arccosh");
+    if (mpfr_cmp_si(x.lo, 1) < 0) throw UndefinedError("arccosh below one");
+    return rising(mpfr_acosh, x);
+  }
+  Real inside_one(const Complex& c) {
+    const Real x = real(c, "arctanh");
+    if (mpfr_cmp_si(x.lo, -1) <= 0 || mpfr_cmp_si(x.hi, 1) >= 0) throw UndefinedError("arctanh beyond one");
+    return x;
+  }
+
   Complex function(const Node& n) {
     if (n.name[0] == '?') return wrap(from(value_of(n.name + key_of(n)), p_));
     if (n.kids.size() == 2 && n.name == "log") return logarithm(eval(n.kids[0])) * inverse(logarithm(eval(n.kids[1])));
     if (n.name == "binomial") return binomial(n);
+    if (n.name == "mod" && n.kids.size() == 2) return remainder(n);
+    if ((n.name == "min" || n.name == "max") && !n.kids.empty()) return extreme(n);
     if (n.kids.size() != 1) throw UndefinedError(n.name + " of several arguments");
     const Complex x = eval(n.kids[0]);
     budget_.spend(1 + p_ / 8);
@@ -289,6 +304,12 @@ class Evaluator {
     if (f == "arcsin") return wrap(rising(mpfr_asin, within_one(x, "arcsin")));
     if (f == "arccos") return wrap(pi(p_) * from(mpq_class(1, 2), p_) - rising(mpfr_asin, within_one(x, "arccos")));
     if (f == "arctan") return wrap(rising(mpfr_atan, real(x, "arctan")));
+    if (f == "arccot") return wrap(pi(p_) * from(mpq_class(1, 2), p_) - rising(mpfr_atan, real(x, "arccot")));
+    if (f == "arcsec") return wrap(pi(p_) * from(mpq_class(1, 2), p_) - rising(mpfr_asin, within_one(inverse(x), "arcsec")));
+    if (f == "arccsc") return wrap(rising(mpfr_asin, within_one(inverse(x), "arccsc")));
+    if (f == "arcsinh") return wrap(rising(mpfr_asinh, real(x, "arcsinh")));
+    if (f == "arccosh") return wrap(at_least_one(x));
+    if (f == "arctanh") return wrap(rising(mpfr_atanh, inside_one(x)));
     if (f == "sinh") return wrap(rising(mpfr_sinh, real(x, "sinh")));
     if (f == "tanh") return wrap(rising(mpfr_tanh, real(x, "tanh")));
     if (f == "cosh") return (exponential(x) + exponential(wrap(-real(x, "cosh")))) * wrap(from(mpq_class(1, 2), p_));
@@ -332,26 +353,51 @@ class Evaluator {
     op(r.hi, x.hi);
     return wrap(r);
   }
+  // The whole number that an enclosure is, exactly; false if it is none.
+  static bool whole_value(const Complex& c, mpz_class& k) {
+    if (!c.real() || !mpfr_equal_p(c.re.lo, c.re.hi) || !mpfr_integer_p(c.re.lo) || beyond(c.re.lo, 40)) return false;
+    mpfr_get_z(k.get_mpz_t(), c.re.lo, MPFR_RNDN);
+    return true;
+  }
   Complex binomial(const Node& n) {
-    if (n.kids[1].kind != Kind::kNumber || n.kids[1].value.get_den() != 1 || n.kids[1].value < 0 || n.kids[1].value > 100)
-      throw UndefinedError("a binomial of unknowns");
+    mpz_class k;
+    if (!whole_value(eval(n.kids[1]), k)) throw UndefinedError("a binomial whose lower number is not whole");
+    if (k < 0) return wrap(from(0, p_));
+    if (k > 1'000) throw BudgetError("a binomial of large numbers");
+    budget_.spend(k.get_si() * (1 + p_ / 64));
     Complex x = eval(n.kids[0]), out = wrap(from(1, p_));
-    const long k = n.kids[1].value.get_num().get_si();
-    for (long i = 0; i < k; ++i) out = out * (x + wrap(from(-i, p_))) * wrap(from(mpq_class(1, static_cast<unsigned long>(i + 1)), p_));
+    for (long i = 0; i < k.get_si(); ++i)
+      out = out * (x + wrap(from(-i, p_))) * wrap(from(mpq_class(1, static_cast<unsigned long>(i + 1)), p_));
     return out;
+  }
+  Complex remainder(const Node& n) {
+    mpz_class a, m, r;
+    if (!whole_value(eval(n.kids[0]), a) || !whole_value(eval(n.kids[1]), m) || m <= 0)
+      throw UndefinedError("a remainder of no whole numbers");
+    mpz_fdiv_r(r.get_mpz_t(), a.get_mpz_t(), m.get_mpz_t());
+    return wrap(from(mpq_class(r), p_));
+  }
+  Complex extreme(const Node& n) {
+    Real best = real(eval(n.kids[0]), n.name.c_str());
+    const auto choose = n.name == "min" ? mpfr_min : mpfr_max;
+    for (size_t i = 1; i < n.kids.size(); ++i) {
+      const Real next = real(eval(n.kids[i]), n.name.c_str());
+      choose(best.lo, best.lo, next.lo, MPFR_RNDD);
+      choose(best.hi, best.hi, next.hi, MPFR_RNDU);
+    }
+    return wrap(best);
   }
 
   Point& at_;
   uint64_t salt_;
-  bool mirrored_;
   long p_;
   Budget& budget_;
 };
 
 }  // namespace
 
-Complex evaluate(const Node& node, Point& at, uint64_t salt, bool mirrored, long precision, Budget& budget) {
-  return Evaluator(at, salt, mirrored, precision, budget).eval(node);
+Complex evaluate(const Node& node, Point& at, uint64_t salt, long precision, Budget& budget) {
+  return Evaluator(at, salt, precision, budget).eval(node);
 }
 
 Nearness compare(const Complex& a, const Complex& b) {

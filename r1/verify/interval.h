@@ -60,12 +60,12 @@ struct Complex {
 
 using Point = std::map<std::string, mpq_class>;
 
-// The expression's enclosure where symbols have the values of `at` (a symbol that is missing there is added, from its name and `salt`, in
-// (1/2, 5/2)). `mirrored`: such new values are negative.
-Complex evaluate(const Node& node, Point& at, uint64_t salt, bool mirrored, long precision, Budget& budget);
+// The expression's enclosure where symbols have the values of `at` (a symbol or a call of an unknown function that is missing there is added,
+// from its name and `salt`, in (1/2, 5/2)).
+Complex evaluate(const Node& node, Point& at, uint64_t salt, long precision, Budget& budget);
 
-// |a - b|: kDifferent is a proof. kSame: |a - b| < 2^-400 and < 2^-400 of the
-// larger magnitude, or < 2^-1000 where both may be zero. kUnclear: more precision needed.
+// |a - b|: kDifferent is a proof. kSame: |a - b| < 2^-400 and < 2^-400 of the larger magnitude, or < 2^-1000 where both may be zero.
+// kUnclear: more precision needed.
 enum class Nearness { kDifferent, kSame, kUnclear };
 Nearness compare(const Complex& a, const Complex& b);
 

@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "r1/verify/units.h"
+
 namespace r1::verify {
 namespace {
 
@@ -75,11 +77,11 @@ const std::unordered_map<std::string_view, std::string_view> kSigns = {{"le", "<
                                                                        {"colon", ":"},
                                                                        {"to", "->"},
                                                                        {"rightarrow", "->"},
-                                                                       {"equiv", "="},
+                                                                       {"equiv", "==="},
                                                                        {"land", "and"},
-                                                                       {"lor", "and"},
+                                                                       {"lor", "or"},
                                                                        {"wedge", "and"},
-                                                                       {"vee", "and"},
+                                                                       {"vee", "or"},
                                                                        {"cdots", "..."},
                                                                        {"dots", "..."},
                                                                        {"ldots", "..."},
@@ -93,10 +95,12 @@ const std::unordered_map<std::string_view, std::string_view> kSigns = {{"le", "<
                                                                        {"degree", "deg"},
                                                                        {"circ", "deg"}};
 const std::unordered_map<std::string_view, std::string_view> kUnicode = {
-    {"\xE2\x88\x92", "-"},   {"\xE2\x80\x93", "-"},  {"\xC3\x97", "*"},      {"\xC2\xB7", "*"},
-    {"\xE2\x8B\x85", "*"},   {"\xC3\xB7", "/"},      {"\xE2\x89\xA4", "<="}, {"\xE2\x89\xA5", ">="},
-    {"\xE2\x89\xA0", "!="},  {"\xE2\x89\x88", "~"},  {"\xC2\xB1", "+-"},     {"\xE2\x88\xAA", "cup"},
-    {"\xE2\x88\xA9", "cap"}, {"\xE2\x88\x88", "in"}, {"\xC2\xB0", "deg"},    {"\xE2\x88\xBC", "~"}};
+    {"\xE2\x88\x92", "-"}, {"\xE2\x80\x93", "-"},   {"\xC3\x97", "*"},       {"\xC2\xB7", "*"},       {"\xE2\x8B\x85", "*"},
+    {"\xC3\xB7", "/"},     {"\xE2\x89\xA4", "<="},  {"\xE2\x89\xA5", ">="},  {"\xE2\x89\xA0", "!="},  {"\xE2\x89\x88", "~"},
+    {"\xC2\xB1", "+-"},    {"\xE2\x88\xAA", "cup"}, {"\xE2\x88\xA9", "cap"}, {"\xE2\x88\x88", "in"},  {"\xC2\xB0", "deg"},
+    {"\xE2\x88\xBC", "~"}, {"\xE2\x89\xA1", "==="}, {"\xE6\x88\x96", "or"},  {"\xE5\x92\x8C", "and"}, {"\xE4\xB8\x94", "and"},
+    {"\xEF\xBC\x8C", ","}, {"\xE3\x80\x81", ","},   {"\xEF\xBC\x9B", ";"},   {"\xEF\xBC\x9A", ":"},   {"\xEF\xBC\x88", "("},
+    {"\xEF\xBC\x89", ")"}, {"\xE2\x80\xB2", "'"},   {"\xE2\x88\xA7", "and"}, {"\xE2\x88\xA8", "or"}};
 const std::unordered_map<std::string_view, std::string_view> kUnicodeCommands = {
     {"\xCF\x80", "pi"},   {"\xE2\x88\x9E", "infty"}, {"\xE2\x88\x9A", "sqrt"},    {"\xCE\xB1", "alpha"},
     {"\xCE\xB2", "beta"}, {"\xCE\xB8", "theta"},     {"\xE2\x88\x85", "emptyset"}};
@@ -108,23 +112,13 @@ const std::unordered_map<std::string_view, std::string_view> kFractions = {
 const std::unordered_set<std::string_view> kNames = {
     "sin",   "cos",   "tan",    "cot", "sec",  "csc",  "arcsin", "arccos",   "arctan", "asin",     "acos",  "atan", "sinh",  "cosh",
     "tanh",  "ln",    "log",    "exp", "sqrt", "cbrt", "pi",     "infty",    "inf",    "infinity", "oo",    "abs",  "alpha", "beta",
-    "gamma", "theta", "lambda", "min", "max",  "gcd",  "lcm",    "emptyset", "binom",  "frac",     "floor", "ceil"};
-const std::unordered_set<std::string_view> kUnits = {
-    "m",        "cm",       "mm",        "km",         "dm",          "nm",        "g",          "kg",         "mg",
-    "s",        "sec",      "min",       "h",          "hr",          "hrs",       "ft",         "in",         "yd",
-    "mi",       "lb",       "lbs",       "oz",         "l",           "ml",        "mph",        "kmh",        "meter",
-    "meters",   "metre",    "metres",    "centimeter", "centimeters", "kilometer", "kilometers", "millimeter", "millimeters",
-    "inch",     "inches",   "foot",      "feet",       "yard",        "yards",     "mile",       "miles",      "gram",
-    "grams",    "kilogram", "kilograms", "second",     "seconds",     "minute",    "minutes",    "hour",       "hours",
-    "day",      "days",     "week",      "weeks",      "month",       "months",    "year",       "years",      "dollar",
-    "dollars",  "cent",     "cents",     "euro",       "euros",       "pound",     "pounds",     "ounce",      "ounces",
-    "liter",    "liters",   "litre",     "litres",     "gallon",      "gallons",   "unit",       "units",      "degree",
-    "degrees",  "radian",   "radians",   "rad",        "square",      "sq",        "cubic",      "people",     "person",
-    "students", "apples",   "books",     "ways",       "times",       "points",    "eggs",       "cups",       "pages",
-    "coins",    "boxes",    "marbles",   "yuan",       "rupees",      "usd",       "eur",        "hz",         "n",
-    "j",        "w",        "v",         "kw",         "kwh",         "pa",        "mol",        "am",         "pm",
-    "per",      "items",    "pieces",    "percent",    "percentage",  "pct",       "c",          "f",          "k"};
-
+    "gamma", "theta", "lambda", "min", "max",  "gcd",  "lcm",    "emptyset", "binom",  "frac",     "floor", "ceil", "mod"};
+// Words that are no nouns, though they may stand behind a number.
+const std::unordered_set<std::string_view> kNoNouns = {
+    "plus",  "minus", "times",  "over",      "divided", "equals",  "equal", "squared", "cubed",  "mod",   "where", "because", "since",
+    "which", "while", "hence",  "therefore", "thus",    "than",    "from",  "with",    "when",   "that",  "this",  "then",    "here",
+    "also",  "only",  "choose", "modulo",    "implies", "follows", "gives", "yields",  "makes",  "what",  "there", "were",    "will",
+    "would", "does",  "should", "must",      "either",  "neither", "never", "after",   "before", "until", "under", "above"};
 // Words of prose that must not be read as products of letters.
 const std::unordered_set<std::string_view> kProse = {
     "is",   "it",   "so",  "the", "we",  "has",  "are",  "of",  "on",  "at",  "no",  "yes",  "if",   "for",  "then",
@@ -162,7 +156,7 @@ class Lexer {
   void step() {
     const char c = s_[at_];
     if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '~') return void((space_ = true, ++at_));
-    if (c == '$') return void(++at_);
+    if (c == '$') return dollar();
     if (digit(c) || (c == '.' && digit(peek(1)))) return number();
     if (letter(c)) return word();
     if (c == '\\') return command();
@@ -230,6 +224,18 @@ class Lexer {
   void decimals(std::string& text) {
     text += '.';
     for (++at_; digit(peek());) text += s_[at_++];
+    if (starts("...") || starts("\\ldots") || starts("\\dots") || starts("\\cdots") || starts("\xE2\x80\xA6")) goes_on(text);
+  }
+  // 0.333...: digits that are seen to repeat go on; others are left to what follows.
+  void goes_on(std::string& text) {
+    const size_t point = text.find('.') + 1, n = text.size() - point;
+    for (size_t period = 1; period * 2 <= n && n >= 3; ++period) {
+      if (text.compare(text.size() - period, period, text, text.size() - 2 * period, period) != 0) continue;
+      if (period == 1 && (n < 3 || text[text.size() - 3] != text.back())) continue;
+      text = text.substr(0, text.size() - period) + "(" + text.substr(text.size() - period) + ")";
+      at_ = starts("...") ? at_ + 3 : starts("\xE2\x80\xA6") ? at_ + 3 : s_.find("dots", at_) + 4;
+      return;
+    }
   }
 
   // 0.1\overline{6}: the digits that go on, in brackets.
@@ -244,7 +250,21 @@ class Lexer {
     at_ = end + 1;
   }
 
-  // "USD 5", "Rs. 5": the currency goes. "7:30 p.m.": a mark of its own.
+  // One dollar sign alone is money, two are mathematics.
+  void dollar() {
+    const size_t next = s_.find_first_not_of(" -", ++at_);
+    if (next == s_.npos || !(digit(s_[next]) || s_[next] == '.') || s_.find('$') != s_.rfind('$')) return;
+    put(TokenKind::kCurrency, "usd");
+  }
+  // A currency's sign or code before a number is taken with it, behind one it is a unit.
+  bool currency(std::string_view name) {
+    const size_t next = s_.find_first_not_of(" -", at_);
+    if (next != s_.npos && (digit(s_[next]) || s_[next] == '.')) return put(TokenKind::kCurrency, name), true;
+    if (after_number()) return put(TokenKind::kText, name), true;
+    return false;
+  }
+
+  // "USD 5", "Rs. 5". "7:30 p.m.": a mark of its own.
   bool currency_or_half(std::string_view w) {
     for (std::string_view name : {"USD", "EUR", "Rs", "INR", "US"}) {
       if (w != name) continue;
@@ -252,6 +272,7 @@ class Lexer {
       while (next < s_.size() && (s_[next] == ' ' || s_[next] == '.' || s_[next] == '$' || s_[next] == '\\')) ++next;
       if (next >= s_.size() || !digit(s_[next])) return false;
       at_ = next;
+      put(TokenKind::kCurrency, w == "Rs" ? "inr" : w == "US" ? "usd" : lower(w));
       return true;
     }
     const std::string l = lower(w);
@@ -271,15 +292,18 @@ class Lexer {
     const std::string l = lower(w);
     at_ = end;
     if (currency_or_half(w)) return;
-    if (w.size() >= 2 && (l == "and" || l == "or")) return put(TokenKind::kSign, "and");
+    if (w.size() >= 2 && (l == "and" || l == "or")) return put(TokenKind::kSign, l);
     if (kProse.count(l) && w.substr(1) == std::string_view(l).substr(1)) return put(TokenKind::kWord, w);
     if (w == "in" && space_ && !after_number()) return put(TokenKind::kSign, "in");
     if (l == "to" && w.size() == 2 && space_) return put(TokenKind::kSign, "->");
     if (w.size() >= 2 && kNames.count(l)) return put(TokenKind::kCommand, l);
-    if (w.size() >= 2 && after_quantity() && unit_word(l)) return put(TokenKind::kText, w);
+    if (w.size() >= 2 && after_quantity() &&
+        (known_unit(w) || l == "am" || l == "pm" || l == "percent" || l == "pct" || l == "percentage" || l == "degree" || l == "degrees"))
+      return put(TokenKind::kText, w);
+    if (counted_noun(w)) return put(TokenKind::kText, w);
     for (std::string_view link : {"or", "and"}) {  // 1orW(x)=2
       if (w.starts_with(link) && w.size() == link.size() + 1 && w.back() >= 'A' && w.back() <= 'Z') {
-        put(TokenKind::kSign, "and");
+        put(TokenKind::kSign, link);
         return put(TokenKind::kLetter, w.substr(link.size()));
       }
     }
@@ -292,6 +316,12 @@ class Lexer {
     }
     if (w.size() > 4) return put(TokenKind::kWord, w);
     for (char c : w) put(TokenKind::kLetter, std::string_view(&c, 1));
+  }
+  // "17 apples", "3 red balls": what is counted, a word of four letters or more behind a number and a blank.
+  bool counted_noun(std::string_view w) const {
+    if (w.size() < 4 || !space_ || out_.empty() || kNoNouns.count(lower(w))) return false;
+    if (out_.back().kind != TokenKind::kNumber && out_.back().kind != TokenKind::kText) return false;
+    return std::all_of(w.begin(), w.end(), [](char c) { return c >= 'a' && c <= 'z'; }) && w.find_first_of("aeiouy") != w.npos;
   }
   bool after_number() const { return !out_.empty() && out_.back().kind == TokenKind::kNumber; }
   bool after_quantity() const {
@@ -327,12 +357,17 @@ class Lexer {
     while (!body.empty() && (body.front() == ' ' || body.front() == '~')) body.remove_prefix(1);
     while (!body.empty() && (body.back() == ' ' || body.back() == '~')) body.remove_suffix(1);
     const std::string l = lower(body);
-    if (l == "and" || l == "or" || l == "," || l == ", and" || l == "and/or") return put(TokenKind::kSign, "and");
+    if (l == "and" || l == ", and") return put(TokenKind::kSign, "and");
+    if (l == "or" || l == ", or" || l == "and/or") return put(TokenKind::kSign, "or");
+    if (l == ",") return put(TokenKind::kSign, ",");
     if (l == "to") return put(TokenKind::kSign, "->");
     if (kNames.count(l)) return put(TokenKind::kCommand, l);
     const bool plain = name == "mathrm" || name == "operatorname";
     if (plain && body.size() == 1 && letter(body[0]) && !(body == "m" || body == "g")) return put(TokenKind::kLetter, body);
     if (!body.empty() && std::all_of(body.begin(), body.end(), [](char c) { return digit(c) || c == '.' || c == ','; })) return relex(body);
+    // "\text{3 apples}" is a number and its unit
+    const size_t end = body.find_first_not_of("0123456789.,/");
+    if (end != body.npos && end > 0 && digit(body[0]) && body[end] == ' ' && !after_number()) return relex(body);
     put(TokenKind::kText, body);
   }
   void relex(std::string_view body) {
@@ -347,6 +382,10 @@ class Lexer {
     if (end == at_ + 1) end = std::min(end + 1, s_.size());
     std::string_view name = s_.substr(at_ + 1, end - at_ - 1);
     at_ = end;
+    if (name == "$" && currency("usd")) return;
+    if (name == "pounds" || name == "euro" || name == "yen") {
+      if (currency(name == "pounds" ? "gbp" : name == "euro" ? "eur" : "jpy")) return;
+    }
     if (name == "$" || name == "(" || name == ")" || name == "[" || name == "]") return;  // currency or math mode
     if (name.empty()) return;
     if (kDropped.count(name)) {
@@ -383,7 +422,15 @@ class Lexer {
         put(TokenKind::kNumber, parts->second.substr(0, 1));
         return put(TokenKind::kNumber, parts->second.substr(1));
       }
-      for (std::string_view skip : {"\xC2\xA0", "\xE2\x80\x89", "\xE2\x82\xAC", "\xC2\xA3", "\xC2\xA5", "\xEF\xBB\xBF"}) {
+      for (const auto& [sign, name] : {std::pair<std::string_view, std::string_view>{"\xE2\x82\xAC", "eur"},
+                                       {"\xC2\xA3", "gbp"},
+                                       {"\xC2\xA5", "jpy"},
+                                       {"\xE2\x82\xB9", "inr"}}) {
+        if (c != sign) continue;
+        at_ += length;
+        return void(currency(name));
+      }
+      for (std::string_view skip : {"\xC2\xA0", "\xE2\x80\x89", "\xEF\xBB\xBF"}) {
         if (c == skip) return void((at_ += length, space_ = true));
       }
     }
@@ -403,8 +450,8 @@ class Lexer {
 
 }  // namespace
 
-bool unit_word(std::string_view word) {
-  return kUnits.count(word) > 0;
+bool prose_word(std::string_view word) {
+  return kProse.count(word) || kNoNouns.count(word);
 }
 
 std::vector<Token> tokenize(std::string_view text, Commas commas) {

@@ -10,16 +10,17 @@
 
 namespace r1::verify {
 
-enum class TokenKind { kNumber, kLetter, kWord, kCommand, kText, kSign, kEnd };
+enum class TokenKind { kNumber, kLetter, kWord, kCommand, kText, kCurrency, kSign, kEnd };
 struct Token {
   TokenKind kind = TokenKind::kEnd;
   std::string text;           // kNumber: digits, '.', exponent; kCommand without the backslash; kSign: unified spelling
   bool space_before = false;  // blank or layout space in front
 };
 
-std::vector<Token> tokenize(std::string_view text, Commas commas);
+// kText: the words of \text{..}, or a unit behind a number; kCurrency: a sign or code in front of one ("usd").
+// Is this a word of prose (lower case), that neither names what is counted nor multiplies?
+bool prose_word(std::string_view word);
 
-// Is this word (lower case, no blanks) a unit that may stand behind a number?
-bool unit_word(std::string_view word);
+std::vector<Token> tokenize(std::string_view text, Commas commas);
 
 }  // namespace r1::verify

@@ -12,15 +12,6 @@ constexpr size_t kMaxDigits = 1000;  // longer digit strings are no answers, and
 bool digit(char c) {
   return c >= '0' && c <= '9';
 }
-bool space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && space(s.front())) s.remove_prefix(1);
-  while (!s.empty() && space(s.back())) s.remove_suffix(1);
-  return s;
-}
 
 void replace_all(std::string& s, std::string_view from, std::string_view to) {
   std::string out;
@@ -197,14 +188,25 @@ std::vector<Found> all_numbers(std::string_view s) {
   return found;
 }
 
+// "1 or 2": the last of `numbers` is one of several that are named.
+bool left_open(std::string_view before, const std::vector<Found>& numbers) {
+  before = trim(before);
+  if (numbers.size() < 2 || !before.ends_with(" or")) return false;
+  before = trim(before.substr(0, before.size() - 3));
+  const Found& previous = numbers[numbers.size() - 2];
+  return previous.end == before.size() && previous.canonical != numbers.back().canonical;
+}
+
 std::optional<NumberAnswer> single_number(std::string_view body, AnswerPlace place) {
   const std::string s = clean(body);
   if (auto whole = canonical_number(s)) return NumberAnswer{std::string(trim(body)), *whole, place};
-  if (auto box = last_boxed(s)) return single_number(*box, place);
+  const Boxes boxes = boxes_of(s);
+  if (boxes.cut) return std::nullopt;
+  if (!boxes.closed.empty()) return single_number(boxes.closed.back().body, place);
   std::string_view rest = s;
   if (const size_t equals = rest.rfind('='); equals != rest.npos) rest.remove_prefix(equals + 1);
   const auto numbers = all_numbers(rest);
-  if (numbers.empty()) return std::nullopt;
+  if (numbers.empty() || taken_back(std::string_view(s).substr(0, s.size() - rest.size() + numbers[0].begin))) return std::nullopt;
   for (const Found& f : numbers) {
     if (f.canonical != numbers[0].canonical) return std::nullopt;
   }
@@ -213,7 +215,10 @@ std::optional<NumberAnswer> single_number(std::string_view body, AnswerPlace pla
 
 std::optional<NumberAnswer> first_number(std::string_view body, AnswerPlace place) {
   const std::string s = clean(body.substr(0, body.find('\n')));
-  const auto numbers = all_numbers(s);
+  auto numbers = all_numbers(s);
+  if (numbers.empty() || taken_back(std::string_view(s).substr(0, numbers[0].begin))) return std::nullopt;
+  if (const size_t equals = s.rfind('='); equals != s.npos)  // "3*4=12" comes to 12
+    std::erase_if(numbers, [&](const Found& f) { return f.begin < equals; });
   if (numbers.empty()) return std::nullopt;
   return NumberAnswer{s.substr(numbers[0].begin, numbers[0].end - numbers[0].begin), numbers[0].canonical, place};
 }
@@ -239,45 +244,12 @@ std::optional<NumberAnswer> phrase_answer(std::string_view text) {
   std::string canonical;
   const size_t n = read_number(s, canonical);
   if (!n) return std::nullopt;
+  const auto numbers = all_numbers(s);  // "the answer is 1 or 2"
+  if (numbers.size() > 1 && left_open(std::string_view(s).substr(0, numbers[1].begin), {numbers[0], numbers[1]})) return std::nullopt;
   return NumberAnswer{s.substr(0, n), canonical, AnswerPlace::kPhrase};
 }
 
 }  // namespace
-
-const char* answer_place_name(AnswerPlace place) {
-  static const char* const names[] = {"none", "answer_tag", "hashes", "boxed", "phrase", "last_number"};
-  return names[int(place)];
-}
-
-std::optional<std::string_view> after_thought(std::string_view completion) {
-  const size_t open = completion.rfind("<think>"), close = completion.rfind("</think>");
-  if (open != completion.npos && (close == completion.npos || close < open)) return std::nullopt;
-  return close == completion.npos ? completion : completion.substr(close + 8);
-}
-
-std::optional<std::string_view> last_answer_block(std::string_view text) {
-  const size_t close = text.rfind("</answer>");
-  if (close == text.npos) return std::nullopt;
-  const size_t open = text.substr(0, close).rfind("<answer>");
-  if (open == text.npos) return std::nullopt;
-  return text.substr(open + 8, close - open - 8);
-}
-
-std::optional<std::string_view> last_boxed(std::string_view text) {
-  const size_t at = std::max(text.rfind("\\boxed{") + 1, text.rfind("\\fbox{") + 1);  // npos + 1 == 0
-  if (at == 0) return std::nullopt;
-  const size_t start = text.find('{', at) + 1;
-  int depth = 1;
-  for (size_t i = start; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '{' || text[i + 1] == '}')) {
-      ++i;
-      continue;
-    }
-    depth += (text[i] == '{') - (text[i] == '}');
-    if (depth == 0) return text.substr(start, i - start);
-  }
-  return std::nullopt;
-}
 
 std::optional<std::string> canonical_number(std::string_view text) {
   std::string s = clean(text);
@@ -299,15 +271,21 @@ bool numbers_equal(std::string_view a, std::string_view b) {
 std::optional<NumberAnswer> extract_number_answer(std::string_view completion, bool strict) {
   const auto rest = after_thought(completion);
   if (!rest) return std::nullopt;
-  if (const auto block = last_answer_block(*rest)) return single_number(*block, AnswerPlace::kAnswerTag);
+  const AnswerBlock block = answer_block(*rest);
+  if (block.cut) return std::nullopt;
+  if (block.body) return single_number(*block.body, AnswerPlace::kAnswerTag);
+  const Boxes boxes = boxes_of(*rest);
+  if (boxes.cut) return std::nullopt;
   if (const size_t hashes = rest->rfind("####"); hashes != rest->npos) return first_number(rest->substr(hashes + 4), AnswerPlace::kHashes);
-  if (const auto box = last_boxed(*rest)) return single_number(*box, AnswerPlace::kBoxed);
+  if (!boxes.closed.empty()) return single_number(boxes.closed.back().body, AnswerPlace::kBoxed);
   if (auto phrase = phrase_answer(*rest)) return phrase;
   if (strict) return std::nullopt;
   const std::string s = clean(rest->size() > 4000 ? rest->substr(rest->size() - 4000) : *rest);
   const auto numbers = all_numbers(s);
   if (numbers.empty()) return std::nullopt;
   const Found& last = numbers.back();
+  const std::string_view before = std::string_view(s).substr(0, last.begin);
+  if (left_open(before, numbers) || taken_back(before)) return std::nullopt;
   return NumberAnswer{s.substr(last.begin, last.end - last.begin), last.canonical, AnswerPlace::kLastNumber};
 }
 

@@ -4,17 +4,17 @@
 //
 // Where the answer is looked for, in this order, always after the last </think>: the last <answer>..</answer>, the last "#### N", the last
 // \boxed{..}, "answer is N" / "answer: N" / "answer N", the last number of the text. A thought that was opened and never closed has no
-// answer. An <answer> or box that names several different numbers is a hedge and has no answer either (unless an '=' leads to one).
+// answer, nor has an <answer> or box that does not close. An <answer> or box that names several different numbers is a hedge and has no
+// answer either (unless an '=' leads to one), and so is a number that is taken back or left open ("not 2", "either 1 or 2").
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
 
-namespace r1::verify {
+#include "r1/verify/marks.h"
 
-enum class AnswerPlace { kNone, kAnswerTag, kHashes, kBoxed, kPhrase, kLastNumber };
-const char* answer_place_name(AnswerPlace place);
+namespace r1::verify {
 
 struct NumberAnswer {
   std::string text;  // as written
@@ -24,12 +24,6 @@ struct NumberAnswer {
 
 // nullopt: nothing there that reads as a number. `strict`: only marked answers count, never the bare last number.
 std::optional<NumberAnswer> extract_number_answer(std::string_view completion, bool strict = false);
-
-// The text after the last </think>; nullopt if a <think> was opened and not closed; the whole text if there is none.
-std::optional<std::string_view> after_thought(std::string_view completion);
-// Body of the last <answer>..</answer>, of the last \boxed{..} (balanced braces).
-std::optional<std::string_view> last_answer_block(std::string_view text);
-std::optional<std::string_view> last_boxed(std::string_view text);
 
 // "1,234.50" -> "1234.5", "\$ 18" -> "18", "3/6" -> "1/2", "1.2e3" -> "1200", "-0" -> "0"; nullopt if the whole text is not one number.
 // Accepts: thousands separators (also {,} and \,), currency signs, a percent sign (ignored: gold answers leave it out), U+2212,

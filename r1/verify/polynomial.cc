@@ -179,6 +179,12 @@ Quotient function(const Node& node, Budget& budget) {
     mpz_bin_uiui(out.get_mpz_t(), v.get_num().get_ui(), w > v ? v.get_num().get_ui() + 1 : w.get_num().get_ui());
     return simple(constant(out));
   }
+  if (node.name == "mod" && kids.size() == 2 && constant_value(kids[0], &v) && constant_value(kids[1], &w) && v.get_den() == 1 &&
+      w.get_den() == 1 && w > 0) {
+    mpz_class rest;
+    mpz_fdiv_r(rest.get_mpz_t(), v.get_num_mpz_t(), w.get_num_mpz_t());
+    return simple(constant(mpq_class(rest)));
+  }
   if (kids.size() == 1 && constant_value(kids[0], &v)) {
     if (node.name == "abs") return simple(constant(abs(v)));
     mpz_class whole;

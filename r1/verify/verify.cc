@@ -6,120 +6,6 @@
 #include "r1/verify/worker_pool.h"
 
 namespace r1::verify {
-namespace {
-
-// \\frac from a doubly escaped file is \frac; in a matrix \\ ends a row.
-std::string unescaped(std::string_view text) {
-  std::string out(text);
-  if (out.find("\\\\") == out.npos) return out;
-  const bool rows = out.find("\\begin{") != out.npos && out.find("\\\\begin{") == out.npos;
-  if (rows) return out;
-  std::string kept;
-  for (size_t i = 0; i < out.size(); ++i) {
-    if (out[i] == '\\' && i + 2 < out.size() && out[i + 1] == '\\' && std::isalpha(static_cast<unsigned char>(out[i + 2]))) continue;
-    kept += out[i];
-  }
-  return kept;
-}
-
-// How else may commas be read? "1,22" and "0,111" may be decimals, "(1,234)" may be a pair.
-std::vector<Commas> readings(std::string_view text) {
-  std::vector<Commas> all = {Commas::kThousands};
-  size_t commas = 0, at = 0;
-  bool tight = false, plain = true;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const bool digit = c >= '0' && c <= '9';
-    if (c == ',') {
-      ++commas, at = i;
-      tight |= i > 0 && i + 1 < text.size() && text[i - 1] >= '0' && text[i - 1] <= '9' && text[i + 1] >= '0' && text[i + 1] <= '9';
-    } else if (!digit && c != '-' && c != '$' && c != ' ' && c != '\\') {
-      plain = false;
-    }
-  }
-  if (!tight) return all;
-  const size_t first = text.find_first_of("0123456789");
-  const bool thousands =
-      at - first <= 3 && text[first] != '0' && at + 4 <= text.size() && (at + 4 == text.size() || text[at + 4] < '0' || text[at + 4] > '9');
-  if (plain && commas == 1 && !thousands && text.find(' ') == text.npos) all.push_back(Commas::kDecimal);
-  if (text.find_first_of("([{") != text.npos) all.push_back(Commas::kSeparator);
-  return all;
-}
-
-struct Reading {
-  std::vector<Node> nodes;
-  std::string why;  // no reading: the parser's complaint
-};
-Reading read(std::string_view text) {
-  Reading out;
-  if (text.size() > kMaxAnswerBytes) {
-    out.why = "longer than 20,000 bytes";
-    return out;
-  }
-  const std::string clean = unescaped(text);
-  for (Commas commas : readings(clean)) {
-    try {
-      out.nodes.push_back(parse_expression(clean, commas));
-    } catch (const ParseError& e) {
-      out.why = e.what();
-    }
-  }
-  return out;
-}
-
-bool has_letters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](unsigned char c) { return std::isalpha(c); }) > 0;
-}
-
-// A word or several: letters of three or more, digits and blanks, no mathematics.
-bool word_text(std::string_view text) {
-  const std::string s = normalized_text(text);
-  const auto letters = std::count_if(s.begin(), s.end(), [](unsigned char c) { return std::isalpha(c); });
-  return letters >= 3 &&
-         std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isalnum(c) || c == ' ' || c >= 0x80 || c == ',' || c == '-'; });
-}
-
-}  // namespace
-
-const char* answer_verdict_name(AnswerVerdict verdict) {
-  static const char* const names[] = {"right", "wrong", "unparsed", "timeout", "crash"};
-  return names[int(verdict)];
-}
-
-AnswerCheck check_texts(std::string_view gold, std::string_view answer, const EqualityOptions& options, const Budget& budget,
-                        bool* exhausted) {
-  *exhausted = false;
-  AnswerCheck out{AnswerVerdict::kWrong, std::string(answer.substr(0, 2'000)), "not equal"};
-  if (answer.empty()) return {AnswerVerdict::kUnparsed, "", "no answer found"};
-  if (gold == answer) return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
-  if (answer.size() <= kMaxAnswerBytes && normalized_text(gold) == normalized_text(answer) && !normalized_text(gold).empty())
-    return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
-  const char option = option_letter(gold);
-  if (option && option_letter(answer))
-    return option == option_letter(answer) ? (out.verdict = AnswerVerdict::kRight, out.reason = "same option", out)
-                                           : (out.reason = "another option", out);
-  const Reading g = read(gold), a = read(answer);
-  if (g.nodes.empty()) {
-    if (!has_letters(gold)) return out.verdict = AnswerVerdict::kUnparsed, out.reason = "the known answer cannot be read: " + g.why, out;
-    return out.reason = "another text", out;
-  }
-  if (a.nodes.empty() && word_text(gold) && word_text(answer)) return out.reason = "another text", out;
-  if (a.nodes.empty()) return out.verdict = AnswerVerdict::kUnparsed, out.reason = a.why, out;
-  Comparison undecided;
-  bool known = false;
-  for (const Node& x : g.nodes) {
-    for (const Node& y : a.nodes) {
-      bool more = false;
-      const Comparison c = compare_answers(x, y, options, budget, &more);
-      if (c.same == Same::kYes) return out.verdict = AnswerVerdict::kRight, out.reason = c.reason, *exhausted = false, out;
-      known |= c.same == Same::kNo;
-      if (c.same == Same::kUnknown) undecided = c, *exhausted |= more;
-    }
-  }
-  if (*exhausted) return out.verdict = AnswerVerdict::kTimeout, out.reason = undecided.reason, out;
-  if (!known) return out.verdict = AnswerVerdict::kUnparsed, out.reason = undecided.reason, out;
-  return out;
-}
 
 struct Verifier::Pool : WorkerPool {
   using WorkerPool::WorkerPool;
@@ -129,34 +15,59 @@ Verifier::Verifier(VerifyOptions options)
     : options_(options), pool_(std::make_unique<Pool>(std::max(1, options.workers), options.equality)) {}
 Verifier::~Verifier() = default;
 
+int64_t Verifier::most_memory(const VerifyOptions& options) {
+  return std::max(1, options.workers) * kWorkerBytes;
+}
+
 int64_t Verifier::replaced() const {
   return pool_->replaced();
 }
 
 AnswerCheck Verifier::check_in_worker(std::string_view gold, std::string_view answer, Fault fault) const {
-  AnswerCheck out = pool_->check(gold, answer, options_.deadline, int(fault));
+  AnswerCheck out = pool_->check(gold, answer, options_.deadline, WorkerFault(fault));
   if (out.extracted.empty()) out.extracted = answer.substr(0, 2'000);
   return out;
 }
 
 AnswerCheck Verifier::check(std::string_view gold, std::string_view answer) const {
   const ExtractedAnswer g = extract_gold(gold);
+  ExtractedAnswer a;
+  AnswerCheck out = check_against(g.text, answer, a);
+  out.place = a.place;
+  out.gold = g.text.substr(0, 2'000);
+  return out;
+}
+
+// `a`: what was taken for the answer, and where from.
+AnswerCheck Verifier::check_against(const std::string& gold, std::string_view answer, ExtractedAnswer& a) const {
   const auto rest = after_thought(answer);
   if (!rest) return {AnswerVerdict::kUnparsed, "", "a thought that does not end"};
-  if (!options_.marked_only && rest->size() < 2'000 && !g.text.empty()) {  // a bare text answer, a date
+  if (!options_.marked_only && rest->size() < 2'000 && !gold.empty()) {  // a bare text answer, a date
     const std::string text = normalized_text(*rest);
-    if (!text.empty() && text == normalized_text(g.text)) return {AnswerVerdict::kRight, std::string(*rest), "same text"};
+    if (!text.empty() && text == normalized_text(gold)) {
+      a.place = AnswerPlace::kPhrase;
+      return {AnswerVerdict::kRight, std::string(*rest), "same text"};
+    }
   }
-  auto a = options_.marked_only ? extract_marked(*rest, options_.boxes) : extract_answer(answer, options_.boxes);
-  if (option_letter(g.text) && !options_.marked_only && (!a || !option_letter(a->text))) {
-    if (const char c = find_option(*rest); c && (!a || (a->place != AnswerPlace::kBoxed && a->place != AnswerPlace::kAnswerTag)))
-      a = ExtractedAnswer{std::string(1, c), AnswerPlace::kPhrase};
+  auto found = options_.marked_only ? extract_marked(*rest, options_.boxes) : extract_answer(answer, options_.boxes);
+  if (option_letter(gold)) {
+    if (const auto choice = extract_choice(answer, options_.marked_only)) {
+      if (choice->letter)
+        found = ExtractedAnswer{std::string(1, choice->letter), choice->place};
+      else if (choice->place == AnswerPlace::kPhrase)
+        return {AnswerVerdict::kUnparsed, choice->text, "more than one option named"};
+    }
   }
-  if (!a) return {AnswerVerdict::kUnparsed, "", "no answer found"};
-  if (a->text.size() > kMaxAnswerBytes) return {AnswerVerdict::kUnparsed, a->text.substr(0, 200), "an answer longer than 20,000 bytes"};
+  if (!found) {
+    bool cut = false;
+    marked_text(*rest, &cut, options_.boxes);
+    return {AnswerVerdict::kUnparsed, "", cut ? "a box or answer tag that does not close" : "no answer found"};
+  }
+  a = std::move(*found);
+  if (a.text.size() > kMaxAnswerBytes) return {AnswerVerdict::kUnparsed, a.text.substr(0, 200), "an answer longer than 20,000 bytes"};
   bool exhausted = false;
-  AnswerCheck out = check_texts(g.text, a->text, options_.equality, kSmallBudget, &exhausted);
-  return exhausted ? check_in_worker(g.text, a->text) : out;
+  AnswerCheck out = check_texts(gold, a.text, options_.equality, kSmallBudget, &exhausted);
+  return exhausted ? check_in_worker(gold, a.text) : out;
 }
 
 }  // namespace r1::verify

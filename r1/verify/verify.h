@@ -6,19 +6,15 @@
 // calls run in parallel, workers are shared.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "r1/verify/answer.h"
-#include "r1/verify/equality.h"
+#include "r1/verify/check.h"
 
 namespace r1::verify {
-
-// kUnparsed: no answer found, or one that cannot be read or decided. kTimeout: the deadline or the work budget ran out. kCrash: the worker
-// died.
-enum class AnswerVerdict { kRight, kWrong, kUnparsed, kTimeout, kCrash };
-const char* answer_verdict_name(AnswerVerdict verdict);
 
 struct VerifyOptions {
   double deadline = 2;  // seconds, for one check
@@ -27,15 +23,6 @@ struct VerifyOptions {
   bool marked_only = false;  // an answer counts in <answer>, \boxed{} or behind #### alone; otherwise unparsed
   EqualityOptions equality;
 };
-
-struct AnswerCheck {
-  AnswerVerdict verdict = AnswerVerdict::kUnparsed;
-  std::string extracted, reason;
-};
-
-// Compares extracted texts within a budget, in this process. `exhausted`: more budget could decide.
-AnswerCheck check_texts(std::string_view gold, std::string_view answer, const EqualityOptions& options, const Budget& budget,
-                        bool* exhausted);
 
 class Verifier {
  public:
@@ -47,12 +34,17 @@ class Verifier {
   // `answer`: a whole completion or the bare answer.
   AnswerCheck check(std::string_view gold, std::string_view answer) const;
 
+  // The most memory that all workers of such a verifier take together, beside the caller's own: each is held to its share by a limit.
+  static int64_t most_memory(const VerifyOptions& options);
+
   // Tests only: workers replaced so far, and a worker that hangs or dies instead of working.
   int64_t replaced() const;
   enum class Fault { kNone, kHang, kDie };
   AnswerCheck check_in_worker(std::string_view gold, std::string_view answer, Fault fault = Fault::kNone) const;
 
  private:
+  AnswerCheck check_against(const std::string& gold, std::string_view answer, ExtractedAnswer& taken) const;
+
   struct Pool;
   VerifyOptions options_;
   std::unique_ptr<Pool> pool_;

@@ -1,102 +1,53 @@
 #include "r1/verify/worker_pool.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <string>
 
 #include "r1/base/error.h"
-#include "r1/verify/verify.h"
+#include "r1/verify/sandbox/fd.h"
+#include "r1/verify/worker_image.h"
 
 namespace r1::verify {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = WorkerClock;
+using sandbox::Fd;
 
-// Waits for the socket; with a deadline, until then.
-bool ready(int fd, short events, const Clock::time_point* until) {
-  for (;;) {
-    const auto left = until ? std::chrono::duration_cast<std::chrono::milliseconds>(*until - Clock::now()).count() : -1;
-    if (until && left <= 0) return false;
-    pollfd p{fd, events, 0};
-    const int n = ::poll(&p, 1, int(left));
-    if (n < 0 && errno == EINTR) continue;
-    return n > 0;
-  }
-}
-bool send_all(int fd, const char* data, size_t n, const Clock::time_point* until, bool* late) {
-  while (n) {
-    if (until && !ready(fd, POLLOUT, until)) return *late = true, false;
-    const ssize_t sent = ::send(fd, data, n, MSG_NOSIGNAL | (until ? MSG_DONTWAIT : 0));
-    if (sent < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (sent <= 0) return false;
-    data += sent, n -= size_t(sent);
-  }
-  return true;
-}
-// false: closed, or (with a deadline) too late, which `late` says.
-bool receive_all(int fd, char* data, size_t n, const Clock::time_point* until, bool* late) {
-  while (n) {
-    if (until && !ready(fd, POLLIN, until)) return *late = true, false;
-    const ssize_t got = ::recv(fd, data, n, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    data += got, n -= size_t(got);
-  }
-  return true;
-}
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int64_t kLimit = 0;  // a sanitizer's shadow memory counts as data
+#else
+constexpr int64_t kLimit = kWorkerBytes;
+#endif
 
-struct Header {
-  uint32_t first, second, code;
-};
-bool send_message(int fd, std::string_view a, std::string_view b, uint32_t code, const Clock::time_point* until, bool* late) {
-  const Header h{uint32_t(a.size()), uint32_t(b.size()), code};
-  std::string all(reinterpret_cast<const char*>(&h), sizeof h);
-  all.append(a).append(b);
-  return send_all(fd, all.data(), all.size(), until, late);
-}
-bool receive_message(int fd, std::string& a, std::string& b, uint32_t& code, const Clock::time_point* until, bool* late) {
-  Header h;
-  if (!receive_all(fd, reinterpret_cast<char*>(&h), sizeof h, until, late)) return false;
-  if (h.first > 1'000'000 || h.second > 1'000'000) return false;
-  a.resize(h.first);
-  b.resize(h.second);
-  code = h.code;
-  return receive_all(fd, a.data(), a.size(), until, late) && receive_all(fd, b.data(), b.size(), until, late);
-}
-
-void close_all_but(int fd) {
-  if (fd > 3) ::syscall(SYS_close_range, 3u, unsigned(fd) - 1, 0u);
-  ::syscall(SYS_close_range, unsigned(fd) + 1, ~0u, 0u);
-}
-
-[[noreturn]] void work(int fd, const EqualityOptions& options) {
-  close_all_but(fd);
-  ::signal(SIGINT, SIG_IGN);  // the parent decides when a run ends
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
-  std::string gold, answer;
-  for (uint32_t fault = 0;;) {
-    if (!receive_message(fd, gold, answer, fault, nullptr, nullptr)) ::_exit(0);
-    if (fault == 2) ::_exit(66);
-    while (fault == 1) ::pause();
-    AnswerCheck out{AnswerVerdict::kCrash, "", "the check failed"};
-    try {
-      bool exhausted = false;
-      out = check_texts(gold, answer, options, kLargeBudget, &exhausted);
-    } catch (const std::exception& e) {
-      out.reason = e.what();
-    }
-    if (!send_message(fd, out.extracted, out.reason, uint32_t(out.verdict), nullptr, nullptr)) ::_exit(0);
-  }
+// The socket as descriptor 0, nothing at 1, all signals as at birth, a session of its own: Ctrl-C in our terminal is ours to handle.
+int spawn(pid_t* pid, const char* path, int socket) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, socket, 0);
+  ::posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none, all;
+  ::sigemptyset(&none);
+  ::sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+  char name[] = "r1-verify";
+  std::string limit = std::to_string(kLimit);
+  char* argv[] = {name, limit.data(), nullptr};
+  const int bad = ::posix_spawn(pid, path, &actions, &attributes, argv, ::environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  return bad;
 }
 
 }  // namespace
@@ -109,17 +60,17 @@ WorkerPool::~WorkerPool() {
   reap(true);
 }
 
-WorkerPool::Worker WorkerPool::start() const {
+WorkerPool::Worker WorkerPool::start() {
+  static const Fd program = sandbox::memory_file("r1-verify", worker_image(), true);
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return {};
-  const pid_t pid = ::fork();
-  if (pid == 0) work(ends[1], options_);
-  ::close(ends[1]);
-  if (pid < 0) {
-    ::close(ends[0]);
-    return {};
-  }
-  return {pid, ends[0]};
+  r1::check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "no socket pair: ", std::strerror(errno),
+            "; raise the limit on open files (ulimit -n)");
+  Fd ours(ends[0]);
+  const Fd theirs(ends[1]);
+  pid_t pid = -1;
+  const int bad = spawn(&pid, str("/proc/self/fd/", program.get()).c_str(), theirs.get());
+  r1::check(bad == 0, std::strerror(bad), bad == EACCES ? "; is vm.memfd_noexec 2? Workers need 0 or 1" : "");
+  return {pid, ours.release()};
 }
 
 void WorkerPool::stop(Worker& worker) {
@@ -145,7 +96,7 @@ int64_t WorkerPool::replaced() const {
   return replaced_;
 }
 
-AnswerCheck WorkerPool::check(std::string_view gold, std::string_view answer, double deadline, int fault) {
+AnswerCheck WorkerPool::check(std::string_view gold, std::string_view answer, double deadline, WorkerFault fault) {
   const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(deadline));
   Worker worker;
   {
@@ -161,15 +112,19 @@ AnswerCheck WorkerPool::check(std::string_view gold, std::string_view answer, do
   // one that died while it was idle (the system was short of memory, say) is no verdict on this check
   char none;
   if (worker.pid >= 0 && ::recv(worker.socket, &none, 1, MSG_PEEK | MSG_DONTWAIT) == 0) stop(worker);
-  if (worker.pid < 0) worker = start();
-  AnswerCheck out{AnswerVerdict::kCrash, "", "no worker process could be started"};
+  AnswerCheck out{AnswerVerdict::kCrash, "", ""};
+  try {
+    if (worker.pid < 0) worker = start();
+  } catch (const std::exception& e) {
+    out.reason = str("no worker process could be started: ", e.what());
+  }
   bool good = false, late = false;
   if (worker.pid >= 0) {
-    uint32_t verdict = 0;
-    good = send_message(worker.socket, gold, answer, uint32_t(fault), &until, &late) &&
-           receive_message(worker.socket, out.extracted, out.reason, verdict, &until, &late) && verdict <= uint32_t(AnswerVerdict::kCrash);
+    WorkerMessage message{std::string(gold), std::string(answer), fault, options_};
+    good = send_message(worker.socket, message, &until, &late) && receive_message(worker.socket, message, &until, &late) &&
+           message.code <= uint32_t(AnswerVerdict::kCrash);
     if (good)
-      out.verdict = AnswerVerdict(verdict);
+      out = {AnswerVerdict(message.code), std::move(message.first), std::move(message.second)};
     else
       out = {late ? AnswerVerdict::kTimeout : AnswerVerdict::kCrash, "", late ? "deadline" : "the worker died"};
     if (!good) stop(worker);

@@ -81,6 +81,13 @@ TEST(Reward, SoftOverlongIsDapoEquation13) {
   EXPECT_DOUBLE_EQ(one("soft_overlong_punishment", input("", true, 90), options), -0.5);
   EXPECT_DOUBLE_EQ(one("soft_overlong_punishment", input("", true, 100), options), -1);
   EXPECT_DOUBLE_EQ(one("soft_overlong_punishment", input("", true, 500), options), -1);
+  // A run whose completions end before it begins would never see anything but 0.
+  const auto begins_at_80 = make_reward("soft_overlong_punishment", options), standard = make_reward("soft_overlong_punishment");
+  EXPECT_NE(begins_at_80->constant_up_to(80).find("0 for every completion: it begins beyond 80 tokens"), std::string::npos);
+  EXPECT_EQ(begins_at_80->constant_up_to(81), "");
+  EXPECT_NE(standard->constant_up_to(48).find("max_completion_length is 48"), std::string::npos);
+  EXPECT_EQ(standard->constant_up_to(16384), "");
+  EXPECT_EQ(make_reward("accuracy")->constant_up_to(1), "");
 }
 
 TEST(Reward, LanguageShareOfTheThought) {

@@ -267,11 +267,133 @@ TEST(Gsm8k, SmallFile) {
             std::string::npos);
   EXPECT_EQ(p.messages.size(), 2u);
   EXPECT_EQ(task->score(p, "so #### 1018").verdict, Verdict::kRight);
-  EXPECT_NE(message_of([&] { task->problem("train", 0); }).find("split 'train' has no file"), std::string::npos);
+  EXPECT_EQ(task->size("train"), 0);
+  EXPECT_NE(message_of([&] { task->problem("train", 0); }).find("split 'train' has no problems; give its file as option 'train'"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { required_size(*task, "train"); }).find("split 'train' has no problems"), std::string::npos);
+  EXPECT_EQ(required_size(*task, "test"), 1);
   write_file_atomic(path, "{\"question\": \"a\", \"answer\": \"b\"}\n");
   EXPECT_NE(message_of([&] {
               make_task("gsm8k", {{"data", path.string()}});
             }).find(":1: the answer has no '#### N' line"),
+            std::string::npos);
+}
+
+// One rule for every task over files: which files, which splits, what is said when there is none.
+class FileTasks : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("file_tasks_" + std::to_string(getpid()));
+    fs::remove_all(folder_);
+    fs::create_directory(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string write(const std::string& name, const std::string& text) const {
+    write_file_atomic(folder_ / name, text);
+    return (folder_ / name).string();
+  }
+  fs::path folder_;
+};
+struct Row {
+  const char *task, *row, *id;
+};
+constexpr Row kRows[] = {
+    {"gsm8k", R"({"question":"q","answer":"#### 7"})", ""},
+    {"svamp", R"({"ID":"c7","Body":"b","Question":"q","Equation":"7","Answer":7})", "c7"},
+    {"math", R"({"problem":"q","answer":"7","id":"m7"})", "m7"},
+    {"multiple_choice", R"({"question":"q","options":["a","b"],"answer":"A","id":"o7"})", "o7"},
+    {"aqua", R"({"question":"q","options":["A)a","B)b"],"correct":"A"})", ""},
+    {"code", R"({"prompt":"q","tests":[{"input":"1","output":"2"}]})", ""},
+    {"humaneval", R"({"task_id":"HumanEval/7","prompt":"def f():\n","entry_point":"f","canonical_solution":"  pass","test":"t"})",
+     "HumanEval/7"},
+};
+
+TEST_F(FileTasks, SplitsAndFolders) {
+  for (const Row& r : kRows) {
+    SCOPED_TRACE(r.task);
+    const std::string line = std::string(r.row) + "\n", id = r.id;
+    const auto make = [&](const Json& options) { return make_task(r.task, options); };
+    const auto refusal = [&](const Json& options) { return message_of([&] { make(options); }); };
+    EXPECT_NE(refusal(Json::object()).find(std::string("task ") + r.task + ": option 'data' is missing"), std::string::npos);
+    fs::remove(folder_ / "test.jsonl"), fs::remove(folder_ / "train.jsonl");
+    EXPECT_NE(refusal({{"data", folder_.string()}}).find("has neither train.jsonl nor test.jsonl"), std::string::npos);
+    EXPECT_NE(refusal({{"data", (folder_ / "none.jsonl").string()}}).find("none.jsonl"), std::string::npos);
+    EXPECT_NE(refusal({{"data", write("empty.jsonl", "")}}).find("empty.jsonl: no problems in it"), std::string::npos);
+    const auto one = make({{"data", write("one.jsonl", line + line + line)}, {"limit", 2}});
+    EXPECT_EQ(one->size("test"), 2);
+    EXPECT_EQ(one->size("train"), 0);
+    EXPECT_EQ(one->problem("test", 1).id, std::string(r.task) + "/test/" + (id.empty() ? "1" : id));
+    EXPECT_NE(message_of([&] { one->problem("train", 0); }).find(std::string("task ") + r.task + ": split 'train' has no problems"),
+              std::string::npos);
+    EXPECT_NE(message_of([&] { one->problem("test", 2); }).find("expected an index below 2 in split test, got 2"), std::string::npos);
+    EXPECT_THROW(one->problem("test", -1), Error);
+    EXPECT_NE(message_of([&] { one->size("dev"); }).find("unknown split 'dev'"), std::string::npos);
+    write("train.jsonl", line);  // a folder with one of the two
+    const auto half = make({{"data", folder_.string()}});
+    EXPECT_EQ(half->size("train"), 1);
+    EXPECT_EQ(half->size("test"), 0);
+    EXPECT_EQ(half->problem("train", 0).id, std::string(r.task) + "/train/" + (id.empty() ? "0" : id));
+    write("test.jsonl", line + line);
+    const auto both = make({{"data", folder_.string()}, {"train", write("own.jsonl", line + line + line)}});
+    EXPECT_EQ(both->size("train"), 3) << "a file of its own comes before the folder's";
+    EXPECT_EQ(both->size("test"), 2);
+    const auto list = make({{"test", write("list.json", " [" + std::string(r.row) + ", " + r.row + "]")}});
+    EXPECT_EQ(list->size("test"), 2) << "a JSON list is read as well as lines";
+    EXPECT_NE(refusal({{"data", write("bad.json", "[7]")}}).find("bad.json, problem 0"), std::string::npos);
+    EXPECT_NE(refusal({{"data", write("bad.jsonl", "{}\n")}}).find("bad.jsonl:1"), std::string::npos);
+  }
+}
+
+TEST_F(FileTasks, AShareOfTheRowsBecomesTrain) {
+  std::string rows;
+  for (int i = 0; i < 400; ++i)
+    rows += R"({"ID":"c)" + std::to_string(i) + R"(","Body":"b","Question":"q","Equation":"7","Answer":7})" + "\n";
+  const std::string path = write("svamp.jsonl", rows);
+  const auto none = make_task("svamp", {{"data", path}});
+  EXPECT_EQ(none->size("test"), 400);
+  EXPECT_NE(message_of([&] { none->problem("train", 0); }).find("or set train_fraction"), std::string::npos);
+  const auto split = make_task("svamp", {{"data", path}, {"train_fraction", 0.25}});
+  EXPECT_EQ(split->size("train") + split->size("test"), 400);
+  EXPECT_NEAR(double(split->size("train")), 100, 30);
+  std::set<std::string> ids;
+  for (const char* side : {"train", "test"})
+    for (int64_t i = 0; i < split->size(side); ++i) {
+      const std::string id = split->problem(side, i).id;
+      ids.insert(id.substr(id.rfind('/')));
+    }
+  EXPECT_EQ(ids.size(), 400u) << "no problem is on both sides";
+  const auto few = make_task("svamp", {{"data", path}, {"train_fraction", 0.25}, {"limit", 10}});
+  EXPECT_EQ(few->size("train"), 10);
+  EXPECT_EQ(few->size("test"), 10);
+  EXPECT_EQ(few->problem("train", 9).id, split->problem("train", 9).id);
+}
+
+// Prompts, scores and golds of a data set that the repository does not carry.
+TEST_F(FileTasks, WordProblems) {
+  const auto task = make_task(
+      "svamp",
+      {{"data",
+        write("s.json",
+              R"j([{"ID":"c1","Body":"There are 5 hens  ","Question":"How many?","Equation":"( 5.0 + 2.0 )","Answer":7.0,"Type":"Addition"},
+    {"ID":"c2","Body":"Why, though?","Question":"How many?","Equation":"8","Answer":"8"}])j")},
+       {"prompt_style", "hashes"},
+       {"system", "Be brief."}});
+  const Problem p = task->problem("test", 0);
+  EXPECT_EQ(p.question, "There are 5 hens. How many?");
+  EXPECT_EQ(task->problem("test", 1).question, "Why, though? How many?");
+  EXPECT_EQ(p.gold, "7");
+  EXPECT_EQ(p.extra["type"], "Addition");
+  EXPECT_EQ(p.solution, "( 5.0 + 2.0 ) = 7\n#### 7");
+  ASSERT_EQ(p.messages.size(), 2u);
+  EXPECT_EQ(p.messages[0].content, "Be brief.");
+  EXPECT_EQ(task->score(p, "#### 7").verdict, Verdict::kRight);
+  EXPECT_EQ(task->score(p, "#### 8").accuracy, 0);
+  EXPECT_EQ(task->score(p, "it is 7").verdict, Verdict::kRight);
+  const auto strict = make_task("svamp", {{"data", (folder_ / "s.json").string()}, {"strict", true}});
+  EXPECT_EQ(strict->score(p, "it is 7").verdict, Verdict::kUnparsed);
+  EXPECT_NE(message_of([&] {
+              make_task("svamp", {{"data", write("x.jsonl", R"({"ID":"c1","Body":"b","Question":"q","Equation":"7","Answer":"some"})")}});
+            }).find("the known answer 'some' is no number"),
             std::string::npos);
 }
 

@@ -283,6 +283,36 @@ TEST(JudgeHacks, NoCompiledHackPasses) {
   });
 }
 
+// What counts is settled when the program ends: what a process of its own prints behind its back counts never, however long the judge takes
+// to hear of that end (the children here write at once, in the middle and late). One that is waited for counts.
+TEST(JudgeHacks, ProcessesThatOutliveTheProgram) {
+  const Judge judge({.workers = 2, .warm = 2});
+  ASSERT_EQ(judge.unavailable(), "");
+  Suite io{.kind = Suite::Kind::kStdin};
+  io.tests = {{.input = "1\n", .expected = "2\n"}};
+  const std::string print = "os.write(1, b'2\\n')";
+  for (const char* pause : {"0", "0.001", "0.02", "0.2"}) {
+    const std::string child = std::string("time.sleep(") + pause + "); " + print + "; os._exit(0)";
+    for (const std::string& code :
+         {"import os, time\nif os.fork() == 0:\n    " + child + "\n",
+          "import os, time\nif os.fork() == 0:\n    os.setsid(); " + child + "\n" + print + "\n",
+          "import os, time\nif os.fork() == 0:\n    if os.fork() == 0:\n        " + child + "\n    os._exit(0)\nos.wait()\n" + print + "\n",
+          "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', \"import os, time; " + child + "\"])\n"}) {
+      const Report report = judge.check({"python", code}, io);
+      EXPECT_EQ(report.passes(), 0) << code << shown(report);
+    }
+    EXPECT_TRUE(judge.check({"python", "import os, time\nif os.fork() == 0:\n    " + child + "\nos.wait()\n"}, io).passed()) << pause;
+  }
+  // Processes that Python's own library keeps are not the program's fault.
+  const Report pool =
+      judge.check({"python",
+                   "import multiprocessing as m\nfrom multiprocessing import shared_memory\n"
+                   "def f(x): return x + 1\nif __name__ == '__main__':\n    s = shared_memory.SharedMemory(create=True, size=64)\n"
+                   "    with m.Pool(2) as p: print(p.map(f, [1])[0])\n    s.close(); s.unlink()\n"},
+                  io);
+  EXPECT_TRUE(pool.passed()) << shown(pool);
+}
+
 // A class under test may define its own __eq__; one that calls everything equal is found out, and a class that no test names has no say.
 TEST(JudgeHacks, ClassesUnderTest) {
   const Judge judge({.workers = 2, .warm = 2});

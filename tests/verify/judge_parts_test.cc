@@ -110,7 +110,10 @@ TEST(JudgeValue, Equality) {
   EXPECT_TRUE(same("1", "true"));
   EXPECT_FALSE(same("1", "1.0000001"));
   EXPECT_TRUE(same("1.0", "1.0000001", 1e-6));
-  EXPECT_FALSE(same("1", "2", 0.5));  // ints are exact among themselves
+  EXPECT_FALSE(same("1", "2", 0.5));                                         // ints are exact among themselves
+  EXPECT_FALSE(same("1000000000000000001", "1000000000000000000.0", 1e-6));  // and against a whole float
+  EXPECT_FALSE(same("1000000007.0", "1000000006", 1e-6));
+  EXPECT_TRUE(same("3", "2.9999999", 1e-6));
   EXPECT_TRUE(same("0.0", "-0.0"));
   EXPECT_TRUE(same("NaN", "NaN"));
   EXPECT_FALSE(same("NaN", "1.0"));
@@ -167,6 +170,43 @@ TEST(JudgeOutput, Options) {
   EXPECT_NE(output_difference("inf", "1e999", close), "");
   EXPECT_NE(output_difference("nan", "NaN", close), "");
   EXPECT_EQ(output_difference("nan", "nan", close), "");
+}
+
+// A tolerance is for floating point: whole numbers are the same or not, of any length and however they are written.
+TEST(JudgeOutput, WholeNumbersAreExact) {
+  const OutputComparison close{OutputRule::kLines, 1e-6};
+  const std::string million(1'000'000, '7');
+  for (const auto& [expected, got] : {std::pair<std::string, std::string>{"1000000007", "1000000006"},
+                                      {"1000000007", "1000000006.0"},
+                                      {"1000000000000000000", "1000000000000000001"},
+                                      {"1000000000000000001", "1e18"},
+                                      {"-5000000", "-5000001"},
+                                      {"5000000", "-5000000"},
+                                      {million, million.substr(1) + "8"},
+                                      {"12345678901234567890123", "12345678901234567890124"}})
+    EXPECT_NE(output_difference(expected, got, close), "") << expected.substr(0, 40) << " | " << got.substr(0, 40);
+  for (const auto& [expected, got] : {std::pair<std::string, std::string>{"1000000000000000000", "1e18"},
+                                      {"7", "7.0"},
+                                      {"7", "+07"},
+                                      {"7", "70e-1"},
+                                      {"0", "-0.0"},
+                                      {"0", "0e5"},
+                                      {million, "+" + million},
+                                      {"3", "2.9999999"},
+                                      {"1000000007.5", "1000000007"}})
+    EXPECT_EQ(output_difference(expected, got, close), "") << expected.substr(0, 40) << " | " << got.substr(0, 40);
+}
+
+// What differs can be seen in the report: to the last digit, and at the place where it is.
+TEST(JudgeOutput, DifferencesAreShown) {
+  EXPECT_EQ(show_value(Value::of(0.1 + 0.2)), "0.30000000000000004");
+  EXPECT_EQ(show_value(Value::of(0.3)), "0.3");
+  EXPECT_EQ(show_value(Value::of(1.0)), "1.0");
+  EXPECT_EQ(show_value(json("100000000000000000001")), "100000000000000000001");
+  const std::string same(200, 'a');
+  EXPECT_EQ(output_difference(same + "x" + same, same + "y" + same), "line 1: expected '.." + std::string(40, 'a') + "x" +
+                                                                         std::string(39, 'a') + "..', got '.." + std::string(40, 'a') +
+                                                                         "y" + std::string(39, 'a') + "..'");
 }
 
 TEST(JudgeChannel, FramesInPieces) {
@@ -282,6 +322,19 @@ TEST(JudgeExtract, Fences) {
   EXPECT_EQ(code("text", "cpp"), "(none)");
 }
 
+// The block that is the program: a listing of its output behind it is not, and a fence that closes what nothing opened ends the code.
+TEST(JudgeExtract, OutputBehindTheProgramAndFencesThatNothingOpened) {
+  const auto code = [](const std::string& text) {
+    const auto found = extract_code(text);
+    return found ? found->code : "(none)";
+  };
+  EXPECT_EQ(code("```python\nprint(1)\n```\nOutput:\n```\n1\n```\n"), "print(1)\n");
+  EXPECT_EQ(code("```\nprint(0)\n```\n```\nprint(1)\n```\n"), "print(1)\n");
+  EXPECT_EQ(code("```python\nprint(0)\n```\nBetter:\n```python\nprint(1)\n```\nIt prints\n```text\n1\n```"), "print(1)\n");
+  EXPECT_EQ(code("import sys\nprint(1)\n```\nThat is all."), "import sys\nprint(1)\n");
+  EXPECT_EQ(extract_code("```python\ndef f(): pass\n```\n```\ndef g(): pass\n```", "python", "g")->code, "def g(): pass\n");
+}
+
 TEST(JudgeExtract, Continuation) {
   EXPECT_EQ(cut_continuation("    a = 1\n\n    return a\n\ndef g():\n    pass\n"), "    a = 1\n\n    return a\n\n");
   EXPECT_EQ(cut_continuation("    return [\n1,\n]\n"), "    return [\n");
@@ -323,7 +376,12 @@ TEST(JudgeSuite, Json) {
   EXPECT_EQ(suite(R"j({"tests":["assert f()"]})j").kind, Suite::Kind::kAsserts);
   EXPECT_EQ(suite(R"({"check":"def check(c): pass","entry_point":"f"})").kind, Suite::Kind::kCheck);
   EXPECT_EQ(suite(R"({"files":{"test_a.py":""}})").kind, Suite::Kind::kUnit);
-  for (const char* text : {R"({"tests":[{"input":"1","output":"2","weight":2.0,"subtask":1}],"subtask_points":[1.0,2.0],"rule":"tokens"})",
+  EXPECT_EQ(suite(R"({"tests":[{"input":"1","output":"2","also":["3"]}]})").tests[0].also, std::vector<std::string>{"3"});
+  EXPECT_EQ(suite(R"({"tests":[{"input":"1","output":"2"}],"checker":{"code":"c"}})").checker.language, "python");
+  EXPECT_NE(error_of([&] { suite(R"({"tests":[{"input":"1","output":"2"}],"checker":"c"})"); }).find("'checker' must be an object"),
+            std::string::npos);
+  for (const char* text : {R"({"tests":[{"input":"1","output":"2","also":["4"]}],"checker":{"language":"cpp","code":"c"}})",
+                           R"({"tests":[{"input":"1","output":"2","weight":2.0,"subtask":1}],"subtask_points":[1.0,2.0],"rule":"tokens"})",
                            R"({"tests":[{"arguments":[1],"expected":"x"}],"entry_point":"f"})",
                            R"j({"tests":["assert f()"],"setup":"import f"})j", R"({"files":{"test_a.py":"x"},"module":"m"})"}) {
     const Json once = suite_to_json(suite(text));

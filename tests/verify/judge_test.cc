@@ -160,6 +160,71 @@ TEST(Judge, CallsCompareData) {
   EXPECT_EQ(call("def f(): return 'x' * (6 << 20)", "[]", "1"), Verdict::kOutputLimit);
 }
 
+// Where several outputs are right: they are listed, or a program of the data set says so.
+TEST(Judge, SeveralRightOutputs) {
+  const Judge judge({.workers = 2});
+  ASSERT_EQ(judge.unavailable(), "");
+  Suite io{.kind = Suite::Kind::kStdin};
+  io.tests = {{.input = "6\n", .expected = "2 3\n", .also = {"3 2\n", "1 6\n"}}};
+  EXPECT_TRUE(judge.check({"python", "print(2, 3)"}, io).passed());
+  EXPECT_TRUE(judge.check({"python", "print(1, 6)"}, io).passed());
+  const Report wrong = judge.check({"python", "print(6, 1)"}, io);
+  EXPECT_EQ(wrong.verdict, Verdict::kFail);
+  EXPECT_NE(wrong.detail.find("expected '2 3', got '6 1'"), std::string::npos) << wrong.detail;
+
+  // Any two factors of the input; in both languages that checkers are written in.
+  const std::string python =
+      "import sys\nn = int(open(sys.argv[1]).read())\nwords = open(sys.argv[2]).read().split()\nassert open(sys.argv[3]).read() == 'x\\n'\n"
+      "try: a, b = map(int, words)\nexcept ValueError: sys.exit(2)\nif a * b != n: print('no factors', file=sys.stderr)\nsys.exit(a * b != "
+      "n)\n";
+  const std::string c =
+      "#include <stdio.h>\nint main(int argc, char** argv) { long n, a, b; FILE *i = fopen(argv[1], \"r\"), *o = fopen(argv[2], \"r\");\n"
+      "fscanf(i, \"%ld\", &n); if (fscanf(o, \"%ld %ld\", &a, &b) != 2) return 2; return a * b != n; }\n";
+  for (const Checker& checker : {Checker{"python", python}, Checker{"c", c}}) {
+    Suite suite{.kind = Suite::Kind::kStdin};
+    suite.tests = {{.input = "12\n", .expected = "x\n"}, {.input = "35\n", .expected = "x\n"}};
+    suite.checker = checker;
+    const std::string factor = "n = int(input())\nd = next(d for d in range(2, n + 1) if n % d == 0)\n";
+    EXPECT_TRUE(judge.check({"python", factor + "print(d, n // d)"}, suite).passed())
+        << shown(judge.check({"python", factor + "print(d, n // d)"}, suite));
+    EXPECT_TRUE(judge.check({"python", factor + "print(n // d, d)"}, suite).passed());
+    const Report other = judge.check({"python", factor + "print(d, n)"}, suite);
+    EXPECT_EQ(other.passes(), 0);
+    EXPECT_EQ(other.verdict, Verdict::kFail) << shown(other);
+    EXPECT_EQ(judge.check({"python", "print('many')"}, suite).verdict, Verdict::kFail);
+    EXPECT_EQ(judge.check({"python", "raise ValueError"}, suite).verdict, Verdict::kError);
+    // The program cannot reach the checker: it is in another sandbox, and its files appear there only.
+    EXPECT_EQ(judge
+                  .check({"python",
+                          "import os\nfor n in ('input.txt', 'output.txt', 'answer.txt', 'checker.py'):\n    open(n, 'w').write('0 0')\n"
+                          "print(open('input.txt').read())"},
+                         suite)
+                  .passes(),
+              0);
+  }
+  Suite broken{.kind = Suite::Kind::kStdin};
+  broken.tests = {{.input = "1\n", .expected = "1\n"}};
+  broken.checker.code = "import sys\nsys.exit(7)\n";
+  const Report report = judge.check({"python", "print(1)"}, broken);
+  EXPECT_EQ(report.verdict, Verdict::kError);
+  EXPECT_NE(report.detail.find("the checker left with code 7"), std::string::npos) << report.detail;
+}
+
+// A long answer is no fault: Python's own limit on the digits of an int is lifted, on both sides.
+TEST(Judge, IntsOfAnyLength) {
+  const Judge judge({.workers = 2});
+  ASSERT_EQ(judge.unavailable(), "");
+  Suite io{.kind = Suite::Kind::kStdin};
+  io.tests = {{.input = "6000\n", .expected = "1" + std::string(6000, '0') + "\n"}};
+  EXPECT_TRUE(judge.check({"python", "print(10 ** int(input()))"}, io).passed());
+  EXPECT_FALSE(judge.check({"python", "print(10 ** int(input()) + 1)"}, io).passed());
+  Suite calls{.kind = Suite::Kind::kCalls};
+  calls.entry = "f";
+  calls.tests = {{.input = "[6000]", .expected = "1" + std::string(6000, '0')}};
+  EXPECT_TRUE(judge.check({"python", "def f(n): return int('1' + '0' * n)"}, calls).passed());
+  EXPECT_FALSE(judge.check({"python", "def f(n): return 10 ** n + 1"}, calls).passed());
+}
+
 TEST(Judge, ProgramsGetTheVerdictThatSaysWhy) {
   const Judge judge({.workers = 2, .warm = 2});
   ASSERT_EQ(judge.unavailable(), "");

@@ -120,4 +120,22 @@ TEST(Countdown, NumbersAndTarget) {
 }
 
 }  // namespace
+// An answer that was cut off, taken back or left open is none, wherever it stands.
+TEST(NumberAnswer, CutOffTakenBackOrLeftOpen) {
+  for (const char* none :
+       {"\\boxed{12", "\\boxed{\\frac{1}{2", "\\boxed{3} so \\boxed{4", "<answer>12", "<answer>3</answer> no, <answer>4", "#### 7 \\boxed{",
+        "It is not 12.", "It isn't 12", "either 1 or 2", "It is 1 or 2", "The answer is not 12.", "The answer is either 1 or 2",
+        "The answer is 1 or 2.", "<answer>not 12</answer>", "\\boxed{\\text{not } 12}", "#### not 12", "any number other than 12"})
+    EXPECT_FALSE(extract_number_answer(none)) << none << " -> " << extract_number_answer(none)->canonical;
+  const std::pair<const char*, const char*> kept[] = {{"It is not 4, it is 5.", "5"},  {"not 4 but 5", "5"},
+                                                      {"#### 3*4=12", "12"},           {"\\boxed {12}", "12"},
+                                                      {"\\framebox{12}", "12"},        {"\\boxed{1} then \\boxed{12}", "12"},
+                                                      {"5 or more cups, so 12", "12"}, {"She had 3 or 4; in the end 12", "12"}};
+  for (const auto& [text, value] : kept) {
+    const auto found = extract_number_answer(text);
+    ASSERT_TRUE(found) << text;
+    EXPECT_EQ(found->canonical, value) << text;
+  }
+}
+
 }  // namespace r1::verify

@@ -274,7 +274,6 @@ static void attack_prctl(void) {
   must_fail("PR_SET_PTRACER", prctl(0x59616d61, -1L, 0, 0, 0));
   must_fail("PR_SET_MM", prctl(35, 6, 0x10000, 0, 0));
   must_fail("PR_SET_SECUREBITS", prctl(PR_SET_SECUREBITS, 0x2f, 0, 0, 0));
-  must_fail("PR_SET_CHILD_SUBREAPER", prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
   must_fail("PR_SET_NO_NEW_PRIVS 0", prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0));
   must_fail("PR_CAP_AMBIENT", prctl(PR_CAP_AMBIENT, 2, 21, 0, 0));
   must_fail("PR_SET_SECCOMP", prctl(PR_SET_SECCOMP, 2, 0, 0, 0));
@@ -388,7 +387,6 @@ static void attack_lease(void) {
 /* ---- network ---- */
 static void attack_families(void) {
   for (int family = 0; family < 64; ++family) {
-    if (family == AF_UNIX) continue;
     for (int type = 1; type < 6; ++type) {
       const int fd = socket(family, type, 0);
       if (fd >= 0) printf("family %d type %d\n", family, type);
@@ -406,8 +404,25 @@ static void attack_abstract(const char* name) {
 }
 static void attack_unix(const char* path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-  must_fail("unix stream", connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr*)&address, sizeof address));
+  for (int datagram = 0; datagram < 2; ++datagram) { /* the path itself, and a datagram socket at the path with a "d" behind it */
+    snprintf(address.sun_path, sizeof address.sun_path, "%s%s", path, datagram ? "d" : "");
+    struct sockaddr* to = (struct sockaddr*)&address;
+    for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; ++type) {
+      must_fail("connect", connect(socket(AF_UNIX, type, 0), to, sizeof address));
+      must_fail("sendto", sendto(socket(AF_UNIX, type, 0), "x", 1, MSG_NOSIGNAL, to, sizeof address));
+      int pair[2] = {-1, -1};
+      if (socketpair(AF_UNIX, type, 0, pair)) continue;
+      must_fail("connect a pair's end", connect(pair[0], to, sizeof address));
+      struct iovec part = {"x", 1};
+      struct msghdr message = {.msg_name = to, .msg_namelen = sizeof address, .msg_iov = &part, .msg_iovlen = 1};
+      sendto(pair[0], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT, to, sizeof address); /* to its peer, at most: the host looks */
+      sendmsg(pair[0], &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      close(pair[1]); /* without its peer an end may look for another */
+      must_fail("connect a lonely end", connect(pair[0], to, sizeof address));
+      sendmsg(pair[0], &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      close(pair[0]);
+    }
+  }
 }
 
 /* ---- exhaustion: these go on until stopped ---- */
@@ -473,7 +488,7 @@ static void attack_pipes(void) {
 static void attack_sockets_in_flight(void) {
   for (;;) {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair)) break;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair)) break;
     char byte = 0, control[CMSG_SPACE(sizeof pair)] = {0};
     struct iovec part = {&byte, 1};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};

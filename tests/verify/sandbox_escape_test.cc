@@ -187,8 +187,7 @@ out = subprocess.run(["/dev/shm/id", "-u"], capture_output=True).stdout.strip()
 if out == b"0": escaped("setuid root", out))"},
       {"listen_outside", R"(
 import socket
-s = socket.socket(socket.AF_UNIX)
-for p in paths: must_fail(p, lambda: s.bind(os.path.dirname(p) + "/listen")))"},
+for p in paths: must_fail(p, lambda: socket.socket(socket.AF_UNIX).bind(os.path.dirname(p) + "/listen")))"},
       {"preload", R"(
 for p in ("/etc/ld.so.preload", "/etc/ld.so.conf.d/x.conf", "/etc/ld.so.cache"):
     must_fail(p, lambda: open(p, "w").write("/box/evil.so")))"},
@@ -343,6 +342,41 @@ TEST(SandboxEscape, AttacksSucceedWithoutTheFilter) {
     program.mounts.push_back({attacks_binary(), "/attacks", false});
     EXPECT_NE(open.run(program, quick_limits(kWall)).out.find("ESCAPED"), std::string::npos) << name;
   }
+}
+
+// Sockets that stand in a mounted folder, open to everybody: a read-only mount does not keep anybody from connecting to them.
+TEST(SandboxEscape, SocketsInMountsCannotBeReached) {
+  if (const std::string why = lacking({Layer::kSeccomp}); !why.empty()) GTEST_SKIP() << why;
+  if (attacks_binary().empty()) GTEST_SKIP() << "no C compiler (cc) to build tests/verify/sandbox_attacks.c";
+  const HostSockets sockets;
+  Program program;
+  program.argv = {"/attacks", "unix", "/data/socket"};
+  program.mounts = {{attacks_binary(), "/attacks", false}, {sockets.folder(), "/data", false}};
+  // The sockets are there and can be reached where nobody filters.
+  Policy open = lenient_policy();
+  open.pretend_missing = {Layer::kSeccomp, Layer::kLandlock};
+  open.may_miss.insert(open.may_miss.end(), {Layer::kSeccomp, Layer::kLandlock});
+  EXPECT_NE(Sandbox(open).run(program, quick_limits(kWall)).out.find("ESCAPED"), std::string::npos);
+  EXPECT_EQ(sockets.touched(), " stream datagram");
+  const HostSockets fresh;
+  program.mounts[1].host = fresh.folder();
+  Policy filtered = lenient_policy();
+  for (const bool landlock : {true, false}) {  // the filter alone must do
+    if (!landlock) filtered.pretend_missing = {Layer::kLandlock}, filtered.may_miss.push_back(Layer::kLandlock);
+    const Outcome o = Sandbox(filtered).run(program, quick_limits(kWall));
+    EXPECT_EQ(o.out, "HELD\n") << o.err << o.reason;
+    EXPECT_EQ(fresh.touched(), "");
+  }
+}
+
+// A pair of connected sockets is no way out, and Python's event loops need one.
+TEST(SandboxEscape, PairsOfSocketsWork) {
+  if (const std::string why = lacking({}); !why.empty()) GTEST_SKIP() << why;
+  const Outcome o = Sandbox(lenient_policy())
+                        .run(python("import socket, asyncio\na, b = socket.socketpair()\na.sendall(b'hi')\nprint(b.recv(9))\n"
+                                    "async def f(): return 7\nprint(asyncio.run(f()))\n"),
+                             quick_limits(kWall));
+  EXPECT_EQ(o.out, "b'hi'\n7\n") << o.err << o.reason;
 }
 
 // The canaries do come out where nothing holds them: the attacks above could have seen them.

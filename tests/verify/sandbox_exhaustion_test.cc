@@ -1,12 +1,19 @@
 // The exhaustion half of the corpus X1: programs that take all they can get. Each runs three times, several at once; each must end within
 // its limit and a second, and leave nothing.
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "r1/verify/sandbox/cgroup.h"
 #include "tests/verify/sandbox_support.h"
 
 namespace r1::verify::sandbox {
@@ -162,6 +169,45 @@ TEST(SandboxExhaustion, EveryProgramEndsAndLeavesNothing) {
   in_parallel(jobs, 6);
   EXPECT_EQ(canaries.touched(), "");
   EXPECT_EQ(before.found(mark), "");
+}
+
+// A group whose last process dies slowly: nobody waits for it, it is named while it is held, and goes when it can.
+TEST(SandboxExhaustion, AGroupThatTheKernelHoldsIsRemovedLater) {
+  if (const std::string why = lacking({Layer::kCgroup}); !why.empty()) GTEST_SKIP() << why;
+  const CgroupTrees trees = CgroupTrees::find();
+  auto group = trees.make(Limits{});
+  const std::vector<std::string> folders = group->folders();
+  ASSERT_FALSE(folders.empty());
+  const pid_t slow = ::fork();
+  if (slow == 0) {
+    for (const Fd& file : group->join_files())
+      if (::write(file.get(), "0", 1) != 1) ::_exit(1);
+    for (;;) ::pause();
+  }
+  const auto joined = [&] {
+    std::string first;
+    std::ifstream(folders[0] + "/cgroup.procs") >> first;
+    return first == std::to_string(slow);
+  };
+  for (int i = 0; i < 2'000 && !joined(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  ASSERT_TRUE(joined());
+  group.reset();
+  EXPECT_NE(held_groups(), std::vector<std::string>());
+  EXPECT_TRUE(std::filesystem::exists(folders[0]));
+  ::kill(slow, SIGKILL);
+  ::waitpid(slow, nullptr, 0);
+  // The next run tidies up; how soon the kernel lets go of the group of a dead process is its own affair.
+  for (int i = 0; i < 2'000 && std::filesystem::exists(folders[0]); ++i) {
+    trees.make(Limits{});
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  for (const std::string& folder : folders) EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+  EXPECT_EQ(held_groups(), std::vector<std::string>());
+  // What a killed process of ours left is named after it; the next start removes it.
+  const std::string left = folders[0].substr(0, folders[0].rfind('/')) + "/r1-sandbox-" + std::to_string(slow) + "-0";
+  ASSERT_TRUE(std::filesystem::create_directory(left)) << left;
+  CgroupTrees::find();
+  EXPECT_FALSE(std::filesystem::exists(left)) << left;
 }
 
 }  // namespace

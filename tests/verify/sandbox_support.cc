@@ -17,6 +17,7 @@
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <tuple>
 
 namespace r1::verify::sandbox {
 
@@ -166,6 +167,26 @@ std::string Canaries::touched() {
     if (entries != (fs::path(path).parent_path() == fs::path(socket_path_).parent_path() ? 2u : 1u)) what += " files beside " + path;
   }
   return what;
+}
+
+HostSockets::HostSockets() : folder_(fs::temp_directory_path() / ("r1-host-" + random_word())) {
+  fs::create_directory(folder_);
+  ::chmod(folder_.c_str(), 0777);
+  for (const auto& [fd, name, type] : {std::tuple{&stream_, "socket", SOCK_STREAM}, {&datagram_, "socketd", SOCK_DGRAM}}) {
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    const std::string path = folder_ + "/" + name;
+    std::strncpy(at.sun_path, path.c_str(), sizeof at.sun_path - 1);
+    *fd = listening(AF_UNIX, type, reinterpret_cast<sockaddr*>(&at), sizeof at);
+    ::chmod(path.c_str(), 0666);
+  }
+}
+HostSockets::~HostSockets() {
+  ::close(stream_), ::close(datagram_);
+  fs::remove_all(folder_);
+}
+std::string HostSockets::touched() const {
+  return std::string(readable(stream_) ? " stream" : "") + (readable(datagram_) ? " datagram" : "");
 }
 
 // ---- leftovers ----

@@ -47,6 +47,19 @@ class Canaries {
   int tcp_ = -1, udp_ = -1, abstract_ = -1, abstract_datagram_ = -1, unix_ = -1, tcp_port_ = 0, udp_port_ = 0;
 };
 
+// A folder on the host with a listening socket "socket" and a datagram socket "socketd", open to everybody.
+class HostSockets {
+ public:
+  HostSockets();
+  ~HostSockets();
+  const std::string& folder() const { return folder_; }
+  std::string touched() const;  // "", " stream", " datagram" or both
+
+ private:
+  std::string folder_;
+  int stream_ = -1, datagram_ = -1;
+};
+
 // Everything that a run could leave: processes with our mark in their environment or below us, control groups, mounts, descriptors, files
 // in the folders for temporary files. Taken before and after.
 class Leftovers {

@@ -3,9 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 #include <vector>
+
+#include "r1/verify/worker_pool.h"
 
 using namespace r1::verify;
 
@@ -176,6 +183,59 @@ TEST(Verify, AWorkerThatHangsOrDiesIsReplaced) {
   EXPECT_EQ(verifier.replaced(), 2);
   EXPECT_EQ(verifier.check_in_worker("x", "x+0").verdict, AnswerVerdict::kRight);
   EXPECT_EQ(verifier.replaced(), 2);
+}
+
+// The field "name:  123 kB" of a process, in bytes; -1 if it is gone.
+int64_t memory_of(int pid, const std::string& name) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1)) * 1024;
+  return -1;
+}
+std::vector<int> children() {
+  std::vector<int> out;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream in(thread.path() / "children");
+    for (int pid; in >> pid;) out.push_back(pid);
+  }
+  return out;
+}
+
+// A trainer of many GB starts workers: none of its memory or open files may live on in them.
+TEST(Verify, AWorkerHoldsNothingOfItsParent) {
+  std::vector<char> ours(size_t{400} << 20, 'x');
+  const int leaked = ::open("/dev/zero", O_RDONLY);  // not close-on-exec, as a library's may be
+  ASSERT_GE(leaked, 0);
+  VerifyOptions options;
+  options.workers = 1;
+  const Verifier verifier(options);
+  ASSERT_EQ(verifier.check_in_worker("x", "x+0").verdict, AnswerVerdict::kRight);
+  const std::vector<int> workers = children();
+  if (workers.empty()) GTEST_SKIP() << "no list of children in /proc";
+  EXPECT_GE(memory_of(getpid(), "VmRSS"), int64_t(ours.size()));
+  for (const int pid : workers) {
+    EXPECT_LT(memory_of(pid, "VmRSS"), int64_t{100} << 20);
+    EXPECT_FALSE(std::filesystem::exists("/proc/" + std::to_string(pid) + "/fd/" + std::to_string(leaked)));
+    EXPECT_NE(std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe"), std::filesystem::read_symlink("/proc/self/exe"));
+  }
+  ::close(leaked);
+  EXPECT_EQ(ours[ours.size() / 2], 'x');
+}
+
+// What r1 plan counts for a worker is what a worker can take.
+TEST(Verify, WorkersStayWithinTheMemoryThatIsPlanned) {
+  VerifyOptions options;
+  options.workers = 1;
+  const Verifier verifier(options);
+  for (const char* heavy : {"(a+b+c+d+e+f)^{20}", "\\frac{(a+b+c)^{60}}{(a-b-c)^{60}}", "99999!", "\\sin(\\sin(10^{1000}))",
+                            "\\sqrt{2+\\sqrt{3+\\sqrt{5+\\sqrt{x}}}}"})
+    EXPECT_NE(verifier.check_in_worker("1", heavy).verdict, AnswerVerdict::kCrash) << heavy;
+  for (const int pid : children()) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    EXPECT_LT(memory_of(pid, "VmHWM"), kWorkerBytes / 2);
+#endif
+    RecordProperty("worker_peak_bytes", std::to_string(memory_of(pid, "VmHWM")));
+  }
 }
 
 TEST(Verify, ThreadsShareAVerifier) {

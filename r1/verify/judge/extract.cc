@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "r1/base/strings.h"
 #include "r1/verify/judge/language.h"
 
 namespace r1::verify::judge {
@@ -16,11 +17,6 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     text.remove_prefix(end);
   }
   return out;
-}
-
-std::string_view trimmed(std::string_view s) {
-  const size_t begin = s.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? std::string_view() : s.substr(begin, s.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 // The part that may hold an answer; nullopt: a thought that never ended.
@@ -44,7 +40,7 @@ Fence fence_of(std::string_view line) {
   if (begin == std::string_view::npos || begin > 3 || (line[begin] != '`' && line[begin] != '~')) return {};
   const size_t end = std::min(line.find_first_not_of(line[begin], begin), line.size());
   if (end - begin < 3) return {};
-  const std::string_view info = trimmed(line.substr(end));
+  const std::string_view info = trim(line.substr(end));
   if (line[begin] == '`' && info.find('`') != std::string_view::npos) return {};
   return {line[begin], end - begin, info};
 }
@@ -64,14 +60,14 @@ struct Block {
 void tag_by_first_line(Block& block) {
   const size_t end = block.code.find('\n');
   const std::string tag =
-      end == std::string::npos || !block.tag.empty() ? "" : tag_of(trimmed(std::string_view(block.code).substr(0, end)));
-  if (tag.empty() || trimmed(std::string_view(block.code).substr(0, end)).size() != tag.size() || !find_language(tag)) return;
+      end == std::string::npos || !block.tag.empty() ? "" : tag_of(trim(std::string_view(block.code).substr(0, end)));
+  if (tag.empty() || trim(std::string_view(block.code).substr(0, end)).size() != tag.size() || !find_language(tag)) return;
   block.tag = tag;
   block.code.erase(0, end + 1);
 }
 
-// All fenced blocks; `before`: the text in front of the first fence.
-std::vector<Block> blocks_of(std::string_view text, std::string& before) {
+// All fenced blocks; `before`: the text in front of the first fence; `open`: the last one is not closed.
+std::vector<Block> blocks_of(std::string_view text, std::string& before, bool& is_open) {
   std::vector<Block> out;
   Fence open;
   for (const std::string_view line : lines_of(text)) {
@@ -89,6 +85,7 @@ std::vector<Block> blocks_of(std::string_view text, std::string& before) {
       out.back().code += line;
     }
   }
+  is_open = open.mark != 0;
   for (Block& block : out) tag_by_first_line(block);
   return out;
 }
@@ -113,7 +110,7 @@ bool begins_as_code(std::string_view line) {
 }
 
 bool may_follow_code(std::string_view line) {
-  if (trimmed(line).empty() || line[0] == ' ' || line[0] == '\t' || line[0] == '#' || line[0] == ')' || line[0] == ']' || line[0] == '}')
+  if (trim(line).empty() || line[0] == ' ' || line[0] == '\t' || line[0] == '#' || line[0] == ')' || line[0] == ']' || line[0] == '}')
     return true;
   if (begins_as_code(line)) return true;
   const std::string_view word = first_word(line);
@@ -156,17 +153,23 @@ std::optional<ExtractedCode> extract_code(std::string_view completion, std::stri
   const auto part = answer_part(completion);
   if (!part) return std::nullopt;
   std::string before;
-  const std::vector<Block> blocks = blocks_of(*part, before);
+  bool is_open = false;
+  const std::vector<Block> blocks = blocks_of(*part, before, is_open);
   if (!wanted.empty() && !blocks.empty() && blocks[0].tag.empty() && defines(before, wanted)) return ExtractedCode{before, "", true};
+  // One fence, never closed, with code in front of it: the one that should have opened it is missing.
+  if (blocks.size() == 1 && is_open && blocks[0].tag.empty() && wanted.empty() && (language.empty() || language == "python"))
+    if (std::string code = bare_code(before); !trim(code).empty()) return ExtractedCode{std::move(code), "", true};
+  // What it defines comes before its tag, its tag before its place: an untagged block behind the program is most often its output.
+  const auto rank = [&](const Block& block) { return (!wanted.empty() && defines(block.code, wanted) ? 2 : 0) + !block.tag.empty(); };
   const Block* chosen = nullptr;
   for (const Block& block : blocks) {
-    if (!fits(block, language) || trimmed(block.code).empty()) continue;
-    if (!chosen || wanted.empty() || defines(block.code, wanted) || !defines(chosen->code, wanted)) chosen = &block;
+    if (!fits(block, language) || trim(block.code).empty()) continue;
+    if (!chosen || rank(block) >= rank(*chosen)) chosen = &block;
   }
   if (chosen) return ExtractedCode{chosen->code, chosen->tag, true};
   if (!blocks.empty() || (language != "python" && !language.empty())) return std::nullopt;
   std::string bare = bare_code(*part);
-  if (trimmed(bare).empty()) return std::nullopt;
+  if (trim(bare).empty()) return std::nullopt;
   return ExtractedCode{std::move(bare), "", false};
 }
 
@@ -174,7 +177,7 @@ std::string cut_continuation(std::string_view completion) {
   std::string out;
   bool begun = false;
   for (const std::string_view line : lines_of(completion)) {
-    const bool blank = trimmed(line).empty();
+    const bool blank = trim(line).empty();
     const bool inside = blank || line[0] == ' ' || line[0] == '\t';
     if (fence_of(line).mark != 0) break;
     if (begun && !inside && line[0] != '#' && line[0] != ')' && line[0] != ']' && line[0] != '}') break;

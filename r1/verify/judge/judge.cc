@@ -107,6 +107,8 @@ Finding finding_of_run(const std::string& reason, int64_t status, const std::str
   if (reason == "timeout") return {Verdict::kTimeout, "time limit"};
   if (reason == "output") return {Verdict::kOutputLimit, "output limit"};
   if (says_out_of_memory(error)) return {Verdict::kMemory, error};
+  if (reason == "orphan")
+    return {Verdict::kError, "it ended without waiting for a process that it had started: what such a process writes is never settled"};
   if (reason == "signal" && status == SIGKILL) return {Verdict::kMemory, "killed from outside, most likely at the memory limit"};
   if (reason == "signal" && status == SIGXCPU) return {Verdict::kTimeout, "cpu time"};
   if (reason == "signal" && status == SIGXFSZ) return {Verdict::kOutputLimit, "file size"};
@@ -125,6 +127,7 @@ class Check {
   ~Check() {
     drop(first_);
     drop(second_);
+    drop(checker_);
   }
 
   void run(Report& report) {
@@ -137,6 +140,7 @@ class Check {
         return run_asserts(report);
     }
   }
+  void set_checker_build(Build build) { checker_build_ = std::move(build); }
   void set_build(Build build, int64_t memory_floor) {
     build_ = std::move(build);
     limits_.mounts = build_.mounts;
@@ -239,8 +243,50 @@ class Check {
     if (!answer) return found;
     if (!answer->is("ran", 6)) return {Verdict::kError, "broke the protocol"};
     if (answer->text(1) != "exit" || answer->integer(2) != 0) return finding_of_run(answer->text(1), answer->integer(2), answer->text(4));
+    if (!suite_.checker.code.empty()) return run_checker(test, answer->text(3));
     const std::string difference = output_difference(test.expected, answer->text(3), suite_.output);
-    return {difference.empty() ? Verdict::kPass : Verdict::kFail, difference};
+    const bool right = difference.empty() || std::any_of(test.also.begin(), test.also.end(), [&](const std::string& other) {
+                         return output_difference(other, answer->text(3), suite_.output).empty();
+                       });
+    return {right ? Verdict::kPass : Verdict::kFail, right ? "" : difference};
+  }
+
+  // ---- a checker's word instead of a comparison ----
+
+  bool load_checker(Finding& found) {
+    checker_ = pool_.take({options_.memory_bytes, pool_.limits().cpu_seconds, checker_build_.mounts});
+    const Value files = texts({"input.txt", "output.txt", "answer.txt"});
+    std::string request = message({text("python"), text(suite_.checker.code), files});
+    double seconds = kStartSeconds + options_.test_seconds;
+    if (!checker_build_.command.empty()) {
+      std::vector<std::string> command = checker_build_.command;
+      command.insert(command.end(), {"input.txt", "output.txt", "answer.txt"});
+      seconds += options_.compile_seconds;
+      request = message({text("program"), pairs(checker_build_.files, true), texts(checker_build_.compiler), texts(command),
+                         Value::of(options_.compile_seconds)});
+    }
+    const auto answer = ask(checker_, request, seconds, found);
+    if (answer && answer->is("ok", 1)) return true;
+    if (answer) found = {Verdict::kError, "the checker could not be built: " + answer->text(1)};
+    drop(checker_);
+    return false;
+  }
+  Finding run_checker(const Test& test, const std::string& output) {
+    Finding found;
+    if (!checker_ && !load_checker(found)) return {Verdict::kError, "checker: " + found.detail};
+    const double seconds = seconds_of(test);
+    auto answer = ask(
+        checker_, message({text("files"), pairs({{"input.txt", test.input}, {"output.txt", output}, {"answer.txt", test.expected}}, true)}),
+        kStartSeconds, found);
+    if (answer)
+      answer =
+          ask(checker_, message({text("run"), Value::of_bytes(""), Value::of(seconds), Value::of(options_.output_bytes)}), seconds, found);
+    if (!answer) return {Verdict::kError, "checker: " + found.detail};
+    if (!answer->is("ran", 6) || answer->text(1) != "exit") return {Verdict::kError, "the checker ended by " + answer->text(1)};
+    const std::string said = (answer->text(4) + answer->text(3)).substr(0, 400);
+    if (answer->integer(2) == 0) return {Verdict::kPass, ""};
+    if (answer->integer(2) == 1 || answer->integer(2) == 2) return {Verdict::kFail, said.empty() ? "the checker refused it" : said};
+    return {Verdict::kError, str("the checker left with code ", answer->integer(2), said.empty() ? "" : ": ", said)};
   }
 
   Finding run_call(const Test& test) {
@@ -434,7 +480,8 @@ class Check {
   const Clock::time_point deadline_;
   LauncherLimits limits_;
   Build build_;
-  Slot first_, second_;  // the submission's; the tester's
+  Build checker_build_;
+  Slot first_, second_, checker_;  // the submission's; the tester's; the checker's
   Finding load_failure_;
   bool may_load_again_ = false;
 };
@@ -454,6 +501,8 @@ Report planned_report(const Suite& suite) {
     return report;
   }
   if (suite.tests.empty()) fail_usage("[judge] a suite needs at least one test");
+  if (!suite.checker.code.empty() && suite.kind != Suite::Kind::kStdin)
+    fail_usage("[judge] a checker judges what a program prints: it needs tests with input and output");
   if (suite.kind == Suite::Kind::kCalls && suite.entry.empty()) fail_usage("[judge] function-call tests need the name of the function");
   for (size_t i = 0; i < suite.tests.size(); ++i) {
     TestReport t;
@@ -545,6 +594,15 @@ struct Judge::Impl {
     if (language->name != "python" && suite.kind != Suite::Kind::kStdin)
       fail_usage("[judge] ", language->name, " programs can only be judged by what they print (stdin tests)");
     Check check(*pool, submission, suite, options, deadline);
+    if (!suite.checker.code.empty()) {
+      const Language* own = find_language(suite.checker.language);
+      if (!own) fail_usage("[judge] the checker's language '", suite.checker.language, "' is unknown");
+      if (own->name != "python") {
+        Build build = prepare_build(*own, suite.checker.code);
+        if (!build.missing.empty()) return set_all(report, Verdict::kToolchainMissing, "for the checker: " + build.missing);
+        check.set_checker_build(std::move(build));
+      }
+    }
     if (language->name != "python") {
       Build build = prepare_build(*language, submission.code);
       if (!build.missing.empty()) return set_all(report, Verdict::kToolchainMissing, build.missing);

@@ -38,13 +38,21 @@ enum class Verdict {
 const char* verdict_name(Verdict verdict);  // "pass", "fail", "error", "timeout", "memory", "output_limit", "not_run", "compile_error", ...
 
 struct Test {
-  std::string name;               // may be empty: "1", "2", ..
-  std::string input;              // kStdin: what it reads; kCalls: a JSON array of arguments; kAsserts: a statement
-  std::string expected;           // kStdin: what it prints; kCalls: the JSON of the value
-  std::vector<std::string> also;  // kCalls: other values that are as right (APPS lists some expected values inside a list of one)
+  std::string name;      // may be empty: "1", "2", ..
+  std::string input;     // kStdin: what it reads; kCalls: a JSON array of arguments; kAsserts: a statement
+  std::string expected;  // kStdin: what it prints; kCalls: the JSON of the value
+  // Others that are as right: kStdin: outputs; kCalls: values (APPS lists some expected values inside a list of one).
+  std::vector<std::string> also;
   double weight = 1;
   int subtask = 0;
   double seconds = 0;  // 0: CheckOptions::test_seconds
+};
+
+// A program of the data set that says whether an output is right, where several are: it is given the names of three files, the test's input,
+// the program's output and the expected output (testlib's order), and leaves with 0 if the output is right, with 1 or 2 if it is not; anything
+// else is an error of the checker. It runs in a sandbox of its own that never holds the submission.
+struct Checker {
+  std::string language = "python", code;  // no code: outputs are compared
 };
 
 struct Suite {
@@ -65,6 +73,7 @@ struct Suite {
   std::vector<std::pair<std::string, std::string>> files;
   std::string module = "solution";
   OutputComparison output;
+  Checker checker;  // kStdin
   ValueComparison value;
   std::vector<double> subtask_points;  // of subtask 0, 1, ..; those not listed have 1
 };

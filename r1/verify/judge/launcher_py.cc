@@ -191,8 +191,12 @@ def describe(error):
 
 # ---- processes ----
 
-def supervise(pid, pipes, limits, seconds):
-    """Collects what comes out of `pipes` until process `pid` ends, at most `seconds` and limits[i] bytes of pipes[i]. Returns (reason, status, data)."""
+def supervise(pid, pipes, limits, seconds, whole=True):
+    """Collects what comes out of `pipes` until process `pid` ends, at most `seconds` and limits[i] bytes of pipes[i]. Returns (reason, status, data).
+
+    What counts is settled when `pid` ends. A process that it had started and not waited for may still write, or have written since; nobody can
+    tell which, so such a run has reason 'orphan', however busy the machine is. (We adopt orphans, so none is missed.) `whole`
+    False: a compiler, whose output is no answer."""
     data = [bytearray() for _ in pipes]
     poller = select.poll()
     for fd in pipes:
@@ -247,6 +251,7 @@ def supervise(pid, pipes, limits, seconds):
         for fd in list(live):
             if not drain(fd):
                 reason = 'output'
+    orphans = outlived()
     sweep()
     for fd in pipes:
         posix.close(fd)
@@ -254,21 +259,34 @@ def supervise(pid, pipes, limits, seconds):
         return reason, 0, data
     if posix.WIFSIGNALED(ended):
         return 'signal', posix.WTERMSIG(ended), data
+    if orphans and ended == 0 and whole:
+        return 'orphan', 0, data
     return 'exit', posix.WEXITSTATUS(ended), data
 
 
+def outlived():
+    """Is there a process that nobody waited for, alive or dead?"""
+    try:
+        posix.waitpid(-1, posix.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def sweep():
-    """Ends what a program left behind. Only where this is a pid namespace of our own, so that nobody else can be hit."""
+    """Ends what a program left behind, and waits until it is gone: the next one begins without children. Only where this is a pid namespace
+    of our own, so that nobody else can be hit."""
     if not ALONE:
         return
     try:
-        posix.kill(-1, 9)
-    except OSError:
-        pass
-    try:
-        while posix.waitpid(-1, posix.WNOHANG)[0]:
-            pass
-    except OSError:
+        while True:
+            try:
+                posix.kill(-1, 9)
+            except OSError:
+                pass
+            if not posix.waitpid(-1, posix.WNOHANG)[0]:
+                time.sleep(0.0002)
+    except ChildProcessError:
         pass
 
 
@@ -324,17 +342,21 @@ def execute(argv):
     posix._exit(127)
 
 
+def write_files(files):
+    for path, content in files:
+        with open(path, 'wb') as file:
+            file.write(content)
+
+
 class Program:
     """Files, a compiler's command, a command to run."""
 
     def __init__(self, files, compiler, argv, seconds):
         self.argv = argv
-        for path, content in files:
-            with open(path, 'wb') as file:
-                file.write(content)
+        write_files(files)
         if compiler:
             pid, pipes = fork_with(b'', 2, lambda: execute(compiler))
-            reason, status, (out, err) = supervise(pid, pipes, [1 << 18] * 2, seconds)
+            reason, status, (out, err) = supervise(pid, pipes, [1 << 18] * 2, seconds, False)
             if reason == 'timeout':
                 send('slow')
                 return
@@ -356,6 +378,15 @@ def exit_status(code):
     return 1
 
 
+def end_helpers():
+    """Processes that multiprocessing keeps beside a program until after its end."""
+    for module, name in (('multiprocessing.forkserver', '_forkserver'), ('multiprocessing.resource_tracker', '_resource_tracker')):
+        try:
+            getattr(sys.modules[module], name)._stop()
+        except Exception:
+            pass
+
+
 def finish(status):
     """What the interpreter does at its end: threads, atexit, buffers."""
     try:
@@ -363,6 +394,7 @@ def finish(status):
             sys.modules['threading']._shutdown()
         import atexit
         atexit._run_exitfuncs()
+        end_helpers()
         sys.stdout.flush()
     except BaseException:
         status = status or 120
@@ -380,8 +412,8 @@ def fresh_module(name):
 
 
 class PythonProgram:
-    def __init__(self, source):
-        self.code = None
+    def __init__(self, source, arguments=()):
+        self.code, self.arguments = None, arguments
         try:
             self.code = compile(source, 'solution.py', 'exec', dont_inherit=True)
         except Exception as error:
@@ -391,7 +423,7 @@ class PythonProgram:
 
     def body(self):
         status = 0
-        sys.argv = ['solution.py']
+        sys.argv = ['solution.py', *self.arguments]
         try:
             exec(self.code, fresh_module('__main__').__dict__)
         except SystemExit as error:
@@ -449,6 +481,7 @@ def find_function(module, path):
 
 
 def call_function(module, path, arguments, seconds, limit):
+    sweep()  # what the module started when it was loaded
     def body():
         try:
             answer = encode(['value', find_function(module, path)(*arguments)], no_other)
@@ -479,6 +512,8 @@ def warm():
 
 def prepare():
     import builtins
+    if hasattr(sys, 'set_int_max_str_digits'):
+        sys.set_int_max_str_digits(0)  # time and output are capped; a long answer is no fault
     if not hasattr(builtins, 'exit'):
         builtins.exit = builtins.quit = sys.exit
     sys.path[:0] = ['/box']
@@ -496,6 +531,9 @@ def main():
             program = PythonProgram(*rest)
         elif command == 'program':
             program = Program(*rest)
+        elif command == 'files':
+            write_files(*rest)
+            send('ok')
         elif command == 'run':
             run_program(program, *rest)
         elif command == 'module':

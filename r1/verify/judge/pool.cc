@@ -65,6 +65,7 @@ std::unique_ptr<Launcher> LauncherPool::start(const LauncherLimits& limits) cons
   program.files = {{".judge", code_}};
   program.mounts = limits.mounts;
   program.channel_fd = theirs;
+  program.adopts_orphans = true;
   try {
     launcher->process = sandbox_.start(program, sandbox_limits(limits));
   } catch (...) {

@@ -39,6 +39,7 @@ Test test_from_json(const Json& json, bool calls, std::string_view where) {
   }
   t.input = json_get<std::string>(json, "input", where);
   t.expected = json_get<std::string>(json, "output", where);
+  t.also = json_get_or<std::vector<std::string>>(json, "also", {}, where);
   if (!calls) return t;
   const size_t arguments = parse_json_values(t.input, where).size();
   std::string list = "[";  // kept as text, so that ints of any size stay what they are
@@ -76,10 +77,10 @@ constexpr std::pair<const char*, OutputRule> kRules[] = {
 
 Suite suite_from_json(const Json& json, std::string_view where) {
   if (!json.is_object()) fail_usage(where, ": expected an object with tests, got ", json.type_name());
-  refuse_unknown(
-      json,
-      {"tests", "entry_point", "check", "context", "setup", "files", "module", "prelude", "rule", "float_tolerance", "subtask_points"},
-      where);
+  refuse_unknown(json,
+                 {"tests", "entry_point", "check", "context", "setup", "files", "module", "prelude", "rule", "float_tolerance",
+                  "subtask_points", "checker"},
+                 where);
   Suite suite;
   suite.entry = text_or(json, "entry_point", where);
   suite.context = text_or(json, "context", where);
@@ -92,6 +93,13 @@ Suite suite_from_json(const Json& json, std::string_view where) {
   if (found == std::end(kRules)) fail_usage(where, ": 'rule' must be lines, tokens or exact, got '", rule, "'");
   suite.output.rule = found->second;
   suite.subtask_points = json_get_or<std::vector<double>>(json, "subtask_points", {}, where);
+  if (json.contains("checker")) {
+    const Json& checker = json["checker"];
+    if (!checker.is_object()) fail_usage(where, ": 'checker' must be an object with code and language, got ", checker.type_name());
+    refuse_unknown(checker, {"language", "code"}, where);
+    suite.checker.language = json_get_or<std::string>(checker, "language", "python", where);
+    suite.checker.code = json_get<std::string>(checker, "code", where);
+  }
   if (json.contains("check")) {
     suite.kind = Suite::Kind::kCheck;
     suite.code = json_get<std::string>(json, "check", where);
@@ -122,6 +130,7 @@ Json suite_to_json(const Suite& suite) {
     if (rule == suite.output.rule && rule != OutputRule::kLines) out["rule"] = name;
   if (suite.output.float_tolerance > 0) out["float_tolerance"] = suite.output.float_tolerance;
   if (!suite.subtask_points.empty()) out["subtask_points"] = suite.subtask_points;
+  if (!suite.checker.code.empty()) out["checker"] = {{"language", suite.checker.language}, {"code", suite.checker.code}};
   if (suite.kind == Suite::Kind::kCheck) {
     out["check"] = suite.code;
     return out;

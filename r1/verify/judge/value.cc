@@ -366,11 +366,11 @@ bool equal_numbers(const Value& expected, const Value& got, double tolerance) {
   if (e_float && g_float && std::isnan(e)) return std::isnan(g);
   if (std::isnan(e) || std::isnan(g)) return false;
   if (e_float && g_float && e == g) return true;
-  if (tolerance > 0 && std::isfinite(e) && std::isfinite(g) && std::fabs(e - g) <= tolerance * std::max(1.0, std::fabs(e))) return true;
-  if (e_float && g_float) return false;
-  const double real = e_float ? e : g;  // an int against a float: exactly, as Python does
-  if (!std::isfinite(real) || real != std::floor(real)) return false;
-  return mpz_class(real).get_str(16) == exact_integer(e_float ? got : expected);
+  if (!(e_float && g_float)) {  // an int against a whole float: exactly, as Python does, whatever the tolerance
+    const double real = e_float ? e : g;
+    if (std::isfinite(real) && real == std::floor(real)) return mpz_class(real).get_str(16) == exact_integer(e_float ? got : expected);
+  }
+  return tolerance > 0 && std::isfinite(e) && std::isfinite(g) && std::fabs(e - g) <= tolerance * std::max(1.0, std::fabs(e));
 }
 
 std::optional<std::string> json_key(const Value& key) {
@@ -415,6 +415,20 @@ bool equal_dicts(const Value& expected, const Value& got, const ValueComparison&
   return true;
 }
 
+// The fewest digits that give this very double again: two floats that differ are never shown alike.
+std::string shortest(double x) {
+  char buffer[40];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, x).ptr;
+  std::string out(buffer, end);
+  if (out.find_first_not_of("-0123456789") == std::string::npos) out += ".0";
+  return out;
+}
+// In decimal; one too long to be read by anybody in hexadecimal, as it came.
+std::string shown_big(const std::string& hex) {
+  if (hex.size() <= 500) return mpz_class(hex, 16).get_str();
+  return hex[0] == '-' ? "-0x" + hex.substr(1) : "0x" + hex;
+}
+
 void show(const Value& v, std::string& out, size_t limit) {
   if (out.size() > limit) return;
   const auto many = [&](const char* open, const char* close) {
@@ -433,13 +447,13 @@ void show(const Value& v, std::string& out, size_t limit) {
       out += v.flag ? "True" : "False";
       break;
     case Kind::kInt:
-      out += v.is_big() ? (v.text[0] == '-' ? "-0x" + v.text.substr(1) : "0x" + v.text) : std::to_string(v.integer);
+      out += v.is_big() ? shown_big(v.text) : std::to_string(v.integer);
       break;
     case Kind::kFloat:
-      out += str(v.number);
+      out += shortest(v.number);
       break;
     case Kind::kComplex:
-      out += str(v.number, "+", v.imaginary, "j");
+      out += shortest(v.number) + "+" + shortest(v.imaginary) + "j";
       break;
     case Kind::kText:
       out += "'" + v.text.substr(0, limit) + "'";

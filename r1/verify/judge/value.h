@@ -55,7 +55,8 @@ struct ValueComparison {
 };
 // Is `got`, from the program, the expected JSON value?
 //   - a tuple is a list (JSON has no tuples); a set is not a list: its order means nothing
-//   - numbers are equal as Python's == says: 1, 1.0 and True are; ints of any size exactly, never through a float; 0.0 and -0.0 are
+//   - numbers are equal as Python's == says: 1, 1.0 and True are; ints of any size exactly, never through a float, against a whole float
+//     too and whatever the tolerance; 0.0 and -0.0 are
 //   - NaN is expected NaN
 //   - a dict's keys that are ints, bools or None stand for the text that JSON makes of them; two keys of one text: not equal
 bool equal_values(const Value& expected, const Value& got, const ValueComparison& how = {});

@@ -12,9 +12,11 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <sstream>
 
 #include "r1/base/error.h"
+#include "r1/base/log.h"
 
 namespace r1::verify::sandbox {
 namespace {
@@ -100,15 +102,47 @@ std::string new_name() {
   return str("/r1-sandbox-", ::getpid(), "-", count++);
 }
 
-// What a killed process of ours left: groups named after a process that is no more.
-void remove_stale(const std::string& parent) {
+bool removed(const std::string& folder) {
+  return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
+}
+
+// Groups of ended runs that the kernel would not let go yet.
+class Held {
+ public:
+  ~Held() { again(); }
+  void add(const std::vector<std::string>& folders) {
+    if (folders.empty()) return;
+    log_warning("sandbox: the kernel still holds the control group ", folders[0],
+                " of a run that has ended; it is removed as soon as that lets go, at the latest by the next start");
+    std::lock_guard lock(mutex_);
+    folders_.insert(folders_.end(), folders.begin(), folders.end());
+  }
+  std::vector<std::string> again() {
+    std::lock_guard lock(mutex_);
+    std::erase_if(folders_, removed);
+    return folders_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> folders_;
+};
+Held& held() {
+  static Held all;
+  return all;
+}
+
+// What a killed process of ours left: groups named after a process that is no more. How many of them the kernel still holds.
+int remove_stale(const std::string& parent) {
+  int kept = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
     const std::string name = entry.path().filename();
     int pid = 0;
     if (std::sscanf(name.c_str(), "r1-sandbox-%d-", &pid) == 1 && pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH)
-      ::rmdir(entry.path().c_str());
+      kept += !removed(entry.path());
   }
+  return kept;
 }
 
 bool word_in(const std::string& text, const std::string& word) {
@@ -148,6 +182,7 @@ CgroupTrees CgroupTrees::find() {
   const auto trees = mounted_trees();
   const auto own = own_groups();
   std::string why, list_v1, list_v2;
+  int stale = 0;
   std::string folder_v2;  // a process is in one group of version 2: the first that serves serves all
   const auto look = [&](const std::string& controller, const std::string& tree, const std::string& file, Parent& parent) {
     const auto at = trees.find(tree);
@@ -161,7 +196,7 @@ CgroupTrees CgroupTrees::find() {
       if (at->second.v2) folder_v2 = folder;
       std::string& list = at->second.v2 ? list_v2 : list_v1;
       list += (list.empty() ? "" : ", ") + controller;
-      remove_stale(folder);
+      stale = std::max(stale, remove_stale(folder));
       return;
     }
   };
@@ -173,6 +208,7 @@ CgroupTrees CgroupTrees::find() {
   look("cpu", "", "/cpu.stat", found.cpu_);
   if (!list_v1.empty()) found.detail_ = "cgroup v1: " + list_v1;
   if (!list_v2.empty()) found.detail_ += (list_v1.empty() ? "cgroup v2: " : "; v2: ") + list_v2;
+  if (stale) found.detail_ += str("; ", stale, " group(s) of killed runs still held by the kernel");
   if (!found.has_memory()) {
     found.detail_ = trees.empty() ? "no cgroup file system is mounted" : "no group with a memory controller can be made (" + why + ")";
     found.detail_ +=
@@ -185,6 +221,7 @@ CgroupTrees CgroupTrees::find() {
 
 // ---- making ----
 std::unique_ptr<Cgroup> CgroupTrees::make(const Limits& limits) const {
+  held().again();
   std::unique_ptr<Cgroup> group(new Cgroup);
   const std::string name = new_name();
   std::map<std::string, std::string> made;  // parent -> folder: controllers often share one
@@ -225,7 +262,11 @@ std::unique_ptr<Cgroup> CgroupTrees::make(const Limits& limits) const {
 
 // ---- reading ----
 Cgroup::~Cgroup() {
-  remove();
+  if (!remove()) held().add(folders_);
+}
+
+std::vector<std::string> held_groups() {
+  return held().again();
 }
 
 double Cgroup::cpu_seconds() const {
@@ -260,7 +301,7 @@ void Cgroup::kill_all() const {
 
 bool Cgroup::remove() {
   join_.clear();
-  std::erase_if(folders_, [](const std::string& folder) { return ::rmdir(folder.c_str()) == 0 || errno == ENOENT; });
+  std::erase_if(folders_, removed);
   return folders_.empty();
 }
 

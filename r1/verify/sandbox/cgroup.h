@@ -12,7 +12,8 @@
 
 namespace r1::verify::sandbox {
 
-// The group of one run. Removed by remove() or the destructor, which expect it to be empty.
+// The group of one run. Removed by remove() or the destructor. The kernel may hold a group for seconds after its last process was killed
+// (one that dies slowly, of tens of thousands of inotify watches say); the destructor then leaves it to held_groups().
 class Cgroup {
  public:
   ~Cgroup();
@@ -36,6 +37,10 @@ class Cgroup {
   std::string memory_, pids_, cpu_;  // the folder that has the controller; empty: none
   bool memory_v2_ = false, cpu_v2_ = false;
 };
+
+// Folders of ended runs that the kernel still holds. Tried again with each new group, at this call, at the end of this process and, should
+// that be killed, by the next process that looks for groups. A warning names them once.
+std::vector<std::string> held_groups();
 
 // Where this process may make groups; found by making one.
 class CgroupTrees {

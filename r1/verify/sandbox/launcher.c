@@ -387,6 +387,7 @@ static _Noreturn void become_program(const struct r1_setup* setup, const char* a
   SYS(__NR_fcntl, R1_FD_STATUS, F_SETFD_, FD_CLOEXEC_);
   SYS(__NR_close, R1_FD_SETUP);
   if (!setup->channel) SYS(__NR_close, R1_FD_CHANNEL);
+  if (setup->adopts) SYS(__NR_prctl, PR_SET_CHILD_SUBREAPER_, 1, 0, 0, 0);
   for (uint32_t i = 0; i < setup->rlimits; ++i) {
     if ((bad = set_rlimit(limits + i)) < 0) give_up(R1_STEP_RLIMIT, bad, (uint32_t)limits[i].resource);
   }

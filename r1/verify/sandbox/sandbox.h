@@ -52,6 +52,8 @@ struct Program {
   std::string directory = "/box";                          // tmpfs, writable
   std::string input;                                       // stdin
   int channel_fd = -1;  // an open descriptor the program inherits as fd 3 (judge's own launcher only); -1: none
+  // Processes whose parent ended become the program's children instead of pid 1's, so that it can tell what outlived what (the judge's).
+  bool adopts_orphans = false;
 };
 
 // kMemory: the kernel killed a process of it at the cap, whatever the others did then. The caps on disk, processes and open files end

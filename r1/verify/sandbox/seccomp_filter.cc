@@ -51,12 +51,17 @@ constexpr const char* kAllowed[] = {
     "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete", "timerfd_create", "timerfd_settime", "timerfd_gettime",
     // waiting and talking
     "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
-    "eventfd", "eventfd2", "bind", "listen", "accept", "accept4", "connect", "shutdown", "getsockname", "getpeername", "getsockopt",
-    "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "getrandom",
+    "eventfd", "eventfd2", "shutdown", "getsockname", "getpeername", "getsockopt", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg",
+    "sendmmsg", "recvmmsg", "getrandom",
     // a program may shut itself in further; the launcher does
     "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"};
 
-constexpr const char* kForbidden[] = {"ptrace",
+constexpr const char* kForbidden[] = {"bind",
+                                      "listen",
+                                      "accept",
+                                      "accept4",
+                                      "connect",
+                                      "ptrace",
                                       "process_vm_readv",
                                       "process_vm_writev",
                                       "process_madvise",
@@ -200,8 +205,10 @@ void add_conditional(Builder& b) {
       CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
   b.allow("clone", {equals(0, 0, kNamespaces)});
   b.allow("prlimit64", {equals(0, 0)});  // of oneself
-  b.allow("socket", {equals(0, AF_UNIX)});
-  b.allow("socketpair", {equals(0, AF_UNIX)});
+  // A socket that can be given an address reaches path sockets of the host in every mount, read-only ones too, and a datagram socket can be
+  // given one with each message. So there are pairs of connected sockets and nothing else.
+  for (const uint64_t type : {uint64_t{SOCK_STREAM}, uint64_t{SOCK_SEQPACKET}})
+    b.allow("socketpair", {equals(0, AF_UNIX), equals(1, type, 0xf)});
   for (const uint64_t persona : {uint64_t{0}, uint64_t{0xffffffff}}) b.allow("personality", {equals(0, persona)});
   for (const uint64_t type : {uint64_t{0}, uint64_t{S_IFREG}, uint64_t{S_IFIFO}, uint64_t{S_IFSOCK}}) {
     b.allow("mknod", {equals(1, type, S_IFMT)});
@@ -210,21 +217,19 @@ void add_conditional(Builder& b) {
   // Is it a terminal, how much is there to read, close-on-exec, non-blocking, reflink (cp). Everything else: not a terminal.
   for (const uint64_t request : {0x5401u, 0x802c542au, 0x540fu, 0x5413u, 0x541bu, 0x5421u, 0x5450u, 0x5451u, 0x5452u, 0x40049409u})
     b.allow("ioctl", {equals(1, request)});
-  for (const int option :
-       {PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_SET_DUMPABLE, PR_GET_DUMPABLE, PR_CAPBSET_READ,
-        PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK, PR_GET_KEEPCAPS, PR_GET_SECUREBITS,
-        PR_GET_THP_DISABLE, PR_SET_THP_DISABLE, PR_GET_TID_ADDRESS, PR_GET_CHILD_SUBREAPER, 0x53564d41})
+  for (const int option : {PR_SET_NAME,        PR_GET_NAME,        PR_SET_PDEATHSIG,       PR_GET_PDEATHSIG,       PR_SET_DUMPABLE,
+                           PR_GET_DUMPABLE,    PR_CAPBSET_READ,    PR_SET_NO_NEW_PRIVS,    PR_GET_NO_NEW_PRIVS,    PR_GET_SECCOMP,
+                           PR_SET_TIMERSLACK,  PR_GET_TIMERSLACK,  PR_GET_KEEPCAPS,        PR_GET_SECUREBITS,      PR_GET_THP_DISABLE,
+                           PR_SET_THP_DISABLE, PR_GET_TID_ADDRESS, PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER, 0x53564d41})
     b.allow("prctl", {equals(0, uint64_t(option))});
   // Would flush the host's disks: done, says the filter.
   b.add(SCMP_ACT_ERRNO(0), "sync");
   b.add(SCMP_ACT_ERRNO(0), "syncfs");
 }
 
-// Where programs look at errno, these say it better than the filter's default. (A family above 2^32 whose lower half is AF_UNIX may get
-// either answer; the kernel would see AF_UNIX.)
+// Where programs look at errno, these say it better than the filter's default.
 void add_refusals(Builder& b) {
-  for (const char* name : {"socket", "socketpair"})
-    b.add(SCMP_ACT_ERRNO(EAFNOSUPPORT), name, {SCMP_CMP(0, SCMP_CMP_GT, uint64_t{AF_UNIX})});
+  b.add(SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket");
   for (const char* name : {"setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"})
     b.add(SCMP_ACT_ERRNO(EOPNOTSUPP), name);
 }

@@ -107,6 +107,7 @@ std::string setup_bytes(const Machine& machine, const Layers& layers, const Prog
   head.environment = uint32_t(environment.size());
   head.channel = program.channel_fd >= 0;
   head.landlock = layers.landlock;
+  head.adopts = program.adopts_orphans;
   head.landlock_fs = domain.fs;
   head.landlock_net = domain.net;
   head.landlock_scope = domain.scope;

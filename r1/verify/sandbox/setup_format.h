@@ -38,6 +38,7 @@ struct r1_setup {
   uint32_t arguments, staged, cgroups, folders;
   uint32_t rlimits, rules, files, argv, environment;
   uint32_t channel, landlock;
+  uint32_t adopts, unused; /* the program becomes the parent of its descendants' orphans */
   uint64_t landlock_fs, landlock_net, landlock_scope;
 };
 
