@@ -527,8 +527,8 @@ std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device dev
   return model;
 }
 
-void save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
-                const WeightProgress& progress) {
+std::vector<std::string> save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
+                                    const WeightProgress& progress) {
   const at::NoGradGuard no_grad;
   if (max_shard_bytes <= 0) fail_usage("[save_model] expected a positive shard size, got ", max_shard_bytes);
   make_folder(folder);
@@ -541,6 +541,7 @@ void save_model(const Transformer& model, const fs::path& folder, tensor::DType 
   write_file_atomic(folder / kConfigFile, dump_json(json, 2) + "\n");
   write_file_atomic(folder / "generation_config.json", dump_json(generation_config(config), 2) + "\n");
   remove_stale(folder, written);
+  return {written.begin(), written.end()};
 }
 
 }  // namespace r1::model

@@ -21,7 +21,7 @@ struct GrpoConfig {
   ModelArgs model;
   TaskArgs task;
   eval::PromptArgs prompt;
-  train::TrainerConfig trainer;
+  train::TrainerConfig trainer{.learning_rate = 1e-6};  // of pretrained weights; as TRL's GRPOConfig
   SamplingArgs sampling;
   GrpoLossArgs loss;
   engine::EngineConfig engine;

@@ -1,5 +1,6 @@
 #include "r1/stages/sft.h"
 
+#include "r1/base/interrupt.h"
 #include "r1/base/log.h"
 #include "r1/data/jsonl.h"
 #include "r1/stages/supervised.h"
@@ -12,8 +13,10 @@ std::vector<data::Document> read_conversations(const std::vector<std::string>& f
   std::vector<data::Document> out;
   for (const auto& file : files) {
     data::JsonlReader reader(file);
-    while (const auto row = reader.next())
+    while (const auto row = reader.next()) {
+      throw_if_interrupted();
       out.push_back(prompts.conversation(data::messages_from_json(*row, reader.where()), reader.where()));
+    }
   }
   return out;
 }
@@ -22,7 +25,6 @@ std::vector<data::Document> read_conversations(const std::vector<std::string>& f
 // problems.
 std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const eval::PromptMaker& prompts, int64_t wanted) {
   const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
-  if (problems == 0) fail_usage("task '", task.name(), "' has no training problems");
   return data::function_source(size, [&task, &prompts, problems](int64_t index) {
     const auto problem = task.problem("train", index % problems);
     return prompts.supervised(problem, task.sft_completion(problem, index));
@@ -40,7 +42,10 @@ void check_rows(const data::PackCounts& counts, int64_t max_length) {
 Json sft(const SftConfig& config) {
   const auto device = tensor::parse_device(config.run.device);
   std::unique_ptr<tasks::Task> task;
-  if (config.train_files.empty()) task = load_task(config.task);
+  if (config.train_files.empty()) {
+    task = load_task(config.task);
+    eval::needed_split(*task, "train", "sft");
+  }
   for (const auto* files : {&config.train_files, &config.eval_files})
     for (const auto& file : *files)
       if (!std::filesystem::exists(file)) fail_usage("no file '", file, "'");
@@ -61,6 +66,7 @@ Json sft(const SftConfig& config) {
     data::PackCounts counts;
     data.eval_rows = data::pack(read_conversations(config.eval_files, prompts), data.loader.pack, &counts);
     check_rows(counts, config.max_length);
+    check_eval_rows(data.eval_rows, config.max_length);
   }
   const int64_t steps = supervised_steps(config.run, data);
   log_info("sft: ", source->size(), " documents, ", steps, " steps");

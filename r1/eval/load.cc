@@ -1,0 +1,79 @@
+#include "r1/eval/load.h"
+
+#include "r1/base/file.h"
+#include "r1/base/interrupt.h"
+#include "r1/model/weights_io.h"
+#include "r1/tasks/registry.h"
+
+namespace r1::eval {
+
+tensor::DType resolve_dtype(const std::string& name, tensor::Device device) {
+  if (name != "auto") return tensor::parse_dtype(name);
+  return device.is_cuda() ? at::kBFloat16 : at::kFloat;
+}
+
+std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  return std::make_unique<text::Tokenizer>(text::Tokenizer::load(path));
+}
+
+std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer) {
+  if (tokenizer.chat_template().empty()) return nullptr;
+  return std::make_unique<text::ChatTemplate>(tokenizer.chat_template());
+}
+
+void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where) {
+  if (tokenizer.vocab_size() > config.vocab_size)
+    fail_usage(where, ": the tokenizer has ids up to ", tokenizer.vocab_size() - 1, ", but the model's embedding has ", config.vocab_size,
+               " rows; give the tokenizer that the model was made with (tokenizer_name_or_path)");
+}
+
+std::unique_ptr<model::Transformer> load_weights_of(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype) {
+  return model::load_model(path, device, dtype, [](int64_t, int64_t) { throw_if_interrupted(); });
+}
+
+LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype) {
+  if (args.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
+  if (!fs::exists(args.model_name_or_path)) fail_usage("model_name_or_path: no file or folder '", args.model_name_or_path, "'");
+  LoadedModel out;
+  const std::string tokenizer = args.tokenizer_name_or_path.empty() ? args.model_name_or_path : args.tokenizer_name_or_path;
+  out.tokenizer = load_tokenizer(tokenizer);
+  out.chat = load_chat_template(*out.tokenizer);
+  check_vocabulary(*out.tokenizer, model::read_model_config(args.model_name_or_path), tokenizer);
+  out.model = load_weights_of(args.model_name_or_path, device, dtype);
+  return out;
+}
+
+std::unique_ptr<tasks::Task> load_task(const TaskArgs& args) {
+  if (args.task.empty()) {
+    std::string names;
+    for (const auto& name : tasks::task_names()) names += (names.empty() ? "" : ", ") + name;
+    fail_usage("missing: --task (one of ", names, ")");
+  }
+  Json options(args.options);
+  if (!args.data.empty()) options["data"] = args.data;
+  return tasks::make_task(args.task, options);
+}
+
+int64_t needed_split(const tasks::Task& task, const std::string& split, const std::string& purpose) {
+  const int64_t size = task.size(split);
+  if (size == 0)
+    fail_usage(purpose, " needs the ", split, " split of task '", task.name(), "', which has no problems: give its file (task_options.",
+               split, ")");
+  return size;
+}
+
+void ModelArgs::visit(Fields& v) {
+  v("model_name_or_path", model_name_or_path, "HF folder, checkpoint folder or .gguf file");
+  v.alias("model", "model_name_or_path");
+  v("tokenizer_name_or_path", tokenizer_name_or_path, "tokenizer.json, HF folder or .gguf (default: the model's own)");
+  v.alias("tokenizer", "tokenizer_name_or_path");
+  v("dtype", dtype, "auto: float32 on CPU, bfloat16 on CUDA", OneOf{"auto", "float32", "bfloat16"});
+}
+
+void TaskArgs::visit(Fields& v) {
+  v("task", task, "which problems: see r1 eval --list-tasks");
+  v("data", data, "the task's data: a file, or the folder that holds its files (same as task_options.data)");
+  v("task_options", options, "options of the task, e.g. task_options.test=test.jsonl");
+}
+
+}  // namespace r1::eval

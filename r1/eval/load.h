@@ -1,0 +1,53 @@
+// From what a user names to what the program runs: a model with its tokenizer and template, a task. No training run is needed: chat, score,
+// evaluation and the training stages load by the same road.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "r1/base/config.h"
+#include "r1/model/transformer.h"
+#include "r1/tasks/task.h"
+#include "r1/text/chat_template.h"
+#include "r1/text/tokenizer.h"
+
+namespace r1::eval {
+
+struct ModelArgs {
+  std::string model_name_or_path, tokenizer_name_or_path, dtype = "auto";
+
+  void visit(Fields& v);
+};
+
+struct TaskArgs {
+  std::string task, data;
+  FreeForm options;
+
+  void visit(Fields& v);
+};
+
+struct LoadedModel {
+  std::unique_ptr<model::Transformer> model;
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  std::unique_ptr<text::ChatTemplate> chat;  // null if the tokenizer has none
+};
+
+tensor::DType resolve_dtype(const std::string& name, tensor::Device device);
+std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path);
+std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer);
+// The weights at `path`; Ctrl-C ends it between two tensors.
+std::unique_ptr<model::Transformer> load_weights_of(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype);
+// Loads model and tokenizer, and checks that the vocabulary fits the embedding.
+LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype);
+// For inference: in the dtype that the arguments name.
+inline LoadedModel load(const ModelArgs& args, tensor::Device device) {
+  return load(args, device, resolve_dtype(args.dtype, device));
+}
+void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where);
+std::unique_ptr<tasks::Task> load_task(const TaskArgs& args);
+// The split's problems, for work that can't do without: a usage error that says who needs it (`purpose`: "eval_steps") if there are none.
+// Asked before a model is loaded.
+int64_t needed_split(const tasks::Task& task, const std::string& split, const std::string& purpose);
+
+}  // namespace r1::eval
