@@ -20,7 +20,7 @@ struct GrpoConfig {
   RunArgs run;
   ModelArgs model;
   TaskArgs task;
-  eval::PromptArgs prompt;
+  data::PromptArgs prompt;
   train::TrainerConfig trainer{.learning_rate = 1e-6};  // of pretrained weights; as TRL's GRPOConfig
   SamplingArgs sampling;
   GrpoLossArgs loss;

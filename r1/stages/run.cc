@@ -1,5 +1,7 @@
 #include "r1/stages/run.h"
 
+#include <algorithm>
+
 #include "r1/base/build_info.h"
 #include "r1/base/file.h"
 #include "r1/base/interrupt.h"

@@ -37,6 +37,7 @@ struct RunArgs {
 };
 
 using eval::check_vocabulary;
+using eval::end_of_turn_ids;
 using eval::load;
 using eval::load_chat_template;
 using eval::load_task;
@@ -45,6 +46,7 @@ using eval::LoadedModel;
 using eval::ModelArgs;
 using eval::resolve_dtype;
 using eval::TaskArgs;
+using eval::TokenizerUse;
 
 // The dtype a trained model is held in: bfloat16 if the trainer says bf16, else as resolve_dtype; the trainer's config then says the same.
 tensor::DType training_dtype(const ModelArgs& args, train::TrainerConfig& trainer, tensor::Device device);

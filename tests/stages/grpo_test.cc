@@ -136,7 +136,7 @@ struct Sampling {
   LoadedModel loaded = eval::load({tiny_model().string(), "", "float32"}, at::kCPU);
   std::unique_ptr<tasks::Task> task =
       eval::load_task({"arithmetic", "", {{"style", "chain"}, {"steps", "1"}, {"train_size", "60"}, {"test_size", "20"}}});
-  eval::PromptMaker prompts{*loaded.tokenizer, nullptr, {.prompt_format = "plain"}};
+  data::PromptMaker prompts{*loaded.tokenizer, nullptr, {.prompt_format = "plain"}, loaded.stop_ids};
   engine::Engine engine{*loaded.model, {}};
   tasks::ScoringPool pool{*task, {}, {}};
 
@@ -167,7 +167,7 @@ TEST(SampleRollout, GroupsAreInOrderScoredAndNamedByTheSeed) {
     const Sample& s = a.samples[i];
     const auto& problem = a.problems[i / 3];
     EXPECT_EQ(s.group, int64_t(i / 3));
-    EXPECT_EQ(s.prompt, sampling.prompts.prompt(problem));
+    EXPECT_EQ(s.prompt, sampling.prompts.prompt(problem.prompt, problem.messages));
     EXPECT_EQ(s.logprobs.size(), s.completion.size());
     EXPECT_LE(s.completion.size(), 12u);
     EXPECT_TRUE(s.scored);

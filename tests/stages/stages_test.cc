@@ -8,7 +8,6 @@
 #include "r1/base/interrupt.h"
 #include "r1/data/packing.h"
 #include "r1/data/source.h"
-#include "r1/eval/prompt.h"
 #include "r1/train/trainer.h"
 #include "tests/stages/stage_testing.h"
 

@@ -37,8 +37,9 @@ testing::AssertionResult same(const Tensor& x, const Tensor& y) {
 Tensor f(std::initializer_list<float> values) {
   return aten::tensor(values);
 }
-Tensor b(std::initializer_list<bool> values) {
-  return aten::tensor(values);
+// (ATen makes no tensor from bools.)
+Tensor b(std::initializer_list<int> values) {
+  return aten::tensor(values).to(at::kBool);
 }
 
 TEST(Aten, SignsOfTwoTensors) {
