@@ -102,7 +102,7 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
       fail_usage("pass_at has ", k, ", but num_samples is ", args.num_samples, "; k must lie between 1 and num_samples");
   EvalResult result;
   result.task = task.name();
-  const int64_t size = tasks::required_size(task, args.split), problems = args.limit > 0 ? std::min(args.limit, size) : size;
+  const int64_t size = tasks::required_size(task, args.split, "eval"), problems = args.limit > 0 ? std::min(args.limit, size) : size;
   if (problems == 0) fail_usage("task '", task.name(), "' has no problems in split '", args.split, "'");
 
   const auto forced = args.forced.empty() ? std::vector<text::TokenId>{} : tokenizer.encode(args.forced, {.parse_special = true});

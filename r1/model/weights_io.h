@@ -42,8 +42,9 @@ std::unique_ptr<Transformer> load_model(const std::filesystem::path& path, tenso
 // `dtype` float8_e4m3fn: matrices in 8 bit blocks with `weight_scale_inv`, the rest in bfloat16, as DeepSeek-V3 is published.
 // config.json, generation_config.json, model.safetensors (sharded with index above max_shard_bytes); each file is written whole, fsynced
 // and renamed. Weight files of an earlier save into the same folder that are not part of this one are removed last. Tokenizer files are the
-// caller's.
-void save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype, int64_t max_shard_bytes = 5'000'000'000,
-                const WeightProgress& progress = {});
+// caller's. Returns the names of the weight files, the index among them, in order.
+inline constexpr int64_t kMaxShardBytes = 5'000'000'000;
+std::vector<std::string> save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype,
+                                    int64_t max_shard_bytes = kMaxShardBytes, const WeightProgress& progress = {});
 
 }  // namespace r1::model

@@ -21,7 +21,7 @@ struct GrpoConfig {
   ModelArgs model;
   TaskArgs task;
   data::PromptArgs prompt;
-  train::TrainerConfig trainer;
+  train::TrainerConfig trainer{.learning_rate = 1e-6};  // of pretrained weights; as TRL's GRPOConfig
   SamplingArgs sampling;
   GrpoLossArgs loss;
   engine::EngineConfig engine{.gpu_memory_utilization = 0.3};  // the trainer's activations and moments need the rest

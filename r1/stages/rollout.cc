@@ -73,7 +73,12 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
       out.samples.push_back(std::move(sample));
     }
   }
-  auto scored = batch->finish();
+  auto scored = batch->finish(
+      [&] { return stopped = progress.on_step && !progress.on_step(int64_t(out.samples.size()), int64_t(out.samples.size())); });
+  if (stopped) {
+    out.samples.clear();
+    return out;
+  }
   for (size_t i = 0; i < scored.size(); ++i) {
     Sample& sample = out.samples[i];
     sample.score = std::move(scored[i].score);

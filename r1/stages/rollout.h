@@ -48,7 +48,8 @@ struct Rollout {
 std::vector<int64_t> problem_order(int64_t split_size, int64_t count, int64_t rollout, uint64_t seed);
 
 struct RolloutProgress {
-  std::function<bool(int64_t finished, int64_t total)> on_step;  // false: stop; the rollout is thrown away
+  // After each engine step, and while the last scores are waited for. False: stop; the rollout is thrown away.
+  std::function<bool(int64_t finished, int64_t total)> on_step;
 };
 
 // Empty samples if it was stopped. `pool` (of the same task) scores each sample as soon as it ends; the rollout comes back scored, after at

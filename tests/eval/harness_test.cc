@@ -219,7 +219,7 @@ TEST_F(Evaluate, WhatCannotBeIsRefused) {
   EXPECT_NE(refusal(args).find("pass_at has 0"), std::string::npos);
   args.pass_at.clear();
   args.split = "train";
-  EXPECT_NE(refusal(args).find("task 'questions' has no problems in split 'train'"), std::string::npos);
+  EXPECT_NE(refusal(args).find("eval needs the train split of task 'questions', which has no problems"), std::string::npos);
   args.split = "test";
   args.min_new_tokens = 1000;
   EXPECT_NE(refusal(args).find("min_new_tokens"), std::string::npos);

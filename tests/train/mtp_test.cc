@@ -65,8 +65,8 @@ TEST(Mtp, IsTrainedAndTheMainLossIsReportedAlone) {
   const auto first = train_steps(other, 1, without);
   EXPECT_DOUBLE_EQ(results[0].loss, first[0].loss);
   EXPECT_NE(results[0].grad_norm, first[0].grad_norm);
-  EXPECT_EQ(first[0].metrics.count("mtp_loss"), 0u);
-  EXPECT_LT(results.back().metrics.at("mtp_loss"), 0.5 * results.front().metrics.at("mtp_loss"));
+  EXPECT_EQ(first[0].metrics.sums.count("mtp_loss"), 0u);
+  EXPECT_LT(results.back().metrics.sums.at("mtp_loss"), 0.5 * results.front().metrics.sums.at("mtp_loss"));
 }
 
 TEST(Mtp, CheckpointedActivationsGiveTheSameRun) {
