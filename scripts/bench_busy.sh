@@ -2,7 +2,7 @@
 # What training and sampling lose beside other busy processes: one that never rests for each CPU, so that the fair share is half of the machine.
 #   bench_busy.sh [--rounds 3] [--steps 40]        needs build/cpu/r1
 # One JSON object: wall seconds alone and beside the busy ones (medians of interleaved rounds), and how often slower than the fair share the latter is.
-# Good manners are at most 1.25; OMP_WAIT_POLICY=active shows what it would be with threads that spin.
+# Good manners are at most 1.25; GOMP_SPINCOUNT=300000, the library's own setting, shows what it would be otherwise.
 . "$(dirname "$0")/common.sh"
 rounds=3 steps=40
 while [ $# -gt 0 ]; do

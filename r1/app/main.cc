@@ -17,14 +17,15 @@ bool begins_with(const char* text, const char* start) {
   return true;
 }
 
-// OpenMP's threads wait for work by spinning, which beside other busy processes makes a step 3 to 50 times slower: a spinning thread keeps
-// the core from the one that it waits for. Passive waiting costs nothing on an idle machine. OpenMP reads the environment when it is
-// loaded, so the setting has to be there before: the program starts itself once more with it, unless the user has set one. This runs ahead
-// of all libraries' initialisation, libc's own included, and before it is paid for; hence no library calls. Where it can't be done, the
+// OpenMP's threads wait for work by spinning, for milliseconds, which beside other busy processes makes a step 3 to 50 times slower: a
+// spinning thread keeps the core from the one that it waits for. A thousand turns, some ten microseconds, are as good on an idle machine
+// and cost little beside others (scripts/bench_busy.sh). OpenMP reads the environment when it is loaded, so the setting has to be there
+// before: the program starts itself once more with it, unless the user has set how to wait. This runs ahead of all libraries'
+// initialisation, libc's own included, and before it is paid for; hence no library calls but system calls. Where it can't be done, the
 // program goes on as it is.
-void wait_passively(int, char** argv, char** environment) {
+void spin_briefly(int, char** argv, char** environment) {
   constexpr int kMost = 4096;  // variables
-  static char *with[kMost + 2], path[4096], setting[] = "OMP_WAIT_POLICY=passive";
+  static char *with[kMost + 2], path[4096], setting[] = "GOMP_SPINCOUNT=1000";
   int count = 0;
   for (; environment[count]; ++count) {
     if (count == kMost || begins_with(environment[count], "OMP_WAIT_POLICY=") || begins_with(environment[count], "GOMP_SPINCOUNT=")) return;
@@ -38,7 +39,7 @@ void wait_passively(int, char** argv, char** environment) {
   syscall(SYS_execve, path, argv, with);
 }
 
-[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**, char**) = wait_passively;
+[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**, char**) = spin_briefly;
 
 }  // namespace
 #endif

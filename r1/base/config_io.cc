@@ -8,6 +8,7 @@
 #include <set>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 
 namespace r1 {
 namespace {
@@ -41,12 +42,6 @@ std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = char(std::tolower(static_cast<unsigned char>(c)));
   return out;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-  return text;
 }
 
 std::string normal_key(std::string_view key) {

@@ -36,7 +36,6 @@ std::vector<Setting> read_yaml(const std::filesystem::path& path);
 std::vector<Setting> parse_yaml(std::string_view text, std::string_view where);
 // The same document as one nested value (scalars are strings), for files that are more than a flat config (a recipe's list of stages).
 Json parse_yaml_document(std::string_view text, std::string_view where);
-Json read_yaml_document(const std::filesystem::path& path);
 // Nested JSON (a resolved config out of a checkpoint, one stage of a recipe) as settings.
 std::vector<Setting> json_settings(const Json& object, std::string_view where);
 // "--a.b=c", "--a.b c", "--a.b c d" (a list; an option that stands twice adds to its list), "--flag" (true), "--no-flag", "-m x"; dashes in

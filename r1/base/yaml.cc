@@ -142,8 +142,4 @@ Json parse_yaml_document(std::string_view text, std::string_view where) {
   return guarded(where, [&] { return Walker(where).to_json(root, 0); });
 }
 
-Json read_yaml_document(const std::filesystem::path& path) {
-  return parse_yaml_document(read_config_file(path), path.string());
-}
-
 }  // namespace r1

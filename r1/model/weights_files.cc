@@ -11,6 +11,7 @@
 #include "r1/base/json.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
+#include "r1/model/generation_config.h"
 
 namespace r1::model {
 namespace {
@@ -122,7 +123,11 @@ ModelConfig read_model_config(const fs::path& name) {
   }
   if (fs::is_directory(path)) {
     const fs::path file = path / kConfigFile;
-    if (fs::exists(file)) return in_range(config_from_hf(parse_json_file(file), file.string()), file.string());
+    if (fs::exists(file)) {
+      ModelConfig config = config_from_hf(parse_json_file(file), file.string());
+      for (const int64_t id : read_generation_config(path).eos_token_ids) add_eos_token_id(config, id);
+      return in_range(std::move(config), file.string());
+    }
     path = has_safetensors(path) ? fs::path() : gguf_of_folder(path);
     if (path.empty()) fail(name.string(), ": no ", kConfigFile, " and no .gguf file here; this is not a model folder");
   }

@@ -11,6 +11,7 @@
 #include "r1/base/error.h"
 #include "r1/base/json.h"
 #include "r1/base/safetensors_file.h"
+#include "r1/model/footprint.h"
 #include "r1/model/weights_files.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/safetensors.h"
@@ -57,7 +58,7 @@ std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model)
   std::vector<std::pair<std::string, Tensor>> copies;
   for (int depth = 0; depth < model.mtp_depth(); ++depth) {
     const std::string layer = str("model.layers.", model.num_layers() + depth);
-    copies.emplace_back(layer + ".embed_tokens.weight", *model.weights()[0].tensor);
+    copies.emplace_back(layer + ".embed_tokens.weight", whole_weight(find_weight(model.weights(), "embedding")));
     copies.emplace_back(layer + ".shared_head.head.weight", model.head());
   }
   return copies;
@@ -141,11 +142,10 @@ void remove_stale(const fs::path& folder, const std::set<std::string>& written) 
 
 Json generation_config(const ModelConfig& config) {
   Json json = {{"_from_model_config", true}};
-  const std::pair<const char*, int64_t> ids[] = {
-      {"bos_token_id", config.bos_token_id}, {"eos_token_id", config.eos_token_id}, {"pad_token_id", config.pad_token_id}};
-  for (const auto& [key, id] : ids) {
-    if (id >= 0) json[key] = id;
-  }
+  if (config.bos_token_id >= 0) json["bos_token_id"] = config.bos_token_id;
+  const std::vector<int64_t> eos = eos_token_ids(config);
+  if (!eos.empty()) json["eos_token_id"] = eos.size() == 1 ? Json(eos[0]) : Json(eos);
+  if (config.pad_token_id >= 0) json["pad_token_id"] = config.pad_token_id;
   return json;
 }
 

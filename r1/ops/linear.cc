@@ -35,9 +35,9 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
           want[2] ? grad_bias(dy_TO) : Tensor()};
 }
 
-// linear_ordered's where the products are ATen's otherwise.
+// linear_ordered's, which has no bias, where the products are ATen's otherwise.
 Tensors backward_aten(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
-  return {want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(dy_TO.t(), saved[0]) : Tensor()};
+  return {want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(dy_TO.t(), saved[0]) : Tensor(), Tensor()};
 }
 
 void check_shapes(const char* op, const Tensor& x_TI, const Tensor& weight_OI) {

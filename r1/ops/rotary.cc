@@ -120,13 +120,40 @@ void RotaryTable::reach(int64_t wanted) {
   sin_PH = aten::cat({sin_PH, new_sin_PH.to(sin_PH.device())});
 }
 
-Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {
+std::vector<int64_t> components_by_section(const std::vector<int64_t>& sections) {
+  std::vector<int64_t> component;
+  for (size_t c = 0; c < sections.size(); ++c) component.insert(component.end(), size_t(sections[c]), int64_t(c));
+  return component;
+}
+
+namespace {
+
+// The rows that tokens with several components meet, one a token: entry i of row t is the table's at the component of pair i.
+RotaryTable table_of_tokens(const RotaryTable& table, const Tensor& positions_TC) {
+  check(int64_t(table.component_of_pair.size()) == table.cos_PH.size(1) && !table.component_of_pair.empty(),
+        "[rotary] expected a table of ", table.cos_PH.size(1), " pairs with a component each for positions ", positions_TC.sizes(),
+        ", got ", table.component_of_pair.size());
+  for (const int64_t c : table.component_of_pair)
+    check(c >= 0 && c < positions_TC.size(1), "[rotary] expected components below ", positions_TC.size(1), ", got ", c);
+  const Tensor component_H = aten::tensor(table.component_of_pair, at::kLong).to(positions_TC.device());
+  const Tensor row_TH = positions_TC.index_select(1, component_H).to(at::kLong);
+  if (row_TH.is_cpu() && row_TH.numel() > 0)
+    check(row_TH.min().item<int64_t>() >= 0 && row_TH.max().item<int64_t>() < table.positions(), "[rotary] expected positions below ",
+          table.positions(), ", got ", row_TH.max().item<int64_t>());
+  return {table.cos_PH.gather(0, row_TH), table.sin_PH.gather(0, row_TH), table.interleaved};
+}
+
+}  // namespace
+
+Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions) {
   check(x_TNH.dim() == 3 && x_TNH.size(2) == 2 * table.cos_PH.size(1), "[rotary] expected x [T, N, ", 2 * table.cos_PH.size(1), "], got ",
         x_TNH.sizes());
-  check(positions_T.dim() == 1 && positions_T.size(0) == x_TNH.size(0) && positions_T.scalar_type() == at::kInt,
-        "[rotary] expected int32 positions [", x_TNH.size(0), "], got ", positions_T.scalar_type(), " ", positions_T.sizes());
-  if (has_cpu_kernels(x_TNH)) return rotary_cpu(x_TNH, table, positions_T);
-  return rotary_ref(x_TNH, table, positions_T);
+  check((positions.dim() == 1 || positions.dim() == 2) && positions.size(0) == x_TNH.size(0) && positions.scalar_type() == at::kInt,
+        "[rotary] expected int32 positions [", x_TNH.size(0), "] or [", x_TNH.size(0), ", C], got ", positions.scalar_type(), " ",
+        positions.sizes());
+  if (positions.dim() == 2) return rotary(x_TNH, table_of_tokens(table, positions), aten::arange(positions.size(0), positions.options()));
+  if (has_cpu_kernels(x_TNH)) return rotary_cpu(x_TNH, table, positions);
+  return rotary_ref(x_TNH, table, positions);
 }
 
 }  // namespace r1::ops

@@ -112,7 +112,7 @@ class Loop {
         task_(task),
         rewards_(rewards),
         plan_(plan),
-        prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt),
+        prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids),
         reference_(config, *loaded.model),
         trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)),
         engine_(*loaded.model, config.engine),
@@ -139,7 +139,7 @@ class Loop {
   const tasks::Task& task_;
   RewardSet& rewards_;
   const Plan plan_;
-  eval::PromptMaker prompts_;
+  data::PromptMaker prompts_;
   Reference reference_;
   train::Trainer trainer_;
   engine::Engine engine_;

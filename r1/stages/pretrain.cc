@@ -2,6 +2,7 @@
 
 #include "r1/base/log.h"
 #include "r1/data/token_shards.h"
+#include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
 #include "r1/stages/supervised.h"

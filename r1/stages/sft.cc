@@ -12,11 +12,11 @@ namespace r1::stages {
 namespace {
 
 data::CorpusSpec conversations(const std::vector<std::string>& files, const SftConfig& config, const text::Tokenizer& tokenizer,
-                               const eval::PromptMaker& prompts) {
+                               const data::PromptMaker& prompts) {
   return {.files = files,
           .make =
               [&prompts](const data::Text& text) {
-                return prompts.conversation(data::messages_from_json(data::parse_row(text.text, text.where), text.where), text.where);
+                return prompts.conversation(data::conversation_from_json(data::parse_row(text.text, text.where), text.where), text.where);
               },
           .maker =
               str("conversation ", tokenizer.hash(), " ", sha256(tokenizer.chat_template()), " ", dump_json(config_to_json(config.prompt))),
@@ -26,12 +26,12 @@ data::CorpusSpec conversations(const std::vector<std::string>& files, const SftC
 
 // Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has
 // problems.
-std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const eval::PromptMaker& prompts, int64_t wanted) {
+std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted) {
   const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
   if (problems == 0) fail_usage("task '", task.name(), "' has no training problems");
   return data::function_source(size, [&task, &prompts, problems](int64_t index) {
     const auto problem = task.problem("train", index % problems);
-    return prompts.supervised(problem, task.sft_completion(problem, index));
+    return prompts.supervised(problem.prompt, problem.messages, task.sft_completion(problem, index));
   });
 }
 
@@ -55,7 +55,7 @@ Json sft(const SftConfig& config) {
 
   train::TrainerConfig trainer_config = config.trainer;
   const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
-  const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
+  const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
 
   SupervisedData data;
   const auto source =

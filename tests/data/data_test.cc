@@ -129,21 +129,6 @@ TEST(Jsonl, AnEmptyGzipIsNamed) {
   EXPECT_FALSE(JsonlReader(temporary("empty.jsonl", "")).next());
 }
 
-TEST(Messages, ThreeSpellings) {
-  const Json chat = Json::parse(R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]})");
-  const Json pair = Json::parse(R"({"prompt":"a","completion":"b"})");
-  const Json share = Json::parse(R"({"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]})");
-  for (const Json& row : {chat, pair, share}) EXPECT_EQ(to_json(messages_from_json(row, "x:1")), chat["messages"]);
-  EXPECT_EQ(message_of([] { messages_from_json(Json::parse(R"({"messages":[{"role":"user"}]})"), "f.jsonl:7"); }),
-            "f.jsonl:7: key 'content' is missing");
-  EXPECT_NE(message_of([] { messages_from_json(Json::parse(R"({"x":1})"), "f.jsonl:8"); }).find("f.jsonl:8: expected 'messages'"),
-            std::string::npos);
-  EXPECT_NE(message_of([] {
-              messages_from_json(Json::parse(R"({"conversations":[{"from":"bot","value":""}]})"), "f:9");
-            }).find("unknown role 'bot'"),
-            std::string::npos);
-}
-
 // Document i of n tokens: i*1000, i*1000+1, ...
 Document numbered(int i, int64_t n, bool learned = true) {
   Document d;

@@ -48,7 +48,7 @@ inline ModelConfig tiny(const std::string& family = "llama") {
   return c;
 }
 
-// DeepSeek-V3's experts behind one dense layer: groups, a shared expert, a bias in the choice; scores may see the context.
+// DeepSeek-V3's experts after one dense layer: groups, a shared expert, a bias in the choice; scores may see the context.
 inline ModelConfig tiny_experts(const std::string& gate = "sigmoid", const std::string& family = "deepseek_v3") {
   ModelConfig c = tiny(family);
   c.num_hidden_layers = 3;

@@ -11,6 +11,7 @@
 #include "engine_form.h"
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
+#include "r1/model/footprint.h"
 #include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"
 
@@ -237,6 +238,24 @@ TEST(Transformer, EngineFormEqualsTrainingFormCuda) {
       EXPECT_LT((aten::cat(r.rows, 0).to(at::kFloat) - want.to(at::kFloat)).abs().max().item<double>(), dtype == at::kFloat ? 1e-3 : 0.15)
           << family << " " << dtype;
     }
+  }
+}
+
+// Rows that are no tokens' embeddings go through the network as tokens' do.
+TEST(HiddenFrom, IsTheRestOfHidden) {
+  for (const char* family : {"llama", "deepseek_v3", "gpt2", "gemma3_text"}) {
+    Transformer model(tiny(family), at::kCPU, at::kFloat);
+    model.init_weights(3);
+    const auto context = packed({9, 4});
+    const Tensor ids = random_ids(13, 61, 4), want = model.hidden(ids, context);
+    EXPECT_TRUE(aten::equal(model.hidden_from(model.embed(ids), context), want)) << family;
+    const Tensor x_TD = (model.embed(ids) + 0.01).requires_grad_();
+    const Tensor y_TD = model.hidden_from(x_TD, context);
+    EXPECT_FALSE(aten::equal(y_TD, want)) << family;
+    y_TD.sum().backward();
+    EXPECT_GT(x_TD.grad().abs().max().item<double>(), 0) << family;
+    EXPECT_THROW(model.hidden_from(x_TD.narrow(0, 0, 12), context), Error);
+    EXPECT_THROW(model.hidden_from(x_TD.narrow(1, 0, 20), context), Error);
   }
 }
 
