@@ -24,7 +24,7 @@ struct GrpoConfig {
   train::TrainerConfig trainer;
   SamplingArgs sampling;
   GrpoLossArgs loss;
-  engine::EngineConfig engine;
+  engine::EngineConfig engine{.gpu_memory_utilization = 0.3};  // the trainer's activations and moments need the rest
   std::vector<std::string> reward_funcs = {"accuracy"};
   std::vector<double> reward_weights;
   FreeForm reward_options;

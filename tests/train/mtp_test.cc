@@ -24,11 +24,8 @@ Tensor longs(std::vector<int64_t> v) {
   return aten::tensor(v, at::kLong);
 }
 
-nn::AttentionContext alone(int64_t length) {
-  nn::AttentionContext context;
-  context.cu_seqlens = {0, int32_t(length)};
-  for (int64_t i = 0; i < length; ++i) context.positions.push_back(int32_t(i));
-  return context;
+nn::LayerContext alone(int64_t length) {
+  return {ops::sequences_of(at::kCPU, {int32_t(length)})};
 }
 
 TEST(Mtp, PackedDocumentsAreShiftedEachByItself) {
