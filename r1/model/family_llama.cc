@@ -12,7 +12,7 @@ namespace r1::model {
 
 namespace {
 
-// Of quantized weights, DeepSeek's blocks of 128 x 128 in 8 bits are read (tensor/fp8_block); they are plain weights once loaded.
+// Of quantized weights, DeepSeek's blocks of 128 x 128 in 8 bits are read (tensor/fp8_block).
 void check_quantization(const HfReader& r, const Json& q) {
   const Json block = q.is_object() && q.contains("weight_block_size") ? q["weight_block_size"] : Json(nullptr);
   if (!q.is_object() || q.value("quant_method", "") != "fp8" || q.value("fmt", "e4m3") != "e4m3" || block != Json::array({128, 128}))

@@ -176,7 +176,7 @@ TEST(Families, EveryRowIsWhole) {
   for (const Family* family : families()) {
     EXPECT_EQ(&family_of(family->name), family);
     EXPECT_TRUE(names.insert(family->name).second && classes.insert(family->hf_class).second) << family->name;
-    if (family->gguf) EXPECT_TRUE(architectures.insert(family->gguf).second) << family->name;
+    EXPECT_TRUE(!family->gguf || architectures.insert(family->gguf).second) << family->name;
     EXPECT_TRUE(family->gguf || !family->from_gguf) << family->name;
     ModelConfig c = tiny(family->name);
     finish_config(c);
