@@ -53,7 +53,7 @@ TEST(Plot, TicksAreFiniteAndFewForAnyRange) {
       case 4:
         return rng.below(2) ? 5e-324 : -5e-324;
       case 5:
-        return rng.below(2) ? INFINITY : -INFINITY;
+        return rng.below(2) ? HUGE_VAL : -HUGE_VAL;
       case 6:
         return std::nan("");
       default:
