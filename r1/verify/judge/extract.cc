@@ -59,8 +59,7 @@ struct Block {
 // "```", then "python" on a line of its own: small models write that.
 void tag_by_first_line(Block& block) {
   const size_t end = block.code.find('\n');
-  const std::string tag =
-      end == std::string::npos || !block.tag.empty() ? "" : tag_of(trim(std::string_view(block.code).substr(0, end)));
+  const std::string tag = end == std::string::npos || !block.tag.empty() ? "" : tag_of(trim(std::string_view(block.code).substr(0, end)));
   if (tag.empty() || trim(std::string_view(block.code).substr(0, end)).size() != tag.size() || !find_language(tag)) return;
   block.tag = tag;
   block.code.erase(0, end + 1);
