@@ -70,13 +70,6 @@ std::unique_ptr<nn::AttentionLayer> layer_of(const Variant& variant, const model
   return std::make_unique<Scores>(shape, std::make_shared<ops::RotaryTable>(table), nn::Placement{});
 }
 
-nn::AttentionContext one_sequence(int64_t tokens) {
-  nn::AttentionContext context;
-  context.cu_seqlens = {0, int32_t(tokens)};
-  for (int64_t t = 0; t < tokens; ++t) context.positions.push_back(int32_t(t));
-  return context;
-}
-
 Json layer_cost(const Variant& variant, int64_t tokens) {
   const model::ModelConfig config = config_of(variant, tokens);
   model::LayerFactory factory(config, {});
@@ -90,7 +83,7 @@ Json layer_cost(const Variant& variant, int64_t tokens) {
     inputs.push_back(*w.tensor);
   }
   inputs[0].set_requires_grad(true);
-  const nn::LayerContext context = nn::layer_context(one_sequence(tokens), at::kCPU);
+  const nn::LayerContext context{ops::sequences_of(at::kCPU, {int32_t(tokens)})};
   const auto pass = [&](bool train) {
     const at::AutoGradMode grad_mode(train);
     const Tensor y = (*layer)(inputs[0], context, nullptr);

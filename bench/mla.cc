@@ -29,8 +29,7 @@ double median_ms(int64_t rounds, const std::function<void()>& f) {
 struct Decoding {
   model::Transformer& model;
   std::vector<nn::LayerCache> caches;
-  nn::PagedSequences paged;
-  nn::AttentionContext context;
+  ops::Sequences paged;
 
   Decoding(model::Transformer& m, int64_t sequences, int64_t length) : model(m) {
     const int64_t blocks = length / 16 + 1;
@@ -45,13 +44,9 @@ struct Decoding {
   }
   // ids [sequences * tokens] behind what is cached.
   Tensor feed(const Tensor& ids, int64_t tokens) {
-    context = {};
-    context.cu_seqlens = {0};
-    for (const int32_t cached : paged.context_lens) {
-      for (int64_t t = 0; t < tokens; ++t) context.positions.push_back(int32_t(cached + t));
-      context.cu_seqlens.push_back(int32_t(context.cu_seqlens.back() + tokens));
-    }
-    context.paged = &paged;
+    paged.cu_seqlens = {0};
+    for (size_t s = 0; s < paged.context_lens.size(); ++s) paged.cu_seqlens.push_back(int32_t(paged.cu_seqlens.back() + tokens));
+    const nn::LayerContext context{ops::sequences_on(at::kCPU, paged)};
     return model.hidden(ids, context, &caches);
   }
 };

@@ -77,14 +77,11 @@ model::ModelConfig config_of(const bench::Arguments& a) {
   return c;
 }
 
-nn::AttentionContext packed(int64_t tokens, int64_t length) {
-  nn::AttentionContext context;
-  context.cu_seqlens = {0};
-  for (int64_t t = 0; t < tokens; ++t) {
-    context.positions.push_back(int32_t(t % length));
-    if ((t + 1) % length == 0 || t + 1 == tokens) context.cu_seqlens.push_back(int32_t(t + 1));
-  }
-  return context;
+nn::LayerContext packed(int64_t tokens, int64_t length) {
+  std::vector<int32_t> cu_seqlens{0};
+  for (int64_t t = length; t < tokens; t += length) cu_seqlens.push_back(int32_t(t));
+  cu_seqlens.push_back(int32_t(tokens));
+  return {ops::sequences_on(at::kCPU, std::move(cu_seqlens))};
 }
 
 void time_ops(const Bench& bench, const model::ModelConfig& c, int64_t tokens, int64_t length, at::ScalarType type) {
@@ -96,9 +93,10 @@ void time_ops(const Bench& bench, const model::ModelConfig& c, int64_t tokens, i
   bench.op("linear_ffn_d", 2.0 * tokens * d * f, {randn({tokens, f}), randn({d, f})}, linear);
   bench.op("rms_norm", 0, {randn({tokens, d}), randn({d})}, [](const ops::Tensors& t) { return ops::rms_norm(t[0], t[1], 1e-6); });
   bench.op("swiglu", 0, {randn({tokens, f}), randn({tokens, f})}, [](const ops::Tensors& t) { return ops::swiglu(t[0], t[1]); });
-  const auto context = nn::layer_context(packed(tokens, length), at::kCPU);
+  const auto context = packed(tokens, length);
   const auto table = ops::rotary_table(ops::rotary_frequencies(h, 10000, {}), 4096, at::kCPU);
-  bench.op("rotary", 0, {randn({tokens, n, h})}, [&](const ops::Tensors& t) { return ops::rotary(t[0], table, context.positions_T); });
+  bench.op("rotary", 0, {randn({tokens, n, h})},
+           [&](const ops::Tensors& t) { return ops::rotary(t[0], table, context.sequences.positions_T); });
   bench.op("attention", 2.0 * tokens * (length + 1) * n * h, {randn({tokens, n, h}), randn({tokens, n, h}), randn({tokens, n, h})},
            [&](const ops::Tensors& t) { return ops::attention(t[0], t[1], t[2], context.sequences, 0.2); });
   const Tensor ids = aten::randint(c.vocab_size, {tokens}, at::kLong);
@@ -133,17 +131,14 @@ void time_decode(const Bench& bench, model::Transformer& model, int64_t sequence
   std::vector<nn::LayerCache> caches;
   for (int i = 0; i < model.num_caches(); ++i)
     caches.push_back(aten::zeros({sequences * per_sequence, model.cache_bytes(i, 16)}, at::kByte));
-  nn::PagedSequences paged;
-  nn::AttentionContext context;
-  context.cu_seqlens = {0};
+  ops::Sequences paged{.cu_seqlens = {0}};
   for (int64_t s = 0; s < sequences; ++s) {
     paged.context_lens.push_back(int32_t(context_len));
     paged.block_tables.emplace_back();
     for (int64_t b = 0; b < per_sequence; ++b) paged.block_tables.back().push_back(int32_t(b * sequences + s));
-    context.positions.push_back(int32_t(context_len));
-    context.cu_seqlens.push_back(int32_t(s + 1));
+    paged.cu_seqlens.push_back(int32_t(s + 1));
   }
-  context.paged = &paged;
+  const nn::LayerContext context{ops::sequences_on(at::kCPU, paged)};
   const Tensor ids = aten::randint(model.config().vocab_size, {sequences}, at::kLong);
   const double flops = 2.0 * double(model::parameter_count(model.config())) * double(sequences);
   bench.time(str("decode_step_", sequences), flops, [&] { model.logits(model.hidden(ids, context, &caches)); });

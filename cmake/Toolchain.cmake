@@ -33,7 +33,9 @@ endif()
 
 if(R1_CUDA)
   set(CMAKE_CUDA_ARCHITECTURES 90a-real)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # libtorch's, so that there is one in the process
   enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
   # CMake 3.25 knows no C++20 for nvcc.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)

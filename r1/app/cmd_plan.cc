@@ -107,14 +107,29 @@ train::PlanInput sft_input(const std::vector<Setting>& settings, const PlanConfi
   return in;
 }
 
-void set_engine(train::PlanInput& in, const engine::EngineConfig& engine) {
+int64_t memory_of(const PlanConfig& own, bool cuda) {
+  if (!own.memory.empty()) return train::parse_bytes(own.memory, "--memory");
+  if (!cuda) return train::machine_memory();
+  if (!at::accelerator::getAccelerator() || at::accelerator::deviceCount() == 0)
+    fail_usage("plan: no GPU here to ask for its memory; give --memory=80GB");
+  return int64_t(at::accelerator::getMemoryInfo(0).second);
+}
+
+void set_engine(train::PlanInput& in, const engine::EngineConfig& engine, const PlanConfig& own) {
   const model::Footprint network = model::footprint(in.model, in.dtype);
   const int64_t token_bytes = network.cache_bytes_per_token + (engine.num_speculative_tokens > 0 ? network.mtp_cache_bytes_per_token : 0);
-  // As the engine counts: all of kv_cache_memory, but no more than twice what its sequences can fill.
+  // As the engine counts: all of cache_memory(), but no more than twice what its sequences can fill.
   const int64_t longest = engine.max_model_len ? engine.max_model_len : in.model.max_position_embeddings;
   const int64_t useful =
       2 * engine.max_num_seqs * ((longest + engine.block_size - 1) / engine.block_size) * engine.block_size * token_bytes;
-  in.cache_bytes = engine.num_blocks ? engine.num_blocks * engine.block_size * token_bytes : std::min(engine.kv_cache_memory, useful);
+  if (engine.num_blocks) {
+    in.cache_bytes = engine.num_blocks * engine.block_size * token_bytes;
+  } else {
+    std::optional<int64_t> gpu_free;  // when the engine is made, the weights are there
+    if (in.cuda && engine.kv_cache_memory == 0)
+      gpu_free = std::max<int64_t>(0, memory_of(own, true) - network.parameters * int64_t(c10::elementSize(in.dtype)));
+    in.cache_bytes = std::min(engine::cache_memory(engine, gpu_free), useful);
+  }
   in.engine_tokens = engine.max_num_batched_tokens;
   in.engine_sequences = engine.max_num_seqs;
 }
@@ -128,7 +143,7 @@ train::PlanInput grpo_input(const std::vector<Setting>& settings, const PlanConf
   in.reference_model = c.loss.beta > 0;
   // On a GPU the plan is of the GPU's memory.
   if (!in.cuda && c.task.task == "math") in.verifier_bytes = verify::Verifier::most_memory({});
-  set_engine(in, c.engine);
+  set_engine(in, c.engine, own);
   return in;
 }
 
@@ -148,7 +163,7 @@ train::PlanInput serve_input(const std::vector<Setting>& settings, const PlanCon
   train::PlanInput in = common_input({}, c.model, {}, common);
   in.training = false;
   set_model(in, c.model.model_name_or_path, own, earlier);
-  set_engine(in, c.engine);
+  set_engine(in, c.engine, own);
   return in;
 }
 
@@ -222,14 +237,6 @@ std::vector<Planned> plan_recipe(const std::vector<Setting>& settings, const Pla
     out.push_back(std::move(planned));
   }
   return out;
-}
-
-int64_t memory_of(const PlanConfig& own, bool cuda) {
-  if (!own.memory.empty()) return train::parse_bytes(own.memory, "--memory");
-  if (!cuda) return train::machine_memory();
-  if (!at::accelerator::getAccelerator() || at::accelerator::deviceCount() == 0)
-    fail_usage("plan: no GPU here to ask for its memory; give --memory=80GB");
-  return int64_t(at::accelerator::getMemoryInfo(0).second);
 }
 
 void print_parts(const char* title, const std::vector<train::PlanPart>& parts) {

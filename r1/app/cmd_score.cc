@@ -44,10 +44,7 @@ std::vector<float> score(model::Transformer& model, std::vector<int64_t> ids) {
   const at::NoGradGuard no_grad;
   const int64_t n = int64_t(ids.size());
   if (n < 2) return {};
-  nn::AttentionContext context;
-  context.cu_seqlens = {0, int32_t(n)};
-  context.max_seqlen = int32_t(n);
-  for (int64_t i = 0; i < n; ++i) context.positions.push_back(int32_t(i));
+  const nn::LayerContext context{ops::sequences_of(model.device(), {int32_t(n)})};
   const Tensor ids_T = aten::from_blob(ids.data(), {n}, at::TensorOptions().dtype(at::kLong)).to(model.device());
   const Tensor x_TD = model.hidden(ids_T, context);
   const Tensor logprob_T =
@@ -82,7 +79,7 @@ int run(const ScoreConfig& config, const CommonOptions& common) {
 }  // namespace
 
 Command cmd_score() {
-  return make_command<ScoreConfig>("score", "log-probability of every token of a text", run);
+  return make_command<ScoreConfig>("score", "log-probability of every token of a text", run, {"model_name_or_path"});
 }
 
 }  // namespace r1::app

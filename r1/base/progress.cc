@@ -152,7 +152,7 @@ std::string sparkline(const double* values, size_t n, size_t width, double lo, d
   }
   std::string line;
   for (const double m : means) {
-    const double x = hi > lo ? (m - lo) / (hi - lo) : 0.5;
+    const double x = hi > lo ? (m / 2 - lo / 2) / (hi / 2 - lo / 2) : 0.5;  // halves: hi - lo may be beyond a double
     line += std::isfinite(m) ? kBlocks[std::clamp(int(x * 8), 0, 7)] : " ";
   }
   return line;

@@ -1,17 +1,25 @@
 #include "r1/engine/engine.h"
 
 #include <algorithm>
+#include <exception>
+#include <unordered_map>
 
 #include "r1/base/error.h"
 #include "r1/engine/device_sampler.h"
 #include "r1/engine/runner.h"
 #include "r1/engine/sampler.h"
 #include "r1/engine/scheduler.h"
+#include "r1/kernels/cuda/device.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::engine {
 
 namespace {
+
+std::optional<int64_t> free_memory(at::Device device) {
+  if (!device.is_cuda()) return std::nullopt;
+  return kernels::cuda::memory_of(std::max<int>(device.index(), 0)).free;
+}
 
 EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   const int64_t longest = model.config().max_position_embeddings;
@@ -25,8 +33,8 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   if (c.max_model_len == 0) c.max_model_len = longest;
   if (c.num_blocks == 0) {
     const int64_t bytes = block_bytes(model, int32_t(c.block_size), c.num_speculative_tokens > 0);
-    const int64_t affordable = c.kv_cache_memory / std::max<int64_t>(bytes, 1);
-    if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", c.kv_cache_memory);
+    const int64_t memory = cache_memory(c, free_memory(model.device())), affordable = memory / std::max<int64_t>(bytes, 1);
+    if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", memory);
     // Twice what all sequences at full length can hold: the rest keeps prefixes of those gone.
     const int64_t useful = 2 * c.max_num_seqs * ((c.max_model_len + c.block_size - 1) / c.block_size);
     c.num_blocks = std::min(affordable, useful);
@@ -38,7 +46,22 @@ SchedulerConfig scheduling(const EngineConfig& c) {
   return {c.max_num_seqs, c.max_num_batched_tokens, c.num_blocks, int32_t(c.block_size), c.enable_prefix_caching};
 }
 
+RunnerConfig running(const EngineConfig& c) {
+  return {.num_blocks = c.num_blocks,
+          .block_size = int32_t(c.block_size),
+          .speculate = c.num_speculative_tokens > 0,
+          .exact = c.exact,
+          .max_sequences = c.max_num_seqs,
+          .max_tokens = c.max_num_batched_tokens,
+          .max_model_len = c.max_model_len};
+}
+
 }  // namespace
+
+int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free) {
+  if (config.kv_cache_memory > 0) return config.kv_cache_memory;
+  return gpu_free ? int64_t(config.gpu_memory_utilization * double(*gpu_free)) : int64_t{1} << 30;
+}
 
 struct Engine::Impl {
   model::Transformer& model;
@@ -51,13 +74,11 @@ struct Engine::Impl {
   // Kept from step to step for their memory.
   std::vector<SampleRow> rows;
   std::vector<Sampled> sampled;
+  std::unordered_map<RequestId, std::shared_ptr<const TokenSink>> sinks;  // null: cancelled while tokens are given out
+  bool delivering = false;
 
   Impl(model::Transformer& m, const EngineConfig& c)
-      : model(m),
-        config(finished(c, m)),
-        scheduler(scheduling(config)),
-        runner(m, config.num_blocks, int32_t(config.block_size), config.num_speculative_tokens > 0, config.exact),
-        version(m.version()) {}
+      : model(m), config(finished(c, m)), scheduler(scheduling(config)), runner(m, running(config)), version(m.version()) {}
 
   void check_request(const Request& request) const;
   std::unique_ptr<Sequence> new_sequence(const Request& request, std::shared_ptr<Group> group);
@@ -66,6 +87,7 @@ struct Engine::Impl {
   void sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which);
   TokenEvent accept(Sequence* s, Sampled& sampled);
   void sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events);
+  void deliver(std::vector<TokenEvent>& events);
 };
 
 void Engine::Impl::check_request(const Request& r) const {
@@ -74,6 +96,12 @@ void Engine::Impl::check_request(const Request& r) const {
   check(prompt > 0, "[engine] expected a prompt of at least one token");
   check(prompt + 1 <= config.max_model_len, "[engine] prompt of ", prompt, " tokens leaves no room for an answer: max_model_len is ",
         config.max_model_len);
+  int64_t end = 0;
+  for (const ContentSpan& span : r.contents) {
+    check(span.first >= end && span.tokens > 0 && span.first + span.tokens <= prompt, "[engine] expected contents of the prompt's ", prompt,
+          " tokens, in order and apart, got tokens ", span.first, " to ", span.first + span.tokens, " after ", end);
+    end = span.first + span.tokens;
+  }
   const int64_t reach = std::min(prompt + r.sampling.max_new_tokens, config.max_model_len);
   const int64_t room = config.num_blocks * config.block_size;
   check(reach <= room, "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens,
@@ -94,6 +122,7 @@ std::unique_ptr<Sequence> Engine::Impl::new_sequence(const Request& r, std::shar
   s->tokens.reserve(size_t(std::min(s->max_tokens, s->prompt_tokens + 256)));
   s->tokens = r.prompt;
   s->cache_salt = r.cache_salt;
+  s->contents = r.contents;
   if (wants_penalties(r.sampling))
     for (TokenId id : r.prompt) s->counts.add_prompt(id);
   return s;
@@ -162,7 +191,7 @@ TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
   const SamplingParams& p = s->sampling;
   scheduler.append(s, made.token);
   ++counted.generated_tokens;
-  const bool stops = !p.ignore_stop_ids && s->made() > p.min_new_tokens && s->made() > int64_t(s->forced.size()) &&
+  const bool stops = s->made() > p.min_new_tokens && s->made() > int64_t(s->forced.size()) &&
                      std::find(p.stop_ids.begin(), p.stop_ids.end(), made.token) != p.stop_ids.end();
   if (stops)
     event.finish = FinishReason::kStop;
@@ -197,28 +226,58 @@ void Engine::Impl::sample_all(const Tensor& logits, std::vector<PendingSample> s
   }
 }
 
+// Leaves in `events` what belongs to no sink.
+void Engine::Impl::deliver(std::vector<TokenEvent>& events) {
+  if (sinks.empty()) return;
+  std::vector<TokenEvent> rest;
+  std::exception_ptr error;
+  delivering = true;
+  for (TokenEvent& event : events) {
+    const auto it = sinks.find(event.request);
+    if (it == sinks.end()) {
+      rest.push_back(std::move(event));
+      continue;
+    }
+    const auto sink = it->second;  // kept while it runs, whatever it cancels
+    if (!sink) continue;
+    try {
+      (*sink)(event);
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+    if (event.finish != FinishReason::kNone) sinks[event.request] = nullptr;
+  }
+  delivering = false;
+  std::erase_if(sinks, [](const auto& entry) { return !entry.second; });
+  events = std::move(rest);
+  if (error) std::rethrow_exception(error);
+}
+
 Engine::Engine(model::Transformer& model, const EngineConfig& config) : impl_(std::make_unique<Impl>(model, config)) {}
 Engine::~Engine() = default;
 
-RequestId Engine::add(Request request) {
+RequestId Engine::add(Request request, TokenSink sink) {
   impl_->check_request(request);
   auto s = impl_->new_sequence(request, nullptr);
   const RequestId id = s->id;
   impl_->scheduler.add(std::move(s));
+  if (sink) impl_->sinks[id] = std::make_shared<const TokenSink>(std::move(sink));
   impl_->counted.prompt_tokens += int64_t(request.prompt.size());
   return id;
 }
 
-std::vector<RequestId> Engine::add_group(const Request& request, int n) {
+std::vector<RequestId> Engine::add_group(const Request& request, int n, TokenSink sink) {
   check(n >= 1 && n <= 16384, "[engine] expected 1 to 16384 samples, got ", n);
   impl_->check_request(request);
   const auto group = std::make_shared<Group>();
+  const auto shared = sink ? std::make_shared<const TokenSink>(std::move(sink)) : nullptr;
   std::vector<RequestId> ids;
   Request one = request;
   for (int i = 0; i < n; ++i) {
     one.sample_index = i;
     auto s = impl_->new_sequence(one, group);
     ids.push_back(s->id);
+    if (shared) impl_->sinks[s->id] = shared;
     impl_->scheduler.add(std::move(s));
   }
   impl_->counted.prompt_tokens += int64_t(request.prompt.size());
@@ -227,10 +286,16 @@ std::vector<RequestId> Engine::add_group(const Request& request, int n) {
 
 void Engine::cancel(RequestId id) {
   if (Sequence* s = impl_->scheduler.find(id)) impl_->scheduler.finish(s);
+  // Tokens that this step made already are not given out any more.
+  if (impl_->delivering)
+    impl_->sinks[id] = nullptr;
+  else
+    impl_->sinks.erase(id);
 }
 
 std::vector<TokenEvent> Engine::step() {
   Impl& m = *impl_;
+  check(!m.delivering, "[engine] step() was called by a request's sink, which may add and cancel requests but not step");
   m.follow_weights();
   const Schedule& plan = m.scheduler.schedule();
   if (plan.sequences.empty()) return {};
@@ -243,14 +308,12 @@ std::vector<TokenEvent> Engine::step() {
   events.reserve(samplers.size());
   m.sample_all(logits, samplers, events);
   if (m.config.num_speculative_tokens > 0) m.runner.draft(m.scheduler);
+  m.deliver(events);
   return events;
 }
 
 bool Engine::idle() const {
   return impl_->scheduler.idle();
-}
-void Engine::reset_prefix_cache() {
-  impl_->scheduler.forget_prefixes();
 }
 model::Transformer& Engine::model() {
   return impl_->model;
@@ -277,7 +340,10 @@ void EngineConfig::visit(Fields& v) {
   v("max_model_len", max_model_len, "longest prompt + answer; 0: the model's", Range{0, 1e9});
   v("block_size", block_size, "tokens a cache block (a multiple of 16)", Range{16, 1024});
   v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
-  v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers", Range{0, 1e13});
+  v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers; 0: 1 GiB, on a GPU gpu_memory_utilization of what is free",
+    Range{0, 1e13});
+  v("gpu_memory_utilization", gpu_memory_utilization, "share of a GPU's free memory that the cache takes when kv_cache_memory is 0",
+    Range{0.01, 1});
   v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
   v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
   v("num_speculative_tokens", num_speculative_tokens,

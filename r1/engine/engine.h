@@ -12,6 +12,7 @@
 // gives it, which is all that rejection sampling (Leviathan et al., 2023) could reach with one guess.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,8 +29,9 @@ struct EngineConfig {
   int64_t max_num_batched_tokens = 2048;  // tokens in a step, prefill and decode together
   int64_t max_model_len = 0;              // 0: the model's
   int64_t block_size = 16;
-  int64_t num_blocks = 0;                      // 0: from kv_cache_memory
-  int64_t kv_cache_memory = int64_t{1} << 30;  // bytes for all layers
+  int64_t num_blocks = 0;               // 0: as many as cache_memory() holds
+  int64_t kv_cache_memory = 0;          // bytes for all layers; 0: 1 GiB on the CPU, a share of the free memory on a GPU
+  double gpu_memory_utilization = 0.9;  // that share; lower where a trainer needs room beside it
   bool enable_prefix_caching = true;
   bool exact = true;  // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
   int64_t num_speculative_tokens = 0;
@@ -37,6 +39,9 @@ struct EngineConfig {
 
   void visit(Fields& v);
 };
+
+// Bytes that the cache may take: on a GPU with this much free memory, or (nothing) on the CPU.
+int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free);
 
 struct EngineStats {
   int64_t steps = 0, prompt_tokens = 0, prefill_tokens = 0, generated_tokens = 0, preemptions = 0, prefix_hit_tokens = 0;
@@ -50,6 +55,10 @@ struct EngineStats {
   }
 };
 
+// Takes the tokens of one request (or of a group's samples: event.request tells them apart), in order, when all tokens of a step are made.
+// It may add and cancel requests, its own too, but not step. What it throws leaves step() once the others have had their tokens.
+using TokenSink = std::function<void(const TokenEvent&)>;
+
 class Engine {
  public:
   Engine(model::Transformer& model, const EngineConfig& config);
@@ -57,18 +66,18 @@ class Engine {
 
   // Queues a request. Throws (kFailed) if prompt + 1 exceeds max_model_len or the cache can never hold prompt + answer; the message has
   // both numbers. Never truncates a prompt; an answer that reaches max_model_len ends there with kLength.
-  RequestId add(Request request);
+  // With a sink the tokens go there, whoever calls step(), so that callers who know nothing of each other share an engine. Without one they
+  // are what step() returns: right for a caller that is alone.
+  RequestId add(Request request, TokenSink sink = {});
   // n requests of one prompt (sample_index 0..n-1); the prompt is prefilled once and its blocks shared.
-  std::vector<RequestId> add_group(const Request& request, int n);
+  std::vector<RequestId> add_group(const Request& request, int n, TokenSink sink = {});
   // Frees the request's blocks at once; no event follows.
   void cancel(RequestId id);
-  // Schedules and runs one forward; returns the tokens it made, in order: at most one a request, or with speculation one more. Empty only
-  // if nothing is queued or a prefill chunk made none. If it throws (out of memory, NaN, weights changed under half-done sequences), the
+  // Schedules and runs one forward: at most one token a request, or with speculation one more; none if nothing is queued or a prefill chunk
+  // made none. Gives them to the requests' sinks and returns those of requests without one, in order. If it throws (out of memory, NaN, weights changed under half-done sequences), the
   // requests are still there: step again or cancel.
   std::vector<TokenEvent> step();
   bool idle() const;
-  // Forgets cached prefixes, frees nothing in use.
-  void reset_prefix_cache();
 
   EngineStats stats() const;
   model::Transformer& model();

@@ -1,20 +1,29 @@
 // One forward of the model over what the scheduler picked: packs the tokens of all sequences, prefill and decode together, into one row
-// with its AttentionContext, and owns the cache that the block ids point into.
+// (ops::Sequences) and owns the cache that the block ids point into. What a step tells the device lies in buffers of fixed size, sent by
+// one copy; nothing is allocated for it after construction.
 #pragma once
 
 #include <vector>
 
 #include "r1/engine/scheduler.h"
 #include "r1/model/transformer.h"
-#include "r1/nn/attention_context.h"
+#include "r1/nn/layer_context.h"
+#include "r1/ops/sequences.h"
 
 namespace r1::engine {
 
+struct RunnerConfig {
+  int64_t num_blocks = 0;
+  int32_t block_size = 16;
+  bool speculate = false;                                        // with the caches of multi-token prediction
+  bool exact = true;                                             // ops::Sequences::exact
+  int64_t max_sequences = 0, max_tokens = 0, max_model_len = 0;  // of a step; of a sequence
+};
+
 class Runner {
  public:
-  // Allocates num_blocks blocks for every cache of the model on its device; `speculate`: those of multi-token prediction too. `exact`:
-  // PagedSequences::exact.
-  Runner(model::Transformer& model, int64_t num_blocks, int32_t block_size, bool speculate, bool exact = true);
+  // Allocates num_blocks blocks for every cache of the model on its device.
+  Runner(model::Transformer& model, const RunnerConfig& config);
 
   // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that
   // samples and of the guesses behind it, in the schedule's order; undefined if none does.
@@ -25,7 +34,6 @@ class Runner {
   void draft(const Scheduler& scheduler);
 
  private:
-  void copy_blocks(const std::vector<BlockCopy>& copies);
   void pack(const Schedule& schedule);
 
   // What of the last forward draft() needs: sequence `id` had rows first_row .. of tokens at first_position ..
@@ -35,7 +43,8 @@ class Runner {
   };
   void begin_pack();
   void pack_sequence(const Sequence& s, int64_t first, int64_t rows);
-  void pack_accepted(const Scheduler& scheduler, std::vector<Sequence*>& decoding, std::vector<int64_t>& last_rows);
+  void end_pack();
+  void pack_accepted(const Scheduler& scheduler, std::vector<Sequence*>& decoding);
 
   model::Transformer& model_;
   bool speculate_;
@@ -43,9 +52,9 @@ class Runner {
   std::vector<Ran> ran_;
   Tensor hidden_TD_;
   // Kept from step to step for their memory.
-  nn::PagedSequences paged_;
-  nn::AttentionContext context_;
-  std::vector<int64_t> ids_, rows_;
+  nn::LayerContext context_;
+  std::vector<int64_t> ids_, rows_, last_rows_;
+  ops::SequenceBuffers buffers_;
 };
 
 // Bytes of one block over all layers.

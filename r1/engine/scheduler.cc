@@ -138,7 +138,8 @@ int64_t Scheduler::reuse_prefix(Sequence* s) {
   if (!config_.prefix_caching) return 0;
   const int64_t size = config_.block_size, most = (int64_t(s->tokens.size()) - 1) / size;
   for (int64_t i = 0; i < most; ++i) {
-    const BlockId block = prefixes_.find(s->prefix_node, {s->tokens.data() + i * size, size_t(size)});
+    const BlockId block =
+        prefixes_.find(s->prefix_node, {s->tokens.data() + i * size, size_t(size)}, PrefixCache::content_of(s->contents, i * size, size));
     if (block == kNoBlock) break;
     blocks_.retain(block);
     s->blocks.push_back(block);
@@ -213,9 +214,10 @@ void Scheduler::remember_full_blocks(Sequence* s) {
   for (; (s->prefix_blocks + 1) * size <= s->cached; ++s->prefix_blocks) {
     const std::span<const TokenId> tokens(s->tokens.data() + s->prefix_blocks * size, size_t(size));
     BlockId& block = s->blocks[size_t(s->prefix_blocks)];
-    const BlockId known = prefixes_.find(s->prefix_node, tokens);
+    const PrefixCache::Content content = PrefixCache::content_of(s->contents, s->prefix_blocks * size, size);
+    const BlockId known = prefixes_.find(s->prefix_node, tokens, content);
     if (known == kNoBlock) {
-      s->prefix_node = prefixes_.insert(s->prefix_node, tokens, block);
+      s->prefix_node = prefixes_.insert(s->prefix_node, tokens, block, content);
       continue;
     }
     // Somebody computed the same meanwhile: hold theirs, so that a chain in use is held from its root on.

@@ -19,6 +19,7 @@
 #include "r1/engine/block_manager.h"
 #include "r1/engine/prefix_cache.h"
 #include "r1/engine/sequence.h"
+#include "r1/kernels/block_copy.h"
 
 namespace r1::engine {
 
@@ -29,9 +30,7 @@ struct ScheduledSequence {
   bool samples() const { return sequence->cached + tokens == int64_t(sequence->tokens.size()); }
 };
 
-struct BlockCopy {
-  BlockId from = kNoBlock, to = kNoBlock;
-};
+using kernels::BlockCopy;
 
 struct Schedule {
   std::vector<ScheduledSequence> sequences;
@@ -73,7 +72,6 @@ class Scheduler {
 
   // New weights: all remembered prefixes go. Running sequences go on with what they have, or are prefilled again if `recompute`.
   void weights_changed(bool recompute);
-  void forget_prefixes();
   // Sequences that have cached tokens.
   bool any_cached() const;
 
@@ -107,6 +105,7 @@ class Scheduler {
   void drop_leadership(Sequence* s);
   void move(Sequence* s, Stage stage);
   void remove_follower(Sequence* s);
+  void forget_prefixes();
 
   SchedulerConfig config_;
   BlockManager blocks_;

@@ -43,6 +43,7 @@ struct Sequence {
   int64_t cached = 0;
   std::vector<BlockId> blocks;
   uint64_t cache_salt = 0;
+  std::vector<ContentSpan> contents;
   PrefixCache::Node prefix_node;         // of the last block that is in the prefix cache
   int64_t prefix_blocks = 0;             // how many leading blocks are
   bool may_share = true;                 // false once its cache is of mixed weight versions

@@ -28,7 +28,8 @@ std::pair<double, double> mean_interval(const std::vector<double>& per_problem) 
   const double n = double(per_problem.size());
   if (n < 2) return {0.0, 1.0};
   double mean = 0, square = 0;
-  for (double x : per_problem) mean += x / n;
+  for (double x : per_problem) mean += x;
+  mean /= n;
   for (double x : per_problem) square += (x - mean) * (x - mean);
   const double half = 1.959963984540054 * std::sqrt(square / (n - 1) / n);
   return {std::max(0.0, mean - half), std::min(1.0, mean + half)};

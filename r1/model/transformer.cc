@@ -44,7 +44,7 @@ struct Transformer::Parts : nn::Module {
   void after_step(const nn::ForwardRecord& record) override;
   nn::BlockCaches caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const;
   // Checks positions and makes the rotary tables long enough for them.
-  void reach(const std::vector<int32_t>& positions, int64_t most) const;
+  void reach(int64_t last, int64_t most) const;
 };
 
 namespace {
@@ -72,6 +72,12 @@ void fill_normal(const Tensor& weight, double deviation, uint64_t seed, uint64_t
   if (!host.is_same(weight)) weight.copy_(host);
 }
 
+void check_sequences(const ops::Sequences& sequences, at::Device device) {
+  check(sequences.positions_T.defined() && sequences.positions_T.device().type() == device.type(),
+        "[transformer] expected sequences made by ops::sequences_on(", device, "), got ",
+        sequences.positions_T.defined() ? r1::str("some on ", sequences.positions_T.device()) : "bare lists");
+}
+
 }  // namespace
 
 Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
@@ -92,13 +98,9 @@ Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
 }
 
 // A config may allow a context that nobody's memory holds: tables grow with the texts, by doubling.
-void Transformer::Parts::reach(const std::vector<int32_t>& positions, int64_t most) const {
+void Transformer::Parts::reach(int64_t last, int64_t most) const {
   constexpr int64_t kFirst = 1024;
-  int64_t last = -1;
-  for (const int32_t p : positions) {
-    check(p >= 0 && p < most, "[transformer] expected positions below max_position_embeddings = ", most, ", got ", p);
-    last = std::max<int64_t>(last, p);
-  }
+  check(last < most, "[transformer] expected positions below max_position_embeddings = ", most, ", got ", last);
   for (const auto& table : rotary) {
     if (last >= table->positions()) table->reach(std::min(most, std::max({kFirst, last + 1, 2 * table->positions()})));
   }
@@ -165,9 +167,10 @@ void Transformer::init_weights(uint64_t seed) {
   bump_version();
 }
 
-Tensor Transformer::hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches,
+Tensor Transformer::hidden(const Tensor& ids_T, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches,
                            ForwardOptions options) {
-  check(ids_T.dim() == 1 && ids_T.size(0) == context.tokens(), "[transformer] expected ", context.tokens(), " ids, got ", ids_T.sizes());
+  check(ids_T.dim() == 1 && ids_T.size(0) == context.sequences.tokens(), "[transformer] expected ", context.sequences.tokens(),
+        " ids, got ", ids_T.sizes());
   return hidden_from(embed(ids_T), context, caches, std::move(options));
 }
 
@@ -175,28 +178,29 @@ Tensor Transformer::embed(const Tensor& ids_T) const {
   return parts_->embedding(ids_T);
 }
 
-Tensor Transformer::hidden_from(const Tensor& embedded_TD, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches,
+Tensor Transformer::hidden_from(const Tensor& embedded_TD, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches,
                                 ForwardOptions options) {
-  check(embedded_TD.dim() == 2 && embedded_TD.size(0) == context.tokens() && embedded_TD.size(1) == config_.hidden_size,
-        "[transformer] expected embeddings [", context.tokens(), ", ", config_.hidden_size, "], got ", embedded_TD.sizes());
-  check(!context.paged || (caches && int(caches->size()) >= num_caches()), "[transformer] expected ", num_caches(), " caches, got ",
+  const ops::Sequences& sequences = context.sequences;
+  check_sequences(sequences, device_);
+  check(embedded_TD.dim() == 2 && embedded_TD.size(0) == sequences.tokens() && embedded_TD.size(1) == config_.hidden_size,
+        "[transformer] expected embeddings [", sequences.tokens(), ", ", config_.hidden_size, "], got ", embedded_TD.sizes());
+  check(!sequences.paged() || (caches && int(caches->size()) >= num_caches()), "[transformer] expected ", num_caches(), " caches, got ",
         caches ? caches->size() : 0);
-  parts_->reach(context.positions, config_.max_position_embeddings);
-  const nn::LayerContext layer_context = nn::layer_context(context, device_);
+  parts_->reach(sequences.max_position, config_.max_position_embeddings);
   const auto observe = [&](int layer, const Tensor& x_TD) {
     if (options.observe) options.observe(layer, x_TD);
   };
   Tensor x_TD = embedded_TD;
-  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(layer_context.positions_T.to(at::kLong));
+  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];
-    x_TD = options.activation_checkpointing && !context.paged
-               ? block.checkpointed(x_TD, layer_context)
-               : block(x_TD, layer_context, context.paged ? parts_->caches_of(i, *caches) : nn::BlockCaches{});
+    x_TD = options.activation_checkpointing && !sequences.paged()
+               ? block.checkpointed(x_TD, context)
+               : block(x_TD, context, sequences.paged() ? parts_->caches_of(i, *caches) : nn::BlockCaches{});
     observe(int(i), x_TD);
   }
-  x_TD = (*parts_->norm)(x_TD, layer_context);
+  x_TD = (*parts_->norm)(x_TD, context);
   observe(num_layers(), x_TD);
   return x_TD;
 }
@@ -205,14 +209,16 @@ int Transformer::mtp_depth() const {
   return int(parts_->mtp.size());
 }
 
-Tensor Transformer::mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::AttentionContext& context,
+Tensor Transformer::mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::LayerContext& context,
                                std::vector<nn::LayerCache>* caches) {
   check(depth >= 0 && depth < mtp_depth(), "[mtp] expected a depth below ", mtp_depth(), ", got ", depth);
-  check(!context.paged || (caches && int(caches->size()) == num_caches(true)), "[mtp] expected ", num_caches(true), " caches, got ",
-        caches ? caches->size() : 0);
-  parts_->reach(context.positions, config_.max_position_embeddings);
-  const nn::BlockCaches mine = context.paged ? parts_->caches_of(parts_->blocks.size() + size_t(depth), *caches) : nn::BlockCaches{};
-  return (*parts_->mtp[size_t(depth)])(h_TD, embed(next_ids_T), nn::layer_context(context, device_), mine);
+  check_sequences(context.sequences, device_);
+  check(!context.sequences.paged() || (caches && int(caches->size()) == num_caches(true)), "[mtp] expected ", num_caches(true),
+        " caches, got ", caches ? caches->size() : 0);
+  parts_->reach(context.sequences.max_position, config_.max_position_embeddings);
+  const nn::BlockCaches mine =
+      context.sequences.paged() ? parts_->caches_of(parts_->blocks.size() + size_t(depth), *caches) : nn::BlockCaches{};
+  return (*parts_->mtp[size_t(depth)])(h_TD, embed(next_ids_T), context, mine);
 }
 
 Tensor Transformer::mtp_normed(int depth, const Tensor& g_TD) const {

@@ -7,7 +7,7 @@
 
 #include "r1/model/config.h"
 #include "r1/model/weights.h"
-#include "r1/nn/attention_context.h"
+#include "r1/nn/layer_context.h"
 #include "r1/tensor/dtype.h"
 
 namespace r1::nn {
@@ -36,20 +36,21 @@ class Transformer {
   // Normal(0, initializer_range) for matrices, ones for norms, zeros for biases; a function of the seed alone.
   void init_weights(uint64_t seed);
 
-  // ids_T int64 on the model's device -> x_TD after the final norm. `caches`: num_caches() of them (or num_caches(true)) when context.paged
-  // is set, else null. Builds the autograd graph if grad mode is on and a weight requires grad.
-  Tensor hidden(const Tensor& ids_T, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches = nullptr,
+  // ids_T int64 on the model's device -> x_TD after the final norm. The context's sequences are on that device as well (ops::sequences_on).
+  // `caches`: num_caches() of them (or num_caches(true)) when they are paged, else null. Builds the autograd graph if grad mode is on and a
+  // weight requires grad.
+  Tensor hidden(const Tensor& ids_T, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches = nullptr,
                 ForwardOptions options = {});
   // The two halves of it: the tokens' rows of the embedding [T, D], and all that follows, of rows that need not come from tokens (of an
   // image, say). Learned positions are added by the second.
   Tensor embed(const Tensor& ids_T) const;
-  Tensor hidden_from(const Tensor& x_TD, const nn::AttentionContext& context, std::vector<nn::LayerCache>* caches = nullptr,
+  Tensor hidden_from(const Tensor& x_TD, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches = nullptr,
                      ForwardOptions options = {});
 
   // Multi-token prediction. g_TD of module `depth` (0 .. mtp_depth() - 1) from the states before it (hidden() for the first, else the
   // module before) and the token after each: next_ids_T int64. `caches` as in hidden(), with num_caches(true) of them.
   int mtp_depth() const;
-  Tensor mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::AttentionContext& context,
+  Tensor mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::LayerContext& context,
                     std::vector<nn::LayerCache>* caches = nullptr);
   // What head() takes of it: the logits of the token `depth` + 2 places on.
   Tensor mtp_normed(int depth, const Tensor& g_TD) const;

@@ -16,9 +16,9 @@ namespace r1::model {
 // Told after each tensor how many bytes of the model's weights are done, of how many.
 using WeightProgress = std::function<void(int64_t done, int64_t total)>;
 
-// What a user calls a model -> the folder or file that has it: a path as it is, or "org/name" in the local Hugging Face cache
-// (HF_HUB_CACHE, HF_HOME, default
-// ~/.cache/huggingface/hub). Nothing is downloaded; the error says where was looked.
+// What a user calls a model -> the folder or file that has it: a path as it is (of a run that is not done its newest checkpoint, which is
+// said), or "org/name" in the local Hugging Face cache (HF_HUB_CACHE, HF_HOME, default ~/.cache/huggingface/hub). Nothing is downloaded;
+// the error (usage) says where was looked.
 std::filesystem::path find_model(const std::filesystem::path& name);
 
 // The config of a HF folder (or a file in it), or of a .gguf file (also one that is cut short after its header).
@@ -42,8 +42,9 @@ std::unique_ptr<Transformer> load_model(const std::filesystem::path& path, tenso
 // `dtype` float8_e4m3fn: matrices in 8 bit blocks with `weight_scale_inv`, the rest in bfloat16, as DeepSeek-V3 is published.
 // config.json, generation_config.json, model.safetensors (sharded with index above max_shard_bytes); each file is written whole, fsynced
 // and renamed. Weight files of an earlier save into the same folder that are not part of this one are removed last. Tokenizer files are the
-// caller's.
-void save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype, int64_t max_shard_bytes = 5'000'000'000,
-                const WeightProgress& progress = {});
+// caller's. Returns the names of the weight files, the index among them, in order.
+inline constexpr int64_t kMaxShardBytes = 5'000'000'000;
+std::vector<std::string> save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype,
+                                    int64_t max_shard_bytes = kMaxShardBytes, const WeightProgress& progress = {});
 
 }  // namespace r1::model

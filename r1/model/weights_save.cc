@@ -151,8 +151,8 @@ Json generation_config(const ModelConfig& config) {
 
 }  // namespace
 
-void save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
-                const WeightProgress& progress) {
+std::vector<std::string> save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
+                                    const WeightProgress& progress) {
   const at::NoGradGuard no_grad;
   if (max_shard_bytes <= 0) fail_usage("[save_model] expected a positive shard size, got ", max_shard_bytes);
   make_folder(folder);
@@ -165,6 +165,7 @@ void save_model(const Transformer& model, const fs::path& folder, tensor::DType 
   write_file_atomic(folder / kConfigFile, dump_json(json, 2) + "\n");
   write_file_atomic(folder / "generation_config.json", dump_json(generation_config(config), 2) + "\n");
   remove_stale(folder, written);
+  return {written.begin(), written.end()};
 }
 
 }  // namespace r1::model

@@ -1,7 +1,7 @@
 // What may stand in a block's attention place. A layer owns the layout and the size of its cache; the engine hands it bytes.
 #pragma once
 
-#include "r1/nn/attention_context.h"
+#include "r1/nn/layer_context.h"
 #include "r1/nn/module.h"
 
 namespace r1::nn {

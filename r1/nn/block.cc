@@ -34,7 +34,7 @@ Tensor Block::checkpointed(const Tensor& x_TD, const LayerContext& context) {
     y_TD = (*this)(x_TD, context);
   }
   LayerContext again = context;
-  again.record = nullptr;  // what there is to record has been
+  again.recomputed = true;
   return ops::differentiable("checkpointed_block", y_TD, inputs, inputs,
                              [this, again](const Tensor& dy_TD, const ops::Tensors& saved, const ops::Wanted& want) {
                                const at::AutoGradMode with_grad(true);

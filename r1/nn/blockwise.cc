@@ -48,7 +48,7 @@ Blockwise::Blockwise(const GqaShape& shape, std::shared_ptr<const ops::RotaryTab
 }
 
 Tensor Blockwise::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
-  if (cache || context.sequences.paged) return Gqa::operator()(x_TD, context, cache);
+  if (cache || context.sequences.paged()) return Gqa::operator()(x_TD, context, cache);
   Tensor y_TD;
   {
     const at::NoGradGuard no_grad;
@@ -67,7 +67,7 @@ void Blockwise::for_each_block(const Tensor& x_TD, const LayerContext& context, 
   const Tensor k_TKH = all_heads(), v_TKH = all_heads();
   ops::for_each_block(x_TD.size(0), block_, [&](int64_t begin, int64_t end) {
     Rows r{.begin = begin, .count = end - begin};
-    r.positions_b = context.positions_T.narrow(0, begin, r.count);
+    r.positions_b = context.sequences.positions_T.narrow(0, begin, r.count);
     {
       const at::NoGradGuard no_grad;
       const Tensor x_bD = x_TD.narrow(0, begin, r.count);
@@ -125,7 +125,7 @@ std::vector<Tensor> Blockwise::backward_blocks(const Tensor& dy_TD, const std::v
     const int64_t rows = end - begin;
     const auto of_block = [&](const Tensor& sum_TKH) { return sum_TKH.narrow(0, begin, rows).to(x_TD.scalar_type()); };
     const Tensor x_bD = leaf(x_TD.narrow(0, begin, rows));
-    const std::vector<Tensor> outputs{keys(x_bD, context.positions_T.narrow(0, begin, rows)), values(x_bD)};
+    const std::vector<Tensor> outputs{keys(x_bD, context.sequences.positions_T.narrow(0, begin, rows)), values(x_bD)};
     dx_TD.narrow(0, begin, rows).add_(flow(outputs, {of_block(dk_TKH), of_block(dv_TKH)}, x_bD));
   });
   std::vector<Tensor> grads{dx_TD};
@@ -138,7 +138,7 @@ BlockwiseFeedForward::BlockwiseFeedForward(std::unique_ptr<FeedForward> inner, i
 }
 
 Tensor BlockwiseFeedForward::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
-  if (cache || context.sequences.paged) return (*inner_)(x_TD, context, cache);
+  if (cache || context.sequences.paged()) return (*inner_)(x_TD, context, cache);
   const Tensor y_TD = aten::empty_like(x_TD);
   {
     const at::NoGradGuard no_grad;
@@ -149,7 +149,7 @@ Tensor BlockwiseFeedForward::operator()(const Tensor& x_TD, const LayerContext& 
   const std::vector<Tensor> inputs = with_weights(x_TD, weights_);
   if (!ops::needs_grad(inputs)) return y_TD;
   LayerContext again = context;
-  again.record = nullptr;  // what there is to record has been
+  again.recomputed = true;
   return ops::differentiable("blockwise_mlp", y_TD, inputs, inputs,
                              [this, again](const Tensor& dy_TD, const ops::Tensors& saved, const ops::Wanted& want) {
                                return backward_blocks(dy_TD, saved, want, again);

@@ -1,7 +1,7 @@
 // What may stand in a block's MLP place.
 #pragma once
 
-#include "r1/nn/attention_context.h"
+#include "r1/nn/layer_context.h"
 #include "r1/nn/module.h"
 
 namespace r1::nn {

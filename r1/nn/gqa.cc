@@ -54,8 +54,8 @@ Tensor Gqa::output(const Tensor& a_TNH) const {
 }
 
 Tensor Gqa::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
-  check((cache != nullptr) == (context.sequences.paged != nullptr), "[attention] expected a cache exactly when sequences are paged");
-  const Heads heads{queries(x_TD, context.positions_T), keys(x_TD, context.positions_T), values(x_TD)};
+  check((cache != nullptr) == context.sequences.paged(), "[attention] expected a cache exactly when sequences are paged");
+  const Heads heads{queries(x_TD, context.sequences.positions_T), keys(x_TD, context.sequences.positions_T), values(x_TD)};
   return output(attend(x_TD, heads, context, cache));
 }
 

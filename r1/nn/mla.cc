@@ -32,7 +32,7 @@ Mla::Mla(const MlaShape& s, std::shared_ptr<const ops::RotaryTable> rotary, cons
 }
 
 Tensor Mla::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
-  check((cache != nullptr) == (context.sequences.paged != nullptr), "[mla] expected a cache exactly when sequences are paged");
+  check((cache != nullptr) == context.sequences.paged(), "[mla] expected a cache exactly when sequences are paged");
   const Tensor q_TNH = queries(x_TD, context);
   const auto [c_TR, r_TP] = latents(x_TD, context);
   Tensor a_TNV;
@@ -49,14 +49,14 @@ Tensor Mla::operator()(const Tensor& x_TD, const LayerContext& context, const La
 Tensor Mla::queries(const Tensor& x_TD, const LayerContext& context) const {
   const Tensor q_TQ = q_ ? (*q_)(x_TD) : (*q_b_)((*q_a_norm_)((*q_a_)(x_TD)));
   const Tensor q_TNH = q_TQ.view({x_TD.size(0), shape_.heads, shape_.head()});
-  const Tensor rotated_TNP = ops::rotary(q_TNH.narrow(2, shape_.nope, shape_.rope), *rotary_, context.positions_T);
+  const Tensor rotated_TNP = ops::rotary(q_TNH.narrow(2, shape_.nope, shape_.rope), *rotary_, context.sequences.positions_T);
   return aten::cat({q_TNH.narrow(2, 0, shape_.nope), rotated_TNP}, 2);
 }
 
 std::pair<Tensor, Tensor> Mla::latents(const Tensor& x_TD, const LayerContext& context) const {
   const Tensor kv_TW = kv_a_(x_TD);
   const Tensor r_T1P = kv_TW.narrow(1, shape_.kv_lora, shape_.rope).unsqueeze(1);
-  return {kv_a_norm_(kv_TW.narrow(1, 0, shape_.kv_lora)), ops::rotary(r_T1P, *rotary_, context.positions_T).squeeze(1)};
+  return {kv_a_norm_(kv_TW.narrow(1, 0, shape_.kv_lora)), ops::rotary(r_T1P, *rotary_, context.sequences.positions_T).squeeze(1)};
 }
 
 std::pair<Tensor, Tensor> Mla::expand(const Tensor& c_TR, const Tensor& r_TP) const {
@@ -67,7 +67,7 @@ std::pair<Tensor, Tensor> Mla::expand(const Tensor& c_TR, const Tensor& r_TP) co
 Tensor Mla::attend_cached(const Tensor& q_TNH, const LayerContext& context, const LayerCache& cache) const {
   const ops::Sequences& sequences = context.sequences;
   // Elsewhere than on the CPU nothing is promised of the bits: new prompts, where queries share the expanded keys, are expanded.
-  const bool expanded = placement_.device.is_cpu() ? sequences.paged->exact : sequences.max_seqlen > 1;
+  const bool expanded = placement_.device.is_cpu() ? sequences.exact : sequences.max_seqlen > 1;
   if (!expanded) return absorbed(q_TNH, context, cache);
   const auto expand_rows = [this](const Tensor& latent_LW) {
     return expand(latent_LW.narrow(1, 0, shape_.kv_lora), latent_LW.narrow(1, shape_.kv_lora, shape_.rope));

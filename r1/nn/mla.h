@@ -6,7 +6,7 @@
 //   q[n] = [q_nope[n] ; rotated(q_rope[n])]                    y = W_o attention(q, k, v)
 //
 // The cache holds c and r alone: kv_lora + rope values a token (ops/mla_attention). Training expands keys and values. The engine expands
-// them again from the cache where its rows must be the trainer's bits (PagedSequences::exact on the CPU), else it decodes in the absorbed
+// them again from the cache where its rows must be the trainer's bits (Sequences::exact on the CPU), else it decodes in the absorbed
 // form.
 #pragma once
 

@@ -1,7 +1,7 @@
 // Norms with their weights.
 #pragma once
 
-#include "r1/nn/attention_context.h"
+#include "r1/nn/layer_context.h"
 #include "r1/nn/module.h"
 
 namespace r1::nn {

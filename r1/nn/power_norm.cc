@@ -28,8 +28,8 @@ ops::PowerNormState PowerNorm::state() const {
 
 Tensor PowerNorm::operator()(const Tensor& x, const LayerContext& context) const {
   std::function<void(const ops::PowerNormSums&)> seen;
-  if (context.from_backward)
-    seen = [name = name_, tokens = double(x.size(0)), record = context.from_backward](const ops::PowerNormSums& sums) {
+  if (context.record)
+    seen = [name = name_, tokens = double(x.size(0)), record = context.record](const ops::PowerNormSums& sums) {
       record->add(name + ".squares", sums.squares_D);
       record->add(name + ".lambda", sums.lambda_D);
       record->add(name + ".tokens", aten::full({1}, tokens, at::kDouble));

@@ -18,7 +18,7 @@ Router::Router(std::string name, const RouterShape& shape, const Placement& plac
 Tensor Router::features(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
   const Tensor wide_TD = x_TD.to(at::kFloat);
   if (!shape_.context) return wide_TD;
-  check((cache != nullptr) == (context.sequences.paged != nullptr), "[router] expected a cache exactly when the context is paged");
+  check((cache != nullptr) == context.sequences.paged(), "[router] expected a cache exactly when the context is paged");
   const Tensor c_TD = cache ? ops::paged_running_mean(wide_TD, *cache, context.sequences) : ops::running_mean(wide_TD, context.sequences);
   return aten::cat({wide_TD, c_TD}, 1);
 }
@@ -30,13 +30,14 @@ ops::Routes Router::operator()(const Tensor& x_TD, const LayerContext& context, 
 
 Tensor Router::balanced(const Tensor& y_TD, const ops::Routes& routes, const ops::ExpertRows& rows, const LayerContext& context) const {
   const double weight = context.aux_scale * shape_.balance_weight;
-  if (!context.record && weight == 0) return y_TD;
+  ForwardRecord* record = context.forward_record();
+  if (!record && weight == 0) return y_TD;
   const Tensor loss = ops::balance_loss(routes.score_TE, routes.expert_TK, context.sequences.cu_seqlens, shape_.balance);
-  if (context.record) {
+  if (record) {
     const at::NoGradGuard no_grad;
     const Tensor ends_E = rows.ends_E.to(at::kFloat), first = ends_E.narrow(0, 0, 1);
-    context.record->add(name_ + ".load", aten::cat({first, ends_E.diff()}, 0));
-    context.record->add(name_ + ".balance_loss", loss.detach() * context.aux_scale);
+    record->add(name_ + ".load", aten::cat({first, ends_E.diff()}, 0));
+    record->add(name_ + ".balance_loss", loss.detach() * context.aux_scale);
   }
   return weight > 0 ? ops::attach_loss(y_TD, loss, weight) : y_TD;
 }

@@ -9,7 +9,7 @@
 
 #include <string>
 
-#include "r1/nn/attention_context.h"
+#include "r1/nn/layer_context.h"
 #include "r1/nn/module.h"
 #include "r1/ops/balance_loss.h"
 #include "r1/ops/expert_rows.h"

@@ -73,7 +73,7 @@ Tensor SparseMlp::operator()(const Tensor& x_TD, const LayerContext& context, co
   const Tensor gate_TF = ops::linear_ordered(x_TD, w.gate_FD);
   const Tensor on_TF = ops::swiglu(gate_TF, ops::linear_ordered(x_TD, w.up_FD)) * ops::topk_mask(gate_TF, keep);
   const Tensor hidden_TF = mlp_dropout(on_TF, shape_.dropout, shape_.layer, context);
-  return ops::linear_in(watched(hidden_TF, record_name(shape_.layer), context.from_backward), w.down_FD);
+  return ops::linear_in(watched(hidden_TF, record_name(shape_.layer), context.record), w.down_FD);
 }
 
 void SparseMlp::parameters(ParameterList list) {

@@ -1,7 +1,5 @@
 #include "r1/ops/attention.h"
 
-#include <algorithm>
-
 #include "r1/base/error.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
@@ -18,62 +16,7 @@ void check_window(const char* op, const Window& window) {
         window.grows_to);
 }
 
-// Returns one more than the largest block id.
-int32_t check_paged(const std::vector<int32_t>& cu_seqlens, const PagedSequences& paged) {
-  int32_t bound = 0;
-  const size_t count = cu_seqlens.size() - 1;
-  check(paged.context_lens.size() == count && paged.block_tables.size() == count, "[paged_attention] expected ", count,
-        " context lengths and block tables, got ", paged.context_lens.size(), " and ", paged.block_tables.size());
-  for (size_t s = 0; s < count; ++s) {
-    const int64_t keys = paged.context_lens[s] + cu_seqlens[s + 1] - cu_seqlens[s];
-    check(paged.context_lens[s] >= 0 && int64_t(paged.block_tables[s].size()) * paged.block_size >= keys,
-          "[paged_attention] expected blocks for ", keys, " tokens of sequence ", s, ", got ", paged.block_tables[s].size(), " of ",
-          paged.block_size);
-    for (const int32_t block : paged.block_tables[s]) {
-      check(block >= 0, "[paged_attention] expected block ids from 0, got ", block, " in sequence ", s);
-      bound = std::max(bound, block + 1);
-    }
-  }
-  return bound;
-}
-
 }  // namespace
-
-Sequences sequences_on(at::Device device, std::vector<int32_t> cu_seqlens, const PagedSequences* paged, Tensor cu_seqlens_dev) {
-  check(cu_seqlens.size() >= 2 && cu_seqlens[0] == 0, "[attention] expected cu_seqlens [0, ...], got ", cu_seqlens.size(), " entries");
-  Sequences s;
-  for (size_t i = 1; i < cu_seqlens.size(); ++i) {
-    check(cu_seqlens[i] >= cu_seqlens[i - 1], "[attention] expected growing cu_seqlens, got ", cu_seqlens[i], " after ", cu_seqlens[i - 1]);
-    s.max_seqlen = std::max(s.max_seqlen, cu_seqlens[i] - cu_seqlens[i - 1]);
-  }
-  s.cu_seqlens = std::move(cu_seqlens);
-  s.paged = paged;
-  if (paged) s.block_bound = check_paged(s.cu_seqlens, *paged);
-  s.cu_seqlens_dev = std::move(cu_seqlens_dev);
-  if (!device.is_cpu()) upload_sequences(device, s);
-  return s;
-}
-
-QueryChunk chunk_of(const Sequences& all, int64_t begin, int64_t end, at::Device device) {
-  check(!all.paged && all.cu_keylens.empty() && begin >= 0 && begin < end && end <= all.tokens(),
-        "[attention] expected a chunk of packed sequences of ", all.tokens(), " tokens, got ", begin, " to ", end);
-  QueryChunk chunk;
-  std::vector<int32_t> rows{0}, keys{0};
-  int32_t longest = 0;
-  for (int64_t s = 0; s < all.count(); ++s) {
-    const int64_t first = all.cu_seqlens[s], from = std::max(first, begin), to = std::min<int64_t>(all.cu_seqlens[s + 1], end);
-    if (from >= to) continue;
-    if (rows.size() == 1) chunk.k_begin = first;
-    rows.push_back(int32_t(to - begin));
-    keys.push_back(int32_t(to - chunk.k_begin));
-    longest = std::max(longest, int32_t(to - first));
-  }
-  chunk.sequences = sequences_on(device, std::move(rows));
-  chunk.sequences.cu_keylens = std::move(keys);
-  chunk.sequences.max_keylen = longest;
-  if (!device.is_cpu()) upload_key_lengths(device, chunk.sequences);
-  return chunk;
-}
 
 void check_attention_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences) {
   check(q_TNH.dim() == 3 && k_TKH.dim() == 3 && v_TKH.dim() == 3 && k_TKH.size(0) == v_TKH.size(0) && k_TKH.size(1) == v_TKH.size(1) &&
@@ -87,9 +30,8 @@ void check_paged_attention(const char* op, const Tensor& q_TNH, const Tensor& k_
                            const Sequences& sequences) {
   check_attention_shapes(op, q_TNH, k_TKH, v_TKH, sequences);
   check(v_TKH.size(2) == k_TKH.size(2), "[", op, "] expected values of the keys' size ", k_TKH.size(2), ", got ", v_TKH.size(2));
-  check(sequences.paged != nullptr, "[", op, "] expected block tables, got none");
-  const int64_t bytes =
-      paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.paged->block_size, cache.device(), k_TKH.scalar_type());
+  check(sequences.paged(), "[", op, "] expected block tables, got none");
+  const int64_t bytes = paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.block_size, cache.device(), k_TKH.scalar_type());
   check_cache(op, cache, bytes, q_TNH, sequences);
   check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[", op, "] has no gradient: run the engine's forward under no_grad");
 }

@@ -92,8 +92,7 @@ std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
   rows.reserve(size_t(s.count()));
   for (int64_t i = 0; i < s.count(); ++i) {
     const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin;
-    rows.push_back(
-        {.q_begin = begin, .q_rows = count, .keys = s.paged->context_lens[i] + count, .blocks = s.paged->block_tables[i].data()});
+    rows.push_back({.q_begin = begin, .q_rows = count, .keys = s.context_lens[i] + count, .blocks = s.block_tables[i].data()});
   }
   return rows;
 }
@@ -104,7 +103,7 @@ Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TN
   const auto rows = paged_rows(sequences);
   const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
                              .type = kernel_float(k.scalar_type()),
-                             .block_size = sequences.paged->block_size,
+                             .block_size = sequences.block_size,
                              .block_stride = cache.stride(0)};
   kernels::append_kv(shape, pool, in(k), in(v), rows.data(), sequences.count());
   Tensor out_TNH = aten::empty_like(q_TNH);

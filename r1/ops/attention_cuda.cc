@@ -1,7 +1,7 @@
-// Through ATen: flash attention over packed sequences for 16 bit types. Keys of a paged forward are gathered into one packed row first.
+// Through ATen: flash attention over packed sequences for 16 bit types. Keys of a paged forward are gathered into one packed row first, by
+// slots that were made on the device from the block tables.
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "r1/base/error.h"
@@ -48,16 +48,6 @@ Flash flash_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Ten
   return {out, lse, rng_state, unused};
 }
 
-Tensor upload(const std::vector<int64_t>& values, at::Device device, at::ScalarType type) {
-  const Tensor host = aten::empty({int64_t(values.size())}, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
-  if (type == at::kInt) {
-    std::copy(values.begin(), values.end(), host.mutable_data_ptr<int32_t>());
-  } else {
-    std::copy(values.begin(), values.end(), host.mutable_data_ptr<int64_t>());
-  }
-  return host.to(device, /*non_blocking=*/true);
-}
-
 // The definition on the gathered keys: one masked product per sequence is what attention_ref does; here the paged form is brought into its
 // shape.
 Tensor paged_plain(const Tensor& q_TNH, const Tensor& k_LKH, const Tensor& v_LKH, const Sequences& s, double scale, const Window& window) {
@@ -65,7 +55,7 @@ Tensor paged_plain(const Tensor& q_TNH, const Tensor& k_LKH, const Tensor& v_LKH
   std::vector<int32_t> cu_keys{0};
   std::vector<Tensor> queries, kept;
   for (int64_t i = 0; i < s.count(); ++i) {
-    const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin, context = s.paged->context_lens[i];
+    const int64_t begin = s.cu_seqlens[i], count = s.cu_seqlens[i + 1] - begin, context = s.context_lens[i];
     queries.push_back(q_TNH.new_zeros({context, q_TNH.size(1), q_TNH.size(2)}));
     queries.push_back(q_TNH.narrow(0, begin, count));
     cu_keys.push_back(int32_t(cu_keys.back() + context + count));
@@ -81,32 +71,6 @@ Tensor paged_plain(const Tensor& q_TNH, const Tensor& k_LKH, const Tensor& v_LKH
 }
 
 }  // namespace
-
-void upload_sequences(at::Device device, Sequences& s) {
-  if (!s.cu_seqlens_dev.defined()) s.cu_seqlens_dev = upload({s.cu_seqlens.begin(), s.cu_seqlens.end()}, device, at::kInt);
-  if (!s.paged) return;
-  const PagedSequences& paged = *s.paged;
-  std::vector<int64_t> new_slots, cu_keys{0}, slots;
-  for (int64_t i = 0; i < s.count(); ++i) {
-    const int64_t count = s.cu_seqlens[i + 1] - s.cu_seqlens[i], keys = paged.context_lens[i] + count;
-    for (int64_t p = 0; p < keys; ++p) {
-      const int64_t slot = 2 * int64_t(paged.block_tables[i][p / paged.block_size]) * paged.block_size + p % paged.block_size;
-      slots.push_back(slot);
-      if (p >= paged.context_lens[i]) new_slots.push_back(slot);
-    }
-    cu_keys.push_back(cu_keys.back() + keys);
-    s.max_keylen = std::max(s.max_keylen, int32_t(keys));
-  }
-  s.new_k_slots_T = upload(new_slots, device, at::kLong);
-  s.new_v_slots_T = s.new_k_slots_T + int64_t(paged.block_size);
-  s.k_slots_L = upload(slots, device, at::kLong);
-  s.v_slots_L = s.k_slots_L + int64_t(paged.block_size);
-  s.cu_keylens_dev = upload(cu_keys, device, at::kInt);
-}
-
-void upload_key_lengths(at::Device device, Sequences& s) {
-  s.cu_keylens_dev = upload({s.cu_keylens.begin(), s.cu_keylens.end()}, device, at::kInt);
-}
 
 Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& s, double scale,
                       const Window& window) {

@@ -39,11 +39,6 @@ Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_
                       const Window& window);
 Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
                             double scale, const Window& window);
-// Fills the device side of `sequences`.
-void upload_sequences(at::Device device, Sequences& sequences);
-// Fills cu_keylens_dev from cu_keylens (the training form).
-void upload_key_lengths(at::Device device, Sequences& sequences);
-
 // Writes the new keys and values into a cache of the plain layout (paged_attention_ref) and returns each sequence's whole keys and values
 // [l, K, H]. Any device and dtype.
 struct KeysAndValues {

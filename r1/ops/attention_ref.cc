@@ -14,8 +14,9 @@ Tensor hidden_keys(int64_t t, int64_t l, int64_t first, const Window& window, at
   const Tensor key_l = aten::arange(l, index).unsqueeze(0), position_t = aten::arange(first, first + t, index).unsqueeze(1);
   const Tensor future_tl = key_l > position_t;
   if (window.tokens == 0) return future_tl;
-  Tensor width_t = aten::full({t, 1}, window.tokens, index);
-  if (window.grows_to > window.tokens) width_t = aten::floor_divide(position_t + 1, 4).clamp(window.tokens, window.grows_to);
+  std::vector<int64_t> width;
+  for (int64_t i = 0; i < t; ++i) width.push_back(window.at(first + i));
+  const Tensor width_t = aten::tensor(width, at::kLong).to(index.device()).unsqueeze(1);
   return future_tl.logical_or(key_l <= position_t - width_t);
 }
 
@@ -48,14 +49,13 @@ Tensor attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_T
 }
 
 std::vector<KeysAndValues> append_and_gather(const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences) {
-  const PagedSequences& paged = *sequences.paged;
-  const int64_t size = paged.block_size, heads = k_TKH.size(1), head_dim = k_TKH.size(2);
+  const int64_t size = sequences.block_size, heads = k_TKH.size(1), head_dim = k_TKH.size(2);
   const Tensor rows_PKH = cache.view(k_TKH.scalar_type()).view({-1, heads, head_dim});
   std::vector<KeysAndValues> all;
   for (int64_t s = 0; s < sequences.count(); ++s) {
-    const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin, context = paged.context_lens[s];
+    const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin, context = sequences.context_lens[s];
     std::vector<int64_t> slots;
-    for (int64_t p = 0; p < context + length; ++p) slots.push_back(2 * size * paged.block_tables[s][size_t(p / size)] + p % size);
+    for (int64_t p = 0; p < context + length; ++p) slots.push_back(2 * size * sequences.block_tables[s][size_t(p / size)] + p % size);
     const Tensor k_slots_l = aten::tensor(slots, at::kLong).to(cache.device()), v_slots_l = k_slots_l + size;
     rows_PKH.index_copy_(0, k_slots_l.narrow(0, context, length), k_TKH.narrow(0, begin, length));
     rows_PKH.index_copy_(0, v_slots_l.narrow(0, context, length), v_TKH.narrow(0, begin, length));
@@ -70,8 +70,7 @@ Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
   std::vector<Tensor> outputs;
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin;
-    outputs.push_back(
-        attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, sequences.paged->context_lens[s], scale, window));
+    outputs.push_back(attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, sequences.context_lens[s], scale, window));
   }
   return aten::cat(outputs, 0);
 }

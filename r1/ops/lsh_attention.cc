@@ -162,8 +162,8 @@ Tensor paged_lsh_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
                            const LshShape& shape) {
   check_attention_shapes("paged_lsh_attention", q_TNH, k_TKH, v_TKH, sequences);
   check_lsh("paged_lsh_attention", q_TNH, k_TKH, v_TKH, q_codes_TNR, k_codes_TKR, sequences, shape);
-  check(sequences.paged != nullptr, "[paged_lsh_attention] expected block tables, got none");
-  const int32_t block_size = sequences.paged->block_size;
+  check(sequences.paged(), "[paged_lsh_attention] expected block tables, got none");
+  const int32_t block_size = sequences.block_size;
   check_cache("paged_lsh_attention", cache, paged_lsh_bytes(k_TKH.size(1), k_TKH.size(2), shape.rounds, block_size, k_TKH.scalar_type()),
               q_TNH, sequences);
   check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[paged_lsh_attention] has no gradient: run the engine's forward under no_grad");

@@ -71,17 +71,16 @@ Tensor lsh_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor&
 Tensor paged_lsh_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& q_codes_TNR,
                                const Tensor& k_codes_TKR, const Tensor& cache, const Sequences& sequences, double scale,
                                const LshShape& shape) {
-  const PagedSequences& paged = *sequences.paged;
-  const int64_t size = paged.block_size, tokens = k_TKH.size(0), kv_heads = k_TKH.size(1), head_dim = k_TKH.size(2);
+  const int64_t size = sequences.block_size, tokens = k_TKH.size(0), kv_heads = k_TKH.size(1), head_dim = k_TKH.size(2);
   const auto bytes_of = [&](const Tensor& x) { return x.contiguous().view({tokens, -1}).view(at::kByte); };
   const Tensor new_TB = aten::cat({bytes_of(k_TKH), bytes_of(v_TKH), bytes_of(k_codes_TKR)}, 1);
   const int64_t kv_bytes = (new_TB.size(1) - kv_heads * shape.rounds * 2) / 2;
   const Tensor q_codes = q_codes_TNR.cpu().contiguous(), rows_PB = cache.view({-1, cache.size(1) / size});
   std::vector<Tensor> outputs;
   for (int64_t s = 0; s < sequences.count(); ++s) {
-    const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin, context = paged.context_lens[s];
+    const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin, context = sequences.context_lens[s];
     std::vector<int64_t> slots;
-    for (int64_t p = 0; p < context + length; ++p) slots.push_back(size * paged.block_tables[s][size_t(p / size)] + p % size);
+    for (int64_t p = 0; p < context + length; ++p) slots.push_back(size * sequences.block_tables[s][size_t(p / size)] + p % size);
     const Tensor slots_l = aten::tensor(slots, at::kLong).to(cache.device());
     rows_PB.narrow(1, 0, new_TB.size(1)).index_copy_(0, slots_l.narrow(0, context, length), new_TB.narrow(0, begin, length));
     const Tensor mine_lB = rows_PB.index_select(0, slots_l);

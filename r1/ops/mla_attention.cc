@@ -20,12 +20,12 @@ namespace {
 constexpr int64_t kGroupTokens = 8192;
 
 int64_t keys_of(const Sequences& s, int64_t i) {
-  return s.paged->context_lens[size_t(i)] + s.cu_seqlens[size_t(i) + 1] - s.cu_seqlens[size_t(i)];
+  return s.context_lens[size_t(i)] + s.cu_seqlens[size_t(i) + 1] - s.cu_seqlens[size_t(i)];
 }
 
 void check_cache(const char* op, const Tensor& cache, const Sequences& s, int64_t width, at::ScalarType dtype) {
-  check(s.paged != nullptr, "[", op, "] expected block tables, got none");
-  const int64_t bytes = mla_cache_bytes(width, s.paged->block_size, dtype);
+  check(s.paged(), "[", op, "] expected block tables, got none");
+  const int64_t bytes = mla_cache_bytes(width, s.block_size, dtype);
   check(cache.dim() == 2 && cache.scalar_type() == at::kByte && cache.is_contiguous() && cache.size(1) == bytes, "[", op,
         "] expected a cache of bytes [blocks, ", bytes, "], got ", cache.scalar_type(), " ", cache.sizes());
   check(s.block_bound <= cache.size(0), "[", op, "] expected block ids below ", cache.size(0), ", got ", s.block_bound - 1);
@@ -37,8 +37,8 @@ void check_cache(const char* op, const Tensor& cache, const Sequences& s, int64_
 template <class Visit>
 void for_places(const Tensor& cache, const Sequences& s, int64_t i, int64_t from, int64_t to, int64_t row_bytes, const Visit& visit) {
   auto* base = static_cast<uint8_t*>(cache.mutable_data_ptr());
-  const auto& table = s.paged->block_tables[size_t(i)];
-  const int64_t size = s.paged->block_size;
+  const auto& table = s.block_tables[size_t(i)];
+  const int64_t size = s.block_size;
   for (int64_t p = from; p < to;) {
     const int64_t run = std::min(to, (p / size + 1) * size) - p;  // what lies in one block lies together
     visit(p - from, run, base + table[size_t(p / size)] * cache.size(1) + p % size * row_bytes);
@@ -46,11 +46,7 @@ void for_places(const Tensor& cache, const Sequences& s, int64_t i, int64_t from
   }
 }
 
-// ---- other devices: a token's place as a row of the cache. attention.h's slots count a block's keys and values: block b's token i is
-// 2 b block_size + i there and b block_size + i here.
-Tensor places_of(const Tensor& k_slots, const Sequences& s) {
-  return (k_slots + k_slots.remainder(int64_t(s.paged->block_size))).floor_divide(2);
-}
+// ---- other devices: a token lies in the row of the cache that Sequences calls its place.
 Tensor rows_of(const Tensor& cache, int64_t width, at::ScalarType dtype) {
   return cache.view(dtype).view({-1, width});
 }
@@ -90,15 +86,16 @@ Tensor absorbed_cpu(const Tensor& q_TNW, const Tensor& cache, const Sequences& s
   return attend_cpu(q_TNW, heads_in(rows_LW, width), heads_in(rows_LW, width), 1, latent, s, 0, s.count(), scale);
 }
 
-// One query a sequence: all of them padded to the longest context, as two batched products.
+// One query a sequence: all of them padded to the longest context, as two batched products. The places come from the block tables alone;
+// what lies after a sequence's end is not looked at.
 Tensor absorbed_decode(const Tensor& q_SNW, const Tensor& cache, const Sequences& s, int64_t latent, double scale) {
   const int64_t width = q_SNW.size(2), count = s.count(), longest = s.max_keylen;
-  const Tensor begin_S1 = s.cu_keylens_dev.narrow(0, 0, count).to(at::kLong).unsqueeze(1),
-               end_S1 = s.cu_keylens_dev.narrow(0, 1, count).to(at::kLong).unsqueeze(1);
-  const Tensor index_SL = begin_S1 + aten::arange(longest, begin_S1.options()).unsqueeze(0);
-  const Tensor absent_SL = index_SL >= end_S1;
-  const Tensor places = places_of(s.k_slots_L, s).index_select(0, index_SL.clamp_max(s.k_slots_L.size(0) - 1).flatten());
-  const Tensor rows_SLW = rows_of(cache, width, q_SNW.scalar_type()).index_select(0, places).view({count, longest, width});
+  const Tensor position_L = aten::arange(longest, s.cu_seqlens_dev.options().dtype(at::kLong));
+  const Tensor absent_SL = position_L.unsqueeze(0) > s.context_lens_dev.unsqueeze(1);
+  const Tensor block_SL = s.block_table_SM.index_select(1, aten::floor_divide(position_L, s.block_size)).to(at::kLong);
+  const Tensor place_SL = block_SL * int64_t(s.block_size) + aten::remainder(position_L, s.block_size);
+  const Tensor read_SL = aten::where(absent_SL, place_SL.narrow(1, 0, 1), place_SL);  // its first token: a number, whatever the cache holds
+  const Tensor rows_SLW = rows_of(cache, width, q_SNW.scalar_type()).index_select(0, read_SL.flatten()).view({count, longest, width});
   const Tensor rows_SWL = rows_SLW.transpose(1, 2);
   const bool wide = q_SNW.scalar_type() == at::kFloat;  // of 16 bit types the scores are kept in fp32
   const Tensor scores_SNL = (wide ? aten::bmm(q_SNW, rows_SWL) : aten::bmm(q_SNW, rows_SWL, at::kFloat)) * scale;
@@ -119,14 +116,14 @@ void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& s
   check_cache("mla_append", cache, s, latent_TW.size(1), latent_TW.scalar_type());
   const Tensor rows_TW = latent_TW.contiguous();
   if (!cache.is_cpu()) {
-    rows_of(cache, latent_TW.size(1), latent_TW.scalar_type()).index_copy_(0, places_of(s.new_k_slots_T, s), rows_TW);
+    rows_of(cache, latent_TW.size(1), latent_TW.scalar_type()).index_copy_(0, s.new_places_T, rows_TW);
     return;
   }
   const int64_t row_bytes = latent_TW.size(1) * int64_t(latent_TW.element_size());
   const auto* from = static_cast<const uint8_t*>(rows_TW.const_data_ptr());
   for (int64_t i = 0; i < s.count(); ++i) {
     const uint8_t* mine = from + s.cu_seqlens[size_t(i)] * row_bytes;
-    for_places(cache, s, i, s.paged->context_lens[size_t(i)], keys_of(s, i), row_bytes,
+    for_places(cache, s, i, s.context_lens[size_t(i)], keys_of(s, i), row_bytes,
                [&](int64_t row, int64_t count, uint8_t* place) { std::memcpy(place, mine + row * row_bytes, size_t(count * row_bytes)); });
   }
 }
@@ -135,7 +132,7 @@ Tensor mla_gather(const Tensor& cache, const Sequences& s, int64_t first, int64_
   check_cache("mla_gather", cache, s, width, dtype);
   const std::vector<int32_t> cu_keys = running_sums(s, 0, last, true);
   const int64_t begin = cu_keys[size_t(first)], total = cu_keys.back() - begin;
-  if (!cache.is_cpu()) return rows_of(cache, width, dtype).index_select(0, places_of(s.k_slots_L.narrow(0, begin, total), s));
+  if (!cache.is_cpu()) return rows_of(cache, width, dtype).index_select(0, s.places_L.narrow(0, begin, total));
   Tensor rows_LW = aten::empty({total, width}, at::TensorOptions().dtype(dtype));
   const int64_t row_bytes = width * int64_t(c10::elementSize(dtype));
   auto* to = static_cast<uint8_t*>(rows_LW.mutable_data_ptr());
@@ -175,7 +172,7 @@ Tensor mla_absorbed(const Tensor& q_TNW, const Tensor& cache, const Sequences& s
   check(!needs_grad({q_TNW}), "[mla_absorbed] has no gradient: run the engine's forward under no_grad");
   check_cache("mla_absorbed", cache, s, q_TNW.size(2), q_TNW.scalar_type());
   if (has_cpu_kernels(q_TNW)) return absorbed_cpu(q_TNW, cache, s, latent, scale);
-  if (s.max_seqlen == 1 && s.tokens() == s.count() && s.cu_keylens_dev.defined()) return absorbed_decode(q_TNW, cache, s, latent, scale);
+  if (s.max_seqlen == 1 && s.tokens() == s.count() && s.places_L.defined()) return absorbed_decode(q_TNW, cache, s, latent, scale);
   return mla_absorbed_ref(q_TNW, cache, s, latent, scale);
 }
 

@@ -27,7 +27,7 @@ Tensor context_attention_ref(const Tensor& q_TNH, const Tensor& k_LNH, const Ten
   std::vector<Tensor> outputs;
   for (int64_t s = 0, first = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[s], count = sequences.cu_seqlens[s + 1] - begin;
-    const int64_t keys = sequences.paged->context_lens[s] + count;
+    const int64_t keys = sequences.context_lens[s] + count;
     const Tensor q_NtH = q_TNH.narrow(0, begin, count).to(wide).transpose(0, 1);
     const Tensor k_NLH = k_LNH.narrow(0, first, keys).to(wide).transpose(0, 1),
                  v_NLV = v_LNV.narrow(0, first, keys).to(wide).transpose(0, 1);

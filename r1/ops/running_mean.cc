@@ -56,17 +56,16 @@ Tensor running_mean_cpu(const Tensor& x_TD, const std::vector<int32_t>& cu_seqle
 }
 
 Tensor paged_cpu(const Tensor& x_TD, const Tensor& cache, const Sequences& sequences) {
-  const PagedSequences& paged = *sequences.paged;
   const int64_t dim = x_TD.size(1);
   const Tensor x = x_TD.to(at::kFloat).contiguous(), c_TD = aten::empty(x.sizes(), x.options());
   auto* pool = static_cast<uint8_t*>(cache.mutable_data_ptr());
   for (int64_t s = 0; s < sequences.count(); ++s) {
-    const std::vector<int32_t>& blocks = paged.block_tables[size_t(s)];
+    const std::vector<int32_t>& blocks = sequences.block_tables[size_t(s)];
     const auto slot = [&](int64_t position) {
-      return reinterpret_cast<float*>(pool + blocks[size_t(position / paged.block_size)] * cache.stride(0)) +
-             position % paged.block_size * dim;
+      return reinterpret_cast<float*>(pool + blocks[size_t(position / sequences.block_size)] * cache.stride(0)) +
+             position % sequences.block_size * dim;
     };
-    int64_t position = paged.context_lens[size_t(s)];
+    int64_t position = sequences.context_lens[size_t(s)];
     for (int64_t t = sequences.cu_seqlens[size_t(s)]; t < sequences.cu_seqlens[size_t(s) + 1]; ++t, ++position) {
       float* c = slot(position);
       step(x.const_data_ptr<float>() + t * dim, position > 0 ? slot(position - 1) : nullptr, c, position, dim);
@@ -85,15 +84,15 @@ void check_rows(const Tensor& x_TD, const Sequences& sequences) {
 
 Tensor running_mean(const Tensor& x_TD, const Sequences& sequences) {
   check_rows(x_TD, sequences);
-  check(!sequences.paged, "[running_mean] expected the training form, got a paged one");
+  check(!sequences.paged(), "[running_mean] expected the training form, got a paged one");
   return x_TD.is_cpu() && x_TD.scalar_type() != at::kDouble ? running_mean_cpu(x_TD, sequences.cu_seqlens)
                                                             : running_mean_ref(x_TD, sequences);
 }
 
 Tensor paged_running_mean(const Tensor& x_TD, const Tensor& cache, const Sequences& sequences) {
   check_rows(x_TD, sequences);
-  check(sequences.paged, "[paged_running_mean] expected block tables, got none");
-  const int64_t bytes = paged_running_mean_bytes(x_TD.size(1), sequences.paged->block_size);
+  check(sequences.paged(), "[paged_running_mean] expected block tables, got none");
+  const int64_t bytes = paged_running_mean_bytes(x_TD.size(1), sequences.block_size);
   check(cache.dim() == 2 && cache.size(1) == bytes && cache.scalar_type() == at::kByte && cache.size(0) >= sequences.block_bound,
         "[paged_running_mean] expected a cache of at least ", sequences.block_bound, " blocks of ", bytes, " bytes, got ",
         cache.scalar_type(), " ", cache.sizes());

@@ -31,15 +31,15 @@ Tensor running_mean_ref(const Tensor& x_TD, const Sequences& sequences) {
 }
 
 Tensor paged_running_mean_ref(const Tensor& x_TD, const Tensor& cache, const Sequences& sequences) {
-  const PagedSequences& paged = *sequences.paged;
-  const Tensor c_BND = cache.view(at::kFloat).view({cache.size(0), paged.block_size, x_TD.size(1)});
+  const Tensor c_BND = cache.view(at::kFloat).view({cache.size(0), sequences.block_size, x_TD.size(1)});
   const auto slot = [&](int64_t s, int64_t position) {
-    return c_BND.select(0, paged.block_tables[size_t(s)][size_t(position / paged.block_size)]).select(0, position % paged.block_size);
+    return c_BND.select(0, sequences.block_tables[size_t(s)][size_t(position / sequences.block_size)])
+        .select(0, position % sequences.block_size);
   };
   std::vector<Tensor> parts;
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[size_t(s)], count = sequences.cu_seqlens[size_t(s) + 1] - begin;
-    const int64_t before = paged.context_lens[size_t(s)];
+    const int64_t before = sequences.context_lens[size_t(s)];
     parts.push_back(means(wide(x_TD.narrow(0, begin, count)), before, before > 0 ? slot(s, before - 1) : Tensor()));
     for (int64_t i = 0; i < count; ++i) slot(s, before + i).copy_(parts.back().select(0, i));
   }

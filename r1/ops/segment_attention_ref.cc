@@ -49,8 +49,7 @@ Tensor paged_segment_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, con
   std::vector<Tensor> outputs;
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin;
-    outputs.push_back(
-        attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, bias_NB, sequences.paged->context_lens[s], scale));
+    outputs.push_back(attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, bias_NB, sequences.context_lens[s], scale));
   }
   return aten::cat(outputs, 0);
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/stages/spread.h"
 
 namespace r1::stages {
 
@@ -17,20 +18,6 @@ std::vector<double> known(std::span<const double> rewards) {
   return out;
 }
 
-double mean_of(std::span<const double> x) {
-  if (x.empty()) return 0;
-  double sum = 0;
-  for (double v : x) sum += v;
-  return sum / double(x.size());
-}
-
-double deviation_of(std::span<const double> x, double mean) {
-  if (x.size() < 2) return 0;
-  double sum = 0;
-  for (double v : x) sum += (v - mean) * (v - mean);
-  return std::sqrt(sum / double(x.size() - 1));
-}
-
 }  // namespace
 
 Advantages group_advantages(std::span<const double> rewards, int group_size, const std::string& scale) {
@@ -38,17 +25,18 @@ Advantages group_advantages(std::span<const double> rewards, int group_size, con
         ", got ", rewards.size(), " rewards");
   Advantages out;
   const size_t groups = rewards.size() / group_size;
-  const auto all = known(rewards);
-  const double batch_std = deviation_of(all, mean_of(all));
+  const double batch_std = spread(known(rewards)).std;
+  int64_t constant = 0;
   for (size_t g = 0; g < groups; ++g) {
     const auto group = rewards.subspan(g * group_size, group_size);
-    const auto scored = known(group);
-    const double mean = mean_of(scored), std = deviation_of(scored, mean);
-    const double divisor = scale == "none" ? 1.0 : (scale == "batch" ? batch_std : std) + kStdEpsilon;
-    out.frac_zero_std += (std == 0) / double(groups);
-    out.mean_std += std / double(groups);
-    for (double r : group) out.values.push_back(std == 0 || std::isnan(r) ? 0.0f : float((r - mean) / divisor));
+    const Spread scored = spread(known(group));
+    const double divisor = scale == "none" ? 1.0 : (scale == "batch" ? batch_std : scored.std) + kStdEpsilon;
+    constant += scored.constant();
+    out.mean_std += scored.std;
+    for (double r : group) out.values.push_back(scored.constant() || std::isnan(r) ? 0.0f : float((r - scored.mean) / divisor));
   }
+  out.frac_zero_std = double(constant) / double(groups);
+  out.mean_std /= double(groups);
   return out;
 }
 

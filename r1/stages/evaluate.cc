@@ -9,6 +9,7 @@ namespace r1::stages {
 Json evaluate(const EvalConfig& config) {
   const auto device = tensor::parse_device(config.device);
   const auto task = load_task(config.task);
+  tasks::required_size(*task, config.eval.split, "eval");
   const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
   const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
   engine::Engine engine(*loaded.model, config.engine);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <span>
 
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
@@ -29,6 +31,12 @@ struct Plan {
   int64_t completions, prompts, updates, total_steps;
 
   Plan(const GrpoConfig& c, int64_t problems) {
+    if (c.sampling.num_generations < 2)
+      fail_usage("num_generations is ", c.sampling.num_generations,
+                 ": GRPO compares the completions of a prompt with each other, so one alone teaches nothing; give 2 or more");
+    if (c.sampling.temperature < 1e-3)
+      fail_usage("temperature is ", c.sampling.temperature,
+                 ": the policy that is trained is the one at this temperature; give 0.001 or more");
     const int64_t accumulate = c.run.gradient_accumulation_steps,
                   per_rollout = c.steps_per_generation > 0 ? c.steps_per_generation : accumulate;
     completions = c.run.per_device_train_batch_size * per_rollout;
@@ -37,6 +45,9 @@ struct Plan {
                  " completions, which is not a multiple of num_generations (", c.sampling.num_generations, ")");
     if (per_rollout % accumulate != 0)
       fail_usage("steps_per_generation (", per_rollout, ") is not a multiple of gradient_accumulation_steps (", accumulate, ")");
+    if (c.sampling.num_generations < 2)
+      fail_usage("num_generations is ", c.sampling.num_generations,
+                 ": a completion is compared with the others of its group, so there must be at least 2");
     prompts = completions / c.sampling.num_generations;
     updates = per_rollout / accumulate * c.num_iterations;
     const int64_t rollouts = int64_t(std::ceil(c.run.num_train_epochs * double(problems) / double(prompts)));
@@ -49,56 +60,81 @@ struct Plan {
 class Reference {
  public:
   Reference(const GrpoConfig& config, const model::Transformer& policy)
-      : wanted_(config.loss.beta > 0), sync_steps_(config.ref_model_sync_steps) {
+      : wanted_(config.loss.beta > 0), sync_steps_(config.ref_model_sync_steps), max_shard_size_(config.run.max_shard_size) {
     if (wanted_) model_ = std::make_unique<model::Transformer>(policy.config(), policy.device(), policy.dtype());
     if (wanted_) copy_from(policy);
-  }
-  void copy_from(const model::Transformer& policy) {
-    for (size_t i = 0; i < policy.weights().size(); ++i) model_->weights()[i].tensor->copy_(*policy.weights()[i].tensor);
-    model_->set_requires_grad(false);
   }
   void sync_if_due(const model::Transformer& policy, int64_t before, int64_t after) {
     if (!wanted_ || sync_steps_ == 0 || before / sync_steps_ == after / sync_steps_) return;
     copy_from(policy);
     log_info("grpo: the reference is the policy of step ", after, " now");
   }
-  void fill(std::vector<data::Batch>& batches, double temperature) {
-    if (!wanted_) return;
-    for (auto& batch : batches) batch.ref_logprob = train::batch_logprobs(*model_, batch, temperature);
+  // Forgets what it said of the last rollout's samples.
+  void new_rollout() { known_.clear(); }
+  // The reference's log-probability of every target. A sample is computed once a rollout, however many passes there are over it. False:
+  // given up, as `stop` (asked before each batch) said so.
+  bool fill(std::vector<data::Batch>& batches, double temperature, const std::function<bool()>& stop) {
+    if (!wanted_) return true;
+    for (auto& batch : batches) {
+      if (stop()) return false;
+      if (recall(batch)) continue;
+      batch.ref_logprob = train::batch_logprobs(*model_, batch, temperature);
+      for (int64_t d = 0; d < batch.documents(); ++d)
+        known_[batch.document[size_t(d)]].assign(batch.ref_logprob.begin() + batch.cu_seqlens[size_t(d)],
+                                                 batch.ref_logprob.begin() + batch.cu_seqlens[size_t(d) + 1]);
+    }
+    return true;
   }
   void save(const std::filesystem::path& folder) const {
-    if (wanted_) model::save_model(*model_, folder / "reference", model_->dtype());
+    if (wanted_) model::save_model(*model_, folder / "reference", model_->dtype(), max_shard_size_);
   }
   void load(const std::filesystem::path& checkpoint) {
     if (wanted_ && std::filesystem::exists(checkpoint / "reference")) model::load_weights(*model_, checkpoint / "reference");
   }
 
  private:
+  void copy_from(const model::Transformer& policy) {
+    for (size_t i = 0; i < policy.weights().size(); ++i) model_->weights()[i].tensor->copy_(*policy.weights()[i].tensor);
+    model_->set_requires_grad(false);
+    known_.clear();
+  }
+  // From what was computed before, if every sample of the batch was.
+  bool recall(data::Batch& batch) const {
+    std::vector<float> all;
+    for (const int32_t sample : batch.document) {
+      const auto it = known_.find(sample);
+      if (it == known_.end()) return false;
+      all.insert(all.end(), it->second.begin(), it->second.end());
+    }
+    batch.ref_logprob = std::move(all);
+    return true;
+  }
+
   bool wanted_;
-  int64_t sync_steps_;
+  int64_t sync_steps_, max_shard_size_;
   std::unique_ptr<model::Transformer> model_;
+  std::map<int32_t, std::vector<float>> known_;  // by number in the rollout
 };
 
-void add_update_metrics(Json& line, const train::StepResult& step) {
-  const auto get = [&](const char* name) {
-    const auto it = step.metrics.find(name);
-    return it == step.metrics.end() ? 0.0 : it->second;
+Json update_metrics(const train::StepResult& step) {
+  const auto get = [](const std::map<std::string, double>& of, const char* name) {
+    const auto it = of.find(name);
+    return it == of.end() ? 0.0 : it->second;
   };
-  const double tokens = std::max(1.0, get("tokens"));
-  line["loss"] = step.loss;
-  line["grad_norm"] = step.grad_norm;
-  line["learning_rate"] = step.learning_rate;
-  line["entropy"] = get("entropy") / tokens;
-  line["kl"] = get("kl") / tokens;
-  line["clip_ratio/low_mean"] = get("clip_low") / tokens;
-  line["clip_ratio/high_mean"] = get("clip_high") / tokens;
-  line["clip_ratio/region_mean"] = (get("clip_low") + get("clip_high")) / tokens;
-  line["sampling/importance_sampling_ratio/mean"] = get("ratio") / tokens;
-  line["sampling/importance_sampling_ratio/max"] = get("ratio_max");
-  line["sampling/sampling_logp_difference/mean"] = get("logp_difference") / tokens;
-  line["sampling/sampling_logp_difference/max"] = get("logp_difference_max");
-  for (const auto& [name, value] : step.layers) line[name] = value;
-  if (step.skipped) line["skipped"] = step.skip_reason;
+  Json line = step_metrics(step);
+  if (step.empty) return line;
+  const auto& sums = step.metrics.sums;
+  const double tokens = std::max(1.0, get(sums, "tokens"));
+  line["entropy"] = get(sums, "entropy") / tokens;
+  line["kl"] = get(sums, "kl") / tokens;
+  line["clip_ratio/low_mean"] = get(sums, "clip_low") / tokens;
+  line["clip_ratio/high_mean"] = get(sums, "clip_high") / tokens;
+  line["clip_ratio/region_mean"] = (get(sums, "clip_low") + get(sums, "clip_high")) / tokens;
+  line["sampling/importance_sampling_ratio/mean"] = get(sums, "ratio") / tokens;
+  line["sampling/importance_sampling_ratio/max"] = get(step.metrics.maxima, "ratio_max");
+  line["sampling/sampling_logp_difference/mean"] = get(sums, "logp_difference") / tokens;
+  line["sampling/sampling_logp_difference/max"] = get(step.metrics.maxima, "logp_difference_max");
+  return line;
 }
 
 // One run's moving parts, so that the loop below reads as the algorithm.
@@ -125,12 +161,15 @@ class Loop {
 
  private:
   bool rollout(Rollout& out);
-  void update(const Rollout& rollout, const Json& rollout_line);
+  bool update(const Rollout& rollout, const Json& rollout_line);
+  bool one_update(std::span<const data::Batch> batches, const train::LossSpec& loss, const Json& rollout_line);
+  // No update has been made from this rollout yet, so what stands can still be a checkpoint.
+  bool at_boundary() const { return trainer_.global_step() == boundary_; }
   Json state() const {
     return {{"rollout", rollout_},         {"num_tokens", num_tokens_},     {"watch", watch_.state()},
             {"history", history_.state()}, {"monitors", monitors_.state()}, {"alarms", alarms_}};
   }
-  void evaluate_if_due(int64_t before, Json& line);
+  bool evaluate_if_due(int64_t before, Json& line);
   void look_for_alarms();
 
   const GrpoConfig& c_;
@@ -149,7 +188,7 @@ class Loop {
   tasks::Monitors monitors_;
   Json alarms_ = Json::array();  // not logged yet
   Progress bar_;
-  int64_t rollout_ = 0, num_tokens_ = 0;
+  int64_t rollout_ = 0, num_tokens_ = 0, boundary_ = 0;  // boundary: the step at which this rollout was made
 };
 
 bool Loop::rollout(Rollout& out) {
@@ -163,46 +202,60 @@ bool Loop::rollout(Rollout& out) {
   return !out.samples.empty();
 }
 
-void Loop::update(const Rollout& rollout, const Json& rollout_line) {
+// False: given up for a stop.
+bool Loop::update(const Rollout& rollout, const Json& rollout_line) {
   const auto advantages = group_rewards(rollout, c_.scale_rewards);
   const int64_t per_batch = c_.run.per_device_train_batch_size, accumulate = c_.run.gradient_accumulation_steps;
   const auto loss = grpo_loss(c_.loss, c_.sampling.temperature);
+  const auto stop = [this] { return run_.must_stop(); };
+  reference_.new_rollout();
   for (int64_t pass = 0; pass < c_.num_iterations; ++pass) {
     const uint64_t order_seed = random_bits(uint64_t(c_.run.seed), kRolloutStream + 1, uint64_t(rollout_ * c_.num_iterations + pass));
     const GrpoBatchOptions options{per_batch, c_.sampling.max_completion_length, c_.loss.loss_type, c_.mask_truncated_completions};
     auto batches = make_batches(rollout, advantages.values, options, c_.shuffle_minibatches ? &order_seed : nullptr);
-    reference_.fill(batches, c_.sampling.temperature);
+    if (!reference_.fill(batches, c_.sampling.temperature, stop)) return false;
     for (size_t b = 0; b < batches.size() && trainer_.global_step() < plan_.total_steps; b += size_t(accumulate)) {
-      const auto start = Clock::now();
-      const int64_t before = trainer_.global_step();
-      const auto result = trainer_.step(std::span(batches).subspan(b, size_t(accumulate)), loss);
-      reference_.sync_if_due(trainer_.model(), before, trainer_.global_step());
-      num_tokens_ += result.tokens;
-      Json line;
-      add_update_metrics(line, result);
-      line.update(rollout_line);
-      line["num_tokens"] = num_tokens_;
-      line["epoch"] = double(rollout_ * plan_.prompts) / double(task_.size("train"));
-      line["time/update"] = seconds_since(start);
-      evaluate_if_due(before, line);
-      monitors_.add_metrics(line);
-      if (trainer_.global_step() % c_.run.logging_steps == 0 || trainer_.global_step() == plan_.total_steps) {
-        if (!alarms_.empty()) line["alarms"] = std::exchange(alarms_, Json::array());
-        run_.log(trainer_.global_step(), line);
-      }
-      bar_.update(trainer_.global_step(), history_.note());
+      if (!one_update(std::span(batches).subspan(b, size_t(accumulate)), loss, rollout_line)) return false;
     }
   }
+  return true;
 }
 
-void Loop::evaluate_if_due(int64_t before, Json& line) {
+bool Loop::one_update(std::span<const data::Batch> batches, const train::LossSpec& loss, const Json& rollout_line) {
+  const auto start = Clock::now();
+  const int64_t before = trainer_.global_step();
+  const auto result = trainer_.step(batches, loss, [this] { return run_.must_stop(); });
+  if (result.stopped) return false;
+  reference_.sync_if_due(trainer_.model(), before, trainer_.global_step());
+  num_tokens_ += result.tokens;
+  Json line = update_metrics(result);
+  line.update(rollout_line);
+  line["num_tokens"] = num_tokens_;
+  line["epoch"] = double(rollout_ * plan_.prompts) / double(task_.size("train"));
+  line["time/update"] = seconds_since(start);
+  if (!evaluate_if_due(before, line)) return false;
+  monitors_.add_metrics(line);
+  const int64_t step = trainer_.global_step();
+  if (step % c_.run.logging_steps == 0 || step == plan_.total_steps || result.skipped) {
+    if (!alarms_.empty()) line["alarms"] = std::exchange(alarms_, Json::array());
+    run_.log(step, line);
+  }
+  bar_.update(step, history_.note());
+  return true;
+}
+
+// False: given up for a stop.
+bool Loop::evaluate_if_due(int64_t before, Json& line) {
   const int64_t now = trainer_.global_step();
-  if (c_.eval_steps == 0 || (before / c_.eval_steps == now / c_.eval_steps && now != plan_.total_steps)) return;
+  if (c_.eval_steps == 0 || (before / c_.eval_steps == now / c_.eval_steps && now != plan_.total_steps)) return true;
   eval::EvalArgs args;
   args.limit = c_.eval_limit;
   args.max_completion_length = c_.sampling.max_completion_length;
   args.stop = c_.sampling.stop;
-  const auto result = eval::evaluate(engine_, tokenizer_, task_, prompts_, args);
+  bool stopped = false;
+  const auto result = eval::evaluate(engine_, tokenizer_, task_, prompts_, args,
+                                     [&](int64_t, int64_t) { return !(stopped = stopped || run_.must_stop()); });
+  if (stopped) return false;
   line["eval/accuracy"] = result.accuracy;
   line["eval/mean_length"] = result.mean_length;
   history_.held_out(now, result.accuracy, result.mean_length);
@@ -210,6 +263,7 @@ void Loop::evaluate_if_due(int64_t before, Json& line) {
   look_for_alarms();
   log_info("grpo: step ", now, ": held-out greedy accuracy ", result.accuracy, " on ", result.n, " problems, ", result.mean_length,
            " tokens");
+  return true;
 }
 
 // Each once, when it begins: to people as a warning, to metrics.jsonl with the next line.
@@ -236,29 +290,36 @@ Json Loop::go() {
   }
   const auto begin = Clock::now();
   while (trainer_.global_step() < plan_.total_steps) {
-    watch_.look(trainer_.global_step(), plan_.total_steps);
+    watch_.look(trainer_.global_step(), plan_.total_steps, interrupted);
+    boundary_ = trainer_.global_step();
+    const Json before = state();
     Rollout rollout;
-    if (!this->rollout(rollout)) run_.after_step(trainer_.global_step(), state());  // Ctrl-C: saves and throws
+    if (!this->rollout(rollout)) run_.after_step(boundary_, before);  // a stop: saves and throws
     rewards_.combine(rollout);
     Json line = rollout_metrics(rollout, rewards_, c_.scale_rewards);
     history_.add(line);
-    monitors_.rollout(monitor_rollout(rollout, rewards_, line.at("frac_reward_zero_std")), trainer_.global_step());
+    monitors_.rollout(monitor_rollout(rollout, rewards_, line.at("frac_reward_zero_std")), boundary_);
     look_for_alarms();
-    update(rollout, line);
+    if (!update(rollout, line)) {
+      if (at_boundary()) run_.after_step(boundary_, before);
+      run_.give_up(trainer_.global_step());
+    }
     ++rollout_;
     keep_completions(run_.folder(), trainer_.global_step(), rollout, c_.log_completions);
     run_.after_step(trainer_.global_step(), state());
   }
   bar_.finish(history_.note());
-  watch_.look(trainer_.global_step(), plan_.total_steps);
-  history_.plot();
-  watch_.print();
-  run_.report().samples.push_back(watched_sample(watch_.to_json()));
+  watch_.look(trainer_.global_step(), plan_.total_steps, [this] { return run_.must_stop(); });
+  show("the plot", [this] {
+    history_.plot();
+    watch_.print();
+  });
 
   Json results = history_.results();
   results["watched"] = watch_.to_json();
   results["monitors"] = monitors_.summary();
   results["steps"] = trainer_.global_step();
+  add_skips(results, trainer_);
   results["num_tokens"] = num_tokens_;
   results["train_runtime"] = seconds_since(begin);
   run_.finish(results);
@@ -270,7 +331,8 @@ Json Loop::go() {
 Json grpo(const GrpoConfig& config) {
   const auto device = tensor::parse_device(config.run.device);
   const auto task = load_task(config.task);
-  const Plan plan(config, tasks::required_size(*task, "train"));
+  const Plan plan(config, tasks::required_size(*task, "train", "grpo"));
+  if (config.eval_steps > 0) tasks::required_size(*task, "test", "eval_steps");
   RewardSet rewards(config.reward_funcs, config.reward_weights, config.reward_options);
   rewards.warn_of_constants(config.sampling.max_completion_length);
   Run run("grpo", config.run, config_to_json(config));

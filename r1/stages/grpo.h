@@ -21,10 +21,10 @@ struct GrpoConfig {
   ModelArgs model;
   TaskArgs task;
   data::PromptArgs prompt;
-  train::TrainerConfig trainer;
+  train::TrainerConfig trainer{.learning_rate = 1e-6};  // of pretrained weights; as TRL's GRPOConfig
   SamplingArgs sampling;
   GrpoLossArgs loss;
-  engine::EngineConfig engine;
+  engine::EngineConfig engine{.gpu_memory_utilization = 0.3};  // the trainer's activations and moments need the rest
   std::vector<std::string> reward_funcs = {"accuracy"};
   std::vector<double> reward_weights;
   FreeForm reward_options;

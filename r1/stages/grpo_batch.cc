@@ -7,6 +7,7 @@
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
 #include "r1/stages/grpo_loss.h"
+#include "r1/stages/spread.h"
 
 namespace r1::stages {
 
@@ -29,21 +30,6 @@ void append_sample(data::Batch& batch, const Sample& sample, int64_t number, flo
   }
   batch.cu_seqlens.push_back(int32_t(batch.ids.size()));
   batch.document.push_back(int32_t(number));
-}
-
-struct Spread {
-  double mean = 0, std = 0, min = 0, max = 0;
-};
-
-Spread spread(const std::vector<double>& x) {
-  Spread s;
-  if (x.empty()) return s;
-  s.min = *std::min_element(x.begin(), x.end());
-  s.max = *std::max_element(x.begin(), x.end());
-  for (double v : x) s.mean += v / double(x.size());
-  for (double v : x) s.std += (v - s.mean) * (v - s.mean);
-  s.std = x.size() > 1 ? std::sqrt(s.std / double(x.size() - 1)) : 0;
-  return s;
 }
 
 }  // namespace

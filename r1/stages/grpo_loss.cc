@@ -44,7 +44,7 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
   if (args.loss_type != "dapo") spec.weight = [](const data::Batch& batch) { return double(batch.documents()); };
   const double low = 1 - args.epsilon, high = 1 + (args.epsilon_high > 0 ? args.epsilon_high : args.epsilon);
 
-  spec.loss = [args, low, high](const train::ForwardResult& forward, double denominator, std::map<std::string, double>& metrics) {
+  spec.loss = [args, low, high](const train::ForwardResult& forward, double denominator, train::LossMetrics& metrics) {
     const auto& batch = *forward.batch;
     check(int64_t(batch.old_logprob.size()) == batch.tokens() && int64_t(batch.advantage.size()) == batch.tokens(),
           "[grpo_loss] expected an advantage and an old log-probability for each of the ", batch.tokens(), " tokens");
@@ -79,9 +79,9 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
                           .to(at::kCPU, at::kDouble);
     const double* v = sums.const_data_ptr<double>();
     const char* names[] = {"tokens", "clip_low", "clip_high", "ratio", "logp_difference", "entropy", "kl"};
-    for (int i = 0; i < 7; ++i) metrics[names[i]] += v[i];
-    metrics["ratio_max"] = std::max(metrics["ratio_max"], v[7]);
-    metrics["logp_difference_max"] = std::max(metrics["logp_difference_max"], v[8]);
+    for (int i = 0; i < 7; ++i) metrics.sums[names[i]] += v[i];
+    metrics.raise("ratio_max", v[7]);
+    metrics.raise("logp_difference_max", v[8]);
     return loss;
   };
   return spec;

@@ -24,7 +24,8 @@ struct GrpoLossArgs {
 // Weight of each completion token of a completion with `length` tokens.
 double token_weight(const std::string& loss_type, int64_t length, int64_t max_completion_length);
 
-// Metrics are sums over tokens (divide by "tokens"): kl, entropy, clip_low, clip_high, ratio, logp_difference; and ratio_max.
+// Metrics are sums over tokens (divide by "tokens"): kl, entropy, clip_low, clip_high, ratio, logp_difference; and the maxima ratio_max,
+// logp_difference_max.
 train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature);
 
 }  // namespace r1::stages

@@ -100,7 +100,7 @@ Json pretrain(const PretrainConfig& config) {
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;
   const auto dtype = training_dtype(config.model, trainer_config, device);
-  const auto model = start.empty() ? new_model(shape, config.run.seed, device, dtype) : model::load_model(start, device, dtype);
+  const auto model = start.empty() ? new_model(shape, config.run.seed, device, dtype) : eval::load_weights_of(start, device, dtype);
   check_vocabulary(*tokenizer, model->config(), "pretrain");
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
   train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed));

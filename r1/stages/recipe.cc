@@ -296,8 +296,8 @@ void check_stages(const Recipe& recipe, const std::map<std::string, StageKind>& 
   for (const auto& line : recipe.closing) check_references(line, earlier, "closing");
 }
 
-train::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& result) {
-  train::ReportEvaluation out{
+report::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& result) {
+  report::ReportEvaluation out{
       stage.title, result.at("task"), result.at("n"), result.at("accuracy"), result.at("ci95")[0], result.at("ci95")[1], {}};
   for (const auto& [key, value] : result.items())
     if (starts_with(key, "pass@")) out.others.emplace_back(key, value.get<double>());
@@ -308,7 +308,7 @@ train::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& r
 
 // One page for the whole road: every training stage's curves, the evaluations side by side, the watched problem.
 void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>& results) {
-  train::ReportData report;
+  report::ReportData report;
   report.title = recipe.title;
   report.subtitle = recipe.subtitle;
   report.environment = environment_json();
@@ -322,13 +322,13 @@ void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>
     const fs::path folder = fs::path(recipe.output_dir) / stage.name;
     if (fs::exists(folder / "metrics.jsonl")) {
       const auto monitors = report_monitors(result.value("monitors", Json::object()));
-      report.stages.push_back({stage.title, train::read_metrics(folder / "metrics.jsonl"), monitors});
+      report.stages.push_back({stage.title, report::read_metrics(folder / "metrics.jsonl"), monitors});
     }
     if (stage.kind == "eval") report.evaluations.push_back(report_evaluation(stage, result));
     if (result.contains("watched")) report.samples.push_back(watched_sample(result.at("watched")));
     if (fs::exists(folder / "config.yaml")) report.config[stage.name] = parse_json_file(folder / "config.yaml");
   }
-  train::write_report(fs::path(recipe.output_dir) / "report.html", report);
+  report::write_report(fs::path(recipe.output_dir) / "report.html", report);
 }
 
 // The evaluations side by side, as the report has them.
@@ -401,9 +401,9 @@ RecipeResult run_recipe(const std::vector<Setting>& settings) {
     out.results[stage.name] = kinds.at(stage.kind).run(stage_values);
     for (const auto& requirement : stage.require) check_requirement(requirement, stage, out.results[stage.name]);
   }
-  write_recipe_report(recipe, out.results);
+  show("the report", [&] { write_recipe_report(recipe, out.results); });
   const double minutes = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 60;
-  print_evaluations(recipe, out.results);
+  show("the table", [&] { print_evaluations(recipe, out.results); });
   log_info("\nreport: ", (fs::path(recipe.output_dir) / "report.html").string());
   for (const auto& line : recipe.closing) log_info(in_words(resolve(line, out.results, recipe.output_dir, "closing")));
   for (const auto& s : recipe.summary)

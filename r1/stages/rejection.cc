@@ -15,6 +15,7 @@ namespace r1::stages {
 namespace {
 
 constexpr uint64_t kRejectionStream = 0x72656a656374;  // "reject"
+constexpr int64_t kProgressFormat = 2;                 // of the file beside the output: 2 has each problem's counts
 
 // What is wrong with a right answer; empty: keep it.
 std::string fault_of(const Sample& sample, const RejectionConfig& config) {
@@ -28,24 +29,28 @@ std::string fault_of(const Sample& sample, const RejectionConfig& config) {
 }
 
 struct Counts {
-  int64_t problems = 0, samples = 0, right = 0, kept = 0;
+  int64_t samples = 0, right = 0, kept = 0;
   std::map<std::string, int64_t> dropped;
 
-  Json to_json() const {
-    Json out{{"problems", problems}, {"samples", samples}, {"right", right}, {"kept", kept}, {"dropped", Json::object()}};
-    for (const auto& [reason, n] : dropped) out["dropped"][reason] = n;
-    return out;
+  void add(const Counts& other) {
+    samples += other.samples, right += other.right, kept += other.kept;
+    for (const auto& [reason, n] : other.dropped) dropped[reason] += n;
+  }
+  Json to_json() const { return {{"samples", samples}, {"right", right}, {"kept", kept}, {"dropped", dropped}}; }
+  static Counts from_json(const Json& json, const std::string& where) {
+    return {json_get<int64_t>(json, "samples", where), json_get<int64_t>(json, "right", where), json_get<int64_t>(json, "kept", where),
+            json_get<std::map<std::string, int64_t>>(json, "dropped", where)};
   }
 };
 
-// One line a problem, also when nothing was kept: that is what makes a stopped run go on.
-Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples, const RejectionConfig& config, Counts& counts) {
+// One line a problem, also when nothing was kept, with its counts: that is what makes a stopped run go on, and its summary whole.
+Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples, const RejectionConfig& config) {
   std::vector<const Sample*> good;
   std::set<std::string> seen;
-  int64_t right = 0;
+  Counts counts;
+  counts.samples = int64_t(samples.size());
   for (const auto& sample : samples) {
-    ++counts.samples;
-    right += sample.score.verdict == tasks::Verdict::kRight;
+    counts.right += sample.score.verdict == tasks::Verdict::kRight;
     std::string fault = fault_of(sample, config);
     if (fault.empty() && !seen.insert(sample.text).second) fault = "duplicate";
     if (fault.empty() && int64_t(good.size()) == config.max_kept) fault = "enough";
@@ -54,15 +59,14 @@ Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples
     else
       ++counts.dropped[fault];
   }
-  if (config.drop_solved && right == int64_t(samples.size())) {
-    counts.dropped["solved"] += int64_t(good.size());
+  if (config.drop_solved && counts.right == counts.samples) {
+    if (!good.empty()) counts.dropped["solved"] += int64_t(good.size());
     good.clear();
   }
-  ++counts.problems;
-  counts.right += right;
-  counts.kept += int64_t(good.size());
-  Json line{{"id", problem.id}, {"pass_rate", double(right) / double(samples.size())}, {"completions", Json::array()}};
+  counts.kept = int64_t(good.size());
+  Json line{{"id", problem.id}, {"pass_rate", double(counts.right) / double(counts.samples)}, {"completions", Json::array()}};
   for (const auto* sample : good) line["completions"].push_back(sample->text);
+  line["counts"] = counts.to_json();
   return line;
 }
 
@@ -72,15 +76,13 @@ data::Messages with_answer(const tasks::Problem& problem, const std::string& com
   return messages;
 }
 
-// The finished problems of an earlier, stopped run; a half-written last line is cut off.
+// The header and the finished problems of an earlier, stopped run, without a half-written last line.
 std::vector<Json> read_done(const fs::path& progress_file) {
   std::vector<Json> out;
   if (!fs::exists(progress_file)) return out;
-  std::string text = read_file(progress_file);
-  text.resize(text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1);
-  write_file_atomic(progress_file, text);
-  data::JsonlReader reader(progress_file);
-  while (auto row = reader.next()) out.push_back(std::move(*row));
+  const std::string text = read_file(progress_file);
+  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
+    out.push_back(parse_json(text.substr(begin, end - begin), str(progress_file.string(), ":", out.size() + 1)));
   return out;
 }
 
@@ -89,19 +91,25 @@ std::vector<Json> read_done(const fs::path& progress_file) {
 Json rejection(const RejectionConfig& config) {
   const auto device = tensor::parse_device(config.device);
   const auto task = load_task(config.task);
-  const int64_t size = tasks::required_size(*task, config.split), problems = config.limit > 0 ? std::min(config.limit, size) : size;
+  const int64_t size = tasks::required_size(*task, config.split, "rejection"),
+                problems = config.limit > 0 ? std::min(config.limit, size) : size;
   const fs::path output = config.output_file, progress_file = output.string() + ".progress";
   if (output.has_parent_path()) make_folder(output.parent_path());
 
-  Counts counts;
-  const std::string header = dump_json(Json{{"config", config_to_json(config)}}) + "\n";
+  const std::string header = dump_json(Json{{"config", config_to_json(config)}, {"format", kProgressFormat}}) + "\n";
   std::vector<Json> done = read_done(progress_file);
   if (!done.empty() && dump_json(done.front()) + "\n" != header)
-    fail_usage(progress_file.string(), " is of a run with another config: remove it, or choose another output_file");
-  if (done.empty())
-    write_file_atomic(progress_file, header);
-  else
-    done.erase(done.begin());
+    fail_usage(progress_file.string(),
+               " is of a run with another config (or of an older version): remove it, or choose another output_file");
+  if (!done.empty()) done.erase(done.begin());
+  // Whole chunks alone count: a chunk's samples are named by its first problem, so one that a kill cut in two is sampled again.
+  if (int64_t(done.size()) < problems) done.resize(done.size() / size_t(config.chunk) * size_t(config.chunk));
+  std::string kept = header;
+  for (const Json& line : done) kept += dump_json(line) + "\n";
+  write_file_atomic(progress_file, kept);
+  Counts counts;
+  for (const Json& line : done)
+    counts.add(Counts::from_json(json_get<Json>(line, "counts", progress_file.string()), progress_file.string()));
 
   const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
   const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
@@ -119,7 +127,8 @@ Json rejection(const RejectionConfig& config) {
     const size_t per = size_t(config.sampling.num_generations);
     std::string lines;
     for (size_t g = 0; g < rollout.problems.size(); ++g) {
-      done.push_back(problem_line(rollout.problems[g], std::span(rollout.samples).subspan(g * per, per), config, counts));
+      done.push_back(problem_line(rollout.problems[g], std::span(rollout.samples).subspan(g * per, per), config));
+      counts.add(Counts::from_json(done.back().at("counts"), progress_file.string()));
       lines += dump_json(done.back()) + "\n";
     }
     append_file(progress_file, lines);
@@ -128,7 +137,6 @@ Json rejection(const RejectionConfig& config) {
   bar.finish();
 
   std::string out;
-  int64_t kept = 0;
   for (int64_t i = 0; i < problems; ++i) {
     const auto problem = task->problem(config.split, i);
     for (const auto& completion : done[size_t(i)].at("completions")) {
@@ -136,15 +144,14 @@ Json rejection(const RejectionConfig& config) {
                             {"id", problem.id},
                             {"pass_rate", done[size_t(i)].at("pass_rate")}}) +
              "\n";
-      ++kept;
     }
   }
   write_file_atomic(output, out);
   fs::remove(progress_file);
   Json result = counts.to_json();
-  result["kept"] = kept;
+  result["problems"] = problems;
   result["file"] = output.string();
-  log_info("rejection: ", kept, " right answers to ", problems, " problems in ", output.string());
+  log_info("rejection: ", counts.kept, " right answers to ", problems, " problems in ", output.string());
   return result;
 }
 

@@ -1,10 +1,10 @@
 #include "r1/stages/reward_set.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "r1/base/error.h"
 #include "r1/base/log.h"
+#include "r1/stages/spread.h"
 
 namespace r1::stages {
 
@@ -89,12 +89,11 @@ int64_t RewardSet::failed() const {
 
 void RewardSet::add_metrics(Json& line) const {
   for (const auto& part : parts_) {
-    double mean = 0, square = 0;
-    const double n = double(part.values.size());
-    for (double v : part.values) mean += v / n;
-    for (double v : part.values) square += (v - mean) * (v - mean);
-    if (n > 0) line["rewards/" + part.name + "/mean"] = mean;
-    if (n > 0) line["rewards/" + part.name + "/std"] = n > 1 ? std::sqrt(square / (n - 1)) : 0.0;
+    if (!part.values.empty()) {
+      const Spread given = spread(part.values);
+      line["rewards/" + part.name + "/mean"] = given.mean;
+      line["rewards/" + part.name + "/std"] = given.std;
+    }
     if (part.skipped) line["rewards/" + part.name + "/skipped"] = part.skipped;
     int64_t failed = 0;
     for (const auto& [why, number] : part.failures) line["rewards/" + part.name + "/failed_" + why] = number, failed += number;

@@ -10,15 +10,14 @@
 
 #include "r1/data/prompt.h"
 #include "r1/engine/completion.h"
+#include "r1/engine/sampling_options.h"
 #include "r1/tasks/scoring.h"
 #include "r1/tasks/task.h"
 
 namespace r1::stages {
 
-struct SamplingArgs {
-  int64_t num_generations = 8, max_completion_length = 256, top_k = 0;
-  double temperature = 1.0, top_p = 1.0, min_p = 0, repetition_penalty = 1.0;
-  std::vector<std::string> stop;
+struct SamplingArgs : engine::SamplingOptions {
+  int64_t num_generations = 8, max_completion_length = 256;
 
   void visit(Fields& v);
 };
@@ -49,7 +48,8 @@ struct Rollout {
 std::vector<int64_t> problem_order(int64_t split_size, int64_t count, int64_t rollout, uint64_t seed);
 
 struct RolloutProgress {
-  std::function<bool(int64_t finished, int64_t total)> on_step;  // false: stop; the rollout is thrown away
+  // After each engine step, and while the last scores are waited for. False: stop; the rollout is thrown away.
+  std::function<bool(int64_t finished, int64_t total)> on_step;
 };
 
 // Empty samples if it was stopped. `pool` (of the same task) scores each sample as soon as it ends; the rollout comes back scored, after at

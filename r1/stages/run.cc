@@ -7,16 +7,10 @@
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
 #include "r1/base/threads.h"
-#include "r1/model/weights_io.h"
+#include "r1/report/report.h"
 #include "r1/stages/watch.h"
-#include "r1/tasks/registry.h"
 
 namespace r1::stages {
-
-tensor::DType resolve_dtype(const std::string& name, tensor::Device device) {
-  if (name != "auto") return tensor::parse_dtype(name);
-  return device.is_cuda() ? at::kBFloat16 : at::kFloat;
-}
 
 tensor::DType training_dtype(const ModelArgs& args, train::TrainerConfig& trainer, tensor::Device device) {
   if (trainer.bf16 && args.dtype == "float32") fail_usage("bf16=true and dtype=float32 contradict each other; drop one");
@@ -25,73 +19,33 @@ tensor::DType training_dtype(const ModelArgs& args, train::TrainerConfig& traine
   return dtype;
 }
 
-std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path) {
-  return std::make_unique<text::Tokenizer>(text::Tokenizer::load(path));
-}
-
-std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer) {
-  if (tokenizer.chat_template().empty()) return nullptr;
-  return std::make_unique<text::ChatTemplate>(tokenizer.chat_template(), text::RenderLimits{}, tokenizer.chat_template_where());
-}
-
-void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where) {
-  if (tokenizer.vocab_size() > config.vocab_size)
-    fail_usage(where, ": the tokenizer has ids up to ", tokenizer.vocab_size() - 1, ", but the model's embedding has ", config.vocab_size,
-               " rows; give the tokenizer that the model was made with (tokenizer_name_or_path)");
-}
-
-std::vector<text::TokenId> end_of_turn_ids(const model::ModelConfig& config, const text::Tokenizer* tokenizer) {
-  std::vector<text::TokenId> ids;
-  if (tokenizer) ids = tokenizer->end_ids();
-  for (const int64_t id : model::eos_token_ids(config))
-    if (id < config.vocab_size && std::ranges::find(ids, id) == ids.end()) ids.push_back(text::TokenId(id));
-  return ids;
-}
-
-namespace {
-
-void load_text_side(LoadedModel& out, const ModelArgs& args, const model::ModelConfig& config, TokenizerUse use) {
-  if (use == TokenizerUse::kNone) return;
-  const std::string tokenizer = args.tokenizer_name_or_path.empty() ? args.model_name_or_path : args.tokenizer_name_or_path;
-  try {
-    out.tokenizer = load_tokenizer(tokenizer);
-    out.chat = load_chat_template(*out.tokenizer);
-  } catch (const Error& e) {
-    if (use == TokenizerUse::kNeeded || !args.tokenizer_name_or_path.empty()) throw;
-    log_warning("ids only, no text: ", e.what());
-    out.tokenizer = nullptr;
-    return;
+Json step_metrics(const train::StepResult& result) {
+  Json line;
+  if (!result.empty) {
+    line["loss"] = result.loss;
+    line["grad_norm"] = result.grad_norm;
   }
-  check_vocabulary(*out.tokenizer, config, tokenizer);
+  line["learning_rate"] = result.learning_rate;
+  for (const auto& [name, value] : result.layers) line[name] = value;
+  if (result.skipped) line["skipped"] = result.skip_reason;
+  return line;
 }
 
-}  // namespace
-
-LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype, TokenizerUse use) {
-  if (args.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
-  if (!fs::exists(args.model_name_or_path)) fail_usage("model_name_or_path: no file or folder '", args.model_name_or_path, "'");
-  LoadedModel out;
-  const model::ModelConfig config = model::read_model_config(args.model_name_or_path);
-  load_text_side(out, args, config, use);
-  out.generation = model::read_generation_config(args.model_name_or_path);
-  out.model = model::load_model(args.model_name_or_path, device, dtype);
-  out.stop_ids = end_of_turn_ids(config, out.tokenizer.get());
-  return out;
-}
-
-std::unique_ptr<tasks::Task> load_task(const TaskArgs& args) {
-  if (args.task.empty()) {
-    std::string names;
-    for (const auto& name : tasks::task_names()) names += (names.empty() ? "" : ", ") + name;
-    fail_usage("missing: --task (one of ", names, ")");
-  }
-  Json options(args.options);
-  if (!args.data.empty()) options["data"] = args.data;
-  return tasks::make_task(args.task, options);
+void add_skips(Json& results, const train::Trainer& trainer) {
+  if (trainer.skipped_steps() > 0) results["skipped_steps"] = trainer.skipped_steps();
+  if (trainer.empty_steps() > 0) results["empty_steps"] = trainer.empty_steps();
 }
 
 Json environment_json() {
   return {{"program", version_line()}, {"threads", num_threads()}};
+}
+
+void show(const std::string& what, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    log_warning(what, " failed: ", error.what(), "; the run itself is whole");
+  }
 }
 
 Run::Run(std::string stage, const RunArgs& args, Json resolved_config)
@@ -128,7 +82,9 @@ Run::~Run() = default;
 
 Json Run::results() const {
   log_info(stage_, ": ", folder_.string(), " is finished already");
-  return parse_json_file(folder_ / "stage.json").at("results");
+  const Json results = parse_json_file(folder_ / "stage.json").at("results");
+  if (!fs::exists(folder_ / "report.html")) write_report(results);
+  return results;
 }
 
 Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
@@ -140,7 +96,7 @@ Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
     saved_step_ = trainer.global_step();
     log_info(stage_, ": goes on from ", checkpoint_->string(), " (step ", trainer.global_step(), " of ", trainer.total_steps(), ")");
   }
-  metrics_ = std::make_unique<train::MetricsWriter>(folder_, checkpoint_ ? trainer.global_step() : 0);
+  metrics_ = std::make_unique<report::MetricsWriter>(folder_, checkpoint_ ? trainer.global_step() : 0);
   return state;
 }
 
@@ -155,6 +111,7 @@ void Run::write_tokenizer(const std::filesystem::path& folder) const {
 void Run::save(const Json& state) {
   train::CheckpointOptions options;
   options.save_total_limit = args_.save_total_limit;
+  options.max_shard_size = args_.max_shard_size;
   options.extra_files = [this](const std::filesystem::path& folder) {
     write_tokenizer(folder);
     write_file_atomic(folder / "run_config.json", dump_json(config_, 2) + "\n");
@@ -177,30 +134,51 @@ void Run::save_or_warn(const Json& state, int64_t step, bool stopping) {
 
 void Run::after_step(int64_t step, const Json& state) {
   const bool last = step >= trainer_->total_steps(), stop = interrupted() && !last;
-  const bool due = args_.save_steps > 0 && step / args_.save_steps > saved_step_ / args_.save_steps && !last;
-  if (due || stop) save_or_warn(state, step, stop);
+  const bool due = args_.save_steps > 0 && step / args_.save_steps > saved_step_.value_or(0) / args_.save_steps && !last;
+  if ((due || stop) && saved_step_ != step) save_or_warn(state, step, stop);
   if (stop)
     throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(), ", the same command goes on from it"),
                 ErrorKind::kInterrupted);
 }
 
+bool Run::must_stop() const {
+  return interrupted() && seconds_since_interrupt() >= args_.stop_grace;
+}
+
+void Run::give_up(int64_t step) const {
+  const std::string where =
+      str(stage_, ": stopped after step ", step, ", where no checkpoint can stand (stop_grace ", args_.stop_grace, " s); ");
+  const std::string how = saved_step_ ? str("the newest checkpoint is that of step ", *saved_step_, " in ", folder_.string(),
+                                            ", the same command goes on from it")
+                                      : str("there is no checkpoint yet, the same command starts anew");
+  throw Error(where + how, ErrorKind::kInterrupted);
+}
+
 void Run::finish(const Json& results) {
-  model::save_model(trainer_->model(), folder_, trainer_->model().dtype());
+  const auto weights = model::save_model(trainer_->model(), folder_, trainer_->model().dtype(), args_.max_shard_size);
   write_tokenizer(folder_);
   metrics_.reset();
-  report_.title = stage_ + " " + folder_.filename().string();
-  report_.config = config_;
-  report_.environment = environment_json();
-  report_.stages.push_back(
-      {stage_, train::read_metrics(folder_ / "metrics.jsonl"), report_monitors(results.value("monitors", Json::object()))});
-  train::write_report(folder_ / "report.html", report_);
   Json done;
   done["stage"] = stage_;
   done["version"] = version_line();
   done["config"] = config_;
-  done["model_sha256"] = sha256_file(folder_ / "model.safetensors");
+  for (const auto& name : weights) done["model_sha256"][name] = sha256_file(folder_ / name);
   done["results"] = results;
   write_file_atomic(folder_ / "stage.json", dump_json(done, 2) + "\n");
+  write_report(results);
+}
+
+void Run::write_report(const Json& results) const {
+  show("the report", [&] {
+    report::ReportData page;
+    page.title = stage_ + " " + folder_.filename().string();
+    page.config = config_;
+    page.environment = environment_json();
+    page.stages.push_back(
+        {stage_, report::read_metrics(folder_ / "metrics.jsonl"), report_monitors(results.value("monitors", Json::object()))});
+    if (results.contains("watched")) page.samples.push_back(watched_sample(results.at("watched")));
+    report::write_report(folder_ / "report.html", page);
+  });
 }
 
 void RunArgs::visit(Fields& v) {
@@ -215,22 +193,13 @@ void RunArgs::visit(Fields& v) {
   v("logging_steps", logging_steps, "steps between lines of metrics.jsonl", Range{1, 1e9});
   v("save_steps", save_steps, "steps between checkpoints; 0: only at the end and on Ctrl-C", Range{0, 1e9});
   v("save_total_limit", save_total_limit, "checkpoints kept", Range{1, 1e6});
+  v("max_shard_size", max_shard_size, "bytes of a weight file; a larger model is saved in several, with an index", Range{1, 1e18});
+  v("stop_grace", stop_grace,
+    "seconds after Ctrl-C or SIGTERM in which work that no checkpoint can hold may still end; then the run stops with its newest "
+    "checkpoint",
+    Range{0, 1e9});
   v("per_device_train_batch_size", per_device_train_batch_size, "sequences of a micro-batch", Range{1, 1e9});
   v("gradient_accumulation_steps", gradient_accumulation_steps, "micro-batches of an optimizer step", Range{1, 1e9});
-}
-
-void ModelArgs::visit(Fields& v) {
-  v("model_name_or_path", model_name_or_path, "HF folder, checkpoint folder or .gguf file");
-  v.alias("model", "model_name_or_path");
-  v("tokenizer_name_or_path", tokenizer_name_or_path, "tokenizer.json, HF folder or .gguf (default: the model's own)");
-  v.alias("tokenizer", "tokenizer_name_or_path");
-  v("dtype", dtype, "auto: float32 on CPU, bfloat16 on CUDA", OneOf{"auto", "float32", "bfloat16"});
-}
-
-void TaskArgs::visit(Fields& v) {
-  v("task", task, "which problems: see r1 eval --list-tasks");
-  v("data", data, "the task's data: a file, or the folder that holds its files (same as task_options.data)");
-  v("task_options", options, "options of the task, e.g. task_options.test=test.jsonl");
 }
 
 }  // namespace r1::stages

@@ -1,8 +1,13 @@
 // What every training stage shares: the run folder with its resolved config, checkpoints, metrics and report; where a run starts again;
 // when it stops.
 //
-// <output_dir>/ config.yaml (resolved)  checkpoint-<step>/  metrics.jsonl  events.out.tfevents.*  report.html  and, when done, the final
-// model in HF layout with stage.json: what it was made from (hashes) and its results.
+// <output_dir>/ config.yaml (resolved)  checkpoint-<step>/  metrics.jsonl  events.out.tfevents.*  and, when done, the final model in HF
+// layout with stage.json: what it was made from, the SHA-256 of every weight file, its results; and report.html.
+//
+// A stop (Ctrl-C, SIGTERM) is taken as soon as the work under way can be given up: between two micro-batches of supervised training, between
+// two tokens of a rollout. What is then saved is the state before that work, so a resumed run is the run that was never stopped. GRPO's
+// updates on a rollout and held-out evaluations go on for stop_grace seconds, to be done and saved; after that the run ends with the
+// checkpoint that can still be made, or the newest there is.
 #pragma once
 
 #include <filesystem>
@@ -13,14 +18,10 @@
 #include <vector>
 
 #include "r1/base/config_io.h"
-#include "r1/model/generation_config.h"
-#include "r1/model/transformer.h"
-#include "r1/tasks/task.h"
-#include "r1/text/chat_template.h"
-#include "r1/text/tokenizer.h"
+#include "r1/eval/load.h"
+#include "r1/model/weights_io.h"
+#include "r1/report/metrics.h"
 #include "r1/train/checkpoint.h"
-#include "r1/train/metrics.h"
-#include "r1/train/report.h"
 #include "r1/train/trainer.h"
 
 namespace r1::stages {
@@ -28,56 +29,38 @@ namespace r1::stages {
 struct RunArgs {
   std::string output_dir, device = "auto", resume_from_checkpoint = "auto";
   bool overwrite_output_dir = false;
-  int64_t seed = 1, max_steps = 0, logging_steps = 1, save_steps = 200, save_total_limit = 2;
-  double num_train_epochs = 1;
+  int64_t seed = 1, max_steps = 0, logging_steps = 1, save_steps = 200, save_total_limit = 2, max_shard_size = model::kMaxShardBytes;
+  double num_train_epochs = 1, stop_grace = 20;
   int64_t per_device_train_batch_size = 8, gradient_accumulation_steps = 1;
 
   void visit(Fields& v);
 };
 
-struct ModelArgs {
-  std::string model_name_or_path, tokenizer_name_or_path, dtype = "auto";
+using eval::check_vocabulary;
+using eval::end_of_turn_ids;
+using eval::load;
+using eval::load_chat_template;
+using eval::load_task;
+using eval::load_tokenizer;
+using eval::LoadedModel;
+using eval::ModelArgs;
+using eval::resolve_dtype;
+using eval::TaskArgs;
+using eval::TokenizerUse;
 
-  void visit(Fields& v);
-};
-
-struct TaskArgs {
-  std::string task, data;
-  FreeForm options;
-
-  void visit(Fields& v);
-};
-
-struct LoadedModel {
-  std::unique_ptr<model::Transformer> model;
-  std::unique_ptr<text::Tokenizer> tokenizer;
-  std::unique_ptr<text::ChatTemplate> chat;  // null if the tokenizer has none
-  std::vector<text::TokenId> stop_ids;       // what ends an answer: end_of_turn_ids()
-  model::GenerationConfig generation;        // how the model's authors sample
-};
-
-// Who works on ids alone can do without.
-enum class TokenizerUse { kNeeded, kIfThere, kNone };
-
-tensor::DType resolve_dtype(const std::string& name, tensor::Device device);
 // The dtype a trained model is held in: bfloat16 if the trainer says bf16, else as resolve_dtype; the trainer's config then says the same.
 tensor::DType training_dtype(const ModelArgs& args, train::TrainerConfig& trainer, tensor::Device device);
-std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path);
-std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer);
-// The ids that end a turn or a text, wherever the model's files name them: tokenizer_config.json, special_tokens_map.json and a GGUF file's
-// vocabulary through the tokenizer (may be null), config.json's list and generation_config.json through the config. For every command.
-std::vector<text::TokenId> end_of_turn_ids(const model::ModelConfig& config, const text::Tokenizer* tokenizer);
-// Loads model and tokenizer, and checks that the vocabulary fits the embedding.
-LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype, TokenizerUse use = TokenizerUse::kNeeded);
-// For inference: in the dtype that the arguments name.
-inline LoadedModel load(const ModelArgs& args, tensor::Device device) {
-  return load(args, device, resolve_dtype(args.dtype, device));
-}
-void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where);
-std::unique_ptr<tasks::Task> load_task(const TaskArgs& args);
+
+// What every step logs: loss, grad_norm, learning_rate, what the layers say, and why it was skipped. A step without a learned token has no
+// loss and no gradient.
+Json step_metrics(const train::StepResult& result);
+// skipped_steps (NaN or Inf) and empty_steps (no token to learn from) of the whole run, where there were any.
+void add_skips(Json& results, const train::Trainer& trainer);
 
 // What a report says of the program that made it.
 Json environment_json();
+// Runs what only shows a finished run (a report, a plot). Whatever goes wrong there is a warning: the run's results stand.
+void show(const std::string& what, const std::function<void()>& work);
 
 // A stage's folder and its books. Made before the model is loaded, so that wrong paths fail at once.
 class Run {
@@ -93,24 +76,28 @@ class Run {
   Json results() const;
   const std::string& stage() const { return stage_; }
 
-  // Loads the checkpoint into the trainer and opens the metrics behind it; returns the stage's own state (null without a checkpoint).
+  // Loads the checkpoint into the trainer and opens the metrics after it; returns the stage's own state (null without a checkpoint).
   Json start(train::Trainer& trainer, const text::Tokenizer& tokenizer);
   void log(int64_t step, const Json& values);
   // More files for each checkpoint, written into the given folder.
   void on_save(std::function<void(const std::filesystem::path&)> write) { extra_ = std::move(write); }
-  // Saves if it is time, or if Ctrl-C was pressed; in the latter case throws kInterrupted afterwards. `state`: what the stage needs to go
-  // on.
+  // Where a checkpoint can stand: saves if it is time, or if a stop was asked for; in the latter case throws kInterrupted afterwards.
+  // `state`: what the stage needs to go on from `step`.
   void after_step(int64_t step, const Json& state);
-  // The final model in output_dir, report.html and stage.json.
+  // True when a stop was asked for more than stop_grace seconds ago.
+  bool must_stop() const;
+  // Where no checkpoint can stand: throws kInterrupted, with a word about the newest one there is.
+  [[noreturn]] void give_up(int64_t step) const;
+  // The final model in output_dir, stage.json and report.html.
   void finish(const Json& results);
 
   const std::filesystem::path& folder() const { return folder_; }
-  train::ReportData& report() { return report_; }
 
  private:
   void save(const Json& state);
   void save_or_warn(const Json& state, int64_t step, bool stopping);
   void write_tokenizer(const std::filesystem::path& folder) const;
+  void write_report(const Json& results) const;
 
   std::string stage_;
   RunArgs args_;
@@ -120,10 +107,9 @@ class Run {
   bool complete_ = false;
   train::Trainer* trainer_ = nullptr;
   const text::Tokenizer* tokenizer_ = nullptr;
-  std::unique_ptr<train::MetricsWriter> metrics_;
-  train::ReportData report_;
+  std::unique_ptr<report::MetricsWriter> metrics_;
   std::function<void(const std::filesystem::path&)> extra_;
-  int64_t saved_step_ = 0;
+  std::optional<int64_t> saved_step_;
 };
 
 }  // namespace r1::stages

@@ -27,7 +27,7 @@ data::CorpusSpec conversations(const std::vector<std::string>& files, const SftC
 // Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has
 // problems.
 std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted) {
-  const int64_t problems = tasks::required_size(task, "train"), size = wanted > 0 ? wanted : problems;
+  const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
   return data::function_source(size, [&task, &prompts, problems](int64_t index) {
     const auto problem = task.problem("train", index % problems);
     return prompts.supervised(problem.prompt, problem.messages, task.sft_completion(problem, index));
@@ -45,7 +45,10 @@ void check_rows(const data::PackCounts& counts, int64_t max_length) {
 Json sft(const SftConfig& config) {
   const auto device = tensor::parse_device(config.run.device);
   std::unique_ptr<tasks::Task> task;
-  if (config.train_files.empty()) task = load_task(config.task);
+  if (config.train_files.empty()) {
+    task = load_task(config.task);
+    tasks::required_size(*task, "train", "sft");
+  }
   for (const auto* files : {&config.train_files, &config.eval_files})
     for (const auto& file : *files)
       if (!std::filesystem::exists(file)) fail_usage("no file '", file, "'");
@@ -68,6 +71,7 @@ Json sft(const SftConfig& config) {
     data.eval_rows =
         data::pack(data::corpus_documents(conversations(config.eval_files, config, *loaded.tokenizer, prompts)), data.loader.pack, &counts);
     check_rows(counts, config.max_length);
+    check_eval_rows(data.eval_rows, config.max_length);
   }
   const int64_t steps = supervised_steps(config.run, data);
   log_info("sft: ", source->size(), " documents, ", steps, " steps");

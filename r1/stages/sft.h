@@ -12,7 +12,7 @@ struct SftConfig {
   ModelArgs model;
   TaskArgs task;
   data::PromptArgs prompt;
-  train::TrainerConfig trainer;
+  train::TrainerConfig trainer{.learning_rate = 2e-5};  // of pretrained weights; as TRL's SFTConfig
   std::vector<std::string> train_files, eval_files;
   int64_t max_length = 1024, eval_steps = 0, num_examples = 0;
   std::string packing_strategy = "bfd", long_documents = "truncate";

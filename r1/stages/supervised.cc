@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 
+#include "r1/base/interrupt.h"
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
 #include "r1/data/merge.h"
@@ -36,8 +37,8 @@ class LastLayers {
   void put(Json& results) const {
     std::map<std::string, double> sums;
     for (const auto& step : steps_)
-      for (const auto& [name, value] : step) sums[name] += value / double(steps_.size());
-    for (const auto& [name, value] : sums) results[name] = value;
+      for (const auto& [name, value] : step) sums[name] += value;
+    for (const auto& [name, value] : sums) results[name] = value / double(steps_.size());
   }
 
  private:
@@ -70,6 +71,7 @@ int64_t supervised_steps(const RunArgs& args, SupervisedData& data) {
   data::Loader dry(*data.train, loader_options(args, data));
   int64_t steps = 0, first_epoch = 0;
   while (!dry.next().empty()) {
+    throw_if_interrupted();
     ++steps;
     if (dry.epoch() == 0) first_epoch = steps;
   }
@@ -78,9 +80,10 @@ int64_t supervised_steps(const RunArgs& args, SupervisedData& data) {
   return std::max<int64_t>(1, steps);
 }
 
-double held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows) {
+std::optional<double> held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows, const std::function<bool()>& stop) {
   double loss = 0, weight = 0;
   for (const auto& row : rows) {
+    if (stop && stop()) return std::nullopt;
     const auto logprobs = trainer.logprobs(row);
     for (int64_t t = 0; t < row.tokens(); ++t) {
       loss -= double(row.loss_weight[t]) * double(logprobs[t]);
@@ -88,6 +91,13 @@ double held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& ro
     }
   }
   return weight > 0 ? loss / weight : 0;
+}
+
+void check_eval_rows(const std::vector<data::Batch>& rows, int64_t max_length) {
+  for (const auto& row : rows)
+    for (float w : row.loss_weight)
+      if (w != 0) return;
+  fail_usage("eval_files hold no token to learn within max_length (", max_length, "), so there is no eval_loss");
 }
 
 Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, const text::Tokenizer& tokenizer,
@@ -104,41 +114,44 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   int64_t unlearned = 0;
   double last_loss = 0, eval_loss = -1;
   LastLayers last_layers;
+  const auto state_now = [&]() -> Json { return {{"loader", loader.state()}, {"num_tokens", tokens}}; };
   while (trainer.global_step() < trainer.total_steps()) {
     const auto start = Clock::now();
+    const Json before = state_now();
     const auto rows = loader.next();
     if (rows.empty()) break;
     warn_of_unlearned(run, loader.counts(), unlearned);
-    const auto result = trainer.step(micro_batches(rows, args.per_device_train_batch_size), loss_spec);
+    const auto result = trainer.step(micro_batches(rows, args.per_device_train_batch_size), loss_spec, interrupted);
+    if (result.stopped) run.after_step(trainer.global_step(), before);  // saves and throws
     const int64_t step = trainer.global_step();
     tokens += result.tokens;
     tokens_here += result.tokens;
-    last_loss = result.loss;
-    last_layers.add(result.layers);
+    if (!result.empty) last_loss = result.loss;
+    if (!result.empty) last_layers.add(result.layers);
     const double step_time = seconds_since(start);
     const bool last = step == trainer.total_steps();
     const bool evaluate = !data.eval_rows.empty() && (last || (data.eval_steps > 0 && step % data.eval_steps == 0));
-    if (evaluate) eval_loss = held_out_loss(trainer, data.eval_rows);
-    if (step % args.logging_steps == 0 || evaluate || last) {
-      Json line;
-      line["loss"] = result.loss;
-      line["grad_norm"] = result.grad_norm;
-      line["learning_rate"] = result.learning_rate;
+    if (evaluate) {
+      const auto loss = held_out_loss(trainer, data.eval_rows, [&] { return run.must_stop(); });
+      if (!loss) run.give_up(step);
+      eval_loss = *loss;
+    }
+    if (step % args.logging_steps == 0 || evaluate || last || result.skipped) {
+      Json line = step_metrics(result);
       line["epoch"] = double(loader.epoch()) + loader.epoch_progress();
       line["num_tokens"] = tokens;
       line["step_time"] = step_time;
       line["tokens_per_second"] = double(result.tokens) / step_time;
-      for (const auto& [name, value] : result.layers) line[name] = value;
-      for (const auto& [name, value] : result.metrics) line[name] = value;
+      for (const auto& [name, value] : result.metrics.sums) line[name] = value;
+      for (const auto& [name, value] : result.metrics.maxima) line[name] = value;
       if (unlearned > 0) line["unlearned_documents"] = unlearned;
-      if (result.skipped) line["skipped"] = result.skip_reason;
       if (evaluate) line["eval_loss"] = eval_loss;
       run.log(step, line);
     }
     char note[96];
-    std::snprintf(note, sizeof note, "loss %.3f  %s tok/s", result.loss, human_count(double(tokens_here) / seconds_since(begin)).c_str());
+    std::snprintf(note, sizeof note, "loss %.3f  %s tok/s", last_loss, human_count(double(tokens_here) / seconds_since(begin)).c_str());
     bar.update(step, note);
-    run.after_step(step, {{"loader", loader.state()}, {"num_tokens", tokens}});
+    run.after_step(step, state_now());
   }
   bar.finish();
 
@@ -146,6 +159,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   results["train_loss"] = last_loss;
   if (eval_loss >= 0) results["eval_loss"] = eval_loss;
   last_layers.put(results);
+  add_skips(results, trainer);
   results["num_tokens"] = tokens;
   results["train_runtime"] = seconds_since(begin);
   run.finish(results);

@@ -1,6 +1,8 @@
 // The loop that pretraining and fine-tuning share: rows from a loader, cross entropy, metrics, checkpoints, held-out loss.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "r1/data/loader.h"
@@ -18,8 +20,11 @@ struct SupervisedData {
 // Steps of the run: max_steps, or the loader's own count over num_train_epochs.
 int64_t supervised_steps(const RunArgs& args, SupervisedData& data);
 
-// Mean negative log-likelihood of the learned tokens.
-double held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows);
+// Mean negative log-likelihood of the learned tokens; 0 if there are none. `stop`: asked before each row; true gives it up with nothing.
+std::optional<double> held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows, const std::function<bool()>& stop = {});
+
+// Usage error if the held-out rows (of eval_files) hold nothing to learn: their loss would be no number.
+void check_eval_rows(const std::vector<data::Batch>& rows, int64_t max_length);
 
 Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, const text::Tokenizer& tokenizer, const SupervisedData& data);
 

@@ -4,8 +4,8 @@
 
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/report/plot.h"
 #include "r1/tasks/monitors.h"
-#include "r1/train/plot.h"
 
 namespace r1::stages {
 
@@ -39,7 +39,7 @@ Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tas
   if (task.size("test") > 0) problem_ = task.problem("test", 0);
 }
 
-void Watch::look(int64_t step, int64_t total) {
+void Watch::look(int64_t step, int64_t total, const std::function<bool()>& stop) {
   if (problem_.id.empty() || seen_.size() >= std::size(kLooks) || double(step) < kLooks[seen_.size()] * double(total)) return;
   engine::CompletionRequest request;
   request.prompt = prompts_.prompt(problem_.prompt, problem_.messages);
@@ -47,7 +47,12 @@ void Watch::look(int64_t step, int64_t total) {
   request.sampling.temperature = 0;
   request.sampling.max_new_tokens = sampling_.max_completion_length;
   request.sampling.stop_ids = prompts_.stop_ids();
-  const auto completion = engine::complete(engine_, tokenizer_, {request})[0][0];
+  bool stopped = false;
+  engine::CompletionOptions options;
+  options.on_step = [&](int64_t, int64_t, const engine::EngineStats&) { return !(stopped = stop && stop()); };
+  const auto all = engine::complete(engine_, tokenizer_, {request}, options);
+  if (stopped) return;
+  const auto& completion = all[0][0];
   if (seen_.empty()) log_info("one held-out problem to watch: ", one_line(problem_.question), " (answer ", problem_.gold, ")");
   seen_.push_back(
       {step, int64_t(completion.ids.size()), completion.text, tasks::verdict_name(task_.score(problem_, completion.text).verdict)});
@@ -71,8 +76,8 @@ Json Watch::to_json() const {
   return {{"question", problem_.question}, {"answer", problem_.gold}, {"completions", state()}};
 }
 
-train::ReportSample watched_sample(const Json& watched) {
-  train::ReportSample out{watched.at("question"), watched.at("answer"), {}};
+report::ReportSample watched_sample(const Json& watched) {
+  report::ReportSample out{watched.at("question"), watched.at("answer"), {}};
   // What it said anew, and what it says at the end.
   const Json& looks = watched.at("completions");
   for (size_t i = 0; i < looks.size(); ++i) {
@@ -88,8 +93,8 @@ train::ReportSample watched_sample(const Json& watched) {
   return out;
 }
 
-std::vector<train::ReportMonitor> report_monitors(const Json& summary) {
-  std::vector<train::ReportMonitor> out;
+std::vector<report::ReportMonitor> report_monitors(const Json& summary) {
+  std::vector<report::ReportMonitor> out;
   for (const auto& info : tasks::monitor_infos()) {
     const auto it = summary.find(info.name);
     if (it == summary.end()) continue;
@@ -133,13 +138,13 @@ void History::plot() const {
   std::vector<double> rollouts;
   for (size_t i = 0; i < reward_.size(); ++i) rollouts.push_back(double(i));
   const auto draw = [&](const char* title, const std::vector<double>& y) {
-    train::PlotOptions options;
+    report::PlotOptions options;
     options.width = 46;
     options.title = title;
     options.x_label = "rollout";
-    return train::plot(rollouts, y, options);
+    return report::plot(rollouts, y, options);
   };
-  log_info("\n", train::side_by_side(draw("reward", reward_), draw("completion length (tokens)", length_)));
+  log_info("\n", report::side_by_side(draw("reward", reward_), draw("completion length (tokens)", length_)));
 }
 
 Json History::results() const {

@@ -2,13 +2,14 @@
 // as small plots.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "r1/data/prompt.h"
 #include "r1/engine/engine.h"
+#include "r1/report/report.h"
 #include "r1/stages/rollout.h"
-#include "r1/train/report.h"
 
 namespace r1::stages {
 
@@ -17,7 +18,8 @@ class Watch {
  public:
   Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const data::PromptMaker& prompts,
         const SamplingArgs& sampling);
-  void look(int64_t step, int64_t total);
+  // `stop`: asked between two tokens; true gives the look up, to be taken again after a resume.
+  void look(int64_t step, int64_t total, const std::function<bool()>& stop = {});
   void print() const;
   Json to_json() const;  // {"question","answer","completions":[{"step","tokens","completion","verdict"}]}
   Json state() const;
@@ -39,10 +41,10 @@ class Watch {
 };
 
 // A watched problem as the report shows it.
-train::ReportSample watched_sample(const Json& watched);
+report::ReportSample watched_sample(const Json& watched);
 
 // The reward-hacking monitors as the report shows them, from tasks::Monitors::summary().
-std::vector<train::ReportMonitor> report_monitors(const Json& summary);
+std::vector<report::ReportMonitor> report_monitors(const Json& summary);
 
 // Reward, accuracy and length, a value a rollout.
 class History {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -201,17 +202,16 @@ class Batch : public ScoringBatch {
     pool_.push([state = state_, &pool = pool_, k] { return score_sample(state, pool, k); }, false);
   }
 
-  std::vector<Scored> finish() override {
+  std::vector<Scored> finish(const std::function<bool()>& stop) override {
     State& s = *state_;
     {
       std::unique_lock lock(s.mutex);
       s.finishing = true;
       s.finish_begin = Clock::now();
       const auto done = [&] { return s.pending == 0; };
-      if (pool_.options.deadline > 0)
-        s.changed.wait_for(lock, std::chrono::duration<double>(pool_.options.deadline), done);
-      else
-        s.changed.wait(lock, done);
+      const double deadline = pool_.options.deadline > 0 ? pool_.options.deadline : HUGE_VAL;
+      for (double left = deadline; !done() && left > 0 && !(stop && stop()); left = deadline - seconds(Clock::now() - s.finish_begin))
+        s.changed.wait_for(lock, std::chrono::duration<double>(std::min(left, 0.1)), done);
       s.times.waited = seconds(Clock::now() - s.finish_begin);
     }
     close();

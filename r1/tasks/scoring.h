@@ -54,8 +54,9 @@ class ScoringBatch {
   virtual ~ScoringBatch() = default;  // what is not done yet is dropped
   // Each sample once, from one thread.
   virtual void add(size_t group, size_t index, std::string completion, int64_t tokens, bool truncated) = 0;
-  // Once. Samples that were never added come back as late ones.
-  virtual std::vector<Scored> finish() = 0;
+  // Once. Samples that were never added come back as late ones. `stop`, asked ten times a second: true ends the waiting (the caller throws
+  // the results away).
+  virtual std::vector<Scored> finish(const std::function<bool()>& stop = {}) = 0;
   virtual const ScoringTimes& times() const = 0;
   // After finish(): for each reward, why it gave nothing where it should have ("threw", or Reward::take_failures).
   virtual const std::vector<std::map<std::string, int64_t>>& failures() const = 0;

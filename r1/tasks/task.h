@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "r1/base/error.h"
 #include "r1/base/json.h"
 #include "r1/data/messages.h"
 #include "r1/verify/verdict.h"
@@ -60,10 +61,13 @@ class Task {
   virtual std::vector<std::string> vocabulary() const { return {}; }
 };
 
-// size(), for a caller that cannot do without that split: a usage error that says what to give if it is empty.
-inline int64_t required_size(const Task& task, const std::string& split) {
+// size(), for work that cannot do without that split: if it is empty, a usage error that says what to give and who needs it (`purpose`:
+// "eval_steps"). Asked before a model is loaded.
+inline int64_t required_size(const Task& task, const std::string& split, const std::string& purpose) {
   const int64_t size = task.size(split);
-  if (size == 0) task.problem(split, 0);
+  if (size == 0)
+    fail_usage(purpose, " needs the ", split, " split of task '", task.name(), "', which has no problems: give its file (task_options.",
+               split, ")");
   return size;
 }
 

@@ -6,8 +6,8 @@
 #include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/model/weights_io.h"
+#include "r1/report/metrics.h"
 #include "r1/tensor/safetensors.h"
-#include "r1/train/metrics.h"
 
 namespace r1::train {
 namespace {
@@ -111,7 +111,7 @@ NamedTensors read_tensors(const fs::path& path) {
 Json trainer_state(const Trainer& trainer, const fs::path& run_folder, const Json& stage_state) {
   const int64_t step = trainer.global_step();
   Json history = Json::array();
-  for (Json& line : read_metrics(run_folder / "metrics.jsonl")) {
+  for (Json& line : report::read_metrics(run_folder / "metrics.jsonl")) {
     if (json_get_or<int64_t>(line, "step", 0, "metrics.jsonl") <= step) history.push_back(std::move(line));
   }
   const Json epoch = stage_state.is_object() && stage_state.contains("epoch") ? stage_state["epoch"] : Json(nullptr);
@@ -130,7 +130,7 @@ Json trainer_state(const Trainer& trainer, const fs::path& run_folder, const Jso
 void write_contents(const fs::path& folder, const fs::path& run_folder, Trainer& trainer, const Json& stage_state,
                     const CheckpointOptions& options) {
   make_folder(folder);
-  model::save_model(trainer.model(), folder, trainer.model().dtype());
+  model::save_model(trainer.model(), folder, trainer.model().dtype(), options.max_shard_size);
   if (options.save_optimizer) write_tensors(folder / kOptimizerFile, trainer.state_tensors());
   if (options.extra_files) options.extra_files(folder);
   Json state = trainer_state(trainer, run_folder, stage_state);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "r1/base/json.h"
+#include "r1/model/weights_io.h"
 #include "r1/train/trainer.h"
 
 namespace r1::train {
@@ -20,6 +21,7 @@ struct CheckpointOptions {
   int64_t save_total_limit = 2;                                   // older ones are removed after a new one is complete; 0: keep all
   std::function<void(const std::filesystem::path&)> extra_files;  // writes tokenizer files, resolved config, ... into the temporary folder
   bool save_optimizer = true;                                     // false: cannot be resumed, only loaded as a model
+  int64_t max_shard_size = model::kMaxShardBytes;                 // bytes of a weight file; more weights than that go into several
 };
 
 // Writes run_folder/checkpoint-<step>; returns its path. A failure (ENOSPC, EIO) throws and leaves the former checkpoints as they were; so

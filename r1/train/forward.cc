@@ -31,15 +31,11 @@ Tensor to_device(const std::vector<int32_t>& values, at::ScalarType dtype, at::D
   return aten::tensor(at::ArrayRef<int32_t>(values), at::kInt).to(device, dtype);
 }
 
-nn::AttentionContext attention_context(const data::Batch& batch, const ForwardArgs& args, at::Device device) {
-  nn::AttentionContext context;
-  context.cu_seqlens = batch.cu_seqlens;
-  context.positions = batch.positions;
-  for (size_t s = 1; s < batch.cu_seqlens.size(); ++s) {
-    context.max_seqlen = std::max(context.max_seqlen, batch.cu_seqlens[s] - batch.cu_seqlens[s - 1]);
-  }
-  context.cu_seqlens_dev = to_device(batch.cu_seqlens, at::kInt, device);
-  context.positions_dev = to_device(batch.positions, at::kLong, device);
+nn::LayerContext layer_context(const data::Batch& batch, const ForwardArgs& args, at::Device device) {
+  nn::LayerContext context;
+  context.sequences.cu_seqlens = batch.cu_seqlens;
+  context.sequences.positions = batch.positions;
+  context.sequences = ops::sequences_on(device, std::move(context.sequences));
   context.dropout = args.dropout;
   context.dropout_seed = args.dropout_seed;
   context.aux_scale = args.aux_scale;
@@ -81,7 +77,7 @@ struct Shifted {
 };
 
 std::vector<ForwardResult::Further> further_predictions(model::Transformer& model, const data::Batch& batch, const Tensor& x_TD,
-                                                        const nn::AttentionContext& context, ForwardArgs args) {
+                                                        const nn::LayerContext& context, ForwardArgs args) {
   args.temperature = 1;
   args.want_entropy = false;
   std::vector<ForwardResult::Further> out;
@@ -102,7 +98,7 @@ ForwardResult forward(model::Transformer& model, const data::Batch& batch, const
   check_batch(batch, model.config().vocab_size);
   const at::Device device = model.device();
   const Tensor ids_T = to_device(batch.ids, at::kLong, device), targets_T = to_device(batch.targets, at::kLong, device);
-  const nn::AttentionContext context = attention_context(batch, args, device);
+  const nn::LayerContext context = layer_context(batch, args, device);
   const Tensor x_TD = model.hidden(ids_T, context, nullptr, args.model);
   const ops::LogProbs out = args.only_weighted ? weighted_logprobs(model, batch.loss_weight, x_TD, targets_T, args)
                                                : ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);

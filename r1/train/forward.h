@@ -15,7 +15,7 @@ struct ForwardArgs {
   bool only_weighted = false;  // rows with loss_weight 0 give log-probability 0 and skip the head
   double dropout = 0;
   uint64_t dropout_seed = 0;
-  double aux_scale = 0;                 // nn::AttentionContext
+  double aux_scale = 0;                 // nn::LayerContext
   nn::ForwardRecord* record = nullptr;  // likewise
   bool mtp = false;                     // multi-token prediction as well
   model::ForwardOptions model;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "r1/model/weights.h"
-#include "r1/nn/attention_context.h"
+#include "r1/nn/layer_context.h"
 
 namespace r1::train {
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "r1/base/error.h"
+#include "r1/base/log.h"
 #include "r1/base/memory.h"
 #include "r1/base/rng.h"
 #include "r1/ops/optimizer_step.h"
@@ -26,11 +27,22 @@ constexpr uint64_t kDropoutStream = 0x64726F70;  // "drop"
 // ranks. With a single rank there is nothing to add.
 void sum_over_ranks(std::span<double>) {}
 void sum_over_ranks(std::span<Tensor>) {}
+void max_over_ranks(std::span<double>) {}
 
 double default_weight(const data::Batch& batch) {
   double sum = 0;
   for (float w : batch.loss_weight) sum += w;
   return sum;
+}
+
+int64_t learned_tokens(const data::Batch& batch) {
+  return std::count_if(batch.loss_weight.begin(), batch.loss_weight.end(), [](float w) { return w != 0; });
+}
+
+// The 1st, 10th, 100th ..: a long run with many of them is not a page of warnings.
+bool worth_a_line(int64_t count) {
+  while (count % 10 == 0 && count > 0) count /= 10;
+  return count == 1;
 }
 
 struct Norm {
@@ -72,6 +84,7 @@ struct Trainer::Impl {
   Optimizer optimizer;
   std::vector<Tensor> gradients;  // fp32, a row each, live during a step
   BadSteps bad_steps;
+  int64_t empty_steps = 0;
   nn::ForwardRecord record;  // of the step under way
   // glibc keeps freed blocks of up to 32 MB in its heap, which costs a checkpointed run more than half of what recomputing saves. Who asks
   // for checkpointing wants memory (bench: 2.4 times less, a tenth to a third more time where tensors are that large).
@@ -114,19 +127,24 @@ struct Trainer::Impl {
   }
 
   // lambda / depth * sum over modules of the mean cross entropy (DeepSeek-V3, eq. 24 and 25). The step's loss is reported without it.
-  Tensor mtp_loss(const ForwardResult& forward_result, double denominator, std::map<std::string, double>& metrics) const {
+  Tensor mtp_loss(const ForwardResult& forward_result, double denominator, LossMetrics& metrics) const {
     Tensor sum = aten::zeros({}, at::TensorOptions().dtype(at::kFloat).device(model.device()));
     for (const ForwardResult::Further& f : forward_result.further) sum = sum - (f.logprob_T * f.loss_weight_T).sum();
     const Tensor mean = sum / (denominator * double(forward_result.further.size()));
-    metrics["mtp_loss"] += mean.item<double>();
+    metrics.sums["mtp_loss"] += mean.item<double>();
     return mean * model.config().mtp_loss_weight;
   }
 
-  // Forward and backward of all micro-batches; returns the loss of the step.
-  double accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, StepResult& result) {
+  // Forward and backward of all micro-batches; fills the step's loss, or says that it was stopped.
+  void accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, const std::function<bool()>& stop,
+                  StepResult& result) {
     at::AutoGradMode grad_mode(true);
     Tensor total = aten::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
     for (size_t i = 0; i < micro_batches.size(); ++i) {
+      if (stop && stop()) {
+        result.stopped = true;
+        return;
+      }
       ForwardArgs args = forward_args(spec, i);
       args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
       const ForwardResult forward_result = forward(model, micro_batches[i], args);
@@ -138,12 +156,12 @@ struct Trainer::Impl {
       fold_gradients();
       result.tokens += micro_batches[i].tokens();
     }
-    return total.item<double>();
+    result.loss = total.item<double>();
   }
 
   void sum_step_over_ranks(StepResult& result) {
     std::vector<double> sums{result.loss};
-    for (const auto& [name, value] : result.metrics) sums.push_back(value);
+    for (const auto& [name, value] : result.metrics.sums) sums.push_back(value);
     sum_over_ranks(sums);
     sum_over_ranks(gradients);
     std::vector<Tensor> said;
@@ -151,7 +169,12 @@ struct Trainer::Impl {
     sum_over_ranks(said);
     result.loss = sums[0];
     size_t i = 1;
-    for (auto& [name, value] : result.metrics) value = sums[i++];
+    for (auto& [name, value] : result.metrics.sums) value = sums[i++];
+    std::vector<double> maxima;
+    for (const auto& [name, value] : result.metrics.maxima) maxima.push_back(value);
+    max_over_ranks(maxima);
+    i = 0;
+    for (auto& [name, value] : result.metrics.maxima) value = maxima[i++];
   }
 
   // "" if loss and gradients are finite, else what is wrong and where.
@@ -168,17 +191,35 @@ struct Trainer::Impl {
     model.bump_version();
   }
 
-  StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& spec) {
+  // A batch of answers that were all cut off, rows cut before the answer: nothing to learn, nothing wrong.
+  void skip_empty(StepResult& result) {
+    result.skipped = result.empty = true;
+    result.skip_reason = "no token to learn from (all loss weights are 0)";
+    ++global_step;
+    if (worth_a_line(++empty_steps))
+      log_warning("step ", global_step, " is skipped: ", result.skip_reason, "; such steps so far: ", empty_steps);
+  }
+
+  StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& spec, const std::function<bool()>& stop) {
     check(!micro_batches.empty(), "[trainer] expected at least one micro-batch");
     StepResult result;
     result.learning_rate = config.learning_rate * schedule_factor(config, global_step, total_steps);
-    double denominator = 0;
-    for (const data::Batch& batch : micro_batches) denominator += weight_of(spec, batch);
-    sum_over_ranks(std::span(&denominator, 1));
-    check(denominator > 0, "[trainer] step ", global_step, " has no token to learn from (all loss weights are 0)");
+    double sums[2] = {0, 0};  // denominator, learned tokens
+    for (const data::Batch& batch : micro_batches) sums[0] += weight_of(spec, batch), sums[1] += double(learned_tokens(batch));
+    sum_over_ranks(sums);
+    const double denominator = sums[0];
+    if (sums[1] == 0) {
+      skip_empty(result);
+      return result;
+    }
+    check(denominator > 0, "[trainer] step ", global_step, ": the loss weights add up to ", denominator, ", expected more than 0");
     drop_gradients();
     record.sums.clear();
-    result.loss = accumulate(micro_batches, spec, denominator, result);
+    accumulate(micro_batches, spec, denominator, stop, result);
+    if (result.stopped) {
+      drop_gradients();
+      return result;
+    }
     sum_step_over_ranks(result);
     const Norm norm = global_norm(gradients);
     result.grad_norm = norm.value;
@@ -202,8 +243,8 @@ Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t
 }
 Trainer::~Trainer() = default;
 
-StepResult Trainer::step(std::span<const data::Batch> micro_batches, const LossSpec& loss) {
-  return impl_->step(micro_batches, loss);
+StepResult Trainer::step(std::span<const data::Batch> micro_batches, const LossSpec& loss, const std::function<bool()>& stop) {
+  return impl_->step(micro_batches, loss, stop);
 }
 std::vector<float> Trainer::logprobs(const data::Batch& batch, double temperature) {
   return batch_logprobs(impl_->model, batch, temperature);
@@ -218,6 +259,9 @@ int64_t Trainer::total_steps() const {
 int64_t Trainer::skipped_steps() const {
   return impl_->bad_steps.total();
 }
+int64_t Trainer::empty_steps() const {
+  return impl_->empty_steps;
+}
 std::string Trainer::state_fault() const {
   return diagnose_state(impl_->optimizer);
 }
@@ -230,13 +274,10 @@ std::vector<std::pair<std::string, Tensor>> Trainer::state_tensors() {
 }
 
 Json Trainer::state_json() const {
-  return {{"global_step", impl_->global_step},
-          {"total_steps", impl_->total_steps},
-          {"updates", impl_->optimizer.updates()},
-          {"optim", impl_->config.optim},
-          {"skipped_steps", impl_->bad_steps.total()},
-          {"skipped_in_a_row", impl_->bad_steps.in_a_row()},
-          {"seed", impl_->seed}};
+  return {{"global_step", impl_->global_step},         {"total_steps", impl_->total_steps},
+          {"updates", impl_->optimizer.updates()},     {"optim", impl_->config.optim},
+          {"skipped_steps", impl_->bad_steps.total()}, {"skipped_in_a_row", impl_->bad_steps.in_a_row()},
+          {"empty_steps", impl_->empty_steps},         {"seed", impl_->seed}};
 }
 
 void Trainer::load_state(const std::vector<std::pair<std::string, Tensor>>& tensors, const Json& json) {
@@ -248,6 +289,7 @@ void Trainer::load_state(const std::vector<std::pair<std::string, Tensor>>& tens
   impl_->global_step = json_get<int64_t>(json, "global_step", where);
   impl_->seed = json_get<uint64_t>(json, "seed", where);
   impl_->bad_steps.restore(json_get<int64_t>(json, "skipped_in_a_row", where), json_get<int64_t>(json, "skipped_steps", where));
+  impl_->empty_steps = json_get_or<int64_t>(json, "empty_steps", 0, where);  // older checkpoints have none
   impl_->model.bump_version();
 }
 

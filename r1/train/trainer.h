@@ -15,7 +15,8 @@
 
 namespace r1::train {
 
-// Keys spelled like HF TrainingArguments where those exist.
+// Keys spelled like HF TrainingArguments where those exist. The defaults are for a new model; stages that start from pretrained weights
+// have their own learning rate.
 struct TrainerConfig {
   double learning_rate = 3e-4, weight_decay = 0.0, adam_beta1 = 0.9, adam_beta2 = 0.95, adam_epsilon = 1e-8, max_grad_norm = 1.0;
   std::string optim = "adamw";  // adamw | muon (matrices by Muon, the rest by AdamW)
@@ -45,13 +46,21 @@ struct ForwardResult {
   std::vector<Further> further;
 };
 
-// Every call of Trainer::step advances global_step by one, a skipped one too: schedule and data order depend on the step alone.
+// What a loss says besides its value, over the micro-batches and ranks of a step.
+struct LossMetrics {
+  std::map<std::string, double> sums;    // added up, divided by nothing
+  std::map<std::string, double> maxima;  // the largest
+  void raise(const std::string& name, double value) {
+    const auto [it, fresh] = maxima.emplace(name, value);
+    if (!fresh && value > it->second) it->second = value;
+  }
+};
 
 // Sum (not mean) of the micro-batch's loss times weights, divided by `denominator`, which the trainer computes once over all micro-batches
 // of the step: so the result does not depend on how a step is cut into micro-batches.
 struct LossSpec {
-  // Scalar loss with graph; may add named sums to `metrics` (summed over micro-batches, divided by nothing).
-  std::function<Tensor(const ForwardResult&, double denominator, std::map<std::string, double>& metrics)> loss;
+  // Scalar loss with graph.
+  std::function<Tensor(const ForwardResult&, double denominator, LossMetrics& metrics)> loss;
   // What a batch contributes to the denominator; default: sum of loss_weight.
   std::function<double(const data::Batch&)> weight;
   double temperature = 1.0;
@@ -65,8 +74,10 @@ struct StepResult {
   double loss = 0, grad_norm = 0, learning_rate = 0;
   int64_t tokens = 0;
   bool skipped = false;
-  std::string skip_reason;  // "NaN in gradient of layers.2.mlp.gate (first layer: 2)"
-  std::map<std::string, double> metrics;
+  std::string skip_reason;  // "NaN in gradient of layers.2.mlp.gate (first layer: 2)", "no token to learn from (...)"
+  bool empty = false;       // skipped, as no token had a loss weight: there is no loss and no gradient
+  bool stopped = false;     // given up between two micro-batches (Trainer::step's `stop`): as if the call had not been
+  LossMetrics metrics;
   std::map<std::string, double> layers;  // what the layers say of themselves, ready for the log (train/layer_metrics)
 };
 
@@ -75,8 +86,11 @@ class Trainer {
   Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed);
   ~Trainer();
 
-  // One optimizer step over the micro-batches. NaN/Inf: weights untouched, counted; throws after max_consecutive_skips in a row.
-  StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& loss);
+  // One optimizer step over the micro-batches; advances global_step by one, a skipped step too: schedule and data order depend on the step
+  // alone. NaN/Inf: weights untouched, counted; throws after max_consecutive_skips in a row. No learned token in any micro-batch: likewise
+  // untouched and counted, and an ordinary event of a long run that never ends it.
+  // `stop` is asked before each micro-batch: true gives the step up, with weights, counters and global_step as they were before the call.
+  StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& loss, const std::function<bool()>& stop = {});
   // Forward only, no graph: log-probabilities [T] of one batch (reference model, scoring, evaluation loss).
   std::vector<float> logprobs(const data::Batch& batch, double temperature = 1.0);
 
@@ -84,8 +98,9 @@ class Trainer {
   int64_t total_steps() const;
   model::Transformer& model();
 
-  // Steps skipped for NaN/Inf since the run began.
+  // Steps skipped since the run began: for NaN/Inf, and for want of a token to learn from.
   int64_t skipped_steps() const;
+  int64_t empty_steps() const;
   // The first weight or optimizer tensor that is not finite, or "": asked before a checkpoint is written, so that no poisoned one ever is.
   std::string state_fault() const;
 

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "r1/base/build_info.h"
-#include "r1/base/interrupt.h"
 #include "r1/base/progress.h"
 #include "r1/base/threads.h"
 
@@ -85,33 +84,9 @@ TEST(Progress, Sparkline) {
   EXPECT_EQ(sparkline(up, 8, 2, 0, 8), "▂▆");
   const double holes[] = {1, NAN, 1};
   EXPECT_EQ(sparkline(holes, 3, 3), "▅ ▅");
+  const double far[] = {-1e308, 1e308, 0};
+  EXPECT_EQ(sparkline(far, 3, 3), "▁█▅");
   EXPECT_EQ(sparkline(nullptr, 0, 8), "");
-}
-
-TEST(Interrupt, FlagAndThrow) {
-  EXPECT_FALSE(interrupted());
-  EXPECT_NO_THROW(throw_if_interrupted());
-  request_interrupt();
-  try {
-    throw_if_interrupted();
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.exit_code(), 130);
-  }
-  clear_interrupt();
-  EXPECT_FALSE(interrupted());
-}
-
-TEST(InterruptDeathTest, SecondSignalEndsAtOnce) {
-  EXPECT_EXIT(
-      {
-        install_interrupt_handler();
-        raise(SIGINT);
-        if (!interrupted()) _exit(1);
-        raise(SIGTERM);
-        _exit(2);
-      },
-      testing::ExitedWithCode(130), "once more");
 }
 
 TEST(Threads, Choice) {

@@ -85,7 +85,7 @@ void measure(model::Transformer& m, const Request& r, const Answer& a, Distance&
   std::vector<TokenId> tokens = r.prompt;
   tokens.insert(tokens.end(), a.ids.begin(), a.ids.end());
   std::vector<int64_t> ids, made(a.ids.begin(), a.ids.end());
-  const nn::AttentionContext context = packed({tokens}, ids);
+  const nn::LayerContext context = packed({tokens}, ids, m.device());
   const Tensor x_TD = m.hidden(ids_tensor(ids).to(m.device()), context);
   const Tensor x_AD = x_TD.narrow(0, int64_t(r.prompt.size()) - 1, int64_t(made.size()));
   const Tensor made_A = ids_tensor(made).to(m.device());

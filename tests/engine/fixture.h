@@ -148,18 +148,14 @@ inline Tensor ids_tensor(std::vector<int64_t>& ids) {
   return aten::from_blob(ids.data(), {int64_t(ids.size())}, at::TensorOptions().dtype(at::kLong));
 }
 
-inline nn::AttentionContext packed(const std::vector<std::vector<TokenId>>& sequences, std::vector<int64_t>& ids) {
-  nn::AttentionContext context;
-  context.cu_seqlens = {0};
+inline nn::LayerContext packed(const std::vector<std::vector<TokenId>>& sequences, std::vector<int64_t>& ids,
+                               at::Device device = at::kCPU) {
+  std::vector<int32_t> lengths;
   for (const auto& s : sequences) {
-    for (size_t i = 0; i < s.size(); ++i) {
-      ids.push_back(s[i]);
-      context.positions.push_back(int32_t(i));
-    }
-    context.cu_seqlens.push_back(int32_t(ids.size()));
-    context.max_seqlen = std::max(context.max_seqlen, int32_t(s.size()));
+    ids.insert(ids.end(), s.begin(), s.end());
+    lengths.push_back(int32_t(s.size()));
   }
-  return context;
+  return {ops::sequences_of(device, lengths)};
 }
 
 // The definition: the whole sequence again for every token.
@@ -168,7 +164,7 @@ inline std::vector<TokenId> naive_greedy(model::Transformer& m, std::vector<Toke
   std::vector<TokenId> made;
   for (int i = 0; i < count; ++i) {
     std::vector<int64_t> ids;
-    const nn::AttentionContext context = packed({tokens}, ids);
+    const nn::LayerContext context = packed({tokens}, ids, m.device());
     const Tensor x_TD = m.hidden(ids_tensor(ids).to(m.device()), context);
     const Tensor logits = m.logits(x_TD.narrow(0, int64_t(ids.size()) - 1, 1)).cpu().contiguous();
     made.push_back(greedy_token(logits.const_data_ptr<float>(), kVocab));

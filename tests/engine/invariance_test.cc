@@ -92,7 +92,7 @@ TEST(Engine, RolloutLogprobsEqualTheTrainingForward) {
         pack.push_back(tokens);
       }
       const at::NoGradGuard no_grad;
-      const nn::AttentionContext context = packed(pack, ids);
+      const nn::LayerContext context = packed(pack, ids);
       const Tensor logprobs =
           ops::linear_logprob(m->hidden(ids_tensor(ids), context), m->head(), ids_tensor(targets), temperature).logprob_T;
       for (const auto& [row, logprob] : expected)

@@ -71,7 +71,7 @@ TEST(EngineMla, RolloutLogprobsAgainstTraining) {
     std::vector<int64_t> ids, targets(tokens.begin() + 1, tokens.end());
     targets.push_back(-1);
     const at::NoGradGuard no_grad;
-    const nn::AttentionContext context = packed({tokens}, ids);
+    const nn::LayerContext context = packed({tokens}, ids);
     const Tensor logprobs = ops::linear_logprob(m->hidden(ids_tensor(ids), context), m->head(), ids_tensor(targets)).logprob_T;
     int same = 0;
     for (size_t i = 0; i < answer.ids.size(); ++i) {

@@ -40,6 +40,35 @@ TEST(PrefixCache, SaltsDoNotMeet) {
   EXPECT_EQ(cache.find(PrefixCache::root(a.serial), Tokens{5, 6}), kNoBlock);
 }
 
+// Tokens that stand for contents: equal ids are another block where the content, its place or its length is another.
+TEST(PrefixCache, ContentsAreOfTheKey) {
+  using Content = PrefixCache::Content;
+  const std::vector<ContentSpan> one{{.first = 3, .tokens = 4, .hash = {7, 8}}}, other{{.first = 3, .tokens = 4, .hash = {7, 9}}},
+      moved{{.first = 2, .tokens = 4, .hash = {7, 8}}};
+  EXPECT_EQ(PrefixCache::content_of(one, 0, 2), Content{});
+  EXPECT_EQ(PrefixCache::content_of(one, 2, 2), (Content{1, 4, 7, 8}));
+  EXPECT_EQ(PrefixCache::content_of(one, 4, 2), (Content{uint64_t(-1), 4, 7, 8}));
+  EXPECT_EQ(PrefixCache::content_of(one, 7, 2), Content{});
+  EXPECT_EQ(PrefixCache::content_of(
+                std::vector<ContentSpan>{{.first = 0, .tokens = 1, .hash = {1, 2}}, {.first = 1, .tokens = 1, .hash = {3, 4}}}, 0, 2),
+            (Content{0, 1, 1, 2, 1, 1, 3, 4}));
+
+  PrefixCache cache(8, 2);
+  const auto root = PrefixCache::root(0);
+  const Tokens tokens{1, 1};
+  cache.insert(root, tokens, 0, PrefixCache::content_of(one, 2, 2));
+  EXPECT_EQ(cache.find(root, tokens, PrefixCache::content_of(one, 2, 2)), 0);
+  EXPECT_EQ(cache.find(root, tokens, PrefixCache::content_of(other, 2, 2)), kNoBlock);
+  EXPECT_EQ(cache.find(root, tokens, PrefixCache::content_of(moved, 2, 2)), kNoBlock);
+  EXPECT_EQ(cache.find(root, tokens), kNoBlock);
+  cache.insert(root, tokens, 1);
+  EXPECT_EQ(cache.find(root, tokens), 1);
+  cache.forget(0);
+  cache.insert(root, tokens, 0, PrefixCache::content_of(other, 2, 2));
+  EXPECT_EQ(cache.find(root, tokens, PrefixCache::content_of(one, 2, 2)), kNoBlock);
+  EXPECT_EQ(cache.find(root, tokens, PrefixCache::content_of(other, 2, 2)), 0);
+}
+
 TEST(PrefixCache, AForgottenParentIsNeverMetAgain) {
   PrefixCache cache(8, 2);
   const auto root = PrefixCache::root(0);

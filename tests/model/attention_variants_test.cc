@@ -66,7 +66,7 @@ struct Trained {
 };
 
 Trained train(Transformer& model, bool checkpointing = false, double dropout = 0) {
-  nn::AttentionContext context = packed({50, 11, 1});
+  nn::LayerContext context = packed({50, 11, 1});
   context.dropout = dropout;
   context.dropout_seed = 9;
   const Tensor ids = random_ids(62, 61, 3), targets = random_ids(62, 61, 4);

@@ -23,21 +23,20 @@ struct Running {
 
 inline void engine_step(Transformer& model, std::vector<nn::LayerCache>& caches, std::vector<Running*> batch,
                         const std::vector<int64_t>& counts) {
-  nn::PagedSequences paged;
-  nn::AttentionContext context;
-  context.cu_seqlens = {0};
+  nn::LayerContext context;
+  ops::Sequences& sequences = context.sequences;
+  sequences.cu_seqlens = {0};
   std::vector<Tensor> ids;
   for (size_t s = 0; s < batch.size(); ++s) {
-    paged.context_lens.push_back(int32_t(batch[s]->fed));
-    paged.block_tables.push_back(batch[s]->blocks);
+    sequences.context_lens.push_back(int32_t(batch[s]->fed));
+    sequences.block_tables.push_back(batch[s]->blocks);
+    sequences.cu_seqlens.push_back(int32_t(sequences.cu_seqlens.back() + counts[s]));
     ids.push_back(batch[s]->ids.narrow(0, batch[s]->fed, counts[s]));
-    for (int64_t i = 0; i < counts[s]; ++i) context.positions.push_back(int32_t(batch[s]->fed + i));
-    context.cu_seqlens.push_back(int32_t(context.cu_seqlens.back() + counts[s]));
   }
-  context.paged = &paged;
+  sequences = ops::sequences_on(model.device(), std::move(sequences));
   const Tensor x = model.hidden(aten::cat(ids, 0), context, &caches);
   for (size_t s = 0; s < batch.size(); ++s) {
-    batch[s]->rows.push_back(x.narrow(0, context.cu_seqlens[s], counts[s]));
+    batch[s]->rows.push_back(x.narrow(0, sequences.cu_seqlens[s], counts[s]));
     batch[s]->fed += counts[s];
   }
 }

@@ -37,7 +37,7 @@ std::unique_ptr<Transformer> load(const std::string& name, const char* config_fi
 struct Golden {
   SafetensorsFile file;
   Tensor ids, logits;
-  nn::AttentionContext context;
+  nn::LayerContext context;
   Tensor operator[](const std::string& name) const {
     const SafeTensor* t = file.find(name);
     check(t != nullptr, "golden file has no ", name);
@@ -50,10 +50,8 @@ Golden golden(const std::string& name) {
   g.ids = g["ids"];
   g.logits = g["logits"];
   const Tensor cu = g["cu_seqlens"];
-  g.context.cu_seqlens.assign(cu.const_data_ptr<int32_t>(), cu.const_data_ptr<int32_t>() + cu.numel());
-  for (size_t s = 0; s + 1 < g.context.cu_seqlens.size(); ++s) {
-    for (int32_t i = 0; i < g.context.cu_seqlens[s + 1] - g.context.cu_seqlens[s]; ++i) g.context.positions.push_back(i);
-  }
+  g.context.sequences =
+      ops::sequences_on(at::kCPU, std::vector<int32_t>(cu.const_data_ptr<int32_t>(), cu.const_data_ptr<int32_t>() + cu.numel()));
   return g;
 }
 
@@ -94,7 +92,8 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
   const auto model = load(GetParam(), "config.json");
   model->set_requires_grad(true);
   Tensor targets = g.ids.roll(-1);
-  for (size_t s = 1; s < g.context.cu_seqlens.size(); ++s) targets[g.context.cu_seqlens[s] - 1].fill_(-1);
+  for (const int32_t end : g.context.sequences.cu_seqlens)
+    if (end > 0) targets[end - 1].fill_(-1);
   const double count = (targets >= 0).sum().item<double>();
   const Tensor loss = -ops::linear_logprob(model->hidden(g.ids, g.context), model->head(), targets).logprob_T.sum() / count;
   EXPECT_NEAR(loss.item<double>(), g["loss"].item<double>(), 1e-5);

@@ -34,14 +34,9 @@ Tensor through_cache(Transformer& model, const Tensor& ids, bool exact) {
   std::vector<Tensor> rows;
   for (int64_t fed = 0; fed < ids.size(0);) {
     const int64_t count = std::min<int64_t>(17, ids.size(0) - fed);
-    nn::PagedSequences paged;
-    paged.context_lens = {int32_t(fed)};
-    paged.block_tables = {{5, 2, 7, 0, 1, 6}};
-    paged.exact = exact;
-    nn::AttentionContext context;
-    context.cu_seqlens = {0, int32_t(count)};
-    for (int64_t i = 0; i < count; ++i) context.positions.push_back(int32_t(fed + i));
-    context.paged = &paged;
+    const nn::LayerContext context{ops::sequences_on(
+        at::kCPU,
+        {.cu_seqlens = {0, int32_t(count)}, .context_lens = {int32_t(fed)}, .block_tables = {{5, 2, 7, 0, 1, 6}}, .exact = exact})};
     rows.push_back(model.hidden(ids.narrow(0, fed, count), context, &caches));
     fed += count;
   }

@@ -34,25 +34,23 @@ Tensor engine_rows(Transformer& model, const Tensor& ids, const std::vector<int3
   const std::vector<std::vector<int32_t>> tables{{11, 4, 9, 0, 7}, {12, 1, 8}};
   std::vector<std::vector<Tensor>> rows(2);
   for (int32_t fed = 0; fed < std::max(lengths[0], lengths[1]); fed += int32_t(chunk)) {
-    nn::PagedSequences paged;
-    nn::AttentionContext context;
-    context.cu_seqlens = {0};
-    context.paged = &paged;
+    nn::LayerContext context;
+    ops::Sequences& sequences = context.sequences;
+    sequences.cu_seqlens = {0};
     std::vector<Tensor> part;
     std::vector<size_t> who;
     for (size_t s = 0; s < 2; ++s) {
       const int32_t count = std::min(int32_t(chunk), lengths[s] - fed);
       if (count <= 0) continue;
       who.push_back(s);
-      paged.context_lens.push_back(fed);
-      paged.block_tables.push_back(tables[s]);
+      sequences.context_lens.push_back(fed);
+      sequences.block_tables.push_back(tables[s]);
       part.push_back(ids.narrow(0, (s ? lengths[0] : 0) + fed, count));
-      for (int32_t i = 0; i < count; ++i) context.positions.push_back(fed + i);
-      context.cu_seqlens.push_back(context.cu_seqlens.back() + count);
+      sequences.cu_seqlens.push_back(sequences.cu_seqlens.back() + count);
     }
+    sequences = ops::sequences_on(at::kCPU, std::move(sequences));
     const Tensor x = model.hidden(aten::cat(part, 0), context, &caches);
-    for (size_t i = 0; i < who.size(); ++i)
-      rows[who[i]].push_back(x.narrow(0, context.cu_seqlens[i], context.cu_seqlens[i + 1] - context.cu_seqlens[i]));
+    for (size_t i = 0; i < who.size(); ++i) rows[who[i]].push_back(x.narrow(0, sequences.cu_seqlens[i], sequences.rows_of(int64_t(i))));
   }
   return aten::cat({aten::cat(rows[0], 0), aten::cat(rows[1], 0)}, 0);
 }
@@ -88,8 +86,8 @@ Step step(Transformer& model, const std::vector<std::vector<int32_t>>& micro_bat
     for (const int32_t n : lengths) total += n;
   const Tensor ids = random_ids(total, 61, 3), targets = random_ids(total, 61, 4);
   for (const auto& lengths : micro_batches) {
-    nn::AttentionContext context = packed(lengths);
-    const int32_t count = context.cu_seqlens.back();
+    nn::LayerContext context = packed(lengths);
+    const int32_t count = context.sequences.cu_seqlens.back();
     context.aux_scale = double(count) / total;
     context.record = &out.record;
     const Tensor x = model.hidden(ids.narrow(0, begin, count), context, nullptr, {.activation_checkpointing = checkpointing});
@@ -152,7 +150,7 @@ TEST(Experts, RouterGradientAgainstDifferences) {
   const auto loss = [&] {
     const at::NoGradGuard no_grad;
     nn::ForwardRecord record;
-    nn::AttentionContext context = packed({9, 20});
+    nn::LayerContext context = packed({9, 20});
     context.aux_scale = 1;
     context.record = &record;
     const Tensor x = model->hidden(random_ids(29, 61, 3), context);

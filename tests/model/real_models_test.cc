@@ -27,16 +27,13 @@ std::vector<int64_t> greedy(Transformer& model, const std::vector<int64_t>& prom
   std::vector<nn::LayerCache> caches;
   const int64_t blocks = (int64_t(prompt.size()) + count) / 16 + 1;
   for (int i = 0; i < model.num_caches(); ++i) caches.push_back(aten::zeros({blocks, model.cache_bytes(i, 16)}, at::kByte));
-  nn::PagedSequences paged;
-  paged.block_tables.emplace_back();
-  for (int64_t b = blocks; b-- > 0;) paged.block_tables[0].push_back(int32_t(b));
+  std::vector<int32_t> table;
+  for (int64_t b = blocks; b-- > 0;) table.push_back(int32_t(b));
   std::vector<int64_t> out, next = prompt;
   int32_t fed = 0;
   while (int64_t(out.size()) < count) {
-    paged.context_lens = {fed};
-    nn::AttentionContext context = packed({int32_t(next.size())});
-    for (int32_t& p : context.positions) p += fed;
-    context.paged = &paged;
+    const nn::LayerContext context{
+        ops::sequences_on(at::kCPU, {.cu_seqlens = {0, int32_t(next.size())}, .context_lens = {fed}, .block_tables = {table}})};
     const Tensor x = model.hidden(aten::tensor(next, at::kLong), context, &caches);
     fed += int32_t(next.size());
     next = {model.logits(x.narrow(0, x.size(0) - 1, 1)).argmax().item<int64_t>()};

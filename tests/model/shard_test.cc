@@ -43,18 +43,13 @@ struct Parts {
   std::vector<nn::Parameter> parameters;
   WeightTable rows;
 
-  Parts(const ModelConfig& config, int64_t layer, nn::Group group)
-      : factory(config, {.group = group}), block(factory.block(layer)) {
+  Parts(const ModelConfig& config, int64_t layer, nn::Group group) : factory(config, {.group = group}), block(factory.block(layer)) {
     for (const auto& table : factory.rotary_tables()) table->reach(64);
     block.attention->parameters(nn::ParameterList(parameters).under("layers.0.attention"));
     block.mlp->parameters(nn::ParameterList(parameters).under("layers.0.mlp"));
     rows = make_weight_table(parameters, family_of(config.family));
   }
 };
-
-nn::LayerContext on_cpu(const nn::AttentionContext& context) {
-  return nn::layer_context(context, at::kCPU);
-}
 
 bool added_after_the_sum(const WeightRow& row) {
   return row.kind == WeightKind::kBias && row.shard_axis < 0;
@@ -100,15 +95,15 @@ void expect_sums(const ModelConfig& config, int64_t size) {
       ASSERT_EQ(shard.sizes(), part.parameters[i].tensor->sizes()) << config.family << " " << whole.rows[i].name;
       part.parameters[i].tensor->copy_(rank > 0 && added_after_the_sum(whole.rows[i]) ? shard * 0 : shard);
     }
-    attention_TD = attention_TD + (*part.block.attention)(x_TD, on_cpu(context), nullptr);
-    mlp_TD = mlp_TD + (*part.block.mlp)(x_TD, on_cpu(context), nullptr);
+    attention_TD = attention_TD + (*part.block.attention)(x_TD, context, nullptr);
+    mlp_TD = mlp_TD + (*part.block.mlp)(x_TD, context, nullptr);
   }
   const auto expect_near = [&](const Tensor& got, const Tensor& want, const char* what) {
     EXPECT_LT((got - want).abs().max().item<double>(), 1e-5 * want.abs().max().item<double>()) << config.family << " " << size << what;
     EXPECT_GT(want.abs().max().item<double>(), 0.1);
   };
-  expect_near(attention_TD, (*whole.block.attention)(x_TD, on_cpu(context), nullptr), " attention");
-  expect_near(mlp_TD, (*whole.block.mlp)(x_TD, on_cpu(context), nullptr), " mlp");
+  expect_near(attention_TD, (*whole.block.attention)(x_TD, context, nullptr), " attention");
+  expect_near(mlp_TD, (*whole.block.mlp)(x_TD, context, nullptr), " mlp");
 }
 
 TEST(Shards, LayersOfThePartsAddUpToTheWhole) {
@@ -140,9 +135,9 @@ TEST(Shards, ExpertsOfTheRanksAddUpToTheWhole) {
           }
           part.parameters[i].tensor->copy_(join_shards(whole.rows[i], shards));
         }
-        sum_TD = sum_TD + (*part.block.mlp)(x_TD, on_cpu(context), nullptr);
+        sum_TD = sum_TD + (*part.block.mlp)(x_TD, context, nullptr);
       }
-      const Tensor want_TD = (*whole.block.mlp)(x_TD, on_cpu(context), nullptr);
+      const Tensor want_TD = (*whole.block.mlp)(x_TD, context, nullptr);
       EXPECT_LT((sum_TD - want_TD).abs().max().item<double>(), 1e-5 * want_TD.abs().max().item<double>()) << family << " " << size;
     }
   }
@@ -168,7 +163,9 @@ TEST(Shards, SayWhatCannotBeSharedOut) {
   row.name = "w";
   row.shape = {6, 2};
   row.shard_axis = 0;
-  EXPECT_NE(error_of([&] { shard_of(row, aten::zeros({6, 2}), {0, 4}); }).find("w: axis 0 of [6, 2] cannot be cut into 1 x 4 parts"),
+  EXPECT_NE(error_of([&] {
+              shard_of(row, aten::zeros({6, 2}), {0, 4});
+            }).find("w: axis 0 of [6, 2] cannot be cut into 1 x 4 parts"),
             std::string::npos);
 }
 

@@ -61,14 +61,8 @@ inline ModelConfig tiny_experts(const std::string& gate = "sigmoid", const std::
 }
 
 // The training form of sequences of these lengths.
-inline nn::AttentionContext packed(const std::vector<int32_t>& lengths) {
-  nn::AttentionContext context;
-  context.cu_seqlens = {0};
-  for (const int32_t n : lengths) {
-    context.cu_seqlens.push_back(context.cu_seqlens.back() + n);
-    for (int32_t i = 0; i < n; ++i) context.positions.push_back(i);
-  }
-  return context;
+inline nn::LayerContext packed(const std::vector<int32_t>& lengths) {
+  return {ops::sequences_of(at::kCPU, lengths)};
 }
 
 inline Tensor random_ids(int64_t tokens, int64_t vocab, uint64_t seed) {

@@ -80,7 +80,7 @@ TEST(Transformer, AttentionFactorIsTheScaleOfYarn) {
 
 // Gradients of every weight for one packed batch.
 std::vector<Tensor> gradients(Transformer& model, bool checkpointing, double dropout) {
-  nn::AttentionContext context = packed({5, 11, 1});
+  nn::LayerContext context = packed({5, 11, 1});
   context.dropout = dropout;
   context.dropout_seed = 9;
   const Tensor ids = random_ids(17, 61, 3), targets = random_ids(17, 61, 4);
@@ -165,20 +165,23 @@ TEST(Transformer, SaysWhatItExpected) {
   Transformer model(tiny(), at::kCPU, at::kFloat);
   model.init_weights(1);
   EXPECT_THROW(model.hidden(random_ids(3, 61, 1), packed({4})), Error);
-  nn::AttentionContext far = packed({2});
-  far.positions = {0, 256};
+  const nn::LayerContext far{ops::sequences_on(at::kCPU, {.cu_seqlens = {0, 2}, .positions = {0, 256}})};
   try {
     model.hidden(random_ids(2, 61, 1), far);
     FAIL();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "[transformer] expected positions below max_position_embeddings = 256, got 256");
   }
-  nn::PagedSequences paged;
-  paged.context_lens = {0};
-  paged.block_tables = {{0}};
-  nn::AttentionContext context = packed({2});
-  context.paged = &paged;
-  EXPECT_THROW(model.hidden(random_ids(2, 61, 1), context), Error);
+  const nn::LayerContext paged{ops::sequences_on(at::kCPU, {.cu_seqlens = {0, 2}, .context_lens = {0}, .block_tables = {{0}}})};
+  EXPECT_THROW(model.hidden(random_ids(2, 61, 1), paged), Error);
+  nn::LayerContext bare;
+  bare.sequences.cu_seqlens = {0, 2};
+  try {
+    model.hidden(random_ids(2, 61, 1), bare);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "[transformer] expected sequences made by ops::sequences_on(cpu), got bare lists");
+  }
 }
 
 // ---- invariant mode: the engine's rows are the trainer's rows, bit for bit.

@@ -85,15 +85,11 @@ TEST_P(VariantTest, EngineRowsAreTheTrainersRows) {
   for (const int64_t chunk : {1, 7, 60}) {
     std::vector<nn::LayerCache> caches;
     for (int i = 0; i < model.num_caches(); ++i) caches.push_back(aten::full({6, model.cache_bytes(i, 16)}, 0xFF, at::kByte));
-    nn::PagedSequences paged;
-    paged.block_tables = {{4, 0, 3, 1}};
     std::vector<Tensor> rows;
     for (int64_t fed = 0; fed < 60; fed += chunk) {
       const int64_t count = std::min<int64_t>(chunk, 60 - fed);
-      paged.context_lens = {int32_t(fed)};
-      nn::AttentionContext context = packed({int32_t(count)});
-      for (int32_t& p : context.positions) p += int32_t(fed);
-      context.paged = &paged;
+      const nn::LayerContext context{
+          ops::sequences_on(at::kCPU, {.cu_seqlens = {0, int32_t(count)}, .context_lens = {int32_t(fed)}, .block_tables = {{4, 0, 3, 1}}})};
       rows.push_back(model.hidden(ids.narrow(0, fed, count), context, &caches));
     }
     EXPECT_TRUE(aten::equal(aten::cat(rows, 0), want)) << "chunk " << chunk;
@@ -102,7 +98,7 @@ TEST_P(VariantTest, EngineRowsAreTheTrainersRows) {
 
 // Gradients of one packed batch in training, with what was recorded.
 std::vector<Tensor> gradients(Transformer& model, bool checkpointing, nn::ForwardRecord& record) {
-  nn::AttentionContext context = packed({5, 11, 1});
+  nn::LayerContext context = packed({5, 11, 1});
   context.dropout_seed = 9;
   context.aux_scale = 1;
   context.record = &record;
@@ -209,7 +205,7 @@ TEST(Variants, FfnDropoutIsForTraining) {
     const Tensor ids = random_ids(20, 61, 3);
     nn::ForwardRecord record;
     const auto forward = [&](uint64_t seed) {
-      nn::AttentionContext context = packed({20});
+      nn::LayerContext context = packed({20});
       context.record = seed ? &record : nullptr;
       context.dropout_seed = seed;
       return model.hidden(ids, context);

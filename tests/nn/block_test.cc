@@ -52,10 +52,7 @@ struct Fixture {
       p.tensor->copy_(aten::randn(p.tensor->sizes()) * 0.3);
       w[p.name] = *p.tensor;
     }
-    AttentionContext given;
-    given.cu_seqlens = {0, 4, 13};
-    for (int i = 0; i < kTokens; ++i) given.positions.push_back(i < 4 ? i : i - 4);
-    context = layer_context(given, at::kCPU);
+    context.sequences = ops::sequences_on(at::kCPU, {0, 4, 13});
   }
   Tensor at_name(const std::string& name) const { return w.count(name) ? w.at(name) : Tensor(); }
 };
@@ -103,18 +100,6 @@ TEST(Block, CacheAndPagedContextGoTogether) {
   const Fixture f(false, false);
   const LayerCache cache = aten::randn({4});
   EXPECT_THROW(f.block(f.x_TD, f.context, {.attention = &cache}), Error);
-}
-
-TEST(LayerContext, ChecksAndFillsIn) {
-  AttentionContext given;
-  given.cu_seqlens = {0, 2};
-  given.positions = {0};
-  EXPECT_THROW(layer_context(given, at::kCPU), Error);
-  given.positions = {5, 6};
-  const LayerContext context = layer_context(given, at::kCPU);
-  EXPECT_EQ(context.positions_T.scalar_type(), at::kInt);
-  EXPECT_EQ(context.positions_T[1].item<int>(), 6);
-  EXPECT_EQ(context.sequences.max_seqlen, 2);
 }
 
 }  // namespace

@@ -17,11 +17,7 @@ constexpr int64_t kDim = 24, kTokens = 45;
 const GqaShape kShape{.dim = kDim, .heads = 4, .kv_heads = 2, .head_dim = 8, .qkv_bias = true, .output_bias = true, .qk_norm = true};
 
 LayerContext packed_context() {
-  AttentionContext given;
-  given.cu_seqlens = {0, 4, 4, 40, 45};
-  for (size_t s = 0; s + 1 < given.cu_seqlens.size(); ++s)
-    for (int32_t i = given.cu_seqlens[s]; i < given.cu_seqlens[s + 1]; ++i) given.positions.push_back(i - given.cu_seqlens[s]);
-  return layer_context(given, at::kCPU);
+  return {ops::sequences_on(at::kCPU, {0, 4, 4, 40, 45})};
 }
 
 std::shared_ptr<const ops::RotaryTable> rotary() {

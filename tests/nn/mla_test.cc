@@ -40,10 +40,7 @@ struct Fixture {
       p.tensor->copy_(aten::randn(p.tensor->sizes()) * 0.5);
       w[p.name] = *p.tensor;
     }
-    AttentionContext given;
-    given.cu_seqlens = {0, 3, 9};
-    for (int i = 0; i < kTokens; ++i) given.positions.push_back(i < 3 ? i : i - 3);
-    context = layer_context(given, at::kCPU);
+    context.sequences = ops::sequences_on(at::kCPU, {0, 3, 9});
     x_TD = aten::randn({kTokens, shape.dim}, at::TensorOptions().dtype(type));
   }
 };

@@ -45,10 +45,7 @@ TEST(Mtp, IsItsEquations) {
   for (const Parameter& p : blocks) p.tensor->copy_(w.at(p.name));
   EXPECT_EQ(mine.size(), blocks.size() + 4);
 
-  AttentionContext given;
-  given.cu_seqlens = {0, 4, kTokens};
-  given.positions = {0, 1, 2, 3, 0, 1, 2, 3, 4};
-  const LayerContext context = layer_context(given, at::kCPU);
+  const LayerContext context{ops::sequences_on(at::kCPU, {0, 4, int32_t(kTokens)})};
   const Tensor h_TD = aten::randn({kTokens, kDim}), e_TD = aten::randn({kTokens, kDim});
   const Tensor both = aten::cat({ops::rms_norm_ref(e_TD, w.at("enorm"), 1e-5), ops::rms_norm_ref(h_TD, w.at("hnorm"), 1e-5)}, 1);
   const Tensor g_TD = block(ops::linear_ref(both, w.at("eh_proj"), {}), context);

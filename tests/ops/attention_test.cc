@@ -85,9 +85,7 @@ struct Request {
 
 Tensor step(std::vector<Request*> requests, const std::vector<int64_t>& counts, const Tensor& cache, int32_t block_size, at::Device device,
             const Window& window) {
-  PagedSequences paged;
-  paged.block_size = block_size;
-  std::vector<int32_t> cu{0};
+  Sequences paged{.cu_seqlens = {0}, .block_size = block_size};
   Tensors q, k, v;
   for (size_t i = 0; i < requests.size(); ++i) {
     Request& r = *requests[i];
@@ -96,10 +94,10 @@ Tensor step(std::vector<Request*> requests, const std::vector<int64_t>& counts, 
     v.push_back(r.v.narrow(0, r.fed, counts[i]));
     paged.context_lens.push_back(int32_t(r.fed));
     paged.block_tables.push_back(r.blocks);
-    cu.push_back(int32_t(cu.back() + counts[i]));
+    paged.cu_seqlens.push_back(int32_t(paged.cu_seqlens.back() + counts[i]));
     r.fed += counts[i];
   }
-  const auto sequences = sequences_on(device, cu, &paged);
+  const auto sequences = sequences_on(device, paged);
   return paged_attention(aten::cat(q, 0), aten::cat(k, 0), aten::cat(v, 0), cache, sequences, 0.25, window);
 }
 
@@ -167,11 +165,9 @@ TEST(PagedAttention, DefinitionEqualsTheTrainingForm) {
 // The CUDA form's bookkeeping (slots, gathering, padded queries), run on the CPU in fp64 against the definition; one cache for both.
 TEST(PagedAttention, CudaFormEqualsTheDefinitionOnTheCpu) {
   const c10::NoGradGuard no_grad;
-  PagedSequences paged;
-  paged.context_lens = {20, 0, 16, 5};
-  paged.block_tables = {{4, 0, 7}, {2}, {6, 1}, {3}};
-  Sequences sequences = sequences_on(at::kCPU, {0, 1, 13, 15, 16}, &paged);
-  upload_sequences(at::kCPU, sequences);
+  Sequences sequences = sequences_on(
+      at::kCPU, {.cu_seqlens = {0, 1, 13, 15, 16}, .context_lens = {20, 0, 16, 5}, .block_tables = {{4, 0, 7}, {2}, {6, 1}, {3}}});
+  make_places(sequences);
   const Tensor q = randn({16, 4, 8}, 1), k = randn({16, 2, 8}, 2), v = randn({16, 2, 8}, 3);
   const Tensor start = randn({8, 2 * 16 * 2 * 8}, 4).view(at::kByte), ours = start.clone(), theirs = start.clone();
   for (const Window& window : std::vector<Window>{{}, 3, {2, 6}}) {
@@ -184,17 +180,15 @@ TEST(PagedAttention, CudaFormEqualsTheDefinitionOnTheCpu) {
 
 TEST(PagedAttention, SaysWhatItExpected) {
   const c10::NoGradGuard no_grad;
-  PagedSequences paged;
-  paged.context_lens = {16};
-  paged.block_tables = {{0}};
+  Sequences paged{.cu_seqlens = {0, 1}, .context_lens = {16}, .block_tables = {{0}}};
   try {
-    sequences_on(at::kCPU, {0, 1}, &paged);
+    sequences_on(at::kCPU, paged);
     FAIL();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "[paged_attention] expected blocks for 17 tokens of sequence 0, got 1 of 16");
   }
   paged.block_tables = {{0, 3}};
-  const auto far = sequences_on(at::kCPU, {0, 1}, &paged);
+  const auto far = sequences_on(at::kCPU, paged);
   const Tensor one = aten::zeros({1, 2, 8}), cache = aten::zeros({3, paged_attention_bytes(2, 8, 16, at::kCPU, at::kFloat)}, at::kByte);
   try {
     paged_attention(one, one, one, cache, far, 1);
@@ -204,7 +198,7 @@ TEST(PagedAttention, SaysWhatItExpected) {
   }
   EXPECT_THROW(paged_attention(one, one, one, aten::zeros({4, 7}, at::kByte), far, 1), Error);
   paged.block_tables = {{0, -1}};
-  EXPECT_THROW(sequences_on(at::kCPU, {0, 1}, &paged), Error);
+  EXPECT_THROW(sequences_on(at::kCPU, paged), Error);
   EXPECT_THROW(sequences_on(at::kCPU, {0, 3, 2}), Error);
   EXPECT_THROW(attention(aten::zeros({2, 3, 4}), aten::zeros({2, 2, 4}), aten::zeros({2, 2, 4}), sequences_on(at::kCPU, {0, 2}), 1), Error);
   EXPECT_THROW(paged_attention_bytes(2, 8, 15, at::kCPU, at::kFloat), Error);

@@ -222,12 +222,11 @@ Tensor feed(const Paged& op, const Tensors& all, int64_t chunk, at::ScalarType t
   Tensors out;
   for (int64_t fed = 0; fed < tokens; fed += chunk) {
     const int64_t count = std::min(chunk, tokens - fed);
-    PagedSequences paged;
-    paged.context_lens = {int32_t(fed)};
-    paged.block_tables = {{7, 2, 9, 0, 5, 11, 1, 3, 10, 8}};
+    const Sequences given{
+        .cu_seqlens = {0, int32_t(count)}, .context_lens = {int32_t(fed)}, .block_tables = {{7, 2, 9, 0, 5, 11, 1, 3, 10, 8}}};
     Tensors part;
     for (const Tensor& t : all) part.push_back(t.size(0) == tokens ? t.narrow(0, fed, count).to(type) : t.to(type));
-    out.push_back(op(part, cache, sequences_on(at::kCPU, {0, int32_t(count)}, &paged)));
+    out.push_back(op(part, cache, sequences_on(at::kCPU, given)));
   }
   return aten::cat(out, 0);
 }

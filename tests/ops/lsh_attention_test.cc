@@ -145,9 +145,8 @@ TEST(LshAttention, PagedGivesTheBitsOfTraining) {
       const Tensor cache = aten::full({16, paged_lsh_bytes(2, 16, shape.rounds, 16, type)}, 0xFF, at::kByte);
       Tensors first, second;
       for (int64_t fed = 0; fed < 100; fed += chunk) {
-        PagedSequences paged;
-        paged.block_tables = {{7, 2, 9, 0, 5, 11, 1}, {3, 10, 8, 15, 4, 13}};
-        std::vector<int32_t> cu{0};
+        Sequences paged{.cu_seqlens = {0}, .block_tables = {{7, 2, 9, 0, 5, 11, 1}, {3, 10, 8, 15, 4, 13}}};
+        std::vector<int32_t>& cu = paged.cu_seqlens;
         std::vector<std::pair<int64_t, int64_t>> rows;
         for (const auto& [begin, length] : std::vector<std::pair<int64_t, int64_t>>{{0, 100}, {100, kTokens - 100}}) {
           const int64_t from = std::min(fed, length), count = std::min(chunk, length - from);
@@ -158,7 +157,7 @@ TEST(LshAttention, PagedGivesTheBitsOfTraining) {
         const auto part = [&](const Tensor& x) {
           return aten::cat({x.narrow(0, rows[0].first, rows[0].second), x.narrow(0, rows[1].first, rows[1].second)}, 0);
         };
-        const auto sequences = sequences_on(at::kCPU, cu, &paged);
+        const auto sequences = sequences_on(at::kCPU, paged);
         const Tensor out =
             paged_lsh_attention(part(t[0]), part(t[1]), part(t[2]), part(p.q_codes), part(p.k_codes), cache, sequences, 0.3, shape);
         first.push_back(out.narrow(0, 0, cu[1]));

@@ -36,17 +36,15 @@ struct Layer {
 
 // Feeds the first `fed` tokens of each of two sequences, then the rest in one step; returns the last step's context.
 struct Fed {
-  PagedSequences paged;
   Sequences sequences;
   Tensor cache;
 };
 constexpr int64_t kTokens[] = {37, 5};
 
 void feed(Fed& f, const Layer& layer, const std::vector<int64_t>& from, const std::vector<int64_t>& to, at::Device device) {
-  f.paged.block_size = 16;
-  f.paged.block_tables = {{4, 0, 2}, {3}};
-  f.paged.context_lens = {int32_t(from[0]), int32_t(from[1])};
-  f.sequences = sequences_on(device, {0, int32_t(to[0] - from[0]), int32_t(to[0] - from[0] + to[1] - from[1])}, &f.paged);
+  f.sequences = sequences_on(device, {.cu_seqlens = {0, int32_t(to[0] - from[0]), int32_t(to[0] - from[0] + to[1] - from[1])},
+                                      .context_lens = {int32_t(from[0]), int32_t(from[1])},
+                                      .block_tables = {{4, 0, 2}, {3}}});
   const Tensor rows =
       aten::cat({layer.latent_TW.narrow(0, from[0], to[0] - from[0]), layer.latent_TW.narrow(0, kTokens[0] + from[1], to[1] - from[1])}, 0);
   mla_append(rows, f.cache, f.sequences);

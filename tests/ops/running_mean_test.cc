@@ -38,8 +38,8 @@ void test_paged(at::Device device, bool same_bits) {
     int32_t fed = 0;
     Tensors rows;
     for (const int32_t count : {1, 7, 1, 9, 22}) {
-      PagedSequences paged{.block_size = 8, .context_lens = {0, fed}, .block_tables = {{2}, {7, 0, 5, 1, 6}}};
-      const Sequences s = sequences_on(device, {0, 3, 3 + count}, &paged);
+      const Sequences s = sequences_on(
+          device, {.cu_seqlens = {0, 3, 3 + count}, .block_size = 8, .context_lens = {0, fed}, .block_tables = {{2}, {7, 0, 5, 1, 6}}});
       const Tensor both = aten::cat({other, x.narrow(0, fed, count)}, 0);
       rows.push_back((reference ? paged_running_mean_ref(both, cache, s) : paged_running_mean(both, cache, s)).narrow(0, 3, count));
       fed += count;
@@ -57,8 +57,7 @@ TEST(RunningMean, PagedRowsAreTheTrainersRowsCuda) {
   test_paged(at::kCUDA, false);
 }
 TEST(RunningMean, ChecksTheCache) {
-  const PagedSequences paged{.block_size = 8, .context_lens = {0}, .block_tables = {{3}}};
-  const Sequences s = sequences_on(at::kCPU, {0, 1}, &paged);
+  const Sequences s = sequences_on(at::kCPU, {.cu_seqlens = {0, 1}, .block_size = 8, .context_lens = {0}, .block_tables = {{3}}});
   EXPECT_THROW(paged_running_mean(aten::zeros({1, 4}), aten::zeros({3, 128}, at::kByte), s), Error);
   EXPECT_THROW(paged_running_mean(aten::zeros({1, 4}), aten::zeros({4, 64}, at::kByte), s), Error);
   EXPECT_THROW(running_mean(aten::zeros({1, 4}), s), Error);

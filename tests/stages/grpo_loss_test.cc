@@ -75,16 +75,16 @@ TEST_P(GrpoLoss, ValueGradientAndMetricsFollowTheDefinition) {
   }();
   auto logp_T = aten::tensor(logp).requires_grad_(true);
   train::ForwardResult forward{&batch, logp_T, aten::tensor(std::vector<float>(logp.size(), 0.5f)), aten::tensor(batch.loss_weight)};
-  std::map<std::string, double> metrics;
+  train::LossMetrics metrics;
   auto loss = spec.loss(forward, denominator, metrics);
   std::vector<double> gradient;
   EXPECT_NEAR(loss.item<double>(), defined_loss(batch, logp, args, denominator, &gradient), 1e-6);
   loss.backward();
   const float* g = logp_T.grad().const_data_ptr<float>();
   for (size_t t = 0; t < gradient.size(); ++t) EXPECT_NEAR(g[t], gradient[t], 1e-6) << t;
-  EXPECT_EQ(metrics["tokens"], 2 + 3 + 4 + 5);
-  EXPECT_GT(metrics["clip_low"] + metrics["clip_high"], 0);
-  EXPECT_NEAR(metrics["entropy"], 0.5 * metrics["tokens"], 1e-4);
+  EXPECT_EQ(metrics.sums["tokens"], 2 + 3 + 4 + 5);
+  EXPECT_GT(metrics.sums["clip_low"] + metrics.sums["clip_high"], 0);
+  EXPECT_NEAR(metrics.sums["entropy"], 0.5 * metrics.sums["tokens"], 1e-4);
 }
 INSTANTIATE_TEST_SUITE_P(Types, GrpoLoss, ::testing::Values("grpo", "dapo", "dr_grpo"));
 
@@ -107,7 +107,7 @@ TEST(GrpoLossTypes, SequenceRatioIsTheMeanOfLogRatios) {
     const double mean = 0.1 * (length - 1) / 2.0;
     expected -= std::exp(mean) * kAdvantages[size_t(s)] / 4;
   }
-  std::map<std::string, double> metrics;
+  train::LossMetrics metrics;
   const auto loss = grpo_loss(args, 1.0).loss(
       {&batch, aten::tensor(logp), aten::tensor(std::vector<float>(logp.size(), 0.f)), aten::tensor(batch.loss_weight)}, 4, metrics);
   EXPECT_NEAR(loss.item<double>(), expected, 1e-5);

@@ -154,6 +154,22 @@ TEST(Scoring, TheDeadlineHoldsAndNothingElseIsLost) {
   }
 }
 
+TEST(Scoring, AStopEndsTheWaiting) {
+  Fixture f;
+  ScoringPool pool(f.task, f.all(), {.workers = 2});  // no deadline: it would wait for ever
+  auto batch = pool.begin(problems(1), 2);
+  batch->add(0, 0, "hang", 1, false);
+  batch->add(0, 1, "abc", 1, false);
+  int asked = 0;
+  const auto scored = batch->finish([&] { return ++asked == 3; });
+  EXPECT_EQ(asked, 3);
+  EXPECT_FALSE(scored[0].known);
+  f.task.gate->open();
+  auto next = pool.begin(problems(1), 1);
+  next->add(0, 0, "abc", 1, false);
+  EXPECT_TRUE(next->finish([] { return false; })[0].known);
+}
+
 TEST(Scoring, WhenEveryThreadHangs) {
   Fixture f;
   ScoringPool pool(f.task, f.all(), {.workers = 1, .deadline = 0.05});

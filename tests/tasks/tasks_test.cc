@@ -270,8 +270,8 @@ TEST(Gsm8k, SmallFile) {
   EXPECT_EQ(task->size("train"), 0);
   EXPECT_NE(message_of([&] { task->problem("train", 0); }).find("split 'train' has no problems; give its file as option 'train'"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { required_size(*task, "train"); }).find("split 'train' has no problems"), std::string::npos);
-  EXPECT_EQ(required_size(*task, "test"), 1);
+  EXPECT_NE(message_of([&] { required_size(*task, "train", "sft"); }).find("sft needs the train split of task"), std::string::npos);
+  EXPECT_EQ(required_size(*task, "test", "eval"), 1);
   write_file_atomic(path, "{\"question\": \"a\", \"answer\": \"b\"}\n");
   EXPECT_NE(message_of([&] {
               make_task("gsm8k", {{"data", path.string()}});

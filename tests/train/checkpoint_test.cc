@@ -11,7 +11,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
-#include "r1/train/metrics.h"
+#include "r1/report/metrics.h"
 #include "tests/train/train_testing.h"
 
 namespace r1::train {
@@ -116,7 +116,7 @@ TEST(Checkpoint, ResumesBitwise) {
 
 TEST(Checkpoint, LayoutAndState) {
   TemporaryFolder folder("layout");
-  MetricsWriter metrics(folder.path());
+  report::MetricsWriter metrics(folder.path());
   Session run;
   for (const StepResult& r : train_steps(*run.trainer, 4)) metrics.write(4, {{"loss", r.loss}});
   metrics.write(5, {{"loss", 1}});  // beyond the step: not of this checkpoint
@@ -312,7 +312,7 @@ TEST(CheckpointChild, DISABLED_TrainsToTheEnd) {
   Session run(1);
   const auto latest = latest_checkpoint(folder);
   if (latest) load_checkpoint(*latest, *run.trainer);
-  MetricsWriter metrics(folder, latest ? run.trainer->global_step() : -1);
+  report::MetricsWriter metrics(folder, latest ? run.trainer->global_step() : -1);
   while (run.trainer->global_step() < kSteps) {
     const int64_t step = run.trainer->global_step();
     const StepResult result = run.trainer->step(step_batches(step), cross_entropy_loss());
@@ -376,7 +376,7 @@ TEST(Checkpoint, KillNineAtAnyMomentOfSaving) {
     // One more child, unkilled, if the last one died after its last save but before its last line of metrics.
     int status = 0;
     ::waitpid(start_child(folder.path()), &status, 0);
-    EXPECT_EQ(read_metrics(folder.path() / "metrics.jsonl"), expected);
+    EXPECT_EQ(report::read_metrics(folder.path() / "metrics.jsonl"), expected);
     ++rounds;
   }
   EXPECT_GT(leftovers, 0) << "no kill hit a save: the test has lost its aim";

@@ -62,7 +62,7 @@ TEST(Doctor, BadLossWithGoodActivations) {
   Trainer trainer(*model, tiny_training(), 10, 1);
   const auto before = copies(*model);
   LossSpec spec = cross_entropy_loss();
-  spec.loss = [](const ForwardResult& f, double, std::map<std::string, double>&) { return (f.logprob_T * kNaN).sum(); };
+  spec.loss = [](const ForwardResult& f, double, LossMetrics&) { return (f.logprob_T * kNaN).sum(); };
   const StepResult result = trainer.step(step_batches(0), spec);
   EXPECT_TRUE(result.skipped);
   EXPECT_NE(result.skip_reason.find("in the loss"), std::string::npos) << result.skip_reason;
@@ -77,7 +77,7 @@ TEST(Doctor, GradientsThroughEveryLayer) {
   Trainer trainer(*model, tiny_training(), 10, 1);
   const auto before = copies(*model);
   LossSpec spec = cross_entropy_loss();
-  spec.loss = [](const ForwardResult& f, double, std::map<std::string, double>&) { return (f.logprob_T * 0).sqrt().sum(); };
+  spec.loss = [](const ForwardResult& f, double, LossMetrics&) { return (f.logprob_T * 0).sqrt().sum(); };
   const StepResult result = trainer.step(step_batches(0), spec);
   EXPECT_TRUE(result.skipped);
   EXPECT_NE(result.skip_reason.find("in gradient of"), std::string::npos) << result.skip_reason;
@@ -115,7 +115,7 @@ TEST(Doctor, StopsAfterSoManyInARow) {
   config.max_consecutive_skips = 3;
   Trainer trainer(*model, config, 20, 1);
   LossSpec good = cross_entropy_loss(), bad = good;
-  bad.loss = [](const ForwardResult& f, double, std::map<std::string, double>&) { return f.logprob_T.sum() * kInf; };
+  bad.loss = [](const ForwardResult& f, double, LossMetrics&) { return f.logprob_T.sum() * kInf; };
   for (int round = 0; round < 2; ++round) {  // a good step in between starts the count anew
     EXPECT_TRUE(trainer.step(step_batches(0), bad).skipped);
     EXPECT_TRUE(trainer.step(step_batches(0), bad).skipped);

@@ -24,11 +24,8 @@ Tensor longs(std::vector<int64_t> v) {
   return aten::tensor(v, at::kLong);
 }
 
-nn::AttentionContext alone(int64_t length) {
-  nn::AttentionContext context;
-  context.cu_seqlens = {0, int32_t(length)};
-  for (int64_t i = 0; i < length; ++i) context.positions.push_back(int32_t(i));
-  return context;
+nn::LayerContext alone(int64_t length) {
+  return {ops::sequences_of(at::kCPU, {int32_t(length)})};
 }
 
 TEST(Mtp, PackedDocumentsAreShiftedEachByItself) {
@@ -68,8 +65,8 @@ TEST(Mtp, IsTrainedAndTheMainLossIsReportedAlone) {
   const auto first = train_steps(other, 1, without);
   EXPECT_DOUBLE_EQ(results[0].loss, first[0].loss);
   EXPECT_NE(results[0].grad_norm, first[0].grad_norm);
-  EXPECT_EQ(first[0].metrics.count("mtp_loss"), 0u);
-  EXPECT_LT(results.back().metrics.at("mtp_loss"), 0.5 * results.front().metrics.at("mtp_loss"));
+  EXPECT_EQ(first[0].metrics.sums.count("mtp_loss"), 0u);
+  EXPECT_LT(results.back().metrics.sums.at("mtp_loss"), 0.5 * results.front().metrics.sums.at("mtp_loss"));
 }
 
 TEST(Mtp, CheckpointedActivationsGiveTheSameRun) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "r1/data/batch.h"
 #include "r1/model/transformer.h"
 #include "r1/train/trainer.h"
+#include "tests/temporary_folder.h"
 
 namespace r1::train {
 
@@ -94,23 +94,5 @@ inline std::vector<double> losses_of(const std::vector<StepResult>& results) {
   for (const StepResult& r : results) losses.push_back(r.loss);
   return losses;
 }
-
-// A folder that is empty now and removed at the end.
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const std::string& name)
-      : path_(std::filesystem::temp_directory_path() / ("r1_" + name + "_" + std::to_string(::getpid()))) {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace r1::train

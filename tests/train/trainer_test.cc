@@ -145,7 +145,7 @@ TEST(Trainer, OnlyMatricesDecay) {
   for (auto& row : model->weights()) before.push_back(row.tensor->detach().clone());
   Trainer trainer(*model, config, 100, 1);
   LossSpec zero = cross_entropy_loss();  // no gradient at all: what moves, moves by decay
-  zero.loss = [](const ForwardResult& f, double, std::map<std::string, double>&) { return (f.logprob_T * 0).sum(); };
+  zero.loss = [](const ForwardResult& f, double, LossMetrics&) { return (f.logprob_T * 0).sum(); };
   trainer.step(step_batches(0), zero);
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < before.size(); ++i) {
@@ -161,9 +161,9 @@ TEST(Trainer, MetricsAndEntropyReachTheLoss) {
   LossSpec spec = cross_entropy_loss();
   spec.want_entropy = true;
   const auto plain = spec.loss;
-  spec.loss = [&](const ForwardResult& f, double denominator, std::map<std::string, double>& metrics) {
-    metrics["entropy"] += (f.entropy_T * f.loss_weight_T).sum().item<double>();
-    metrics["tokens"] += f.loss_weight_T.sum().item<double>();
+  spec.loss = [&](const ForwardResult& f, double denominator, LossMetrics& metrics) {
+    metrics.sums["entropy"] += (f.entropy_T * f.loss_weight_T).sum().item<double>();
+    metrics.sums["tokens"] += f.loss_weight_T.sum().item<double>();
     return plain(f, denominator, metrics);
   };
   const auto batches = step_batches(0, 3);
@@ -172,8 +172,8 @@ TEST(Trainer, MetricsAndEntropyReachTheLoss) {
     for (float w : b.loss_weight) tokens += w;
   }
   StepResult result = trainer.step(batches, spec);
-  EXPECT_EQ(result.metrics["tokens"], tokens);
-  EXPECT_NEAR(result.metrics["entropy"] / tokens, std::log(96), 0.1) << "a new model is nearly uniform";
+  EXPECT_EQ(result.metrics.sums["tokens"], tokens);
+  EXPECT_NEAR(result.metrics.sums["entropy"] / tokens, std::log(96), 0.1) << "a new model is nearly uniform";
 }
 
 TEST(Trainer, VersionRisesAndLogprobsFollow) {
@@ -238,7 +238,121 @@ TEST(Trainer, WrongBatchesAreNamed) {
   EXPECT_NE(message([](auto& b) { b.ids[2] = 96; }).find("vocabulary of 96, got 96 at token 2"), std::string::npos);
   EXPECT_NE(message([](auto& b) { b.targets.pop_back(); }).find("of one length"), std::string::npos);
   EXPECT_NE(message([](auto& b) { b.cu_seqlens.back() -= 1; }).find("cu_seqlens"), std::string::npos);
-  EXPECT_NE(message([](auto& b) { b.loss_weight.assign(b.loss_weight.size(), 0); }).find("no token to learn"), std::string::npos);
+}
+
+data::Batch without_weights(data::Batch batch) {
+  batch.loss_weight.assign(batch.loss_weight.size(), 0);
+  return batch;
+}
+
+std::vector<Tensor> copies(const model::Transformer& model) {
+  std::vector<Tensor> out;
+  for (const auto& row : model.weights()) out.push_back(row.tensor->detach().clone());
+  return out;
+}
+
+bool same(const std::vector<Tensor>& a, const model::Transformer& model) {
+  for (size_t i = 0; i < a.size(); ++i)
+    if (!a[i].equal(model.weights()[i].tensor->detach())) return false;
+  return true;
+}
+
+TEST(Trainer, AStepWithoutLearnedTokensIsSkippedCountedAndNamed) {
+  TrainerConfig config = tiny_training();
+  config.max_consecutive_skips = 2;  // they are no faults, so they never add up to an end
+  auto model = tiny_model();
+  Trainer trainer(*model, config, 40, 1);
+  train_steps(trainer, 2);
+  const auto before = copies(*model);
+  const std::vector<data::Batch> empty{without_weights(step_batches(0)[0]), without_weights(step_batches(0)[1])};
+  LossSpec fixed = cross_entropy_loss();  // a loss whose denominator does not see that nothing is learned, as GRPO's
+  fixed.weight = [](const data::Batch& batch) { return double(batch.documents()); };
+  for (const LossSpec& spec : {cross_entropy_loss(), fixed}) {
+    for (int i = 0; i < 6; ++i) {
+      const StepResult result = trainer.step(empty, spec);
+      EXPECT_TRUE(result.skipped);
+      EXPECT_TRUE(result.empty);
+      EXPECT_EQ(result.skip_reason, "no token to learn from (all loss weights are 0)");
+      EXPECT_EQ(result.tokens, 0);
+      EXPECT_GT(result.learning_rate, 0);
+    }
+  }
+  EXPECT_EQ(trainer.global_step(), 14) << "schedule and data order go on";
+  EXPECT_EQ(trainer.empty_steps(), 12);
+  EXPECT_EQ(trainer.skipped_steps(), 0) << "those are for NaN and Inf";
+  EXPECT_TRUE(same(before, *model)) << "no update, not by momentum or decay either";
+  // One batch of the step with something to learn is enough, and the empty one counts for nothing.
+  const auto batch = step_batches(20)[0];
+  auto other = tiny_model(), alone = tiny_model();
+  Trainer mixed(*other, config, 40, 1), plain(*alone, config, 40, 1);
+  const std::vector<data::Batch> with_empty{without_weights(batch), batch};
+  EXPECT_EQ(mixed.step(with_empty, cross_entropy_loss()).loss, plain.step(std::span(&batch, 1), cross_entropy_loss()).loss);
+  // The count goes on after a resume; a checkpoint of before it was counted has none.
+  Json state = trainer.state_json();
+  EXPECT_EQ(state.at("empty_steps"), 12);
+  plain.load_state(trainer.state_tensors(), state);
+  EXPECT_EQ(plain.empty_steps(), 12);
+  state.erase("empty_steps");
+  plain.load_state(trainer.state_tensors(), state);
+  EXPECT_EQ(plain.empty_steps(), 0);
+}
+
+TEST(Trainer, WeightsThatCancelAreAFaultOfTheBatch) {
+  auto model = tiny_model();
+  Trainer trainer(*model, tiny_training(), 10, 1);
+  data::Batch batch = step_batches(0)[0];
+  batch.loss_weight.assign(batch.loss_weight.size(), 0);
+  batch.loss_weight[0] = 1, batch.loss_weight[1] = -1;
+  EXPECT_THROW(trainer.step(std::span(&batch, 1), cross_entropy_loss()), Error);
+}
+
+TEST(Trainer, AStopBetweenMicroBatchesIsAsIfTheStepHadNotBegun) {
+  for (bool bf16 : {false, true}) {
+    TrainerConfig config = tiny_training();
+    config.bf16 = bf16;
+    config.dropout = 0.1;
+    const auto dtype = bf16 ? at::kBFloat16 : at::kFloat;
+    auto model = tiny_model(1, dtype), untouched = tiny_model(1, dtype);
+    Trainer trainer(*model, config, 6, 1), straight(*untouched, config, 6, 1);
+    train_steps(trainer, 2);
+    train_steps(straight, 2);
+    const auto before = copies(*model);
+    const int64_t version = model->version();
+    for (int at = 0; at < 3; ++at) {
+      int asked = 0;
+      const StepResult result = trainer.step(step_batches(2, 3), cross_entropy_loss(), [&] { return asked++ == at; });
+      EXPECT_TRUE(result.stopped);
+      EXPECT_FALSE(result.skipped);
+      EXPECT_EQ(asked, at + 1);
+      EXPECT_EQ(trainer.global_step(), 2);
+      EXPECT_EQ(model->version(), version);
+      EXPECT_TRUE(same(before, *model));
+      for (const auto& row : model->weights()) EXPECT_FALSE(row.tensor->grad().defined()) << row.name;
+    }
+    int asked = 0;
+    const StepResult whole = trainer.step(step_batches(2), cross_entropy_loss(), [&] { return ++asked > 2; });
+    EXPECT_FALSE(whole.stopped) << "asked before each micro-batch, not after the last";
+    EXPECT_EQ(asked, 2);
+    train_steps(straight, 3);
+    EXPECT_EQ(losses_of(train_steps(trainer, 6)), losses_of(train_steps(straight, 6))) << bf16;
+  }
+}
+
+TEST(Trainer, SumsAddUpOverMicroBatchesAndMaximaDoNot) {
+  auto model = tiny_model();
+  Trainer trainer(*model, tiny_training(), 10, 1);
+  LossSpec spec = cross_entropy_loss();
+  const auto plain = spec.loss;
+  double value = -5;
+  spec.loss = [&](const ForwardResult& f, double denominator, LossMetrics& metrics) {
+    metrics.sums["batches"] += 1;
+    metrics.raise("largest", value);
+    value = value == -5 ? -2 : -9;
+    return plain(f, denominator, metrics);
+  };
+  const StepResult result = trainer.step(step_batches(0, 3), spec);
+  EXPECT_EQ(result.metrics.sums, (std::map<std::string, double>{{"batches", 3}}));
+  EXPECT_EQ(result.metrics.maxima, (std::map<std::string, double>{{"largest", -2}})) << "not 0, which no batch had";
 }
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include <cstdint>
 
 #include "r1/kernels/cpu/rows.h"
+#include "r1/kernels/cpu/window.h"
 
 namespace r1::kernels {
 
@@ -35,7 +36,7 @@ struct AttentionShape {
   float scale;
   bool causal = true;
   int64_t window = 0;      // 0: none
-  int64_t window_max = 0;  // above window: the window grows, a quarter of the tokens so far, from window up to this
+  int64_t window_max = 0;  // above window: the window grows up to this (window.h)
   float soft_cap = 0;      // 0: none
   bool segments = false;   // window is the length of a segment; keys of earlier segments are constants to the backward
 
@@ -43,12 +44,7 @@ struct AttentionShape {
   const float* bias = nullptr;
   int64_t bias_span = 0;
 
-  // Keys that the query at `position` sees, itself included; 0: all. The first of them never moves back as the position grows.
-  __attribute__((always_inline)) int64_t window_at(int64_t position) const {
-    const int64_t quarter = (position + 1) / 4;
-    if (window_max <= window || quarter <= window) return window;
-    return quarter < window_max ? quarter : window_max;
-  }
+  __attribute__((always_inline)) int64_t window_at(int64_t position) const { return kernels::window_at(window, window_max, position); }
 };
 
 using ConstHeads = ConstRows;  // a row is a token

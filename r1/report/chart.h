@@ -6,13 +6,13 @@
 
 #include "r1/base/json.h"
 
-namespace r1::train {
+namespace r1::report {
 
 struct Series {
   std::vector<double> x, y;  // finite points only
 };
 
-// The finite numbers under `key`, over their steps.
+// The finite numbers under `key`, over their steps; cut off at 1e300, and steps at 1e15.
 Series series_of(const std::vector<Json>& lines, const std::string& key);
 
 // Centred moving average with triangular weights (so it does not lag); its reach grows with the length, and is cut off at the ends.
@@ -31,4 +31,4 @@ std::string chart_card(const std::string& title, const std::string& unit, const 
 // A small curve of the values as they are, with a dashed line at `limit`; "" without values.
 std::string small_chart(const std::string& title, const Series& series, double limit);
 
-}  // namespace r1::train
+}  // namespace r1::report

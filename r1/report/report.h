@@ -12,7 +12,7 @@
 
 #include "r1/base/json.h"
 
-namespace r1::train {
+namespace r1::report {
 
 // What watches a stage for a fault: its curve is the metric monitor/<name>.
 struct ReportMonitor {
@@ -72,4 +72,4 @@ std::vector<std::string> find_alarms(const ReportStage& stage);
 // For HTML text and attribute values; invalid UTF-8 and control characters are shown as U+FFFD or their code.
 std::string html_escape(std::string_view text);
 
-}  // namespace r1::train
+}  // namespace r1::report

@@ -1,11 +1,11 @@
-#include "r1/train/plot.h"
+#include "r1/report/plot.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <sstream>
 
-namespace r1::train {
+namespace r1::report {
 namespace {
 
 struct Frame {
@@ -90,8 +90,15 @@ std::string x_axis(const Frame& f, const PlotOptions& o, int margin) {
 }  // namespace
 
 std::vector<double> ticks(double lo, double hi, int count) {
-  if (!(hi > lo)) {
-    const double room = lo == 0 ? 1 : std::abs(lo) * 0.1;
+  // Beyond this nothing is drawn to scale; sums and products below stay finite.
+  constexpr double kLargest = 1e300, kSmallest = 1e-300;
+  const auto drawable = [](double v) { return std::isnan(v) ? 0.0 : std::clamp(v, -kLargest, kLargest); };
+  lo = drawable(lo), hi = drawable(hi);
+  // A range that doubles of this size hardly tell apart has no round numbers in it (from 3e16 on, adding 1 changes nothing): it is
+  // constant.
+  const double size = std::max(std::abs(lo), std::abs(hi));
+  if (!(hi - lo > size * 1e-9) || hi - lo < kSmallest) {
+    const double room = size < kSmallest ? 1 : size * 0.1;
     lo -= room, hi += room;
   }
   const double raw = (hi - lo) / std::max(1, count), power = std::pow(10, std::floor(std::log10(raw)));
@@ -158,4 +165,4 @@ std::string side_by_side(const std::string& left, const std::string& right, int 
   return out;
 }
 
-}  // namespace r1::train
+}  // namespace r1::report

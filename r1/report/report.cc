@@ -1,16 +1,17 @@
-#include "r1/train/report.h"
+#include "r1/report/report.h"
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "r1/base/file.h"
 #include "r1/base/progress.h"
 #include "r1/base/utf8.h"
-#include "r1/train/report_chart.h"
-#include "r1/train/report_page.h"
+#include "r1/report/chart.h"
+#include "r1/report/page.h"
 
-namespace r1::train {
+namespace r1::report {
 namespace {
 
 // ---- which metric is called what ----
@@ -323,13 +324,20 @@ std::string html_escape(std::string_view text) {
 std::vector<std::string> find_alarms(const ReportStage& stage) {
   std::vector<std::string> alarms;
   int64_t bad_losses = 0, skipped = 0;
+  std::map<std::string, int64_t> reasons;
   for (const Json& line : stage.lines) {
     bad_losses += line.contains("loss") && line["loss"].is_null();
     const auto skip = line.find("skipped");
-    skipped += skip != line.end() && *skip != false && *skip != 0 && !skip->is_null();  // the reason, or true
+    if (skip == line.end() || *skip == false || *skip == 0 || skip->is_null()) continue;
+    ++skipped;
+    ++reasons[skip->is_string() ? skip->get<std::string>() : "NaN or Inf"];  // or true
   }
   if (bad_losses) alarms.push_back(str(bad_losses, " of ", stage.lines.size(), " steps have a loss that is not finite"));
-  if (skipped) alarms.push_back(str(skipped, " of ", stage.lines.size(), " steps were skipped (NaN or Inf)"));
+  if (skipped) {
+    const auto most = std::max_element(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    alarms.push_back(
+        str(skipped, " of ", stage.lines.size(), " steps were skipped (", reasons.size() > 1 ? "mostly: " : "", most->first, ")"));
+  }
   // The end of the smoothed curve against a limit.
   const auto end_of = [&](const char* key) {
     const Series s = series_of(stage.lines, key);
@@ -370,4 +378,4 @@ void write_report(const std::filesystem::path& path, const ReportData& data) {
   write_file_atomic(path, report_html(data));
 }
 
-}  // namespace r1::train
+}  // namespace r1::report

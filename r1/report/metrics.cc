@@ -1,4 +1,4 @@
-#include "r1/train/metrics.h"
+#include "r1/report/metrics.h"
 
 #include <unistd.h>
 
@@ -9,9 +9,9 @@
 
 #include "r1/base/file.h"
 #include "r1/base/log.h"
-#include "r1/train/event_file.h"
+#include "r1/report/event_file.h"
 
-namespace r1::train {
+namespace r1::report {
 namespace {
 
 double now() {
@@ -179,4 +179,4 @@ std::string tensorboard_tag(const std::string& name) {
   return "train/" + name;
 }
 
-}  // namespace r1::train
+}  // namespace r1::report

@@ -1,7 +1,7 @@
 // The report's style sheet and its one small script (the read-out under the pointer); embedded as they stand.
 #pragma once
 
-namespace r1::train {
+namespace r1::report {
 
 inline constexpr const char* kReportStyle = R"css(
 :root{color-scheme:light dark;
@@ -101,4 +101,4 @@ for (const svg of document.querySelectorAll('svg[data-points]')) {
 }
 )js";
 
-}  // namespace r1::train
+}  // namespace r1::report

@@ -1,10 +1,10 @@
-#include "r1/train/event_file.h"
+#include "r1/report/event_file.h"
 
 #include <array>
 #include <bit>
 #include <cstring>
 
-namespace r1::train {
+namespace r1::report {
 namespace {
 
 constexpr std::array<uint32_t, 256> make_crc_table() {
@@ -209,4 +209,4 @@ std::vector<EventRecord> decode_events(std::string_view file) {
   return records;
 }
 
-}  // namespace r1::train
+}  // namespace r1::report

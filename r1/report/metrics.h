@@ -10,7 +10,7 @@
 
 #include "r1/base/json.h"
 
-namespace r1::train {
+namespace r1::report {
 
 class MetricsWriter {
  public:
@@ -36,4 +36,4 @@ std::vector<Json> read_metrics(const std::filesystem::path& path);
 // "loss" -> "train/loss", "eval_accuracy" -> "eval/accuracy"
 std::string tensorboard_tag(const std::string& name);
 
-}  // namespace r1::train
+}  // namespace r1::report

@@ -1,13 +1,13 @@
-#include "r1/train/report_chart.h"
+#include "r1/report/chart.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
-#include "r1/train/plot.h"
-#include "r1/train/report.h"
+#include "r1/report/plot.h"
+#include "r1/report/report.h"
 
-namespace r1::train {
+namespace r1::report {
 namespace {
 
 constexpr double kWidth = 400, kHeight = 172, kLeft = 44, kRight = 8, kTop = 10, kBottom = 22;
@@ -66,10 +66,10 @@ Series series_of(const std::vector<Json>& lines, const std::string& key) {
   for (const Json& line : lines) {
     const auto value = line.find(key), step = line.find("step");
     if (value == line.end() || step == line.end() || !value->is_number() || !step->is_number()) continue;
-    const double y = value->get<double>();
-    if (!std::isfinite(y)) continue;
-    series.x.push_back(step->get<double>());
-    series.y.push_back(y);
+    const double x = step->get<double>(), y = value->get<double>();
+    if (!std::isfinite(x) || !std::isfinite(y)) continue;
+    series.x.push_back(std::clamp(x, -1e15, 1e15));  // sums and coordinates stay finite, steps whole numbers
+    series.y.push_back(std::clamp(y, -1e300, 1e300));
   }
   return series;
 }
@@ -147,6 +147,7 @@ std::string small_chart(const std::string& title, const Series& all, double limi
   if (all.x.empty()) return "";
   constexpr double kW = 280, kH = 44;
   const Series raw = thinned(all, 140);
+  if (!std::isfinite(limit)) limit = 0;
   const double hi = std::max({*std::max_element(raw.y.begin(), raw.y.end()), limit * 1.1, 1e-9}),
                lo = std::min(0.0, *std::min_element(raw.y.begin(), raw.y.end()));
   const double from = raw.x.front(), width = std::max(1e-9, raw.x.back() - from);
@@ -158,4 +159,4 @@ std::string small_chart(const std::string& title, const Series& all, double limi
              y(limit), "H", kW, "\"/><path class=\"soft\" d=\"", path, "\"/></svg>");
 }
 
-}  // namespace r1::train
+}  // namespace r1::report

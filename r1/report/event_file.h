@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace r1::train {
+namespace r1::report {
 
 struct Event {
   double wall_time = 0;
@@ -34,4 +34,4 @@ struct EventRecord {
 // All whole records; stops at the first torn or damaged one (a run killed while writing). Never throws on bad bytes.
 std::vector<EventRecord> decode_events(std::string_view file);
 
-}  // namespace r1::train
+}  // namespace r1::report

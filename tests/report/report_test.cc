@@ -1,4 +1,4 @@
-#include "r1/train/report.h"
+#include "r1/report/report.h"
 
 #include <gtest/gtest.h>
 
@@ -7,11 +7,11 @@
 
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
-#include "r1/train/metrics.h"
-#include "r1/train/report_chart.h"
-#include "tests/train/train_testing.h"
+#include "r1/report/chart.h"
+#include "r1/report/metrics.h"
+#include "tests/temporary_folder.h"
 
-namespace r1::train {
+namespace r1::report {
 namespace {
 
 std::vector<Json> grpo_lines(int steps) {
@@ -201,6 +201,35 @@ TEST(Report, EmptyAndOddData) {
   EXPECT_NE(html.find("not finite"), std::string::npos) << "a null loss is an alarm";
 }
 
+TEST(Report, AnySeriesHasItsChart) {
+  Rng rng(12);
+  for (int round = 0; round < 300; ++round) {
+    const double middle = round % 7 == 0 ? 0 : std::ldexp(rng.normal(), int(rng.below(2040)) - 1020);
+    ReportStage stage{"GRPO", {}};
+    for (int s = 0; s < int(rng.below(5)) + 1; ++s) {
+      const double noise = rng.below(3) == 0 ? 0 : middle * 1e-16 * rng.normal();
+      stage.lines.push_back(
+          {{"step", s}, {"loss", middle + noise}, {"completions/mean_length", 6 + 1e-15 * double(s)}, {"monitor/x", middle}});
+    }
+    stage.monitors = {{"x", "X", "", "", "quiet", round % 5 == 0 ? INFINITY : middle, {}}};
+    ReportData data;
+    data.stages = {stage};
+    const std::string html = report_html(data);
+    expect_well_formed(html);
+    for (const char* wrong : {"nan", "inf\"", "inf,", "inf "}) ASSERT_EQ(html.find(wrong), std::string::npos) << wrong << middle;
+    ASSERT_LT(html.size(), 1u << 18) << middle;
+  }
+}
+
+TEST(Report, ASkippedStepSaysWhy) {
+  std::vector<Json> lines = grpo_lines(60);
+  lines[3]["skipped"] = lines[4]["skipped"] = "no token to learn from";
+  lines[9]["skipped"] = "NaN in loss";
+  const auto alarms = find_alarms({"some", lines});
+  ASSERT_EQ(alarms.size(), 1u);
+  EXPECT_EQ(alarms[0], "3 of 60 steps were skipped (mostly: no token to learn from)");
+}
+
 TEST(Report, Alarms) {
   EXPECT_TRUE(find_alarms({"good", grpo_lines(60)}).empty());
   std::vector<Json> lines = grpo_lines(60);
@@ -227,4 +256,4 @@ TEST(ReportChart, SmoothingAndThinning) {
 }
 
 }  // namespace
-}  // namespace r1::train
+}  // namespace r1::report

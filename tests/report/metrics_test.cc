@@ -1,4 +1,4 @@
-#include "r1/train/metrics.h"
+#include "r1/report/metrics.h"
 
 #include <gtest/gtest.h>
 
@@ -9,10 +9,10 @@
 
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
-#include "r1/train/event_file.h"
-#include "tests/train/train_testing.h"
+#include "r1/report/event_file.h"
+#include "tests/temporary_folder.h"
 
-namespace r1::train {
+namespace r1::report {
 namespace {
 
 namespace fs = std::filesystem;
@@ -149,4 +149,4 @@ TEST(Metrics, TensorBoardReadsThem) {
 }
 
 }  // namespace
-}  // namespace r1::train
+}  // namespace r1::report

@@ -1,0 +1,143 @@
+// Stages on a tiny model, run in this process in a fraction of a second each.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/base/json.h"
+#include "r1/base/log.h"
+#include "r1/eval/load.h"
+#include "r1/report/metrics.h"
+#include "r1/stages/recipe.h"
+#include "tests/temporary_folder.h"
+
+namespace r1::stages {
+
+inline const std::string kCommon =
+    "{device: cpu, task: arithmetic, task_options: {style: chain, steps: 1, train_size: 60, test_size: 20}, prompt_format: plain}";
+
+// A stage of this kind with the settings of `common` that it knows, then those of each of `yamls`; later ones win.
+inline Json run_stage(const std::string& kind, const fs::path& output, const std::vector<std::string>& yamls,
+                      const std::string& common = kCommon) {
+  const StageKind stage = stage_kinds().at(kind);
+  const auto known = stage.known_keys();
+  const auto knows = [&](const std::string& key) {
+    return std::any_of(known.begin(), known.end(), [&](const auto& k) { return k == key || key.rfind(k + ".", 0) == 0; });
+  };
+  std::vector<Setting> settings;
+  for (auto& s : parse_yaml(common, "common"))
+    if (knows(s.key)) settings.push_back(s);
+  settings.push_back({knows("output_file") ? "output_file" : "output_dir", "test", output.string()});
+  for (const auto& yaml : yamls)
+    for (auto& s : parse_yaml(yaml, "test")) settings.push_back(s);
+  return stage.run(settings);
+}
+inline Json run_stage(const std::string& kind, const fs::path& output, const std::string& yaml, const std::string& common = kCommon) {
+  return run_stage(kind, output, std::vector{yaml}, common);
+}
+inline const std::string kNoTask = "{device: cpu}";
+
+// What a run is refused with; "" if it was not. Only usage errors count.
+inline std::string refusal(const std::function<void()>& run) {
+  try {
+    run();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage) << error.what();
+    return error.what();
+  }
+  return "";
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// A model that has read a little and answers in R1's form now and then: made once a process.
+inline const fs::path& tiny_model() {
+  static const TemporaryFolder folder("stages_model");
+  static const fs::path path = [] {
+    set_log_level(LogLevel::kWarning);
+    run_stage("pretrain", folder.path() / "base",
+              "{preset: tiny-test, max_length: 64, per_device_train_batch_size: 8, max_steps: 100, save_steps: 0, learning_rate: 3e-3}");
+    run_stage(
+        "sft", folder.path() / "sft",
+        "{model: " + (folder.path() / "base").string() +
+            ", num_examples: 2000, max_length: 64, per_device_train_batch_size: 8, max_steps: 60, save_steps: 0, learning_rate: 3e-3}");
+    return folder.path() / "sft";
+  }();
+  return path;
+}
+
+inline std::string model_setting() {
+  return "model: " + tiny_model().string();
+}
+
+inline std::vector<Json> metrics_of(const fs::path& folder) {
+  return report::read_metrics(folder / "metrics.jsonl");
+}
+
+// The numbers of each step, without clocks.
+inline std::string numbers_of(const fs::path& folder) {
+  std::string out;
+  for (Json line : metrics_of(folder)) {
+    for (const char* clock : {"step_time", "tokens_per_second", "time/sampling", "time/rewards", "time/reward_wait", "time/update",
+                              "reward/overlap", "sampling/tokens_per_second"})
+      line.erase(clock);
+    out += dump_json(line) + "\n";
+  }
+  return out;
+}
+
+inline std::vector<fs::path> weight_files(const fs::path& folder) {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors") out.push_back(entry.path());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+inline std::string weights_hash(const fs::path& folder) {
+  std::string out;
+  for (const auto& file : weight_files(folder)) out += sha256_file(file);
+  return out;
+}
+
+inline int64_t lines_of(const fs::path& file) {
+  std::ifstream in(file);
+  return std::count(std::istreambuf_iterator<char>(in), {}, '\n');
+}
+
+// Calls `act` once as soon as `when` is true, from a thread of its own; ends with the scope.
+class Watcher {
+ public:
+  Watcher(std::function<bool()> when, std::function<void()> act)
+      : thread_([this, when = std::move(when), act = std::move(act)] {
+          for (; !done_; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+            if (!when()) continue;
+            act();
+            return;
+          }
+        }) {}
+  ~Watcher() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+}  // namespace r1::stages
