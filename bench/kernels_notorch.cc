@@ -1,5 +1,5 @@
 // How near the CPU kernels come to the machine: GFLOP/s against this core's fma ceiling, GB/s of weights against a plain read. Prints one
-// JSON object a line. Usage: bench_kernels_notorch [threads] [name filter]
+// JSON object a line. Usage: [R1_ISA=avx2] bench_kernels_notorch [threads] [name filter]
 #include <omp.h>
 #include <time.h>
 
@@ -45,6 +45,11 @@ std::vector<float> random_floats(int64_t n, uint64_t seed) {
 }
 
 const char* filter = "";
+// Whether some kernel of this size may be asked for: sizes of no interest need not be filled.
+bool is_wanted(const std::string& size) {
+  const char* blank = strchr(filter, ' ');
+  return !*filter || (blank ? size.starts_with(blank) || strstr(size.c_str(), filter) : true);
+}
 
 // Median seconds of at least 5 runs and 0.3 s.
 double median_seconds(const std::function<void()>& f) {
@@ -71,14 +76,14 @@ void gemms() {
   struct Size {
     int64_t in, out;
   };
-  for (Size z : {Size{576, 576}, Size{896, 4864}, Size{4864, 896}, Size{896, 50000}}) {
+  for (Size z : {Size{128, 128}, Size{128, 352}, Size{352, 128}, Size{576, 576}, Size{896, 4864}, Size{4864, 896}, Size{896, 50000}}) {
     const auto w = random_floats(z.in * z.out, 1);
-    for (int64_t m : {1, 2, 4, 8, 16, 64, 256, 1024}) {
-      if (z.out > 40000 && m > 64) continue;
+    for (int64_t m : {1, 2, 4, 8, 16, 64, 256, 1024, 2048}) {
+      const std::string size = " " + std::to_string(m) + "x" + std::to_string(z.in) + "x" + std::to_string(z.out);
+      if ((z.out > 40000 && m > 64) || !is_wanted(size)) continue;
       const auto x = random_floats(m * z.in, 2), dy = random_floats(m * z.out, 3);
       std::vector<float> y(m * z.out), dx(m * z.in), dw(z.in * z.out);
       const double flops = 2.0 * m * z.in * z.out, bytes = 4.0 * z.in * z.out;
-      const std::string size = " " + std::to_string(m) + "x" + std::to_string(z.in) + "x" + std::to_string(z.out);
       measure("linear_forward" + size, flops, bytes,
               [&] { linear_forward({.x = x.data(), .w = w.data(), .y = y.data(), .rows = m, .in = z.in, .out = z.out}); });
       std::vector<uint16_t> w16(w.size()), x16(x.size()), y16(y.size());
@@ -91,6 +96,17 @@ void gemms() {
               [&] { linear_grad_x({.dy = dy.data(), .w = w.data(), .dx = dx.data(), .rows = m, .in = z.in, .out = z.out}); });
       measure("linear_grad_w" + size, flops, bytes,
               [&] { linear_grad_w({.dy = dy.data(), .x = x.data(), .dw = dw.data(), .rows = m, .in = z.in, .out = z.out}); });
+      std::vector<uint16_t> dy16(dy.size()), dx16(dx.size()), dw16(dw.size());
+      f32_to_bf16(dy.data(), dy16.data(), int64_t(dy.size()));
+      const ConstRows dy_rows{dy16.data(), Float::kBf16};
+      measure("linear_bf16_grad_x" + size, flops, bytes, [&] {
+        linear_grad_x_mixed(
+            {.dy = dy_rows, .w = {w16.data(), Float::kBf16}, .dx = {dx16.data(), Float::kBf16}, .rows = m, .in = z.in, .out = z.out});
+      });
+      measure("linear_bf16_grad_w" + size, flops, bytes, [&] {
+        linear_grad_w_mixed(
+            {.dy = dy_rows, .x = {x16.data(), Float::kBf16}, .dw = {dw16.data(), Float::kBf16}, .rows = m, .in = z.in, .out = z.out});
+      });
     }
   }
 }

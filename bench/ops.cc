@@ -11,6 +11,7 @@
 #include <chrono>
 
 #include "bench/bench.h"
+#include "r1/model/footprint.h"
 #include "r1/model/transformer.h"
 #include "r1/ops/attention.h"
 #include "r1/ops/autograd.h"

@@ -22,6 +22,7 @@
 #include "r1/base/memory.h"
 #include "r1/base/rng.h"
 #include "r1/engine/engine.h"
+#include "r1/model/footprint.h"
 #include "r1/model/transformer.h"
 #include "r1/train/trainer.h"
 

@@ -13,11 +13,12 @@
 #include <optional>
 
 #include "r1/app/command.h"
+#include "r1/app/sampling_defaults.h"
 #include "r1/base/file.h"
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
+#include "r1/data/prompt.h"
 #include "r1/engine/completion.h"
-#include "r1/eval/prompt.h"
 #include "r1/stages/run.h"
 
 namespace r1::app {
@@ -27,9 +28,9 @@ struct ChatConfig {
   stages::ModelArgs model;
   engine::EngineConfig engine;
   std::string system_prompt, prompt_suffix, think = "auto", load;
-  int64_t max_new_tokens = 2048, top_k = 0;
+  int64_t max_new_tokens = 2048, top_k = kNotGiven;
   uint64_t seed = 0;
-  double temperature = 0.6, top_p = 0.95, min_p = 0, repetition_penalty = 1;
+  double temperature = kNotGiven, top_p = kNotGiven, min_p = kNotGiven, repetition_penalty = kNotGiven;
   std::vector<std::string> stop;
 
   void visit(Fields& v) {
@@ -40,12 +41,13 @@ struct ChatConfig {
       OneOf{"auto", "on", "off"});
     v("load", load, "conversation to go on with (what /save wrote)");
     v("max_new_tokens", max_new_tokens, "longest answer, in tokens", Range{1, 1e9});
-    v("temperature", temperature, "0: greedy", Range{0, 100});
+    v("temperature", temperature, "0: greedy; -1: as generation_config.json says, else 0.6", Range{-1, 100});
     v.alias("temp", "temperature");
-    v("top_k", top_k, "sample from the k likeliest tokens; 0: all", Range{0, 1e9});
-    v("top_p", top_p, "sample from the likeliest tokens that hold this much probability", Range{0, 1});
-    v("min_p", min_p, "leave out tokens less likely than this part of the likeliest", Range{0, 1});
-    v("repetition_penalty", repetition_penalty, "divides the logits of tokens seen (1: off)", Range{1e-3, 1e3});
+    v("top_k", top_k, "sample from the k likeliest tokens; 0: all; -1: as the model says, else 0", Range{-1, 1e9});
+    v("top_p", top_p, "sample from the likeliest tokens that hold this much probability; -1: as the model says, else 0.95", Range{-1, 1});
+    v("min_p", min_p, "leave out tokens less likely than this part of the likeliest; -1: as the model says, else 0", Range{-1, 1});
+    v("repetition_penalty", repetition_penalty, "divides the logits of tokens seen (1: off); -1: as the model says, else 1",
+      Range{-1, 1e3});
     v("seed", seed, "same seed, same conversation", Range{0, 1.8e19});
     v("stop", stop, "strings that end an answer");
     v.group("engine", engine);
@@ -91,6 +93,7 @@ class Input {
     if (!terminal_) {
       std::string line;
       if (!std::getline(std::cin, line)) return std::nullopt;
+      if (line.ends_with('\r')) line.pop_back();  // lines of a file from Windows
       return line;
     }
     char* line = readline(prompt);
@@ -115,8 +118,15 @@ class Chat {
         terminal_(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)),
         loaded_(load_model(config.model, tensor::parse_device(common.device))),
         engine_(*loaded_.model, config.engine),
-        prompts_(*loaded_.tokenizer, loaded_.chat.get(), {}),
+        prompts_(*loaded_.tokenizer, loaded_.chat.get(), {}, loaded_.stop_ids),
         think_(config.think) {
+    sampling_ = {.temperature = config.temperature,
+                 .top_k = config.top_k,
+                 .top_p = config.top_p,
+                 .min_p = config.min_p,
+                 .repetition_penalty = config.repetition_penalty};
+    fill_sampling(sampling_, loaded_.generation, {.temperature = 0.6, .top_p = 0.95});
+    engine::check_sampling(sampling_);
     if (!config.system_prompt.empty()) set_system(config.system_prompt);
     if (!config.load.empty()) load(config.load);
   }
@@ -198,19 +208,23 @@ class Chat {
   }
   void save(const std::string& path) const {
     if (path.empty()) fail_usage("/save FILE");
-    write_file_atomic(path, dump_json(Json{{"messages", data::to_json(messages_)}}, 2) + "\n");
+    Json json = {{"messages", data::to_json(messages_)}};
+    if (variables_.is_object()) json.update(variables_);
+    write_file_atomic(path, dump_json(json, 2) + "\n");
     if (terminal_) print_text(str("saved ", messages_.size(), " messages\n"));
   }
   void load(const std::string& path) {
     if (path.empty()) fail_usage("/load FILE");
-    messages_ = data::messages_from_json(parse_json_file(path), path);
+    data::Conversation loaded = data::conversation_from_json(parse_json_file(path), path, data::TemplateKeys::kAll);
+    messages_ = std::move(loaded.messages);
+    variables_ = std::move(loaded.variables);
     if (terminal_) print_text(str("loaded ", messages_.size(), " messages\n"));
   }
 
   std::vector<text::TokenId> prompt() const {
     const text::Tokenizer& t = *loaded_.tokenizer;
-    std::vector<text::TokenId> ids =
-        loaded_.chat ? prompts_.chat_prompt(messages_) : t.encode(messages_.back().content, {.add_special_tokens = t.add_bos()});
+    std::vector<text::TokenId> ids = loaded_.chat ? prompts_.chat_prompt({messages_, variables_})
+                                                  : t.encode(messages_.back().content, {.add_special_tokens = t.add_bos()});
     std::string suffix = config_.prompt_suffix;
     if (think_ != "auto") {
       const std::string tail = t.decode({ids.end() - std::min<int64_t>(4, int64_t(ids.size())), ids.end()});
@@ -226,14 +240,10 @@ class Chat {
     engine::CompletionRequest r;
     r.prompt = prompt();
     r.stop = config_.stop;
-    r.sampling = {.temperature = config_.temperature,
-                  .top_k = config_.top_k,
-                  .top_p = config_.top_p,
-                  .min_p = config_.min_p,
-                  .repetition_penalty = config_.repetition_penalty,
-                  .seed = config_.seed + uint64_t(retries_) + messages_.size() * 1000003,
-                  .max_new_tokens = config_.max_new_tokens,
-                  .stop_ids = prompts_.stop_ids()};
+    r.sampling = sampling_;
+    r.sampling.seed = config_.seed + uint64_t(retries_) + messages_.size() * 1000003;
+    r.sampling.max_new_tokens = config_.max_new_tokens;
+    r.sampling.stop_ids = prompts_.stop_ids();
     // The answer gets what the context and the cache have left.
     const auto& c = engine_.config();
     const int64_t room = std::min(c.max_model_len, c.num_blocks * c.block_size) - int64_t(r.prompt.size());
@@ -265,9 +275,11 @@ class Chat {
   bool quiet_, terminal_;
   stages::LoadedModel loaded_;
   engine::Engine engine_;
-  eval::PromptMaker prompts_;
+  data::PromptMaker prompts_;
   std::string think_;
   data::Messages messages_;
+  Json variables_;  // what a loaded conversation says to the template beside its messages
+  engine::SamplingParams sampling_;
   int64_t retries_ = 0;
 };
 

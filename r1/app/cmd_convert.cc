@@ -12,6 +12,7 @@
 #include "r1/base/json.h"
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/model/footprint.h"
 #include "r1/model/weights_io.h"
 #include "r1/text/tokenizer.h"
 

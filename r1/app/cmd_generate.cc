@@ -1,15 +1,18 @@
 // r1 generate: a prompt or a conversation in, the model's words out. Text streams to a terminal or a pipe as it is made; with --json one
 // object a sample:
 //   {"text", "ids", "logprobs", "finish_reason"}
+// A prompt given as ids needs no tokenizer; without one the text is empty.
 #include <cstdio>
 #include <iostream>
 
 #include "r1/app/command.h"
+#include "r1/app/sampling_defaults.h"
+#include "r1/app/token_ids.h"
 #include "r1/base/file.h"
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
+#include "r1/data/prompt.h"
 #include "r1/engine/completion.h"
-#include "r1/eval/prompt.h"
 #include "r1/stages/run.h"
 
 namespace r1::app {
@@ -18,11 +21,12 @@ namespace {
 struct GenerateConfig {
   stages::ModelArgs model;
   engine::EngineConfig engine;
-  std::string prompt, prompt_file, messages, system_prompt, prompt_suffix;
+  std::string prompt, prompt_file, messages, ids, system_prompt, prompt_suffix;
   bool chat = false, raw = false;
-  int64_t max_new_tokens = 256, min_new_tokens = 0, n = 1, top_k = 0, top_logprobs = 0;
+  int64_t max_new_tokens = 256, min_new_tokens = 0, n = 1, top_k = kNotGiven, top_logprobs = 0;
   uint64_t seed = 0;
-  double temperature = 1, top_p = 1, min_p = 0, repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
+  double temperature = kNotGiven, top_p = kNotGiven, min_p = kNotGiven, repetition_penalty = kNotGiven;
+  double presence_penalty = 0, frequency_penalty = 0;
   std::vector<std::string> stop;
   bool ignore_eos = false, keep_special = false;
 
@@ -31,7 +35,8 @@ struct GenerateConfig {
     v("prompt", prompt, "text to go on from");
     v.alias("p", "prompt");
     v("prompt_file", prompt_file, "file that holds the prompt; - is standard input");
-    v("messages", messages, "conversation as JSON: [{\"role\":\"user\",\"content\":\"...\"}]");
+    v("messages", messages, "conversation as JSON: [{\"role\":\"user\",\"content\":\"...\"}], or {\"messages\":[..],\"tools\":[..],..}");
+    v("ids", ids, "prompt as token ids, e.g. 1,2,3");
     v("chat", chat, "the prompt is a user's message, put into the model's chat template");
     v("system_prompt", system_prompt, "system message in front of a conversation");
     v("prompt_suffix", prompt_suffix, "text behind the rendered prompt, where the answer begins, e.g. <think>");
@@ -39,12 +44,13 @@ struct GenerateConfig {
     v("max_new_tokens", max_new_tokens, "longest answer, in tokens", Range{1, 1e9});
     v("min_new_tokens", min_new_tokens, "no end before as many tokens", Range{0, 1e9});
     v("n", n, "samples of the prompt", Range{1, 16384});
-    v("temperature", temperature, "0: greedy", Range{0, 100});
+    v("temperature", temperature, "0: greedy; -1: as generation_config.json says, else 1", Range{-1, 100});
     v.alias("temp", "temperature");
-    v("top_k", top_k, "sample from the k likeliest tokens; 0: all", Range{0, 1e9});
-    v("top_p", top_p, "sample from the likeliest tokens that hold this much probability", Range{0, 1});
-    v("min_p", min_p, "leave out tokens less likely than this part of the likeliest", Range{0, 1});
-    v("repetition_penalty", repetition_penalty, "divides the logits of tokens seen (1: off)", Range{1e-3, 1e3});
+    v("top_k", top_k, "sample from the k likeliest tokens; 0: all; -1: as the model says, else 0", Range{-1, 1e9});
+    v("top_p", top_p, "sample from the likeliest tokens that hold this much probability; -1: as the model says, else 1", Range{-1, 1});
+    v("min_p", min_p, "leave out tokens less likely than this part of the likeliest; -1: as the model says, else 0", Range{-1, 1});
+    v("repetition_penalty", repetition_penalty, "divides the logits of tokens seen (1: off); -1: as the model says, else 1",
+      Range{-1, 1e3});
     v("presence_penalty", presence_penalty, "taken from the logits of tokens in the answer", Range{-100, 100});
     v("frequency_penalty", frequency_penalty, "taken once for each time a token is in the answer", Range{-100, 100});
     v("seed", seed, "same seed, same text", Range{0, 1.8e19});
@@ -57,27 +63,31 @@ struct GenerateConfig {
 };
 
 std::string read_prompt(const GenerateConfig& c) {
-  const int given = !c.prompt.empty() + !c.prompt_file.empty() + !c.messages.empty();
-  if (given > 1) fail_usage("give one of --prompt, --prompt_file and --messages");
-  if (given == 0) fail_usage("missing: --prompt, --prompt_file or --messages");
+  const int given = !c.prompt.empty() + !c.prompt_file.empty() + !c.messages.empty() + !c.ids.empty();
+  if (given > 1) fail_usage("give one of --prompt, --prompt_file, --messages and --ids");
+  if (given == 0) fail_usage("missing: --prompt, --prompt_file, --messages or --ids");
   if (c.prompt_file.empty()) return c.prompt;
   if (c.prompt_file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
   return read_file(c.prompt_file);
 }
 
-data::Messages conversation(const GenerateConfig& c, const std::string& prompt) {
-  if (c.messages.empty()) return {{"user", prompt}};
+data::Conversation conversation(const GenerateConfig& c, const std::string& prompt) {
+  if (c.messages.empty()) return {{{"user", prompt}}};
   Json json = parse_json(c.messages, "--messages");
   if (json.is_array()) json = Json{{"messages", json}};
-  return data::messages_from_json(json, "--messages");
+  return data::conversation_from_json(json, "--messages", data::TemplateKeys::kAll);
 }
 
 std::vector<text::TokenId> prompt_ids(const GenerateConfig& c, const std::string& prompt, const stages::LoadedModel& loaded) {
+  if (!c.ids.empty()) {
+    const std::vector<int64_t> ids = parse_ids(c.ids, loaded.model->config().vocab_size);
+    return {ids.begin(), ids.end()};
+  }
   const text::Tokenizer& tokenizer = *loaded.tokenizer;
   if (c.chat || !c.messages.empty()) {
     if (!loaded.chat) fail_usage("--chat and --messages need a model with a chat template; ", c.model.model_name_or_path, " has none");
-    const eval::PromptArgs args{.prompt_format = "chat", .system_prompt = c.system_prompt, .prompt_suffix = c.prompt_suffix};
-    return eval::PromptMaker(tokenizer, loaded.chat.get(), args).chat_prompt(conversation(c, prompt));
+    const data::PromptArgs args{.prompt_format = "chat", .system_prompt = c.system_prompt, .prompt_suffix = c.prompt_suffix};
+    return data::PromptMaker(tokenizer, loaded.chat.get(), args).chat_prompt(conversation(c, prompt));
   }
   return tokenizer.encode(prompt + c.prompt_suffix, {.parse_special = c.raw, .add_special_tokens = !c.raw && tokenizer.add_bos()});
 }
@@ -99,10 +109,9 @@ engine::CompletionRequest request_of(const GenerateConfig& c, const stages::Load
                 .ignore_stop_ids = c.ignore_eos,
                 .logprobs = json,
                 .top_logprobs = int(c.top_logprobs)};
+  fill_sampling(r.sampling, loaded.generation, {});
   engine::check_sampling(r.sampling);
-  if (const auto eos = loaded.tokenizer->eos_id()) r.sampling.stop_ids.push_back(*eos);
-  const int64_t eos = loaded.model->config().eos_token_id;
-  if (eos >= 0 && eos != loaded.tokenizer->eos_id()) r.sampling.stop_ids.push_back(text::TokenId(eos));
+  r.sampling.stop_ids = loaded.stop_ids;
   return r;
 }
 
@@ -112,7 +121,10 @@ Json to_json(const engine::Completion& c, const text::Tokenizer& tokenizer, bool
   Json positions = Json::array();
   for (const auto& alternatives : c.top) {
     Json list = Json::array();
-    for (const auto& a : alternatives) list.push_back({{"id", a.id}, {"token", tokenizer.token_bytes(a.id)}, {"logprob", a.logprob}});
+    for (const auto& a : alternatives) {
+      const std::string token = tokenizer.known(a.id) ? tokenizer.token_bytes(a.id) : "";
+      list.push_back({{"id", a.id}, {"token", token}, {"logprob", a.logprob}});
+    }
     positions.push_back(list);
   }
   json["top_logprobs"] = positions;
@@ -122,7 +134,10 @@ Json to_json(const engine::Completion& c, const text::Tokenizer& tokenizer, bool
 int run(const GenerateConfig& config, const CommonOptions& common) {
   const std::string prompt = read_prompt(config);
   const auto device = tensor::parse_device(common.device);
-  const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device));
+  const auto use = config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kIfThere;
+  stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device), use);
+  if (!loaded.tokenizer && !config.stop.empty()) fail_usage("--stop needs a tokenizer: give --tokenizer");
+  if (!loaded.tokenizer) loaded.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::without_tokens());
   engine::CompletionRequest request = request_of(config, loaded, common.json);
   request.prompt = prompt_ids(config, prompt, loaded);
   if (request.prompt.empty()) fail_usage("the prompt has no tokens: give some text");

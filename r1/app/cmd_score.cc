@@ -2,11 +2,11 @@
 // first token has nothing before it). A text longer than the model's context is refused, never cut.
 #include <ATen/core/grad_mode.h>
 
-#include <charconv>
 #include <cmath>
 #include <iostream>
 
 #include "r1/app/command.h"
+#include "r1/app/token_ids.h"
 #include "r1/base/file.h"
 #include "r1/ops/logprob.h"
 #include "r1/stages/run.h"
@@ -28,25 +28,6 @@ struct ScoreConfig {
     v("raw", raw, "control tokens spelled out in the text count as such, and no bos is added");
   }
 };
-
-std::vector<int64_t> parse_ids(const std::string& list, int64_t vocab) {
-  std::vector<int64_t> ids;
-  const char *at = list.data(), *end = at + list.size();
-  const auto skip = [&] {
-    while (at < end && (*at == ' ' || *at == '[' || *at == ']')) ++at;
-  };
-  for (skip(); at < end; skip()) {
-    int64_t id = 0;
-    const auto [next, error] = std::from_chars(at, end, id);
-    if (error != std::errc()) fail_usage("--ids: expected numbers with commas between, got '", list, "'");
-    if (id < 0 || id >= vocab) fail_usage("--ids: token id ", id, " is outside the model's vocabulary of ", vocab);
-    ids.push_back(id);
-    at = next;
-    skip();
-    if (at < end && *at++ != ',') fail_usage("--ids: expected numbers with commas between, got '", list, "'");
-  }
-  return ids;
-}
 
 std::vector<int64_t> read_ids(const ScoreConfig& c, const stages::LoadedModel& loaded) {
   if (!c.ids.empty()) return parse_ids(c.ids, loaded.model->config().vocab_size);
@@ -75,7 +56,8 @@ int run(const ScoreConfig& config, const CommonOptions& common) {
   const int given = !config.text.empty() + !config.file.empty() + !config.ids.empty();
   if (given != 1) fail_usage(given ? "give one of --text, --file and --ids" : "missing: --text, --file or --ids");
   const auto device = tensor::parse_device(common.device);
-  const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device));
+  const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device),
+                                                  config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kNone);
   const std::vector<int64_t> ids = read_ids(config, loaded);
   const int64_t longest = loaded.model->config().max_position_embeddings;
   check(int64_t(ids.size()) <= longest, "the text has ", ids.size(), " tokens, the model's context holds ", longest);

@@ -26,9 +26,10 @@ struct RenderConfig {
 // A line is the array of messages, or an object of template variables with "messages" among them (tools, enable_thinking, ...).
 int render(const RenderConfig& config, const CommonOptions&) {
   const auto tokenizer = text::Tokenizer::load(config.tokenizer);
-  const std::string source = config.chat_template.empty() ? tokenizer.chat_template() : read_file(config.chat_template);
+  const bool own = config.chat_template.empty();
+  const std::string source = own ? tokenizer.chat_template() : read_file(config.chat_template);
   if (source.empty()) fail(config.tokenizer, ": no chat template here; give one with --chat_template FILE");
-  const text::ChatTemplate chat(source);
+  const text::ChatTemplate chat(source, {}, own ? tokenizer.chat_template_where() : config.chat_template);
   return for_each_line([&](const Json& line, const std::string& where) -> Json {
     Json variables = line.is_array() ? Json{{"messages", line}} : line;
     if (!variables.is_object() || !variables.contains("messages"))

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <new>
 #include <utility>
 
 #include "r1/base/build_info.h"
@@ -92,12 +91,6 @@ int dispatch(const Arguments& arguments) {
   return command->run(*command, rest);
 }
 
-// c10's messages carry a C++ stack after the first lines.
-std::string without_stack(std::string what) {
-  if (const size_t at = what.find("\nException raised from"); at != std::string::npos) what.resize(at);
-  return what;
-}
-
 }  // namespace
 
 std::vector<Setting> command_settings(const Command& command, const Arguments& arguments) {
@@ -123,7 +116,7 @@ std::vector<Setting> all_settings(std::vector<Setting> environment, std::vector<
     for (const Setting& setting : *source) {
       if (setting.key != "config") continue;
       if (setting.value.is_boolean()) fail_usage("--config: needs a value (a YAML file)");
-      for (const Json& file : setting.value.is_array() ? setting.value : Json::array({setting.value})) named.push_back(file);
+      for (const Json& file : string_items(setting)) named.push_back(file);
     }
     if (!named.empty()) files = named;
   }
@@ -153,10 +146,8 @@ int run_program(const Arguments& arguments) {
   } catch (const Error& error) {
     log_error(error.what());
     return error.exit_code();
-  } catch (const std::bad_alloc&) {
-    log_error("out of memory");
   } catch (const std::exception& error) {
-    log_error(without_stack(error.what()));
+    log_error(foreign_message(error.what()));
   }
   return 1;
 }

@@ -23,7 +23,4 @@ uint64_t checked_add(uint64_t a, uint64_t b, const Args&... message) {
   return result;
 }
 
-// Text from a file as it may stand in an error message: control characters as \x.., at most 80 bytes.
-std::string printable(std::string_view text);
-
 }  // namespace r1

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 
 namespace r1 {
 namespace {
@@ -41,12 +42,6 @@ std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = char(std::tolower(static_cast<unsigned char>(c)));
   return out;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-  return text;
 }
 
 std::string normal_key(std::string_view key) {
@@ -127,12 +122,12 @@ T scalar(const Json& value, const std::string& where, const std::string& key) {
   }
   if (!parsed)
     fail_usage(where, ": '", key, "' expects ", type_name<T>(), ", got ", value.is_string() ? "'" : "",
-               value.is_string() ? value.get<std::string>() : dump_json(value), value.is_string() ? "'" : "");
+               printable(value.is_string() ? value.get<std::string>() : dump_json(value)), value.is_string() ? "'" : "");
   return *parsed;
 }
 
-// "a, b" or "[a, b]" as the items' texts.
-Json split_list(std::string_view text) {
+// "a, b" or "[a, b]" as the items' texts: lists of numbers and flags, whose items hold no comma.
+Json split_numbers(std::string_view text) {
   text = trim(text);
   if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
   Json items = Json::array();
@@ -145,17 +140,50 @@ Json split_list(std::string_view text) {
   return items;
 }
 
+// Where a setting comes from a place that knows text only, a list must be spelled as text.
+bool is_command_line(const std::string& where) {
+  return where.starts_with("--");
+}
+bool is_environment(const std::string& where) {
+  return where.starts_with("R1_") && where.find(':') == std::string::npos;
+}
+
+// '["a", "b"]' as its items; a text that is no JSON list of strings as the one item that it is.
+Json spelled_items(const std::string& text) {
+  Json items = Json::array();
+  if (text.starts_with('[')) {
+    try {
+      items = parse_json(text, "list");
+      if (std::all_of(items.begin(), items.end(), [](const Json& item) { return item.is_string(); })) return items;
+    } catch (const Error&) {
+    }
+  }
+  items = Json::array();
+  items.push_back(text);
+  return items;
+}
+
 template <class T>
-void assign(T& target, const Json& value, const Setting& setting) {
+Json list_items(const Setting& setting) {
+  const Json& value = setting.value;
+  if constexpr (std::is_same_v<T, std::string>) {
+    return string_items(setting);
+  } else {
+    return value.is_string() ? split_numbers(value.get_ref<const std::string&>()) : value.is_array() ? value : Json::array({value});
+  }
+}
+
+// `adds`: the option stands on the command line once more, so its items come after those that are there.
+template <class T>
+void assign(T& target, const Setting& setting, bool adds) {
+  const Json& value = setting.value;
   if constexpr (kIsList<T>) {
-    const Json items = value.is_string()  ? split_list(value.get_ref<const std::string&>())
-                       : value.is_array() ? value
-                                          : Json::array({value});
-    T list;
-    for (const Json& item : items) list.push_back(scalar<typename T::value_type>(item, setting.where, setting.key));
+    T list = adds ? target : T();
+    for (const Json& item : list_items<typename T::value_type>(setting))
+      list.push_back(scalar<typename T::value_type>(item, setting.where, setting.key));
     target = std::move(list);
   } else {
-    if (value.is_array()) fail_usage(setting.where, ": '", setting.key, "' takes one value, got ", dump_json(value));
+    if (value.is_array()) fail_usage(setting.where, ": '", setting.key, "' takes one value, got ", printable(dump_json(value)));
     target = scalar<T>(value, setting.where, setting.key);
   }
 }
@@ -185,7 +213,8 @@ template <class T>
 void check_one(const Field& field, const T& value, const std::string& where) {
   if constexpr (std::is_same_v<T, std::string>) {
     if (field.one_of.empty() || std::find(field.one_of.begin(), field.one_of.end(), value) != field.one_of.end()) return;
-    fail_usage(where, ": '", field.key, "' must be ", limits_text(field), "; got '", value, "'", did_you_mean(value, field.one_of));
+    fail_usage(where, ": '", field.key, "' must be ", limits_text(field), "; got '", printable(value), "'",
+               did_you_mean(value, field.one_of));
   } else if constexpr (!std::is_same_v<T, bool>) {
     if (!field.range || (double(value) >= field.range->lo && double(value) <= field.range->hi)) return;  // NaN is in no range
     fail_usage(where, ": '", field.key, "' must be ", limits_text(field), "; got ", value);
@@ -325,9 +354,10 @@ bool apply_free_form(const Fields& fields, const Setting& setting) {
 void apply_one(const Fields& fields, const Setting& setting, std::map<const Field*, std::string>& given) {
   if (apply_free_form(fields, setting)) return;
   const auto [field, negated] = resolve(fields, setting);
-  if (!field) fail_usage(setting.where, ": unknown key '", setting.key, "'", did_you_mean(normal_key(setting.key), fields.names(true)));
+  if (!field)
+    fail_usage(setting.where, ": unknown key '", printable(setting.key), "'", did_you_mean(normal_key(setting.key), fields.names(true)));
   if (setting.value.is_null()) return;
-  if (setting.value.is_object()) fail_usage(setting.where, ": '", setting.key, "' expects ", field_type(*field), ", got a group of keys");
+  if (setting.value.is_object()) fail_usage(setting.where, ": '", field->key, "' expects ", field_type(*field), ", got a group of keys");
   const std::string file = source_file(setting.where);
   if (const auto it = given.find(field); it != given.end() && !file.empty() && source_file(it->second) == file) {
     fail_usage(setting.where, ": '", field->key, "' is set twice (first at ", it->second, ")");
@@ -335,9 +365,11 @@ void apply_one(const Fields& fields, const Setting& setting, std::map<const Fiel
   const Setting named{field->key, setting.where, setting.value};
   if (std::holds_alternative<FreeForm*>(field->value))
     fail_usage(setting.where, ": '", field->key, "' is a group: write ", field->key, ".<option>=<value>");
+  const auto before = given.find(field);
+  const bool adds = before != given.end() && is_command_line(before->second) && is_command_line(setting.where);
   std::visit(
       [&](auto* p) {
-        if constexpr (!std::is_same_v<decltype(p), FreeForm*>) assign(*p, named.value, named);
+        if constexpr (!std::is_same_v<decltype(p), FreeForm*>) assign(*p, named, adds);
       },
       field->value);
   if (negated) {
@@ -450,10 +482,10 @@ std::vector<Setting> parse_overrides(const std::vector<std::string>& arguments) 
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (!looks_like_option(argument) || argument == "--")
-      fail_usage("unexpected argument '", argument, "': options are --key=value or --key value");
+      fail_usage("unexpected argument '", printable(argument), "': options are --key=value or --key value");
     const size_t dashes = argument[1] == '-' ? 2 : 1, equals = argument.find('=');
     const std::string key = normal_key(std::string_view(argument).substr(dashes, equals == std::string::npos ? equals : equals - dashes));
-    if (key.empty()) fail_usage("'", argument, "': an option needs a name");
+    if (key.empty()) fail_usage("'", printable(argument), "': an option needs a name");
     Setting setting{key, str("--", key), true};
     if (equals != std::string::npos) {
       setting.value = argument.substr(equals + 1);
@@ -474,15 +506,46 @@ std::vector<FieldInfo> fields_info(const Fields& fields) {
   return infos;
 }
 
-void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings) {
+namespace {
+
+void apply_checked(const Fields& fields, const std::vector<Setting>& settings, bool all_known) {
   std::map<const Field*, std::string> given;
   for (const Setting& setting : settings) apply_one(fields, setting, given);
   for (const Field& field : fields.list()) {
     const auto it = given.find(&field);
     const bool is_text = std::holds_alternative<std::string*>(field.value) || field_type(field).starts_with("list");
-    if (field.required && (is_text ? is_empty(field) : it == given.end())) fail_usage("missing: --", field.key, " (", field.help, ")");
+    if (all_known && field.required && (is_text ? is_empty(field) : it == given.end()))
+      fail_usage("missing: --", field.key, " (", field.help, ")");
     check_limits(field, it == given.end() ? "config" : it->second);
   }
+}
+
+}  // namespace
+
+void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings) {
+  apply_checked(fields, settings, true);
+}
+
+void check_against_fields(const Fields& fields, const std::vector<Setting>& settings) {
+  apply_checked(fields, settings, false);
+}
+
+Json string_items(const Setting& setting) {
+  const Json given = setting.value.is_array() ? setting.value : Json::array({setting.value});
+  // After "--" stand another program's words, which are not read.
+  const bool spelled = setting.where != "--" && (is_command_line(setting.where) || is_environment(setting.where));
+  Json items = Json::array();
+  for (const Json& item : given) {
+    if (spelled && item.is_string()) {
+      for (const Json& one : spelled_items(item.get_ref<const std::string&>())) items.push_back(one);
+    } else {
+      items.push_back(item);
+    }
+  }
+  for (const Json& item : items) {
+    if (item == "" && setting.where != "--") fail_usage(setting.where, ": '", setting.key, "' holds an empty string; the empty list is []");
+  }
+  return items;
 }
 
 std::vector<Setting> fields_environment(const Fields& fields) {
@@ -528,6 +591,7 @@ std::string fields_to_yaml(const Fields& fields) {
 
 std::string fields_help(const Fields& fields) {
   std::string text, group;
+  bool strings = false;
   for (const Field& field : fields.list()) {
     const size_t leaf = field.key.rfind('.') + 1;
     const std::string prefix = field.key.substr(0, leaf);
@@ -543,7 +607,12 @@ std::string fields_help(const Fields& fields) {
     const std::string limits = limits_text(field), value = yaml_value(field);
     const std::string state = field.required && is_empty(field) ? "required" : "default " + value;
     text += str(left, field.help, " (", limits, limits.empty() ? "" : "; ", state, ")\n");
+    strings = strings || std::holds_alternative<std::vector<std::string>*>(field.value);
   }
+  if (strings)
+    text +=
+        "\n<list of string>: each word is one string, taken as it is (spaces, commas and newlines too): --key A --key B, --key A B, or a\n"
+        "JSON list: --key '[\"A\", \"B\"]'; '[]' is the empty list.\n";
   return text;
 }
 

@@ -36,12 +36,16 @@ std::vector<Setting> read_yaml(const std::filesystem::path& path);
 std::vector<Setting> parse_yaml(std::string_view text, std::string_view where);
 // The same document as one nested value (scalars are strings), for files that are more than a flat config (a recipe's list of stages).
 Json parse_yaml_document(std::string_view text, std::string_view where);
-Json read_yaml_document(const std::filesystem::path& path);
 // Nested JSON (a resolved config out of a checkpoint, one stage of a recipe) as settings.
 std::vector<Setting> json_settings(const Json& object, std::string_view where);
-// "--a.b=c", "--a.b c", "--a.b c d" (a list), "--flag" (true), "--no-flag", "-m x"; dashes in keys read as underscores. Values are typed
-// later, by the field.
+// "--a.b=c", "--a.b c", "--a.b c d" (a list; an option that stands twice adds to its list), "--flag" (true), "--no-flag", "-m x"; dashes in
+// keys read as underscores. Values are typed later, by the field.
 std::vector<Setting> parse_overrides(const std::vector<std::string>& arguments);
+
+// The items of a setting of a list of string. One rule for all of them: a text is one string as it is, nothing is split or trimmed. On the
+// command line and in the environment, which know no lists, a text that is a JSON list of strings stands for its items. Empty strings are
+// refused, but for words after "--".
+Json string_items(const Setting& setting);
 
 // Nearest of `known` by edit distance, or "" if nothing is near.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
@@ -51,6 +55,8 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 std::vector<FieldInfo> fields_info(const Fields& fields);
 // Applies the settings in order (later ones win), checks every field's limits and that required ones are there.
 void apply_to_fields(const Fields& fields, const std::vector<Setting>& settings);
+// The same checks before every value is known: of a null only the key is checked, and required fields may still be missing.
+void check_against_fields(const Fields& fields, const std::vector<Setting>& settings);
 // Settings of the environment: R1_<KEY> with dots as double underscores, upper case; only for keys that exist.
 // Not taken: R1_DEPS, R1_MODELS, R1_DATA, R1_NUM_THREADS, R1_ORACLE_PYTHON, which the program and its tests use otherwise.
 std::vector<Setting> fields_environment(const Fields& fields);

@@ -1,6 +1,7 @@
 // The one exception type of the project, and string building for its messages.
 // Libraries throw r1::Error; only app/main.cc and a server's request boundary catch. A message names the thing, the place and the way out:
 //   fail("[rms_norm] expected weight of shape [", d, "], got ", shape);
+// What it quotes from a file or a user goes through printable(); however long the parts, a message is no more than a screen.
 #pragma once
 
 #include <sstream>
@@ -19,13 +20,23 @@ enum class ErrorKind {
 
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message, ErrorKind kind = ErrorKind::kFailed) : std::runtime_error(message), kind_(kind) {}
+  explicit Error(const std::string& message, ErrorKind kind = ErrorKind::kFailed);  // what() is screenful(message)
   ErrorKind kind() const { return kind_; }
   int exit_code() const { return static_cast<int>(kind_); }
 
  private:
   ErrorKind kind_;
 };
+
+inline constexpr size_t kMaxMessageLine = 1'000, kMaxMessageLines = 200;
+// The message with lines over kMaxMessageLine bytes cut in their middle and no more than kMaxMessageLines lines (a help text fits).
+std::string screenful(std::string_view message);
+
+// Text from a file or a user as it may stand in a message: control characters as \x.., at most 80 bytes, no character cut in two.
+std::string printable(std::string_view text);
+
+// What another library's exception says, as one line: its first, without the place in the library's source.
+std::string foreign_message(std::string_view what);
 
 // Concatenates its arguments with operator<<.
 template <class... Args>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -165,13 +166,105 @@ class GgufFile::Reader {
   uint64_t at_ = 0;
 };
 
+namespace {
+
+constexpr const char* kSplitNumber = "split.no";
+constexpr const char* kSplitCount = "split.count";
+constexpr const char* kSplitTensors = "split.tensors.count";
+
+// "-00002-of-00003.gguf"
+std::string part_suffix(int64_t part, int64_t count) {
+  char text[64];
+  std::snprintf(text, sizeof text, "-%05lld-of-%05lld.gguf", static_cast<long long>(part + 1), static_cast<long long>(count));
+  return text;
+}
+
+// The file of another part, by the name of this one; empty if this one's name is not a part's.
+fs::path part_path(const fs::path& path, int64_t part, int64_t wanted, int64_t count) {
+  const std::string name = path.filename().string(), suffix = part_suffix(part, count);
+  if (!name.ends_with(suffix)) return {};
+  return path.parent_path() / (name.substr(0, name.size() - suffix.size()) + part_suffix(wanted, count));
+}
+
+}  // namespace
+
 GgufFile GgufFile::open(const fs::path& path, Options options) {
+  GgufFile file = open_alone(path, options);
+  file.open_parts(path, options);
+  return file;
+}
+
+GgufFile GgufFile::open_alone(const fs::path& path, Options options) {
   GgufFile file;
   file.map_ = std::make_unique<MappedFile>(path);
   file.bytes_ = file.map_->bytes();
   file.name_ = path.string();
   file.parse(options);
   return file;
+}
+
+// Called on what was opened by its user: the first part, or a file that is whole.
+void GgufFile::open_parts(const fs::path& path, Options options) {
+  const int64_t count = integer_or(kSplitCount, 1), number = integer_or(kSplitNumber, 0);
+  if (count < 1 || count > kGgufMaxParts) fail(name_, ": key '", kSplitCount, "': expected 1 to ", kGgufMaxParts, ", got ", count);
+  if (number < 0 || number >= count) fail(name_, ": key '", kSplitNumber, "': expected 0 to ", count - 1, ", got ", number);
+  if (number > 0) {
+    const fs::path first = part_path(path, number, 0, count);
+    fail(name_, ": is part ", number + 1, " of ", count, " of a split model; name its first part",
+         first.empty() ? "" : " (" + first.filename().string() + ")");
+  }
+  for (int64_t i = 1; i < count; ++i) {
+    const fs::path other = part_path(path, 0, i, count);
+    if (other.empty())
+      fail(name_, ": is part 1 of ", count, ", but its name does not end in ", part_suffix(0, count), ", so the others are not found");
+    std::error_code ignored;
+    if (!fs::exists(other, ignored)) {
+      if (!options.allow_truncated)
+        fail(name_, ": is part 1 of ", count, ", and part ", i + 1, " is not beside it (", other.filename().string(), ")");
+      truncated_ = true;
+      continue;
+    }
+    add_part(open_alone(other, options), uint32_t(i));
+    const GgufFile& part = parts_.back();
+    if (part.integer_or(kSplitCount, 1) != count || part.integer_or(kSplitNumber, 0) != i)
+      fail(part.name_, ": does not say that it is part ", i + 1, " of ", count, " of ", name_);
+  }
+  const int64_t tensors = integer_or(kSplitTensors, int64_t(tensors_.size()));
+  if (!truncated_ && tensors != int64_t(tensors_.size()))
+    fail(name_, ": expected ", tensors, " tensors in all parts, got ", tensors_.size());
+}
+
+void GgufFile::add_part(GgufFile&& part, uint32_t number) {
+  truncated_ = truncated_ || part.truncated_;
+  parts_.push_back(std::move(part));
+  for (GgufTensor tensor : parts_.back().tensors_) {
+    tensor.part = number;
+    if (!tensor_index_.emplace(tensor.name, tensors_.size()).second)
+      fail(parts_.back().name_, ": tensor '", printable(tensor.name), "' stands in another part too");
+    tensors_.push_back(std::move(tensor));
+    if (tensors_.size() > kGgufMaxTensors) fail(name_, ": more than ", kGgufMaxTensors, " tensors in all parts");
+  }
+}
+
+fs::path gguf_of_folder(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const fs::path& path = entry.path();
+    if (path.extension() != ".gguf") continue;
+    // A further part, by its name, where the first is there.
+    long long part = 0, count = 0;
+    const std::string name = path.filename().string();
+    const size_t at = name.size() >= part_suffix(0, 1).size() ? name.size() - part_suffix(0, 1).size() : 0;
+    const bool is_part = std::sscanf(name.c_str() + at, "-%5lld-of-%5lld.gguf", &part, &count) == 2 && part > 1;
+    if (is_part && fs::exists(part_path(path, part - 1, 0, count))) continue;
+    found.push_back(path);
+  }
+  if (found.size() > 1) {
+    std::sort(found.begin(), found.end());
+    fail(folder.string(), ": ", found.size(), " GGUF models in this folder (", found[0].filename().string(), ", ",
+         found[1].filename().string(), found.size() > 2 ? ", ...)" : ")", "; name one of them");
+  }
+  return found.empty() ? fs::path() : found[0];
 }
 
 GgufFile GgufFile::from_bytes(std::span<const std::byte> bytes, const std::string& name, Options options) {
@@ -300,6 +393,10 @@ const GgufTensor* GgufFile::find(std::string_view tensor) const {
 }
 
 std::span<const std::byte> GgufFile::data(const GgufTensor& tensor) const {
+  if (tensor.part > 0) {
+    const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const GgufFile& file) { return file.find(tensor.name); });
+    return part->data(*part->find(tensor.name));
+  }
   if (tensor.begin > bytes_.size() || tensor.bytes > bytes_.size() - tensor.begin) {
     fail(name_, ": tensor '", printable(tensor.name), "': the file is cut short before its end");
   }

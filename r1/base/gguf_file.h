@@ -5,6 +5,10 @@
 // opening, so a hostile file costs no more memory than its tensor directory. Metadata is decoded when asked for. Broken files throw
 // r1::Error naming the file and the key or tensor; nothing aborts. Refused: version 1, big-endian files, arrays of arrays, repeated keys or
 // names, overlapping tensors and gaps between them.
+//
+// A model that was split (llama.cpp's gguf-split: NAME-00001-of-00003.gguf with split.no, split.count) is opened by its first part and is
+// one file then: the other parts, which must stand beside it, add their tensors. Another part opened alone is an error that names the
+// first.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +33,7 @@ inline constexpr uint64_t kGgufMaxNameBytes = 1'024;
 inline constexpr uint64_t kGgufMaxStringBytes = 1 << 20;  // chat templates are tens of KB
 inline constexpr uint32_t kGgufMaxRank = 4;
 inline constexpr uint32_t kGgufMaxAlignment = 1 << 20;
+inline constexpr int64_t kGgufMaxParts = 1'000;
 
 enum class GgufKind : uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64 };
 
@@ -60,12 +65,14 @@ struct GgufTensor {
   std::vector<int64_t> shape;  // row-major like everybody's: the last axis is the fastest (the file lists axes the other way round)
   uint64_t elements = 0;
   uint64_t begin = 0, bytes = 0;  // byte range in the file
+  uint32_t part = 0;              // of a split model: which of its files
 };
 
 class GgufFile {
  public:
   struct Options {
-    bool allow_truncated = false;  // tensor data may be missing (vocabulary or config wanted only); reading such a tensor is the error
+    // Tensor data and further parts may be missing (vocabulary or config wanted only); reading such a tensor is the error.
+    bool allow_truncated = false;
   };
   static GgufFile open(const fs::path& path, Options options);
   static GgufFile open(const fs::path& path) { return open(path, Options{}); }
@@ -114,6 +121,9 @@ class GgufFile {
   void read_metadata(Reader& reader, uint64_t count);
   void read_directory(Reader& reader, uint64_t count);
   void place_tensors(uint64_t header_end, Options options);
+  static GgufFile open_alone(const fs::path& path, Options options);
+  void open_parts(const fs::path& path, Options options);
+  void add_part(GgufFile&& part, uint32_t number);
   const Value* find_value(std::string_view key) const;
   const Value& value(std::string_view key, bool array) const;
   template <class T>
@@ -129,6 +139,11 @@ class GgufFile {
   std::vector<Value> values_;
   std::vector<GgufTensor> tensors_;
   std::unordered_map<std::string, size_t> value_index_, tensor_index_;
+  std::vector<GgufFile> parts_;  // all but this one
 };
+
+// The GGUF model of a folder: its one .gguf file, or the first part of its one split model; empty if there is none. More than one is an
+// error.
+fs::path gguf_of_folder(const fs::path& folder);
 
 }  // namespace r1

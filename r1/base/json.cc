@@ -38,7 +38,7 @@ class Builder : public nlohmann::json_sax<Json> {
     auto& object = level.container->get_ref<Json::object_t&>();
     Items& items = object;
     if (const size_t at = find(level, items, name); at < items.size()) {
-      if (reject_duplicates_) fail(where_, ": duplicate key '", name, "'");
+      if (reject_duplicates_) fail(where_, ": duplicate key '", printable(name), "'");
       items[at].second = nullptr;
       slot_ = &items[at].second;
       return true;

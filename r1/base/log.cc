@@ -62,8 +62,8 @@ LogLevel log_level() {
 }
 
 void log_line(LogLevel level, const std::string& text) {
-  static constexpr const char* kPlain[] = {"debug: ", "", "warning: ", "error: "};
-  static constexpr const char* kColour[] = {"\x1b[2mdebug:\x1b[0m ", "", "\x1b[33mwarning:\x1b[0m ", "\x1b[31merror:\x1b[0m "};
+  static constexpr const char* kPlain[] = {"", "warning: ", "error: "};
+  static constexpr const char* kColour[] = {"", "\x1b[33mwarning:\x1b[0m ", "\x1b[31merror:\x1b[0m "};
   const auto prefix = (is_terminal() ? kColour : kPlain)[static_cast<int>(level)];
   Screen& s = screen();
   std::lock_guard lock(s.mutex);

@@ -5,7 +5,7 @@
 
 namespace r1 {
 
-enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class LogLevel { kInfo, kWarning, kError };
 
 void set_log_level(LogLevel level);
 LogLevel log_level();
@@ -16,10 +16,6 @@ void log_line(LogLevel level, const std::string& text);
 void set_live_line(const std::string& text);
 bool log_to_terminal();
 
-template <class... Args>
-void log_debug(const Args&... args) {
-  if (log_level() <= LogLevel::kDebug) log_line(LogLevel::kDebug, str(args...));
-}
 template <class... Args>
 void log_info(const Args&... args) {
   if (log_level() <= LogLevel::kInfo) log_line(LogLevel::kInfo, str(args...));

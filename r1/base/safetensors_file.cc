@@ -302,22 +302,13 @@ void write_safetensors_index(const fs::path& path, const SafetensorsIndex& index
   write_file_atomic(path, text + "\n  }\n}\n");
 }
 
-std::vector<SafetensorsFile> open_safetensors_model(const fs::path& path) {
-  std::vector<SafetensorsFile> files;
-  fs::path index_path = path;
-  if (fs::is_directory(path)) {
-    index_path = path / kSafetensorsIndex;
-    if (!fs::exists(index_path)) {
-      if (!fs::exists(path / kSafetensorsSingle))
-        fail(path.string(), ": neither ", kSafetensorsSingle, " nor ", kSafetensorsIndex, " is in this folder");
-      files.push_back(SafetensorsFile::open(path / kSafetensorsSingle));
-      return files;
-    }
-  } else if (path.extension() != ".json") {
-    files.push_back(SafetensorsFile::open(path));
-    return files;
-  }
+namespace {
+
+// What the index names, each tensor in the file that it says. A shard may hold more than the index lists (old checkpoints' buffers);
+// whether that is a weight is for the model to say.
+std::vector<SafetensorsFile> open_shards(const fs::path& index_path) {
   const SafetensorsIndex index = read_safetensors_index(index_path);
+  std::vector<SafetensorsFile> files;
   std::map<std::string, size_t> opened;
   for (const auto& [tensor, name] : index.weight_map) {
     if (!opened.count(name)) {
@@ -327,15 +318,35 @@ std::vector<SafetensorsFile> open_safetensors_model(const fs::path& path) {
     const SafetensorsFile& file = files[opened[name]];
     if (!file.find(tensor)) fail(index_path.string(), ": tensor '", printable(tensor), "' is not in ", file.name());
   }
+  std::map<std::string, const SafetensorsFile*> unlisted;
   for (const SafetensorsFile& file : files) {
     for (const SafeTensor& tensor : file.tensors()) {
       const auto it = index.weight_map.find(tensor.name);
-      if (it == index.weight_map.end()) fail(file.name(), ": tensor '", printable(tensor.name), "' is not in ", index_path.string());
-      if (fs::path(file.name()).filename() != it->second)
+      const bool listed = it != index.weight_map.end();
+      if (listed && fs::path(file.name()).filename() != it->second)
         fail(file.name(), ": tensor '", printable(tensor.name), "' belongs to ", it->second, " by the index");
+      if (listed) continue;
+      const auto [other, first] = unlisted.emplace(tensor.name, &file);
+      if (!first)
+        fail(file.name(), ": tensor '", printable(tensor.name), "' stands in ", other->second->name(), " too, and the index lists neither");
     }
   }
   return files;
+}
+
+}  // namespace
+
+std::vector<SafetensorsFile> open_safetensors_model(const fs::path& path) {
+  const auto one = [](const fs::path& file) {
+    std::vector<SafetensorsFile> files;
+    files.push_back(SafetensorsFile::open(file));
+    return files;
+  };
+  if (!fs::is_directory(path)) return path.extension() == ".json" ? open_shards(path) : one(path);
+  const fs::path single = path / kSafetensorsSingle, index = path / kSafetensorsIndex;
+  if (fs::exists(single)) return one(single);
+  if (fs::exists(index)) return open_shards(index);
+  fail(path.string(), ": neither ", kSafetensorsSingle, " nor ", kSafetensorsIndex, " is in this folder");
 }
 
 }  // namespace r1

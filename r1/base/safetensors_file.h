@@ -87,8 +87,9 @@ inline constexpr const char* kSafetensorsIndex = "model.safetensors.index.json";
 SafetensorsIndex read_safetensors_index(const fs::path& path);
 void write_safetensors_index(const fs::path& path, const SafetensorsIndex& index);
 
-// Every safetensors file of a model at `path`: the file itself, or what the folder's index names, or model.safetensors. Checks that the
-// index and the files agree.
+// Every safetensors file of a model at `path`: the file itself, the files of an index, or of a folder model.safetensors, else what its
+// index names (transformers' order: an index beside a whole file is of an earlier save). A tensor that is not where the index says is an
+// error; one that it does not list is passed on.
 std::vector<SafetensorsFile> open_safetensors_model(const fs::path& path);
 
 }  // namespace r1

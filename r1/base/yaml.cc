@@ -52,7 +52,7 @@ class Walker {
     std::set<std::string> seen;
     for (const auto& pair : node) {
       if (!pair.first.IsScalar()) fail_usage(at(pair.first), ": a key must be a plain word");
-      if (!seen.insert(pair.first.Scalar()).second) fail_usage(at(pair.first), ": duplicate key '", pair.first.Scalar(), "'");
+      if (!seen.insert(pair.first.Scalar()).second) fail_usage(at(pair.first), ": duplicate key '", printable(pair.first.Scalar()), "'");
       body(pair.first.Scalar(), pair.first, pair.second);
     }
   }
@@ -140,10 +140,6 @@ std::vector<Setting> read_yaml(const std::filesystem::path& path) {
 Json parse_yaml_document(std::string_view text, std::string_view where) {
   const auto root = load(text, where);
   return guarded(where, [&] { return Walker(where).to_json(root, 0); });
-}
-
-Json read_yaml_document(const std::filesystem::path& path) {
-  return parse_yaml_document(read_config_file(path), path.string());
 }
 
 }  // namespace r1

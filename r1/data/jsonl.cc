@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -24,6 +25,9 @@ struct LineReader::File {
 LineReader::LineReader(std::filesystem::path path, size_t max_line_bytes)
     : path_(std::move(path)), max_line_bytes_(max_line_bytes), file_(std::make_unique<File>()) {
   if (std::filesystem::is_directory(path_)) fail(path_.string(), ": is a folder, expected a file");
+  std::error_code ignored;
+  if (path_.extension() == ".gz" && std::filesystem::is_regular_file(path_, ignored) && std::filesystem::file_size(path_, ignored) == 0)
+    fail(path_.string(), ": is empty, not even a gzip header; was its download or its writer cut off?");
   errno = 0;
   file_->handle = gzopen(path_.c_str(), "rb");
   if (!file_->handle) fail(path_.string(), ": cannot open: ", std::strerror(errno ? errno : ENOMEM));
@@ -81,6 +85,28 @@ bool LineReader::next(std::string& line) {
   return true;
 }
 
+bool LineReader::at_end() {
+  return begin_ == buffer_.size() && !fill();
+}
+
+bool LineReader::next_stretch(std::string& bytes, size_t most, size_t part) {
+  while (buffer_.size() - begin_ <= std::max(most, part) && fill()) {
+  }
+  const std::string_view left = std::string_view(buffer_).substr(begin_);
+  if (left.empty()) return false;
+  size_t taken = left.size();
+  if (taken > most) {
+    taken = left.rfind('\n', part - 1) + 1;  // npos + 1 == 0
+    if (taken == 0)
+      for (taken = part; taken > 1 && (static_cast<unsigned char>(left[taken]) & 0xC0) == 0x80;) --taken;
+  }
+  bytes = left.substr(0, taken);
+  begin_ += taken;
+  position_.byte += int64_t(taken);
+  position_.line += std::count(bytes.begin(), bytes.end(), '\n');
+  return true;
+}
+
 void LineReader::seek(Position position) {
   if (gzseek(file_->handle, position.byte, SEEK_SET) != position.byte) fail(path_.string(), ": cannot seek to byte ", position.byte);
   buffer_.clear();
@@ -89,12 +115,16 @@ void LineReader::seek(Position position) {
   position_ = position;
 }
 
-std::optional<Json> JsonlReader::next() {
-  while (lines_.next(line_)) {
-    if (line_.find_first_not_of(" \t") == std::string::npos) continue;
-    Json row = parse_json(line_, where());
-    if (!row.is_object()) fail(where(), ": expected a JSON object, got ", row.type_name());
-    return row;
+Json parse_row(std::string_view line, std::string_view where) {
+  Json row = parse_json(line, where);
+  if (!row.is_object()) fail(where, ": expected a JSON object, got ", row.type_name());
+  return row;
+}
+
+std::optional<Json> next_row(LineReader& lines, std::string& line) {
+  while (lines.next(line)) {
+    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    return parse_row(line, lines.where());
   }
   return std::nullopt;
 }

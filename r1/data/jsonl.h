@@ -1,7 +1,7 @@
-// JSON lines from a file, one object a line, streamed: memory is one line, whatever the file's size. Reads .gz as well (zlib).
+// JSON lines from a file, one object a line, streamed: memory is a few lines, whatever the file's size. Reads .gz as well (zlib).
 // Empty lines are skipped, a UTF-8 byte order mark and CRLF are taken, the last line needs no newline. A bad line is an error "file:line:
-// ..."; so is a line longer than `max_line_bytes`. Position is resumable: position() after a row, seek() in a new reader, and next() gives
-// the following row.
+// ..."; so are a line longer than `max_line_bytes`, a .gz that breaks off and one without a byte in it. Position is resumable: position()
+// after a row, seek() in a new reader, and next() gives the following row.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "r1/base/json.h"
 
 namespace r1::data {
+
+// A book is a few megabytes; what is longer is no row of text, but a damaged or hostile file.
+inline constexpr size_t kMaxLineBytes = size_t{32} << 20;
 
 // Lines of a text file, plain or gzipped, without their line ends.
 class LineReader {
@@ -22,13 +26,17 @@ class LineReader {
     int64_t line = 0;  // lines read so far
   };
 
-  explicit LineReader(std::filesystem::path path, size_t max_line_bytes = size_t{256} << 20);
+  explicit LineReader(std::filesystem::path path, size_t max_line_bytes = kMaxLineBytes);
   LineReader(LineReader&&) noexcept;
   LineReader& operator=(LineReader&&) noexcept;
   ~LineReader();
 
   // False at the end of the file.
   bool next(std::string& line);
+  // The bytes as they stand instead: all that is left, if that is no more than `most`, else about `part` of it, cut after a line end where
+  // there is one (else between characters). False at the end.
+  bool next_stretch(std::string& bytes, size_t most, size_t part);
+  bool at_end();
   Position position() const { return position_; }
   void seek(Position position);
   // "train.jsonl:17", the line read last.
@@ -47,12 +55,17 @@ class LineReader {
   Position position_;
 };
 
+// A line that is one JSON object; anything else is an error that names `where`.
+Json parse_row(std::string_view line, std::string_view where);
+// The JSON object of the next line that is not empty; nullopt at the end. `line` is working
+// space.
+std::optional<Json> next_row(LineReader& lines, std::string& line);
+
 class JsonlReader {
  public:
-  explicit JsonlReader(std::filesystem::path path, size_t max_line_bytes = size_t{256} << 20) : lines_(std::move(path), max_line_bytes) {}
+  explicit JsonlReader(std::filesystem::path path, size_t max_line_bytes = kMaxLineBytes) : lines_(std::move(path), max_line_bytes) {}
 
-  // nullopt at the end. Every row is a JSON object; anything else is an error.
-  std::optional<Json> next();
+  std::optional<Json> next() { return next_row(lines_, line_); }
   LineReader::Position position() const { return lines_.position(); }
   void seek(LineReader::Position position) { lines_.seek(position); }
   std::string where() const { return lines_.where(); }

@@ -1,7 +1,6 @@
 #include "r1/data/loader.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
@@ -10,6 +9,12 @@ namespace r1::data {
 namespace {
 
 constexpr uint64_t kOrderStream = 0x0D0C5, kRowStream = 0x0205;
+
+int64_t tokens_of(const std::vector<Piece>& row) {
+  int64_t tokens = 0;
+  for (const Piece& piece : row) tokens += piece.size();
+  return tokens;
+}
 
 }  // namespace
 
@@ -24,8 +29,6 @@ Loader::Loader(const DocumentSource& source, LoaderOptions options) : source_(so
     fail_usage("[loader] rows_per_batch ", options_.rows_per_batch, " is no multiple of the ", options_.world, " ranks");
   }
   if (source_.size() == 0) fail_usage("[loader] the source has no documents");
-  if (options_.shuffle && source_.size() > (int64_t{1} << 31))
-    fail_usage("[loader] a source of ", source_.size(), " documents can't be shuffled; set shuffle to false");
   start_epoch();
 }
 
@@ -33,10 +36,7 @@ void Loader::start_epoch() {
   position_ = offset_ = row_ = 0;
   filled_ = false;
   if (!options_.shuffle) return;
-  order_.resize(size_t(source_.size()));
-  std::iota(order_.begin(), order_.end(), int64_t{0});
-  Rng rng = Rng(options_.seed, kOrderStream).split(uint64_t(epoch_));
-  rng.shuffle(order_);
+  order_ = Permutation(source_.size(), Rng(options_.seed, kOrderStream).split(uint64_t(epoch_)));
 }
 
 // Packs documents position_ .. position_+window-1. In wrapped order the last row that is not full is left for the next window, unless the
@@ -51,33 +51,42 @@ bool Loader::fill_window() {
   std::vector<int64_t> numbers, lengths;
   int64_t tokens = -offset_;
   for (int64_t i = position_; i < end; ++i) {
-    numbers.push_back(order_.empty() ? i : order_[size_t(i)]);
+    numbers.push_back(options_.shuffle ? order_[i] : i);
     documents.push_back(source_.document(numbers.back()));
     lengths.push_back(int64_t(documents.back().ids.size()));
-    tokens += lengths.back();
+    if (has_learned(documents.back(), 0, lengths.back())) tokens += lengths.back();
     if (wrapped && i + 1 == end && tokens <= options_.pack.max_tokens)
       end = std::min(source_.size(), end + options_.window);  // a full row at least
+    if (wrapped && tokens >= std::max(options_.window_tokens, options_.pack.max_tokens + 1)) end = i + 1;
   }
   if (wrapped) lengths[0] -= offset_;
-  auto plan = plan_rows(lengths, options_.pack, &counts_);
+  // A wrapped document may have been begun by the window before, so it is in or out as a whole.
+  const Teaches teaches = [&](const Piece& p) {
+    const Document& d = documents[p.index];
+    return wrapped ? has_learned(d, 0, int64_t(d.ids.size())) : has_learned(d, p.begin, p.end);
+  };
+  PackCounts counts;
+  auto plan = plan_rows(lengths, options_.pack, &counts, teaches);
   next_position_ = end;
   next_offset_ = 0;
-  if (wrapped) {
-    for (auto& row : plan) {
-      for (Piece& piece : row) {
-        if (piece.index == 0) piece.begin += offset_, piece.end += offset_;
-      }
+  if (wrapped && end < source_.size() && plan.size() > 1 && tokens_of(plan.back()) < options_.pack.max_tokens) {
+    // What the last row holds belongs to the next window: plan again without it.
+    const Piece cut = plan.back()[0];
+    next_position_ = position_ + int64_t(cut.index);
+    next_offset_ = cut.begin + (cut.index == 0 ? offset_ : 0);
+    lengths.resize(cut.index);
+    if (cut.begin > 0) lengths.push_back(cut.begin);
+    counts = {};
+    plan = plan_rows(lengths, options_.pack, &counts, teaches);
+    if (cut.begin > 0) --counts.documents;  // the next window counts it
+  }
+  counts_ += counts;
+  for (auto& row : plan) {
+    for (Piece& piece : row) {
+      if (piece.index == 0) piece.begin += offset_, piece.end += offset_;
     }
-    int64_t last = 0;
-    for (const Piece& piece : plan.empty() ? std::vector<Piece>{} : plan.back()) last += piece.size();
-    if (end < source_.size() && plan.size() > 1 && last < options_.pack.max_tokens) {
-      next_position_ = position_ + int64_t(plan.back()[0].index);
-      next_offset_ = plan.back()[0].begin;
-      plan.pop_back();
-      counts_.rows -= 1, counts_.row_tokens -= last;
-      counts_.documents -= end - next_position_, counts_.tokens -= last;
-    }
-  } else if (options_.shuffle && options_.pack.strategy == "bfd") {
+  }
+  if (options_.shuffle && options_.pack.strategy == "bfd") {
     Rng rng = Rng(options_.seed, kRowStream).split(uint64_t(epoch_)).split(uint64_t(position_));
     rng.shuffle(plan);
   }
@@ -112,7 +121,10 @@ std::vector<Batch> Loader::next() {
     if (!more_rows()) {
       ++epoch_;
       start_epoch();
-      if (taken == 0 && empty_epoch) fail("[loader] an epoch gives no row: all documents are empty or dropped as longer than max_tokens");
+      if (taken == 0 && empty_epoch)
+        fail(
+            "[loader] an epoch gives no row: all documents are empty, without a token to learn (cut before the answer?) or dropped as "
+            "longer than max_tokens");
       if (!whole && options_.drop_last && empty_epoch)
         fail("[loader] an epoch has fewer rows than rows_per_batch ", options_.rows_per_batch, " and drop_last is set");
     }
@@ -128,24 +140,28 @@ double Loader::epoch_progress() const {
 }
 
 Json Loader::state() const {
-  return {{"epoch", epoch_},   {"position", position_}, {"offset", offset_},          {"row", row_},
-          {"batch", batches_}, {"seed", options_.seed}, {"documents", source_.size()}};
+  Json state = {{"epoch", epoch_},   {"position", position_}, {"offset", offset_},          {"row", row_},
+                {"batch", batches_}, {"seed", options_.seed}, {"documents", source_.size()}};
+  if (const std::string source = source_.fingerprint(); !source.empty()) state["source"] = source;
+  return state;
 }
 
-void Loader::load_state(const Json& state) {
-  const char* where = "loader state";
+void Loader::load_state(const Json& state, std::string_view where) {
   if (json_get<uint64_t>(state, "seed", where) != options_.seed)
-    fail("[loader] the state was made with seed ", state["seed"], ", this run has ", options_.seed);
+    fail(where, ": the state was made with seed ", state["seed"], ", this run has ", options_.seed);
   if (json_get<int64_t>(state, "documents", where) != source_.size()) {
-    fail("[loader] the state was made over ", state["documents"], " documents, the source has ", source_.size());
+    fail(where, ": the state was made over ", state["documents"], " documents, the data has ", source_.size(), " now");
   }
+  if (json_get_or<std::string>(state, "source", source_.fingerprint(), where) != source_.fingerprint())
+    fail(where, ": the data or the tokenizer has changed since this state was saved; bring the old files back or start a new run");
   epoch_ = json_get<int64_t>(state, "epoch", where);
   start_epoch();
   position_ = json_get<int64_t>(state, "position", where);
   offset_ = json_get<int64_t>(state, "offset", where);
   row_ = json_get<int64_t>(state, "row", where);
   batches_ = json_get<int64_t>(state, "batch", where);
-  if (epoch_ < 0 || position_ < 0 || position_ > source_.size() || row_ < 0 || offset_ < 0) fail("[loader] the state is out of range");
+  if (epoch_ < 0 || position_ < 0 || position_ > source_.size() || row_ < 0 || offset_ < 0)
+    fail(where, ": the state is out of range (epoch ", epoch_, ", document ", position_, " of ", source_.size(), ", row ", row_, ")");
 }
 
 }  // namespace r1::data

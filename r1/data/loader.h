@@ -7,6 +7,7 @@
 
 #include "r1/base/json.h"
 #include "r1/data/packing.h"
+#include "r1/data/permutation.h"
 #include "r1/data/source.h"
 
 namespace r1::data {
@@ -15,7 +16,9 @@ struct LoaderOptions {
   PackOptions pack;
   int64_t rows_per_batch = 1;  // of all ranks together
   int64_t window = 1024;       // documents packed at once: more fill rows better, and mix lengths (longest first) over a longer stretch
-  int64_t epochs = 1;          // 0: no end
+  // wrapped: a window ends where it has that many tokens, so that long documents don't fill the memory. The rows are the same.
+  int64_t window_tokens = int64_t{4} << 20;
+  int64_t epochs = 1;  // 0: no end
   uint64_t seed = 0;
   bool shuffle = true;      // documents; bfd's rows are shuffled inside their window too, so that long documents don't come first
   bool drop_last = false;   // the epoch's last rows if they don't fill a batch (true also keeps every batch equally large)
@@ -30,10 +33,11 @@ class Loader {
   // This rank's rows of the next batch; empty: the end. An epoch never shares a batch with the next one.
   std::vector<Batch> next();
 
-  // {"epoch", "position", "row", "offset", "batch", "seed"}: the state before the batch that next() gives now.
+  // {"epoch", "position", "row", "offset", "batch", "seed", "documents"} and, where the source has one, its fingerprint "source": the state
+  // before the batch that next() gives now.
   Json state() const;
-  // Fails if the seed or the source's size are not those of the state.
-  void load_state(const Json& state);
+  // Fails if the seed or the source are not those of the state; `where` names the state's file.
+  void load_state(const Json& state, std::string_view where = "loader state");
 
   int64_t epoch() const { return epoch_; }
   int64_t batches() const { return batches_; }          // given so far
@@ -47,7 +51,7 @@ class Loader {
 
   const DocumentSource& source_;
   LoaderOptions options_;
-  std::vector<int64_t> order_;  // empty: in sequence
+  Permutation order_;  // of the epoch's documents, with shuffle
   int64_t epoch_ = 0;
   int64_t position_ = 0;  // in order_, of the window's first document
   int64_t offset_ = 0;    // wrapped: tokens of that document that went into an earlier window's rows

@@ -1,7 +1,8 @@
-// A conversation, as chat JSONL holds it.
+// A conversation, as chat JSONL holds it: messages, and what else a chat template is told.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "r1/base/json.h"
@@ -9,10 +10,18 @@
 namespace r1::data {
 
 struct Message {
-  std::string role;  // system, user, assistant
-  std::string content;
+  std::string role;     // system, developer, user, assistant, tool
+  std::string content;  // its text, that of all parts together; empty if it has none
+  // What else the chat API knows of a message, for the template: tool_calls, tool_call_id, name, reasoning_content, ... And `content`,
+  // where it is null or a list of parts [{"type": "text", "text": "..."}]. Null if there is nothing.
+  Json fields = {};
 };
 using Messages = std::vector<Message>;
+
+struct Conversation {
+  Messages messages;
+  Json variables = {};  // for the template beside messages: tools, documents, enable_thinking, ...; an object, or null
+};
 
 // One document for training: ids and which of them are learned (1) or only read (0).
 struct Document {
@@ -20,8 +29,16 @@ struct Document {
   std::vector<uint8_t> learned;
 };
 
+// As the chat API writes them; conversation_from_json() reads that back.
 Json to_json(const Messages& messages);
-// Accepts {"messages":[...]}, {"prompt","completion"} and {"conversations":[{"from","value"}]}; errors name `where` (file:line).
-Messages messages_from_json(const Json& row, std::string_view where);
+
+// Which keys beside the messages are for the template: in rows of a data set, which have columns of all kinds, tools, documents,
+// enable_thinking and what stands in chat_template_kwargs; in a conversation that somebody wrote for this program, all.
+enum class TemplateKeys { kKnown, kAll };
+
+// Accepts {"messages":[...]}, {"prompt","completion"} and {"conversations":[{"from","value"}]}. Keys with null count as absent, but for a
+// content. tools may be JSON inside of a string. Content parts of another type than text are refused by name; errors name `where`
+// (file:line) and the message.
+Conversation conversation_from_json(const Json& row, std::string_view where, TemplateKeys keys = TemplateKeys::kKnown);
 
 }  // namespace r1::data

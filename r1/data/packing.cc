@@ -9,25 +9,36 @@
 namespace r1::data {
 namespace {
 
+// True where the piece teaches nothing, which is counted.
+bool left_out(const Piece& piece, const Teaches& teaches, PackCounts& counts) {
+  if (!teaches || teaches(piece)) return false;
+  ++counts.unlearned;
+  counts.tokens_lost += piece.size();
+  return true;
+}
+
 // Documents as pieces that fit a row, by options.long_documents.
-std::vector<Piece> fitting_pieces(const std::vector<int64_t>& lengths, const PackOptions& o, PackCounts& counts) {
+std::vector<Piece> fitting_pieces(const std::vector<int64_t>& lengths, const PackOptions& o, const Teaches& teaches, PackCounts& counts) {
   std::vector<Piece> pieces;
+  const auto add = [&](const Piece& piece) {
+    if (!left_out(piece, teaches, counts)) pieces.push_back(piece);
+  };
   for (size_t i = 0; i < lengths.size(); ++i) {
     const int64_t n = lengths[i];
     if (n == 0) {
       ++counts.empty;
     } else if (n <= o.max_tokens) {
-      pieces.push_back({i, 0, n});
+      add({i, 0, n});
     } else if (o.long_documents == "truncate") {
       ++counts.truncated;
       counts.tokens_lost += n - o.max_tokens;
-      pieces.push_back({i, 0, o.max_tokens});
+      add({i, 0, o.max_tokens});
     } else if (o.long_documents == "drop") {
       ++counts.dropped;
       counts.tokens_lost += n;
     } else {
       ++counts.split;
-      for (int64_t at = 0; at < n; at += o.max_tokens) pieces.push_back({i, at, std::min(n, at + o.max_tokens)});
+      for (int64_t at = 0; at < n; at += o.max_tokens) add({i, at, std::min(n, at + o.max_tokens)});
     }
   }
   return pieces;
@@ -54,11 +65,12 @@ std::vector<std::vector<Piece>> best_fit(std::vector<Piece> pieces, int64_t max_
   return rows;
 }
 
-std::vector<std::vector<Piece>> wrap(const std::vector<int64_t>& lengths, int64_t max_tokens, PackCounts& counts) {
+std::vector<std::vector<Piece>> wrap(const std::vector<int64_t>& lengths, int64_t max_tokens, const Teaches& teaches, PackCounts& counts) {
   std::vector<std::vector<Piece>> rows;
   int64_t room = 0;
   for (size_t i = 0; i < lengths.size(); ++i) {
     if (lengths[i] == 0) ++counts.empty;
+    if (lengths[i] == 0 || left_out({i, 0, lengths[i]}, teaches, counts)) continue;
     bool cut = false;
     for (int64_t at = 0; at < lengths[i];) {
       if (room == 0) {
@@ -93,7 +105,8 @@ void pad_row(Batch& row, const PackOptions& o) {
 
 PackCounts& PackCounts::operator+=(const PackCounts& other) {
   documents += other.documents, tokens += other.tokens, rows += other.rows, row_tokens += other.row_tokens;
-  truncated += other.truncated, split += other.split, dropped += other.dropped, tokens_lost += other.tokens_lost, empty += other.empty;
+  truncated += other.truncated, split += other.split, dropped += other.dropped, tokens_lost += other.tokens_lost;
+  empty += other.empty, unlearned += other.unlearned;
   return *this;
 }
 
@@ -107,16 +120,25 @@ void check_pack_options(const PackOptions& o) {
   }
 }
 
-std::vector<std::vector<Piece>> plan_rows(const std::vector<int64_t>& lengths, const PackOptions& o, PackCounts* counts) {
+bool has_learned(const Document& d, int64_t begin, int64_t end) {
+  check(d.learned.size() == d.ids.size(), "[packing] expected ", d.ids.size(), " learned flags of a document, got ", d.learned.size());
+  // Position t predicts token t + 1; a document's last token predicts nothing.
+  const auto from = d.learned.begin() + std::min(begin + 1, int64_t(d.ids.size()));
+  const auto to = d.learned.begin() + std::min(end + 1, int64_t(d.ids.size()));
+  return std::find(from, to, uint8_t{1}) != to;
+}
+
+std::vector<std::vector<Piece>> plan_rows(const std::vector<int64_t>& lengths, const PackOptions& o, PackCounts* counts,
+                                          const Teaches& teaches) {
   check_pack_options(o);
   PackCounts c;
   c.documents = int64_t(lengths.size());
   c.tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   std::vector<std::vector<Piece>> rows;
   if (o.strategy == "wrapped") {
-    rows = wrap(lengths, o.max_tokens, c);
+    rows = wrap(lengths, o.max_tokens, teaches, c);
   } else {
-    const auto pieces = fitting_pieces(lengths, o, c);
+    const auto pieces = fitting_pieces(lengths, o, teaches, c);
     if (o.strategy == "bfd") {
       rows = best_fit(pieces, o.max_tokens);
     } else {
@@ -161,7 +183,12 @@ std::vector<Batch> pack(const std::vector<Document>& documents, const PackOption
   std::vector<int64_t> lengths;
   for (const Document& d : documents) lengths.push_back(int64_t(d.ids.size()));
   std::vector<Batch> rows;
-  for (const auto& pieces : plan_rows(lengths, options, counts)) rows.push_back(make_row(pieces, documents, options));
+  const bool whole = options.strategy == "wrapped";
+  const Teaches teaches = [&](const Piece& p) {
+    const Document& d = documents[p.index];
+    return whole ? has_learned(d, 0, int64_t(d.ids.size())) : has_learned(d, p.begin, p.end);
+  };
+  for (const auto& pieces : plan_rows(lengths, options, counts, teaches)) rows.push_back(make_row(pieces, documents, options));
   return rows;
 }
 

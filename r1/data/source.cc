@@ -4,9 +4,7 @@
 #include <numeric>
 
 #include "r1/base/error.h"
-#include "r1/base/file.h"
 #include "r1/base/rng.h"
-#include "r1/data/jsonl.h"
 
 namespace r1::data {
 namespace {
@@ -108,26 +106,6 @@ std::unique_ptr<DocumentSource> function_source(int64_t size, std::function<Docu
 std::unique_ptr<DocumentSource> mixture_source(std::vector<std::unique_ptr<DocumentSource>> sources, std::vector<double> weights,
                                                uint64_t seed, int64_t size) {
   return std::make_unique<MixtureSource>(std::move(sources), std::move(weights), seed, size);
-}
-
-std::vector<std::string> read_texts(const std::filesystem::path& path, const std::string& field, bool paragraphs) {
-  std::vector<std::string> texts;
-  const std::string name = path.filename().string();
-  if (name.ends_with(".jsonl") || name.ends_with(".jsonl.gz")) {
-    JsonlReader reader(path);
-    while (auto row = reader.next()) texts.push_back(json_get<std::string>(*row, field.c_str(), reader.where()));
-    return texts;
-  }
-  if (!paragraphs && !name.ends_with(".gz")) return {read_file(path)};
-  LineReader lines(path);
-  std::string line, text;
-  while (lines.next(line)) {
-    const bool blank = line.find_first_not_of(" \t") == std::string::npos;
-    if (!blank || !paragraphs) text += line + "\n";
-    if (blank && paragraphs && !text.empty()) texts.push_back(std::exchange(text, ""));
-  }
-  if (!text.empty()) texts.push_back(text);
-  return texts;
 }
 
 Document text_document(std::string_view text, const EncodeFunction& encode, int32_t end_id, int32_t begin_id) {

@@ -2,7 +2,6 @@
 // larger than memory allows its ids to be. document() must be a pure function of index: that is what makes a loader resumable.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +16,8 @@ class DocumentSource {
   virtual ~DocumentSource() = default;
   virtual int64_t size() const = 0;
   virtual Document document(int64_t index) const = 0;
+  // Equal for equal documents, if the source knows itself: a saved run's state is held against it. "": not known.
+  virtual std::string fingerprint() const { return ""; }
 };
 
 // Documents in memory.
@@ -30,11 +31,7 @@ std::unique_ptr<DocumentSource> function_source(int64_t size, std::function<Docu
 std::unique_ptr<DocumentSource> mixture_source(std::vector<std::unique_ptr<DocumentSource>> sources, std::vector<double> weights,
                                                uint64_t seed, int64_t size = 0);
 
-// Texts for pretraining. .jsonl / .jsonl.gz: `field` of every row; any other file: whole, or one text a paragraph (split at empty lines) if
-// `paragraphs`. Errors name file:line.
-std::vector<std::string> read_texts(const std::filesystem::path& path, const std::string& field = "text", bool paragraphs = false);
-
-// A text's ids, all learned; `end_id` >= 0 is put behind (and in front with `begin_id` >= 0).
+// A text's ids, all learned; `end_id` >= 0 is put after them, `begin_id` >= 0 before them.
 using EncodeFunction = std::function<std::vector<int32_t>(std::string_view)>;
 Document text_document(std::string_view text, const EncodeFunction& encode, int32_t end_id = -1, int32_t begin_id = -1);
 

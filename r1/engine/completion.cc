@@ -56,8 +56,8 @@ class Run {
       if (const auto id = tokenizer_.token_id(stop); id && tokenizer_.is_special(*id)) request.sampling.stop_ids.push_back(*id);
     const std::vector<RequestId> ids = engine_.add_group(request, r.n);
     for (int j = 0; j < r.n; ++j) {
-      streams_.emplace(ids[size_t(j)], Stream{prompt, j, &r, text::StreamDecoder(tokenizer_, !options_.keep_special), StopStrings(r.stop),
-                                              &results_[prompt][size_t(j)]});
+      streams_.emplace(ids[size_t(j)], Stream{prompt, j, &r, text::StreamDecoder(tokenizer_, !options_.keep_special, r.prompt),
+                                              StopStrings(r.stop), &results_[prompt][size_t(j)]});
     }
   }
 

@@ -6,11 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "r1/base/error.h"
+
 namespace r1::engine {
 
 class StopStrings {
  public:
-  explicit StopStrings(std::vector<std::string> stops) : stops_(std::move(stops)) { std::erase(stops_, std::string()); }
+  // An empty stop string would end every answer before it begins: it is an error.
+  explicit StopStrings(std::vector<std::string> stops) : stops_(std::move(stops)) {
+    for (const std::string& stop : stops_) check(!stop.empty(), "[stop] an empty string ends nothing; leave it out");
+  }
 
   // Text that is safe to show now.
   std::string push(const std::string& piece) {

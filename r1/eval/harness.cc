@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kEvalStream = 0x6576616c;  // "eval"
 
 engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt, const std::vector<text::TokenId>& forced,
-                                       const PromptMaker& prompts, const EvalArgs& args, int64_t problem) {
+                                       const data::PromptMaker& prompts, const EvalArgs& args, int64_t problem) {
   engine::CompletionRequest request;
   request.prompt = prompt;
   request.n = int(args.num_samples);
@@ -98,7 +98,7 @@ Json EvalResult::to_json() const {
   return out;
 }
 
-EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts,
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const data::PromptMaker& prompts,
                     const EvalArgs& args, const std::function<bool(int64_t, int64_t)>& progress) {
   for (int64_t k : args.pass_at)
     if (k < 1 || k > args.num_samples)
@@ -113,7 +113,7 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
   std::vector<engine::CompletionRequest> requests;
   for (int64_t p = 0; p < problems; ++p) {
     asked.push_back(task.problem(args.split, p));
-    requests.push_back(make_request(prompts.prompt(asked.back()), forced, prompts, args, p));
+    requests.push_back(make_request(prompts.prompt(asked.back().prompt, asked.back().messages), forced, prompts, args, p));
   }
   result.example_prompt = tokenizer.decode(requests.front().prompt);
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "r1/data/prompt.h"
 #include "r1/engine/completion.h"
-#include "r1/eval/prompt.h"
 #include "r1/tasks/task.h"
 
 namespace r1::eval {
@@ -52,7 +52,7 @@ struct EvalResult {
 };
 
 // `progress`: finished, total; return false to stop (what is done is scored and n says how many).
-EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const PromptMaker& prompts,
+EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const data::PromptMaker& prompts,
                     const EvalArgs& args, const std::function<bool(int64_t, int64_t)>& progress = {});
 
 // samples.jsonl and result.json in `folder`.

@@ -1,7 +1,7 @@
 #include "r1/model/config.h"
 
 #include <algorithm>
-#include <initializer_list>
+#include <string>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
@@ -12,159 +12,38 @@ namespace r1::model {
 
 namespace {
 
-// Of quantized weights, DeepSeek's blocks of 128 x 128 in 8 bits are read (tensor/fp8_block); they are plain weights once loaded.
-void check_quantization(const HfReader& r, const Json& q) {
-  const Json block = q.is_object() && q.contains("weight_block_size") ? q["weight_block_size"] : Json(nullptr);
-  if (!q.is_object() || q.value("quant_method", "") != "fp8" || q.value("fmt", "e4m3") != "e4m3" || block != Json::array({128, 128}))
-    r.refuse("quantization_config is not supported but for fp8 (e4m3) in blocks of 128 x 128: convert the model to 16 or 32 bit first");
-}
-
-// Options that would change the numbers and that no layer here computes.
-void refuse_unsupported(const HfReader& r) {
-  r.only("hidden_act", {"silu", "swish"}, " (silu is)");
-  for (const char* flag : {"mlp_bias", "use_sliding_window", "attn_logit_softcapping", "final_logit_softcapping"}) {
-    if (!r.has(flag)) continue;
-    const Json& value = r.json[flag];
-    if (!(value.is_boolean() && !value.get<bool>())) r.refuse(flag, " = ", value.dump(), " is not supported");
-  }
-  if (r.has("quantization_config")) check_quantization(r, r.json["quantization_config"]);
-  if (r.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
-  if (r.has("layer_types")) {
-    for (const Json& type : r.json["layer_types"]) {
-      if (type != "full_attention") r.refuse("layer_types has ", type.dump(), ", only full_attention is supported");
-    }
-  }
-}
-
-void read_yarn(const HfReader& in, ModelConfig& c) {
-  c.rope.original_max_position_embeddings = in.get<int64_t>("original_max_position_embeddings", c.max_position_embeddings);
-  c.rope.factor = in.get<double>("factor", double(c.max_position_embeddings) / double(c.rope.original_max_position_embeddings));
-  c.rope.beta_fast = in.get<double>("beta_fast", 32);
-  c.rope.beta_slow = in.get<double>("beta_slow", 1);
-  c.rope.mscale = in.get<double>("mscale", 0);
-  c.rope.mscale_all_dim = in.get<double>("mscale_all_dim", 0);
-  if (in.has("attention_factor")) in.refuse("attention_factor of rope type yarn is not supported");
-  if (!in.get<bool>("truncate", true)) in.refuse("truncate = false of rope type yarn is not supported");
-}
-
-// `rope`: transformers 4's rope_scaling or transformers 5's rope_parameters.
-void read_rope(const HfReader& r, const Json& rope, ModelConfig& c) {
-  if (!rope.is_object()) r.refuse("rope settings are no object: ", rope.dump());
-  const HfReader in{rope, r.where};
-  const std::string type = in.has("rope_type") ? in.need<std::string>("rope_type") : in.get<std::string>("type", "default");
-  c.rope_theta = in.get<double>("rope_theta", c.rope_theta);
-  if (in.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
-  if (type == "default") return;
-  if (type != "linear" && type != "llama3" && type != "yarn")
-    r.refuse("rope type '", type, "' is not supported (default, linear, llama3 and yarn are)");
-  c.rope.type = type;
-  if (type == "yarn") return read_yarn(in, c);
-  c.rope.factor = in.need<double>("factor");
-  if (type == "linear") return;
-  c.rope.low_freq_factor = in.need<double>("low_freq_factor");
-  c.rope.high_freq_factor = in.need<double>("high_freq_factor");
-  c.rope.original_max_position_embeddings = in.need<int64_t>("original_max_position_embeddings");
-}
-
 // A token id may be missing, null, a number, or (eos) a list whose first is the main one.
-int64_t token_id(const HfReader& r, const char* key) {
-  if (!r.has(key)) return -1;
+std::vector<int64_t> token_ids(const HfReader& r, const char* key) {
+  if (!r.has(key)) return {};
   const Json& value = r.json[key];
-  if (value.is_array()) {
-    if (value.empty()) return -1;
-    if (!value[0].is_number_integer()) r.refuse("key '", key, "' holds no token ids: ", value.dump());
-    return value[0].get<int64_t>();
+  if (!value.is_array()) return {r.need<int64_t>(key)};
+  std::vector<int64_t> ids;
+  for (const Json& id : value) {
+    if (!id.is_number_integer()) r.refuse("key '", key, "' holds no token ids: ", value.dump());
+    ids.push_back(id.get<int64_t>());
   }
-  return r.need<int64_t>(key);
+  return ids;
 }
 
-// Fills the variant's default window; refuses what a variant of attention cannot be combined with.
-void finish_attention(ModelConfig& c) {
-  AttentionConfig& a = c.attn;
-  if (a.window == 0) a.window = c.attention == "hybrid" ? 256 : c.attention == "dynamic_window" ? 512 : c.attention == "lsh" ? 1 : 0;
-  const bool rotates = c.attention == "hybrid" || c.attention == "lsh";
-  if (rotates && c.positions != "rope")
-    fail_usage("model config: attention ", c.attention, " is made of rotated queries and keys: positions must be rope, not ", c.positions);
-  if (c.attention == "dynamic_window" && (c.positions != "rope" || c.rope.type != "none"))
-    fail_usage("model config: attention dynamic_window has a learned bias of the distance and nothing that positions ", c.positions,
-               " or rope_scaling ", c.rope.type, " could act on");
-  if (c.attention == "hybrid" && a.window > a.window_max)
-    fail_usage("model config: attn.window ", a.window, " exceeds attn.window_max ", a.window_max, ", up to which it grows");
-  if ((c.attention == "blockwise" || c.attention == "mla") && a.window > 0)
-    fail_usage("model config: attention ", c.attention, " sees everything, attn.window ", a.window,
-               " belongs to full, hybrid, lsh or dynamic_window");
-  if (a.window_pattern > 0 && c.attention != "full")
-    fail_usage("model config: attn.window_pattern mixes windowed and full layers, it belongs to attention full, not ", c.attention);
-  if (a.window_pattern > 0 && a.window == 0)
-    fail_usage("model config: attn.window_pattern ", a.window_pattern, " needs attn.window, the tokens that the windowed layers see");
-}
-
-// What stands in a block must make sense together; the reasons are for the one who wrote the config.
-void check_norm_and_positions(const ModelConfig& c) {
-  if (c.family == "gemma3_text" && c.norm != "rms")
-    fail_usage("model config: family gemma3_text stores its norms as a distance from 1, which norm ", c.norm,
-               " does not: use family llama");
-  if (c.positions == "learned" && c.rope.type != "none")
-    fail_usage("model config: rope_scaling stretches rotary positions, but positions are learned");
-  if (c.positions == "learned" && c.attention == "mla")
-    fail_usage("model config: attention mla has a rotary key, but positions are learned");
-  if (c.num_nextn_predict_layers > 0 && (c.norm != "rms" || c.positions != "rope"))
-    fail_usage("model config: multi-token prediction (num_nextn_predict_layers ", c.num_nextn_predict_layers,
-               ") has RMSNorm and rotary positions, not norm ", c.norm, " and positions ", c.positions);
-  if (!(c.embedding_scale > 0)) fail_usage("model config: embedding_scale 0 would wipe out the embedding");
-  if (c.attn.window_pattern == 1) fail_usage("model config: attn.window_pattern 1 leaves no layer with a window: set attn.window to 0");
-}
-
-void check_ffn(const ModelConfig& c) {
-  if (c.ffn == "norm_gelu" && c.family == "gemma3_text")
-    fail_usage(
-        "model config: family gemma3_text stores its norms as a distance from 1, which the one inside ffn norm_gelu does not:"
-        " use family llama");
-  if (c.ffn != "topk_sparse") return;
-  const SparseConfig& s = c.sparse;
-  if (c.mlp_bias) fail_usage("model config: ffn topk_sparse has no biases: a neuron that is off must add nothing");
-  if (c.moe.n_routed_experts > 0) fail_usage("model config: ffn topk_sparse beside experts: a mixture is sparse already");
-  if (!(s.min_sparsity <= s.sparsity && s.sparsity <= s.max_sparsity))
-    fail_usage("model config: sparse.sparsity ", s.sparsity, " must lie in [sparse.min_sparsity, sparse.max_sparsity] = [", s.min_sparsity,
-               ", ", s.max_sparsity, "]");
+int64_t token_id(const HfReader& r, const char* key) {
+  const std::vector<int64_t> ids = token_ids(r, key);
+  return ids.empty() ? -1 : ids[0];
 }
 
 }  // namespace
 
-void finish_config(ModelConfig& c) {
-  const auto positive = [](int64_t value, const char* key) {
-    if (value <= 0) fail_usage("model config: ", key, " must be given and positive, got ", value);
-  };
-  positive(c.vocab_size, "vocab_size");
-  positive(c.hidden_size, "hidden_size");
-  positive(c.intermediate_size, "intermediate_size");
-  positive(c.num_hidden_layers, "num_hidden_layers");
-  positive(c.num_attention_heads, "num_attention_heads");
-  positive(c.max_position_embeddings, "max_position_embeddings");
-  finish_mla(c);
-  if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
-  if (c.head_dim == 0) {
-    if (c.hidden_size % c.num_attention_heads != 0) {
-      fail_usage("model config: hidden_size ", c.hidden_size, " is not a multiple of num_attention_heads ", c.num_attention_heads,
-                 ": give head_dim");
-    }
-    c.head_dim = c.hidden_size / c.num_attention_heads;
-  }
-  if (c.num_key_value_heads < 0 || c.num_attention_heads % c.num_key_value_heads != 0) {
-    fail_usage("model config: num_key_value_heads ", c.num_key_value_heads, " does not divide num_attention_heads ", c.num_attention_heads);
-  }
-  if (c.head_dim < 2 || c.head_dim % 2 != 0) fail_usage("model config: head_dim must be even, got ", c.head_dim);
-  if (c.family == "qwen2") c.attention_bias = true;
-  const bool qwen3 = c.family == "qwen3" || c.family == "qwen3_moe";
-  if (qwen3) c.qk_norm = true;
-  if ((c.family == "qwen2" || c.family == "gpt2") && c.head_dim * c.num_attention_heads != c.hidden_size) {
-    fail_usage("model config: ", c.family, " has head_dim = hidden_size / num_attention_heads, got ", c.head_dim);
-  }
-  finish_attention(c);
-  check_rope(c);
-  check_moe(c);
-  check_norm_and_positions(c);
-  check_ffn(c);
+std::vector<int64_t> eos_token_ids(const ModelConfig& config) {
+  std::vector<int64_t> ids = config.more_eos_token_ids;
+  if (config.eos_token_id >= 0) ids.insert(ids.begin(), config.eos_token_id);
+  return ids;
+}
+
+void add_eos_token_id(ModelConfig& config, int64_t id) {
+  if (id < 0 || id == config.eos_token_id || std::ranges::find(config.more_eos_token_ids, id) != config.more_eos_token_ids.end()) return;
+  if (config.eos_token_id < 0)
+    config.eos_token_id = id;
+  else
+    config.more_eos_token_ids.push_back(id);
 }
 
 void finish_config_of(const std::string& file, ModelConfig& c) {
@@ -178,7 +57,7 @@ void finish_config_of(const std::string& file, ModelConfig& c) {
 void read_common_hf(const HfReader& r, ModelConfig& c) {
   c.initializer_range = r.get<double>("initializer_range", 0.02);
   c.bos_token_id = token_id(r, "bos_token_id");
-  c.eos_token_id = token_id(r, "eos_token_id");
+  for (const int64_t id : token_ids(r, "eos_token_id")) add_eos_token_id(c, id);
   c.pad_token_id = token_id(r, "pad_token_id");
   c.torch_dtype = r.has("dtype") ? r.need<std::string>("dtype") : r.get<std::string>("torch_dtype", "float32");
   finish_config_of(r.where, c);
@@ -187,15 +66,9 @@ void read_common_hf(const HfReader& r, ModelConfig& c) {
 void write_common_hf(const ModelConfig& c, Json& j) {
   const auto id = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
   j["bos_token_id"] = id(c.bos_token_id);
-  j["eos_token_id"] = id(c.eos_token_id);
+  j["eos_token_id"] = c.more_eos_token_ids.empty() ? id(c.eos_token_id) : Json(eos_token_ids(c));
   j["pad_token_id"] = id(c.pad_token_id);
   j["torch_dtype"] = c.torch_dtype;
-}
-
-void set_family(ModelConfig& c, const std::string& family) {
-  c.family = family;
-  if (family == "gpt2") set_gpt2(c);
-  if (family == "gemma3_text") set_gemma3(c);
 }
 
 namespace {
@@ -207,87 +80,21 @@ constexpr const char* kOwnKey = "r1";
 ModelConfig published_config(const Json& json, const std::string& where) {
   const HfReader r{json, where};
   ModelConfig c;
-  c.family = r.need<std::string>("model_type");
-  if (c.family == "gpt2") return gpt2_from_hf(r);
-  if (c.family == "gemma3_text") return gemma3_from_hf(r);
-  if (c.family != "llama" && c.family != "qwen2" && c.family != "qwen3" && c.family != "qwen3_moe" && !is_deepseek(c.family))
-    r.refuse("model_type '", c.family,
-             "' is not supported (llama, qwen2, qwen3, qwen3_moe, deepseek_v2, deepseek_v3, gpt2 and gemma3_text are)");
-  refuse_unsupported(r);
-  read_numbers(r, kSizes, c);
-  // Where transformers writes a number it always writes these two; a file without them has llama's old meaning.
-  c.num_key_value_heads = r.get<int64_t>("num_key_value_heads", c.num_attention_heads);
-  c.head_dim = r.get<int64_t>("head_dim", 0);
-  if (c.family == "qwen3" && c.head_dim == 0) c.head_dim = 128;
-  c.max_position_embeddings = r.get<int64_t>("max_position_embeddings", c.max_position_embeddings);
-  c.rms_norm_eps = r.get<double>("rms_norm_eps", 1e-6);
-  c.tie_word_embeddings = r.get<bool>("tie_word_embeddings", false);
-  c.attention_bias = r.get<bool>("attention_bias", false);
-  c.rope_theta = r.get<double>("rope_theta", 10000);
-  if (is_deepseek(c.family)) read_deepseek(r, c);
-  if (c.family == "qwen3_moe") read_qwen3_moe(r, c);
-  if (r.has("rope_scaling")) read_rope(r, json["rope_scaling"], c);
-  if (r.has("rope_parameters")) read_rope(r, json["rope_parameters"], c);
+  const std::string type = r.need<std::string>("model_type");
+  const Family* family = find_family(type);
+  if (!family) r.refuse("model_type '", printable(type), "' is not supported (", listed(family_names()), " are)");
+  c.family = family->name;
+  family->from_hf(r, c);
   read_common_hf(r, c);
   return c;
 }
 
-const char* architecture_of(const std::string& family) {
-  static constexpr std::pair<const char*, const char*> kClasses[] = {{"llama", "LlamaForCausalLM"},
-                                                                     {"qwen2", "Qwen2ForCausalLM"},
-                                                                     {"qwen3", "Qwen3ForCausalLM"},
-                                                                     {"qwen3_moe", "Qwen3MoeForCausalLM"},
-                                                                     {"deepseek_v2", "DeepseekV2ForCausalLM"},
-                                                                     {"deepseek_v3", "DeepseekV3ForCausalLM"}};
-  for (const auto& [name, architecture] : kClasses) {
-    if (family == name) return architecture;
-  }
-  fail_usage("model config: family ", family, " has no config.json here");
-}
-
-// As transformers 4 spells it; 5 reads that too.
-Json scaling_json(const RopeScaling& s) {
-  Json rope = {{"rope_type", s.type}, {"factor", s.factor}};
-  if (s.type == "linear") return rope;
-  rope["original_max_position_embeddings"] = s.original_max_position_embeddings;
-  if (s.type == "llama3") {
-    rope["low_freq_factor"] = s.low_freq_factor;
-    rope["high_freq_factor"] = s.high_freq_factor;
-    return rope;
-  }
-  rope["beta_fast"] = s.beta_fast;
-  rope["beta_slow"] = s.beta_slow;
-  if (s.mscale != 0) rope["mscale"] = s.mscale;
-  if (s.mscale_all_dim != 0) rope["mscale_all_dim"] = s.mscale_all_dim;
-  return rope;
-}
-
 Json published_json(const ModelConfig& c) {
-  if (c.family == "gpt2") return gpt2_to_hf(c);
-  if (c.family == "gemma3_text") return gemma3_to_hf(c);
-  const bool llama = c.family == "llama", qwen2 = c.family == "qwen2", deepseek = is_deepseek(c.family);
+  const Family& family = family_of(c.family);
   Json j;
-  j["architectures"] = {architecture_of(c.family)};
-  j["model_type"] = c.family;
-  write_numbers(c, kSizes, j);
-  j["num_key_value_heads"] = c.num_key_value_heads;
-  j["head_dim"] = c.head_dim;
-  j["hidden_act"] = "silu";
-  j["max_position_embeddings"] = c.max_position_embeddings;
-  j["initializer_range"] = c.initializer_range;
-  j["rms_norm_eps"] = c.rms_norm_eps;
-  j["use_cache"] = true;
-  j["tie_word_embeddings"] = c.tie_word_embeddings;
-  if (!qwen2) j["attention_bias"] = c.attention_bias;
-  j["attention_dropout"] = 0.0;
-  if (llama) j["mlp_bias"] = false;
-  if (!llama && !deepseek) j["use_sliding_window"] = false;
-  if (deepseek) write_deepseek(c, j);
-  if (c.family == "qwen3_moe") write_qwen3_moe(c, j);
-  // transformers 4 reads these two; transformers 5 folds them into its rope_parameters.
-  j["rope_theta"] = c.rope_theta;
-  j["rope_scaling"] = nullptr;
-  if (c.rope.type != "none") j["rope_scaling"] = scaling_json(c.rope);
+  j["architectures"] = {family.hf_class};
+  j["model_type"] = family.name;
+  family.to_hf(c, j);
   write_common_hf(c, j);
   return j;
 }
@@ -344,6 +151,16 @@ Json config_to_hf(const ModelConfig& c) {
   return j;
 }
 
+namespace {
+
+OneOf known_families() {
+  OneOf families({});
+  families.values = family_names();
+  return families;
+}
+
+}  // namespace
+
 void RopeScaling::visit(Fields& v) {
   v("type", type, "rope scaling rule", OneOf{"none", "linear", "llama3", "yarn"});
   v("factor", factor, "how much longer than trained", Range{1, 1e6});
@@ -354,6 +171,7 @@ void RopeScaling::visit(Fields& v) {
   v("beta_slow", beta_slow, "yarn: pairs that turn less often than this are divided by factor", Range{0, 1e6});
   v("mscale", mscale, "yarn: 0.1 mscale ln(factor) + 1 scales the rotated vectors", Range{0, 100});
   v("mscale_all_dim", mscale_all_dim, "yarn: the same for the softmax scale, squared (DeepSeek)", Range{0, 100});
+  v("attention_factor", attention_factor, "yarn: scales the rotated vectors instead of what mscale says; 0: by mscale", Range{0, 100});
 }
 
 void MlaConfig::visit(Fields& v) {
@@ -405,8 +223,7 @@ void SparseConfig::visit(Fields& v) {
 }
 
 void ModelConfig::visit(Fields& v) {
-  v("family", family, "which published family the layers and weight names follow",
-    OneOf{"llama", "qwen2", "qwen3", "qwen3_moe", "deepseek_v2", "deepseek_v3", "gpt2", "gemma3_text"});
+  v("family", family, "which published family the layers and weight names follow", known_families());
   v("vocab_size", vocab_size, "rows of the embedding", Range{0, 1e7});
   v("hidden_size", hidden_size, "width of the residual stream", Range{0, 1e6});
   v("intermediate_size", intermediate_size, "width of the MLP", Range{0, 1e7});

@@ -14,7 +14,7 @@ struct RopeScaling {
   std::string type = "none";  // none | linear | llama3 | yarn
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
   int64_t original_max_position_embeddings = 8192;
-  double beta_fast = 32, beta_slow = 1, mscale = 1, mscale_all_dim = 0;  // yarn
+  double beta_fast = 32, beta_slow = 1, mscale = 1, mscale_all_dim = 0, attention_factor = 0;  // yarn
 
   void visit(Fields& v);
 };
@@ -78,6 +78,7 @@ struct ModelConfig {
   double mtp_loss_weight = 0.3;
 
   int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1;
+  std::vector<int64_t> more_eos_token_ids;  // ids beside eos_token_id that end a text or a turn
   std::string torch_dtype = "float32";
 
   // Full attention through a window: every layer, or under window_pattern all but every n-th.
@@ -89,13 +90,16 @@ struct ModelConfig {
   void visit(Fields& v);
 };
 
+// All ids that end a text or a turn, the main one first.
+std::vector<int64_t> eos_token_ids(const ModelConfig& config);
+// Adds one that the config lacks; a negative id is none.
+void add_eos_token_id(ModelConfig& config, int64_t id);
+
 // Fills derived zeros (head_dim, num_key_value_heads), checks that the shape makes sense; kUsage errors name the key.
 void finish_config(ModelConfig& config);
 
 // `where` names the file in errors. Unsupported model types and options are refused with their name, never guessed.
 ModelConfig config_from_hf(const Json& config_json, const std::string& where);
 Json config_to_hf(const ModelConfig& config);
-
-int64_t parameter_count(const ModelConfig& config);
 
 }  // namespace r1::model

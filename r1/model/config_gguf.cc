@@ -42,8 +42,8 @@ struct Keys {
 };
 
 void refuse_unsupported(const Keys& keys, const ModelConfig& c) {
-  if (keys.integer_or("expert_count", 0) > 0 && c.family != "qwen3_moe")
-    keys.refuse("expert_count", "mixtures of experts are not supported for this architecture (qwen3moe's are)");
+  if (keys.integer_or("expert_count", 0) > 0 && c.moe.n_routed_experts == 0)
+    keys.refuse("expert_count", "mixtures of experts are not supported for this architecture");
   const int64_t window = c.attn.window > 0 ? 0 : keys.integer_or("attention.sliding_window", 0);
   if (window > 0 && window < c.max_position_embeddings)
     keys.refuse("attention.sliding_window", "a window of ", window, " tokens is not supported");
@@ -97,15 +97,6 @@ void read_rope(const Keys& keys, ModelConfig& c) {
   if (const GgufTensor* factors = keys.file.find(kRopeFactors)) read_rope_factors(keys.file, *factors, c);
 }
 
-// llama.cpp's graph of this architecture always norms the gates.
-void read_qwen3_moe(const Keys& keys, ModelConfig& c) {
-  set_qwen3_moe(c);
-  c.moe.n_routed_experts = keys.integer("expert_count");
-  c.moe.num_experts_per_tok = keys.integer("expert_used_count");
-  c.moe.moe_intermediate_size = keys.integer("expert_feed_forward_length");
-  c.moe.norm_topk_prob = true;
-}
-
 // The dtype that holds most of the weights without loss worth speaking of; quantized files have no more than bfloat16's digits.
 std::string stored_dtype(const GgufFile& file) {
   std::map<GgmlType, uint64_t> bytes;
@@ -113,6 +104,16 @@ std::string stored_dtype(const GgufFile& file) {
   const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most == bytes.end() || most->first == GgmlType::kF32) return "float32";
   return most->first == GgmlType::kF16 ? "float16" : "bfloat16";
+}
+
+const Family& family_of_architecture(const GgufFile& file, const std::string& architecture) {
+  std::vector<std::string> known;
+  for (const Family* family : families()) {
+    if (!family->gguf) continue;
+    if (architecture == family->gguf) return *family;
+    known.push_back(family->gguf);
+  }
+  fail(file.name(), ": architecture '", printable(architecture), "' is not supported (", listed(known), " are)");
 }
 
 }  // namespace
@@ -126,13 +127,8 @@ bool gguf_head_is_embedding(const GgufFile& file) {
 ModelConfig config_from_gguf(const GgufFile& file) {
   ModelConfig c;
   const std::string architecture = file.string("general.architecture");
-  static constexpr std::pair<const char*, const char*> kFamilies[] = {
-      {"llama", "llama"}, {"qwen2", "qwen2"}, {"qwen3", "qwen3"}, {"qwen3moe", "qwen3_moe"}, {"gpt2", "gpt2"}, {"gemma3", "gemma3_text"}};
-  for (const auto& [name, family] : kFamilies) {
-    if (architecture == name) c.family = family;
-  }
-  if (architecture != "llama" && c.family == "llama")
-    fail(file.name(), ": architecture '", architecture, "' is not supported (llama, qwen2, qwen3, qwen3moe, gpt2 and gemma3 are)");
+  const Family& family = family_of_architecture(file, architecture);
+  c.family = family.name;
   const GgufTensor* embedding = file.find(kEmbedding);
   if (!embedding || embedding->shape.size() != 2)
     fail(file.name(), ": tensor '", kEmbedding, "' is missing or no matrix; this file holds no model");
@@ -147,14 +143,13 @@ ModelConfig config_from_gguf(const GgufFile& file) {
   c.max_position_embeddings = keys.integer_or("context_length", c.max_position_embeddings);
   c.rms_norm_eps = keys.number_or("attention.layer_norm_rms_epsilon", 1e-6);
   c.attention_bias = file.find("blk.0.attn_q.bias") != nullptr;
-  if (c.family == "qwen3_moe") read_qwen3_moe(keys, c);
   c.tie_word_embeddings = !file.find(kHead) || gguf_head_is_embedding(file);
   c.bos_token_id = file.integer_or("tokenizer.ggml.bos_token_id", -1);
-  c.eos_token_id = file.integer_or("tokenizer.ggml.eos_token_id", -1);
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    add_eos_token_id(c, file.integer_or(key, -1));
   c.pad_token_id = file.integer_or("tokenizer.ggml.padding_token_id", -1);
   c.torch_dtype = stored_dtype(file);
-  if (c.family == "gpt2") gpt2_from_gguf(file, c);
-  if (c.family == "gemma3_text") gemma3_from_gguf(file, c);
+  if (family.from_gguf) family.from_gguf(file, c);
   finish_config_of(file.name(), c);
   refuse_unsupported(keys, c);
   read_rope(keys, c);

@@ -1,4 +1,4 @@
-// The config of a network from the metadata of a GGUF file: architectures llama, qwen2, qwen3, qwen3moe, gpt2 and gemma3. What the metadata
+// The config of a network from the metadata of a GGUF file, of the architectures that the families name (families.h). What the metadata
 // leave out is taken from the tensors: the size of the vocabulary, biases, tied heads, and llama3 rope scaling, of which only its effect
 // (rope_freqs.weight) is stored.
 #pragma once

@@ -1,5 +1,4 @@
-// The families of config.json that are llama's keys and some more in a file of their own, and what they share with config.cc. (families.h:
-// those whose keys are others altogether.) Not for other folders.
+// What the readers and writers of config.json share: config.cc and the families' files. Not for other folders.
 #pragma once
 
 #include <initializer_list>
@@ -74,19 +73,11 @@ void write_common_hf(const ModelConfig& config, Json& json);
 // finish_config whose errors begin with the file's name.
 void finish_config_of(const std::string& file, ModelConfig& config);
 
-// deepseek_v2 and deepseek_v3 (config_deepseek.cc): what they have beyond the keys of every family.
-bool is_deepseek(const std::string& family);
-void read_deepseek(const HfReader& r, ModelConfig& config);
-void write_deepseek(const ModelConfig& config, Json& json);
-
-// qwen3_moe (config_qwen3_moe.cc). set: its router, whatever the file says.
-void set_qwen3_moe(ModelConfig& config);
-void read_qwen3_moe(const HfReader& r, ModelConfig& config);
-void write_qwen3_moe(const ModelConfig& config, Json& json);
-
-// Parts of finish_config. kUsage errors name the key.
-void finish_mla(ModelConfig& config);        // attention mla: fills head_dim and num_key_value_heads
-void check_moe(const ModelConfig& config);   // a router that can choose
-void check_rope(const ModelConfig& config);  // scaling rules that make sense
+// llama's keys (family_llama.cc), which more families share: sizes and the flags of its layers, whatever else would change the numbers
+// refused; then, where a family's own keys are read or written, the rotary embedding's.
+void read_llama_keys(const HfReader& r, ModelConfig& config);
+void read_llama_rope(const HfReader& r, ModelConfig& config);
+void write_llama_keys(const ModelConfig& config, Json& json);
+void write_llama_rope(const ModelConfig& config, Json& json);
 
 }  // namespace r1::model

@@ -21,7 +21,7 @@ int64_t numel(const WeightRow& row) {
   return row.tensor->numel();
 }
 
-// Modules of multi-token prediction stand behind the last layer.
+// Modules of multi-token prediction come after the last layer.
 bool is_mtp(const WeightRow& row, int64_t layers) {
   const std::string prefix = "layers.";
   return row.name.rfind(prefix, 0) == 0 && std::stoll(row.name.substr(prefix.size())) >= layers;

@@ -24,4 +24,7 @@ struct Footprint {
 // `config`: need not be finished. `dtype`: of the cache.
 Footprint footprint(const ModelConfig& config, tensor::DType dtype);
 
+// All parameters, those of multi-token prediction included.
+int64_t parameter_count(const ModelConfig& config);
+
 }  // namespace r1::model

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/model/families.h"
 #include "r1/nn/blockwise.h"
 #include "r1/nn/dynamic_window.h"
 #include "r1/nn/gqa.h"
@@ -33,14 +34,10 @@ ops::RotaryScaling rotary_scaling(const RopeScaling& rope) {
   return scaling;
 }
 
-// Gemma's RMSNorm holds its weight as the distance from 1.
-double norm_offset(const ModelConfig& c) {
-  return c.family == "gemma3_text" ? 1 : 0;
-}
-
 // YaRN's factor of the rotated vectors.
 double rotary_magnitude(const RopeScaling& rope) {
   if (rope.type != "yarn") return 1;
+  if (rope.attention_factor != 0) return rope.attention_factor;
   if (rope.mscale == 0 || rope.mscale_all_dim == 0) return ops::yarn_mscale(rope.factor, 1);
   return ops::yarn_mscale(rope.factor, rope.mscale) / ops::yarn_mscale(rope.factor, rope.mscale_all_dim);
 }
@@ -61,17 +58,18 @@ nn::MlaShape mla_shape(const ModelConfig& c) {
 }
 
 nn::GqaShape gqa_shape(const ModelConfig& c) {
+  const Family& family = family_of(c.family);
   nn::GqaShape shape;
   shape.dim = c.hidden_size;
   shape.heads = c.num_attention_heads;
   shape.kv_heads = c.num_key_value_heads;
   shape.head_dim = c.head_dim;
   shape.qkv_bias = c.attention_bias;
-  shape.output_bias = c.attention_bias && c.family != "qwen2";
+  shape.output_bias = c.attention_bias && family.output_bias;
   shape.qk_norm = c.qk_norm;
   shape.norm_eps = c.rms_norm_eps;
-  shape.norm_offset = norm_offset(c);
-  shape.fused_qkv = c.family == "gpt2";
+  shape.norm_offset = family.norm_offset;
+  shape.fused_qkv = family.fused_qkv;
   shape.scale = c.attn.scale;
   return shape;
 }
@@ -126,16 +124,22 @@ std::shared_ptr<const ops::RotaryTable> LayerFactory::rotary(int64_t head_dim, d
   if (!table) {
     const std::vector<float> frequencies =
         ops::rotary_frequencies(head_dim, theta, scaled ? rotary_scaling(config_.rope) : ops::RotaryScaling());
-    table = std::make_shared<ops::RotaryTable>(ops::rotary_table(frequencies, config_.max_position_embeddings, placement_.device,
-                                                                 config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
+    table = std::make_shared<ops::RotaryTable>(
+        ops::rotary_table(frequencies, 0, placement_.device, config_.rope_interleaved, scaled ? rotary_magnitude(config_.rope) : 1));
   }
   return table;
+}
+
+std::vector<std::shared_ptr<ops::RotaryTable>> LayerFactory::rotary_tables() const {
+  std::vector<std::shared_ptr<ops::RotaryTable>> tables;
+  for (const auto& [key, table] : rotary_) tables.push_back(table);
+  return tables;
 }
 
 std::unique_ptr<nn::Norm> LayerFactory::norm(const std::string& name) const {
   const int64_t dim = config_.hidden_size;
   const double eps = config_.rms_norm_eps;
-  if (config_.norm == "rms") return std::make_unique<nn::RmsNorm>(dim, eps, placement_, norm_offset(config_));
+  if (config_.norm == "rms") return std::make_unique<nn::RmsNorm>(dim, eps, placement_, family_of(config_.family).norm_offset);
   if (config_.norm == "layer") return std::make_unique<nn::LayerNorm>(dim, eps, placement_);
   if (config_.norm == "power") return std::make_unique<nn::PowerNorm>(name, dim, eps, placement_);
   if (config_.norm == "none") return std::make_unique<nn::NoNorm>();
@@ -196,6 +200,8 @@ std::unique_ptr<nn::FeedForward> LayerFactory::dense_feed_forward(int64_t layer)
 }
 
 std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const {
+  if (config_.moe_layer(layer) && placement_.group.size > 1)
+    fail_usage("a layer of experts is not shared out among ", placement_.group.size, " ranks yet");
   if (config_.moe_layer(layer)) return std::make_unique<nn::Moe>(str("layers.", layer, ".mlp"), moe_shape(config_), placement_);
   return dense_feed_forward(layer);
 }

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "r1/model/config.h"
+#include "r1/model/shard.h"
 #include "r1/nn/mtp.h"
 #include "r1/ops/rotary.h"
 
@@ -15,11 +16,15 @@ namespace r1::model {
 
 class LayerFactory {
  public:
-  // `config`: finished; it must outlive the factory.
-  LayerFactory(const ModelConfig& config, const nn::Placement& placement) : config_(config), placement_(placement) {}
+  // `config`: finished. In a group of several ranks attention and MLP hold this rank's share (shard.h), and what they give is to be summed
+  // over the group by whoever runs them.
+  LayerFactory(const ModelConfig& config, const nn::Placement& placement)
+      : config_(shard_config(config, placement.group)), placement_(placement) {}
 
   nn::BlockParts block(int64_t layer);
   nn::MtpParts mtp(int64_t layer);
+  // The tables that the layers made so far share. They begin short and must reach a text's positions before its forward.
+  std::vector<std::shared_ptr<ops::RotaryTable>> rotary_tables() const;
   std::unique_ptr<nn::Norm> norm(const std::string& name) const;  // a norm of the residual stream, by its name in the weight table
 
  private:
@@ -29,9 +34,9 @@ class LayerFactory {
   // Layers share their tables: one for each head size and base. rope_scaling is for the layers that see all; windowed ones never look far.
   std::shared_ptr<const ops::RotaryTable> rotary(int64_t head_dim, double theta, bool scaled = true);
 
-  const ModelConfig& config_;
+  const ModelConfig config_;
   nn::Placement placement_;
-  std::map<std::tuple<int64_t, double, bool>, std::shared_ptr<const ops::RotaryTable>> rotary_;
+  std::map<std::tuple<int64_t, double, bool>, std::shared_ptr<ops::RotaryTable>> rotary_;
 };
 
 }  // namespace r1::model

@@ -1,6 +1,6 @@
 #include "r1/model/presets_made.h"
 
-#include "r1/model/config_hf.h"
+#include "r1/model/families.h"
 
 namespace r1::model {
 
@@ -30,8 +30,8 @@ void set_mla(ModelConfig& c, MlaConfig mla) {
 // The base of R1 (arXiv 2412.19437, section 4.2; config.json of DeepSeek-V3 and R1).
 ModelConfig deepseek_v3() {
   ModelConfig c;
-  c.family = "deepseek_v3";
   set_sizes(c, 129280, 7168, 18432, 61, 128, 163840);
+  set_family(c, "deepseek_v3");
   set_mla(c, {.q_lora_rank = 1536, .kv_lora_rank = 512, .qk_nope_head_dim = 128, .qk_rope_head_dim = 64, .v_head_dim = 128});
   c.rope = {.type = "yarn",
             .factor = 40,
@@ -59,8 +59,8 @@ ModelConfig deepseek_v3() {
 // Its small sibling of the generation before (arXiv 2405.04434, appendix B): no query latent, softmax router without groups.
 ModelConfig deepseek_v2_lite() {
   ModelConfig c;
-  c.family = "deepseek_v2";
   set_sizes(c, 102400, 2048, 10944, 27, 16, 163840);
+  set_family(c, "deepseek_v2");
   set_mla(c, {.q_lora_rank = 0, .kv_lora_rank = 512, .qk_nope_head_dim = 128, .qk_rope_head_dim = 64, .v_head_dim = 128});
   c.rope = {.type = "yarn",
             .factor = 40,
@@ -88,8 +88,8 @@ ModelConfig deepseek_v2_lite() {
 // All of V3's parts at a size that a CPU trains in minutes.
 ModelConfig tiny_v3() {
   ModelConfig c;
-  c.family = "deepseek_v3";
   set_sizes(c, 512, 128, 352, 4, 4, 1024);
+  set_family(c, "deepseek_v3");
   set_mla(c, {.q_lora_rank = 64, .kv_lora_rank = 32, .qk_nope_head_dim = 16, .qk_rope_head_dim = 16, .v_head_dim = 32});
   c.moe.n_routed_experts = 16;
   c.moe.n_shared_experts = 1;
@@ -107,9 +107,8 @@ ModelConfig tiny_v3() {
 // Qwen3's mixtures of experts (arXiv 2505.09388, table 2): 128 experts, 8 a token.
 ModelConfig qwen3_moe(int64_t hidden, int64_t ffn, int64_t layers, int64_t heads, int64_t expert) {
   ModelConfig c;
-  c.family = "qwen3_moe";
   set_sizes(c, 151936, hidden, ffn, layers, heads, 40960);
-  set_qwen3_moe(c);
+  set_family(c, "qwen3_moe");
   c.num_key_value_heads = 4;
   c.head_dim = 128;
   c.rope_theta = 1e6;
@@ -130,9 +129,8 @@ ModelConfig qwen3_235b_a22b() {
 
 ModelConfig tiny_test_qwen3_moe() {
   ModelConfig c;
-  c.family = "qwen3_moe";
   set_sizes(c, 512, 64, 176, 2, 4, 512);
-  set_qwen3_moe(c);
+  set_family(c, "qwen3_moe");
   c.num_key_value_heads = 2;
   c.head_dim = 32;
   c.moe.n_routed_experts = 8;

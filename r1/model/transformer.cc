@@ -22,25 +22,29 @@ struct Transformer::Parts : nn::Module {
   std::vector<std::unique_ptr<nn::Block>> blocks;
   std::vector<std::unique_ptr<nn::Mtp>> mtp;
   std::unique_ptr<nn::Norm> norm;
-  Tensor head_VD;  // undefined: tied
+  nn::Weight head_VD;                                     // undefined: tied
+  std::vector<std::shared_ptr<ops::RotaryTable>> rotary;  // the blocks' own
 
-  // Which part of which block (block_at) a cache belongs to: attentions first, then the MLPs that have one; those of `mtp` behind all
-  // others.
+  // What carries state from token to token, in the order of the caches: of each block its attention, then its MLP where that has state.
+  // Blocks of `mtp` come last.
   struct CacheOwner {
-    size_t block;
-    bool mlp;
+    const nn::Block* block;
+    bool is_mlp;
+    int64_t bytes(int block_size) const {
+      return is_mlp ? block->mlp().cache_bytes(block_size) : block->attention().cache_bytes(block_size);
+    }
   };
   std::vector<CacheOwner> cache_owners;
-  std::vector<int> attention_cache, mlp_cache;  // by block; -1: none
-  size_t own_caches = 0;                        // without those of `mtp`
-
+  std::vector<size_t> first_cache;  // by block (block_at); one more entry for the end
   const nn::Block& block_at(size_t i) const { return i < blocks.size() ? *blocks[i] : mtp[i - blocks.size()]->block(); }
-  void give_caches(size_t begin, size_t end);
+  void list_caches();
 
   Parts(const ModelConfig& config, const nn::Placement& placement);
   void parameters(nn::ParameterList list) override;
   void after_step(const nn::ForwardRecord& record) override;
   nn::BlockCaches caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const;
+  // Checks the largest position and makes the rotary tables long enough for it.
+  void reach(int64_t last, int64_t most) const;
 };
 
 namespace {
@@ -87,21 +91,29 @@ Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
     const int64_t layer = c.num_hidden_layers + i;
     mtp.push_back(std::make_unique<nn::Mtp>(int(layer), c.hidden_size, layers.mtp(layer), placement));
   }
-  give_caches(0, blocks.size());
-  own_caches = cache_owners.size();
-  give_caches(blocks.size(), blocks.size() + mtp.size());
+  list_caches();
   norm = layers.norm("norm");
-  if (!c.tie_word_embeddings) head_VD = nn::new_weight({c.vocab_size, c.hidden_size}, placement);
+  if (!c.tie_word_embeddings) head_VD = nn::Weight({c.vocab_size, c.hidden_size}, placement);
+  rotary = layers.rotary_tables();
 }
 
-void Transformer::Parts::give_caches(size_t begin, size_t end) {
-  for (const bool of_mlp : {false, true}) {
-    for (size_t i = begin; i < end; ++i) {
-      const bool has = !of_mlp || block_at(i).mlp().cache_bytes(16) > 0;
-      (of_mlp ? mlp_cache : attention_cache).push_back(has ? int(cache_owners.size()) : -1);
-      if (has) cache_owners.push_back({i, of_mlp});
-    }
+// A config may allow a context that nobody's memory holds: tables grow with the texts, by doubling.
+void Transformer::Parts::reach(int64_t last, int64_t most) const {
+  constexpr int64_t kFirst = 1024;
+  check(last < most, "[transformer] expected positions below max_position_embeddings = ", most, ", got ", last);
+  for (const auto& table : rotary) {
+    if (last >= table->positions()) table->reach(std::min(most, std::max({kFirst, last + 1, 2 * table->positions()})));
   }
+}
+
+void Transformer::Parts::list_caches() {
+  for (size_t i = 0; i < blocks.size() + mtp.size(); ++i) {
+    const nn::Block& block = block_at(i);
+    first_cache.push_back(cache_owners.size());
+    cache_owners.push_back({&block, /*is_mlp=*/false});
+    if (block.mlp().has_cache()) cache_owners.push_back({&block, /*is_mlp=*/true});
+  }
+  first_cache.push_back(cache_owners.size());
 }
 
 void Transformer::Parts::parameters(nn::ParameterList list) {
@@ -120,15 +132,17 @@ void Transformer::Parts::after_step(const nn::ForwardRecord& record) {
 }
 
 nn::BlockCaches Transformer::Parts::caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const {
-  const auto at = [&](int i) { return i < 0 ? nullptr : &caches[size_t(i)]; };
-  return {at(attention_cache[block]), at(mlp_cache[block])};
+  const nn::LayerCache* first = &caches[first_cache[block]];
+  return {.attention = first, .mlp = block_at(block).mlp().has_cache() ? first + 1 : nullptr};
 }
 
-Transformer::Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype)
-    : config_(finished(config)), device_(device), dtype_(dtype), parts_(std::make_unique<Parts>(config_, nn::Placement{device, dtype})) {
+Transformer::Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype, Allocation allocation)
+    : config_(finished(config)), device_(device), dtype_(dtype) {
+  parts_ =
+      std::make_unique<Parts>(config_, nn::Placement{.device = device, .dtype = dtype, .deferred = allocation == Allocation::kAsLoaded});
   std::vector<nn::Parameter> parameters;
   parts_->parameters(nn::ParameterList(parameters));
-  weights_ = make_weight_table(parameters, config_.family);
+  weights_ = make_weight_table(parameters, family_of(config_.family));
 }
 
 Transformer::~Transformer() = default;
@@ -136,6 +150,7 @@ Transformer::~Transformer() = default;
 void Transformer::init_weights(uint64_t seed) {
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < weights_.size(); ++i) {
+    if (weights_[i].weight) weights_[i].weight->make_plain();
     const Tensor& weight = *weights_[i].tensor;
     switch (weights_[i].kind) {
       case WeightKind::kNorm:
@@ -154,20 +169,32 @@ void Transformer::init_weights(uint64_t seed) {
 
 Tensor Transformer::hidden(const Tensor& ids_T, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches,
                            ForwardOptions options) {
+  check(ids_T.dim() == 1 && ids_T.size(0) == context.sequences.tokens(), "[transformer] expected ", context.sequences.tokens(),
+        " ids, got ", ids_T.sizes());
+  return hidden_from(embed(ids_T), context, caches, std::move(options));
+}
+
+Tensor Transformer::embed(const Tensor& ids_T) const {
+  return parts_->embedding(ids_T);
+}
+
+Tensor Transformer::hidden_from(const Tensor& embedded_TD, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches,
+                                ForwardOptions options) {
   const ops::Sequences& sequences = context.sequences;
   check_sequences(sequences, device_);
-  check(ids_T.dim() == 1 && ids_T.size(0) == sequences.tokens(), "[transformer] expected ", sequences.tokens(), " ids, got ",
-        ids_T.sizes());
-  check(!sequences.paged() || (caches && caches->size() >= parts_->own_caches), "[transformer] expected ", num_caches(), " caches, got ",
+  check(embedded_TD.dim() == 2 && embedded_TD.size(0) == sequences.tokens() && embedded_TD.size(1) == config_.hidden_size,
+        "[transformer] expected embeddings [", sequences.tokens(), ", ", config_.hidden_size, "], got ", embedded_TD.sizes());
+  check(!sequences.paged() || (caches && int(caches->size()) >= num_caches()), "[transformer] expected ", num_caches(), " caches, got ",
         caches ? caches->size() : 0);
-  check(sequences.max_position < config_.max_position_embeddings,
-        "[transformer] expected positions below max_position_embeddings = ", config_.max_position_embeddings, ", got ",
-        sequences.max_position);
+  parts_->reach(sequences.max_position, config_.max_position_embeddings);
   const auto observe = [&](int layer, const Tensor& x_TD) {
     if (options.observe) options.observe(layer, x_TD);
   };
-  Tensor x_TD = parts_->embedding(ids_T);
-  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
+  Tensor x_TD = embedded_TD;
+  if (parts_->positions) {
+    check(sequences.position_components == 1, "[transformer] learned positions have one component, got ", sequences.position_components);
+    x_TD = x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
+  }
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];
@@ -191,9 +218,10 @@ Tensor Transformer::mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next
   check_sequences(context.sequences, device_);
   check(!context.sequences.paged() || (caches && int(caches->size()) == num_caches(true)), "[mtp] expected ", num_caches(true),
         " caches, got ", caches ? caches->size() : 0);
+  parts_->reach(context.sequences.max_position, config_.max_position_embeddings);
   const nn::BlockCaches mine =
       context.sequences.paged() ? parts_->caches_of(parts_->blocks.size() + size_t(depth), *caches) : nn::BlockCaches{};
-  return (*parts_->mtp[size_t(depth)])(h_TD, parts_->embedding(next_ids_T), context, mine);
+  return (*parts_->mtp[size_t(depth)])(h_TD, embed(next_ids_T), context, mine);
 }
 
 Tensor Transformer::mtp_normed(int depth, const Tensor& g_TD) const {
@@ -204,11 +232,15 @@ Tensor Transformer::logits(const Tensor& x_RD) const {
   return ops::linear_logits(x_RD, head());
 }
 
-const Tensor& Transformer::head() const {
-  return parts_->head_VD.defined() ? parts_->head_VD : parts_->embedding.weight();
+Tensor Transformer::head() const {
+  return (parts_->head_VD.defined() ? parts_->head_VD : parts_->embedding.weight()).dense();
 }
 
 void Transformer::set_requires_grad(bool on) {
+  for (const WeightRow& row : weights_) {
+    if (on && row.weight && row.weight->packed())
+      fail("weight ", row.name, " lies packed (", row.weight->format(), "), and packed weights cannot be trained: load the model unpacked");
+  }
   for (WeightRow& row : weights_) row.tensor->set_requires_grad(on && row.kind != WeightKind::kBuffer);
 }
 
@@ -217,13 +249,11 @@ void Transformer::after_step(const nn::ForwardRecord& record) {
 }
 
 int Transformer::num_caches(bool mtp) const {
-  return int(mtp ? parts_->cache_owners.size() : parts_->own_caches);
+  return int(parts_->first_cache[parts_->blocks.size() + (mtp ? parts_->mtp.size() : 0)]);
 }
 
 int64_t Transformer::cache_bytes(int cache, int block_size) const {
-  const Parts::CacheOwner owner = parts_->cache_owners.at(size_t(cache));
-  const nn::Block& block = parts_->block_at(owner.block);
-  return owner.mlp ? block.mlp().cache_bytes(block_size) : block.attention().cache_bytes(block_size);
+  return parts_->cache_owners.at(size_t(cache)).bytes(block_size);
 }
 
 int Transformer::num_layers() const {

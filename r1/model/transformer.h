@@ -23,10 +23,13 @@ struct ForwardOptions {
   std::function<void(int layer, const Tensor& x_TD)> observe;
 };
 
+// When weights get their memory: at once, or each as it is loaded, so that one which stays packed (nn/weight) never has a plain tensor.
+enum class Allocation { kAtOnce, kAsLoaded };
+
 class Transformer {
  public:
   // Allocates weights, uninitialised (init_weights or load_weights comes next).
-  Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype);
+  Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype, Allocation allocation = Allocation::kAtOnce);
   ~Transformer();
   Transformer(const Transformer&) = delete;
 
@@ -38,9 +41,14 @@ class Transformer {
   // weight requires grad.
   Tensor hidden(const Tensor& ids_T, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches = nullptr,
                 ForwardOptions options = {});
+  // The two halves of it: the tokens' rows of the embedding [T, D], and all that follows, of rows that need not come from tokens (of an
+  // image, say). Learned positions are added by the second.
+  Tensor embed(const Tensor& ids_T) const;
+  Tensor hidden_from(const Tensor& x_TD, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches = nullptr,
+                     ForwardOptions options = {});
 
   // Multi-token prediction. g_TD of module `depth` (0 .. mtp_depth() - 1) from the states before it (hidden() for the first, else the
-  // module before) and the token behind each: next_ids_T int64. `caches` as in hidden(), with num_caches(true) of them.
+  // module before) and the token after each: next_ids_T int64. `caches` as in hidden(), with num_caches(true) of them.
   int mtp_depth() const;
   Tensor mtp_hidden(int depth, const Tensor& h_TD, const Tensor& next_ids_T, const nn::LayerContext& context,
                     std::vector<nn::LayerCache>* caches = nullptr);
@@ -50,16 +58,17 @@ class Transformer {
   // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use ops::linear_logprob with head(): it never holds [T,
   // V].
   Tensor logits(const Tensor& x_RD) const;
-  const Tensor& head() const;  // [V, D]; the embedding if tied
+  Tensor head() const;  // [V, D]; the embedding if tied. Unpacked for this use where it lies packed.
 
   WeightTable& weights() { return weights_; }
   const WeightTable& weights() const { return weights_; }
+  // Packed weights have no gradient: `on` fails where there is one, and names it.
   void set_requires_grad(bool on);
   // Behind each optimizer step: what is learned by rule (nn::Module::after_step). `record`: the sums of the step's forwards.
   void after_step(const nn::ForwardRecord& record);
 
   // What the engine allocates: a cache for each layer's attention, and one for whatever else carries state from token to token.
-  // `mtp`: those of multi-token prediction as well, behind the others.
+  // `mtp`: those of multi-token prediction as well, after the others.
   int num_caches(bool mtp = false) const;
   // Bytes of one block of `block_size` tokens in that cache.
   int64_t cache_bytes(int cache, int block_size) const;

@@ -1,22 +1,13 @@
 #include "r1/model/weights.h"
 
 #include <span>
+#include <utility>
 
 #include "r1/base/error.h"
 
 namespace r1::model {
 
 namespace {
-
-// '#' stands for the layer's number.
-struct KnownWeight {
-  const char *name, *hf, *gguf;
-  WeightKind kind;
-  int shard_axis;
-  bool quantizable = false;
-  bool rope_rows = false;  // rows pair up in the rotary embedding
-  bool transposed_in_hf = false, transposed_in_gguf = false;
-};
 
 using enum WeightKind;
 
@@ -96,31 +87,6 @@ constexpr KnownWeight kKnown[] = {
     {"head", "lm_head.weight", "output.weight", kHead, 0, true},
 };
 
-// Where a family's names differ from the list above.
-constexpr KnownWeight kGpt2[] = {
-    {"embedding", "transformer.wte.weight", "token_embd.weight", kEmbedding, 0},
-    {"positions", "transformer.wpe.weight", "position_embd.weight", kEmbedding, -1},
-    {"layers.#.attention_norm", "transformer.h.#.ln_1.weight", "blk.#.attn_norm.weight", kNorm, -1},
-    {"layers.#.attention_norm_bias", "transformer.h.#.ln_1.bias", "blk.#.attn_norm.bias", kBias, -1},
-    {"layers.#.attention.qkv", "transformer.h.#.attn.c_attn.weight", "blk.#.attn_qkv.weight", kMatrix, -1, true, false, true},
-    {"layers.#.attention.qkv_bias", "transformer.h.#.attn.c_attn.bias", "blk.#.attn_qkv.bias", kBias, -1},
-    {"layers.#.attention.o", "transformer.h.#.attn.c_proj.weight", "blk.#.attn_output.weight", kMatrix, 1, true, false, true},
-    {"layers.#.attention.o_bias", "transformer.h.#.attn.c_proj.bias", "blk.#.attn_output.bias", kBias, -1},
-    {"layers.#.mlp_norm", "transformer.h.#.ln_2.weight", "blk.#.ffn_norm.weight", kNorm, -1},
-    {"layers.#.mlp_norm_bias", "transformer.h.#.ln_2.bias", "blk.#.ffn_norm.bias", kBias, -1},
-    {"layers.#.mlp.up", "transformer.h.#.mlp.c_fc.weight", "blk.#.ffn_up.weight", kMatrix, 0, true, false, true},
-    {"layers.#.mlp.up_bias", "transformer.h.#.mlp.c_fc.bias", "blk.#.ffn_up.bias", kBias, 0},
-    {"layers.#.mlp.down", "transformer.h.#.mlp.c_proj.weight", "blk.#.ffn_down.weight", kMatrix, 1, true, false, true},
-    {"layers.#.mlp.down_bias", "transformer.h.#.mlp.c_proj.bias", "blk.#.ffn_down.bias", kBias, -1},
-    {"norm", "transformer.ln_f.weight", "output_norm.weight", kNorm, -1},
-    {"norm_bias", "transformer.ln_f.bias", "output_norm.bias", kBias, -1},
-};
-constexpr KnownWeight kGemma3[] = {
-    {"layers.#.attention_post_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.post_attention_norm.weight", kNorm, -1},
-    {"layers.#.mlp_norm", "model.layers.#.pre_feedforward_layernorm.weight", "blk.#.ffn_norm.weight", kNorm, -1},
-    {"layers.#.mlp_post_norm", "model.layers.#.post_feedforward_layernorm.weight", "blk.#.post_ffw_norm.weight", kNorm, -1},
-};
-
 const KnownWeight* find_in(std::span<const KnownWeight> list, const std::string& pattern) {
   for (const KnownWeight& k : list) {
     if (pattern == k.name) return &k;
@@ -129,10 +95,8 @@ const KnownWeight* find_in(std::span<const KnownWeight> list, const std::string&
 }
 
 // The family's own row, or the common one.
-const KnownWeight* find_known(const std::string& family, const std::string& pattern) {
-  const KnownWeight* own = nullptr;
-  if (family == "gpt2") own = find_in(kGpt2, pattern);
-  if (family == "gemma3_text") own = find_in(kGemma3, pattern);
+const KnownWeight* find_known(const Family& family, const std::string& pattern) {
+  const KnownWeight* own = find_in(family.weights, pattern);
   return own ? own : find_in(kKnown, pattern);
 }
 
@@ -151,7 +115,7 @@ std::string with_layer(std::string pattern, const std::string& layer) {
 
 }  // namespace
 
-WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const std::string& family) {
+WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const Family& family) {
   WeightTable table;
   for (const nn::Parameter& p : parameters) {
     const auto [pattern, layer] = generic_name(p.name);
@@ -164,19 +128,25 @@ WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, cons
     row.shape = p.tensor->sizes().vec();
     row.kind = known->kind;
     row.shard_axis = known->shard_axis;
+    row.shard_sections = known->shard_sections;
     row.quantizable = known->quantizable;
-    row.rope_permuted_in_gguf = known->rope_rows && family == "llama";
+    row.rope_permuted_in_gguf = known->rope_rows && family.rope_rows_permuted_in_gguf;
     row.transposed_in_hf = known->transposed_in_hf;
     row.transposed_in_gguf = known->transposed_in_gguf;
-    row.gguf_plus = family == "gemma3_text" && row.kind == kNorm ? 1 : 0;
+    row.gguf_plus = row.kind == kNorm ? family.norm_offset : 0;
     row.tensor = p.tensor;
+    row.weight = p.weight;
     table.push_back(std::move(row));
   }
   return table;
 }
 
+Tensor whole_weight(const WeightRow& row) {
+  return row.weight && row.weight->packed() ? row.weight->dense() : row.tensor->detach();
+}
+
 std::vector<StoredWeight> stored_weights(const WeightRow& row) {
-  const Tensor whole = row.tensor->detach();
+  const Tensor whole = whole_weight(row);
   const size_t star = row.hf_name.find('*');
   if (star == std::string::npos) return {{row.hf_name, row.transposed_in_hf ? whole.t() : whole}};
   std::vector<StoredWeight> parts;
@@ -185,11 +155,15 @@ std::vector<StoredWeight> stored_weights(const WeightRow& row) {
   return parts;
 }
 
-WeightRow& find_weight(WeightTable& table, const std::string& name) {
-  for (WeightRow& row : table) {
+const WeightRow& find_weight(const WeightTable& table, const std::string& name) {
+  for (const WeightRow& row : table) {
     if (row.name == name) return row;
   }
   fail("[weights] no weight is called '", name, "'");
+}
+
+WeightRow& find_weight(WeightTable& table, const std::string& name) {
+  return const_cast<WeightRow&>(find_weight(std::as_const(table), name));
 }
 
 }  // namespace r1::model

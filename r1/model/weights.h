@@ -5,13 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "r1/model/families.h"
+#include "r1/model/weight_rows.h"
 #include "r1/nn/module.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::model {
-
-// kBuffer: learned by rule, not by gradient (Module::after_step); fp32 whatever the model's dtype, in files too.
-enum class WeightKind { kMatrix, kEmbedding, kHead, kNorm, kBias, kBuffer };
 
 struct WeightRow {
   std::string name;  // ours: "layers.3.attention.q"
@@ -21,29 +20,37 @@ struct WeightRow {
   std::string gguf_name;  // "blk.3.attn_q.weight"
   std::vector<int64_t> shape;
   WeightKind kind = WeightKind::kMatrix;
-  int shard_axis = -1;  // axis that tensor parallel ranks split; -1: replicated
+  // Axis that tensor parallel ranks split evenly (shard.h); -1: every rank has the whole. `shard_sections`: equal parts along it that are
+  // split each by itself (q, k and v in one matrix).
+  int shard_axis = -1, shard_sections = 1;
   bool quantizable = false;
   bool rope_permuted_in_gguf = false;  // llama GGUF stores q and k rows for interleaved rope
   // Files hold the matrix [in, out] where we hold [out, in], or the other way round (GPT-2's Conv1D; sparse neurons).
   bool transposed_in_hf = false, transposed_in_gguf = false;
   double gguf_plus = 0;      // GGUF holds this much more than we do (Gemma's norms: the weight as such, not its distance from 1)
   Tensor* tensor = nullptr;  // the slot inside the module; trainer and engine share it
+  // Whose slot it is, where the weight may also lie packed (nn/weight); then the slot has shape and dtype but no values.
+  nn::Weight* weight = nullptr;
 };
 
 using WeightTable = std::vector<WeightRow>;
 
 // The table of a model's parameters: each parameter's own name ("layers.3.attention.q") is found in the list of known weights (weights.cc),
 // which gives the rest.
-WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const std::string& family);
+WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const Family& family);
 
 // What a safetensors file holds of a row: the row itself, or one tensor for each expert.
 struct StoredWeight {
   std::string name;
-  Tensor tensor;  // the row's memory, without graph
+  Tensor tensor;  // the row's memory, without graph; of a packed row a copy, unpacked
 };
 std::vector<StoredWeight> stored_weights(const WeightRow& row);
 
+// All values of a row in our shape, without graph: its memory, or of a packed row a copy.
+Tensor whole_weight(const WeightRow& row);
+
 // The row of that name (ours), or an error.
 WeightRow& find_weight(WeightTable& table, const std::string& name);
+const WeightRow& find_weight(const WeightTable& table, const std::string& name);
 
 }  // namespace r1::model

@@ -24,14 +24,20 @@ std::filesystem::path find_model(const std::filesystem::path& name);
 // The config of a HF folder (or a file in it), or of a .gguf file (also one that is cut short after its header).
 ModelConfig read_model_config(const std::filesystem::path& path);
 
+struct ModelLoad {
+  // Weights that the file has in a packed form known here (8 bit blocks, ggml's quantized types) stay in it (nn/weight): less memory, the
+  // same numbers, no training, and slow until there are products for them. Those that lie otherwise in the file than here are unpacked.
+  bool keep_packed = false;
+};
+
 // Fills the table's tensors (any stored float dtype, converted to the model's; 8 bit weights with `weight_scale_inv`, tensor/fp8_block).
 // Missing, surplus and misshaped tensors are errors that list them; what old checkpoints carry besides weights (rotary inv_freq) and a tied
 // head stored again are passed over.
-void load_weights(Transformer& model, const std::filesystem::path& path, const WeightProgress& progress = {});
+void load_weights(Transformer& model, const std::filesystem::path& path, const WeightProgress& progress = {}, const ModelLoad& how = {});
 
 // read_model_config + allocate + load.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype,
-                                        const WeightProgress& progress = {});
+                                        const WeightProgress& progress = {}, const ModelLoad& how = {});
 
 // `dtype` float8_e4m3fn: matrices in 8 bit blocks with `weight_scale_inv`, the rest in bfloat16, as DeepSeek-V3 is published.
 // config.json, generation_config.json, model.safetensors (sharded with index above max_shard_bytes); each file is written whole, fsynced

@@ -12,10 +12,10 @@ class Embedding : public Module {
   Tensor operator()(const Tensor& ids_T) const;
   void parameters(ParameterList list) override { parameters(list, "embedding"); }
   void parameters(ParameterList list, const std::string& name) { list.add(name, weight_VD_); }
-  const Tensor& weight() const { return weight_VD_; }
+  const Weight& weight() const { return weight_VD_; }  // which a tied head shares
 
  private:
-  Tensor weight_VD_;
+  Weight weight_VD_;
   double scale_;
 };
 

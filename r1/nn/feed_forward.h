@@ -8,9 +8,11 @@ namespace r1::nn {
 
 class FeedForward : public Module {
  public:
-  // x [T, D] -> [T, D]. `cache`: this layer's own when the context is paged and cache_bytes() is above 0; else null.
+  // x [T, D] -> [T, D]. `cache`: this layer's own when the context is paged and has_cache(); else null.
   virtual Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const = 0;
-  // Bytes of one block of `block_size` tokens, for layers that carry state from token to token; most have none.
+  // Whether it carries state from token to token, which the engine keeps in blocks; most don't.
+  virtual bool has_cache() const { return false; }
+  // Bytes of one block of `block_size` tokens.
   virtual int64_t cache_bytes(int32_t) const { return 0; }
 };
 

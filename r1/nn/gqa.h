@@ -1,5 +1,5 @@
 // Grouped-query attention (Ainslie et al., 2023) with rotary positions, optional biases on q, k, v (Qwen2), optional RMSNorm of each head
-// of q and k (Qwen3) and an optional window (Mistral, Gemma 3). q, k and v have a weight each, or one that holds their rows one behind the
+// of q and k (Qwen3) and an optional window (Mistral, Gemma 3). q, k and v have a weight each, or one that holds their rows one below the
 // other (GPT-2). Caches keys after rotation, and values; the layout of the bytes is ops/attention's.
 //
 // Other ways of looking at each other (nn/hybrid, nn/lsh, ...) are the same projections with another attend().

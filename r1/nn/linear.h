@@ -1,5 +1,4 @@
-// A linear map and, alone, the knowledge of how its weight is stored: callers say layer(x) and never touch the weight. (Quantized storage
-// moves in here.)
+// A linear map: callers say layer(x) and know nothing of how its weight is stored (nn/weight).
 #pragma once
 
 #include "r1/nn/module.h"
@@ -13,14 +12,15 @@ class Linear : public Module {
   Tensor operator()(const Tensor& x_TI) const;
   // The outputs [first, first + count) alone.
   Tensor rows(const Tensor& x_TI, int64_t first, int64_t count) const;
-  // [out, in], for a layer that takes its rows apart (nn/mla).
-  const Tensor& weight() const { return weight_OI_; }
+  // The matrix as [out, in] for this use, for a layer whose product is another (nn/mla).
+  Tensor matrix() const { return weight_OI_.dense(); }
   // Lists weight under the layer's own name ("q") and the bias beside it ("q_bias").
   void parameters(ParameterList list) override;
   void parameters(ParameterList list, const std::string& name);
 
  private:
-  Tensor weight_OI_, bias_O_;
+  Weight weight_OI_;
+  Tensor bias_O_;
 };
 
 }  // namespace r1::nn

@@ -76,7 +76,7 @@ Tensor Mla::attend_cached(const Tensor& q_TNH, const LayerContext& context, cons
 }
 
 Tensor Mla::absorbed(const Tensor& q_TNH, const LayerContext& context, const LayerCache& cache) const {
-  const Tensor w_NER = kv_b_.weight().view({shape_.heads, shape_.nope + shape_.v, shape_.kv_lora});
+  const Tensor w_NER = kv_b_.matrix().view({shape_.heads, shape_.nope + shape_.v, shape_.kv_lora});
   const Tensor w_k_NCR = w_NER.narrow(1, 0, shape_.nope), w_v_NRV = w_NER.narrow(1, shape_.nope, shape_.v).transpose(1, 2);
   const Tensor q_TNR = ops::head_product(q_TNH.narrow(2, 0, shape_.nope), w_k_NCR);
   const Tensor q_TNW = aten::cat({q_TNR, q_TNH.narrow(2, shape_.nope, shape_.rope)}, 2);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "r1/nn/weight.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::nn {
@@ -12,6 +13,7 @@ namespace r1::nn {
 struct Parameter {
   std::string name;  // "layers.3.attention.q"
   Tensor* tensor;
+  Weight* weight = nullptr;  // whose slot it is; null: a plain tensor that is never packed
 };
 
 // Collects under a prefix: list.add("q", q_); inner.parameters(list.under("attention")).
@@ -19,6 +21,7 @@ class ParameterList {
  public:
   explicit ParameterList(std::vector<Parameter>& all, std::string prefix = "") : all_(all), prefix_(std::move(prefix)) {}
   void add(const std::string& name, Tensor& tensor) { all_.push_back({prefix_ + name, &tensor}); }
+  void add(const std::string& name, Weight& weight) { all_.push_back({prefix_ + name, &weight.slot(), &weight}); }
   ParameterList under(const std::string& name) const { return ParameterList(all_, prefix_ + name + "."); }
 
  private:
@@ -38,12 +41,5 @@ class Module {
   // Behind each optimizer step, with what the step's forwards recorded: what is learned by rule and not by gradient (a router's bias).
   virtual void after_step(const ForwardRecord&) {}
 };
-
-// Where and in what a layer's weights live.
-struct Placement {
-  at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;
-};
-Tensor new_weight(at::IntArrayRef shape, const Placement& placement);
 
 }  // namespace r1::nn

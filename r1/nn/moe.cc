@@ -6,19 +6,38 @@
 
 namespace r1::nn {
 
+namespace {
+
+// Each row through the matrix of its expert. Of a packed weight, the experts that have rows are unpacked one by one.
+Tensor through_experts(const Tensor& x_SI, const Weight& weight_EOI, const Tensor& ends_E) {
+  if (!weight_EOI.packed()) return ops::grouped_linear(x_SI, weight_EOI.dense(), ends_E);
+  const Tensor ends = ends_E.to(at::kCPU), y_SO = aten::empty({x_SI.size(0), weight_EOI.sizes()[1]}, x_SI.options());
+  int64_t begin = 0;
+  for (int64_t e = 0; e < ends.size(0); ++e) {
+    const int64_t end = ends.const_data_ptr<int32_t>()[e], count = end - begin;
+    const Tensor own_end = aten::full({1}, count, ends_E.options());
+    if (count > 0)
+      y_SO.narrow(0, begin, count).copy_(ops::grouped_linear(x_SI.narrow(0, begin, count).contiguous(), weight_EOI.rows(e, 1), own_end));
+    begin = end;
+  }
+  return y_SO;
+}
+
+}  // namespace
+
 Moe::Moe(const std::string& name, const MoeShape& shape, const Placement& placement)
     : experts_(shape.router.experts),
       router_(name, shape.router, placement),
-      gate_EFD_(new_weight({experts_, shape.inner, shape.router.dim}, placement)),
-      up_EFD_(new_weight({experts_, shape.inner, shape.router.dim}, placement)),
-      down_EDF_(new_weight({experts_, shape.router.dim, shape.inner}, placement)) {
+      gate_EFD_({experts_, shape.inner, shape.router.dim}, placement),
+      up_EFD_({experts_, shape.inner, shape.router.dim}, placement),
+      down_EDF_({experts_, shape.router.dim, shape.inner}, placement) {
   if (shape.shared_inner > 0) shared_ = std::make_unique<Mlp>(shape.router.dim, shape.shared_inner, placement);
 }
 
 Tensor Moe::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
   const ops::Routes routes = router_(x_TD, context, cache);
   const ops::ExpertRows rows = ops::sort_by_expert(routes.expert_TK, experts_);
-  const auto experts = [&](const Tensor& x_SI, const Tensor& weight_EOI) { return ops::grouped_linear(x_SI, weight_EOI, rows.ends_E); };
+  const auto experts = [&](const Tensor& x_SI, const Weight& weight_EOI) { return through_experts(x_SI, weight_EOI, rows.ends_E); };
   const Tensor x_SD = ops::gather_rows(x_TD, rows);
   const Tensor y_SD = experts(ops::swiglu(experts(x_SD, gate_EFD_), experts(x_SD, up_EFD_)), down_EDF_);
   Tensor y_TD = ops::combine_rows(y_SD, routes.gate_TK, rows);

@@ -26,6 +26,7 @@ class Moe : public FeedForward {
   // `name`: as the layer stands in the model ("layers.3.mlp"); see Router.
   Moe(const std::string& name, const MoeShape& shape, const Placement& placement);
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
+  bool has_cache() const override { return router_.has_cache(); }
   int64_t cache_bytes(int32_t block_size) const override { return router_.cache_bytes(block_size); }
   void parameters(ParameterList list) override;
   void after_step(const ForwardRecord& record) override { router_.after_step(record); }
@@ -33,7 +34,7 @@ class Moe : public FeedForward {
  private:
   int64_t experts_;
   Router router_;
-  Tensor gate_EFD_, up_EFD_, down_EDF_;
+  Weight gate_EFD_, up_EFD_, down_EDF_;
   std::unique_ptr<Mlp> shared_;  // null: none
 };
 

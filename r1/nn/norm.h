@@ -6,7 +6,7 @@
 
 namespace r1::nn {
 
-// What may stand before (and behind) a layer, and at the end of the network.
+// What may stand before (and after) a layer, and at the end of the network.
 class Norm : public Module {
  public:
   virtual Tensor operator()(const Tensor& x, const LayerContext& context) const = 0;

@@ -1,4 +1,4 @@
-// PowerNorm with its statistics (ops/power_norm), which training moves behind each step and inference only reads.
+// PowerNorm with its statistics (ops/power_norm), which training moves after each step and inference only reads.
 // State, fp32, zero when new: `count` of steps seen, the running mean of squares, and nu of the backward. The running mean starts as the
 // plain average of what was seen so far and becomes the exponential one with the paper's alpha = 0.9; before the first step it counts as 1,
 // which is what a scaled row's squares are in the mean. (The authors warm up on the batch's own statistics for thousands of steps; rows

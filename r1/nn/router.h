@@ -1,5 +1,5 @@
 // Who gets a token in a mixture of experts, and how the load is kept even: scores of a linear map of the token (and, with `context`, of the
-// mean of its sequence so far), ops/route's choice among them, a bias that a rule moves behind each step, and a balance loss.
+// mean of its sequence so far), ops/route's choice among them, a bias that a rule moves after each step, and a balance loss.
 //
 //   logits = W x_t            or  W [x_t ; c_t],  c_t = mean of x_0 .. x_t  (ops/running_mean; the engine keeps c in this layer's cache)
 //   bias_e += gamma sign(mean load - load_e)  after each step (DeepSeek-V3, arXiv 2412.19437, section 2.1.2)
@@ -31,10 +31,11 @@ class Router : public Module {
  public:
   // `name`: of the layer ("layers.3.mlp"); what it records stands under name + ".load" (tokens an expert got, [E]) and ".balance_loss".
   Router(std::string name, const RouterShape& shape, const Placement& placement);
-  // x [T, D]. `cache`: the layer's own, if the context is paged and cache_bytes() is above 0.
+  // x [T, D]. `cache`: the layer's own, if the context is paged and has_cache().
   ops::Routes operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const;
   // What the layer gives, with the balance loss of these routes attached; in training only (LayerContext::training).
   Tensor balanced(const Tensor& y_TD, const ops::Routes& routes, const ops::ExpertRows& rows, const LayerContext& context) const;
+  bool has_cache() const { return shape_.context; }
   int64_t cache_bytes(int32_t block_size) const;
   void parameters(ParameterList list) override;  // "router" and "router_bias"
   void after_step(const ForwardRecord& record) override;

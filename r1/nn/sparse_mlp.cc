@@ -51,9 +51,9 @@ double mean_norm(const ForwardRecord& record) {
 
 SparseMlp::SparseMlp(const SparseMlpShape& s, const Placement& placement)
     : shape_(s),
-      gate_FD_(new_weight({s.inner, s.dim}, placement)),
-      up_FD_(new_weight({s.inner, s.dim}, placement)),
-      down_FD_(new_weight({s.inner, s.dim}, placement)),
+      gate_FD_({s.inner, s.dim}, placement),
+      up_FD_({s.inner, s.dim}, placement),
+      down_FD_({s.inner, s.dim}, placement),
       shift_1_(new_weight({1}, {placement.device, at::kFloat})) {}
 
 double SparseMlp::sparsity() const {
@@ -66,14 +66,14 @@ int64_t SparseMlp::kept() const {
 
 Tensor SparseMlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {
   const bool dropping = context.training() && shape_.dropout > 0;
-  const ops::SparseMlpWeights weights{gate_FD_, up_FD_, down_FD_};
+  const ops::SparseMlpWeights w{gate_FD_.dense(), up_FD_.dense(), down_FD_.dense()};
   const int64_t keep = kept();
-  if (!dropping && ops::has_sparse_mlp(x_TD, weights, keep) && !ops::needs_grad({x_TD, gate_FD_, up_FD_, down_FD_}))
-    return ops::sparse_mlp(x_TD, weights, keep);
-  const Tensor gate_TF = ops::linear_ordered(x_TD, gate_FD_);
-  const Tensor on_TF = ops::swiglu(gate_TF, ops::linear_ordered(x_TD, up_FD_)) * ops::topk_mask(gate_TF, keep);
+  if (!dropping && ops::has_sparse_mlp(x_TD, w, keep) && !ops::needs_grad({x_TD, w.gate_FD, w.up_FD, w.down_FD}))
+    return ops::sparse_mlp(x_TD, w, keep);
+  const Tensor gate_TF = ops::linear_ordered(x_TD, w.gate_FD);
+  const Tensor on_TF = ops::swiglu(gate_TF, ops::linear_ordered(x_TD, w.up_FD)) * ops::topk_mask(gate_TF, keep);
   const Tensor hidden_TF = mlp_dropout(on_TF, shape_.dropout, shape_.layer, context);
-  return ops::linear_in(watched(hidden_TF, record_name(shape_.layer), context.record), down_FD_);
+  return ops::linear_in(watched(hidden_TF, record_name(shape_.layer), context.record), w.down_FD);
 }
 
 void SparseMlp::parameters(ParameterList list) {

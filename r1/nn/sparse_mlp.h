@@ -1,6 +1,6 @@
 // The SwiGLU MLP of which each token keeps its strongest neurons only (ops/topk_sparse), and the controller of how many.
 //
-// A layer's sparsity, the share of neurons that are off, starts at `sparsity` and is moved behind each step, within [min, max]:
+// A layer's sparsity, the share of neurons that are off, starts at `sparsity` and is moved after each step, within [min, max]:
 //   sparsity += speed * clamp(ln(target / g), -1, 1)
 // g is the norm of the step's gradient at the layer's neurons, `target` the given one or, where that is 0, the mean of all sparse layers'.
 // A layer that the loss still pulls at gets neurons back, a quiet one loses some. The state is one fp32 number, the distance from the
@@ -29,7 +29,7 @@ class SparseMlp : public FeedForward {
 
  private:
   SparseMlpShape shape_;
-  Tensor gate_FD_, up_FD_, down_FD_;  // down neuron by neuron
+  Weight gate_FD_, up_FD_, down_FD_;  // down neuron by neuron
   Tensor shift_1_;
 };
 

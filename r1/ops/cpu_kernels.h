@@ -2,6 +2,7 @@
 #pragma once
 
 #include "r1/kernels/cpu/gelu.h"
+#include "r1/kernels/cpu/isa.h"
 #include "r1/kernels/cpu/rows.h"
 #include "r1/ops/gelu.h"
 #include "r1/tensor/tensor.h"
@@ -17,6 +18,12 @@ inline kernels::Float kernel_float(at::ScalarType type) {
 // CPU tensors of fp32 or bf16 go to the kernels; others (fp64 in gradient checks, fp16, CUDA) to ATen.
 inline bool has_cpu_kernels(const Tensor& t) {
   return t.is_cpu() && is_kernel_float(t.scalar_type());
+}
+
+// Those whose matrix products are the kernels' too. Bf16 where the CPU has an instruction for it is left to ATen, which is faster at many
+// rows; without one ATen takes some thirty times as long as for fp32.
+inline bool has_cpu_products(const Tensor& t) {
+  return has_cpu_kernels(t) && (t.scalar_type() == at::kFloat || !kernels::uses_bf16_dot());
 }
 
 inline kernels::GeluForm kernel_form(GeluForm form) {

@@ -3,17 +3,13 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
-#include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/linear_cpu.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
 namespace {
-
-bool has_kernel(const Tensor& t) {
-  return t.is_cpu() && t.scalar_type() == at::kFloat;
-}
 
 // _grouped_mm wants bf16 and rows that are multiples of 16 bytes.
 bool has_grouped_product(const Tensor& x_SI, const Tensor& weight_EOI) {
@@ -34,38 +30,20 @@ void for_experts(const Tensor& ends_E, F f) {
 
 Tensor forward(const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_E) {
   if (has_grouped_product(x_SI, weight_EOI)) return aten::_grouped_mm(x_SI, weight_EOI.transpose(1, 2), ends_E);
-  const int64_t in = weight_EOI.size(2), out = weight_EOI.size(1);
-  Tensor y_SO = aten::empty({x_SI.size(0), out}, x_SI.options());
+  const Tensor y_SO = aten::empty({x_SI.size(0), weight_EOI.size(1)}, x_SI.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
-    if (!has_kernel(x_SI)) {
-      y_SO.narrow(0, begin, count).copy_(aten::linear(x_SI.narrow(0, begin, count), weight_EOI.select(0, e)));
-      return;
-    }
-    kernels::linear_forward({.x = x_SI.const_data_ptr<float>() + begin * in,
-                             .w = weight_EOI.const_data_ptr<float>() + e * out * in,
-                             .y = y_SO.mutable_data_ptr<float>() + begin * out,
-                             .rows = count,
-                             .in = in,
-                             .out = out});
+    const Tensor y = y_SO.narrow(0, begin, count), x = x_SI.narrow(0, begin, count), weight = weight_EOI.select(0, e);
+    has_cpu_products(x) ? linear_into(y, x, weight) : void(y.copy_(aten::linear(x, weight)));
   });
   return y_SO;
 }
 
 Tensor grad_x(const Tensor& dy_SO, const Tensor& weight_EOI, const Tensor& ends_E) {
   if (has_grouped_product(dy_SO, weight_EOI)) return aten::_grouped_mm(dy_SO, weight_EOI, ends_E);
-  const int64_t in = weight_EOI.size(2), out = weight_EOI.size(1);
-  Tensor dx_SI = aten::empty({dy_SO.size(0), in}, dy_SO.options());
+  const Tensor dx_SI = aten::empty({dy_SO.size(0), weight_EOI.size(2)}, dy_SO.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
-    if (!has_kernel(dy_SO)) {
-      dx_SI.narrow(0, begin, count).copy_(aten::matmul(dy_SO.narrow(0, begin, count), weight_EOI.select(0, e)));
-      return;
-    }
-    kernels::linear_grad_x({.dy = dy_SO.const_data_ptr<float>() + begin * out,
-                            .w = weight_EOI.const_data_ptr<float>() + e * out * in,
-                            .dx = dx_SI.mutable_data_ptr<float>() + begin * in,
-                            .rows = count,
-                            .in = in,
-                            .out = out});
+    const Tensor dx = dx_SI.narrow(0, begin, count), dy = dy_SO.narrow(0, begin, count), weight = weight_EOI.select(0, e);
+    has_cpu_products(dy) ? linear_grad_x_into(dx, dy, weight) : void(dx.copy_(aten::matmul(dy, weight)));
   });
   return dx_SI;
 }
@@ -73,19 +51,10 @@ Tensor grad_x(const Tensor& dy_SO, const Tensor& weight_EOI, const Tensor& ends_
 // An expert without rows gets a gradient of zero.
 Tensor grad_weight(const Tensor& dy_SO, const Tensor& x_SI, const Tensor& weight_EOI, const Tensor& ends_E) {
   if (has_grouped_product(x_SI, weight_EOI)) return aten::_grouped_mm(dy_SO.t(), x_SI, ends_E);
-  const int64_t in = weight_EOI.size(2), out = weight_EOI.size(1);
-  Tensor dw_EOI = aten::zeros(weight_EOI.sizes(), weight_EOI.options());
+  const Tensor dw_EOI = aten::zeros(weight_EOI.sizes(), weight_EOI.options());
   for_experts(ends_E, [&](int64_t e, int64_t begin, int64_t count) {
-    if (!has_kernel(x_SI)) {
-      dw_EOI.select(0, e).copy_(aten::matmul(dy_SO.narrow(0, begin, count).t(), x_SI.narrow(0, begin, count)));
-      return;
-    }
-    kernels::linear_grad_w({.dy = dy_SO.const_data_ptr<float>() + begin * out,
-                            .x = x_SI.const_data_ptr<float>() + begin * in,
-                            .dw = dw_EOI.mutable_data_ptr<float>() + e * out * in,
-                            .rows = count,
-                            .in = in,
-                            .out = out});
+    const Tensor dw = dw_EOI.select(0, e), dy = dy_SO.narrow(0, begin, count), x = x_SI.narrow(0, begin, count);
+    has_cpu_products(x) ? linear_grad_w_into(dw, dy, x) : void(dw.copy_(aten::matmul(dy.t(), x)));
   });
   return dw_EOI;
 }

@@ -3,37 +3,34 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
-#include "r1/kernels/cpu/gemm_f32.h"
+#include "r1/kernels/cpu/gemm_bf16.h"
 #include "r1/kernels/cpu/linear_in.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/linear_cpu.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
 namespace {
 
-// dx = dy w^T: linear_forward's product, with w as the weight of I outputs.
+// dx = dy w^T
 Tensor grad_x(const Tensor& dy_TO, const Tensor& weight_IO) {
-  Tensor dx_TI = aten::empty({dy_TO.size(0), weight_IO.size(0)}, dy_TO.options());
-  kernels::linear_forward({.x = dy_TO.const_data_ptr<float>(),
-                           .w = weight_IO.const_data_ptr<float>(),
-                           .y = dx_TI.mutable_data_ptr<float>(),
-                           .rows = dy_TO.size(0),
-                           .in = dy_TO.size(1),
-                           .out = weight_IO.size(0)});
+  const int64_t in = weight_IO.size(0), out = weight_IO.size(1);
+  Tensor dx_TI = aten::empty({dy_TO.size(0), in}, dy_TO.options());
+  kernels::gemm_mixed({.a = {dy_TO.const_data_ptr(), kernel_float(dy_TO.scalar_type()), out, 1},
+                       .b = {weight_IO.const_data_ptr(), kernel_float(weight_IO.scalar_type()), 1, out},
+                       .c = rows(dx_TI),
+                       .rows = dy_TO.size(0),
+                       .cols = in,
+                       .sum = out});
   return dx_TI;
 }
 
-// dw = x^T dy
+// dw = x^T dy: linear's, with x and dy in each other's place.
 Tensor grad_weight(const Tensor& dy_TO, const Tensor& x_TI) {
-  Tensor dw_IO = aten::empty({x_TI.size(1), dy_TO.size(1)}, dy_TO.options());
-  kernels::linear_grad_w({.dy = x_TI.const_data_ptr<float>(),
-                          .x = dy_TO.const_data_ptr<float>(),
-                          .dw = dw_IO.mutable_data_ptr<float>(),
-                          .rows = dy_TO.size(0),
-                          .in = dy_TO.size(1),
-                          .out = x_TI.size(1)});
+  const Tensor dw_IO = aten::empty({x_TI.size(1), dy_TO.size(1)}, dy_TO.options());
+  linear_grad_w_into(dw_IO, x_TI, dy_TO);
   return dw_IO;
 }
 
@@ -54,7 +51,8 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
   return {want[0] ? grad_x(dy_TO, saved[1]) : Tensor(), want[1] ? grad_weight(dy_TO, saved[0]) : Tensor()};
 }
 
-Tensors backward_bf16(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
+// Where ATen has the CPU's instruction for it.
+Tensors backward_aten(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
   return {want[0] ? aten::linear(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(saved[0].t(), dy_TO) : Tensor()};
 }
 
@@ -73,7 +71,7 @@ Tensor linear_in(const Tensor& x_TI, const Tensor& weight_IO) {
     y_TO = forward(x, weight);
   }
   if (!needs_grad({x_TI, weight_IO})) return y_TO;
-  return differentiable("linear_in", y_TO, {x_TI, weight_IO}, {x, weight}, x.scalar_type() == at::kFloat ? backward : backward_bf16);
+  return differentiable("linear_in", y_TO, {x_TI, weight_IO}, {x, weight}, has_cpu_products(x) ? backward : backward_aten);
 }
 
 }  // namespace r1::ops

@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "r1/base/error.h"
-#include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/kernels/cpu/softmax.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/linear.h"
+#include "r1/ops/linear_cpu.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -89,31 +89,17 @@ Forward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets
 
 // dhead (+)= dz^T x, summed over the chunks in fp32.
 void add_head_gradient(const Tensor& dhead_VD, const Tensor& dz_CV, const Tensor& x_CD) {
-  if (dz_CV.is_cpu() && x_CD.scalar_type() == at::kFloat) {
-    const Tensor x = x_CD.contiguous();
-    kernels::linear_grad_w({.dy = dz_CV.const_data_ptr<float>(),
-                            .x = x.const_data_ptr<float>(),
-                            .dw = dhead_VD.mutable_data_ptr<float>(),
-                            .rows = dz_CV.size(0),
-                            .in = x.size(1),
-                            .out = dz_CV.size(1),
-                            .accumulate = true});
-  } else {
+  if (has_cpu_products(x_CD))
+    linear_grad_w_into(dhead_VD, dz_CV, x_CD.contiguous(), /*add=*/true);
+  else
     dhead_VD.add_(aten::matmul(dz_CV.to(x_CD.scalar_type()).t(), x_CD));
-  }
 }
 
 void put_x_gradient(const Tensor& dx_CD, const Tensor& dz_CV, const Tensor& head_VD) {
-  if (dz_CV.is_cpu() && head_VD.scalar_type() == at::kFloat) {
-    kernels::linear_grad_x({.dy = dz_CV.const_data_ptr<float>(),
-                            .w = head_VD.const_data_ptr<float>(),
-                            .dx = dx_CD.mutable_data_ptr<float>(),
-                            .rows = dz_CV.size(0),
-                            .in = head_VD.size(1),
-                            .out = head_VD.size(0)});
-  } else {
+  if (has_cpu_products(head_VD))
+    linear_grad_x_into(dx_CD, dz_CV, head_VD);
+  else
     dx_CD.copy_(aten::matmul(dz_CV.to(head_VD.scalar_type()), head_VD));
-  }
 }
 
 Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, double temperature) {
@@ -136,7 +122,7 @@ Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, doub
 Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD) {
   const bool half = x_RD.scalar_type() == at::kBFloat16 || x_RD.scalar_type() == at::kHalf;
   if (x_RD.is_cuda() && half) return aten::mm(x_RD, head_VD.t(), at::kFloat);
-  return ops::linear(x_RD, head_VD).to(at::kFloat);
+  return linear_fp32(x_RD, head_VD);
 }
 
 LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {

@@ -24,7 +24,7 @@ LogProbs linear_logprob_ref(const Tensor& x_TD, const Tensor& head_VD, const Ten
                             bool want_entropy = false);
 
 // The logits themselves, fp32 [R, V]: what linear_logprob makes chunk by chunk and the engine's sampler reads. From 16 bit x and head they
-// are summed and kept in fp32 on CUDA, rounded to 16 bits once on the CPU.
+// are summed and kept in fp32, except on a CPU with an instruction for bf16 products: there ATen rounds them to 16 bits once.
 Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD);
 
 }  // namespace r1::ops

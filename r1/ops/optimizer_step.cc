@@ -14,7 +14,8 @@
 namespace r1::ops {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // elements whose sum is taken in one go; fixed, so that the order of sums is
+constexpr int64_t kSmallMatrix = 256 << 10;  // elements; fifteen products of such take a few milliseconds
+constexpr int64_t kBlock = 4096;             // elements whose sum is taken in one go; fixed, so that the order of sums is
 
 void check_state(const char* op, const Tensor& w, const Tensor& other, const char* what) {
   check(other.scalar_type() == at::kFloat && other.is_contiguous() && other.sizes() == w.sizes() && other.device() == w.device(), "[", op,
@@ -91,6 +92,19 @@ void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const Muon& o) {
   const Tensor direction = newton_schulz(grad.lerp(momentum, o.momentum));
   const double shape = std::sqrt(std::max(1.0, double(w.size(0)) / double(w.size(1))));
   w.mul_(1 - o.lr * o.weight_decay).add_(direction, -o.lr * shape);
+}
+
+void muon_steps(const std::vector<MuonUpdate>& updates) {
+  const auto step = [&](const MuonUpdate& u) {
+    Tensor w = u.w, momentum = u.momentum;
+    muon_step(w, u.gradient, momentum, u.options);
+  };
+  const auto is_small = [](const Tensor& w) { return w.is_cpu() && w.numel() <= kSmallMatrix; };
+  std::vector<const MuonUpdate*> small;
+  for (const MuonUpdate& u : updates) is_small(u.w) ? small.push_back(&u) : step(u);
+  at::parallel_for(0, int64_t(small.size()), 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) step(*small[size_t(i)]);
+  });
 }
 
 Tensor squared_sum(const Tensor& x) {

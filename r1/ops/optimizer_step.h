@@ -11,6 +11,8 @@
 // CPU: every element and every block of a sum is computed alike whatever the number of threads, so results are bitwise reproducible.
 #pragma once
 
+#include <vector>
+
 #include <cstdint>
 
 #include "r1/tensor/tensor.h"
@@ -33,6 +35,13 @@ struct Muon {
 
 // w, g, momentum fp32 [rows, columns].
 void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const Muon& options);
+// Many of them. On the CPU small matrices go side by side, each on one thread: to share out the fifteen products of one between threads
+// costs more than it brings, and beside other busy processes many times more.
+struct MuonUpdate {
+  Tensor w, gradient, momentum;
+  Muon options;
+};
+void muon_steps(const std::vector<MuonUpdate>& updates);
 
 // The factor U V^T of the singular value decomposition, roughly (singular values land in about 0.7 .. 1.2): quintic Newton-Schulz.
 Tensor newton_schulz(const Tensor& g, int steps = 5);

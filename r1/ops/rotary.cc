@@ -98,27 +98,62 @@ double yarn_mscale(double factor, double mscale) {
 }
 
 RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device, bool interleaved, double magnitude) {
-  const int64_t half = int64_t(frequencies.size());
-  RotaryTable table{aten::empty({positions, half}, at::kFloat), aten::empty({positions, half}, at::kFloat), interleaved};
-  float* cos = table.cos_PH.mutable_data_ptr<float>();
-  float* sin = table.sin_PH.mutable_data_ptr<float>();
-  for (int64_t p = 0; p < positions; ++p) {
-    for (int64_t i = 0; i < half; ++i) {
-      const double angle = double(p) * double(frequencies[i]);
-      cos[p * half + i] = float(magnitude * std::cos(angle));
-      sin[p * half + i] = float(magnitude * std::sin(angle));
-    }
-  }
-  return {table.cos_PH.to(device), table.sin_PH.to(device), interleaved};
+  const Tensor none_PH = aten::empty({0, int64_t(frequencies.size())}, at::TensorOptions(at::kFloat).device(device));
+  RotaryTable table{none_PH, none_PH, interleaved, frequencies, magnitude};
+  table.reach(positions);
+  return table;
 }
 
-Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {
+void RotaryTable::reach(int64_t wanted) {
+  const int64_t begin = positions(), half = int64_t(frequencies.size());
+  if (wanted <= begin) return;
+  const Tensor new_cos_PH = aten::empty({wanted - begin, half}, at::kFloat), new_sin_PH = aten::empty({wanted - begin, half}, at::kFloat);
+  float *cos = new_cos_PH.mutable_data_ptr<float>(), *sin = new_sin_PH.mutable_data_ptr<float>();
+  for (int64_t p = begin; p < wanted; ++p) {
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle = double(p) * double(frequencies[i]);
+      *cos++ = float(magnitude * std::cos(angle));
+      *sin++ = float(magnitude * std::sin(angle));
+    }
+  }
+  cos_PH = aten::cat({cos_PH, new_cos_PH.to(cos_PH.device())});
+  sin_PH = aten::cat({sin_PH, new_sin_PH.to(sin_PH.device())});
+}
+
+std::vector<int64_t> components_by_section(const std::vector<int64_t>& sections) {
+  std::vector<int64_t> component;
+  for (size_t c = 0; c < sections.size(); ++c) component.insert(component.end(), size_t(sections[c]), int64_t(c));
+  return component;
+}
+
+namespace {
+
+// The rows that tokens with several components meet, one a token: entry i of row t is the table's at the component of pair i.
+RotaryTable table_of_tokens(const RotaryTable& table, const Tensor& positions_TC) {
+  check(int64_t(table.component_of_pair.size()) == table.cos_PH.size(1) && !table.component_of_pair.empty(),
+        "[rotary] expected a table of ", table.cos_PH.size(1), " pairs with a component each for positions ", positions_TC.sizes(),
+        ", got ", table.component_of_pair.size());
+  for (const int64_t c : table.component_of_pair)
+    check(c >= 0 && c < positions_TC.size(1), "[rotary] expected components below ", positions_TC.size(1), ", got ", c);
+  const Tensor component_H = aten::tensor(table.component_of_pair, at::kLong).to(positions_TC.device());
+  const Tensor row_TH = positions_TC.index_select(1, component_H).to(at::kLong);
+  if (row_TH.is_cpu() && row_TH.numel() > 0)
+    check(row_TH.min().item<int64_t>() >= 0 && row_TH.max().item<int64_t>() < table.positions(), "[rotary] expected positions below ",
+          table.positions(), ", got ", row_TH.max().item<int64_t>());
+  return {table.cos_PH.gather(0, row_TH), table.sin_PH.gather(0, row_TH), table.interleaved};
+}
+
+}  // namespace
+
+Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions) {
   check(x_TNH.dim() == 3 && x_TNH.size(2) == 2 * table.cos_PH.size(1), "[rotary] expected x [T, N, ", 2 * table.cos_PH.size(1), "], got ",
         x_TNH.sizes());
-  check(positions_T.dim() == 1 && positions_T.size(0) == x_TNH.size(0) && positions_T.scalar_type() == at::kInt,
-        "[rotary] expected int32 positions [", x_TNH.size(0), "], got ", positions_T.scalar_type(), " ", positions_T.sizes());
-  if (has_cpu_kernels(x_TNH)) return rotary_cpu(x_TNH, table, positions_T);
-  return rotary_ref(x_TNH, table, positions_T);
+  check((positions.dim() == 1 || positions.dim() == 2) && positions.size(0) == x_TNH.size(0) && positions.scalar_type() == at::kInt,
+        "[rotary] expected int32 positions [", x_TNH.size(0), "] or [", x_TNH.size(0), ", C], got ", positions.scalar_type(), " ",
+        positions.sizes());
+  if (positions.dim() == 2) return rotary(x_TNH, table_of_tokens(table, positions), aten::arange(positions.size(0), positions.options()));
+  if (has_cpu_kernels(x_TNH)) return rotary_cpu(x_TNH, table, positions);
+  return rotary_ref(x_TNH, table, positions);
 }
 
 }  // namespace r1::ops

@@ -2,7 +2,7 @@
 //   y[i]       = x[i] cos - x[i + H/2] sin
 //   y[i + H/2] = x[i + H/2] cos + x[i] sin,   angle = position * frequency[i]
 // or, interleaved (the paper, DeepSeek), with neighbours for pairs: values 2i and 2i + 1.
-// Angles are computed in double and stored as fp32 tables of cos and sin [positions, H/2], filled once a model.
+// Angles are computed in double and stored as fp32 tables of cos and sin [positions, H/2], filled as far as texts have reached.
 #pragma once
 
 #include <vector>
@@ -29,13 +29,25 @@ double yarn_mscale(double factor, double mscale);
 struct RotaryTable {
   Tensor cos_PH, sin_PH;  // fp32 [positions, head_dim / 2]
   bool interleaved = false;
+  std::vector<float> frequencies;  // of which it was made, with `magnitude`
+  double magnitude = 1;
+  // Where positions have several components (a picture's time, row and column; M-RoPE, Qwen2-VL, arXiv 2409.12191): which one turns each
+  // pair. Empty: they have one.
+  std::vector<int64_t> component_of_pair = {};
+  int64_t positions() const { return cos_PH.size(0); }
+  // At least so many rows. The rows that are there keep their values; growth replaces the tensors.
+  void reach(int64_t positions);
 };
 // `magnitude`: factor of cos and sin (yarn).
 RotaryTable rotary_table(const std::vector<float>& frequencies, int64_t positions, at::Device device, bool interleaved = false,
                          double magnitude = 1);
 
-// x [T, N, H], positions int32 [T] on x's device, each < table rows. Computed in fp32, rounded once to x's dtype.
-Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T);
-Tensor rotary_ref(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T);
+// component_of_pair of consecutive pairs, `sections` of them for each component: {2, 1, 1} is 0 0 1 2. They must be head_dim / 2 in all.
+std::vector<int64_t> components_by_section(const std::vector<int64_t>& sections);
+
+// x [T, N, H], positions int32 on x's device, each < table rows: [T], or [T, C] for a table whose pairs have components below C; [T] is
+// then the same number in each. Computed in fp32, rounded once to x's dtype.
+Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions);
+Tensor rotary_ref(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions);
 
 }  // namespace r1::ops

@@ -10,7 +10,7 @@ Json evaluate(const EvalConfig& config) {
   const auto device = tensor::parse_device(config.device);
   const auto task = load_task(config.task);
   const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
-  const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
+  const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
   engine::Engine engine(*loaded.model, config.engine);
   Progress bar("eval " + task->name(), 0, "sample");
   const auto result = eval::evaluate(engine, *loaded.tokenizer, *task, prompts, config.eval, [&](int64_t finished, int64_t total) {

@@ -11,7 +11,7 @@ struct EvalConfig {
   std::string output_dir, device = "auto";
   ModelArgs model;
   TaskArgs task;
-  eval::PromptArgs prompt;
+  data::PromptArgs prompt;
   eval::EvalArgs eval;
   engine::EngineConfig engine;
 

@@ -112,7 +112,7 @@ class Loop {
         task_(task),
         rewards_(rewards),
         plan_(plan),
-        prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt),
+        prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids),
         reference_(config, *loaded.model),
         trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)),
         engine_(*loaded.model, config.engine),
@@ -139,7 +139,7 @@ class Loop {
   const tasks::Task& task_;
   RewardSet& rewards_;
   const Plan plan_;
-  eval::PromptMaker prompts_;
+  data::PromptMaker prompts_;
   Reference reference_;
   train::Trainer trainer_;
   engine::Engine engine_;
@@ -237,7 +237,6 @@ Json Loop::go() {
   const auto begin = Clock::now();
   while (trainer_.global_step() < plan_.total_steps) {
     watch_.look(trainer_.global_step(), plan_.total_steps);
-    const auto start = Clock::now();
     Rollout rollout;
     if (!this->rollout(rollout)) run_.after_step(trainer_.global_step(), state());  // Ctrl-C: saves and throws
     rewards_.combine(rollout);
@@ -247,7 +246,6 @@ Json Loop::go() {
     look_for_alarms();
     update(rollout, line);
     ++rollout_;
-    log_debug("grpo: rollout ", rollout_, " took ", seconds_since(start), " s, of it sampling ", rollout.seconds);
     keep_completions(run_.folder(), trainer_.global_step(), rollout, c_.log_completions);
     run_.after_step(trainer_.global_step(), state());
   }

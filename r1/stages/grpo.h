@@ -20,7 +20,7 @@ struct GrpoConfig {
   RunArgs run;
   ModelArgs model;
   TaskArgs task;
-  eval::PromptArgs prompt;
+  data::PromptArgs prompt;
   train::TrainerConfig trainer;
   SamplingArgs sampling;
   GrpoLossArgs loss;

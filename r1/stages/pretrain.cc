@@ -1,6 +1,8 @@
 #include "r1/stages/pretrain.h"
 
 #include "r1/base/log.h"
+#include "r1/data/token_shards.h"
+#include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
 #include "r1/stages/supervised.h"
@@ -16,16 +18,12 @@ data::EncodeFunction encoder(const text::Tokenizer& tokenizer) {
   return [&tokenizer](std::string_view text) { return tokenizer.encode(text); };
 }
 
-std::vector<data::Document> read_documents(const std::vector<std::string>& files, const std::string& field,
-                                           const text::Tokenizer& tokenizer) {
-  std::vector<data::Document> out;
-  const auto encode = encoder(tokenizer);
+data::CorpusSpec corpus_spec(const std::vector<std::string>& files, const std::string& field, const text::Tokenizer& tokenizer) {
   const int32_t end = tokenizer.eos_id().value_or(-1), begin = tokenizer.add_bos() ? tokenizer.bos_id().value_or(-1) : -1;
-  for (const auto& file : files) {
-    for (const auto& text : data::read_texts(file, field)) out.push_back(data::text_document(text, encode, end, begin));
-  }
-  if (out.empty()) fail_usage("train_files hold no documents");
-  return out;
+  return {.files = files,
+          .make = data::text_maker(field, encoder(tokenizer), end, begin),
+          .maker = str("text ", tokenizer.hash(), " ", end, " ", begin, " ", field),
+          .vocab_size = tokenizer.vocab_size()};
 }
 
 // A generated task's own words, tags among them; only the end of a document is a control token.
@@ -83,7 +81,7 @@ Json pretrain(const PretrainConfig& config) {
   SupervisedData data;
   std::unique_ptr<data::DocumentSource> source;
   if (!config.train_files.empty()) {
-    source = data::memory_source(read_documents(config.train_files, config.text_field, *tokenizer));
+    source = data::token_shards(run.folder() / "token_shards", corpus_spec(config.train_files, config.text_field, *tokenizer));
   } else if (task && !task->pretrain_document(0).empty()) {
     if (config.run.max_steps == 0) fail_usage("a generated task's documents never end: give max_steps");
     const int32_t end = tokenizer->eos_id().value_or(-1);
@@ -97,7 +95,7 @@ Json pretrain(const PretrainConfig& config) {
   data.eval_steps = config.eval_steps;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = "wrapped", .long_documents = "split", .isolate = config.packing_isolate};
   if (!config.eval_files.empty())
-    data.eval_rows = data::pack(read_documents(config.eval_files, config.text_field, *tokenizer), data.loader.pack);
+    data.eval_rows = data::pack(data::corpus_documents(corpus_spec(config.eval_files, config.text_field, *tokenizer)), data.loader.pack);
 
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;

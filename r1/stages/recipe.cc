@@ -1,6 +1,8 @@
 #include "r1/stages/recipe.h"
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -27,6 +29,10 @@ StageKind kind() {
     Config config;
     return Fields(config).names(true);
   };
+  out.check = [](const std::vector<Setting>& settings) {
+    Config config;
+    check_against_fields(Fields(config), settings);
+  };
   out.run = [](const std::vector<Setting>& settings) {
     Config config;
     apply_settings(config, settings);
@@ -35,13 +41,21 @@ StageKind kind() {
   return out;
 }
 
+constexpr const char* kMinutes = "${minutes}";  // in the summary: how long it took
+
 bool starts_with(const std::string& text, const std::string& prefix) {
   return text.compare(0, prefix.size(), prefix) == 0;
 }
 
+// "accuracy>=0.9"
+struct Requirement {
+  std::string text, key, op;
+  double value = 0;
+};
+
 struct StageEntry {
   std::string name, kind, where, title;
-  std::vector<std::string> require;
+  std::vector<Requirement> require;
   std::vector<Setting> settings;
 };
 
@@ -53,16 +67,78 @@ struct Recipe {
   std::vector<StageEntry> stages;
 };
 
+std::string text_of(const Setting& s) {
+  if (!s.value.is_string()) fail_usage(s.where, ": '", s.key, "' takes one text, got ", printable(dump_json(s.value)));
+  return s.value.get<std::string>();
+}
+
+std::vector<std::string> texts_of(const Setting& s) {
+  std::vector<std::string> texts;
+  for (const Json& item : string_items(s)) texts.push_back(text_of({s.key, s.where, item}));
+  return texts;
+}
+
+Requirement parse_requirement(const std::string& text, const std::string& where) {
+  Requirement r{text, "", "", 0};
+  size_t at = std::string::npos;
+  for (const char* candidate : {">=", "<=", ">", "<"}) {
+    at = text.find(candidate);
+    if (at == std::string::npos) continue;
+    r.op = candidate;
+    break;
+  }
+  const auto trimmed = [](std::string part) {
+    part.erase(0, part.find_first_not_of(' '));
+    part.erase(part.find_last_not_of(' ') + 1);
+    return part;
+  };
+  r.key = trimmed(text.substr(0, at));
+  const std::string value = r.op.empty() ? "" : trimmed(text.substr(at + r.op.size()));
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), r.value);
+  if (r.key.empty() || value.empty() || error != std::errc() || end != value.data() + value.size())
+    fail_usage(where, ": require '", printable(text), "' is no bound of a result; write e.g. accuracy>=0.9");
+  return r;
+}
+
+// A stage's folder stands below the recipe's.
+void check_stage_name(const std::string& name, const std::string& where) {
+  const bool plain =
+      !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
+  if (!plain) fail_usage(where, ": stage name '", printable(name), "' expected letters, digits, _ and - (it names a folder)");
+  if (name == "output_dir") fail_usage(where, ": a stage can't be called output_dir: ${output_dir} is the recipe's");
+}
+
+void read_stage_key(Recipe& recipe, const Setting& s) {
+  const size_t dot = s.key.find('.', 7);
+  const std::string name = s.key.substr(7, dot - 7), key = s.key.substr(dot + 1);
+  auto it = std::find_if(recipe.stages.begin(), recipe.stages.end(), [&](const auto& e) { return e.name == name; });
+  if (it == recipe.stages.end()) {
+    check_stage_name(name, s.where);
+    it = recipe.stages.insert(recipe.stages.end(), StageEntry{name, "", s.where, name, {}, {}});
+  }
+  if (key == "stage") {
+    it->kind = text_of(s);
+  } else if (key == "title") {
+    it->title = text_of(s);
+  } else if (key == "require") {
+    it->require.clear();
+    for (const std::string& text : texts_of(s)) it->require.push_back(parse_requirement(text, s.where));
+  } else {
+    it->settings.push_back({key, s.where, s.value});
+  }
+}
+
 Recipe read_recipe(const std::vector<Setting>& settings) {
   Recipe recipe;
   for (const auto& s : settings) {
     check_recipe_key(s);
+    if (s.value.is_null()) continue;
     if (s.key == "output_dir") {
-      recipe.output_dir = s.value;
+      recipe.output_dir = text_of(s);
     } else if (s.key == "title") {
-      recipe.title = s.value;
+      recipe.title = text_of(s);
     } else if (s.key == "subtitle") {
-      recipe.subtitle = s.value;
+      recipe.subtitle = text_of(s);
     } else if (s.key == "seed") {
       recipe.seed = s.value;
     } else if (starts_with(s.key, "common.")) {
@@ -72,21 +148,9 @@ Recipe read_recipe(const std::vector<Setting>& settings) {
     } else if (starts_with(s.key, "tiles.")) {
       recipe.tiles.push_back({s.key.substr(6), s.where, s.value});
     } else if (s.key == "closing") {
-      recipe.closing = s.value.is_array() ? s.value.get<std::vector<std::string>>() : std::vector<std::string>{s.value.get<std::string>()};
-    } else if (starts_with(s.key, "stages.") && s.key.find('.', 7) != std::string::npos) {
-      const size_t dot = s.key.find('.', 7);
-      const std::string name = s.key.substr(7, dot - 7), key = s.key.substr(dot + 1);
-      auto it = std::find_if(recipe.stages.begin(), recipe.stages.end(), [&](const auto& e) { return e.name == name; });
-      if (it == recipe.stages.end()) it = recipe.stages.insert(recipe.stages.end(), StageEntry{name, "", s.where, name, {}, {}});
-      if (key == "stage") {
-        it->kind = s.value;
-      } else if (key == "title") {
-        it->title = s.value;
-      } else if (key == "require") {
-        it->require = s.value.is_array() ? s.value.get<std::vector<std::string>>() : std::vector<std::string>{s.value.get<std::string>()};
-      } else {
-        it->settings.push_back({key, s.where, s.value});
-      }
+      recipe.closing = texts_of(s);
+    } else {
+      read_stage_key(recipe, s);
     }
   }
   if (recipe.output_dir.empty()) fail_usage("recipe: output_dir is missing");
@@ -140,29 +204,18 @@ Json resolve(const Json& value, const std::map<std::string, Json>& results, cons
   return text;
 }
 
-// "accuracy>=0.9"
-void check_requirement(const std::string& requirement, const StageEntry& stage, const Json& results) {
-  size_t at = std::string::npos;
-  std::string op;
-  for (const char* candidate : {">=", "<=", ">", "<"}) {
-    at = requirement.find(candidate);
-    if (at == std::string::npos) continue;
-    op = candidate;
-    break;
-  }
-  const std::string key = requirement.substr(0, at);
-  if (op.empty() || !results.contains(key))
-    fail_usage(stage.where, ": require '", requirement, "' names no result of stage '", stage.name, "'; write e.g. accuracy>=0.9");
-  const double have = results.at(key), want = std::stod(requirement.substr(at + op.size()));
-  const bool ok = op == ">=" ? have >= want : op == "<=" ? have <= want : op == ">" ? have > want : have < want;
+void check_requirement(const Requirement& r, const StageEntry& stage, const Json& results) {
+  if (!results.contains(r.key) || !results.at(r.key).is_number())
+    fail_usage(stage.where, ": require '", r.text, "' names no number among the results of stage '", stage.name, "'");
+  const double have = results.at(r.key), want = r.value;
+  const bool ok = r.op == ">=" ? have >= want : r.op == "<=" ? have <= want : r.op == ">" ? have > want : have < want;
   if (!ok)
-    fail("recipe: stage '", stage.name, "' reached ", key, " = ", have, ", but ", requirement,
+    fail("recipe: stage '", stage.name, "' reached ", r.key, " = ", have, ", but ", r.text,
          " is required; later stages would build on sand");
 }
 
-std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stage, const StageKind& kind,
-                                    const std::map<std::string, Json>& results) {
-  const auto known = kind.known_keys();
+// The settings of a stage with their references as they stand.
+std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stage, const std::vector<std::string>& known) {
   const auto knows = [&](const std::string& key) {
     return std::any_of(known.begin(), known.end(), [&](const auto& k) { return k == key || starts_with(key, k + "."); });
   };
@@ -173,22 +226,74 @@ std::vector<Setting> stage_settings(const Recipe& recipe, const StageEntry& stag
   for (const auto& s : recipe.common)
     if (knows(s.key)) out.push_back({s.key, "common", s.value});
   out.insert(out.end(), stage.settings.begin(), stage.settings.end());
-  for (auto& s : out) s.value = resolve(s.value, results, recipe.output_dir, s.where);
   return out;
 }
 
-void check_common(const Recipe& recipe, const std::map<std::string, StageKind>& kinds) {
+bool has_reference(const Json& value) {
+  if (value.is_array()) return std::any_of(value.begin(), value.end(), has_reference);
+  return value.is_string() && value.get_ref<const std::string&>().find("${") != std::string::npos;
+}
+
+// References must name a stage before this one; which results it will have is not known yet.
+void check_references(const Json& value, const std::vector<std::string>& earlier, const std::string& where) {
+  if (value.is_array()) {
+    for (const Json& item : value) check_references(item, earlier, where);
+  }
+  if (!value.is_string()) return;
+  const auto& text = value.get_ref<const std::string&>();
+  for (size_t begin = text.find("${"); begin != std::string::npos; begin = text.find("${", begin + 2)) {
+    const size_t end = text.find('}', begin);
+    if (end == std::string::npos) fail_usage(where, ": '", printable(text), "' has a ${ without }");
+    const std::string reference = text.substr(begin + 2, end - begin - 2), name = reference.substr(0, reference.find('.'));
+    if (name == "output_dir") continue;
+    if (std::find(earlier.begin(), earlier.end(), name) == earlier.end())
+      fail_usage(where, ": ${", printable(reference), "}: no earlier stage is called '", printable(name), "'", did_you_mean(name, earlier));
+  }
+}
+
+using KnownKeys = std::map<std::string, std::vector<std::string>>;  // by kind of stage
+
+void check_common(const Recipe& recipe, const KnownKeys& known_keys) {
   for (const auto& s : recipe.common) {
     bool known = false;
     std::vector<std::string> all;
     for (const auto& stage : recipe.stages) {
-      for (const auto& key : kinds.at(stage.kind).known_keys()) {
+      for (const auto& key : known_keys.at(stage.kind)) {
         known |= key == s.key || starts_with(s.key, key + ".");
         all.push_back(key);
       }
     }
-    if (!known) fail_usage(s.where, ": no stage of the recipe knows common key '", s.key, "'", did_you_mean(s.key, all));
+    if (!known) fail_usage(s.where, ": no stage of the recipe knows common key '", printable(s.key), "'", did_you_mean(s.key, all));
   }
+}
+
+KnownKeys known_keys_of(const std::map<std::string, StageKind>& kinds) {
+  KnownKeys known;
+  for (const auto& [name, kind] : kinds) known[name] = kind.known_keys();
+  return known;
+}
+
+void check_stages(const Recipe& recipe, const std::map<std::string, StageKind>& kinds, const KnownKeys& known) {
+  std::vector<std::string> names, earlier;
+  for (const auto& [name, kind] : kinds) names.push_back(name);
+  for (const auto& stage : recipe.stages) {
+    if (!kinds.count(stage.kind))
+      fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", printable(stage.kind), "'", did_you_mean(stage.kind, names));
+  }
+  check_common(recipe, known);
+  for (const auto& stage : recipe.stages) {
+    auto settings = stage_settings(recipe, stage, known.at(stage.kind));
+    for (Setting& s : settings) {
+      check_references(s.value, earlier, s.where);
+      if (has_reference(s.value)) s.value = nullptr;
+    }
+    kinds.at(stage.kind).check(settings);
+    earlier.push_back(stage.name);
+  }
+  for (const auto* list : {&recipe.tiles, &recipe.summary})
+    for (const auto& s : *list)
+      if (s.value != kMinutes) check_references(s.value, earlier, s.where);
+  for (const auto& line : recipe.closing) check_references(line, earlier, "closing");
 }
 
 train::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& result) {
@@ -261,7 +366,7 @@ void check_recipe_key(const Setting& setting) {
   std::vector<std::string> known = kPlain;
   known.insert(known.end(), kGroups.begin(), kGroups.end());
   known.push_back("stages.");
-  fail_usage(setting.where, ": unknown recipe key '", key, "'", did_you_mean(key, known),
+  fail_usage(setting.where, ": unknown recipe key '", printable(key), "'", did_you_mean(key, known),
              " (a recipe has output_dir, seed, title, subtitle, common.*, stages.<name>.*, tiles.*, closing, summary.*)");
 }
 
@@ -274,23 +379,26 @@ std::map<std::string, StageKind> stage_kinds() {
           {"eval", kind<EvalConfig, evaluate>()}};
 }
 
+void check_recipe(const std::vector<Setting>& settings) {
+  const Recipe recipe = read_recipe(settings);
+  const auto kinds = stage_kinds();
+  check_stages(recipe, kinds, known_keys_of(kinds));
+}
+
 RecipeResult run_recipe(const std::vector<Setting>& settings) {
   const auto begin = std::chrono::steady_clock::now();
   const Recipe recipe = read_recipe(settings);
   const auto kinds = stage_kinds();
-  for (const auto& stage : recipe.stages) {
-    std::vector<std::string> names;
-    for (const auto& [name, unused] : kinds) names.push_back(name);
-    if (!kinds.count(stage.kind))
-      fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", stage.kind, "'", did_you_mean(stage.kind, names));
-  }
-  check_common(recipe, kinds);
+  const KnownKeys known = known_keys_of(kinds);
+  check_stages(recipe, kinds, known);
 
   RecipeResult out;
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const auto& stage = recipe.stages[i];
     log_info("\n[", i + 1, "/", recipe.stages.size(), "] ", stage.title, stage.title == stage.name ? "" : " -> " + stage.name);
-    out.results[stage.name] = kinds.at(stage.kind).run(stage_settings(recipe, stage, kinds.at(stage.kind), out.results));
+    auto stage_values = stage_settings(recipe, stage, known.at(stage.kind));
+    for (auto& s : stage_values) s.value = resolve(s.value, out.results, recipe.output_dir, s.where);
+    out.results[stage.name] = kinds.at(stage.kind).run(stage_values);
     for (const auto& requirement : stage.require) check_requirement(requirement, stage, out.results[stage.name]);
   }
   write_recipe_report(recipe, out.results);
@@ -300,7 +408,7 @@ RecipeResult run_recipe(const std::vector<Setting>& settings) {
   for (const auto& line : recipe.closing) log_info(in_words(resolve(line, out.results, recipe.output_dir, "closing")));
   for (const auto& s : recipe.summary)
     out.summary[s.key] =
-        s.value == "${minutes}" ? Json(std::round(minutes * 100) / 100) : resolve(s.value, out.results, recipe.output_dir, s.where);
+        s.value == kMinutes ? Json(std::round(minutes * 100) / 100) : resolve(s.value, out.results, recipe.output_dir, s.where);
   return out;
 }
 

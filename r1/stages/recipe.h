@@ -18,7 +18,8 @@
 //     grpo: ${test.accuracy}
 //
 // ${name} is the folder of an earlier stage, ${name.key} a number of its results. `require: ["accuracy>=0.9"]` stops the recipe with a
-// clear word when a result is not reached. A finished stage with the same config is not run again; a stopped one goes on from its
+// clear word when a result is not reached. What can be known to be wrong before the first stage runs (keys, values, names of stages,
+// requirements) is a usage error then. A finished stage with the same config is not run again; a stopped one goes on from its
 // checkpoint.
 #pragma once
 
@@ -34,6 +35,7 @@ namespace r1::stages {
 // What a stage of a recipe is: takes settings (with output_dir, seed), gives results. `known_keys` tells which common settings concern it.
 struct StageKind {
   std::function<std::vector<std::string>()> known_keys;
+  std::function<void(const std::vector<Setting>&)> check;  // usage error if one is wrong; null values are not known yet
   std::function<Json(const std::vector<Setting>&)> run;
 };
 
@@ -47,6 +49,9 @@ struct RecipeResult {
 // Usage error if the key is none that a recipe can have.
 void check_recipe_key(const Setting& setting);
 
+// All checks that need no stage to have run.
+void check_recipe(const std::vector<Setting>& settings);
+// Checks, then runs.
 RecipeResult run_recipe(const std::vector<Setting>& settings);
 
 }  // namespace r1::stages

@@ -104,7 +104,7 @@ Json rejection(const RejectionConfig& config) {
     done.erase(done.begin());
 
   const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
-  const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
+  const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
   engine::Engine engine(*loaded.model, config.engine);
   tasks::ScoringPool pool(*task, {}, {});
   Progress bar("rejection", problems, "problem");

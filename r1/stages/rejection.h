@@ -2,8 +2,8 @@
 // go out as chat JSONL that `r1 sft` takes. Goes on where it was stopped: finished problems are in the file already.
 #pragma once
 
+#include "r1/data/prompt.h"
 #include "r1/engine/engine.h"
-#include "r1/eval/prompt.h"
 #include "r1/stages/rollout.h"
 #include "r1/stages/run.h"
 
@@ -13,7 +13,7 @@ struct RejectionConfig {
   std::string output_file, device = "auto", split = "train", language;
   ModelArgs model;
   TaskArgs task;
-  eval::PromptArgs prompt;
+  data::PromptArgs prompt;
   SamplingArgs sampling;
   engine::EngineConfig engine;
   int64_t seed = 1, limit = 0, max_kept = 4, min_tokens = 0, chunk = 64;

@@ -28,7 +28,7 @@ std::vector<int64_t> problem_order(int64_t split_size, int64_t count, int64_t ro
   return out;
 }
 
-Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
+Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const data::PromptMaker& prompts, const tasks::Task& task,
                        tasks::ScoringPool& pool, const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args,
                        uint64_t seed, const RolloutProgress& progress) {
   const auto start = std::chrono::steady_clock::now();
@@ -37,7 +37,7 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
   for (size_t g = 0; g < problems.size(); ++g) {
     out.problems.push_back(task.problem(split, problems[g]));
     engine::CompletionRequest request;
-    request.prompt = prompts.prompt(out.problems.back());
+    request.prompt = prompts.prompt(out.problems.back().prompt, out.problems.back().messages);
     request.n = int(args.num_generations);
     request.stop = args.stop;
     request.sampling.temperature = args.temperature;

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "r1/data/prompt.h"
 #include "r1/engine/completion.h"
-#include "r1/eval/prompt.h"
 #include "r1/tasks/scoring.h"
 #include "r1/tasks/task.h"
 
@@ -54,7 +54,7 @@ struct RolloutProgress {
 
 // Empty samples if it was stopped. `pool` (of the same task) scores each sample as soon as it ends; the rollout comes back scored, after at
 // most the pool's deadline.
-Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const eval::PromptMaker& prompts, const tasks::Task& task,
+Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const data::PromptMaker& prompts, const tasks::Task& task,
                        tasks::ScoringPool& pool, const std::string& split, const std::vector<int64_t>& problems, const SamplingArgs& args,
                        uint64_t seed, const RolloutProgress& progress = {});
 

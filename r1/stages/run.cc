@@ -1,5 +1,7 @@
 #include "r1/stages/run.h"
 
+#include <algorithm>
+
 #include "r1/base/build_info.h"
 #include "r1/base/file.h"
 #include "r1/base/interrupt.h"
@@ -29,7 +31,7 @@ std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& pat
 
 std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer) {
   if (tokenizer.chat_template().empty()) return nullptr;
-  return std::make_unique<text::ChatTemplate>(tokenizer.chat_template());
+  return std::make_unique<text::ChatTemplate>(tokenizer.chat_template(), text::RenderLimits{}, tokenizer.chat_template_where());
 }
 
 void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where) {
@@ -38,15 +40,42 @@ void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig
                " rows; give the tokenizer that the model was made with (tokenizer_name_or_path)");
 }
 
-LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype) {
+std::vector<text::TokenId> end_of_turn_ids(const model::ModelConfig& config, const text::Tokenizer* tokenizer) {
+  std::vector<text::TokenId> ids;
+  if (tokenizer) ids = tokenizer->end_ids();
+  for (const int64_t id : model::eos_token_ids(config))
+    if (id < config.vocab_size && std::ranges::find(ids, id) == ids.end()) ids.push_back(text::TokenId(id));
+  return ids;
+}
+
+namespace {
+
+void load_text_side(LoadedModel& out, const ModelArgs& args, const model::ModelConfig& config, TokenizerUse use) {
+  if (use == TokenizerUse::kNone) return;
+  const std::string tokenizer = args.tokenizer_name_or_path.empty() ? args.model_name_or_path : args.tokenizer_name_or_path;
+  try {
+    out.tokenizer = load_tokenizer(tokenizer);
+    out.chat = load_chat_template(*out.tokenizer);
+  } catch (const Error& e) {
+    if (use == TokenizerUse::kNeeded || !args.tokenizer_name_or_path.empty()) throw;
+    log_warning("ids only, no text: ", e.what());
+    out.tokenizer = nullptr;
+    return;
+  }
+  check_vocabulary(*out.tokenizer, config, tokenizer);
+}
+
+}  // namespace
+
+LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype, TokenizerUse use) {
   if (args.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
   if (!fs::exists(args.model_name_or_path)) fail_usage("model_name_or_path: no file or folder '", args.model_name_or_path, "'");
   LoadedModel out;
-  const std::string tokenizer = args.tokenizer_name_or_path.empty() ? args.model_name_or_path : args.tokenizer_name_or_path;
-  out.tokenizer = load_tokenizer(tokenizer);
-  out.chat = load_chat_template(*out.tokenizer);
-  check_vocabulary(*out.tokenizer, model::read_model_config(args.model_name_or_path), tokenizer);
+  const model::ModelConfig config = model::read_model_config(args.model_name_or_path);
+  load_text_side(out, args, config, use);
+  out.generation = model::read_generation_config(args.model_name_or_path);
   out.model = model::load_model(args.model_name_or_path, device, dtype);
+  out.stop_ids = end_of_turn_ids(config, out.tokenizer.get());
   return out;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "r1/base/config_io.h"
+#include "r1/model/generation_config.h"
 #include "r1/model/transformer.h"
 #include "r1/tasks/task.h"
 #include "r1/text/chat_template.h"
@@ -51,15 +52,23 @@ struct LoadedModel {
   std::unique_ptr<model::Transformer> model;
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::unique_ptr<text::ChatTemplate> chat;  // null if the tokenizer has none
+  std::vector<text::TokenId> stop_ids;       // what ends an answer: end_of_turn_ids()
+  model::GenerationConfig generation;        // how the model's authors sample
 };
+
+// Who works on ids alone can do without.
+enum class TokenizerUse { kNeeded, kIfThere, kNone };
 
 tensor::DType resolve_dtype(const std::string& name, tensor::Device device);
 // The dtype a trained model is held in: bfloat16 if the trainer says bf16, else as resolve_dtype; the trainer's config then says the same.
 tensor::DType training_dtype(const ModelArgs& args, train::TrainerConfig& trainer, tensor::Device device);
 std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path);
 std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer);
+// The ids that end a turn or a text, wherever the model's files name them: tokenizer_config.json, special_tokens_map.json and a GGUF file's
+// vocabulary through the tokenizer (may be null), config.json's list and generation_config.json through the config. For every command.
+std::vector<text::TokenId> end_of_turn_ids(const model::ModelConfig& config, const text::Tokenizer* tokenizer);
 // Loads model and tokenizer, and checks that the vocabulary fits the embedding.
-LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype);
+LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype, TokenizerUse use = TokenizerUse::kNeeded);
 // For inference: in the dtype that the arguments name.
 inline LoadedModel load(const ModelArgs& args, tensor::Device device) {
   return load(args, device, resolve_dtype(args.dtype, device));

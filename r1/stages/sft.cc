@@ -1,31 +1,37 @@
 #include "r1/stages/sft.h"
 
+#include "r1/base/config_io.h"
+#include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/data/jsonl.h"
+#include "r1/data/token_shards.h"
 #include "r1/stages/supervised.h"
 
 namespace r1::stages {
 
 namespace {
 
-std::vector<data::Document> read_conversations(const std::vector<std::string>& files, const eval::PromptMaker& prompts) {
-  std::vector<data::Document> out;
-  for (const auto& file : files) {
-    data::JsonlReader reader(file);
-    while (const auto row = reader.next())
-      out.push_back(prompts.conversation(data::messages_from_json(*row, reader.where()), reader.where()));
-  }
-  return out;
+data::CorpusSpec conversations(const std::vector<std::string>& files, const SftConfig& config, const text::Tokenizer& tokenizer,
+                               const data::PromptMaker& prompts) {
+  return {.files = files,
+          .make =
+              [&prompts](const data::Text& text) {
+                return prompts.conversation(data::conversation_from_json(data::parse_row(text.text, text.where), text.where), text.where);
+              },
+          .maker =
+              str("conversation ", tokenizer.hash(), " ", sha256(tokenizer.chat_template()), " ", dump_json(config_to_json(config.prompt))),
+          .vocab_size = tokenizer.vocab_size(),
+          .masked = true};
 }
 
 // Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has
 // problems.
-std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const eval::PromptMaker& prompts, int64_t wanted) {
+std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted) {
   const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
   if (problems == 0) fail_usage("task '", task.name(), "' has no training problems");
   return data::function_source(size, [&task, &prompts, problems](int64_t index) {
     const auto problem = task.problem("train", index % problems);
-    return prompts.supervised(problem, task.sft_completion(problem, index));
+    return prompts.supervised(problem.prompt, problem.messages, task.sft_completion(problem, index));
   });
 }
 
@@ -49,17 +55,19 @@ Json sft(const SftConfig& config) {
 
   train::TrainerConfig trainer_config = config.trainer;
   const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
-  const eval::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt);
+  const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
 
   SupervisedData data;
   const auto source =
-      task ? task_examples(*task, prompts, config.num_examples) : data::memory_source(read_conversations(config.train_files, prompts));
+      task ? task_examples(*task, prompts, config.num_examples)
+           : data::token_shards(run.folder() / "token_shards", conversations(config.train_files, config, *loaded.tokenizer, prompts));
   data.train = source.get();
   data.eval_steps = config.eval_steps;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = config.packing_strategy, .long_documents = config.long_documents};
   if (!config.eval_files.empty()) {
     data::PackCounts counts;
-    data.eval_rows = data::pack(read_conversations(config.eval_files, prompts), data.loader.pack, &counts);
+    data.eval_rows =
+        data::pack(data::corpus_documents(conversations(config.eval_files, config, *loaded.tokenizer, prompts)), data.loader.pack, &counts);
     check_rows(counts, config.max_length);
   }
   const int64_t steps = supervised_steps(config.run, data);

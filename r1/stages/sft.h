@@ -2,7 +2,7 @@
 // learned.
 #pragma once
 
-#include "r1/eval/prompt.h"
+#include "r1/data/prompt.h"
 #include "r1/stages/run.h"
 
 namespace r1::stages {
@@ -11,7 +11,7 @@ struct SftConfig {
   RunArgs run;
   ModelArgs model;
   TaskArgs task;
-  eval::PromptArgs prompt;
+  data::PromptArgs prompt;
   train::TrainerConfig trainer;
   std::vector<std::string> train_files, eval_files;
   int64_t max_length = 1024, eval_steps = 0, num_examples = 0;

@@ -45,6 +45,14 @@ class LastLayers {
   std::deque<std::map<std::string, double>> steps_;
 };
 
+// Said once, counted in the metrics from then on.
+void warn_of_unlearned(const Run& run, const data::PackCounts& counts, int64_t& so_far) {
+  if (so_far == 0 && counts.unlearned > 0)
+    log_warning(run.stage(), ": documents without a token to learn are left out, ", counts.unlearned, " of the first ", counts.documents,
+                " (cut by max_length before the answer, or no answer in them); unlearned_documents in metrics.jsonl counts them");
+  so_far = counts.unlearned;
+}
+
 data::LoaderOptions loader_options(const RunArgs& args, const SupervisedData& data) {
   data::LoaderOptions options = data.loader;
   options.rows_per_batch = args.per_device_train_batch_size * args.gradient_accumulation_steps;
@@ -86,19 +94,21 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
                       const SupervisedData& data) {
   data::Loader loader(*data.train, loader_options(args, data));
   const Json state = run.start(trainer, tokenizer);
-  if (!state.is_null()) loader.load_state(state.at("loader"));
+  if (!state.is_null()) loader.load_state(state.at("loader"), str("the checkpoint in ", run.folder().string()));
   int64_t tokens = state.is_null() ? 0 : state.at("num_tokens").get<int64_t>();
 
   Progress bar(run.stage(), trainer.total_steps(), "step");
   const auto loss_spec = train::cross_entropy_loss();
   const auto begin = Clock::now();
   int64_t tokens_here = 0;
+  int64_t unlearned = 0;
   double last_loss = 0, eval_loss = -1;
   LastLayers last_layers;
   while (trainer.global_step() < trainer.total_steps()) {
     const auto start = Clock::now();
     const auto rows = loader.next();
     if (rows.empty()) break;
+    warn_of_unlearned(run, loader.counts(), unlearned);
     const auto result = trainer.step(micro_batches(rows, args.per_device_train_batch_size), loss_spec);
     const int64_t step = trainer.global_step();
     tokens += result.tokens;
@@ -120,6 +130,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
       line["tokens_per_second"] = double(result.tokens) / step_time;
       for (const auto& [name, value] : result.layers) line[name] = value;
       for (const auto& [name, value] : result.metrics) line[name] = value;
+      if (unlearned > 0) line["unlearned_documents"] = unlearned;
       if (result.skipped) line["skipped"] = result.skip_reason;
       if (evaluate) line["eval_loss"] = eval_loss;
       run.log(step, line);

@@ -33,7 +33,7 @@ std::string Watch::line_of(const Seen& s) {
   return str("  step ", s.step, "  ", s.verdict == "right" ? "✓" : "✗", "  ", one_line(s.completion));
 }
 
-Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts,
+Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const data::PromptMaker& prompts,
              const SamplingArgs& sampling)
     : engine_(engine), tokenizer_(tokenizer), task_(task), prompts_(prompts), sampling_(sampling) {
   if (task.size("test") > 0) problem_ = task.problem("test", 0);
@@ -42,7 +42,7 @@ Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tas
 void Watch::look(int64_t step, int64_t total) {
   if (problem_.id.empty() || seen_.size() >= std::size(kLooks) || double(step) < kLooks[seen_.size()] * double(total)) return;
   engine::CompletionRequest request;
-  request.prompt = prompts_.prompt(problem_);
+  request.prompt = prompts_.prompt(problem_.prompt, problem_.messages);
   request.stop = sampling_.stop;
   request.sampling.temperature = 0;
   request.sampling.max_new_tokens = sampling_.max_completion_length;

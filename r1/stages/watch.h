@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "r1/data/prompt.h"
 #include "r1/engine/engine.h"
-#include "r1/eval/prompt.h"
 #include "r1/stages/rollout.h"
 #include "r1/train/report.h"
 
@@ -15,7 +15,7 @@ namespace r1::stages {
 // Answers the first test problem greedily at 0, 2, 5, 25 and 100 % of the run.
 class Watch {
  public:
-  Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const eval::PromptMaker& prompts,
+  Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const data::PromptMaker& prompts,
         const SamplingArgs& sampling);
   void look(int64_t step, int64_t total);
   void print() const;
@@ -32,7 +32,7 @@ class Watch {
   engine::Engine& engine_;
   const text::Tokenizer& tokenizer_;
   const tasks::Task& task_;
-  const eval::PromptMaker& prompts_;
+  const data::PromptMaker& prompts_;
   const SamplingArgs& sampling_;
   tasks::Problem problem_;
   std::vector<Seen> seen_;

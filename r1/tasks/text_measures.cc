@@ -5,22 +5,19 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "r1/base/utf8.h"
+
 namespace r1::tasks {
 
 namespace {
 
-// One code point of valid UTF-8; a bad byte stands for itself.
+// The code point at `at`, which moves on; a bad byte stands for itself.
 char32_t next_code_point(const std::string& text, size_t& at) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned char lead = static_cast<unsigned char>(byte(at));
-  const int more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC0 ? 1 : 0;
-  char32_t c = more == 3 ? lead & 7 : more == 2 ? lead & 15 : more == 1 ? lead & 31 : lead;
-  for (int i = 1; i <= more; ++i) {
-    if ((byte(at + size_t(i)) & 0xC0) != 0x80) return ++at, lead;
-    c = c << 6 | (byte(at + size_t(i)) & 0x3F);
-  }
-  at += size_t(more) + 1;
-  return c;
+  uint32_t c;
+  const int length = decode_utf8(text.data() + at, text.data() + text.size(), &c);
+  const char32_t found = c == kInvalidChar ? char32_t(static_cast<unsigned char>(text[at])) : char32_t(c);
+  at += size_t(length);
+  return found;
 }
 
 bool is_cjk(char32_t c) {

@@ -113,7 +113,13 @@ bool AddedTokenMatcher::longest(const char* p, const char* end, size_t* length, 
   return *token >= 0;
 }
 
-void AddedTokenMatcher::split(std::string_view text, bool special, std::vector<Part>& parts) const {
+bool AddedTokenMatcher::PlainPlaces::holds(size_t position) const {
+  if (at.empty()) return false;
+  if (source && position < source->size()) position = (*source)[position].first;
+  return std::ranges::binary_search(at, offset + position);
+}
+
+void AddedTokenMatcher::split(std::string_view text, bool special, const PlainPlaces& plain, std::vector<Part>& parts) const {
   parts.clear();
   size_t done = 0;
   const char* const base = text.data();
@@ -128,7 +134,7 @@ void AddedTokenMatcher::split(std::string_view text, bool special, std::vector<P
     const AddedToken& token = tokens_[size_t(index)];
     size_t begin = size_t(p - base), stop = begin + length;
     p += length;
-    if (token.special && !special) continue;
+    if ((token.special && !special) || plain.holds(begin)) continue;
     if (token.single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(stop)))) continue;
     if (token.lstrip) begin = std::max(without_trailing_space(text.substr(0, begin)), done);
     if (token.rstrip) stop += leading_space(text.substr(stop));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,8 +25,16 @@ class AddedTokenMatcher {
     const AddedToken* token;  // null: plain text
     size_t begin, end;
   };
-  // Cuts the text; special tokens are left in the plain text unless `special`.
-  void split(std::string_view text, bool special, std::vector<Part>& parts) const;
+  // Places where no token may begin, as sorted byte positions of the text that was given to the tokenizer. What is cut here is that text
+  // from `offset` on, or a normalized form of it with the range in it that each byte comes from.
+  struct PlainPlaces {
+    std::span<const size_t> at;
+    size_t offset = 0;
+    const std::vector<std::pair<uint32_t, uint32_t>>* source = nullptr;
+    bool holds(size_t position) const;
+  };
+  // Cuts the text; special tokens are left in the plain text unless `special`, and so is every token that begins at a plain place.
+  void split(std::string_view text, bool special, const PlainPlaces& plain, std::vector<Part>& parts) const;
 
  private:
   struct Node {

@@ -30,14 +30,16 @@ struct Rendered {
 
 class ChatTemplate {
  public:
-  // Throws r1::Error "chat template:<line>: ..." on a template that does not parse, or is larger than a megabyte.
-  explicit ChatTemplate(std::string_view source, RenderLimits limits = {});
+  // Throws r1::Error "<where>:<line>: ..." on a template that does not parse, or is larger than a megabyte.
+  explicit ChatTemplate(std::string_view source, RenderLimits limits = {}, const std::string& where = "chat template");
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
   // Variables as a JSON object: messages, add_generation_prompt, bos_token, eos_token, tools, enable_thinking, ...
+  // Errors name the template as its constructor was told, and the line.
   Rendered render(const Json& variables) const;
+  const std::string& source() const;
 
  private:
   struct Impl;

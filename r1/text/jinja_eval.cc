@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "r1/base/error.h"
+#include "r1/text/jinja_lexer.h"
 
 namespace r1::text::jinja {
 namespace {
@@ -217,7 +218,6 @@ Interpreter::Interpreter(const RenderLimits& limits, const Json& variables) : li
   globals_ = std::make_shared<Scope>();
   globals_->parent = builtin;
   if (variables.is_null()) return;
-  if (!variables.is_object()) fail("chat template: expected the variables as a JSON object, got ", variables.type_name());
   for (const auto& [key, value] : variables.items()) globals_->set(key, from_json(value));
 }
 
@@ -233,7 +233,7 @@ Rendered Interpreter::run(const Body& body) {
     scope->parent = globals_;
     execute(body, scope, result_.text);
   } catch (const Error& e) {
-    fail("chat template:", line_, ": ", e.what());
+    template_error(line_, e.what());
   }
   return std::move(result_);
 }
@@ -643,9 +643,9 @@ Value Interpreter::item(const Value& object, const Value& key) {
     return Value::undefined(str("'", type_name(object), " object' has no element ", key.as_int()));
   } else if (object.is_string() && key.is_integral()) {
     charge(int64_t(object.text().size() / 64));
-    const auto s = decode_utf8(object.text());
+    const auto s = to_utf32(object.text());
     const int64_t n = int64_t(s.size()), i = key.as_int() < 0 ? key.as_int() + n : key.as_int();
-    if (i >= 0 && i < n) return text(encode_utf8(s.substr(size_t(i), 1)));
+    if (i >= 0 && i < n) return text(to_utf8(s.substr(size_t(i), 1)));
     return Value::undefined(str("'str object' has no element ", key.as_int()));
   }
   if (key.is_string() && !key.text().starts_with("__")) {
@@ -671,7 +671,7 @@ Value Interpreter::slice(const Value& object, const Expr& range, const ScopePtr&
   if (step == 0) fail("slice step cannot be zero");
   if (!object.is_sequence() && !object.is_string()) type_error(str("'", type_name(object), "' object can't be sliced"));
   std::u32string chars;
-  if (object.is_string()) chars = decode_utf8(object.text());
+  if (object.is_string()) chars = to_utf32(object.text());
   const int64_t n = object.is_string() ? int64_t(chars.size()) : int64_t(object.items().size());
   charge(1 + n / 32);
   // as Python's slice.indices
@@ -690,7 +690,7 @@ Value Interpreter::slice(const Value& object, const Expr& range, const ScopePtr&
       items.push_back(object.items()[size_t(i)]);
     if (__builtin_add_overflow(i, step, &i)) break;
   }
-  if (object.is_string()) return text(encode_utf8(picked));
+  if (object.is_string()) return text(to_utf8(picked));
   return make_list(std::move(items), object.kind);
 }
 
@@ -710,10 +710,10 @@ std::vector<Value> Interpreter::iterate(const Value& v) {
     }
     case Kind::kString: {
       std::vector<Value> characters;
-      const auto s = decode_utf8(v.text());
+      const auto s = to_utf32(v.text());
       if (s.size() > kMaxItems) fail("list with more than ", kMaxItems, " items");
       charge(int64_t(s.size()) / 4);
-      for (const char32_t c : s) characters.push_back(Value::string(encode_utf8(std::u32string_view(&c, 1))));
+      for (const char32_t c : s) characters.push_back(Value::string(to_utf8(std::u32string_view(&c, 1))));
       return characters;
     }
     default:

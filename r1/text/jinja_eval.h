@@ -103,7 +103,7 @@ class Interpreter {
   Rendered result_;
 };
 
-// jinja_builtins.cc
+// jinja_builtins.cc, jinja_strings.cc, jinja_format.cc, jinja_filters.cc, jinja_tests.cc
 using Builtin = Value (*)(Interpreter&, const Value&, Arguments&);
 using BuiltinTest = bool (*)(Interpreter&, const Value&, Arguments&);
 Builtin find_filter(std::string_view name);

@@ -14,7 +14,7 @@ size_t space_at(std::string_view s, size_t at) {
   const unsigned char c = static_cast<unsigned char>(s[at]);
   if (c < 0x80) return is_space(c) ? 1 : 0;
   const size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-  const auto decoded = decode_utf8(s.substr(at, n));
+  const auto decoded = to_utf32(s.substr(at, n));
   return decoded.size() == 1 && is_space(decoded[0]) ? n : 0;
 }
 
@@ -229,7 +229,7 @@ class Lexer {
         if (!std::isxdigit(static_cast<unsigned char>(h))) template_error(line_, "truncated escape in a string");
         c = c * 16 + char32_t(digit(h) ? h - '0' : (h | 32) - 'a' + 10);
       }
-      append_utf8(out, c);
+      append_character(out, c);
     };
     while (p < source_.size() && source_[p] != quote) {
       if (source_[p] != '\\') {
@@ -253,7 +253,7 @@ class Lexer {
         char32_t v = char32_t(c - '0');
         for (int k = 0; k < 2 && p < source_.size() && source_[p] >= '0' && source_[p] <= '7'; ++k)
           v = v * 8 + char32_t(source_[p++] - '0');
-        append_utf8(out, v);
+        append_character(out, v);
       } else
         out += '\\', out += c;
     }
@@ -300,7 +300,7 @@ class Lexer {
 }  // namespace
 
 void template_error(int line, const std::string& what) {
-  fail("chat template:", line, ": ", what);
+  fail(line, ": ", what);
 }
 
 std::vector<Token> tokenize_template(std::string_view source) {

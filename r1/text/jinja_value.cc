@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/base/utf8.h"
 
 namespace r1::text::jinja {
 namespace {
@@ -56,7 +57,7 @@ void json_string(std::string& out, const std::string& s, bool ensure_ascii) {
   if (!ensure_ascii) {
     for (const unsigned char c : s) plain(c);
   } else {
-    for (const char32_t c : decode_utf8(s)) {
+    for (const char32_t c : to_utf32(s)) {
       if (c < 0x80)
         plain(static_cast<unsigned char>(c));
       else if (c < 0x10000)
@@ -78,6 +79,8 @@ std::string json_key(const Value& key) {
       return key.text();
     case Kind::kInt:
       return std::to_string(key.i);
+    case Kind::kBigInt:
+      return std::to_string(key.u);
     case Kind::kBool:
       return key.b ? "true" : "false";
     case Kind::kNone:
@@ -105,6 +108,9 @@ void write_json(std::string& out, const Value& v, const JsonStyle& style, int le
       return;
     case Kind::kInt:
       out += std::to_string(v.i);
+      return;
+    case Kind::kBigInt:
+      out += std::to_string(v.u);
       return;
     case Kind::kFloat:
       out += json_float(v.d);
@@ -167,7 +173,7 @@ std::string string_repr(const std::string& s) {
   const char quote = single && !dbl ? '"' : '\'';
   std::string out(1, quote);
   char buffer[16];
-  for (const char32_t c : decode_utf8(s)) {
+  for (const char32_t c : to_utf32(s)) {
     if (c == U'\\' || c == char32_t(quote))
       out += '\\', out += char(c);
     else if (c == U'\n')
@@ -177,7 +183,7 @@ std::string string_repr(const std::string& s) {
     else if (c == U'\t')
       out += "\\t";
     else if (c == U' ' || is_printable(c))
-      append_utf8(out, c);
+      append_character(out, c);
     else {
       std::snprintf(buffer, sizeof buffer, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", unsigned(c));
       out += buffer;
@@ -272,7 +278,7 @@ const DictObject& dict_of(const Value& v) {
 Value from_json(const Json& json) {
   if (json.is_null()) return Value::none();
   if (json.is_boolean()) return Value::boolean(json.get<bool>());
-  if (json.is_number_unsigned() && json.get<uint64_t>() > uint64_t(INT64_MAX)) return Value::real(json.get<double>());
+  if (json.is_number_unsigned() && json.get<uint64_t>() > uint64_t(INT64_MAX)) return Value::big_integer(json.get<uint64_t>());
   if (json.is_number_integer()) return Value::integer(json.get<int64_t>());
   if (json.is_number()) return Value::real(json.get<double>());
   if (json.is_string()) return Value::string(json.get<std::string>());
@@ -323,6 +329,8 @@ bool equal(const Value& a, const Value& b) {
     case Kind::kUndefined:
     case Kind::kNone:
       return true;
+    case Kind::kBigInt:
+      return a.u == b.u;
     case Kind::kString:
       return a.object == b.object || a.text() == b.text();
     case Kind::kList:
@@ -375,6 +383,8 @@ std::string repr(const Value& v) {
       return v.b ? "True" : "False";
     case Kind::kInt:
       return std::to_string(v.i);
+    case Kind::kBigInt:
+      return std::to_string(v.u);
     case Kind::kFloat:
       return float_repr(v.d);
     case Kind::kString:
@@ -400,8 +410,8 @@ std::string repr(const Value& v) {
 }
 
 const char* type_name(const Value& v) {
-  static const char* const names[] = {"Undefined", "NoneType", "bool", "int",       "float",    "str",
-                                      "list",      "tuple",    "dict", "Namespace", "function", "LoopContext"};
+  static const char* const names[] = {"Undefined", "NoneType", "bool",      "int",      "float",       "str", "list",
+                                      "tuple",     "dict",     "Namespace", "function", "LoopContext", "int"};
   return names[int(v.kind)];
 }
 
@@ -433,37 +443,25 @@ std::string float_repr(double d) {
   return sign + digits.substr(0, size_t(exponent) + 1) + "." + digits.substr(size_t(exponent) + 1);
 }
 
-std::u32string decode_utf8(std::string_view s) {
+std::u32string to_utf32(std::string_view s) {
   std::u32string out;
   out.reserve(s.size());
-  for (size_t i = 0; i < s.size();) {
-    if (static_cast<unsigned char>(s[i]) < 0x80) {
-      out += char32_t(s[i++]);
-      continue;
-    }
-    utf8proc_int32_t c = 0;
-    const auto n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(s.data() + i), utf8proc_ssize_t(s.size() - i), &c);
-    out += n > 0 ? char32_t(c) : U'\xFFFD';
-    i += n > 0 ? size_t(n) : 1;
+  for (const char *p = s.data(), *end = p + s.size(); p < end;) {
+    uint32_t c;
+    p += decode_utf8(p, end, &c);
+    out += c == kInvalidChar ? U'\xFFFD' : char32_t(c);
   }
   return out;
 }
 
-void append_utf8(std::string& out, char32_t c) {
-  if (c < 0x80) {
-    out += char(c);
-    return;
-  }
-  if (c > 0x10FFFF || (c >= 0xD800 && c < 0xE000)) c = 0xFFFD;
-  utf8proc_uint8_t buffer[4];
-  const auto n = utf8proc_encode_char(utf8proc_int32_t(c), buffer);
-  out.append(reinterpret_cast<const char*>(buffer), size_t(n));
+void append_character(std::string& out, char32_t c) {
+  append_utf8(out, c > 0x10FFFF || (c >= 0xD800 && c < 0xE000) ? 0xFFFD : uint32_t(c));
 }
 
-std::string encode_utf8(std::u32string_view s) {
+std::string to_utf8(std::u32string_view s) {
   std::string out;
   out.reserve(s.size());
-  for (const char32_t c : s) append_utf8(out, c);
+  for (const char32_t c : s) append_character(out, c);
   return out;
 }
 

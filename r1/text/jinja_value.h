@@ -19,7 +19,7 @@ inline constexpr int kMaxValueDepth = 120;
 inline constexpr size_t kMaxItems = 1'000'000;
 inline constexpr int64_t kMaxWeight = 8'000'000;
 
-enum class Kind : uint8_t { kUndefined, kNone, kBool, kInt, kFloat, kString, kList, kTuple, kDict, kNamespace, kFunction, kLoop };
+enum class Kind : uint8_t { kUndefined, kNone, kBool, kInt, kFloat, kString, kList, kTuple, kDict, kNamespace, kFunction, kLoop, kBigInt };
 
 struct Object {
   virtual ~Object() = default;
@@ -33,6 +33,7 @@ struct Value {
     bool b;
     int64_t i = 0;
     double d;
+    uint64_t u;  // kBigInt: an integer of 2^63 and above. It can be printed, compared with its like and passed on, not calculated with.
   };
   std::shared_ptr<Object> object;
 
@@ -47,6 +48,11 @@ struct Value {
   static Value integer(int64_t v) {
     Value x = of(Kind::kInt);
     x.i = v;
+    return x;
+  }
+  static Value big_integer(uint64_t v) {
+    Value x = of(Kind::kBigInt);
+    x.u = v;
     return x;
   }
   static Value real(double v) {
@@ -126,10 +132,10 @@ inline int64_t weight(const Value& v) {
 
 std::string float_repr(double d);
 
-// UTF-8 <-> code points. Invalid bytes become U+FFFD.
-std::u32string decode_utf8(std::string_view s);
-std::string encode_utf8(std::u32string_view s);
-void append_utf8(std::string& out, char32_t c);
+// UTF-8 <-> code points. What is invalid becomes U+FFFD.
+std::u32string to_utf32(std::string_view s);
+std::string to_utf8(std::u32string_view s);
+void append_character(std::string& out, char32_t c);
 size_t code_points(std::string_view s);
 bool is_space(char32_t c);      // str.isspace
 bool is_printable(char32_t c);  // str.isprintable

@@ -31,7 +31,7 @@ Behavior behavior_of(const std::string& name, const std::string& where) {
                                                          {"Contiguous", Behavior::kContiguous}};
   for (const auto& [known, behavior] : kNames)
     if (name == known) return behavior;
-  fail(where, ": unknown behavior '", name, "'");
+  fail(where, ": unknown behavior '", printable(name), "'");
 }
 
 // One span of a split text: a match, or what lies between matches.
@@ -150,7 +150,7 @@ void PreTokenizer::add(const Json& spec, const std::string& where) {
     add_split(spec, where);
   } else if (type == "ByteLevel") {
     if (json_get_or(spec, "add_prefix_space", true, where)) steps_.push_back({.kind = Step::Kind::kPrefixSpace});
-    if (json_get_or(spec, "use_regex", true, where)) add_regex(patterns::kGpt2, Behavior::kIsolated, false);
+    if (json_get_or(spec, "use_regex", true, where)) add_regex(patterns::kGpt2, Behavior::kIsolated, false, where);
     byte_level_ = true;
   } else if (type == "Digits") {
     steps_.push_back({.kind = Step::Kind::kDigits, .contiguous = !json_get_or(spec, "individual_digits", false, where)});
@@ -160,11 +160,11 @@ void PreTokenizer::add(const Json& spec, const std::string& where) {
   } else if (type == "Whitespace") {
     std::string word;  // \w+|[^\w\s]+ in the Rust regex crate's sense of \w
     for (const Range& r : crate_word_ranges()) word += regex_range(r);
-    add_regex("[" + word + "]+|[^" + word + "\\s]+", Behavior::kRemoved, true);
+    add_regex("[" + word + "]+|[^" + word + "\\s]+", Behavior::kRemoved, true, where);
   } else if (type == "WhitespaceSplit") {
     steps_.push_back({.kind = Step::Kind::kWhitespaceSplit, .behavior = Behavior::kRemoved});
   } else {
-    fail(where, ": pre_tokenizer of type '", type,
+    fail(where, ": pre_tokenizer of type '", printable(type),
          "' is not supported (known: Sequence, Split, ByteLevel, Digits, Punctuation, Whitespace, WhitespaceSplit)");
   }
 }
@@ -175,7 +175,7 @@ void PreTokenizer::add_split(const Json& spec, const std::string& where) {
   const bool invert = json_get_or(spec, "invert", false, where);
   if (!pattern.is_object()) fail(where, ": the pattern of a Split must be {\"Regex\": ...} or {\"String\": ...}");
   if (pattern.contains("Regex")) {
-    add_regex(json_get<std::string>(pattern, "Regex", where), behavior, invert);
+    add_regex(json_get<std::string>(pattern, "Regex", where), behavior, invert, where);
   } else {
     const std::string text = json_get<std::string>(pattern, "String", where);
     if (text.empty()) return;  // HF: nothing matches
@@ -183,9 +183,16 @@ void PreTokenizer::add_split(const Json& spec, const std::string& where) {
   }
 }
 
-void PreTokenizer::add_regex(std::string_view pattern, Behavior behavior, bool invert) {
+void PreTokenizer::add_regex(std::string_view pattern, Behavior behavior, bool invert, const std::string& where) {
+  const auto compiled = [&] {
+    try {
+      return Regex(pattern);
+    } catch (const Error& e) {
+      fail(where, ": ", e.what());
+    }
+  };
   steps_.push_back(
-      {.kind = Step::Kind::kRegex, .behavior = behavior, .invert = invert, .pattern = std::string(pattern), .regex = Regex(pattern)});
+      {.kind = Step::Kind::kRegex, .behavior = behavior, .invert = invert, .pattern = std::string(pattern), .regex = compiled()});
 }
 
 void PreTokenizer::recognise() {

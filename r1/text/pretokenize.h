@@ -67,7 +67,7 @@ class PreTokenizer {
   };
   void add(const Json& spec, const std::string& where);
   void add_split(const Json& spec, const std::string& where);
-  void add_regex(std::string_view pattern, Behavior behavior, bool invert);
+  void add_regex(std::string_view pattern, Behavior behavior, bool invert, const std::string& where);
   void recognise();
   void apply(const Step& step, const Piece& piece, Scratch& scratch) const;
 

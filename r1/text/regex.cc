@@ -50,7 +50,7 @@ class Translator {
   }
 
  private:
-  [[noreturn]] void give_up(std::string_view why) const { fail("regex '", pattern_, "': ", why, " at byte ", at_); }
+  [[noreturn]] void give_up(std::string_view why) const { fail("regex '", printable(pattern_), "': ", why, " at byte ", at_); }
   bool more() const { return at_ < pattern_.size(); }
   char peek(size_t ahead = 0) const { return at_ + ahead < pattern_.size() ? pattern_[at_ + ahead] : '\0'; }
   char take() {
@@ -347,7 +347,7 @@ Regex::Regex(std::string_view pattern) : impl_(std::make_unique<Impl>()) {
   if (!impl_->code) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof message);
-    fail("regex '", pattern, "': ", reinterpret_cast<const char*>(message));
+    fail("regex '", printable(pattern), "': ", reinterpret_cast<const char*>(message));
   }
   impl_->jit = pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE) == 0;
 }
@@ -367,7 +367,7 @@ bool Regex::find(std::string_view text, size_t from, Scratch& scratch, Match* ma
   if (rc < 0) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(rc, message, sizeof message);
-    fail("regex '", impl_->source, "' gave up on a text of ", text.size(), " bytes: ", reinterpret_cast<const char*>(message));
+    fail("regex '", printable(impl_->source), "' gave up on a text of ", text.size(), " bytes: ", reinterpret_cast<const char*>(message));
   }
   const PCRE2_SIZE* const v = pcre2_get_ovector_pointer(s.data);
   *match = {v[0], v[1]};

@@ -1,5 +1,6 @@
 #include "r1/text/stream_decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "r1/text/tokenizer_impl.h"
@@ -7,9 +8,19 @@
 
 namespace r1::text {
 
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special, std::span<const TokenId> before)
+    : tokenizer_(&tokenizer), skip_special_(skip_special) {
+  first_ = std::ranges::none_of(before, [this](TokenId id) { return shows(id); });
+}
+
+bool StreamDecoder::shows(TokenId id) const {
+  const Tokenizer::Impl& impl = *tokenizer_->impl_;
+  return impl.known(id) && !(skip_special_ && impl.state[size_t(id)] == Tokenizer::Impl::State::kSpecial);
+}
+
 std::string StreamDecoder::push(TokenId id) {
   const Tokenizer::Impl& impl = *tokenizer_->impl_;
-  if (!impl.known(id) || (skip_special_ && impl.state[size_t(id)] == Tokenizer::Impl::State::kSpecial)) return {};
+  if (!shows(id)) return {};
   impl.append_bytes(held_, id, first_);
   first_ = false;
   const size_t whole = held_.size() - unfinished_utf8(held_);

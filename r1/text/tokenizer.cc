@@ -6,6 +6,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/base/gguf_file.h"
 #include "r1/text/tokenizer_impl.h"
 
 namespace r1::text {
@@ -27,7 +28,7 @@ void Normalizer::add(const Json& spec, const std::string& where) {
     if (forms_.size() > 16) fail(where, ": more than 16 normalizers");
     for (const Json& inner : json_get<Json>(spec, "normalizers", where)) add(inner, where);
   } else {
-    fail(where, ": normalizer of type '", type, "' is not supported (known: NFC, NFD, Replace, Prepend, Sequence)");
+    fail(where, ": normalizer of type '", printable(type), "' is not supported (known: NFC, NFD, Replace, Prepend, Sequence)");
   }
 }
 
@@ -75,6 +76,18 @@ void Tokenizer::Impl::build_added() {
   normalized_matcher = AddedTokenMatcher(normalized, std::move(normalized_tokens));
 }
 
+namespace {
+
+// "<0x0A>" is the byte 10.
+std::optional<uint8_t> spelled_byte(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return {};
+  uint8_t byte = 0;
+  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  return error == std::errc() && end == token.data() + 5 ? std::optional(byte) : std::nullopt;
+}
+
+}  // namespace
+
 void Tokenizer::Impl::build_vocabulary() {
   ModelOptions options;
   options.kind = parts.kind;
@@ -84,11 +97,15 @@ void Tokenizer::Impl::build_vocabulary() {
   options.fuse_unk = parts.fuse_unk;
   if (parts.unk_token) {
     options.unk = by_content.find(*parts.unk_token);
-    if (options.unk == kNoToken) fail(parts.where, ": unk_token '", *parts.unk_token, "' is not in the vocabulary");
+    if (options.unk == kNoToken) fail(parts.where, ": unk_token '", printable(*parts.unk_token), "' is not in the vocabulary");
   }
   // A control token that no merge makes or uses must stay out of reach of plain text (ignore_merges looks whole pieces up).
   std::vector<bool> hidden(state.size(), false);
-  for (const AddedToken& token : parts.added) hidden[size_t(token.id)] = token.special && token.content.size() > 1;
+  // So must, in such a vocabulary, an added token of any kind: a text that holds it has been cut there, unless it was asked not to be. The
+  // bytes of byte fallback are reached by what they stand for, whatever the file calls them.
+  for (const AddedToken& token : parts.added)
+    hidden[size_t(token.id)] = (token.special || (parts.ignore_merges && !token.single_word)) && token.content.size() > 1 &&
+                               !(parts.byte_fallback && spelled_byte(token.content));
   for (const Model::MergeRule& m : parts.merges) hidden[size_t(m.left)] = hidden[size_t(m.right)] = hidden[size_t(m.result)] = false;
   if (parts.kind == ModelOptions::Kind::kWordLevel) hidden.assign(state.size(), false);
   std::vector<std::string> unspelled(options.byte_level ? parts.vocabulary.size() : 0);
@@ -117,13 +134,14 @@ void Tokenizer::Impl::build_post_processor(const Json& spec) {
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
     const auto id = [&](const char* key) {  // ["</s>", 2]
       const auto pair = json_get<std::pair<std::string, TokenId>>(spec, key, where);
-      if (!known(pair.second)) fail(where, ": unknown id of '", pair.first, "'");
+      if (!known(pair.second)) fail(where, ": unknown id of '", printable(pair.first), "'");
       return pair.second;
     };
     before.insert(before.begin(), id("cls"));
     after.push_back(id("sep"));
   } else if (type != "ByteLevel") {
-    fail(where, ": type '", type, "' is not supported (known: TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing, Sequence)");
+    fail(where, ": type '", printable(type),
+         "' is not supported (known: TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing, Sequence)");
   }
 }
 
@@ -142,7 +160,7 @@ void Tokenizer::Impl::build_template(const Json& spec) {
     }
     const std::string name = json_get<std::string>(json_get<Json>(item, "SpecialToken", where), "id", where);
     for (const Json& id : json_get<Json>(json_get<Json>(special, name.c_str(), where), "ids", where)) {
-      if (!id.is_number_integer() || !known(id.get<TokenId>())) fail(where, ": unknown id of '", name, "'");
+      if (!id.is_number_integer() || !known(id.get<TokenId>())) fail(where, ": unknown id of '", printable(name), "'");
       (seen ? back : front).push_back(id.get<TokenId>());
     }
   }
@@ -168,7 +186,8 @@ void Tokenizer::Impl::build_decoder() {
     } else if (type == "ByteLevel" || type == "ByteFallback" || type == "Replace") {
       decoders.push_back(spec);
     } else {
-      fail(where, ": type '", type, "' is not supported here (known: ByteLevel, ByteFallback, Replace, Fuse, Strip after Fuse, Sequence)");
+      fail(where, ": type '", printable(type),
+           "' is not supported here (known: ByteLevel, ByteFallback, Replace, Fuse, Strip after Fuse, Sequence)");
     }
   };
   if (parts.decoder.is_null()) {
@@ -182,14 +201,6 @@ void Tokenizer::Impl::build_decoder() {
 }
 
 namespace {
-
-// "<0x0A>" is the byte 10.
-std::optional<uint8_t> spelled_byte(std::string_view token) {
-  if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return {};
-  uint8_t byte = 0;
-  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
-  return error == std::errc() && end == token.data() + 5 ? std::optional(byte) : std::nullopt;
-}
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   if (from.empty()) return std::string(text);
@@ -248,13 +259,24 @@ Tokenizer Tokenizer::from_parts(TokenizerParts parts) {
   return Tokenizer(std::make_unique<Impl>(std::move(parts)));
 }
 
+Tokenizer Tokenizer::without_tokens() {
+  TokenizerParts parts;
+  parts.where = "no tokenizer";
+  return from_parts(std::move(parts));
+}
+
 namespace {
 
 void read_neighbours(const fs::path& folder, TokenizerParts& parts) {
   const fs::path config = folder / "tokenizer_config.json";
   if (fs::exists(config)) read_tokenizer_config(parse_json_file(config), config.string(), parts);
+  const fs::path map = folder / "special_tokens_map.json";
+  if (fs::exists(map)) read_special_tokens_map(parse_json_file(map), map.string(), parts);
   const fs::path jinja = folder / "chat_template.jinja";
-  if (fs::exists(jinja)) parts.chat_template = read_file(jinja);
+  if (fs::exists(jinja)) {
+    parts.chat_template = read_file(jinja);
+    parts.chat_template_where = jinja.string();
+  }
 }
 
 TokenizerParts read_parts(const fs::path& path) {
@@ -262,17 +284,16 @@ TokenizerParts read_parts(const fs::path& path) {
     if (fs::exists(path / "tokenizer.json")) return read_parts(path / "tokenizer.json");
     for (const auto& entry : fs::directory_iterator(path))
       if (entry.path().extension() == ".tiktoken") return read_parts(entry.path());
-    fail(path.string(), ": the folder has no tokenizer.json");
+    if (const fs::path gguf = gguf_of_folder(path); !gguf.empty()) return read_parts(gguf);
+    fail(path.string(), ": no tokenizer in this folder (tokenizer.json, a .tiktoken or a .gguf file)");
   }
   if (!fs::exists(path)) fail(path.string(), ": no such file");
   const std::string where = path.string(), extension = path.extension().string();
   if (extension == ".gguf") return read_gguf_vocabulary(path);
   if (extension == ".model") fail(where, ": SentencePiece models are not read; give a tokenizer.json or a GGUF file");
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  if (extension == ".tiktoken") {
-    TokenizerParts parts = read_tiktoken(read_file(path), where);
-    return parts;
-  }
+  if (extension == ".safetensors") return read_parts(folder);  // the weights of a HF folder stand for it
+  if (extension == ".tiktoken") return read_tiktoken(read_file(path), where);
   TokenizerParts parts = read_tokenizer_json(read_file(path), where);
   read_neighbours(folder, parts);
   return parts;
@@ -359,6 +380,10 @@ const std::string& Tokenizer::token_bytes(TokenId id) const {
   return impl_->bytes[size_t(id)];
 }
 
+bool Tokenizer::known(TokenId id) const {
+  return impl_->known(id);
+}
+
 int64_t Tokenizer::vocab_size() const {
   return int64_t(impl_->state.size());
 }
@@ -388,11 +413,18 @@ std::optional<TokenId> Tokenizer::pad_id() const {
 bool Tokenizer::add_bos() const {
   return impl_->wants_bos;
 }
+std::vector<TokenId> Tokenizer::end_ids() const {
+  std::vector<TokenId> ids;
+  if (impl_->eos) ids.push_back(*impl_->eos);
+  for (const TokenId id : impl_->parts.more_eos)
+    if (std::ranges::find(ids, id) == ids.end()) ids.push_back(id);
+  return ids;
+}
 const std::string& Tokenizer::chat_template() const {
   return impl_->parts.chat_template;
 }
-void Tokenizer::set_chat_template(std::string jinja) {
-  impl_->parts.chat_template = std::move(jinja);
+const std::string& Tokenizer::chat_template_where() const {
+  return impl_->parts.chat_template_where;
 }
 
 std::string Tokenizer::hash() const {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,8 @@ struct Encoding {
 
 class Tokenizer {
  public:
-  // A tokenizer.json, a HF folder, a .gguf file or a .tiktoken file. Errors name file and key.
+  // A tokenizer.json, a HF folder, a .gguf file (of a split model the first part), a folder that holds one, or a .tiktoken file. Errors name file
+  // and key.
   static Tokenizer load(const std::filesystem::path& path);
   // A vocabulary of whole words, for small recipes: ids in the order given, the longest word at each place wins, everything else is `unk`
   // (a word too). Words of `special` are control tokens. HF loads what save() writes.
@@ -43,6 +45,8 @@ class Tokenizer {
   };
   static Tokenizer from_words(const std::vector<std::string>& words, const WordOptions& options);
   static Tokenizer from_parts(TokenizerParts parts);  // tokenizer_parts.h
+  // For who has ids only: knows no token, so every id decodes to nothing.
+  static Tokenizer without_tokens();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
@@ -50,6 +54,9 @@ class Tokenizer {
   struct EncodeOptions {
     bool parse_special = false;       // special (control) tokens in the text become their ids; non-special added tokens always do, as in HF
     bool add_special_tokens = false;  // the post-processor's bos/eos
+    // Sorted byte positions of the text at which no added token begins, special or not: there stands somebody's ordinary text that only
+    // looks like one. data::PromptMaker says where.
+    std::span<const size_t> plain_at = {};
   };
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
   std::vector<TokenId> encode(std::string_view text) const { return encode(text, EncodeOptions{}); }
@@ -61,7 +68,8 @@ class Tokenizer {
   std::string decode(const std::vector<TokenId>& ids, bool skip_special = false) const;
   const std::string& token_bytes(TokenId id) const;  // raw bytes of one token; fails on an unknown id
 
-  int64_t vocab_size() const;                                       // highest id + 1
+  int64_t vocab_size() const;    // highest id + 1
+  bool known(TokenId id) const;  // a model may have more rows than the vocabulary: such an id can be drawn and decodes to nothing
   std::optional<TokenId> token_id(std::string_view content) const;  // a vocabulary or added token by its text
   bool is_special(TokenId id) const;
   const std::vector<AddedToken>& added_tokens() const;
@@ -69,10 +77,11 @@ class Tokenizer {
   std::optional<TokenId> bos_id() const;
   std::optional<TokenId> eos_id() const;
   std::optional<TokenId> pad_id() const;
-  bool add_bos() const;                      // the vocabulary wants bos in front of every prompt
-  const std::string& chat_template() const;  // Jinja source, empty if there is none
-  void set_chat_template(std::string jinja);
-  std::string hash() const;  // of vocabulary, merges and rules: two equal hashes tokenize equally
+  std::vector<TokenId> end_ids() const;            // eos and, where the file names them, the other ids that end a turn
+  bool add_bos() const;                            // the vocabulary wants bos in front of every prompt
+  const std::string& chat_template() const;        // Jinja source, empty if there is none
+  const std::string& chat_template_where() const;  // its file and key, for error messages
+  std::string hash() const;                        // of vocabulary, merges and rules: two equal hashes tokenize equally
 
   // Writes tokenizer.json and tokenizer_config.json that HF loads.
   void save(const std::filesystem::path& folder) const;

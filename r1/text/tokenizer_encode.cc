@@ -171,8 +171,10 @@ void Tokenizer::Impl::encode_plain(std::string_view text, Workspace& work, Emit 
 }
 
 template <bool kOffsets, class Emit>
-void Tokenizer::Impl::encode_text(std::string_view text, bool special, Workspace& work, Emit emit) const {
-  raw_matcher.empty() ? work.parts.assign(1, {nullptr, 0, text.size()}) : raw_matcher.split(text, special, work.parts);
+void Tokenizer::Impl::encode_text(std::string_view text, const EncodeOptions& options, Workspace& work, Emit emit) const {
+  const bool special = options.parse_special;
+  raw_matcher.empty() ? work.parts.assign(1, {nullptr, 0, text.size()})
+                      : raw_matcher.split(text, special, {.at = options.plain_at}, work.parts);
   for (const auto& part : work.parts) {
     if (part.token) {
       emit.token(part.token->id, part.begin, part.end);
@@ -182,7 +184,7 @@ void Tokenizer::Impl::encode_text(std::string_view text, bool special, Workspace
     Normalized normalized;
     const bool changed = normalizer.may_change(section);
     if (changed) {
-      normalized = normalizer.run(section, kOffsets);
+      normalized = normalizer.run(section, kOffsets || !options.plain_at.empty());
       section = normalized.text;
     }
     // Positions in the section as positions in the text.
@@ -200,7 +202,9 @@ void Tokenizer::Impl::encode_text(std::string_view text, bool special, Workspace
       encode_plain<kOffsets>(section, work, placed(0));
       continue;
     }
-    normalized_matcher.split(section, special, work.inner_parts);
+    normalized_matcher.split(section, special,
+                             {.at = options.plain_at, .offset = part.begin, .source = changed ? &normalized.source : nullptr},
+                             work.inner_parts);
     for (const auto& inner : work.inner_parts) {
       if (inner.token) {
         placed(0).token(inner.token->id, inner.begin, inner.end);
@@ -251,7 +255,7 @@ std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const Encode
   Output out(text.size());
   if (options.add_special_tokens)
     for (const TokenId id : before) out.push(id);
-  encode_text<false>(text, options.parse_special, *work, EmitIds{out});
+  encode_text<false>(text, options, *work, EmitIds{out});
   if (options.add_special_tokens)
     for (const TokenId id : after) out.push(id);
   return out.take();
@@ -267,7 +271,7 @@ Encoding Tokenizer::Impl::encode_with_offsets(std::string_view text, const Encod
     out.offsets.insert(out.offsets.end(), ids.size(), {at, at});
   };
   add(before, 0);
-  encode_text<true>(text, options.parse_special, *work, EmitOffsets<>{out});
+  encode_text<true>(text, options, *work, EmitOffsets<>{out});
   add(after, uint32_t(text.size()));
   return out;
 }

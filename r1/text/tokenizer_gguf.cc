@@ -91,7 +91,7 @@ const Family& family_of(const std::string& pre, const std::string& where) {
   for (const Family& family : kFamilies)
     for (const std::string name : family.names)
       if (!name.empty()) known += (known.empty() ? "" : ", ") + name;
-  fail(where, ": tokenizer.ggml.pre is '", pre, "', which is not known here (known: ", known, ")");
+  fail(where, ": tokenizer.ggml.pre is '", printable(pre), "', which is not known here (known: ", known, ")");
 }
 
 constexpr int64_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4;
@@ -239,7 +239,7 @@ TokenizerParts gguf_vocabulary(const GgufFile& file) {
   const std::string model = file.string("tokenizer.ggml.model");
   const bool sentence_piece = model == "llama";
   if (model != "gpt2" && !sentence_piece)
-    fail(parts.where, ": tokenizer.ggml.model is '", model,
+    fail(parts.where, ": tokenizer.ggml.model is '", printable(model),
          "'; byte-level BPE ('gpt2') and SentencePiece's BPE ('llama') vocabularies are read");
   const Family* family = sentence_piece ? nullptr : &family_of(file.string_or("tokenizer.ggml.pre", ""), parts.where);
   const Vocabulary vocabulary = read_tokens(file);
@@ -257,6 +257,8 @@ TokenizerParts gguf_vocabulary(const GgufFile& file) {
   if (bos) parts.bos = bos->first;
   if (eos) parts.eos = eos->first;
   if (pad) parts.pad = pad->first;
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    if (const auto end = named(key)) parts.more_eos.push_back(end->second);
   parts.add_bos = file.boolean_or("tokenizer.ggml.add_bos_token", family ? family->add_bos : true) && bos;
   parts.add_eos = file.boolean_or("tokenizer.ggml.add_eos_token", false) && eos;
   if (*parts.add_bos || *parts.add_eos) {
@@ -265,6 +267,7 @@ TokenizerParts gguf_vocabulary(const GgufFile& file) {
     parts.post_processor = byte_level_section(true, true, false);
   }
   parts.chat_template = file.string_or("tokenizer.chat_template", "");
+  parts.chat_template_where = parts.where + ": tokenizer.chat_template";
   return parts;
 }
 

@@ -104,7 +104,7 @@ struct Tokenizer::Impl {
   std::string decoded_token(const std::string& content, const std::vector<Json>& decoders) const;
   std::optional<TokenId> id_of(const std::optional<std::string>& content) const;
   template <bool kOffsets, class Emit>
-  void encode_text(std::string_view text, bool special, Workspace& work, Emit emit) const;
+  void encode_text(std::string_view text, const EncodeOptions& options, Workspace& work, Emit emit) const;
   template <bool kOffsets, class Emit>
   void encode_plain(std::string_view text, Workspace& work, Emit emit) const;
 };

@@ -206,14 +206,14 @@ void read_model(std::string_view json, const std::string& where, TokenizerParts&
   const std::string type = json_get_or<std::string>(rest, "type", merges.empty() ? "WordLevel" : "BPE", where + ": model");
   if (vocab.empty()) fail(where, ": model.vocab is missing");
   if (!vocab.starts_with('{'))
-    fail(where, ": model.vocab of a ", type, " model is no object (only BPE and WordLevel vocabularies are read)");
+    fail(where, ": model.vocab of a ", printable(type), " model is no object (only BPE and WordLevel vocabularies are read)");
   read_vocabulary(vocab, where + ": model.vocab", parts);
   if (rest.contains("unk_token") && rest["unk_token"].is_string()) parts.unk_token = rest["unk_token"].get<std::string>();
   if (type == "WordLevel") {
     parts.kind = ModelOptions::Kind::kWordLevel;
     return;
   }
-  if (type != "BPE") fail(where, ": model of type '", type, "' is not supported (known: BPE, WordLevel)");
+  if (type != "BPE") fail(where, ": model of type '", printable(type), "' is not supported (known: BPE, WordLevel)");
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!json_get_or<std::string>(rest, key, "", where).empty()) fail(where, ": model.", key, " is not supported");
   if (json_get_or(rest, "dropout", 0.0, where) != 0) fail(where, ": model.dropout is not supported");
@@ -271,7 +271,7 @@ MergeResolver::MergeResolver(const std::vector<std::pair<std::string, TokenId>>&
 
 TokenId MergeResolver::id_of(std::string_view spelled) const {
   const TokenId id = table_.find(spelled);
-  if (id == kNoToken) fail(where_, ": token '", spelled, "' of a merge is not in the vocabulary");
+  if (id == kNoToken) fail(where_, ": token '", printable(spelled), "' of a merge is not in the vocabulary");
   return id;
 }
 
@@ -283,7 +283,7 @@ Model::MergeRule MergeResolver::resolve(std::string_view left, std::string_view 
 Model::MergeRule MergeResolver::resolve(std::string_view pair) {
   const size_t space = pair.find(' ');
   if (space == std::string_view::npos || pair.find(' ', space + 1) != std::string_view::npos)
-    fail(where_, ": merge '", pair, "' is not two tokens and a space");
+    fail(where_, ": merge '", printable(pair), "' is not two tokens and a space");
   return resolve(pair.substr(0, space), pair.substr(space + 1));
 }
 
@@ -323,8 +323,10 @@ TokenizerParts read_tokenizer_json(std::string_view json, const std::string& whe
     } else if (key == "decoder") {
       parts.decoder = parse_json(value, where + ": decoder");
     } else if (key == "added_tokens") {
-      for (const Json& token : parse_json(value, where + ": added_tokens"))
-        parts.added.push_back(read_added(token, checked_id(json_get<int64_t>(token, "id", where), where), where + ": added_tokens"));
+      for (const Json& token : parse_json(value, where + ": added_tokens")) {
+        const std::string place = str(where, ": added_tokens[", parts.added.size(), "]");
+        parts.added.push_back(read_added(token, checked_id(json_get<int64_t>(token, "id", place), place), place));
+      }
     }
   });
   if (reader.peek() != '\0') reader.give_up("something follows the document");
@@ -344,6 +346,7 @@ void read_tokenizer_config(const Json& config, const std::string& where, Tokeniz
   };
   parts.add_bos = flag("add_bos_token");
   parts.add_eos = flag("add_eos_token");
+  parts.chat_template_where = where + ": chat_template";
   if (const auto it = config.find("chat_template"); it != config.end()) {
     if (it->is_string()) parts.chat_template = it->get<std::string>();
     if (it->is_array()) {
@@ -357,11 +360,19 @@ void read_tokenizer_config(const Json& config, const std::string& where, Tokeniz
     for (const auto& [key, value] : it->items()) {
       int64_t id = -1;
       std::from_chars(key.data(), key.data() + key.size(), id);
-      AddedToken token = read_added(value, checked_id(id, where + ": added_tokens_decoder"), where);
+      const std::string place = str(where, ": added_tokens_decoder['", printable(key), "']");
+      AddedToken token = read_added(value, checked_id(id, place), place);
       if (std::ranges::none_of(parts.added, [&](const AddedToken& a) { return a.content == token.content; }))
         parts.added.push_back(std::move(token));
     }
   }
+}
+
+void read_special_tokens_map(const Json& map, const std::string& where, TokenizerParts& parts) {
+  if (!map.is_object()) fail(where, ": expected a JSON object");
+  if (!parts.bos) parts.bos = token_text(map, "bos_token");
+  if (!parts.eos) parts.eos = token_text(map, "eos_token");
+  if (!parts.pad) parts.pad = token_text(map, "pad_token");
 }
 
 std::string write_tokenizer_json(const TokenizerParts& parts) {

@@ -35,7 +35,8 @@ struct TokenizerParts {
   // Of tokenizer_config.json and its neighbours.
   std::optional<std::string> bos, eos, pad;
   std::optional<bool> add_bos, add_eos;
-  std::string chat_template;
+  std::vector<TokenId> more_eos;                   // ids beside eos that end a text or a turn (GGUF: eot, eom)
+  std::string chat_template, chat_template_where;  // where: file and key, for error messages
 };
 
 // Merges given as pairs of spelled tokens, resolved against a vocabulary; an unknown token is an error that names it.
@@ -61,6 +62,8 @@ Json template_section(const std::optional<std::pair<std::string, TokenId>>& bos,
 // Readers. The JSON one takes the config's text too ("" if there is none).
 TokenizerParts read_tokenizer_json(std::string_view json, const std::string& where);
 void read_tokenizer_config(const Json& config, const std::string& where, TokenizerParts& parts);
+// special_tokens_map.json: bos, eos and pad, as far as the config beside it does not name them.
+void read_special_tokens_map(const Json& map, const std::string& where, TokenizerParts& parts);
 TokenizerParts read_tiktoken(std::string_view text, const std::string& where);
 TokenizerParts read_gguf_vocabulary(const std::filesystem::path& path);
 TokenizerParts gguf_vocabulary(const GgufFile& file);

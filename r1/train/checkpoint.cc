@@ -15,6 +15,8 @@ namespace {
 constexpr const char* kPrefix = "checkpoint-";
 constexpr const char* kTemporary = "tmp-checkpoint-";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kStateFile = "trainer_state.json";
+constexpr const char* kFilesKey = "r1_files";  // of it: the files beside it
 constexpr int64_t kFormat = 1;
 
 bool starts_with(const std::string& text, const char* prefix) {
@@ -56,6 +58,22 @@ std::optional<std::string> file_fault(const fs::path& path, const Json& expected
   return std::nullopt;
 }
 
+// What a checkpoint must hold: the files that a save writes always, the weight files by the model's own index, and what trainer_state.json
+// says was there when it was saved (optimizer, tokenizer). A manifest that was made anew over fewer files is not whole.
+std::vector<std::string> needed_files(const fs::path& checkpoint) {
+  std::vector<std::string> names = {"config.json", kStateFile};
+  if (fs::exists(checkpoint / kSafetensorsIndex)) {
+    names.push_back(kSafetensorsIndex);
+    for (const auto& [tensor, file] : read_safetensors_index(checkpoint / kSafetensorsIndex).weight_map) names.push_back(file);
+  } else {
+    names.push_back(kSafetensorsSingle);
+  }
+  const std::string state = (checkpoint / kStateFile).string();
+  if (!fs::exists(state)) return names;
+  for (const auto& name : json_get_or(parse_json_file(state), kFilesKey, std::vector<std::string>(), state)) names.push_back(name);
+  return names;
+}
+
 std::optional<std::string> manifest_fault(const fs::path& checkpoint) {
   const fs::path path = checkpoint / "manifest.json";
   if (!fs::exists(path)) return path.string() + " is missing (not a whole checkpoint)";
@@ -66,6 +84,9 @@ std::optional<std::string> manifest_fault(const fs::path& checkpoint) {
   if (text != manifest_text(files, checkpoint_step(checkpoint))) return path.string() + " is damaged";
   for (const auto& [name, expected] : files.items()) {
     if (auto fault = file_fault(checkpoint / name, expected)) return fault;
+  }
+  for (const std::string& name : needed_files(checkpoint)) {
+    if (!files.contains(name)) return str(path.string(), " does not list ", printable(name), ", which a checkpoint must hold");
   }
   return std::nullopt;
 }
@@ -111,8 +132,10 @@ void write_contents(const fs::path& folder, const fs::path& run_folder, Trainer&
   make_folder(folder);
   model::save_model(trainer.model(), folder, trainer.model().dtype());
   if (options.save_optimizer) write_tensors(folder / kOptimizerFile, trainer.state_tensors());
-  write_file_atomic(folder / "trainer_state.json", dump_json(trainer_state(trainer, run_folder, stage_state), 2) + "\n");
   if (options.extra_files) options.extra_files(folder);
+  Json state = trainer_state(trainer, run_folder, stage_state);
+  state[kFilesKey] = files_below(folder);
+  write_file_atomic(folder / kStateFile, dump_json(state, 2) + "\n");
   write_manifest(folder, trainer.global_step());
   fsync_path(folder);
 }

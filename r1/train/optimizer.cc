@@ -26,12 +26,9 @@ Optimizer::Row make_row(const model::WeightRow& weight, const TrainerConfig& con
 }
 
 // Stacked experts are matrices of their own to Muon, each made orthogonal by itself.
-void muon_step(Tensor& w, const Tensor& g, Tensor& momentum, const ops::Muon& options) {
-  if (w.dim() == 2) return ops::muon_step(w, g, momentum, options);
-  for (int64_t e = 0; e < w.size(0); ++e) {
-    Tensor w_e = w.select(0, e), momentum_e = momentum.select(0, e);
-    ops::muon_step(w_e, g.select(0, e), momentum_e, options);
-  }
+void add_muon(std::vector<ops::MuonUpdate>& updates, const Tensor& w, const Tensor& g, const Tensor& momentum, const ops::Muon& options) {
+  if (w.dim() == 2) return updates.push_back({w, g, momentum, options});
+  for (int64_t e = 0; e < w.size(0); ++e) updates.push_back({w.select(0, e), g.select(0, e), momentum.select(0, e), options});
 }
 
 // Asked for anew each time: loading may put another tensor into the slot.
@@ -52,16 +49,17 @@ void Optimizer::update(std::span<const Tensor> gradients, double scale, double f
   check(gradients.size() == rows_.size(), "[optimizer] expected ", rows_.size(), " gradients, got ", gradients.size());
   at::NoGradGuard no_grad;
   ++updates_;
+  std::vector<ops::MuonUpdate> muon;
   for (size_t i = 0; i < rows_.size(); ++i) {
     Row& row = rows_[i];
     if (!gradients[i].defined()) continue;
     Tensor master = master_of(row);
     if (row.muon) {
-      muon_step(master, gradients[i], row.moment1,
-                {.lr = config_.muon_learning_rate * factor,
-                 .momentum = config_.muon_momentum,
-                 .weight_decay = row.weight_decay,
-                 .gradient_scale = scale});
+      add_muon(muon, master, gradients[i], row.moment1,
+               {.lr = config_.muon_learning_rate * factor,
+                .momentum = config_.muon_momentum,
+                .weight_decay = row.weight_decay,
+                .gradient_scale = scale});
     } else {
       ops::adamw_step(master, gradients[i], row.moment1, row.moment2,
                       {.lr = config_.learning_rate * factor,
@@ -72,7 +70,10 @@ void Optimizer::update(std::span<const Tensor> gradients, double scale, double f
                        .t = updates_,
                        .gradient_scale = scale});
     }
-    if (row.own_master.defined()) row.weight->tensor->detach().copy_(master);
+  }
+  ops::muon_steps(muon);
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    if (gradients[i].defined() && rows_[i].own_master.defined()) rows_[i].weight->tensor->detach().copy_(rows_[i].own_master);
   }
 }
 

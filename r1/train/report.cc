@@ -6,6 +6,7 @@
 
 #include "r1/base/file.h"
 #include "r1/base/progress.h"
+#include "r1/base/utf8.h"
 #include "r1/train/report_chart.h"
 #include "r1/train/report_page.h"
 
@@ -95,20 +96,6 @@ void append_escaped_byte(std::string& out, char c) {
 bool hides(uint32_t c) {
   return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0) || (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) ||
          (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF;
-}
-
-// Length of the UTF-8 character at `text` and its code; 0 if it is no valid one.
-int decode_utf8(std::string_view text, uint32_t& code) {
-  const uint8_t first = uint8_t(text[0]);
-  const int length = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
-  if (length == 0 || size_t(length) > text.size()) return 0;
-  code = length == 1 ? first : first & (0x7F >> length);
-  for (int i = 1; i < length; ++i) {
-    if ((uint8_t(text[size_t(i)]) & 0xC0) != 0x80) return 0;
-    code = code << 6 | (uint8_t(text[size_t(i)]) & 0x3F);
-  }
-  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  return code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000) ? 0 : length;
 }
 
 // <think>..</think> grey, <answer>..</answer> bold, tags faint; everything else as it is. Works on unescaped text, escapes each piece.
@@ -315,9 +302,9 @@ std::string script_policy(const std::string& script) {
 std::string html_escape(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    uint32_t code = 0;
-    const int length = decode_utf8(text, code);
-    if (length == 0) {
+    uint32_t code;
+    const int length = decode_utf8(text.data(), text.data() + text.size(), &code);
+    if (code == kInvalidChar) {
       out += "\uFFFD";
     } else if (hides(code)) {
       char shown[16];

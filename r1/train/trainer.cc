@@ -2,12 +2,12 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "r1/base/error.h"
+#include "r1/base/memory.h"
 #include "r1/base/rng.h"
 #include "r1/ops/optimizer_step.h"
 #include "r1/tensor/aten.h"
@@ -61,7 +61,9 @@ struct Trainer::Impl {
         seed(s),
         optimizer(m, c),
         gradients(optimizer.rows().size()),
-        bad_steps(c.max_consecutive_skips) {}
+        bad_steps(c.max_consecutive_skips) {
+    if (c.gradient_checkpointing && m.device().is_cpu()) large_blocks_go_back.emplace();
+  }
 
   model::Transformer& model;
   TrainerConfig config;
@@ -71,6 +73,9 @@ struct Trainer::Impl {
   std::vector<Tensor> gradients;  // fp32, a row each, live during a step
   BadSteps bad_steps;
   nn::ForwardRecord record;  // of the step under way
+  // glibc keeps freed blocks of up to 32 MB in its heap, which costs a checkpointed run more than half of what recomputing saves. Who asks
+  // for checkpointing wants memory (bench: 2.4 times less, a tenth to a third more time where tensors are that large).
+  std::optional<LargeBlocksGoBack> large_blocks_go_back;
 
   static double weight_of(const LossSpec& spec, const data::Batch& batch) {
     return spec.weight ? spec.weight(batch) : default_weight(batch);
@@ -193,10 +198,6 @@ Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t
         " (bf16=", config.bf16 ? "true" : "false", "), got ", model.dtype());
   check(total_steps > 0, "[trainer] expected at least one step, got ", total_steps);
   model.set_requires_grad(true);
-  // glibc keeps freed blocks of up to 32 MB in its heap, which costs a checkpointed run more than half of what recomputing saves. Who asks
-  // for checkpointing wants memory: large blocks go back at once (bench: 2.4 times less, a tenth to a third more time where tensors are
-  // that large).
-  if (config.gradient_checkpointing && model.device().is_cpu()) ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   impl_ = std::make_unique<Impl>(model, config, total_steps, seed);
 }
 Trainer::~Trainer() = default;

@@ -249,6 +249,113 @@ TEST(Config, RoundTrip) {
   EXPECT_NE(config_to_yaml(c).find("model:\n  name: \"\"\n  dtype: float32\n"), std::string::npos);
 }
 
+struct Stops {
+  std::vector<std::string> stop = {"default"}, argv;
+  std::vector<int64_t> ids;
+  void visit(Fields& v) {
+    v("stop", stop, "strings that end an answer");
+    v("argv", argv, "a program and its arguments");
+    v("ids", ids, "numbers");
+  }
+};
+using Strings = std::vector<std::string>;
+
+Strings stops_of(const std::vector<Setting>& settings) {
+  Stops c;
+  apply_settings(c, settings);
+  return c.stop;
+}
+Strings stops_given(const std::vector<std::string>& arguments) {
+  return stops_of(parse_overrides(arguments));
+}
+Strings stops_written(std::string_view yaml) {
+  return stops_of(parse_yaml(yaml, "r.yaml"));
+}
+
+// A list of strings takes any string as it is, wherever it comes from.
+TEST(ConfigStrings, AnyStringStaysWhole) {
+  for (const std::string text : {"\n",         " ",          ",",        "alpha beta, gamma",
+                                 "ta  ",       " a",         "[a, b]",   "[1]",
+                                 "[\"a\", 1]", "{\"a\": 1}", "[",        "null",
+                                 "~",          "\t\n",       "true",     "a,b",
+                                 "\"q\"",      "[\"a\"",     "\xC3\xA9", "=",
+                                 "a=b"}) {
+    EXPECT_EQ(stops_given({"--stop", text}), Strings{text}) << text;
+    EXPECT_EQ(stops_given({"--stop=" + text}), Strings{text}) << text;
+    EXPECT_EQ(stops_given({"--stop", text, "zzz"}), (Strings{text, "zzz"})) << text;
+    EXPECT_EQ(stops_given({"--stop", text, "--stop", "zzz"}), (Strings{text, "zzz"})) << text;
+    EXPECT_EQ(stops_given({"--stop", dump_json(Json::array({text, "zzz"}))}), (Strings{text, "zzz"})) << text;
+    EXPECT_EQ(stops_written("stop: " + dump_json(text) + "\n"), Strings{text}) << text;
+    EXPECT_EQ(stops_written("stop: [" + dump_json(text) + "]\n"), Strings{text}) << text;
+    EXPECT_EQ(stops_of(json_settings(Json{{"stop", text}}, "stage 1")), Strings{text}) << text;
+    setenv("R1_STOP", text.c_str(), 1);
+    Stops c;
+    EXPECT_EQ(stops_of(environment_settings(c)), Strings{text}) << text;
+    unsetenv("R1_STOP");
+    c.stop = {text, "zzz"};
+    EXPECT_EQ(stops_written(config_to_yaml(c)), c.stop) << config_to_yaml(c);
+  }
+}
+
+TEST(ConfigStrings, JsonListsAreListsWhereOnlyTextCanBeGiven) {
+  EXPECT_EQ(stops_given({"--stop", R"(["gamma", "z,z"])"}), (Strings{"gamma", "z,z"}));
+  EXPECT_EQ(stops_given({"--stop=[]"}), Strings{});
+  EXPECT_EQ(stops_given({"--stop", R"(["a"])", "b", "--stop", "c"}), (Strings{"a", "b", "c"}));
+  EXPECT_EQ(stops_given({"--stop", R"(["[\"a\"]"])"}), Strings{R"(["a"])"});
+  setenv("R1_STOP", R"(["\n", "b"])", 1);
+  Stops c;
+  EXPECT_EQ(stops_of(environment_settings(c)), (Strings{"\n", "b"}));
+  unsetenv("R1_STOP");
+  EXPECT_EQ(stops_written(R"(stop: '["a"]')"), Strings{R"(["a"])"}) << "YAML has lists of its own";
+  EXPECT_EQ(stops_written("stop: a, b\n"), Strings{"a, b"});
+  EXPECT_EQ(stops_written("stop: []\n"), Strings{});
+  EXPECT_EQ(stops_written("stop:\n"), Strings{"default"});
+}
+
+TEST(ConfigStrings, ARepeatedOptionAddsAndTheCommandLineReplacesTheRecipe) {
+  auto settings = parse_yaml("stop: [recipe]\nids: [1]\n", "r.yaml");
+  settings.push_back({"stop", "R1_STOP", "environment"});
+  EXPECT_EQ(stops_of(settings), Strings{"environment"});
+  for (auto& s : parse_overrides({"--stop", "a", "--ids", "4,5", "--stop", "b", "c", "--ids=6"})) settings.push_back(s);
+  Stops c;
+  apply_settings(c, settings);
+  EXPECT_EQ(c.stop, (Strings{"a", "b", "c"}));
+  EXPECT_EQ(c.ids, (std::vector<int64_t>{4, 5, 6}));
+}
+
+TEST(ConfigStrings, AnEmptyStringIsRefusedByName) {
+  const std::string refused = ": 'stop' holds an empty string; the empty list is []";
+  EXPECT_EQ(usage_error([] { stops_given({"--stop", ""}); }), "--stop" + refused);
+  EXPECT_EQ(usage_error([] { stops_given({"--stop="}); }), "--stop" + refused);
+  EXPECT_EQ(usage_error([] { stops_given({"--stop", "a", ""}); }), "--stop" + refused);
+  EXPECT_EQ(usage_error([] { stops_given({"--stop", R"(["a", ""])"}); }), "--stop" + refused);
+  EXPECT_EQ(usage_error([] { stops_written("ids: [1]\nstop: ['']\n"); }), "r.yaml:2" + refused);
+  EXPECT_EQ(usage_error([] { stops_of({{"stop", "R1_STOP", ""}}); }), "R1_STOP" + refused);
+  EXPECT_EQ(usage_error([] { stops_given({"--stop"}); }), "--stop: needs a value (string)");
+  // Another program's words are its own.
+  Stops c;
+  apply_settings(c, {{"argv", "--", Json::array({"program", "", "[\"a\"]"})}});
+  EXPECT_EQ(c.argv, (Strings{"program", "", "[\"a\"]"}));
+}
+
+TEST(ConfigStrings, HelpSaysSo) {
+  Stops stops;
+  EXPECT_NE(config_help(stops).find("<list of string>: each word is one string, taken as it is"), std::string::npos);
+}
+
+// However long what a user typed, a message is at most a screen and still says what to do.
+TEST(Config, MessagesOfHugeInputAreShort) {
+  const std::string huge(100'000, 'x');
+  for (const std::string& message :
+       {argument_error({"--steps=" + huge}), argument_error({"--" + huge + "=1"}), argument_error({huge}), yaml_error(huge + ": 1\n"),
+        yaml_error("steps: " + huge + "\n"), yaml_error("model: {dtype: " + huge + "}\n"), yaml_error("steps: [" + huge + "]\n"),
+        yaml_error(huge + ": 1\n" + huge + ": 2\n"), usage_error([&] { read_yaml("/nowhere/" + huge); })}) {
+    EXPECT_LT(message.size(), kMaxMessageLine + 60) << message.substr(0, 200);
+    EXPECT_NE(message, "(no error)");
+  }
+  EXPECT_EQ(argument_error({"--steps=" + huge}), "--steps: 'steps' expects int, got '" + huge.substr(0, 80) + "...'");
+}
+
 struct Loose {
   double x = 0;
   void visit(Fields& v) { v("x", x, "any number"); }

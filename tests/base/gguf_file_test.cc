@@ -1,6 +1,7 @@
 #include "r1/base/gguf_file.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -319,6 +320,103 @@ TEST(GgufFile, SurvivesMutation) {
     }
     read_everything(bytes);
   }
+}
+
+// A model in three parts, tensors a (part 1), b and c.
+struct SplitModel {
+  fs::path folder = fs::path(::testing::TempDir()) / str("r1_split_", getpid());
+  SplitModel() {
+    fs::remove_all(folder);
+    make_folder(folder);
+    for (int i = 0; i < 3; ++i) write_file_atomic(part(i), builder(i).bytes());
+  }
+  ~SplitModel() { fs::remove_all(folder); }
+  fs::path part(int i) const { return folder / str("m-0000", i + 1, "-of-00003.gguf"); }
+  static GgufBuilder builder(int i, int number = -1, int count = 3, int tensors = 3, const char* name = nullptr) {
+    GgufBuilder b;
+    if (i == 0) b.add("general.architecture", "llama");
+    b.add("split.no", uint16_t(number < 0 ? i : number)).add("split.count", uint16_t(count)).add("split.tensors.count", int32_t(tensors));
+    b.tensor(name ? name : std::string(1, char('a' + i)), GgmlType::kF32, {8}, std::string(32, char('x' + i)));
+    return b;
+  }
+  std::string error(GgufFile::Options options = {}) const {
+    try {
+      GgufFile::open(part(0), options);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+};
+
+TEST(GgufSplit, IsOneModelByItsFirstPart) {
+  const SplitModel model;
+  GgufFile file = GgufFile::open(model.part(0));
+  const GgufFile moved = std::move(file);
+  ASSERT_EQ(moved.tensors().size(), 3u);
+  EXPECT_EQ(moved.string("general.architecture"), "llama");
+  for (int i = 0; i < 3; ++i) {
+    const GgufTensor* tensor = moved.find(std::string(1, char('a' + i)));
+    ASSERT_TRUE(tensor);
+    const auto bytes = moved.data(*tensor);
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), std::string(32, char('x' + i)));
+  }
+  EXPECT_EQ(gguf_of_folder(model.folder), model.part(0));
+}
+
+TEST(GgufSplit, ErrorsNameThePart) {
+  const SplitModel model;
+  try {
+    GgufFile::open(model.part(1));
+    ADD_FAILURE() << "a part alone was taken";
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()),
+              model.part(1).string() + ": is part 2 of 3 of a split model; name its first part (m-00001-of-00003.gguf)");
+  }
+  fs::remove(model.part(2));
+  EXPECT_SAYS(model.error(), "is part 1 of 3, and part 3 is not beside it (m-00003-of-00003.gguf)");
+  EXPECT_TRUE(GgufFile::open(model.part(0), {.allow_truncated = true}).truncated());
+  const auto third = [&](const GgufBuilder& b) {
+    write_file_atomic(model.part(2), b.bytes());
+    return model.error();
+  };
+  EXPECT_SAYS(third(SplitModel::builder(2, 1)), "m-00003-of-00003.gguf: does not say that it is part 3 of 3");
+  EXPECT_SAYS(third(SplitModel::builder(2, 2, 4)), "does not say that it is part 3 of 3");
+  EXPECT_SAYS(third(SplitModel::builder(2, 2, 3, 3, "a")), "tensor 'a' stands in another part too");
+  EXPECT_SAYS(third(GgufBuilder()), "does not say that it is part 3 of 3");
+  write_file_atomic(model.part(2), "GGUF");
+  EXPECT_SAYS(model.error(), "m-00003-of-00003.gguf");
+  third(SplitModel::builder(2));
+  EXPECT_EQ(model.error(), "no error");
+  const auto first = [&](const GgufBuilder& b) {
+    write_file_atomic(model.part(0), b.bytes());
+    return model.error();
+  };
+  EXPECT_SAYS(first(SplitModel::builder(0, 0, 3, 4)), "expected 4 tensors in all parts, got 3");
+  EXPECT_SAYS(first(SplitModel::builder(0, 0, 0)), "split.count': expected 1 to 1000, got 0");
+  EXPECT_SAYS(first(SplitModel::builder(0, 0, 65535)), "split.count': expected 1 to 1000, got 65535");
+  EXPECT_SAYS(first(SplitModel::builder(0, 3, 3)), "split.no': expected 0 to 2, got 3");
+  EXPECT_SAYS(first(SplitModel::builder(0, 0, 2)), "its name does not end in -00001-of-00002.gguf");
+}
+
+TEST(GgufFolder, HasOneModel) {
+  const SplitModel model;
+  const auto error = [&] {
+    try {
+      gguf_of_folder(model.folder);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  write_file_atomic(model.folder / "b.gguf", "");
+  EXPECT_SAYS(error(), "2 GGUF models in this folder (b.gguf, m-00001-of-00003.gguf); name one of them");
+  for (int i = 0; i < 3; ++i) fs::remove(model.part(i));
+  EXPECT_EQ(gguf_of_folder(model.folder), model.folder / "b.gguf");
+  fs::remove(model.folder / "b.gguf");
+  EXPECT_EQ(gguf_of_folder(model.folder), fs::path());
+  write_file_atomic(model.part(1), "");
+  EXPECT_EQ(gguf_of_folder(model.folder), model.part(1)) << "opening it says what is missing";
 }
 
 // Real files, where there are some.

@@ -230,6 +230,34 @@ TEST(SafetensorsIndex, ShardsAndTheirIndexMustAgree) {
   EXPECT_THROW(open_safetensors_model(folder / "nowhere"), Error);
 }
 
+TEST(SafetensorsIndex, AWholeFileGoesBeforeAnIndex) {
+  const Folder folder;
+  const auto tensors = [&] {
+    std::string names;
+    for (const SafetensorsFile& file : open_safetensors_model(folder.path()))
+      for (const SafeTensor& tensor : file.tensors()) names += tensor.name;
+    return names;
+  };
+  write_safetensors(folder / "model-00001-of-00002.safetensors", {source("a", SafeType::kU8, {1}, "a")});
+  write_safetensors(folder / "model-00002-of-00002.safetensors",
+                    {source("b", SafeType::kU8, {1}, "b"), source("more", SafeType::kU8, {1}, "m")});
+  write_safetensors_index(folder / kSafetensorsIndex,
+                          {{{"a", "model-00001-of-00002.safetensors"}, {"b", "model-00002-of-00002.safetensors"}}, 2});
+  EXPECT_EQ(tensors(), "abmore") << "what a shard holds beside the index is for the model to judge";
+  write_safetensors(folder / kSafetensorsSingle, {source("c", SafeType::kU8, {1}, "c")});
+  EXPECT_EQ(tensors(), "c");
+  fs::remove(folder / "model-00002-of-00002.safetensors");
+  EXPECT_EQ(tensors(), "c") << "a shard of the index that is gone does not matter";
+  fs::remove(folder / kSafetensorsSingle);
+  EXPECT_THROW(tensors(), Error);
+  // Two shards with the same tensor that the index does not list.
+  write_safetensors(folder / "model-00002-of-00002.safetensors",
+                    {source("b", SafeType::kU8, {1}, "b"), source("x", SafeType::kU8, {1}, "x")});
+  write_safetensors(folder / "model-00001-of-00002.safetensors",
+                    {source("a", SafeType::kU8, {1}, "a"), source("x", SafeType::kU8, {1}, "y")});
+  EXPECT_THROW(tensors(), Error);
+}
+
 TEST(Safetensors, SurvivesMutation) {
   const std::string seed = raw(
       R"({"__metadata__":{"format":"pt"},"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[4,12]}})",

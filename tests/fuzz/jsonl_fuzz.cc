@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     r1::data::JsonlReader reader(path, 1 << 20);
     while (auto row = reader.next()) {
       try {
-        r1::data::messages_from_json(*row, reader.where());
+        r1::data::conversation_from_json(*row, reader.where());
       } catch (const r1::Error&) {
       }
     }

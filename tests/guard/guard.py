@@ -33,6 +33,8 @@ OPERATORS_ALLOWED = {
 COSTLY = re.compile(r"custom_function\.h|c10d/|torch/library\.h")
 COSTLY_ALLOWED = {"r1/ops/autograd.cc", "r1/dist/gloo_group.cc", "r1/dist/nccl_group.cc"}
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
+FAMILY_NAME = re.compile(r'==\s*("(?:llama|qwen2|qwen3|qwen3_moe|qwen3moe|deepseek_v[23]|gpt2|gemma3|gemma3_text)")|"deepseek_v[23]"|"gemma3_text"|"qwen3_moe"')
+FAMILY_FILES = re.compile(r"r1/model/(families\.cc|family_\w+\.cc|presets\w*\.cc)$")
 SOURCE = re.compile(r"\.(h|cc|cu|cuh)$")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.M)
 # People's and machines' folders. (Written so that this line does not match itself.)
@@ -107,6 +109,14 @@ def openings(tree):
             yield f"{path}: a header opens with a comment: what it does, what it leaves out, its contract"
 
 
+def families_by_name(tree):
+    """Only the table of families, a family's own file and the presets spell a family's name: everything else asks the family's row."""
+    for path, text in tree.items():
+        if re.match(r"r1/(model|nn|ops|train|engine|stages|eval|app)/.*\.(h|cc)$", path) and not FAMILY_FILES.match(path):
+            for name in FAMILY_NAME.findall(text):
+                yield f"{path}: compares with the family {name}; give r1/model/families.h a field for what differs"
+
+
 def machine_paths(tree):
     for path, text in tree.items():
         for number, line in enumerate(text.split("\n"), 1):
@@ -139,6 +149,7 @@ RULES = {
     heavy_headers: {"r1/nn/x.cc": "#include <torch/torch.h>\n"},
     torch_free: {"r1/kernels/cuda/x.cu": "#include <c10/cuda/CUDAStream.h>\n"},
     openings: {"r1/nn/x.h": "#pragma once\n"},
+    families_by_name: {"r1/model/layers.cc": 'if (c.family == "qwen2") {}\n'},
     machine_paths: {"docs/x.md": "see /ro" + "ot/notes\n"},
     shell_syntax: {"scripts/x.sh": "if true; then\n"},
     test_layout: {"tests/x_test.cc": "TEST(A, B) {}\n"},
@@ -162,9 +173,11 @@ MORE_BAD = [
     (torch_free, {"r1/verify/x.h": "#include <ATen/core/Tensor.h>\n"}),
     (machine_paths, {"x.cc": 'open("/wo' + 'rk/x");\n'}),
     (machine_paths, {"x.md": "in /ho" + "me/someone/x\n"}),
+    (families_by_name, {"r1/train/x.cc": 'set(c, "deepseek_v3");\n'}),
     (test_layout, {"tests/nn/x.cc": "TEST_F(A, B) {}\n"}),
 ]
 GOOD = [
+    (families_by_name, {"r1/model/family_x.cc": '"gpt2"', "r1/model/config.h": 'std::string family = "llama";\n', "r1/text/x.cc": 'model == "gpt2"'}),
     (floors, {"r1/ops/x.cc": '#include "r1/kernels/cpu/x.h"\n#include "r1/ops/y.h"\n#include "r1/base/error.h"\n'}),
     (floors, {"r1/base/x.cc": '// #include "r1/app/x.h"\n/*\n#include "r1/app/x.h"\n*/\n'}),
     (heavy_headers, {"r1/ops/autograd.cc": "#include <torch/csrc/autograd/custom_function.h>\n", "r1/nn/x.cc": "#include <ATen/core/Tensor.h>\n"}),

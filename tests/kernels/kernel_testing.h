@@ -10,6 +10,7 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/kernels/cpu/isa.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 
@@ -23,11 +24,14 @@ inline uint32_t bits(float x) {
   return __builtin_bit_cast(uint32_t, x);
 }
 
+// However little there is to do.
 template <class F>
 void with_threads(int n, F&& f) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(n);
+  set_least_shared_work(0);
   f();
+  set_least_shared_work(kLeastSharedWork);
   omp_set_num_threads(before);
 }
 

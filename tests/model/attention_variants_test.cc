@@ -8,6 +8,7 @@
 #include "engine_form.h"
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/model/footprint.h"
 #include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"

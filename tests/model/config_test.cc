@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/model/footprint.h"
+#include "r1/model/generation_config.h"
 #include "tiny_model.h"
 
 namespace r1::model {
@@ -40,6 +43,9 @@ TEST(Config, ReadsLlama32) {
   EXPECT_EQ(c.rope.factor, 32);
   EXPECT_EQ(c.rope_theta, 500000);
   EXPECT_EQ(c.eos_token_id, 128001);
+  EXPECT_EQ(eos_token_ids(c), (std::vector<int64_t>{128001, 128008, 128009}));
+  EXPECT_EQ(config_to_hf(c)["eos_token_id"], (Json{128001, 128008, 128009}));
+  EXPECT_EQ(eos_token_ids(config_from_hf(config_to_hf(c), "again")), eos_token_ids(c));
   EXPECT_EQ(c.pad_token_id, -1);
   EXPECT_EQ(c.torch_dtype, "bfloat16");
   EXPECT_EQ(parameter_count(c), 1235814400);  // Llama 3.2 1B
@@ -99,7 +105,7 @@ TEST(Config, RefusesByName) {
   EXPECT_EQ(refusal_with("use_sliding_window", true), "m/config.json: use_sliding_window = true is not supported");
   EXPECT_EQ(refusal_with("rope_scaling", {{"rope_type", "longrope"}, {"factor", 4.0}}),
             "m/config.json: rope type 'longrope' is not supported (default, linear, llama3 and yarn are)");
-  EXPECT_NE(refusal_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.0}}).find("attention_factor"),
+  EXPECT_NE(refusal_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", -1.0}}).find("attention_factor"),
             std::string::npos);
   EXPECT_NE(refusal_with("quantization_config", {{"quant_method", "gptq"}}).find("quantization_config is not supported"),
             std::string::npos);
@@ -114,8 +120,79 @@ TEST(Config, RefusesByName) {
   EXPECT_EQ(refusal_with("use_sliding_window", false), "");
 }
 
+TEST(Config, EndIdsAreASet) {
+  ModelConfig c;
+  EXPECT_TRUE(eos_token_ids(c).empty());
+  for (const int64_t id : {-1, 5, 5, 3, 5, 3, -1}) add_eos_token_id(c, id);
+  EXPECT_EQ(eos_token_ids(c), (std::vector<int64_t>{5, 3}));
+  EXPECT_EQ(c.eos_token_id, 5);
+}
+
+TEST(GenerationConfig, IdsAndSampling) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "r1_generation_config";
+  std::filesystem::create_directories(folder);
+  const auto read = [&](const char* json) {
+    write_file_atomic(folder / "generation_config.json", json);
+    return read_generation_config(folder / "model.safetensors");
+  };
+  const GenerationConfig g =
+      read(R"({"eos_token_id":[7,-1,9],"temperature":0.6,"top_p":0.95,"top_k":20,"min_p":0.1,"repetition_penalty":1.05})");
+  EXPECT_EQ(g.eos_token_ids, (std::vector<int64_t>{7, 9}));
+  EXPECT_EQ(g.temperature, 0.6);
+  EXPECT_EQ(g.top_p, 0.95);
+  EXPECT_EQ(g.top_k, 20);
+  EXPECT_EQ(g.min_p, 0.1);
+  EXPECT_EQ(g.repetition_penalty, 1.05);
+  const GenerationConfig off = read(R"({"do_sample":false,"temperature":0.6,"top_k":null,"eos_token_id":3,"repetition_penalty":1.2})");
+  EXPECT_EQ(off.temperature, std::nullopt);
+  EXPECT_EQ(off.repetition_penalty, 1.2);
+  EXPECT_EQ(off.eos_token_ids, std::vector<int64_t>{3});
+  for (const char* bad : {"[]", R"({"eos_token_id":"x"})", R"({"temperature":-1})", R"({"temperature":"x"})", R"({"top_k":1.5e9})"}) {
+    try {
+      read(bad);
+      ADD_FAILURE() << bad;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find("generation_config.json: "), std::string::npos) << e.what();
+    }
+  }
+  std::filesystem::remove_all(folder);
+  EXPECT_TRUE(read_generation_config(folder).where.empty());
+  EXPECT_TRUE(read_generation_config("x.gguf").where.empty());
+}
+
+// DeepSeek-R1-0528-Qwen3-8B undoes YaRN's factor by attn_factor = 1 / (0.1 ln 4 + 1); transformers' own key says the factor itself.
+TEST(Config, FactorsOfYarn) {
+  const auto factor = [](Json rope) {
+    Json json = llama();
+    rope.update(Json{{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}});
+    json["rope_scaling"] = rope;
+    const ModelConfig c = config_from_hf(json, "m/config.json");
+    EXPECT_EQ(config_to_hf(config_from_hf(config_to_hf(c), "again")), config_to_hf(c));
+    return c.rope.attention_factor;
+  };
+  EXPECT_EQ(factor(Json::object()), 0);
+  EXPECT_NEAR(factor({{"attn_factor", 0.8782488562869419}}), 1.0, 1e-12);
+  EXPECT_EQ(factor({{"attention_factor", 1.5}}), 1.5);
+  EXPECT_EQ(factor({{"attention_factor", 1.5}, {"attn_factor", 0.5}}), 1.5);
+}
+
+TEST(Config, UnknownKeysOfRopeAreNamed) {
+  const auto said = [](const Json& rope) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(refusal_with("rope_scaling", rope), "");
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said({{"rope_type", "yarn"}, {"factor", 4.0}, {"atn_factor", 1.0}, {"mscale", 1.0}, {"low_freq_factor", 1.0}}),
+            "warning: m/config.json: rope type yarn has keys that are not known and change nothing: 'atn_factor', 'low_freq_factor'\n");
+  EXPECT_EQ(said({{"rope_type", "default"}, {"rope_theta", 1e4}, {"factor", 2.0}}),
+            "warning: m/config.json: rope type default has keys that are not known and change nothing: 'factor'\n");
+  EXPECT_EQ(said({{"type", "linear"}, {"factor", 4.0}, {"rope_theta", 1e4}}), "");
+  EXPECT_EQ(said(llama()["rope_scaling"]), "");
+}
+
 TEST(Config, WrongTokenIdsAreOneError) {
   EXPECT_NE(refusal_with("eos_token_id", Json::array({"<eos>"})).find("eos_token_id"), std::string::npos);
+  EXPECT_NE(refusal_with("eos_token_id", {1, "<eos>"}).find("eos_token_id"), std::string::npos);
   EXPECT_EQ(refusal_with("eos_token_id", Json::array()), "");
 }
 

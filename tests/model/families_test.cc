@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <set>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "tiny_model.h"
 
@@ -163,6 +167,51 @@ TEST(Variants, SenselessCombinationsAreRefused) {
   EXPECT_NE(with([](ModelConfig& c) { c.ffn = "topk_sparse", c.sparse.sparsity = 0.9; }).find("sparse.sparsity 0.9 must lie in"),
             std::string::npos);
   EXPECT_NE(with([](ModelConfig& c) { c.embedding_scale = 0; }).find("embedding_scale 0"), std::string::npos);
+}
+
+// Every row of the table of families is whole: a network of it writes the model_type and class that its row names and is read back the
+// same, and its own weight rows are ones that the network has.
+TEST(Families, EveryRowIsWhole) {
+  std::set<std::string> names, classes, architectures;
+  for (const Family* family : families()) {
+    EXPECT_EQ(&family_of(family->name), family);
+    EXPECT_TRUE(names.insert(family->name).second && classes.insert(family->hf_class).second) << family->name;
+    if (family->gguf) EXPECT_TRUE(architectures.insert(family->gguf).second) << family->name;
+    EXPECT_TRUE(family->gguf || !family->from_gguf) << family->name;
+    ModelConfig c = tiny(family->name);
+    finish_config(c);
+    const Json json = config_to_hf(c);
+    EXPECT_EQ(json["model_type"], family->name);
+    EXPECT_EQ(json["architectures"], Json::array({family->hf_class})) << family->name;
+    EXPECT_EQ(config_to_json(config_from_hf(json, "config.json")), config_to_json(c)) << family->name;
+    const Transformer model(c, at::kMeta, at::kFloat);
+    for (const KnownWeight& own : family->weights) {
+      std::string name = own.hf;
+      if (const size_t layer = name.find('#'); layer != std::string::npos) name.replace(layer, 1, "0");
+      const bool has =
+          std::any_of(model.weights().begin(), model.weights().end(), [&](const WeightRow& row) { return row.hf_name == name; });
+      EXPECT_TRUE(has) << family->name << " " << name;
+    }
+  }
+}
+
+TEST(Families, AnUnknownOneIsAnsweredWithTheList) {
+  const auto error_of = [](const std::function<void()>& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const std::string all = "llama, qwen2, qwen3, qwen3_moe, deepseek_v2, deepseek_v3, gpt2 and gemma3_text are";
+  ModelConfig c = tiny();
+  c.family = "mamba";
+  EXPECT_NE(error_of([&] { finish_config(c); }).find("family 'mamba' is not known (" + all), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              config_from_hf(parse_json(R"({"model_type": "mamba"})", "x"), "config.json");
+            }).find("config.json: model_type 'mamba' is not supported (" + all),
+            std::string::npos);
 }
 
 }  // namespace

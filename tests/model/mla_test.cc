@@ -1,10 +1,13 @@
 // Latent attention in the network: the engine's two forms against training, and configs that make no sense.
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "r1/base/error.h"
+#include "r1/base/file.h"
 #include "r1/model/footprint.h"
 #include "r1/model/presets.h"
+#include "r1/model/weights_io.h"
 #include "r1/tensor/aten.h"
 #include "tiny_model.h"
 
@@ -121,6 +124,20 @@ TEST(MlaModel, NonsenseIsRefused) {
   EXPECT_NE(experts(m).find("moe_intermediate_size"), std::string::npos);
   m = MoeConfig{.n_shared_experts = 1};
   EXPECT_NE(experts(m).find("needs routed experts"), std::string::npos);
+}
+
+// The absorbed form takes its two matrices from a packed weight as well.
+TEST(MlaModel, AbsorbedPackedGivesTheBitsOfTheUnpackedModel) {
+  const at::NoGradGuard no_grad;
+  const fs::path folder = fs::temp_directory_path() / str("r1_mla_packed_", ::getpid());
+  Transformer model(shapes()[0], at::kCPU, at::kFloat);
+  model.init_weights(7);
+  save_model(model, folder, at::kFloat8_e4m3fn);
+  const auto plain = load_model(folder, at::kCPU, at::kFloat), kept = load_model(folder, at::kCPU, at::kFloat, {}, {.keep_packed = true});
+  fs::remove_all(folder);
+  EXPECT_TRUE(find_weight(kept->weights(), "layers.0.attention.kv_b").weight->packed());
+  const Tensor ids = random_ids(40, 61, 8);
+  EXPECT_TRUE(aten::equal(through_cache(*kept, ids, false), through_cache(*plain, ids, false)));
 }
 
 }  // namespace

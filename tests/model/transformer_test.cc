@@ -11,6 +11,7 @@
 #include "engine_form.h"
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
+#include "r1/model/footprint.h"
 #include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"
 
@@ -42,6 +43,39 @@ TEST(Transformer, CountsItsParameters) {
       EXPECT_EQ(count, parameter_count(c)) << family;
     }
   }
+}
+
+// What a config allows costs nothing until a text is that long.
+TEST(Transformer, AnAbsurdContextTakesNoMemory) {
+  for (const char* family : {"llama", "deepseek_v3", "gemma3_text"}) {
+    ModelConfig c = tiny(family), huge = c;
+    huge.max_position_embeddings = 1'000'000'000;
+    Transformer a(c, at::kCPU, at::kFloat), b(huge, at::kCPU, at::kFloat);
+    a.init_weights(1);
+    b.init_weights(1);
+    const at::NoGradGuard no_grad;
+    for (const int32_t n : {17, 200, 30}) {
+      const Tensor ids = random_ids(n, 61, 3);
+      EXPECT_TRUE(aten::equal(a.hidden(ids, packed({n})), b.hidden(ids, packed({n})))) << family << " " << n;
+    }
+    EXPECT_THROW(a.hidden(random_ids(300, 61, 3), packed({300})), Error);
+  }
+}
+
+TEST(Transformer, AttentionFactorIsTheScaleOfYarn) {
+  ModelConfig by_mscale = tiny("llama");
+  by_mscale.rope = {.type = "yarn", .factor = 4, .original_max_position_embeddings = 64, .mscale = 1, .mscale_all_dim = 1};
+  ModelConfig by_factor = by_mscale, by_rule = by_mscale;
+  by_factor.rope.mscale = by_factor.rope.mscale_all_dim = by_rule.rope.mscale = by_rule.rope.mscale_all_dim = 0;
+  by_factor.rope.attention_factor = 1;
+  const at::NoGradGuard no_grad;
+  const auto hidden = [](const ModelConfig& c) {
+    Transformer model(c, at::kCPU, at::kFloat);
+    model.init_weights(1);
+    return model.hidden(random_ids(40, 61, 3), packed({40}));
+  };
+  EXPECT_TRUE(aten::equal(hidden(by_mscale), hidden(by_factor)));
+  EXPECT_FALSE(aten::equal(hidden(by_mscale), hidden(by_rule)));
 }
 
 // Gradients of every weight for one packed batch.
@@ -180,7 +214,7 @@ TEST(Transformer, EqualsTheCpuCuda) {
     Tensor losses[2];
     for (Transformer* model : {&cpu, &cuda}) {
       model->set_requires_grad(true);
-      const Tensor x = model->hidden(ids.to(model->device()), packed({37, 5, 18}));
+      const Tensor x = model->hidden(ids.to(model->device()), packed({37, 5, 18}, model->device()));
       Tensor& loss = losses[model == &cuda];
       loss = -ops::linear_logprob(x, model->head(), ids.to(model->device())).logprob_T.mean();
       loss.backward();
@@ -200,13 +234,31 @@ TEST(Transformer, EngineFormEqualsTrainingFormCuda) {
     for (const char* family : {"llama", "deepseek_v3"}) {
       Transformer model(tiny(family), at::kCUDA, dtype);
       model.init_weights(7);
-      const Tensor ids = random_ids(50, 61, 8).to(at::kCUDA), want = model.hidden(ids, packed({50}));
+      const Tensor ids = random_ids(50, 61, 8).to(at::kCUDA), want = model.hidden(ids, packed({50}, at::kCUDA));
       auto caches = new_caches(model, 8);
       Running r{ids, {5, 0, 3, 1}, 0, {}};
       for (const int64_t count : {17, 1, 1, 31}) engine_step(model, caches, {&r}, {count});
       EXPECT_LT((aten::cat(r.rows, 0).to(at::kFloat) - want.to(at::kFloat)).abs().max().item<double>(), dtype == at::kFloat ? 1e-3 : 0.15)
           << family << " " << dtype;
     }
+  }
+}
+
+// Rows that are no tokens' embeddings go through the network as tokens' do.
+TEST(HiddenFrom, IsTheRestOfHidden) {
+  for (const char* family : {"llama", "deepseek_v3", "gpt2", "gemma3_text"}) {
+    Transformer model(tiny(family), at::kCPU, at::kFloat);
+    model.init_weights(3);
+    const auto context = packed({9, 4});
+    const Tensor ids = random_ids(13, 61, 4), want = model.hidden(ids, context);
+    EXPECT_TRUE(aten::equal(model.hidden_from(model.embed(ids), context), want)) << family;
+    const Tensor x_TD = (model.embed(ids) + 0.01).requires_grad_();
+    const Tensor y_TD = model.hidden_from(x_TD, context);
+    EXPECT_FALSE(aten::equal(y_TD, want)) << family;
+    y_TD.sum().backward();
+    EXPECT_GT(x_TD.grad().abs().max().item<double>(), 0) << family;
+    EXPECT_THROW(model.hidden_from(x_TD.narrow(0, 0, 12), context), Error);
+    EXPECT_THROW(model.hidden_from(x_TD.narrow(1, 0, 20), context), Error);
   }
 }
 

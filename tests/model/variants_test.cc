@@ -6,6 +6,7 @@
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/model/footprint.h"
 #include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"

@@ -9,13 +9,14 @@
 #include <cstdlib>
 #include <set>
 
+#include "gguf_of_model.h"
 #include "r1/base/error.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
+#include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
-#include "tests/base/gguf_builder.h"
 
 namespace r1::model {
 namespace {
@@ -255,49 +256,6 @@ TEST(FindModel, LooksIntoTheHubCacheAndDownloadsNothing) {
 
 // ---- GGUF
 
-// GGUF's row of llama's q or k for our row: within a head they stand 0, half, 1, half + 1, ...
-int64_t gguf_row(int64_t row, int64_t head_dim) {
-  const int64_t in_head = row % head_dim, half = head_dim / 2;
-  return row - in_head + (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1);
-}
-
-// A GGUF file of the model's weights in fp32, as llama.cpp's converter lays it out.
-GgufBuilder gguf_of(const Transformer& model) {
-  const ModelConfig& c = model.config();
-  const std::string architecture = c.family == "qwen3_moe" ? "qwen3moe" : c.family, p = architecture + ".";
-  GgufBuilder builder;
-  if (c.moe.n_routed_experts > 0) {
-    builder.add(p + "expert_count", uint32_t(c.moe.n_routed_experts))
-        .add(p + "expert_used_count", uint32_t(c.moe.num_experts_per_tok))
-        .add(p + "expert_feed_forward_length", uint32_t(c.moe.moe_intermediate_size));
-  }
-  builder.add("general.architecture", architecture)
-      .add(p + "block_count", uint32_t(c.num_hidden_layers))
-      .add(p + "context_length", uint32_t(c.max_position_embeddings))
-      .add(p + "embedding_length", uint32_t(c.hidden_size))
-      .add(p + "feed_forward_length", uint32_t(c.intermediate_size))
-      .add(p + "attention.head_count", uint32_t(c.num_attention_heads))
-      .add(p + "attention.head_count_kv", uint32_t(c.num_key_value_heads))
-      .add(p + "attention.key_length", uint32_t(c.head_dim))
-      .add(p + "attention.layer_norm_rms_epsilon", float(c.rms_norm_eps))
-      .add(p + "rope.freq_base", float(c.rope_theta))
-      .add("tokenizer.ggml.eos_token_id", uint32_t{7});
-  for (const WeightRow& row : model.weights()) {
-    const Tensor t = row.tensor->contiguous();
-    std::string bytes(static_cast<const char*>(t.const_data_ptr()), t.nbytes());
-    if (row.rope_permuted_in_gguf) {
-      const size_t row_bytes = t.nbytes() / size_t(t.size(0));
-      for (int64_t r = 0; r < t.size(0); ++r) {
-        bytes.replace(size_t(gguf_row(r, c.head_dim)) * row_bytes, row_bytes,
-                      static_cast<const char*>(t.const_data_ptr()) + size_t(r) * row_bytes, row_bytes);
-      }
-    }
-    std::vector<uint64_t> shape(row.shape.begin(), row.shape.end());
-    builder.tensor(row.gguf_name, GgmlType::kF32, shape, bytes);
-  }
-  return builder;
-}
-
 std::unique_ptr<Transformer> biased_llama() {
   ModelConfig config = preset("tiny-test");
   config.attention_bias = true;
@@ -326,11 +284,46 @@ TEST(LoadGguf, EqualsTheModelItWasMadeFrom) {
     EXPECT_EQ(back->config().moe.num_experts_per_tok, model->config().moe.num_experts_per_tok);
     EXPECT_EQ(back->config().moe.gate, model->config().moe.gate);
     EXPECT_EQ(back->config().eos_token_id, 7);
+    EXPECT_EQ(eos_token_ids(back->config()), (std::vector<int64_t>{7, 9}));
     EXPECT_EQ(back->config().torch_dtype, "float32");
     expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));  // the folder's only file
     const auto half = load_model(folder.path, kCpu, DType::BFloat16);
     EXPECT_TRUE(aten::equal(*half->weights()[2].tensor, model->weights()[2].tensor->to(DType::BFloat16)));
   }
+}
+
+TEST(LoadGguf, ASplitModelIsOneByItsFirstPartOrItsFolder) {
+  const auto model = make("tiny-test-qwen2", 5);
+  const Folder folder;
+  const size_t weights = model->weights().size();
+  const auto name = [&](int part) { return folder.path / r1::str("m-0000", part, "-of-00003.gguf"); };
+  for (int part = 0; part < 3; ++part) {
+    GgufBuilder b = part == 0 ? gguf_header(*model) : GgufBuilder();
+    b.add("split.no", uint16_t(part)).add("split.count", uint16_t{3}).add("split.tensors.count", int32_t(weights));
+    add_weights(b, *model, weights * size_t(part) / 3, weights * size_t(part + 1) / 3);
+    write_file_atomic(name(part + 1), b.bytes());
+  }
+  expect_equal(*model, *load_model(name(1), kCpu, DType::Float));
+  expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));
+  EXPECT_SAYS(error_of([&] { load_model(name(2), kCpu, DType::Float); }), "is part 2 of 3 of a split model; name its first part");
+  fs::remove(name(3));
+  EXPECT_SAYS(error_of([&] { load_model(folder.path, kCpu, DType::Float); }), "part 3 is not beside it");
+  EXPECT_EQ(read_model_config(folder.path).hidden_size, model->config().hidden_size);
+}
+
+TEST(LoadModel, AWholeFileGoesBeforeTheIndexOfAnotherSave) {
+  const Folder folder;
+  const auto old = make("tiny-test-qwen2", 1), model = make("tiny-test-qwen2", 2);
+  save_model(*old, folder.path, DType::Float, 200'000);
+  const Folder whole;
+  save_model(*model, whole.path, DType::Float);
+  fs::copy_file(whole.path / kSafetensorsSingle, folder.path / kSafetensorsSingle);
+  ::testing::internal::CaptureStderr();
+  expect_equal(*model, *load_model(folder.path, kCpu, DType::Float));
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_SAYS(said, "model.safetensors is read; ");
+  EXPECT_SAYS(said, "model.safetensors.index.json is of another save");
+  EXPECT_EQ(said.find("index.json", said.find("index.json") + 1), std::string::npos) << "said once";
 }
 
 TEST(LoadGguf, AHeadStoredTwiceIsOneHead) {

@@ -66,8 +66,8 @@ Tensor by_hand(const Fixture& f) {
     q = ops::rms_norm_ref(q, f.w.at("attention.q_norm"), 1e-5);
     k = ops::rms_norm_ref(k, f.w.at("attention.k_norm"), 1e-5);
   }
-  q = ops::rotary_ref(q, *f.rotary, f.context.positions_T);
-  k = ops::rotary_ref(k, *f.rotary, f.context.positions_T);
+  q = ops::rotary_ref(q, *f.rotary, f.context.sequences.positions_T);
+  k = ops::rotary_ref(k, *f.rotary, f.context.sequences.positions_T);
   const Tensor a = ops::attention_ref(q, k, v, f.context.sequences, 1 / std::sqrt(8.0)).reshape({kTokens, kHeads * kHeadDim});
   const Tensor h_TD = f.x_TD + lin(a, "attention.o"), m_TD = ops::rms_norm_ref(h_TD, f.w.at("mlp_norm"), 1e-5);
   return h_TD + lin(ops::swiglu_ref(lin(m_TD, "mlp.gate"), lin(m_TD, "mlp.up")), "mlp.down");

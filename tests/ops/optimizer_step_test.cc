@@ -75,6 +75,32 @@ TEST(OptimizerStep, NewtonSchulzLeavesTheOrthogonalFactor) {
   }
 }
 
+TEST(OptimizerStep, ManyMuonStepsGiveTheBitsOfEach) {
+  const int threads = at::get_num_threads();
+  for (const int n : {1, 2}) {
+    at::set_num_threads(n);
+    std::vector<MuonUpdate> many;
+    Tensors alone_w, alone_momentum;
+    for (int64_t i = 0; i < 7; ++i) {  // the fifth is not small
+      const std::vector<int64_t> shape = i == 4  ? std::vector<int64_t>{520, 520}
+                                         : i % 2 ? std::vector<int64_t>{48, 130}
+                                                 : std::vector<int64_t>{130, 48};
+      const Tensor w = randn(shape, 10 + i).to(at::kFloat), g = randn(shape, 20 + i).to(at::kFloat),
+                   m = randn(shape, 30 + i).to(at::kFloat);
+      const Muon options{.lr = 0.02, .weight_decay = 0.1, .gradient_scale = 0.5};
+      many.push_back({w, g, m, options});
+      alone_w.push_back(w.clone()), alone_momentum.push_back(m.clone());
+      muon_step(alone_w.back(), g, alone_momentum.back(), options);
+    }
+    muon_steps(many);
+    for (size_t i = 0; i < many.size(); ++i) {
+      EXPECT_TRUE(aten::equal(many[i].w, alone_w[i])) << i << " threads " << n;
+      EXPECT_TRUE(aten::equal(many[i].momentum, alone_momentum[i])) << i << " threads " << n;
+    }
+  }
+  at::set_num_threads(threads);
+}
+
 TEST(OptimizerStep, MuonByHand) {
   // The gradient is a scaled orthogonal matrix, so its orthogonal factor is known up to the polynomial's wobble; momentum starts at 0.
   Tensor w = aten::full({2, 2}, 1.0f), momentum = aten::zeros_like(w);

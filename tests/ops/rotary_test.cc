@@ -31,6 +31,20 @@ TEST(RotaryPairs, EqualTheirDefinitionCuda) {
   test_pairs(at::kCUDA);
 }
 
+// A table that grew is the table made at once, and what was read from it before stays as it was.
+TEST(RotaryTable, GrowsWithoutChangingARow) {
+  const RotaryTable whole = rotary_table(rotary_frequencies(20, 10000, {}), 300, at::kCPU, true, 1.5);
+  RotaryTable grown = rotary_table(rotary_frequencies(20, 10000, {}), 0, at::kCPU, true, 1.5);
+  EXPECT_EQ(grown.positions(), 0);
+  for (const int64_t positions : {1, 7, 7, 3, 300}) {
+    const Tensor before = grown.cos_PH;
+    grown.reach(positions);
+    EXPECT_EQ(grown.positions(), std::max<int64_t>(before.size(0), positions));
+    EXPECT_TRUE(aten::equal(grown.cos_PH.narrow(0, 0, before.size(0)), before));
+  }
+  EXPECT_TRUE(aten::equal(grown.cos_PH, whole.cos_PH) && aten::equal(grown.sin_PH, whole.sin_PH));
+}
+
 // Values 2i and 2i + 1 turn as one complex number.
 TEST(RotaryPairs, ByHand) {
   const Tensor x = randn({1, 1, 20}, 1).to(at::kFloat), y = rotary(x, pairs_on(at::kCPU), aten::tensor(std::vector<int32_t>{7}, at::kInt));
@@ -63,6 +77,65 @@ TEST(Yarn, DeepSeekV3) {
   EXPECT_NEAR(yarn_mscale(40, 1), 1.3688879454113936, 1e-12);
   EXPECT_NEAR(yarn_mscale(40, 0.707), 1.2608037774058553, 1e-12);
   EXPECT_EQ(yarn_mscale(1, 1), 1);
+}
+
+// Positions with three components, each turning its own pairs.
+RotaryTable sections_on(at::Device device, bool interleaved) {
+  RotaryTable table = rotary_table(rotary_frequencies(20, 10000, {}), 64, device, interleaved, 1.5);
+  table.component_of_pair = components_by_section({3, 5, 2});
+  return table;
+}
+Tensor components_on(at::Device device) {
+  return aten::tensor(std::vector<int32_t>{0, 0, 0, 1, 5, 63, 7, 7, 8, 2, 0, 1}, at::kInt).view({4, 3}).to(device);
+}
+
+void test_components(at::Device device) {
+  for (const bool interleaved : {false, true}) {
+    const auto with = [&](auto& op) {
+      return
+          [&op, interleaved](const Tensors& t) { return op(t[0], sections_on(t[0].device(), interleaved), components_on(t[0].device())); };
+    };
+    expect_op_equals_ref(with(rotary), with(rotary_ref), {randn({4, 3, 20}, 1)}, device);
+  }
+}
+TEST(RotaryComponents, EqualTheirDefinition) {
+  test_components(at::kCPU);
+  expect_ref_gradient([](const Tensors& t) { return rotary_ref(t[0], sections_on(at::kCPU, false), components_on(at::kCPU)); },
+                      {randn({4, 1, 20}, 1)});
+}
+TEST(RotaryComponents, EqualTheirDefinitionCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_components(at::kCUDA);
+}
+
+TEST(RotaryComponents, ByHand) {
+  EXPECT_EQ(components_by_section({2, 1, 1}), (std::vector<int64_t>{0, 0, 1, 2}));
+  const Tensor x = randn({4, 1, 20}, 1).to(at::kFloat), y = rotary(x, sections_on(at::kCPU, false), components_on(at::kCPU));
+  const int position[4][3] = {{0, 0, 0}, {1, 5, 63}, {7, 7, 8}, {2, 0, 1}};
+  for (int t = 0; t < 4; ++t) {
+    for (int i = 0; i < 10; ++i) {
+      const double angle = position[t][i < 3 ? 0 : i < 8 ? 1 : 2] * std::pow(10000, -2.0 * i / 20);
+      const double a = x[t][0][i].item<double>(), b = x[t][0][i + 10].item<double>();
+      EXPECT_NEAR(y[t][0][i].item<double>(), 1.5 * (a * std::cos(angle) - b * std::sin(angle)), 1e-5);
+      EXPECT_NEAR(y[t][0][i + 10].item<double>(), 1.5 * (b * std::cos(angle) + a * std::sin(angle)), 1e-5);
+    }
+  }
+}
+
+// Text: all components are the position, and the bits are those of one.
+TEST(RotaryComponents, OfOneNumberAreOnePosition) {
+  const Tensor x = randn({5, 3, 20}, 1).to(at::kFloat), positions = positions_on(at::kCPU);
+  const RotaryTable table = sections_on(at::kCPU, true);
+  EXPECT_TRUE(aten::equal(rotary(x, table, positions.unsqueeze(1).expand({5, 3}).contiguous()), rotary(x, pairs_on(at::kCPU), positions)));
+  EXPECT_TRUE(aten::equal(rotary(x, table, positions), rotary(x, pairs_on(at::kCPU), positions)));
+}
+
+TEST(RotaryComponents, MustFitTheTable) {
+  const Tensor x = randn({4, 1, 20}, 1).to(at::kFloat);
+  RotaryTable table = sections_on(at::kCPU, false);
+  EXPECT_THROW(rotary(x, table, components_on(at::kCPU).narrow(1, 0, 2).contiguous()), Error);  // two components, the table names a third
+  EXPECT_THROW(rotary(x, table, components_on(at::kCPU) + 1), Error);                           // a position that the table has not
+  EXPECT_THROW(rotary(x, pairs_on(at::kCPU), components_on(at::kCPU)), Error);                  // a table of one component
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 // Ops whose rows are independent: norm, rotary, swiglu, embedding, dropout, linear.
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
+#include <ctime>
 
 #include "op_test.h"
+#include "r1/kernels/cpu/isa.h"
 #include "r1/ops/dropout.h"
 #include "r1/ops/embedding.h"
 #include "r1/ops/linear.h"
@@ -55,9 +58,62 @@ TEST(Linear, Fp32RowsDoNotDependOnTheirNumber) {
     test_row_invariance(at::kFloat, in, out, {1, 2, 3, 5, 8, 17, 64});
   }
 }
-// What ATen's bf16 product happens to do, and the engine's bf16 determinism leans on (docs/numerics.md).
+// With the CPU's instruction for it, what ATen's bf16 product happens to do, and the engine's bf16 determinism leans on (docs/numerics.md).
 TEST(Linear, Bf16RowsDoNotDependOnTheirNumber) {
   test_row_invariance(at::kBFloat16, 576, 1536, {1, 2, 3, 5, 8, 17, 64});
+}
+
+// Without an instruction for bf16 products, whatever this CPU has.
+struct WithoutBf16Dot {
+  WithoutBf16Dot() { kernels::set_isa(kernels::isa_available(kernels::Isa::kAvx2) ? kernels::Isa::kAvx2 : kernels::Isa::kScalar); }
+  ~WithoutBf16Dot() { kernels::set_isa(kernels::best_isa()); }
+};
+
+TEST(Linear, Bf16WithoutAnInstructionEqualsItsDefinition) {
+  const WithoutBf16Dot without;
+  test_linear(at::kCPU);
+  for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{{48, 80}, {80, 48}, {37, 5}}) {
+    test_row_invariance(at::kBFloat16, in, out, {1, 2, 3, 5, 8, 17, 64});
+  }
+}
+
+// The sums are fp32's of the widened values, rounded once.
+TEST(Linear, Bf16GradientsWithoutAnInstructionAreThoseOfFp32Rounded) {
+  const WithoutBf16Dot without;
+  Tensors inputs;
+  for (const Tensor& t : {randn({300, 37}, 1), randn({53, 37}, 2), randn({53}, 3)}) inputs.push_back(t.to(at::kBFloat16));
+  const Tensor dout = randn({300, 53}, 4).to(at::kBFloat16);
+  const Result narrow = run(kLinear, inputs, at::kCPU, at::kBFloat16, dout), wide = run(kLinear, inputs, at::kCPU, at::kFloat, dout);
+  for (size_t i = 0; i < inputs.size(); ++i) EXPECT_TRUE(aten::equal(narrow.grads[i], wide.grads[i].to(at::kBFloat16))) << i;
+}
+
+// ATen's takes some thirty times as long as fp32 there. Processor time of the least of five, so that a busy machine passes.
+TEST(Linear, Bf16WithoutAnInstructionCostsAboutWhatFp32Costs) {
+  const WithoutBf16Dot without;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto least_ms = [](at::ScalarType type) {
+    const Tensor x = randn({256, 384}, 1), w = randn({256, 384}, 2), dout = randn({256, 256}, 3);
+    double least = 1e9;
+    for (int i = 0; i < 5; ++i) {
+      const std::clock_t start = std::clock();
+      run(kLinear, {x, w}, at::kCPU, type, dout);
+      least = std::min(least, 1e3 * double(std::clock() - start) / CLOCKS_PER_SEC);
+    }
+    return least;
+  };
+  const double fp32 = least_ms(at::kFloat), bf16 = least_ms(at::kBFloat16);
+  at::set_num_threads(threads);
+  EXPECT_LT(bf16, 4 * fp32) << "ms, against " << fp32;
+}
+
+TEST(Linear, InFp32KeepsWhatRoundingTakes) {
+  const WithoutBf16Dot without;
+  const Op op = [](const Tensors& t) { return linear_fp32(t[0], t[1]); };
+  expect_op_equals_ref(op, kLinearRef, {randn({37, 48}, 1), randn({29, 48}, 2)}, at::kCPU,
+                       {{at::kFloat, 2e-5, 5e-5}, {at::kBFloat16, 2e-5, 2e-2}});
+  EXPECT_EQ(linear_fp32(aten::zeros({2, 3}, at::kBFloat16), aten::zeros({4, 3}, at::kBFloat16)).scalar_type(), at::kFloat);
+  EXPECT_THROW(linear_fp32(aten::zeros({2, 3}), aten::zeros({4, 5})), Error);
 }
 
 TEST(Linear, GradientsDoNotDependOnThreads) {

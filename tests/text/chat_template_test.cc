@@ -93,6 +93,35 @@ TEST(ChatTemplate, ErrorsNameTheLine) {
   EXPECT_NE(outcome("{{ x }}", Json::array()).find("as a JSON object"), std::string::npos);
 }
 
+TEST(ChatTemplate, ErrorsNameTheFile) {
+  const auto error = [](const char* source, const Json& variables) -> std::string {
+    try {
+      return ChatTemplate(source, {}, "m/tokenizer_config.json: chat_template").render(variables).text;
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(error("\n{{", {}).rfind("m/tokenizer_config.json: chat_template:2: ", 0), 0u);
+  EXPECT_EQ(error("{{ x + 'a' }}", {}), "m/tokenizer_config.json: chat_template:1: 'x' is undefined");
+  EXPECT_EQ(error("", Json::array()).rfind("m/tokenizer_config.json: chat_template: expected the variables", 0), 0u);
+  EXPECT_EQ(error(std::string(2 << 20, 'x').c_str(), {}).rfind("m/tokenizer_config.json: chat_template: larger than", 0), 0u);
+  EXPECT_LT(error("{{ raise_exception('x' * 100000) }}", {}).size(), 1200u);
+}
+
+// As Python prints them: no digit is lost, and nothing is calculated wrongly.
+TEST(ChatTemplate, IntegersAbove63Bits) {
+  const Json v = Json::parse(R"({"a":9223372036854775807,"b":9223372036854775808,"c":18446744073709551615,"d":-9223372036854775808})");
+  EXPECT_EQ(outcome("{{ [a, b, c, d] }}", v), "[9223372036854775807, 9223372036854775808, 18446744073709551615, -9223372036854775808]");
+  EXPECT_EQ(outcome("{{ [b, {'x': c}]|tojson }}", v), R"([9223372036854775808, {"x": 18446744073709551615}])");
+  EXPECT_EQ(outcome("{{ b ~ '|' ~ b|string ~ '|' ~ c|int ~ '|' ~ '%s' % c }}", v),
+            "9223372036854775808|9223372036854775808|18446744073709551615|18446744073709551615");
+  EXPECT_EQ(
+      outcome("{{ b is number }} {{ b is integer }} {{ b is float }} {{ b == b }} {{ b == c }} {{ b == a }} {{ 'y' if b else 'n' }}", v),
+      "True True False True False False y");
+  for (const char* source : {"{{ b + 1 }}", "{{ b < c }}", "{{ b * 2 }}", "{{ -b }}", "{{ b|abs }}", "{{ b|round }}", "{{ '%d' % b }}"})
+    EXPECT_TRUE(is_error(outcome(source, v))) << source << " gave " << outcome(source, v);
+}
+
 TEST(ChatTemplate, TimeOfDay) {
   const std::string year = outcome("{{ strftime_now('%Y') }}", {});
   EXPECT_GE(std::stoi(year), 2024);

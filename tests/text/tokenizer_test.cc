@@ -14,6 +14,7 @@
 #include "r1/text/pieces.h"
 #include "r1/text/stream_decoder.h"
 #include "r1/text/tokenizer_parts.h"
+#include "tests/base/gguf_builder.h"
 #include "tests/text/tokenizer_strings.h"
 
 namespace r1::text {
@@ -90,6 +91,59 @@ TEST(Tokenizer, UserTextNeverBecomesASpecialToken) {
   EXPECT_EQ(small(std::move(parts)).encode("<s>"), (Ids{'<', 's', '>'}));
 }
 
+TEST(Tokenizer, NoAddedTokenBeginsAtAPlainPlace) {
+  TokenizerParts parts = small_parts();
+  parts.added.push_back({.id = 262, .content = "<tool>x"});
+  parts.added.push_back({.id = 263, .content = "w\u00e9", .normalized = true});
+  parts.normalizer = {{"type", "NFC"}};
+  const Tokenizer t = small(parts);
+  const std::string text = "<s><s><tool>xe\u0301w\u00e9w\u00e9";
+  const auto ids = [&](std::vector<size_t> places) {
+    const Tokenizer::EncodeOptions options{.parse_special = true, .plain_at = places};
+    EXPECT_EQ(t.encode_with_offsets(text, options).ids, t.encode(text, options));
+    return t.encode(text, options);
+  };
+  const Ids e = {0xC3, 0xA9}, w = {'w', 0xC3, 0xA9}, s = {'<', 's', '>'};
+  EXPECT_EQ(ids({}), (Ids{260, 260, 262, 0xC3, 0xA9, 263, 263}));
+  EXPECT_EQ(ids({3}), (Ids{260, '<', 's', '>', 262, 0xC3, 0xA9, 263, 263}));
+  EXPECT_EQ(ids({0, 16}), (Ids{'<', 's', '>', 260, 262, 0xC3, 0xA9, 'w', 0xC3, 0xA9, 263}));  // counted in the text as it was given
+  EXPECT_EQ(ids({6, 19}), (Ids{260, 260, '<', 't', 'o', 'o', 'l', '>', 'x', 0xC3, 0xA9, 263, 'w', 0xC3, 0xA9}));
+  EXPECT_EQ(ids({1, 2, 7, 17}), ids({}));
+}
+
+// A file may list the bytes of byte fallback among its special tokens.
+TEST(Tokenizer, ByteTokensThatAreCalledSpecial) {
+  TokenizerParts parts;
+  parts.where = "bytes";
+  parts.vocabulary = {{"<unk>", 0}, {"a", 1}, {"<0x0A>", 2}, {"<0x0B>", 3}};
+  parts.unk_token = "<unk>";
+  parts.byte_fallback = true;
+  parts.added = {{.id = 2, .content = "<0x0A>", .special = true}};
+  parts.decoder = {{"type", "ByteFallback"}};
+  const Tokenizer t = small(std::move(parts));
+  EXPECT_EQ(t.encode("a\n\va"), (Ids{1, 2, 3, 1}));
+  EXPECT_EQ(t.decode({1, 2, 3, 1}), "a\n\va");
+  EXPECT_EQ(t.encode("b"), Ids{0});
+}
+
+TEST(Tokenizer, WithoutTokens) {
+  const Tokenizer t = Tokenizer::without_tokens();
+  EXPECT_EQ(t.vocab_size(), 0);
+  EXPECT_EQ(t.decode({0, 5, INT32_MAX}), "");
+  EXPECT_EQ(t.token_id("a"), std::nullopt);
+  EXPECT_EQ(t.end_ids(), Ids{});
+  EXPECT_THROW((void)t.encode("a"), Error);
+}
+
+TEST(Tokenizer, IdsAboveTheVocabulary) {
+  const Tokenizer t = small();
+  EXPECT_TRUE(t.known(261));
+  for (const TokenId id : {262, -1, INT32_MAX}) EXPECT_FALSE(t.known(id)) << id;
+  EXPECT_EQ(t.decode({'a', 262, 'b'}), "ab");
+  StreamDecoder stream(t);
+  EXPECT_EQ(stream.push('a') + stream.push(262) + stream.push('b') + stream.finish(), "ab");
+}
+
 TEST(Tokenizer, IgnoreMergesTakesWholePieces) {
   TokenizerParts parts = small_parts();
   parts.vocabulary.emplace_back("hello", 262);
@@ -162,6 +216,37 @@ TEST(StreamDecoder, NeverHalfACharacter) {
   EXPECT_EQ(stream.push(260), "");  // a special token is skipped
   EXPECT_EQ(stream.finish(), "\xEF\xBF\xBD");
   EXPECT_EQ(stream.finish(), "");
+}
+
+// SentencePiece's decoder takes a space from the start of a text. What follows a prompt is no start.
+TEST(StreamDecoder, KeepsTheFirstSpaceOfACompletion) {
+  TokenizerParts parts;
+  parts.where = "pieces";
+  parts.kind = ModelOptions::Kind::kWordLevel;
+  parts.unk_token = "<unk>";
+  parts.vocabulary = {{"<unk>", 0}, {"<s>", 1}, {"\u2581a", 2}, {"b", 3}};
+  parts.added = {{.id = 1, .content = "<s>", .special = true}};
+  const Json replace = {{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}};
+  parts.decoder =
+      sequence_section("decoders", {replace, {{"type", "Fuse"}}, {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}});
+  const Tokenizer t = small(std::move(parts));
+  const auto text = [&](const Ids& before, const Ids& ids, bool skip_special = true) {
+    StreamDecoder stream(t, skip_special, before);
+    std::string out;
+    for (const TokenId id : ids) out += stream.push(id);
+    return out + stream.finish();
+  };
+  EXPECT_EQ(text({}, {2, 3, 2}), "ab a");
+  EXPECT_EQ(text({1, 2}, {2, 3, 2}), " ab a");
+  EXPECT_EQ(text({1}, {2, 3}), "ab");          // nothing of the prompt shows: this is the start
+  EXPECT_EQ(text({1}, {2, 3}, false), " ab");  // here <s> shows
+  EXPECT_EQ(text({99}, {2}), "a");             // an id that is no token shows nothing
+  for (const Ids& before : {Ids{2, 3}, Ids{1, 2}, Ids{3}})
+    for (const Ids& after : {Ids{2, 2}, Ids{3, 2}, Ids{1, 2}}) {
+      Ids all = before;
+      all.insert(all.end(), after.begin(), after.end());
+      EXPECT_EQ(t.decode(before, true) + text(before, after), t.decode(all, true));
+    }
 }
 
 // ---- word lists ----
@@ -401,6 +486,83 @@ TEST(TokenizerConfig, ChatTemplateAsStringListAndFile) {
   EXPECT_EQ(t.vocab_size(), 301);
   write_file_atomic(folder / "chat_template.jinja", "J");
   EXPECT_EQ(with(R"({"chat_template":"A"})").chat_template(), "J");
+  fs::remove_all(folder);
+}
+
+TEST(TokenizerConfig, NamesFromTheSpecialTokensMap) {
+  const fs::path folder = fs::temp_directory_path() / str("r1_map_", ::getpid());
+  small().save(folder);
+  write_file_atomic(folder / "special_tokens_map.json", R"({"bos_token":"<s>","eos_token":{"content":"<s>"},"pad_token":"<tool>"})");
+  const auto with = [&](const std::string& config) {
+    write_file_atomic(folder / "tokenizer_config.json", config);
+    return Tokenizer::load(folder);
+  };
+  const Tokenizer t = with("{}");
+  EXPECT_EQ(t.bos_id(), 260);
+  EXPECT_EQ(t.eos_id(), 260);
+  EXPECT_EQ(t.pad_id(), 261);
+  EXPECT_EQ(t.end_ids(), Ids{260});
+  EXPECT_EQ(with(R"({"eos_token":"<tool>"})").eos_id(), 261);  // the config beside it goes first
+  fs::remove(folder / "tokenizer_config.json");
+  EXPECT_EQ(Tokenizer::load(folder).eos_id(), 260);
+  write_file_atomic(folder / "special_tokens_map.json", "[]");
+  EXPECT_NE(error_of([&] { Tokenizer::load(folder); }).find("special_tokens_map.json: expected a JSON object"), std::string::npos);
+  fs::remove_all(folder);
+}
+
+TEST(TokenizerConfig, ErrorsNameFileAndPlace) {
+  const fs::path folder = fs::temp_directory_path() / str("r1_place_", ::getpid());
+  small().save(folder);
+  const std::string file = (folder / "tokenizer.json").string();
+  Json json = parse_json_file(file);
+  const auto error_with = [&](const char* pointer, const Json& value) {
+    Json bad = json;
+    bad[Json::json_pointer(pointer)] = value;
+    write_file_atomic(file, dump_json(bad));
+    return error_of([&] { Tokenizer::load(folder); });
+  };
+  EXPECT_EQ(error_with("/added_tokens/1", Json::parse(R"({"id":261})")), file + ": added_tokens[1]: key 'content' is missing");
+  EXPECT_EQ(error_with("/added_tokens/0/id", -7), file + ": added_tokens[0]: token id -7 is out of range");
+  const std::string long_pattern = "(" + std::string(5000, 'x');
+  const std::string error = error_with("/pre_tokenizer", split_section(long_pattern));
+  EXPECT_EQ(error.rfind(file + ": pre_tokenizer: regex '(xxx", 0), 0u) << error.substr(0, 300);
+  EXPECT_LT(error.size(), file.size() + 200);
+  EXPECT_EQ(small().chat_template_where(), "");
+  write_file_atomic(folder / "tokenizer_config.json", R"({"chat_template":"A"})");
+  write_file_atomic(file, dump_json(json));
+  EXPECT_EQ(Tokenizer::load(folder).chat_template_where(), (folder / "tokenizer_config.json").string() + ": chat_template");
+  write_file_atomic(folder / "chat_template.jinja", "J");
+  EXPECT_EQ(Tokenizer::load(folder).chat_template_where(), (folder / "chat_template.jinja").string());
+  fs::remove_all(folder);
+}
+
+TEST(TokenizerGguf, FoldersAndPartsAndEveryEnd) {
+  const fs::path folder = fs::temp_directory_path() / str("r1_gguf_", ::getpid());
+  fs::remove_all(folder);
+  make_folder(folder);
+  EXPECT_NE(error_of([&] { Tokenizer::load(folder); }).find("no tokenizer in this folder"), std::string::npos);
+  r1::testing::GgufBuilder whole;
+  whole.add("tokenizer.ggml.model", "llama").add("tokenizer.chat_template", "T");
+  whole.add_list("tokenizer.ggml.tokens", std::vector<std::string>{"<unk>", "a", "<end>", "<turn>", "<more>"});
+  whole.add_list("tokenizer.ggml.scores", std::vector<float>(5, 0))
+      .add_list("tokenizer.ggml.token_type", std::vector<int32_t>{2, 1, 3, 3, 3});
+  whole.add("tokenizer.ggml.unknown_token_id", uint32_t{0}).add("tokenizer.ggml.eos_token_id", uint32_t{2});
+  whole.add("tokenizer.ggml.eot_token_id", uint32_t{3}).add("tokenizer.ggml.eom_token_id", uint32_t{4});
+  whole.add("split.no", uint16_t{0}).add("split.count", uint16_t{2});
+  write_file_atomic(folder / "m-00001-of-00002.gguf", whole.bytes());
+  const auto second = r1::testing::GgufBuilder().add("split.no", uint16_t{1}).add("split.count", uint16_t{2}).bytes();
+  write_file_atomic(folder / "m-00002-of-00002.gguf", second);
+  for (const fs::path& path : {folder, folder / "m-00001-of-00002.gguf"}) {
+    const Tokenizer t = Tokenizer::load(path);
+    EXPECT_EQ(t.vocab_size(), 5);
+    EXPECT_EQ(t.end_ids(), (Ids{2, 3, 4}));
+    EXPECT_EQ(t.chat_template_where(), (folder / "m-00001-of-00002.gguf").string() + ": tokenizer.chat_template");
+  }
+  write_file_atomic(folder / "other.gguf", whole.bytes());
+  EXPECT_NE(error_of([&] { Tokenizer::load(folder); }).find("GGUF"), std::string::npos);
+  EXPECT_NE(
+      error_of([&] { Tokenizer::load(folder / "m-00002-of-00002.gguf"); }).find("is part 2 of 2 of a split model; name its first part"),
+      std::string::npos);
   fs::remove_all(folder);
 }
 

@@ -62,6 +62,35 @@ void overwrite(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
+// A manifest made anew over the files that are left must not pass: what a checkpoint holds is said elsewhere too.
+TEST(Checkpoint, AFileRemovedAndTheManifestResealedIsSeen) {
+  TemporaryFolder folder("resealed");
+  two_checkpoints(folder.path());
+  const fs::path checkpoint = folder.path() / "checkpoint-6";
+  ASSERT_FALSE(checkpoint_fault(checkpoint));
+  const auto good = contents(checkpoint);
+  const std::string manifest_name = (checkpoint / "manifest.json").string();
+  for (const auto& [name, bytes] : good) {
+    if (name == "manifest.json") continue;
+    fs::remove(checkpoint / name);
+    Json manifest = parse_json_file(manifest_name);
+    Json files = Json::object();
+    for (const auto& [file, entry] : manifest["files"].items())
+      if (file != name) files[file] = entry;
+    manifest["files"] = files;
+    manifest["sha256_of_files"] = sha256(std::string_view(dump_json(files)));
+    overwrite(manifest_name, dump_json(manifest, 2) + "\n");
+    // generation_config.json and the like are named by trainer_state.json, which is why that must be there.
+    const auto fault = checkpoint_fault(checkpoint);
+    ASSERT_TRUE(fault) << name;
+    EXPECT_NE(fault->find(name), std::string::npos) << *fault;
+    EXPECT_EQ(latest_checkpoint(folder.path()), folder.path() / "checkpoint-3");
+    overwrite(checkpoint / name, bytes);
+    overwrite(manifest_name, good.at("manifest.json"));
+  }
+  EXPECT_FALSE(checkpoint_fault(checkpoint));
+}
+
 TEST(Checkpoint, ResumesBitwise) {
   for (const char* optim : {"adamw", "muon"}) {
     for (bool bf16 : {false, true}) {

@@ -8,6 +8,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "tests/train/train_testing.h"
 

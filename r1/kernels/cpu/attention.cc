@@ -1,7 +1,5 @@
 #include "r1/kernels/cpu/attention.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -10,13 +8,12 @@
 #include "r1/kernels/cpu/attention_simd.h"
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/scratch.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
 
 constexpr int64_t kUnitRows = 48;  // query rows (tokens x heads of a group) of a unit of work
-constexpr int64_t kSmallWork = 20000;
-constexpr int kScratchKeys = 2, kScratchValues = 3;
 
 void check_shape(const AttentionShape& s, const char* op) {
   check(s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0, "[", op, "] expected heads to be a multiple of kv_heads, got ", s.heads,
@@ -34,10 +31,6 @@ template <class H>
 H dense(H h, int64_t row) {
   if (!h.row_stride) h.row_stride = row;
   return h;
-}
-
-int threads_for(double work) {
-  return work < kSmallWork ? 1 : omp_get_max_threads();
 }
 
 // Keys that the last of `rows` queries before `position` sees, at most.
@@ -118,7 +111,7 @@ void attention_forward(const AttentionForward& a) {
   const std::vector<int64_t> tiles = tile_offsets(cu_keys, a.sequences);
   const int threads = threads_for(double(tokens) * double(tokens) * double(s.heads) * double(s.head_dim));
 
-  float* k_tiles = scratch(kScratchKeys, tiles.back() * kKeyTile * s.head_dim * s.kv_heads);
+  float* k_tiles = scratch(Scratch::kAttentionKeys, tiles.back() * kKeyTile * s.head_dim * s.kv_heads);
   with_isa([&](auto isa) {
     AttentionSimd<isa()>::pack_tiles({k, s.kv_heads, s.head_dim, k.row_stride, cu_keys, tiles.data(), a.sequences, k_tiles}, threads);
   });
@@ -127,7 +120,7 @@ void attention_forward(const AttentionForward& a) {
   const int64_t v_row = padded_to_lanes(s.v_dim);
   const float* v_rows = static_cast<const float*>(v.data) + (v_in_place ? first * v.row_stride : 0);
   if (!v_in_place) {
-    float* packed = scratch(kScratchValues, tokens * s.kv_heads * v_row);
+    float* packed = scratch(Scratch::kAttentionValues, tokens * s.kv_heads * v_row);
     ConstHeads from = v;
     from.data = static_cast<const char*>(v.data) + first * v.row_stride * size_of(v.type);
     with_isa([&](auto isa) { AttentionSimd<isa()>::pack_rows({from, tokens, s.kv_heads, s.v_dim, v.row_stride, packed}, threads); });

@@ -8,8 +8,6 @@
 namespace r1::kernels {
 namespace {
 
-constexpr int kScratchUnit = 4;
-
 // Where tile t of a sequence's keys and its rows of values are.
 template <class T>
 struct Keys {
@@ -41,7 +39,7 @@ struct Queries {
   const float** bias;  // [count] by key; null: none
 
   Queries(int64_t n, int64_t q_dim, int64_t v_dim) : count(n), q_row(round_up(q_dim, kLanes)), v_row(round_up(v_dim, kLanes)) {
-    char* p = (char*)scratch_bytes(kScratchUnit, n * ((q_row + v_row + 2) * sizeof(float) + sizeof(Span) + sizeof(float*)));
+    char* p = (char*)scratch_bytes(Scratch::kAttentionUnit, n * ((q_row + v_row + 2) * sizeof(float) + sizeof(Span) + sizeof(float*)));
     span = (Span*)p;
     bias = (const float**)(span + n);
     q = (float*)(bias + n);

@@ -13,7 +13,6 @@ namespace r1::kernels {
 namespace {
 
 constexpr int64_t kBlockRows = 48, kBlockKeys = 512;
-constexpr int kScratchKeys = 5, kScratchBlock = 6;
 
 // The keys and values [first, first + n) of a sequence and kv head, both as rows and as tiles, and the sums of their gradients.
 struct KeySide {
@@ -73,7 +72,7 @@ struct QuerySide {
 
   QuerySide(int64_t n, int64_t q_row, int64_t v_row, float* dq) : count(n), q_row(q_row), v_row(v_row), dq(dq) {
     const int64_t row = q_row + v_row + 2 * kStep + 2;
-    char* base = (char*)scratch_bytes(kScratchBlock, n * (row * sizeof(float) + sizeof(Span) + 3 * sizeof(float*)));
+    char* base = (char*)scratch_bytes(Scratch::kAttentionQuerySide, n * (row * sizeof(float) + sizeof(Span) + 3 * sizeof(float*)));
     q = (float*)base;  // rows of whole vectors first
     dout = q + n * q_row;
     p = dout + n * v_row;
@@ -205,7 +204,7 @@ void run_unit(const AttentionBackwardWork& w, int64_t unit) {
                    group,
                    w.dbias ? w.dbias + unit * group * bias_row(s) : nullptr};
   const int64_t q_row = round_up(s.head_dim, kLanes), v_row = round_up(s.v_dim, kLanes), rows = u.queries * group;
-  float* dq = scratch(kScratchKeys, rows * q_row + KeySide::floats(min_of(kBlockKeys, u.keys), q_row, v_row));
+  float* dq = scratch(Scratch::kAttentionKeySide, rows * q_row + KeySide::floats(min_of(kBlockKeys, u.keys), q_row, v_row));
   for (float* p = dq; p < dq + rows * q_row; p += kLanes) store(p, zero());
   for (int64_t first = 0; first < u.keys; first += kBlockKeys) {
     const KeySide keys(a, u.k_begin, first, min_of(kBlockKeys, u.keys - first), head, dq + rows * q_row);

@@ -1,8 +1,6 @@
 // The doors of experts.h, and the parts that are a few numbers a row.
 #include "r1/kernels/cpu/experts.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,17 +8,13 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/experts_simd.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
 
 constexpr float kTiny = 1e-20f;  // keeps gates whose scores are all zero finite
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
-
-// About 20k simple operations are done before another thread has woken up.
-int threads_for(int64_t elements, int64_t operations_each) {
-  return elements * operations_each < 40000 ? 1 : omp_get_max_threads();
-}
 
 // The choice for one row; its vectors are kept from row to row.
 class Chooser {
@@ -90,12 +84,12 @@ float gate_sum(const float* scores, const int64_t* chosen, int64_t count) {
 
 void expert_scores(const ExpertScores& a) {
   check(a.experts > 0, "[expert_scores] expected experts, got none");
-  with_isa([&](auto isa) { expert_scores_simd<isa()>(a, threads_for(a.rows * a.experts, 20)); });
+  with_isa([&](auto isa) { expert_scores_simd<isa()>(a, threads_for(double(a.rows * a.experts) * 20)); });
 }
 
 void expert_scores_backward(const ExpertScoresBackward& a) {
   check(a.experts > 0, "[expert_scores_backward] expected experts, got none");
-  with_isa([&](auto isa) { expert_scores_backward_simd<isa()>(a, threads_for(a.rows * a.experts, 6)); });
+  with_isa([&](auto isa) { expert_scores_backward_simd<isa()>(a, threads_for(double(a.rows * a.experts) * 6)); });
 }
 
 void choose_experts(const ChooseExperts& a) {
@@ -103,7 +97,7 @@ void choose_experts(const ChooseExperts& a) {
         a.experts, " experts in equal groups, got ", a.groups, " groups of which ", a.groups_kept, " count");
   check(a.per_token >= 1 && a.per_token <= a.experts / a.groups * a.groups_kept, "[choose_experts] expected at most ",
         a.experts / a.groups * a.groups_kept, " experts a token, got ", a.per_token);
-  const int threads = threads_for(a.rows * a.experts, 2 * a.per_token);
+  const int threads = threads_for(double(a.rows * a.experts) * double(2 * a.per_token));
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     Chooser choose(a);
@@ -138,7 +132,7 @@ void combine_rows(const CombineRows& given) {
   CombineRows a = given;
   if (!a.y.row_stride) a.y.row_stride = a.dim;
   if (!a.out.row_stride) a.out.row_stride = a.dim;
-  with_isa([&](auto isa) { combine_rows_simd<isa()>(a, threads_for(a.tokens * a.dim, a.per_token)); });
+  with_isa([&](auto isa) { combine_rows_simd<isa()>(a, threads_for(double(a.tokens * a.dim) * double(a.per_token))); });
 }
 
 void combine_rows_backward(const CombineRowsBackward& given) {
@@ -146,7 +140,7 @@ void combine_rows_backward(const CombineRowsBackward& given) {
   for (ConstRows* x : {&a.y, &a.dout})
     if (!x->row_stride) x->row_stride = a.dim;
   if (!a.dy.row_stride) a.dy.row_stride = a.dim;
-  with_isa([&](auto isa) { combine_rows_backward_simd<isa()>(a, threads_for(a.tokens * a.dim, 2 * a.per_token)); });
+  with_isa([&](auto isa) { combine_rows_backward_simd<isa()>(a, threads_for(double(a.tokens * a.dim) * double(2 * a.per_token))); });
 }
 
 }  // namespace r1::kernels

@@ -4,9 +4,10 @@
 #include "r1/kernels/cpu/pairs.h"
 
 namespace r1::kernels {
+
 template <>
-void gemm_bf16_simd<kIsa, kDot>(const Gemm& g, uint16_t* narrow, int64_t narrow_row) {
-  run_product<Pairs>({g, narrow, narrow_row});
+void gemm_pairs_simd<kIsa, kDot>(const Gemm& g, uint16_t* narrow) {
+  run_product<Pairs>({.g = g, .narrow = narrow, .narrow_row = g.c_row});
 }
 
 }  // namespace r1::kernels

@@ -1,4 +1,4 @@
-// gemm_bf16 for one instruction set. g's a and b are pairs of bf16 (strides and sum counted in pairs); narrow is the output when y is bf16.
+// The forward product of gemm_bf16 for one instruction set.
 #pragma once
 
 #include "r1/kernels/cpu/gemm_f32.h"
@@ -6,8 +6,13 @@
 
 namespace r1::kernels {
 
-// kDot: with the bf16 dot product instruction.
+// g's a and b are pairs of bf16 (strides and sum counted in pairs); narrow is the output when y is bf16, with g's strides. kDot: with the
+// bf16 dot product instruction.
 template <Isa, bool kDot>
-void gemm_bf16_simd(const Gemm& g, uint16_t* narrow, int64_t narrow_row);
+void gemm_pairs_simd(const Gemm& g, uint16_t* narrow);
+
+// The same bits: the pairs are widened as they are packed. Strides and sum are counted in bf16, of which the last may be without a partner.
+template <Isa>
+void gemm_split_pairs_simd(const Gemm& g, const uint16_t* a, const uint16_t* b, uint16_t* narrow);
 
 }  // namespace r1::kernels

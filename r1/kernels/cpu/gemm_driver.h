@@ -3,10 +3,9 @@
 // for itself, so there is no barrier and no shared buffer. Only for *.simd.cc.
 #pragma once
 
-#include <omp.h>
-
 #include "r1/kernels/cpu/gemm_f32.h"
 #include "r1/kernels/cpu/scratch.h"
+#include "r1/kernels/cpu/threads.h"
 #include "r1/kernels/cpu/tile.h"
 
 namespace r1::kernels {
@@ -20,19 +19,19 @@ constexpr int kTileRows = 6, kTileVecs = 1;  // 12 of 16
 constexpr int kTileRows = 4, kTileVecs = 1;
 #endif
 constexpr int64_t kPanel = kTileVecs * kLanes;
-constexpr int64_t kSum = 256;         // the block of the sum: part of the contract (gemm_f32.h)
+constexpr int64_t kSum = 256;  // the block of the sum, in floats or in pairs: part of the contract (gemm_f32.h, gemm_bf16.h)
+template <class Op>
+constexpr int64_t kSumTerms = Op::kSplitPairs ? 2 * kSum : kSum;
 constexpr int64_t kBlockRows = 448;   // rows of a packed at once
 constexpr int64_t kBlockCols = 1024;  // columns of c visited before the next block of the sum
-constexpr int kScratchA = 0, kScratchB = 1, kScratchC = 7;
-constexpr int64_t kSmallWork = 40000;  // multiply-adds below which one thread does it
 
-// g, whose c is fp32, or else narrow: then the finished blocks are rounded to bf16 on their way to it. With wide_b, b is that instead of
-// g.b: bf16 with g's strides (b_col 1), widened as it is packed.
+// g, whose factors are fp32 (or pairs, where Op says so) and whose c is fp32, but for what is given in bf16: a and b are then widened as
+// they are packed, with g's strides; the finished blocks of c are rounded on their way to narrow.
 struct Product {
   Gemm g;
+  const bf16 *wide_a = nullptr, *wide_b = nullptr;
   bf16* narrow = nullptr;
   int64_t narrow_row = 0;
-  const bf16* wide_b = nullptr;
 };
 
 struct Range {
@@ -54,17 +53,55 @@ struct RowTiles {
   int64_t size(int64_t i) const { return begin(i + 1) - begin(i); }
 };
 
-// dst[k * n + r] = a[r, k]: dst has 16 floats of room beyond the end.
-inline void pack_tile_a(const Word* a, int64_t a_row, int64_t a_sum, int64_t n, int64_t sum, float* dst) {
-  if (a_sum == 1) return transpose_to(a, a_row, n, sum, dst, n);
-  for (int64_t k = 0; k < sum; ++k) store(dst + k * n, load_n(a + k * a_sum, n));
+// dst[c * rows + r] = src[r * src_step + c], rows <= kTileRows. What is written beyond a column is overwritten by the next; dst has 16
+// floats of room beyond the last.
+#if defined(R1_SIMD_AVX2)
+template <class T>
+inline void transpose_tile(const T* src, int64_t src_step, int64_t rows, int64_t cols, float* dst) {
+  static_assert(kTileRows <= 8);
+  with_count<kTileRows>(rows, [&]<int R>() {
+    __m256 block[8];
+    for (auto& x : block) x = _mm256_setzero_ps();
+    int64_t c = 0;
+    for (; c + 8 <= cols; c += 8) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) block[r] = load8(src + r * src_step + c);
+      transpose8(block);
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) _mm256_storeu_ps(dst + (c + i) * R, block[i]);
+#pragma GCC unroll 8
+      for (int r = R; r < 8; ++r) block[r] = _mm256_setzero_ps();
+    }
+    if (c == cols) return;
+    for (int r = 0; r < R; ++r) block[r] = load8_n(src + r * src_step + c, cols - c);
+    transpose8(block);
+    for (int i = 0; i < cols - c; ++i) _mm256_storeu_ps(dst + (c + i) * R, block[i]);
+  });
+}
+#else
+template <class T>
+inline void transpose_tile(const T* src, int64_t src_step, int64_t rows, int64_t cols, float* dst) {
+  transpose_to(src, src_step, rows, cols, dst, rows);
+}
+#endif
+
+// dst[k * n + r] = a[r, k]: dst has 16 floats of room beyond the end. Of the rows beyond the n there are `rows` - n in memory.
+template <class T>
+inline void pack_tile_a(const T* a, int64_t a_row, int64_t a_sum, int64_t n, int64_t rows, int64_t sum, float* dst) {
+  if (a_sum == 1) return transpose_tile(a, a_row, n, sum, dst);
+  if (rows >= kLanes) {  // what is written too much is overwritten by the next
+    for (int64_t k = 0; k < sum; ++k) store(dst + k * n, load(a + k * a_sum));
+  } else {
+    for (int64_t k = 0; k < sum; ++k) store(dst + k * n, load_n(a + k * a_sum, n));
+  }
 }
 
 // dst[k * kPanel + j] = b[k, j], zero for j >= cols.
-inline void pack_panel_b(const Word* b, int64_t b_sum, int64_t b_col, int64_t cols, int64_t sum, float* dst) {
+template <class T>
+inline void pack_panel_b(const T* b, int64_t b_sum, int64_t b_col, int64_t cols, int64_t sum, float* dst) {
   for (int v = 0; v < kTileVecs; ++v) {
     const int64_t n = max_of(0, min_of(kLanes, cols - v * kLanes));
-    const Word* src = b + v * kLanes * b_col;
+    const T* src = b + v * kLanes * b_col;
     if (n > 0 && b_sum == 1) {
       transpose_to(src, b_col, n, sum, dst + v * kLanes, kPanel);
     } else if (n == kLanes) {
@@ -75,13 +112,21 @@ inline void pack_panel_b(const Word* b, int64_t b_sum, int64_t b_col, int64_t co
   }
 }
 
-// The same of bf16, whose rows are dense.
-inline void pack_widened_b(const bf16* b, int64_t b_sum, int64_t cols, int64_t sum, float* dst) {
-  for (int64_t k = 0; k < sum; ++k, b += b_sum, dst += kPanel)
-    for (int v = 0; v < kTileVecs; ++v) {
-      const int64_t n = min_of(kLanes, cols - v * kLanes);
-      store(dst + v * kLanes, n == kLanes ? load(b + v * kLanes) : n > 0 ? load_n(b + v * kLanes, n) : zero());
-    }
+// Terms [k0, k0 + sum) of the rows of a, tile by tile, and of the panel of b at column n.
+inline void pack_a(const Product& p, int64_t m0, const RowTiles& tiles, int64_t k0, int64_t sum, float* dst) {
+  const Gemm& g = p.g;
+  for (int64_t t = 0; t < tiles.count; ++t) {
+    const int64_t m = m0 + tiles.begin(t), at = m * g.a_row + k0 * g.a_sum;
+    float* to = dst + tiles.begin(t) * sum;
+    p.wide_a ? pack_tile_a(p.wide_a + at, g.a_row, g.a_sum, tiles.size(t), g.rows - m, sum, to)
+             : pack_tile_a((const Word*)g.a + at, g.a_row, g.a_sum, tiles.size(t), g.rows - m, sum, to);
+  }
+}
+inline void pack_b(const Product& p, int64_t n, int64_t cols, int64_t k0, int64_t sum, float* dst) {
+  const Gemm& g = p.g;
+  const int64_t at = k0 * g.b_sum + n * g.b_col;
+  p.wide_b ? pack_panel_b(p.wide_b + at, g.b_sum, g.b_col, cols, sum, dst)
+           : pack_panel_b((const Word*)g.b + at, g.b_sum, g.b_col, cols, sum, dst);
 }
 
 struct Output {
@@ -98,7 +143,10 @@ void run_tile(const float* a, const float* b, int64_t sum, const Output& out) {
     for (F16& x : row) x = zero();
   const float* bv[NV];
   for (int v = 0; v < NV; ++v) bv[v] = b + v * kLanes;
-  tile_fma<R, NV, Op>(acc, a, 1, R, bv, kPanel, sum);
+  if constexpr (Op::kSplitPairs)
+    tile_fma_pairs<R, NV>(acc, a, R, bv, kPanel, sum);
+  else
+    tile_fma<R, NV, Op>(acc, a, 1, R, bv, kPanel, sum);
 #pragma GCC unroll 2
   for (int v = 0; v < NV; ++v) {
     const int64_t n = out.cols - v * kLanes;
@@ -177,31 +225,26 @@ template <class Op>
 void run_rectangle(const Product& p, Range rows, Range cols) {
   const Gemm& g = p.g;
 #if defined(R1_SIMD_AVX512)
-  if (!p.wide_b && g.rows <= kFewRows && rows.size() == g.rows && g.a_sum == 1 && g.b_sum == 1)
+  if (!p.wide_a && !p.wide_b && g.rows <= kFewRows && rows.size() == g.rows && g.a_sum == 1 && g.b_sum == 1)
     return with_count<kFewRows>(g.rows, [&]<int R>() { run_few_rows<Op, R>(p, cols); });
 #endif
   // Few rows: a panel's tiles are used once, so a finished panel before the next one reads b row by row, as it lies in memory.
   const int64_t block_cols = rows.size() <= kTileRows ? kPanel : kBlockCols;
-  float* packed_b = scratch(kScratchB, kSum * kPanel);
-  float* packed_a = scratch(kScratchA, kSum * kBlockRows + kLanes);
-  float* wide = p.narrow ? scratch(kScratchC, min_of(kBlockRows, rows.size()) * block_cols) : nullptr;
+  float* packed_b = scratch(Scratch::kGemmB, kSumTerms<Op> * kPanel);
+  float* packed_a = scratch(Scratch::kGemmA, kSumTerms<Op> * kBlockRows + kLanes);
+  float* wide = p.narrow ? scratch(Scratch::kGemmC, min_of(kBlockRows, rows.size()) * block_cols) : nullptr;
   for (int64_t m0 = rows.begin; m0 < rows.end; m0 += kBlockRows) {
     const RowTiles tiles(min_of(kBlockRows, rows.end - m0));
     for (int64_t n0 = cols.begin; n0 < cols.end; n0 += block_cols) {
       const int64_t n1 = min_of(n0 + block_cols, cols.end), c_row = wide ? block_cols : g.c_row;
       float* c = wide ? wide : g.c + m0 * g.c_row + n0;
-      for (int64_t k0 = 0; k0 < g.sum; k0 += kSum) {
-        const int64_t sum = min_of(kSum, g.sum - k0);
+      for (int64_t k0 = 0; k0 < g.sum; k0 += kSumTerms<Op>) {
+        const int64_t sum = min_of(kSumTerms<Op>, g.sum - k0);
         const bool last = k0 + sum == g.sum;
-        for (int64_t t = 0; t < tiles.count; ++t)
-          pack_tile_a((const Word*)g.a + (m0 + tiles.begin(t)) * g.a_row + k0 * g.a_sum, g.a_row, g.a_sum, tiles.size(t), sum,
-                      packed_a + tiles.begin(t) * sum);
+        pack_a(p, m0, tiles, k0, sum, packed_a);
         for (int64_t n = n0; n < n1; n += kPanel) {
           const int64_t width = min_of(kPanel, n1 - n);
-          if (p.wide_b)
-            pack_widened_b(p.wide_b + k0 * g.b_sum + n, g.b_sum, width, sum, packed_b);
-          else
-            pack_panel_b((const Word*)g.b + k0 * g.b_sum + n * g.b_col, g.b_sum, g.b_col, width, sum, packed_b);
+          pack_b(p, n, width, k0, sum, packed_b);
           for (int64_t t = 0; t < tiles.count; ++t) {
             const Output out = {c + tiles.begin(t) * c_row + n - n0, c_row, width, last && g.bias ? g.bias + n : nullptr,
                                 g.accumulate || k0 > 0};
@@ -220,8 +263,7 @@ template <class Op>
 void run_product(const Product& p) {
   const Gemm& g = p.g;
   const int64_t panels = ceil_div(g.cols, kPanel), row_tiles = ceil_div(g.rows, kTileRows);
-  int64_t threads = omp_get_max_threads();
-  if (g.rows * g.cols * g.sum < kSmallWork) threads = 1;
+  int64_t threads = threads_for(double(g.rows + 4) * double(g.cols * g.sum));  // 4: b is read
   // Split the side with more tiles: it divides more evenly.
   const bool by_cols = panels >= row_tiles || panels >= 8 * threads;
   threads = max_of(1, min_of(threads, by_cols ? panels : row_tiles));

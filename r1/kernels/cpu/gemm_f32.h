@@ -7,7 +7,7 @@
 // length of the sum: not on the number of rows, the tile it fell into, the thread count or the instruction set. A decode step of one row
 // gives the bits of the same row in a prefill or in a training batch. Matrices are row-major; a row stride (in floats) of 0 means "dense".
 // No alignment is required. Outputs may not overlap inputs. A product with an empty sum gives bias or 0 (accumulating: leaves c as it is).
-// Threads: OpenMP, up to omp_get_max_threads(), none for small products.
+// Threads: OpenMP, up to omp_get_max_threads(), one for small products (threads.h).
 #pragma once
 
 #include <cstdint>

@@ -22,8 +22,8 @@ void gemm_simd<kIsa>(const Gemm& g) {
 }
 
 template <>
-void gemm_widened_simd<kIsa>(const Gemm& g, const uint16_t* b, uint16_t* c) {
-  run_product<Floats>({.g = g, .narrow = c, .narrow_row = g.cols, .wide_b = b});
+void gemm_mixed_simd<kIsa>(const Gemm& g, const uint16_t* a, const uint16_t* b, uint16_t* c) {
+  run_product<Floats>({g, a, b, c, g.c_row});
 }
 
 }  // namespace r1::kernels

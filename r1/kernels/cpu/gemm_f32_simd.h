@@ -15,8 +15,8 @@ void gemm_simd<Isa::kAvx2>(const Gemm& g);
 template <>
 void gemm_simd<Isa::kAvx512>(const Gemm& g);
 
-// c = a b of gemm's bits with b [sum, cols] in bf16 (dense) and c [rows, cols] rounded to bf16; sum > 0, g's own b and c are not looked at.
+// gemm with a, b or c in bf16: the one that is not null instead of g's own, with g's strides; sum > 0.
 template <Isa>
-void gemm_widened_simd(const Gemm& g, const uint16_t* b, uint16_t* c);
+void gemm_mixed_simd(const Gemm& g, const uint16_t* a, const uint16_t* b, uint16_t* c);
 
 }  // namespace r1::kernels

@@ -46,6 +46,10 @@ Isa active_isa() {
   return active().load(std::memory_order_relaxed);
 }
 
+bool uses_bf16_dot() {
+  return active_isa() == Isa::kAvx512 && has_bf16_dot();
+}
+
 void set_isa(Isa isa) {
   check(isa_available(isa), "[set_isa] expected an instruction set of this machine, got ", isa_name(isa));
   active().store(isa);

@@ -11,12 +11,14 @@ enum class Isa { kScalar, kAvx2, kAvx512 };
 
 // True when this machine (and this build) can run it.
 bool isa_available(Isa isa);
-// True when kAvx512 may also use the bf16 dot product (Zen 4, Cooper Lake and later). gemm_bf16 and sparse_mlp ask.
+// True when kAvx512 may also use the bf16 dot product (Zen 4, Cooper Lake and later).
 bool has_bf16_dot();
 // The best one available.
 Isa best_isa();
 // The one in use: best_isa() unless set.
 Isa active_isa();
+// True when the kernels multiply bf16 with that instruction: it is there, and kAvx512 is in use.
+bool uses_bf16_dot();
 // Throws when it is not available. Not to be called while kernels run.
 void set_isa(Isa isa);
 std::string_view isa_name(Isa isa);

@@ -1,7 +1,5 @@
 #include "r1/kernels/cpu/lsh_attention.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -10,6 +8,7 @@
 #include "r1/kernels/cpu/bf16.h"
 #include "r1/kernels/cpu/lsh_lone.h"
 #include "r1/kernels/cpu/lsh_tiles.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
@@ -31,8 +30,6 @@ void check_lengths(const int32_t* cu_seqlens, int64_t sequences, const char* op)
 
 constexpr int64_t kLoneQueries =
     16;  // of a part, up to which they are gone through one by one: from here on buckets are worth their filling
-enum { kScratchRows = LshLone::kScratchUsed, kScratchFloats };
-static_assert(kScratchFloats < kScratchSlots);
 
 int64_t level_at(const LshShape& s, int64_t position) {
   int64_t level = 0;
@@ -40,8 +37,8 @@ int64_t level_at(const LshShape& s, int64_t position) {
   return level;
 }
 
-int threads_for(const LshShape& s, double queries) {
-  return queries * double(s.heads * s.head_dim * s.bucket) < 20000 ? 1 : omp_get_max_threads();
+int threads_of(const LshShape& s, double queries) {
+  return threads_for(queries * double(s.heads * s.head_dim * s.bucket));
 }
 
 void write_row(const Rows& rows, int64_t offset, int64_t dim, const float* from) {
@@ -111,13 +108,13 @@ void forward_lone(const LshShape& s, const LshPart& part, const ConstRows& q, co
     const int64_t position = part.first + i / group, row = (part.q_begin + i / group) * s.heads + part.kv_head * group + i % group;
     lone.see(level_at(s, position), position, q_codes + row * s.rounds);
     const int64_t keys = lone.keys(), padded = (keys + kLshLanes - 1) / kLshLanes * kLshLanes;
-    auto* rows = static_cast<const void**>(scratch_bytes(kScratchRows, size_t(padded + keys) * sizeof(void*)));
+    auto* rows = static_cast<const void**>(scratch_bytes(Scratch::kLshRows, size_t(padded + keys) * sizeof(void*)));
     for (int64_t j = 0; j < keys; ++j) {
       const void *const k = part.tokens.key(lone.tokens()[j]), *const v = part.tokens.value(lone.tokens()[j]);
       rows[j] = k, rows[padded + j] = v;
     }
     std::fill(rows + keys, rows + padded, rows[keys - 1]);
-    float* memory = scratch(kScratchFloats, size_t(q_row + o_row + padded + lone.stages()));
+    float* memory = scratch(Scratch::kLshFloats, size_t(q_row + o_row + padded + lone.stages()));
     float *const q_mine = memory, *const o = memory + q_row;
     float m = -std::numeric_limits<float>::infinity(), l = 0;
     const LshLoneQuery query{.head_dim = s.head_dim,
@@ -253,7 +250,7 @@ void lsh_attention_forward(const LshForward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_forward");
   check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_forward");
-  const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
+  const int threads = threads_of(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u)
     forward_part(s, packed_part(s, a.k, a.v, a.k_codes, a.cu_seqlens, u), a.q, a.q_codes, a.out, a.lse);
@@ -263,7 +260,7 @@ void lsh_attention_backward(const LshBackward& a) {
   const LshShape& s = a.shape;
   check_shape(s, "lsh_attention_backward");
   check_lengths(a.cu_seqlens, a.sequences, "lsh_attention_backward");
-  const int threads = threads_for(s, a.cu_seqlens[a.sequences]);
+  const int threads = threads_of(s, a.cu_seqlens[a.sequences]);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.sequences * s.kv_heads; ++u) backward_part(a, packed_part(s, a.k, a.v, a.k_codes, a.cu_seqlens, u));
 }
@@ -280,7 +277,7 @@ void lsh_attention_paged(const LshPaged& a) {
   for (int64_t i = 0; i < a.count; ++i) check_length(a.sequences[i].keys, "lsh_attention_paged");
   double queries = 0;
   for (int64_t i = 0; i < a.count; ++i) append(a, a.sequences[i]), queries += double(a.sequences[i].q_rows);
-  const int threads = threads_for(s, queries);
+  const int threads = threads_of(s, queries);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int64_t u = 0; u < a.count * s.kv_heads; ++u) {
     const PagedSequence& q = a.sequences[u / s.kv_heads];

@@ -15,15 +15,14 @@ namespace r1::kernels {
 
 class LshLone {
  public:
-  enum { kScratchCodes, kScratchFound, kScratchTokens, kScratchLatest, kScratchEnds, kScratchUsed };
   // Keys are the tokens 0 .. count - 1.
   LshLone(const LshHash& hash, const LshTokens& tokens, int64_t count)
       : hash_(hash), count_(count), step_((count + kChunk - 1) / kChunk * kChunk) {
-    codes_ = memory<int16_t>(kScratchCodes, hash.rounds * step_);
-    found_ = memory<uint8_t>(kScratchFound, count);
-    token_ = memory<int32_t>(kScratchTokens, count + 1);
-    latest_ = memory<int32_t>(kScratchLatest, 3 * row());
-    end_ = memory<int64_t>(kScratchEnds, hash.rounds + 1);
+    codes_ = memory<int16_t>(Scratch::kLshCodes, hash.rounds * step_);
+    found_ = memory<uint8_t>(Scratch::kLshFound, count);
+    token_ = memory<int32_t>(Scratch::kLshTokens, count + 1);
+    latest_ = memory<int32_t>(Scratch::kLshLatest, 3 * row());
+    end_ = memory<int64_t>(Scratch::kLshEnds, hash.rounds + 1);
     const int64_t block = tokens.blocks ? tokens.block_size : count, step = tokens.code_step;
     const auto codes_of = [&](int64_t b) { return tokens.codes + (tokens.blocks ? tokens.blocks[b] * tokens.block_stride : 0); };
     for (int64_t b = 0, first = 0; first < count; ++b, first += block) {
@@ -58,8 +57,8 @@ class LshLone {
   static constexpr int64_t kAhead = 2;   // blocks
   static constexpr int64_t kChunk = 16;  // tokens that are passed over together
   template <class T>
-  static T* memory(int slot, int64_t count) {
-    return static_cast<T*>(scratch_bytes(slot, size_t(count) * sizeof(T)));
+  static T* memory(Scratch buffer, int64_t count) {
+    return static_cast<T*>(scratch_bytes(buffer, size_t(count) * sizeof(T)));
   }
   int64_t row() const { return std::min(2 * hash_.bucket, count_) + kChunk; }
 

@@ -8,6 +8,7 @@ namespace r1::kernels {
 namespace {
 
 struct Pairs {
+  static constexpr bool kSplitPairs = false;
   R1_INLINE static F16 multiply_add(F16 a, F16 b, F16 c) {
 #if defined(R1_SIMD_BF16)
     return {_mm512_dpbf16_ps(c.v, (__m512bh)a.v, (__m512bh)b.v)};

@@ -6,27 +6,30 @@
 namespace r1::kernels {
 namespace {
 
-struct Slots {
-  void* data[kScratchSlots] = {};
-  size_t size[kScratchSlots] = {};
-  ~Slots() {
+struct Buffers {
+  static constexpr size_t kCount = size_t(Scratch::kCount);
+  void* data[kCount] = {};
+  size_t size[kCount] = {};
+  ~Buffers() {
     for (void* p : data) std::free(p);
   }
 };
 
 }  // namespace
 
-void* scratch_bytes(int slot, size_t bytes) {
-  static thread_local Slots slots;
-  if (slots.size[slot] < bytes) {
-    std::free(slots.data[slot]);
-    slots.size[slot] = 0;
+void* scratch_bytes(Scratch buffer, size_t bytes) {
+  static thread_local Buffers buffers;
+  void*& data = buffers.data[size_t(buffer)];
+  size_t& size = buffers.size[size_t(buffer)];
+  if (size < bytes) {
+    std::free(data);
+    size = 0;
     const size_t rounded = (bytes + bytes / 4 + 4095) / 4096 * 4096;
-    slots.data[slot] = std::aligned_alloc(64, rounded);
-    if (!slots.data[slot]) throw std::bad_alloc();
-    slots.size[slot] = rounded;
+    data = std::aligned_alloc(64, rounded);
+    if (!data) throw std::bad_alloc();
+    size = rounded;
   }
-  return slots.data[slot];
+  return data;
 }
 
 }  // namespace r1::kernels

@@ -1,7 +1,5 @@
 #include "r1/kernels/cpu/sparse_mlp.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -13,11 +11,10 @@
 #include "r1/kernels/cpu/parts.h"
 #include "r1/kernels/cpu/scratch.h"
 #include "r1/kernels/cpu/sparse_mlp_simd.h"
+#include "r1/kernels/cpu/threads.h"
 
 namespace r1::kernels {
 namespace {
-
-constexpr int kScratchActive = 2, kScratchSort = 3, kScratchChosen = 4, kScratchHidden = 5;
 
 // Calls take(i) for the `keep` largest |a[i]|, ascending in i; of equal ones the lower come first.
 template <class Take>
@@ -27,7 +24,7 @@ void choose(const float* a, int64_t n, int64_t keep, Take take) {
     return;
   }
   if (keep <= 0) return;
-  float* sorted = scratch(kScratchSort, size_t(n));
+  float* sorted = scratch(Scratch::kSparseSort, size_t(n));
   // A NaN is beyond every bound: it is kept, and seen behind the sum.
   for (int64_t i = 0; i < n; ++i) sorted[i] = std::isnan(a[i]) ? INFINITY : std::fabs(a[i]);
   std::nth_element(sorted, sorted + keep - 1, sorted + n, std::greater<float>());
@@ -43,10 +40,10 @@ void choose(const float* a, int64_t n, int64_t keep, Take take) {
 template <class T>
 class FewTokens {
  public:
-  explicit FewTokens(const SparseMlp& s) : s_(s), threads_(s.rows * s.keep * s.dim < 20000 ? 1 : omp_get_max_threads()) {
-    active_ = scratch(kScratchActive, size_t(s.rows * s.inner));
-    hidden_ = scratch(kScratchHidden, size_t(s.rows * s.inner));
-    chosen_ = static_cast<int32_t*>(scratch_bytes(kScratchChosen, size_t(s.inner) * 4));
+  explicit FewTokens(const SparseMlp& s) : s_(s), threads_(threads_for(double(s.rows * s.keep) * double(s.dim))) {
+    active_ = scratch(Scratch::kSparseActive, size_t(s.rows * s.inner));
+    hidden_ = scratch(Scratch::kSparseHidden, size_t(s.rows * s.inner));
+    chosen_ = static_cast<int32_t*>(scratch_bytes(Scratch::kSparseChosen, size_t(s.inner) * 4));
   }
   void run() {
 #pragma omp parallel for schedule(static) num_threads(int(threads_)) if (threads_ > 1 && s_.rows > 1)
@@ -90,7 +87,7 @@ class FewTokens {
       with_isa([&](auto isa) { chosen_products_simd<isa()>(c, begin, end); });
     } else {
 #if defined(__x86_64__)
-      if (active_isa() == Isa::kAvx512 && has_bf16_dot()) return chosen_products_bf16_simd<Isa::kAvx512, true>(c, begin, end);
+      if (uses_bf16_dot()) return chosen_products_bf16_simd<Isa::kAvx512, true>(c, begin, end);
 #endif
       with_isa([&](auto isa) { chosen_products_bf16_simd<isa(), false>(c, begin, end); });
     }
@@ -138,10 +135,10 @@ void top_mask(const TopMask& given) {
   check(t.dim > 0 && t.keep >= 0 && t.keep <= t.dim, "[top_mask] expected keep in [0, ", t.dim, "], got ", t.keep);
   if (!t.gate.row_stride) t.gate.row_stride = t.dim;
   if (!t.mask.row_stride) t.mask.row_stride = t.dim;
-  const int threads = t.rows * t.dim < 2000 ? 1 : omp_get_max_threads();
+  const int threads = threads_for(double(t.rows * t.dim) * 20);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int64_t r = 0; r < t.rows; ++r) {
-    float* active = scratch(kScratchActive, size_t(t.dim));
+    float* active = scratch(Scratch::kSparseActive, size_t(t.dim));
     with_isa([&](auto isa) { silu_simd<isa()>(t.gate, r, active, t.dim); });
     const auto set = [&](int64_t i, bool on) {
       const int64_t at = r * t.mask.row_stride + i;

@@ -13,7 +13,13 @@ namespace {
 typedef float __attribute__((may_alias)) Word;
 
 struct Floats {
+  static constexpr bool kSplitPairs = false;
   R1_INLINE static F16 multiply_add(F16 a, F16 b, F16 c) { return fma(a, b, c); }
+};
+
+// The terms of pairs of bf16 that were widened to floats when they were packed: of a pair the second comes first, as in pairs.h.
+struct SplitPairs : Floats {
+  static constexpr bool kSplitPairs = true;
 };
 
 // Op says what a product is (gemm_bf16: of pairs). a[r, k] = a[r * a_row + k * a_step]; row k of vector v = b[v] + k * b_step.
@@ -32,6 +38,19 @@ R1_INLINE void tile_fma(F16 (&acc)[R][NV], const A* a, int64_t a_row, int64_t a_
     }
     a += a_step;
   }
+}
+
+// The same for SplitPairs, of which one may be half.
+template <int R, int NV, class A, class T>
+R1_INLINE void tile_fma_pairs(F16 (&acc)[R][NV], const A* a, int64_t a_step, const T* const (&b)[NV], int64_t b_step, int64_t count) {
+  const auto term = [&](int64_t k) {
+    const T* bk[NV];
+    for (int v = 0; v < NV; ++v) bk[v] = b[v] + k * b_step;
+    tile_fma<R, NV>(acc, a + k * a_step, 1, 0, bk, 0, 1);
+  };
+  int64_t k = 0;
+  for (; k + 2 <= count; k += 2) term(k + 1), term(k);
+  if (k < count) term(k);
 }
 
 // Calls f<R>() for R = n, 1 <= n <= Max.

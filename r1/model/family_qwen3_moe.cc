@@ -1,8 +1,11 @@
 // Qwen3-MoE: Qwen3 with experts in the MLP's place, chosen by softmax, without shared experts, groups or bias. Written down from the
 // published config.json files and transformers 5.23.
 #include "r1/model/config_hf.h"
+#include "r1/model/families.h"
 
 namespace r1::model {
+
+namespace {
 
 void set_qwen3_moe(ModelConfig& c) {
   MoeConfig& m = c.moe;
@@ -15,7 +18,7 @@ void set_qwen3_moe(ModelConfig& c) {
   m.aux_loss_coef = 1e-3;
 }
 
-void read_qwen3_moe(const HfReader& r, ModelConfig& c) {
+void read_experts(const HfReader& r, ModelConfig& c) {
   set_qwen3_moe(c);
   MoeConfig& m = c.moe;
   // transformers 5 may call it num_local_experts.
@@ -34,7 +37,7 @@ void read_qwen3_moe(const HfReader& r, ModelConfig& c) {
   m.first_k_dense_replace = int64_t(dense.size());
 }
 
-void write_qwen3_moe(const ModelConfig& c, Json& j) {
+void write_experts(const ModelConfig& c, Json& j) {
   const MoeConfig& m = c.moe;
   j["num_experts"] = m.n_routed_experts;
   j["num_experts_per_tok"] = m.num_experts_per_tok;
@@ -46,5 +49,41 @@ void write_qwen3_moe(const ModelConfig& c, Json& j) {
   j["mlp_only_layers"] = Json::array();
   for (int64_t i = 0; i < m.first_k_dense_replace; ++i) j["mlp_only_layers"].push_back(i);
 }
+
+void qwen3_moe_from_hf(const HfReader& r, ModelConfig& c) {
+  read_llama_keys(r, c);
+  read_experts(r, c);
+  read_llama_rope(r, c);
+}
+
+void qwen3_moe_to_hf(const ModelConfig& c, Json& j) {
+  write_llama_keys(c, j);
+  j["attention_bias"] = c.attention_bias;
+  j["attention_dropout"] = 0.0;
+  j["use_sliding_window"] = false;
+  write_experts(c, j);
+  write_llama_rope(c, j);
+}
+
+// llama.cpp's graph of this architecture always norms the gates.
+void qwen3_moe_from_gguf(const GgufFile& file, ModelConfig& c) {
+  set_qwen3_moe(c);
+  c.moe.n_routed_experts = file.integer("qwen3moe.expert_count");
+  c.moe.num_experts_per_tok = file.integer("qwen3moe.expert_used_count");
+  c.moe.moe_intermediate_size = file.integer("qwen3moe.expert_feed_forward_length");
+  c.moe.norm_topk_prob = true;
+}
+
+}  // namespace
+
+extern const Family kQwen3Moe;
+constinit const Family kQwen3Moe = {.name = "qwen3_moe",
+                                    .hf_class = "Qwen3MoeForCausalLM",
+                                    .from_hf = qwen3_moe_from_hf,
+                                    .to_hf = qwen3_moe_to_hf,
+                                    .gguf = "qwen3moe",
+                                    .from_gguf = qwen3_moe_from_gguf,
+                                    .set = set_qwen3_moe,
+                                    .always_qk_norm = true};
 
 }  // namespace r1::model

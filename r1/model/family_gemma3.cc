@@ -1,4 +1,4 @@
-// Gemma 3, text (Gemma Team, "Gemma 3 Technical Report", arXiv 2503.19786): RMSNorm with 1 + weight before and behind attention and MLP,
+// Gemma 3, text (Gemma Team, "Gemma 3 Technical Report", arXiv 2503.19786): RMSNorm with 1 + weight before and after attention and MLP,
 // norms of the heads of q and k, embeddings times sqrt(hidden_size), GEGLU, and five layers out of six that see a sliding window only and
 // have a rotary base of their own, which no scaling touches. The document of adding a family (docs/adding_a_model.md) walks through this
 // file.
@@ -86,19 +86,24 @@ Json query_scalar(const ModelConfig& c) {
   return std::abs(scalar - whole) < 1e-9 * whole ? Json(int64_t(whole)) : Json(scalar);
 }
 
-}  // namespace
+using enum WeightKind;
+
+// llama's post_attention_layernorm is the norm before the MLP; Gemma's stands after attention.
+constexpr KnownWeight kWeights[] = {
+    {"layers.#.attention_post_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.post_attention_norm.weight", kNorm, -1},
+    {"layers.#.mlp_norm", "model.layers.#.pre_feedforward_layernorm.weight", "blk.#.ffn_norm.weight", kNorm, -1},
+    {"layers.#.mlp_post_norm", "model.layers.#.post_feedforward_layernorm.weight", "blk.#.post_ffw_norm.weight", kNorm, -1},
+};
 
 void set_gemma3(ModelConfig& c) {
-  c.family = "gemma3_text";
   c.norm = "rms";
   c.ffn = "geglu";
   c.post_norms = c.qk_norm = true;
   c.embedding_scale = std::sqrt(double(c.hidden_size));
 }
 
-ModelConfig gemma3_from_hf(const HfReader& r) {
+void gemma3_from_hf(const HfReader& r, ModelConfig& c) {
   refuse_unsupported(r);
-  ModelConfig c;
   read_numbers(r, kSizes, c);
   c.num_key_value_heads = r.get<int64_t>("num_key_value_heads", 4);
   c.head_dim = r.get<int64_t>("head_dim", 256);
@@ -114,14 +119,9 @@ ModelConfig gemma3_from_hf(const HfReader& r) {
   c.attn.window_pattern = read_pattern(r, c);
   if (c.attn.window_pattern == 1) c.attn.window = c.attn.window_pattern = 0;  // no layer has it
   read_rope(r, c);
-  read_common_hf(r, c);
-  return c;
 }
 
-Json gemma3_to_hf(const ModelConfig& c) {
-  Json j;
-  j["architectures"] = {"Gemma3ForCausalLM"};
-  j["model_type"] = "gemma3_text";
+void gemma3_to_hf(const ModelConfig& c, Json& j) {
   write_numbers(c, kSizes, j);
   j["num_key_value_heads"] = c.num_key_value_heads;
   j["head_dim"] = c.head_dim;
@@ -141,8 +141,6 @@ Json gemma3_to_hf(const ModelConfig& c) {
   j["rope_local_base_freq"] = c.attn.local_rope_theta;
   j["rope_scaling"] = c.rope.type == "linear" ? Json{{"rope_type", "linear"}, {"factor", c.rope.factor}} : Json(nullptr);
   j["use_cache"] = true;
-  write_common_hf(c, j);
-  return j;
 }
 
 // llama.cpp keeps the pattern, the local base and the score's scale in its code.
@@ -154,5 +152,18 @@ void gemma3_from_gguf(const GgufFile& file, ModelConfig& c) {
   c.attn.local_rope_theta = file.number_or("gemma3.rope.freq_base_swa", kLocalTheta);
   if (c.num_hidden_layers == kLayers27b) c.attn.scale = 1 / std::sqrt(double(c.hidden_size) / double(c.num_attention_heads));
 }
+
+}  // namespace
+
+extern const Family kGemma3;
+constinit const Family kGemma3 = {.name = "gemma3_text",
+                                  .hf_class = "Gemma3ForCausalLM",
+                                  .from_hf = gemma3_from_hf,
+                                  .to_hf = gemma3_to_hf,
+                                  .gguf = "gemma3",
+                                  .from_gguf = gemma3_from_gguf,
+                                  .set = set_gemma3,
+                                  .weights = kWeights,
+                                  .norm_offset = 1};
 
 }  // namespace r1::model

@@ -1,4 +1,4 @@
-#include "r1/nn/module.h"
+#include "r1/nn/placement.h"
 
 #include "r1/tensor/aten.h"
 

@@ -1,0 +1,80 @@
+// A corpus as token ids on disk, so that training holds none of it in memory: files of up to kShardTokens tokens each, mapped when they are
+// read, and a manifest that names them (docs/formats.md, "Token shards").
+//
+// Making them streams too: texts are read a few megabytes at a time, made documents of on all threads and written in the order of the
+// files, so document i is the same whatever the number of threads. Each shard is written whole or not at all, the manifest after it: a
+// build that was killed goes on after the last whole shard. What was made of the same bytes in the same way is taken as it is.
+//
+// Trust: sizes are checked before memory is taken; the table of documents has a checksum that is read at opening, each document one that is
+// read with it. Damage is an error that names the file and the document.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "r1/base/file.h"
+#include "r1/data/source.h"
+#include "r1/data/text_stream.h"
+
+namespace r1::data {
+
+inline constexpr int64_t kShardTokens = int64_t{32} << 20, kShardDocuments = int64_t{1} << 20;
+
+// One file. A token is 16 bits wide if the vocabulary allows it, else 32. With `masked` the highest bit says that the token is not learned;
+// else all are.
+class ShardWriter {
+ public:
+  ShardWriter(const fs::path& path, int64_t vocab_size, bool masked = false);
+  void add(const Document& document);
+  int64_t documents() const { return int64_t(lengths_.size()); }
+  int64_t tokens() const { return tokens_; }
+  // Without it nothing is left of the file.
+  void commit();
+
+ private:
+  AtomicFile file_;
+  int64_t vocab_size_, tokens_ = 0;
+  bool masked_;
+  std::vector<uint32_t> lengths_, checksums_;
+};
+
+class Shard {
+ public:
+  explicit Shard(const fs::path& path);
+  int64_t documents() const { return documents_; }
+  int64_t tokens() const { return tokens_; }
+  Document document(int64_t index) const;
+
+ private:
+  MappedFile file_;
+  uint32_t id_bytes_ = 0;
+  bool masked_ = false;
+  int64_t documents_ = 0, tokens_ = 0;
+  const std::byte* table_ = nullptr;
+};
+
+// A document of a text or row; called from several threads.
+using DocumentMaker = std::function<Document(const Text&)>;
+// For pretraining: `field` of a row, or the text, as text_document() makes it. All of it is learned.
+DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id = -1, int32_t begin_id = -1);
+
+struct CorpusSpec {
+  std::vector<std::string> files;  // text files, .jsonl, .jsonl.gz (data/text_stream.h)
+  DocumentMaker make;
+  std::string maker;                    // tells what `make` depends on: tokenizer, template, options
+  int64_t vocab_size = 0;               // every id is below it
+  bool masked = false;                  // documents have tokens that are not learned
+  int64_t shard_tokens = kShardTokens;  // smaller in tests
+};
+
+// The shards of a corpus in `folder`: those that are there if they fit, else made with `threads` threads (0: num_threads()). Fails if the
+// files hold no text. Ctrl-C ends it (ErrorKind::kInterrupted); the next call goes on.
+std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, int threads = 0);
+
+// The same documents in memory, for corpora that stay small (held-out text).
+std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads = 0);
+
+}  // namespace r1::data

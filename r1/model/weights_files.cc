@@ -1,0 +1,137 @@
+// Finding a model: names, folders, formats, its config.
+#include "r1/model/weights_files.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <vector>
+
+#include "r1/base/error.h"
+#include "r1/base/gguf_file.h"
+#include "r1/base/json.h"
+#include "r1/base/safetensors_file.h"
+#include "r1/model/config_gguf.h"
+#include "r1/model/generation_config.h"
+
+namespace r1::model {
+namespace {
+
+bool is_pickle(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  return extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt" || extension == ".pkl";
+}
+
+[[noreturn]] void refuse_pickle(const fs::path& path) {
+  fail(path.string(),
+       ": pickle checkpoints are not read, since loading one runs the code inside it. Convert it where you trust it, with Python:"
+       " AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(OUT, safe_serialization=True)");
+}
+
+bool has_safetensors(const fs::path& folder) {
+  return fs::exists(folder / kSafetensorsIndex) || fs::exists(folder / kSafetensorsSingle);
+}
+
+fs::path hub_cache() {
+  if (const char* cache = std::getenv("HF_HUB_CACHE")) return cache;
+  if (const char* home = std::getenv("HF_HOME")) return fs::path(home) / "hub";
+  const char* home = std::getenv("HOME");
+  return fs::path(home ? home : "/") / ".cache/huggingface/hub";
+}
+
+// Holds a config that came from a file against the ranges that its fields declare, before anything is allocated by it.
+ModelConfig in_range(ModelConfig config, const std::string& where) {
+  const Fields fields(config);
+  for (const Field& field : fields.list()) {
+    const auto value = std::visit(
+        [](const auto* p) -> std::optional<double> {
+          if constexpr (std::is_arithmetic_v<std::remove_reference_t<decltype(*p)>>) return double(*p);
+          return std::nullopt;
+        },
+        field.value);
+    if (value && field.range && !(*value >= field.range->lo && *value <= field.range->hi))
+      fail(where, ": ", field.key, " = ", *value, " is not in [", field.range->lo, ", ", field.range->hi, "]");
+  }
+  return config;
+}
+
+}  // namespace
+
+bool is_gguf(const fs::path& path) {
+  return path.extension() == ".gguf";
+}
+
+fs::path weights_at(const fs::path& path) {
+  if (!fs::is_directory(path)) {
+    if (is_pickle(path)) refuse_pickle(path);
+    return path;
+  }
+  if (has_safetensors(path)) return path;
+  if (const fs::path gguf = gguf_of_folder(path); !gguf.empty()) return gguf;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    if (is_pickle(entry.path()) && entry.path().filename().string().rfind("training_args", 0) != 0) refuse_pickle(entry.path());
+  }
+  fail(path.string(), ": no weights in this folder (", kSafetensorsSingle, ", ", kSafetensorsIndex, " or a .gguf file)");
+}
+
+int64_t stored_elements(const fs::path& path) {
+  uint64_t elements = 0;
+  if (is_gguf(path)) {
+    const GgufFile file = GgufFile::open(path);
+    for (const GgufTensor& tensor : file.tensors()) elements += tensor.elements;
+  } else {
+    const std::vector<SafetensorsFile> files = open_safetensors_model(path);
+    for (const SafetensorsFile& file : files) {
+      for (const SafeTensor& tensor : file.tensors()) elements += tensor.bytes / safe_type_bytes(tensor.type);
+    }
+  }
+  return int64_t(elements);
+}
+
+// Other programs keep the config's word of multi-token prediction but drop its weights when they save.
+bool stores_mtp(const fs::path& path, int64_t layers) {
+  const std::string name = str("model.layers.", layers, ".eh_proj.weight");
+  if (is_gguf(path)) return GgufFile::open(path).find(str("blk.", layers, ".nextn.eh_proj.weight")) != nullptr;
+  const std::vector<SafetensorsFile> files = open_safetensors_model(path);
+  return std::any_of(files.begin(), files.end(), [&](const SafetensorsFile& file) { return file.find(name) != nullptr; });
+}
+
+fs::path find_model(const fs::path& name) {
+  std::error_code ignored;
+  if (fs::exists(name, ignored)) return name;
+  const std::string text = name.string();
+  const size_t slash = text.find('/');
+  const bool repository = slash != std::string::npos && slash > 0 && text.find('/', slash + 1) == std::string::npos &&
+                          slash + 1 < text.size() && text[0] != '.' && text[0] != '~' && !is_gguf(name);
+  if (!repository) fail("model ", text, " does not exist");
+  const fs::path folder = hub_cache() / ("models--" + text.substr(0, slash) + "--" + text.substr(slash + 1));
+  if (!fs::exists(folder / "refs/main", ignored)) {
+    fail("model ", text, " does not exist, and ", folder.string(), " has no downloaded copy (r1 downloads nothing: `hf download ", text,
+         "` does)");
+  }
+  std::string revision = read_file(folder / "refs/main");
+  revision.erase(revision.find_last_not_of(" \n\r\t") + 1);
+  if (revision.empty() || revision.find_first_not_of("0123456789abcdef") != std::string::npos)
+    fail(folder.string(), "/refs/main: not a revision");
+  return folder / "snapshots" / revision;
+}
+
+ModelConfig read_model_config(const fs::path& name) {
+  fs::path path = find_model(name);
+  if (!fs::is_directory(path) && !is_gguf(path)) {
+    if (is_pickle(path)) refuse_pickle(path);
+    path = path.parent_path();  // a weight file of a HF folder
+  }
+  if (fs::is_directory(path)) {
+    const fs::path file = path / kConfigFile;
+    if (fs::exists(file)) {
+      ModelConfig config = config_from_hf(parse_json_file(file), file.string());
+      for (const int64_t id : read_generation_config(path).eos_token_ids) add_eos_token_id(config, id);
+      return in_range(std::move(config), file.string());
+    }
+    path = has_safetensors(path) ? fs::path() : gguf_of_folder(path);
+    if (path.empty()) fail(name.string(), ": no ", kConfigFile, " and no .gguf file here; this is not a model folder");
+  }
+  return in_range(config_from_gguf(GgufFile::open(path, {.allow_truncated = true})), path.string());
+}
+
+}  // namespace r1::model

@@ -1,0 +1,42 @@
+// Where a model's weights stand and how they are stored: what weights_io's loading and saving share. Not for other folders.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "r1/base/file.h"
+#include "r1/model/weights_io.h"
+
+namespace r1::model {
+
+inline constexpr const char* kConfigFile = "config.json";
+
+// The file or folder that holds the weights at `path`, GGUF or safetensors; pickles are refused.
+fs::path weights_at(const fs::path& path);
+bool is_gguf(const fs::path& path);
+
+// Elements that the files hold, by their directories.
+int64_t stored_elements(const fs::path& path);
+// Whether the files have the weights of multi-token prediction that the config speaks of.
+bool stores_mtp(const fs::path& path, int64_t layers);
+
+// The second tensor of a weight that is stored in 8 bits (tensor/fp8_block).
+inline std::string scale_name(const std::string& hf_name) {
+  return hf_name + "_scale_inv";
+}
+
+// Counts bytes that are done and tells the caller.
+class ProgressCounter {
+ public:
+  ProgressCounter(const WeightProgress& progress, int64_t total) : progress_(progress), total_(total) {}
+  void operator()(int64_t bytes) {
+    done_ += bytes;
+    if (progress_) progress_(done_, total_);
+  }
+
+ private:
+  const WeightProgress& progress_;
+  int64_t done_ = 0, total_;
+};
+
+}  // namespace r1::model

@@ -1,0 +1,139 @@
+// Weights into a model's tensors, from safetensors and GGUF.
+#include <ATen/core/grad_mode.h>
+
+#include "r1/base/error.h"
+#include "r1/base/log.h"
+#include "r1/model/footprint.h"
+#include "r1/model/weights_check.h"
+#include "r1/model/weights_files.h"
+#include "r1/tensor/aten.h"
+#include "r1/tensor/fp8_block.h"
+#include "r1/tensor/gguf.h"
+#include "r1/tensor/packed.h"
+#include "r1/tensor/safetensors.h"
+
+namespace r1::model {
+namespace {
+
+int64_t weight_bytes(const WeightTable& weights) {
+  int64_t bytes = 0;
+  for (const WeightRow& row : weights) bytes += row.tensor->nbytes();
+  return bytes;
+}
+
+// transformers reads the whole file too; other programs follow the index.
+void warn_of_index(const fs::path& path) {
+  const fs::path single = path / kSafetensorsSingle, index = path / kSafetensorsIndex;
+  if (fs::is_directory(path) && fs::exists(single) && fs::exists(index))
+    log_warning(single.string(), " is read; ", index.string(), " is of another save (remove the one that is stale)");
+}
+
+void read_part(const SafetensorsModel& stored, const StoredWeight& part) {
+  const Stored found = stored.find(part.name);
+  if (!is_fp8(*found.tensor)) return tensor::read_safetensor_into(*found.file, *found.tensor, part.tensor);
+  const Stored scale = stored.find(scale_name(part.name));
+  tensor::from_fp8_blocks(
+      {tensor::read_safetensor(*found.file, *found.tensor), tensor::read_safetensor(*scale.file, *scale.tensor, at::kFloat)}, part.tensor);
+}
+
+// The 8 bit form of all of a row, or null if the file has some of it otherwise.
+std::shared_ptr<const tensor::PackedMatrix> packed_row(const SafetensorsModel& stored, const WeightRow& row) {
+  if (row.transposed_in_hf) return nullptr;
+  std::vector<tensor::Fp8Blocks> parts;
+  for (const StoredWeight& part : stored_weights(row)) {
+    const Stored values = stored.find(part.name);
+    if (!is_fp8(*values.tensor)) return nullptr;
+    const Stored scales = stored.find(scale_name(part.name));
+    parts.push_back(
+        {tensor::read_safetensor(*values.file, *values.tensor), tensor::read_safetensor(*scales.file, *scales.tensor, at::kFloat)});
+  }
+  return tensor::pack_fp8_blocks(std::move(parts));
+}
+
+// Leaves the weight packed if it may be, else makes room for its values.
+bool stays_packed(const WeightRow& row, const ModelLoad& how, const std::function<std::shared_ptr<const tensor::PackedMatrix>()>& read) {
+  if (!row.weight) return false;
+  if (auto packed = how.keep_packed ? read() : nullptr) {
+    row.weight->pack(std::move(packed));
+    return true;
+  }
+  row.weight->make_plain();
+  return false;
+}
+
+void load_safetensors(Transformer& model, const fs::path& path, const WeightProgress& progress, const ModelLoad& how) {
+  warn_of_index(path);
+  const SafetensorsModel stored(path);
+  check_weights(model, stored, path);
+  ProgressCounter done(progress, weight_bytes(model.weights()));
+  for (const WeightRow& row : model.weights()) {
+    if (stays_packed(row, how, [&] { return packed_row(stored, row); })) {
+      done(row.tensor->nbytes());
+      continue;
+    }
+    for (const StoredWeight& part : stored_weights(row)) {
+      read_part(stored, part);
+      done(part.tensor.nbytes());
+    }
+  }
+}
+
+// llama's GGUF files hold the rows of q and k for a rotary embedding that pairs neighbours; HF's (and ours) pairs row i with row i +
+// head_dim / 2 of a head. Their row order within a head is 0, half, 1, half + 1, ...
+tensor::RowOrder rope_order(int64_t head_dim) {
+  return [head_dim, half = head_dim / 2](int64_t row) {
+    const int64_t head = row / head_dim, in_head = row % head_dim;
+    return head * head_dim + (in_head % half) * 2 + in_head / half;
+  };
+}
+
+void load_gguf_row(const GgufFile& file, const GgufTensor& stored, const WeightRow& row, const tensor::RowOrder& order) {
+  const Tensor weight = row.transposed_in_gguf ? row.tensor->t() : *row.tensor;
+  if (row.gguf_plus != 0) {
+    weight.copy_(tensor::read_gguf_tensor(file, stored, at::kFloat, order) - row.gguf_plus);
+  } else if (weight.device().is_cpu() && weight.is_contiguous()) {
+    tensor::read_gguf_tensor_into(file, stored, weight, order);
+  } else {
+    weight.copy_(tensor::read_gguf_tensor(file, stored, weight.scalar_type(), order));
+  }
+}
+
+void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& progress, const ModelLoad& how) {
+  const GgufFile file = GgufFile::open(path);
+  check_weights(model, file);
+  ProgressCounter done(progress, weight_bytes(model.weights()));
+  for (const WeightRow& row : model.weights()) {
+    const GgufTensor& stored = *file.find(row.gguf_name);
+    const tensor::RowOrder order = row.rope_permuted_in_gguf ? rope_order(model.config().head_dim) : tensor::RowOrder();
+    const auto packed = [&] { return row.transposed_in_gguf ? nullptr : tensor::pack_gguf_tensor(file, stored, order); };
+    if (!stays_packed(row, how, packed)) load_gguf_row(file, stored, row, order);
+    done(row.tensor->nbytes());
+  }
+}
+
+}  // namespace
+
+void load_weights(Transformer& model, const fs::path& name, const WeightProgress& progress, const ModelLoad& how) {
+  const at::NoGradGuard no_grad;
+  const fs::path path = weights_at(find_model(name));
+  is_gguf(path) ? load_gguf(model, path, progress, how) : load_safetensors(model, path, progress, how);
+  model.bump_version();
+}
+
+std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device device, tensor::DType dtype, const WeightProgress& progress,
+                                        const ModelLoad& how) {
+  const fs::path weights = weights_at(find_model(path));
+  ModelConfig config = read_model_config(path);
+  if (config.num_nextn_predict_layers > 0 && !stores_mtp(weights, config.num_hidden_layers)) {
+    log_info(weights.string(), ": no weights of multi-token prediction here; going on without");
+    config.num_nextn_predict_layers = 0;
+  }
+  const int64_t wanted = parameter_count(config), stored = stored_elements(weights);
+  // A few missing tensors are listed by name further on; a config that is beyond all measure must not have its memory.
+  if (stored < wanted / 2) fail(weights.string(), ": the config describes ", wanted, " parameters, but only ", stored, " are stored");
+  auto model = std::make_unique<Transformer>(config, device, dtype, Allocation::kAsLoaded);
+  load_weights(*model, path, progress, how);
+  return model;
+}
+
+}  // namespace r1::model

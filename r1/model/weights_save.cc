@@ -1,0 +1,170 @@
+// A model as a Hugging Face folder.
+#include <ATen/core/grad_mode.h>
+
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "r1/base/error.h"
+#include "r1/base/json.h"
+#include "r1/base/safetensors_file.h"
+#include "r1/model/footprint.h"
+#include "r1/model/weights_files.h"
+#include "r1/tensor/fp8_block.h"
+#include "r1/tensor/safetensors.h"
+
+namespace r1::model {
+namespace {
+
+struct Shard {
+  std::vector<SafeSource> sources;
+  uint64_t bytes = 0;
+};
+
+bool is_fp8(tensor::DType dtype) {
+  return dtype == at::kFloat8_e4m3fn;
+}
+// What stays in 16 bits beside 8 bit weights, as published: embedding, head, norms, biases, routers.
+bool stored_as_fp8(const WeightRow& row) {
+  return row.kind == WeightKind::kMatrix && row.quantizable;
+}
+tensor::DType wide_dtype(tensor::DType dtype) {
+  return is_fp8(dtype) ? at::kBFloat16 : dtype;
+}
+
+// A weight's two tensors of the 8 bit form. They are made together when the first is asked for, and let go with the second.
+std::array<SafeSource, 2> fp8_sources(const StoredWeight& part) {
+  const auto made = std::make_shared<std::optional<tensor::Fp8Blocks>>();
+  const auto blocks = [made, weight = part.tensor]() -> const tensor::Fp8Blocks& {
+    if (!*made) *made = tensor::to_fp8_blocks(weight);
+    return **made;
+  };
+  const auto bytes_of = [](const Tensor& t) { return std::span(static_cast<const std::byte*>(t.const_data_ptr()), t.nbytes()); };
+  SafeSource values{part.name, SafeType::kF8E4M3, part.tensor.sizes().vec(), [blocks, bytes_of] { return bytes_of(blocks().values_OI); }};
+  SafeSource scales{scale_name(part.name), SafeType::kF32, tensor::fp8_scale_shape(part.tensor.size(0), part.tensor.size(1)),
+                    [blocks, bytes_of, made, last = Tensor()]() mutable {
+                      last = blocks().scale_inv_RC;
+                      made->reset();
+                      return bytes_of(last);
+                    }};
+  return {std::move(values), std::move(scales)};
+}
+
+// Published files with multi-token prediction keep the embedding and the head once more in each module; readers of them expect that.
+std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model) {
+  std::vector<std::pair<std::string, Tensor>> copies;
+  for (int depth = 0; depth < model.mtp_depth(); ++depth) {
+    const std::string layer = str("model.layers.", model.num_layers() + depth);
+    copies.emplace_back(layer + ".embed_tokens.weight", whole_weight(find_weight(model.weights(), "embedding")));
+    copies.emplace_back(layer + ".shared_head.head.weight", model.head());
+  }
+  return copies;
+}
+
+// Tensors in table order, a new shard when the next one would not fit; one that is larger than a shard stands alone.
+std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, ProgressCounter& done) {
+  std::vector<Shard> shards(1);
+  const auto add = [&](SafeSource source) {
+    const uint64_t bytes = safe_source_bytes(source);
+    source.bytes = [read = source.bytes, bytes, &done]() mutable {
+      const auto span = read();
+      done(int64_t(bytes));
+      return span;
+    };
+    if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
+    shards.back().sources.push_back(std::move(source));
+    shards.back().bytes += bytes;
+  };
+  for (const WeightRow& row : model.weights()) {
+    for (const StoredWeight& part : stored_weights(row)) {
+      if (is_fp8(dtype) && stored_as_fp8(row)) {
+        for (SafeSource& source : fp8_sources(part)) add(std::move(source));
+      } else {
+        add(tensor::safe_source(part.name, part.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : wide_dtype(dtype)));
+      }
+    }
+  }
+  for (const auto& [name, weight] : mtp_copies(model)) add(tensor::safe_source(name, weight, wide_dtype(dtype)));
+  return shards;
+}
+
+Json fp8_config() {
+  return {{"activation_scheme", "dynamic"},
+          {"fmt", "e4m3"},
+          {"quant_method", "fp8"},
+          {"weight_block_size", {tensor::kFp8Block, tensor::kFp8Block}}};
+}
+
+std::string shard_name(size_t i, size_t count) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "model-%05zu-of-%05zu.safetensors", i + 1, count);
+  return text;
+}
+
+// Writes the weight files; returns their names.
+std::set<std::string> write_shards(const std::vector<Shard>& shards, const fs::path& folder) {
+  if (shards.size() == 1) {
+    write_safetensors(folder / kSafetensorsSingle, shards[0].sources);
+    return {kSafetensorsSingle};
+  }
+  SafetensorsIndex index;
+  std::set<std::string> written = {kSafetensorsIndex};
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const std::string name = shard_name(i, shards.size());
+    write_safetensors(folder / name, shards[i].sources);
+    written.insert(name);
+    index.total_size += shards[i].bytes;
+    for (const SafeSource& source : shards[i].sources) index.weight_map[source.name] = name;
+  }
+  write_safetensors_index(folder / kSafetensorsIndex, index);
+  return written;
+}
+
+bool is_weight_file(const std::string& name) {
+  if (name == kSafetensorsSingle || name == kSafetensorsIndex) return true;
+  size_t i, count;
+  int end = 0;
+  return std::sscanf(name.c_str(), "model-%zu-of-%zu.safetensors%n", &i, &count, &end) == 2 && size_t(end) == name.size();
+}
+
+// An index or shards of an earlier save would be taken for this model's.
+void remove_stale(const fs::path& folder, const std::set<std::string>& written) {
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (is_weight_file(name) && !written.count(name)) stale.push_back(entry.path());
+  }
+  for (const fs::path& path : stale) fs::remove(path);
+}
+
+Json generation_config(const ModelConfig& config) {
+  Json json = {{"_from_model_config", true}};
+  if (config.bos_token_id >= 0) json["bos_token_id"] = config.bos_token_id;
+  const std::vector<int64_t> eos = eos_token_ids(config);
+  if (!eos.empty()) json["eos_token_id"] = eos.size() == 1 ? Json(eos[0]) : Json(eos);
+  if (config.pad_token_id >= 0) json["pad_token_id"] = config.pad_token_id;
+  return json;
+}
+
+}  // namespace
+
+void save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
+                const WeightProgress& progress) {
+  const at::NoGradGuard no_grad;
+  if (max_shard_bytes <= 0) fail_usage("[save_model] expected a positive shard size, got ", max_shard_bytes);
+  make_folder(folder);
+  ModelConfig config = model.config();
+  config.torch_dtype = tensor::dtype_name(wide_dtype(dtype));
+  ProgressCounter done(progress, parameter_count(config) * int64_t(c10::elementSize(dtype)));
+  const std::set<std::string> written = write_shards(share_out(model, dtype, uint64_t(max_shard_bytes), done), folder);
+  Json json = config_to_hf(config);
+  if (is_fp8(dtype)) json["quantization_config"] = fp8_config();
+  write_file_atomic(folder / kConfigFile, dump_json(json, 2) + "\n");
+  write_file_atomic(folder / "generation_config.json", dump_json(generation_config(config), 2) + "\n");
+  remove_stale(folder, written);
+}
+
+}  // namespace r1::model

@@ -1,0 +1,67 @@
+#include "r1/nn/weight.h"
+
+#include "r1/base/error.h"
+#include "r1/ops/embedding.h"
+#include "r1/tensor/aten.h"
+#include "r1/tensor/packed.h"
+
+namespace r1::nn {
+
+namespace {
+
+// Shape and dtype without memory.
+Tensor shadow(at::IntArrayRef shape, at::ScalarType dtype) {
+  return aten::empty(shape, at::TensorOptions().device(at::kMeta).dtype(dtype));
+}
+
+}  // namespace
+
+Weight::Weight(at::IntArrayRef shape, const Placement& placement)
+    : device_(placement.device), plain_(placement.deferred ? shadow(shape, placement.dtype) : new_weight(shape, placement)) {}
+
+std::string Weight::format() const {
+  return packed_ ? packed_->format() : "plain";
+}
+
+Tensor Weight::dense() const {
+  return defined() ? rows(0, sizes()[0]) : plain_;
+}
+
+Tensor Weight::rows(int64_t first, int64_t count) const {
+  if (!packed_) {
+    check(!plain_.is_meta() || device_.is_meta(), "[weight] a weight of shape ", sizes(), " was never loaded");
+    return count == sizes()[0] ? plain_ : plain_.narrow(0, first, count);
+  }
+  std::vector<int64_t> shape = sizes().vec();
+  shape[0] = count;
+  int64_t below = 1;  // rows of the packed matrix for each of ours
+  for (size_t i = 1; i + 1 < shape.size(); ++i) below *= shape[i];
+  const Tensor out = aten::empty({count * below, shape.back()}, at::TensorOptions(plain_.scalar_type()));
+  packed_->unpack(first * below, count * below, out);
+  return out.view(shape).to(device_);
+}
+
+Tensor Weight::lookup(const Tensor& ids_T) const {
+  if (!packed_) return ops::embedding(ids_T, dense());
+  const Tensor ids = ids_T.to(at::kCPU).contiguous(), out = aten::empty({ids.size(0), sizes()[1]}, at::TensorOptions(plain_.scalar_type()));
+  const int64_t* id = ids.const_data_ptr<int64_t>();
+  for (int64_t t = 0; t < ids.size(0); ++t) packed_->unpack(id[t], 1, out.narrow(0, t, 1));
+  return out.to(device_);
+}
+
+void Weight::pack(std::shared_ptr<const tensor::PackedMatrix> packed) {
+  const int64_t columns = sizes().back();
+  check(packed->columns() == columns && packed->rows() * columns == plain_.numel(), "[weight] expected a packed matrix of ", sizes(),
+        ", got ", packed->rows(), " rows of ", packed->columns());
+  check(!plain_.requires_grad(), "[weight] expected a weight that is not trained: a packed one has no gradient");
+  packed_ = std::move(packed);
+  plain_ = shadow(sizes(), plain_.scalar_type());
+}
+
+void Weight::make_plain() {
+  packed_ = nullptr;
+  if (plain_.is_meta() && !device_.is_meta())
+    plain_ = aten::empty(sizes(), at::TensorOptions().device(device_).dtype(plain_.scalar_type()));
+}
+
+}  // namespace r1::nn

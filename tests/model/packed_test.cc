@@ -1,0 +1,146 @@
+// A checkpoint whose weights stay packed: the logits of the same checkpoint unpacked, bit for bit, in training's form and the engine's.
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <functional>
+
+#include "engine_form.h"
+#include "gguf_of_model.h"
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/model/presets.h"
+#include "r1/model/weights_io.h"
+#include "tiny_model.h"
+
+namespace r1::model {
+namespace {
+
+class Folder {
+ public:
+  Folder() : path(fs::temp_directory_path() / str("r1_packed_", ::getpid(), "_", count_++)) { make_folder(path); }
+  ~Folder() { fs::remove_all(path); }
+  const fs::path path;
+
+ private:
+  static inline int count_ = 0;
+};
+
+std::string error_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::unique_ptr<Transformer> load(const fs::path& path, at::ScalarType dtype, bool keep_packed) {
+  return load_model(path, at::kCPU, dtype, {}, {.keep_packed = keep_packed});
+}
+
+std::vector<std::string> packed_weights(const Transformer& model) {
+  std::vector<std::string> names;
+  for (const WeightRow& row : model.weights()) {
+    if (row.weight && row.weight->packed()) names.push_back(row.name);
+  }
+  return names;
+}
+
+// Whole forward, logits and a decoding step after a prompt.
+void expect_same_bits(Transformer& packed_model, Transformer& plain) {
+  const Tensor ids = random_ids(40, plain.config().vocab_size, 4);
+  const auto context = packed({33, 7});
+  const Tensor want = plain.hidden(ids, context);
+  EXPECT_TRUE(aten::equal(packed_model.hidden(ids, context), want));
+  EXPECT_TRUE(aten::equal(packed_model.logits(want), plain.logits(want)));
+  const auto rows = [&](Transformer& model) {
+    std::vector<nn::LayerCache> caches = new_caches(model, 4);
+    Running r{ids, {2, 0, 1}, 0, {}};
+    for (const int64_t count : {30, 9, 1}) engine_step(model, caches, {&r}, {count});
+    return aten::cat(r.rows, 0);
+  };
+  EXPECT_TRUE(aten::equal(rows(packed_model), rows(plain)));
+}
+
+ModelConfig wide(const std::string& family) {
+  ModelConfig c = tiny(family);
+  c.hidden_size = 144;
+  c.intermediate_size = 200;
+  return c;
+}
+
+TEST(PackedModel, Fp8GivesTheBitsOfTheUnpackedModel) {
+  const at::NoGradGuard no_grad;
+  ModelConfig sparse = wide("llama");
+  sparse.ffn = "topk_sparse";
+  ModelConfig tied = wide("qwen3");
+  tied.tie_word_embeddings = true;
+  for (const ModelConfig& config : {wide("deepseek_v3"), wide("qwen3_moe"), sparse, tied}) {
+    SCOPED_TRACE(str(config.family, " ", config.ffn));
+    const Folder folder;
+    Transformer model(config, at::kCPU, at::kFloat);
+    model.init_weights(3);
+    save_model(model, folder.path, at::kFloat8_e4m3fn);
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const auto kept = load(folder.path, dtype, true), plain = load(folder.path, dtype, false);
+      EXPECT_TRUE(packed_weights(*plain).empty());
+      for (const WeightRow& row : kept->weights()) {
+        const bool in_8_bits = row.kind == WeightKind::kMatrix && row.quantizable && !row.transposed_in_hf;
+        EXPECT_EQ(row.weight && row.weight->packed(), in_8_bits) << row.name;
+        EXPECT_EQ(row.tensor->is_meta(), in_8_bits) << row.name;  // no second copy
+        EXPECT_TRUE(aten::equal(whole_weight(row), whole_weight(find_weight(plain->weights(), row.name)))) << row.name;
+      }
+      expect_same_bits(*kept, *plain);
+    }
+  }
+}
+
+TEST(PackedModel, GgufGivesTheBitsOfTheUnpackedModel) {
+  const at::NoGradGuard no_grad;
+  for (const char* name : {"tiny-test", "tiny-test-qwen3-moe"}) {
+    SCOPED_TRACE(name);
+    ModelConfig config = preset(name);
+    config.intermediate_size = 96;
+    Transformer model(config, at::kCPU, at::kFloat);
+    model.init_weights(3);
+    const Folder folder;
+    write_file_atomic(folder.path / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
+    const auto kept = load(folder.path, at::kFloat, true), plain = load(folder.path, at::kFloat, false);
+    EXPECT_TRUE(packed_weights(*plain).empty());
+    for (const WeightRow& row : kept->weights()) EXPECT_EQ(row.weight && row.weight->packed(), row.weight != nullptr) << row.name;
+    EXPECT_EQ(packed_weights(*kept)[0], "embedding");
+    EXPECT_EQ(find_weight(kept->weights(), "layers.0.attention.k").weight->format(), "Q8_0");
+    expect_same_bits(*kept, *plain);
+  }
+}
+
+TEST(PackedModel, TrainingRefusesPackedWeightsByName) {
+  const Folder folder;
+  Transformer model(wide("llama"), at::kCPU, at::kFloat);
+  model.init_weights(3);
+  save_model(model, folder.path, at::kFloat8_e4m3fn);
+  const auto kept = load(folder.path, at::kFloat, true);
+  kept->set_requires_grad(false);
+  EXPECT_NE(error_of([&] { kept->set_requires_grad(true); }).find("weight layers.0.attention.q lies packed (fp8 in blocks of 128 x 128)"),
+            std::string::npos);
+  for (const WeightRow& row : kept->weights()) EXPECT_FALSE(row.tensor->requires_grad()) << row.name;
+  load_weights(*kept, folder.path);  // the same model, unpacked after all
+  EXPECT_TRUE(packed_weights(*kept).empty());
+  kept->set_requires_grad(true);
+}
+
+// What is saved of a packed model is what is saved of the unpacked one.
+TEST(PackedModel, IsSavedUnpacked) {
+  const Folder folder, from_packed, from_plain;
+  Transformer model(tiny_experts(), at::kCPU, at::kFloat);
+  model.init_weights(3);
+  save_model(model, folder.path, at::kFloat8_e4m3fn);
+  save_model(*load(folder.path, at::kBFloat16, true), from_packed.path, at::kBFloat16);
+  save_model(*load(folder.path, at::kBFloat16, false), from_plain.path, at::kBFloat16);
+  for (const char* file : {"model.safetensors", "config.json"})
+    EXPECT_EQ(read_file(from_packed.path / file), read_file(from_plain.path / file)) << file;
+}
+
+}  // namespace
+}  // namespace r1::model
