@@ -24,32 +24,26 @@
 namespace r1::app {
 namespace {
 
+const engine::SamplingOptions kOwnSampling{.temperature = 0.6, .top_p = 0.95};
+
 struct ChatConfig {
   stages::ModelArgs model;
   engine::EngineConfig engine;
   std::string system_prompt, prompt_suffix, think = "auto", load;
-  int64_t max_new_tokens = 2048, top_k = kNotGiven;
+  engine::SamplingOptions sampling = engine::SamplingOptions::of_model(kOwnSampling);
+  int64_t max_new_tokens = 2048;
   uint64_t seed = 0;
-  double temperature = kNotGiven, top_p = kNotGiven, min_p = kNotGiven, repetition_penalty = kNotGiven;
-  std::vector<std::string> stop;
 
   void visit(Fields& v) {
     v.group("", model);
     v("system_prompt", system_prompt, "system message");
-    v("prompt_suffix", prompt_suffix, "text behind every rendered prompt, where the answer begins");
+    v("prompt_suffix", prompt_suffix, "text after every rendered prompt, where the answer begins");
     v("think", think, "on: the answer begins with <think>; off: with an empty thought; auto: as the model likes",
       OneOf{"auto", "on", "off"});
     v("load", load, "conversation to go on with (what /save wrote)");
     v("max_new_tokens", max_new_tokens, "longest answer, in tokens", Range{1, 1e9});
-    v("temperature", temperature, "0: greedy; -1: as generation_config.json says, else 0.6", Range{-1, 100});
-    v.alias("temp", "temperature");
-    v("top_k", top_k, "sample from the k likeliest tokens; 0: all; -1: as the model says, else 0", Range{-1, 1e9});
-    v("top_p", top_p, "sample from the likeliest tokens that hold this much probability; -1: as the model says, else 0.95", Range{-1, 1});
-    v("min_p", min_p, "leave out tokens less likely than this part of the likeliest; -1: as the model says, else 0", Range{-1, 1});
-    v("repetition_penalty", repetition_penalty, "divides the logits of tokens seen (1: off); -1: as the model says, else 1",
-      Range{-1, 1e3});
+    v.group("", sampling);
     v("seed", seed, "same seed, same conversation", Range{0, 1.8e19});
-    v("stop", stop, "strings that end an answer");
     v.group("engine", engine);
   }
 };
@@ -119,14 +113,10 @@ class Chat {
         loaded_(load_model(config.model, tensor::parse_device(common.device))),
         engine_(*loaded_.model, config.engine),
         prompts_(*loaded_.tokenizer, loaded_.chat.get(), {}, loaded_.stop_ids),
-        think_(config.think) {
-    sampling_ = {.temperature = config.temperature,
-                 .top_k = config.top_k,
-                 .top_p = config.top_p,
-                 .min_p = config.min_p,
-                 .repetition_penalty = config.repetition_penalty};
-    fill_sampling(sampling_, loaded_.generation, {.temperature = 0.6, .top_p = 0.95});
-    engine::check_sampling(sampling_);
+        think_(config.think),
+        sampling_(config.sampling) {
+    fill_sampling(sampling_, loaded_.generation);
+    sampling_.params(config.max_new_tokens);  // refuses what is out of range before anybody types
     if (!config.system_prompt.empty()) set_system(config.system_prompt);
     if (!config.load.empty()) load(config.load);
   }
@@ -239,16 +229,14 @@ class Chat {
   engine::CompletionRequest request() const {
     engine::CompletionRequest r;
     r.prompt = prompt();
-    r.stop = config_.stop;
-    r.sampling = sampling_;
-    r.sampling.seed = config_.seed + uint64_t(retries_) + messages_.size() * 1000003;
-    r.sampling.max_new_tokens = config_.max_new_tokens;
-    r.sampling.stop_ids = prompts_.stop_ids();
+    r.stop = sampling_.stop;
     // The answer gets what the context and the cache have left.
     const auto& c = engine_.config();
     const int64_t room = std::min(c.max_model_len, c.num_blocks * c.block_size) - int64_t(r.prompt.size());
     check(room > 0, "the conversation has ", r.prompt.size(), " tokens and fills the context of ", c.max_model_len, "; /clear begins anew");
-    r.sampling.max_new_tokens = std::min(r.sampling.max_new_tokens, room);
+    r.sampling = sampling_.params(std::min(config_.max_new_tokens, room));
+    r.sampling.seed = config_.seed + uint64_t(retries_) + messages_.size() * 1000003;
+    r.sampling.stop_ids = prompts_.stop_ids();
     return r;
   }
 
@@ -279,7 +267,7 @@ class Chat {
   std::string think_;
   data::Messages messages_;
   Json variables_;  // what a loaded conversation says to the template beside its messages
-  engine::SamplingParams sampling_;
+  engine::SamplingOptions sampling_;
   int64_t retries_ = 0;
 };
 

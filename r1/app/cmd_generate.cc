@@ -18,16 +18,16 @@
 namespace r1::app {
 namespace {
 
+const engine::SamplingOptions kOwnSampling{};
+
 struct GenerateConfig {
   stages::ModelArgs model;
   engine::EngineConfig engine;
   std::string prompt, prompt_file, messages, ids, system_prompt, prompt_suffix;
   bool chat = false, raw = false;
-  int64_t max_new_tokens = 256, min_new_tokens = 0, n = 1, top_k = kNotGiven, top_logprobs = 0;
+  engine::SamplingOptions sampling = engine::SamplingOptions::of_model(kOwnSampling);
+  int64_t max_new_tokens = 256, n = 1, top_logprobs = 0;
   uint64_t seed = 0;
-  double temperature = kNotGiven, top_p = kNotGiven, min_p = kNotGiven, repetition_penalty = kNotGiven;
-  double presence_penalty = 0, frequency_penalty = 0;
-  std::vector<std::string> stop;
   bool ignore_eos = false, keep_special = false;
 
   void visit(Fields& v) {
@@ -39,23 +39,13 @@ struct GenerateConfig {
     v("ids", ids, "prompt as token ids, e.g. 1,2,3");
     v("chat", chat, "the prompt is a user's message, put into the model's chat template");
     v("system_prompt", system_prompt, "system message in front of a conversation");
-    v("prompt_suffix", prompt_suffix, "text behind the rendered prompt, where the answer begins, e.g. <think>");
+    v("prompt_suffix", prompt_suffix, "text after the rendered prompt, where the answer begins, e.g. <think>");
     v("raw", raw, "control tokens spelled out in the prompt count as such, and no bos is added");
     v("max_new_tokens", max_new_tokens, "longest answer, in tokens", Range{1, 1e9});
-    v("min_new_tokens", min_new_tokens, "no end before as many tokens", Range{0, 1e9});
     v("n", n, "samples of the prompt", Range{1, 16384});
-    v("temperature", temperature, "0: greedy; -1: as generation_config.json says, else 1", Range{-1, 100});
-    v.alias("temp", "temperature");
-    v("top_k", top_k, "sample from the k likeliest tokens; 0: all; -1: as the model says, else 0", Range{-1, 1e9});
-    v("top_p", top_p, "sample from the likeliest tokens that hold this much probability; -1: as the model says, else 1", Range{-1, 1});
-    v("min_p", min_p, "leave out tokens less likely than this part of the likeliest; -1: as the model says, else 0", Range{-1, 1});
-    v("repetition_penalty", repetition_penalty, "divides the logits of tokens seen (1: off); -1: as the model says, else 1",
-      Range{-1, 1e3});
-    v("presence_penalty", presence_penalty, "taken from the logits of tokens in the answer", Range{-100, 100});
-    v("frequency_penalty", frequency_penalty, "taken once for each time a token is in the answer", Range{-100, 100});
+    v.group("", sampling);
     v("seed", seed, "same seed, same text", Range{0, 1.8e19});
-    v("stop", stop, "strings that end the answer");
-    v("ignore_eos", ignore_eos, "go on behind the end-of-sequence token");
+    v("ignore_eos", ignore_eos, "go on past the ends of sequence and of turn; --stop still counts");
     v("keep_special", keep_special, "show control tokens in the text");
     v("top_logprobs", top_logprobs, "likeliest alternatives at each position in the JSON", Range{0, 20});
     v.group("engine", engine);
@@ -94,24 +84,15 @@ std::vector<text::TokenId> prompt_ids(const GenerateConfig& c, const std::string
 
 engine::CompletionRequest request_of(const GenerateConfig& c, const stages::LoadedModel& loaded, bool json) {
   engine::CompletionRequest r;
-  r.stop = c.stop;
+  engine::SamplingOptions sampling = c.sampling;
+  fill_sampling(sampling, loaded.generation);
+  r.stop = sampling.stop;
   r.n = int(c.n);
-  r.sampling = {.temperature = c.temperature,
-                .top_k = c.top_k,
-                .top_p = c.top_p,
-                .min_p = c.min_p,
-                .repetition_penalty = c.repetition_penalty,
-                .presence_penalty = c.presence_penalty,
-                .frequency_penalty = c.frequency_penalty,
-                .seed = c.seed,
-                .max_new_tokens = c.max_new_tokens,
-                .min_new_tokens = c.min_new_tokens,
-                .ignore_stop_ids = c.ignore_eos,
-                .logprobs = json,
-                .top_logprobs = int(c.top_logprobs)};
-  fill_sampling(r.sampling, loaded.generation, {});
-  engine::check_sampling(r.sampling);
-  r.sampling.stop_ids = loaded.stop_ids;
+  r.sampling = sampling.params(c.max_new_tokens);
+  r.sampling.seed = c.seed;
+  r.sampling.logprobs = json;
+  r.sampling.top_logprobs = int(c.top_logprobs);
+  if (!c.ignore_eos) r.sampling.stop_ids = loaded.stop_ids;  // --stop ends the answer all the same
   return r;
 }
 
@@ -136,7 +117,7 @@ int run(const GenerateConfig& config, const CommonOptions& common) {
   const auto device = tensor::parse_device(common.device);
   const auto use = config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kIfThere;
   stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device), use);
-  if (!loaded.tokenizer && !config.stop.empty()) fail_usage("--stop needs a tokenizer: give --tokenizer");
+  if (!loaded.tokenizer && !config.sampling.stop.empty()) fail_usage("--stop needs a tokenizer: give --tokenizer");
   if (!loaded.tokenizer) loaded.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::without_tokens());
   engine::CompletionRequest request = request_of(config, loaded, common.json);
   request.prompt = prompt_ids(config, prompt, loaded);
@@ -171,7 +152,7 @@ int run(const GenerateConfig& config, const CommonOptions& common) {
 }  // namespace
 
 Command cmd_generate() {
-  return make_command<GenerateConfig>("generate", "go on from a prompt or a conversation", run);
+  return make_command<GenerateConfig>("generate", "go on from a prompt or a conversation", run, {"model_name_or_path"});
 }
 
 }  // namespace r1::app

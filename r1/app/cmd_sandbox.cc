@@ -61,7 +61,7 @@ struct SandboxRunConfig {
     v("directory", directory, "where it starts");
     v("stdin", stdin_too, "give it this command's stdin");
     v("may_miss", may_miss, "layers to do without where this machine lacks them: seccomp, rlimits, cgroup, landlock");
-    v("argv", argv, "the program, a path inside, and its arguments; also what stands behind --");
+    v("argv", argv, "the program, a path inside, and its arguments; also what stands after --");
   }
 };
 

@@ -79,7 +79,7 @@ int run(const ScoreConfig& config, const CommonOptions& common) {
 }  // namespace
 
 Command cmd_score() {
-  return make_command<ScoreConfig>("score", "log-probability of every token of a text", run);
+  return make_command<ScoreConfig>("score", "log-probability of every token of a text", run, {"model_name_or_path"});
 }
 
 }  // namespace r1::app

@@ -55,7 +55,7 @@ Command cmd_rejection() {
   return stage_command<stages::RejectionConfig>("rejection", "sample answers, keep the right ones as chat JSONL", stages::rejection);
 }
 Command cmd_eval() {
-  return make_command<EvalCommand>("eval", "accuracy of a model on a task, with every sample kept", run_eval);
+  return make_command<EvalCommand>("eval", "accuracy of a model on a task, with every sample kept", run_eval, {"model_name_or_path"});
 }
 
 }  // namespace r1::app

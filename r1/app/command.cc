@@ -14,7 +14,7 @@
 namespace r1::app {
 namespace {
 
-// Behind "--" stand another program's words.
+// After "--" stand another program's words.
 bool wants_help(const Arguments& arguments) {
   const auto end = std::find(arguments.begin(), arguments.end(), "--");
   return std::any_of(arguments.begin(), end, [](const std::string& a) { return a == "--help" || a == "-h"; });
@@ -63,6 +63,15 @@ std::string command_help(const Command& command) {
   return str("r1 ", command.name, ": ", command.help, "\n\n", usage, " [--key=value ...]", rest, "\n\n", command.options_help());
 }
 
+// "gen" means generate and "evaluate" eval, though the words are far apart.
+std::string nearest_command(const std::string& given, const std::vector<std::string>& names) {
+  const std::string nearest = nearest_name(given, names);
+  if (!nearest.empty() || given.size() < 3) return nearest;
+  for (const std::string& name : names)
+    if (name.starts_with(given) || given.starts_with(name)) return name;
+  return "";
+}
+
 [[noreturn]] void fail_unknown(const Arguments& arguments) {
   std::vector<std::string> names;
   bool is_group = false;
@@ -72,7 +81,8 @@ std::string command_help(const Command& command) {
   }
   if (is_group && arguments.size() == 1) fail_usage("'", arguments[0], "' needs one of its commands:\n", table_of(arguments[0] + " "));
   const std::string given = is_group ? first_words(arguments, 2) : arguments[0];
-  fail_usage("unknown command '", given, "'", did_you_mean(given, names), " (r1 --help lists them)");
+  const std::string nearest = nearest_command(given, names);
+  fail_usage("unknown command '", given, "'", nearest.empty() ? "" : str(", did you mean '", nearest, "'?"), " (r1 --help lists them)");
 }
 
 int dispatch(const Arguments& arguments) {

@@ -53,7 +53,7 @@ struct Command {
   std::function<int(const Command&, const Arguments&)> run;
   std::function<std::vector<FieldInfo>()> fields;
   std::function<std::string()> options_help;
-  std::string rest = {};  // the list that takes, word by word and unread, what stands behind "--": r1 sandbox run -- python3 -c ...
+  std::string rest = {};  // the list that takes, word by word and unread, what stands after "--": r1 sandbox run -- python3 -c ...
 };
 
 // Bare leading arguments become --<positional>=...; the rest is parse_overrides().

@@ -5,10 +5,11 @@
 
 namespace r1::app {
 
-void fill_sampling(engine::SamplingParams& sampling, const model::GenerationConfig& model, const engine::SamplingParams& own) {
+void fill_sampling(engine::SamplingOptions& sampling, const model::GenerationConfig& model) {
+  const engine::SamplingOptions& own = *sampling.fallback;
   std::string taken;
   const auto fill = [&](const char* key, auto& field, const auto& models, auto fallback) {
-    if (field != kNotGiven) return;
+    if (field != engine::kNotGiven) return;
     field = fallback;
     if (!models) return;
     field = *models;

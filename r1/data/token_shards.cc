@@ -164,12 +164,10 @@ struct Round {
 };
 
 // Rounds do not depend on the number of threads: neither do the places where shards end.
-constexpr size_t kRoundBytes = size_t{4} << 20;
-
-bool read_round(TextStream& stream, Round& round) {
+bool read_round(TextStream& stream, size_t round_bytes, Round& round) {
   round.texts.clear();
   Text text;
-  for (size_t bytes = 0; bytes < kRoundBytes && stream.next(text); bytes += round.texts.back().text.size() + sizeof(Text))
+  for (size_t bytes = 0; bytes < round_bytes && stream.next(text); bytes += round.texts.back().text.size() + sizeof(Text))
     round.texts.push_back(std::move(text));
   round.after = stream.position();
   return !round.texts.empty();
@@ -226,11 +224,12 @@ class Making {
 template <class Take>
 void make_documents(TextStream& stream, const CorpusSpec& spec, int threads, Take take) {
   Round now, next;
-  bool more = read_round(stream, now);
+  const size_t round_bytes = size_t(spec.round_bytes);
+  bool more = read_round(stream, round_bytes, now);
   while (more) {
     throw_if_interrupted();
     Making making(now, spec.make, threads > 0 ? threads : num_threads());
-    more = read_round(stream, next);
+    more = read_round(stream, round_bytes, next);
     take(making.take(), now.after);
     std::swap(now, next);
   }

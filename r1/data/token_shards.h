@@ -22,6 +22,7 @@
 namespace r1::data {
 
 inline constexpr int64_t kShardTokens = int64_t{32} << 20, kShardDocuments = int64_t{1} << 20;
+inline constexpr int64_t kRoundBytes = int64_t{4} << 20;  // of text that is read at once
 
 // One file. A token is 16 bits wide if the vocabulary allows it, else 32. With `masked` the highest bit says that the token is not learned;
 // else all are.
@@ -64,10 +65,10 @@ DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_i
 struct CorpusSpec {
   std::vector<std::string> files;  // text files, .jsonl, .jsonl.gz (data/text_stream.h)
   DocumentMaker make;
-  std::string maker;                    // tells what `make` depends on: tokenizer, template, options
-  int64_t vocab_size = 0;               // every id is below it
-  bool masked = false;                  // documents have tokens that are not learned
-  int64_t shard_tokens = kShardTokens;  // smaller in tests
+  std::string maker;                                               // tells what `make` depends on: tokenizer, template, options
+  int64_t vocab_size = 0;                                          // every id is below it
+  bool masked = false;                                             // documents have tokens that are not learned
+  int64_t shard_tokens = kShardTokens, round_bytes = kRoundBytes;  // smaller in tests
 };
 
 // The shards of a corpus in `folder`: those that are there if they fit, else made with `threads` threads (0: num_threads()). Fails if the

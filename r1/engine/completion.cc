@@ -1,115 +1,127 @@
 #include "r1/engine/completion.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <memory>
 
 #include "r1/base/error.h"
-#include "r1/engine/stop_strings.h"
-#include "r1/text/stream_decoder.h"
 
 namespace r1::engine {
 
-namespace {
+CompletionStream::CompletionStream(Engine& engine, const text::Tokenizer& tokenizer, const CompletionRequest& r, bool keep_special,
+                                   Callbacks callbacks)
+    : engine_(engine),
+      sampling_(r.sampling),
+      forced_(int64_t(r.forced.size())),
+      keep_special_(keep_special),
+      callbacks_(std::move(callbacks)) {
+  check(r.n >= 1, "[complete] expected n of at least 1, got ", r.n);
+  completions_.resize(size_t(r.n));
+  const StopStrings stops(r.stop);
+  Request request{.prompt = r.prompt, .sampling = r.sampling, .forced = r.forced};
+  // A stop string that is a control token never shows up as text: it is met as an id.
+  for (const std::string& stop : r.stop)
+    if (const auto id = tokenizer.token_id(stop); id && tokenizer.is_special(*id)) request.sampling.stop_ids.push_back(*id);
+  const std::vector<RequestId> ids = engine_.add_group(request, r.n, [this](const TokenEvent& event) { take(event); });
+  for (int j = 0; j < r.n; ++j) running_.emplace(ids[size_t(j)], Sample{j, text::StreamDecoder(tokenizer, !keep_special, r.prompt), stops});
+}
 
-// One sample while it runs.
-struct Stream {
-  size_t prompt;
-  int sample;
-  const CompletionRequest* request;
-  text::StreamDecoder decoder;
-  StopStrings stops;
-  Completion* result;
-};
+CompletionStream::~CompletionStream() {
+  drop();
+}
 
-class Run {
- public:
-  Run(Engine& engine, const text::Tokenizer& tokenizer, const std::vector<CompletionRequest>& requests, const CompletionOptions& options)
-      : engine_(engine), tokenizer_(tokenizer), requests_(requests), options_(options) {}
-  // Whatever happens, nothing of this run stays in the engine.
-  ~Run() {
-    for (const auto& [id, stream] : streams_) engine_.cancel(id);
+void CompletionStream::cancel() {
+  auto cut = std::move(running_);
+  running_.clear();
+  for (const auto& [id, sample] : cut) engine_.cancel(id);
+  for (auto& [id, sample] : cut) finish(sample, FinishReason::kCancelled);
+}
+
+void CompletionStream::drop() {
+  for (const auto& [id, sample] : running_) engine_.cancel(id);
+  running_.clear();
+}
+
+void CompletionStream::take(const TokenEvent& event) {
+  try {
+    const auto it = running_.find(event.request);
+    if (it == running_.end() || !push(it->second, event)) return;
+    auto ended = running_.extract(it);
+    const Sample& sample = ended.mapped();
+    if (event.finish == FinishReason::kNone) engine_.cancel(event.request);
+    if (callbacks_.on_finished) callbacks_.on_finished(sample.index, completions_[size_t(sample.index)]);
+  } catch (...) {
+    error_ = std::current_exception();
+    drop();
   }
+}
 
-  std::vector<std::vector<Completion>> operator()() {
-    for (const CompletionRequest& r : requests_) {
-      check(r.n >= 1, "[complete] expected n of at least 1, got ", r.n);
-      results_.emplace_back(size_t(r.n));
-      total_ += r.n;
-    }
-    for (size_t i = 0; i < requests_.size(); ++i) add(i);
-    while (!streams_.empty()) {
-      for (const TokenEvent& event : engine_.step()) take(event);
-      if (options_.on_step && !options_.on_step(total_ - int64_t(streams_.size()), total_, engine_.stats())) {
-        for (auto& [id, stream] : streams_) finish(stream, FinishReason::kCancelled);
-        break;
-      }
-    }
-    return std::move(results_);
+// True if the sample is complete.
+bool CompletionStream::push(Sample& s, const TokenEvent& event) {
+  Completion& c = completions_[size_t(s.index)];
+  c.ids.push_back(event.token);
+  if (sampling_.logprobs) c.logprobs.push_back(event.logprob);
+  if (sampling_.top_logprobs > 0) c.top.push_back(event.top);
+  c.model_version = event.model_version;
+  // The token that ended the answer is no part of its text.
+  std::string piece;
+  if (event.finish != FinishReason::kStop || keep_special_) piece = s.decoder.push(event.token);
+  const bool more = show(s, s.stops.push(piece, may_stop(c)));
+  if (s.stops.stopped() || !more) {
+    c.finish = s.stops.stopped() ? FinishReason::kStop : FinishReason::kCancelled;
+    return true;
   }
+  if (event.finish == FinishReason::kNone) return false;
+  finish(s, event.finish);
+  return true;
+}
 
- private:
-  void add(size_t prompt) {
-    const CompletionRequest& r = requests_[prompt];
-    Request request{.prompt = r.prompt, .sampling = r.sampling, .forced = r.forced};
-    // A stop string that is a control token never shows up as text: it is met as an id.
-    for (const std::string& stop : r.stop)
-      if (const auto id = tokenizer_.token_id(stop); id && tokenizer_.is_special(*id)) request.sampling.stop_ids.push_back(*id);
-    const std::vector<RequestId> ids = engine_.add_group(request, r.n);
-    for (int j = 0; j < r.n; ++j) {
-      streams_.emplace(ids[size_t(j)], Stream{prompt, j, &r, text::StreamDecoder(tokenizer_, !options_.keep_special, r.prompt),
-                                              StopStrings(r.stop), &results_[prompt][size_t(j)]});
-    }
-  }
+void CompletionStream::finish(Sample& s, FinishReason reason) {
+  Completion& c = completions_[size_t(s.index)];
+  show(s, s.stops.push(s.decoder.finish(), may_stop(c)));
+  show(s, s.stops.finish());
+  c.finish = s.stops.stopped() ? FinishReason::kStop : reason;
+}
 
-  void take(const TokenEvent& event) {
-    const auto it = streams_.find(event.request);
-    if (it == streams_.end()) return;  // somebody else's request
-    Stream& s = it->second;
-    s.result->ids.push_back(event.token);
-    if (s.request->sampling.logprobs) s.result->logprobs.push_back(event.logprob);
-    if (s.request->sampling.top_logprobs > 0) s.result->top.push_back(event.top);
-    s.result->model_version = event.model_version;
-    // The token that ended the answer is no part of its text.
-    std::string piece;
-    if (event.finish != FinishReason::kStop || options_.keep_special) piece = s.decoder.push(event.token);
-    bool more = show(s, s.stops.push(piece));
-    if (s.stops.stopped() || !more) {
-      if (event.finish == FinishReason::kNone) engine_.cancel(event.request);
-      s.result->finish = s.stops.stopped() ? FinishReason::kStop : FinishReason::kCancelled;
-    } else if (event.finish != FinishReason::kNone) {
-      finish(s, event.finish);
-    } else {
-      return;
-    }
-    if (options_.on_finished) options_.on_finished(s.prompt, s.sample, *s.result);
-    streams_.erase(it);
-  }
+bool CompletionStream::show(const Sample& s, const std::string& piece) {
+  completions_[size_t(s.index)].text += piece;
+  return piece.empty() || !callbacks_.on_text || callbacks_.on_text(s.index, piece);
+}
 
-  void finish(Stream& s, FinishReason reason) {
-    show(s, s.stops.push(s.decoder.finish()));
-    show(s, s.stops.finish());
-    s.result->finish = s.stops.stopped() ? FinishReason::kStop : reason;
-  }
-
-  bool show(Stream& s, const std::string& piece) {
-    s.result->text += piece;
-    return piece.empty() || !options_.on_text || options_.on_text(s.prompt, s.sample, piece);
-  }
-
-  Engine& engine_;
-  const text::Tokenizer& tokenizer_;
-  const std::vector<CompletionRequest>& requests_;
-  const CompletionOptions& options_;
-  std::vector<std::vector<Completion>> results_;
-  std::unordered_map<RequestId, Stream> streams_;
-  int64_t total_ = 0;
-};
-
-}  // namespace
+// The same first tokens that no stop id ends (Engine).
+bool CompletionStream::may_stop(const Completion& c) const {
+  return int64_t(c.ids.size()) > std::max(sampling_.min_new_tokens, forced_);
+}
 
 std::vector<std::vector<Completion>> complete(Engine& engine, const text::Tokenizer& tokenizer,
                                               const std::vector<CompletionRequest>& requests, const CompletionOptions& options) {
-  return Run(engine, tokenizer, requests, options)();
+  std::vector<std::unique_ptr<CompletionStream>> streams;
+  int64_t total = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    CompletionStream::Callbacks callbacks;
+    if (options.on_text)
+      callbacks.on_text = [&options, i](int sample, const std::string& piece) { return options.on_text(i, sample, piece); };
+    if (options.on_finished) callbacks.on_finished = [&options, i](int sample, const Completion& c) { options.on_finished(i, sample, c); };
+    streams.push_back(std::make_unique<CompletionStream>(engine, tokenizer, requests[i], options.keep_special, std::move(callbacks)));
+    total += requests[i].n;
+  }
+  const auto running = [&] {
+    int64_t n = 0;
+    for (const auto& stream : streams) {
+      if (stream->error()) std::rethrow_exception(stream->error());
+      n += stream->running();
+    }
+    return n;
+  };
+  for (int64_t left = total; left > 0;) {
+    engine.step();
+    left = running();
+    if (!options.on_step || options.on_step(total - left, total, engine.stats())) continue;
+    for (const auto& stream : streams) stream->cancel();
+    break;
+  }
+  std::vector<std::vector<Completion>> results;
+  for (const auto& stream : streams) results.push_back(std::move(stream->completions()));
+  return results;
 }
 
 }  // namespace r1::engine

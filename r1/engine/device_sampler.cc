@@ -26,7 +26,7 @@ Knobs knobs(std::span<const SampleRow> rows, int64_t vocab, const at::Device& de
   for (int64_t i = 0; i < n; ++i) {
     const SampleRow& row = rows[size_t(i)];
     const SamplingParams& p = *row.params;
-    const bool greedy = p.temperature == 0;
+    const bool greedy = is_greedy(p);
     const int64_t top_k = p.top_k > 0 && p.top_k < vocab ? p.top_k : vocab;
     values[size_t(i)] = greedy ? 1 : p.temperature;
     values[size_t(n + i)] = double(top_k);

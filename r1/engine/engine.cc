@@ -1,6 +1,8 @@
 #include "r1/engine/engine.h"
 
 #include <algorithm>
+#include <exception>
+#include <unordered_map>
 
 #include "r1/base/error.h"
 #include "r1/engine/device_sampler.h"
@@ -72,6 +74,8 @@ struct Engine::Impl {
   // Kept from step to step for their memory.
   std::vector<SampleRow> rows;
   std::vector<Sampled> sampled;
+  std::unordered_map<RequestId, std::shared_ptr<const TokenSink>> sinks;  // null: cancelled while tokens are given out
+  bool delivering = false;
 
   Impl(model::Transformer& m, const EngineConfig& c)
       : model(m), config(finished(c, m)), scheduler(scheduling(config)), runner(m, running(config)), version(m.version()) {}
@@ -83,6 +87,7 @@ struct Engine::Impl {
   void sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which);
   TokenEvent accept(Sequence* s, Sampled& sampled);
   void sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events);
+  void deliver(std::vector<TokenEvent>& events);
 };
 
 void Engine::Impl::check_request(const Request& r) const {
@@ -186,7 +191,7 @@ TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
   const SamplingParams& p = s->sampling;
   scheduler.append(s, made.token);
   ++counted.generated_tokens;
-  const bool stops = !p.ignore_stop_ids && s->made() > p.min_new_tokens && s->made() > int64_t(s->forced.size()) &&
+  const bool stops = s->made() > p.min_new_tokens && s->made() > int64_t(s->forced.size()) &&
                      std::find(p.stop_ids.begin(), p.stop_ids.end(), made.token) != p.stop_ids.end();
   if (stops)
     event.finish = FinishReason::kStop;
@@ -221,28 +226,58 @@ void Engine::Impl::sample_all(const Tensor& logits, std::vector<PendingSample> s
   }
 }
 
+// Leaves in `events` what belongs to no sink.
+void Engine::Impl::deliver(std::vector<TokenEvent>& events) {
+  if (sinks.empty()) return;
+  std::vector<TokenEvent> rest;
+  std::exception_ptr error;
+  delivering = true;
+  for (TokenEvent& event : events) {
+    const auto it = sinks.find(event.request);
+    if (it == sinks.end()) {
+      rest.push_back(std::move(event));
+      continue;
+    }
+    const auto sink = it->second;  // kept while it runs, whatever it cancels
+    if (!sink) continue;
+    try {
+      (*sink)(event);
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+    if (event.finish != FinishReason::kNone) sinks[event.request] = nullptr;
+  }
+  delivering = false;
+  std::erase_if(sinks, [](const auto& entry) { return !entry.second; });
+  events = std::move(rest);
+  if (error) std::rethrow_exception(error);
+}
+
 Engine::Engine(model::Transformer& model, const EngineConfig& config) : impl_(std::make_unique<Impl>(model, config)) {}
 Engine::~Engine() = default;
 
-RequestId Engine::add(Request request) {
+RequestId Engine::add(Request request, TokenSink sink) {
   impl_->check_request(request);
   auto s = impl_->new_sequence(request, nullptr);
   const RequestId id = s->id;
   impl_->scheduler.add(std::move(s));
+  if (sink) impl_->sinks[id] = std::make_shared<const TokenSink>(std::move(sink));
   impl_->counted.prompt_tokens += int64_t(request.prompt.size());
   return id;
 }
 
-std::vector<RequestId> Engine::add_group(const Request& request, int n) {
+std::vector<RequestId> Engine::add_group(const Request& request, int n, TokenSink sink) {
   check(n >= 1 && n <= 16384, "[engine] expected 1 to 16384 samples, got ", n);
   impl_->check_request(request);
   const auto group = std::make_shared<Group>();
+  const auto shared = sink ? std::make_shared<const TokenSink>(std::move(sink)) : nullptr;
   std::vector<RequestId> ids;
   Request one = request;
   for (int i = 0; i < n; ++i) {
     one.sample_index = i;
     auto s = impl_->new_sequence(one, group);
     ids.push_back(s->id);
+    if (shared) impl_->sinks[s->id] = shared;
     impl_->scheduler.add(std::move(s));
   }
   impl_->counted.prompt_tokens += int64_t(request.prompt.size());
@@ -251,10 +286,16 @@ std::vector<RequestId> Engine::add_group(const Request& request, int n) {
 
 void Engine::cancel(RequestId id) {
   if (Sequence* s = impl_->scheduler.find(id)) impl_->scheduler.finish(s);
+  // Tokens that this step made already are not given out any more.
+  if (impl_->delivering)
+    impl_->sinks[id] = nullptr;
+  else
+    impl_->sinks.erase(id);
 }
 
 std::vector<TokenEvent> Engine::step() {
   Impl& m = *impl_;
+  check(!m.delivering, "[engine] step() was called by a request's sink, which may add and cancel requests but not step");
   m.follow_weights();
   const Schedule& plan = m.scheduler.schedule();
   if (plan.sequences.empty()) return {};
@@ -267,6 +308,7 @@ std::vector<TokenEvent> Engine::step() {
   events.reserve(samplers.size());
   m.sample_all(logits, samplers, events);
   if (m.config.num_speculative_tokens > 0) m.runner.draft(m.scheduler);
+  m.deliver(events);
   return events;
 }
 

@@ -12,6 +12,7 @@
 // gives it, which is all that rejection sampling (Leviathan et al., 2023) could reach with one guess.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,10 @@ struct EngineStats {
   }
 };
 
+// Takes the tokens of one request (or of a group's samples: event.request tells them apart), in order, when all tokens of a step are made.
+// It may add and cancel requests, its own too, but not step. What it throws leaves step() once the others have had their tokens.
+using TokenSink = std::function<void(const TokenEvent&)>;
+
 class Engine {
  public:
   Engine(model::Transformer& model, const EngineConfig& config);
@@ -61,13 +66,15 @@ class Engine {
 
   // Queues a request. Throws (kFailed) if prompt + 1 exceeds max_model_len or the cache can never hold prompt + answer; the message has
   // both numbers. Never truncates a prompt; an answer that reaches max_model_len ends there with kLength.
-  RequestId add(Request request);
+  // With a sink the tokens go there, whoever calls step(), so that callers who know nothing of each other share an engine. Without one they
+  // are what step() returns: right for a caller that is alone.
+  RequestId add(Request request, TokenSink sink = {});
   // n requests of one prompt (sample_index 0..n-1); the prompt is prefilled once and its blocks shared.
-  std::vector<RequestId> add_group(const Request& request, int n);
+  std::vector<RequestId> add_group(const Request& request, int n, TokenSink sink = {});
   // Frees the request's blocks at once; no event follows.
   void cancel(RequestId id);
-  // Schedules and runs one forward; returns the tokens it made, in order: at most one a request, or with speculation one more. Empty only
-  // if nothing is queued or a prefill chunk made none. If it throws (out of memory, NaN, weights changed under half-done sequences), the
+  // Schedules and runs one forward: at most one token a request, or with speculation one more; none if nothing is queued or a prefill chunk
+  // made none. Gives them to the requests' sinks and returns those of requests without one, in order. If it throws (out of memory, NaN, weights changed under half-done sequences), the
   // requests are still there: step again or cancel.
   std::vector<TokenEvent> step();
   bool idle() const;

@@ -12,18 +12,22 @@ namespace r1::engine {
 using TokenId = int32_t;
 
 struct SamplingParams {
-  double temperature = 1.0;  // 0: greedy (first of equal maxima)
+  double temperature = 1.0;  // 0, or below kGreedyBelow: greedy (first of equal maxima)
   int64_t top_k = 0;         // 0: off
   double top_p = 1.0, min_p = 0.0;
   double repetition_penalty = 1.0, presence_penalty = 0.0, frequency_penalty = 0.0;
   uint64_t seed = 0;  // token i of this request draws random_uniform(seed, sample_index, i): batch and schedule do not matter
   int64_t max_new_tokens = 16;
-  int64_t min_new_tokens = 0;
+  int64_t min_new_tokens = 0;     // nothing ends the answer at one of this many first tokens: neither ids nor stop strings
   std::vector<TokenId> stop_ids;  // end of sequence and other stops; the stop token is kept in ids
-  bool ignore_stop_ids = false;
-  bool logprobs = false;  // of the chosen token, under logits / temperature (greedy: temperature 1), before any truncation
-  int top_logprobs = 0;   // alternatives a position, 0..20
+  bool logprobs = false;          // of the chosen token, under logits / temperature (greedy: temperature 1), before any truncation
+  int top_logprobs = 0;           // alternatives a position, 0..20
 };
+// Logits divided by less than this may overflow; the likeliest token has all the probability long before.
+inline constexpr double kGreedyBelow = 1e-6;
+inline bool is_greedy(const SamplingParams& params) {
+  return params.temperature < kGreedyBelow;
+}
 // Range checks, kUsage errors that name the field.
 void check_sampling(const SamplingParams& params);
 

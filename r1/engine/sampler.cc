@@ -36,7 +36,7 @@ void apply_penalties(float* z, int64_t vocab, const SamplingParams& p, const Tok
 }
 
 bool bans_stops(const SampleRow& row) {
-  return row.token_index < row.params->min_new_tokens && !row.params->ignore_stop_ids;
+  return row.token_index < row.params->min_new_tokens;
 }
 
 const float* adjusted_logits(const SampleRow& row, int64_t vocab, Scratch& scratch) {
@@ -138,7 +138,7 @@ void sample_row(const SampleRow& row, int64_t vocab, Scratch& scratch, Sampled& 
   } else {
     const float* z = adjusted_logits(row, vocab, scratch);
     const bool truncates = (p.top_k > 0 && p.top_k < vocab) || p.top_p < 1 || p.min_p > 0;
-    if (p.temperature == 0)
+    if (is_greedy(p))
       out.token = greedy_token(z, vocab);
     else
       out.token = truncates ? draw_truncated(z, vocab, row, scratch) : draw(z, vocab, row, scratch);
@@ -146,7 +146,7 @@ void sample_row(const SampleRow& row, int64_t vocab, Scratch& scratch, Sampled& 
   out.top.clear();
   out.logprob = std::numeric_limits<float>::quiet_NaN();
   if (!p.logprobs && p.top_logprobs == 0) return;
-  const float inverse = p.temperature == 0 ? 1.0f : float(1 / p.temperature);
+  const float inverse = is_greedy(p) ? 1.0f : float(1 / p.temperature);
   const int64_t target = out.token;
   float lse = 0;
   kernels::log_prob({.logits = row.logits,

@@ -2,7 +2,7 @@
 //   1. penalties       repetition (HF: on tokens of prompt and answer, z < 0 ? z * r : z / r), then presence and frequency (OpenAI: on tokens of
 //                      the answer)
 //   2. min_new_tokens  stop ids are out until that many tokens were made
-//   3. temperature     z / temperature; 0: the first maximum, and no more steps
+//   3. temperature     z / temperature; greedy (request.h): the first maximum, and no more steps
 //   4. top_k           what is below the k-th largest is out (ties with it stay)
 //   5. top_p           the smallest set of likeliest tokens whose probability reaches top_p (the likeliest always stays)
 //   6. min_p           what is less likely than min_p times the likeliest is out

@@ -18,11 +18,13 @@ class StopStrings {
   }
 
   // Text that is safe to show now.
-  std::string push(const std::string& piece) {
+  // A stop string that ends in a piece with `may_stop` false is text like any other (min_new_tokens); one that only begins there counts.
+  std::string push(const std::string& piece, bool may_stop = true) {
     if (stopped_) return {};
     held_ += piece;
+    if (!may_stop) open_from_ = held_.size();
     size_t at = std::string::npos;
-    for (const std::string& stop : stops_) at = std::min(at, held_.find(stop));
+    for (const std::string& stop : stops_) at = std::min(at, held_.find(stop, open_from_ < stop.size() ? 0 : open_from_ - stop.size() + 1));
     stopped_ = at != std::string::npos;
     return give(stopped_ ? at : held_.size() - longest_beginning());
   }
@@ -34,6 +36,7 @@ class StopStrings {
   std::string give(size_t count) {
     std::string text = held_.substr(0, count);
     held_.erase(0, count);
+    open_from_ -= std::min(open_from_, count);
     return text;
   }
   // Bytes at the end of held_ that begin some stop string.
@@ -47,6 +50,7 @@ class StopStrings {
 
   std::vector<std::string> stops_;
   std::string held_;
+  size_t open_from_ = 0;  // a stop string counts if it ends past this place in held_
   bool stopped_ = false;
 };
 

@@ -22,11 +22,8 @@ engine::CompletionRequest make_request(const std::vector<text::TokenId>& prompt,
   request.n = int(args.num_samples);
   request.stop = args.stop;
   request.forced = forced;
-  request.sampling.temperature = args.temperature;
-  request.sampling.top_p = args.top_p;
-  request.sampling.top_k = args.top_k;
+  request.sampling = args.params(args.max_completion_length);
   request.sampling.seed = random_bits(uint64_t(args.seed), kEvalStream, uint64_t(problem));
-  request.sampling.max_new_tokens = args.max_completion_length;
   request.sampling.stop_ids = prompts.stop_ids();
   return request;
 }
@@ -176,12 +173,9 @@ void EvalArgs::visit(Fields& v) {
   v("max_completion_length", max_completion_length, "tokens a completion", Range{1, 1e7});
   v.alias("max_new_tokens", "max_completion_length");
   v("pass_at", pass_at, "k of pass@k and cons@k to report (k <= num_samples); none: 1");
-  v("temperature", temperature, "0: greedy", Range{0, 100});
-  v("top_p", top_p, "nucleus sampling", Range{0, 1});
-  v("top_k", top_k, "0: off", Range{0, 1e7});
+  engine::SamplingOptions::visit(v);
   v("eval_seed", seed, "seed of the sampling", Range{0, 1e18});
   v("forced", forced, "text put at the beginning of every completion, e.g. an empty thought");
-  v("stop", stop, "strings that end a completion");
 }
 
 }  // namespace r1::eval

@@ -11,18 +11,18 @@
 
 #include "r1/data/prompt.h"
 #include "r1/engine/completion.h"
+#include "r1/engine/sampling_options.h"
 #include "r1/tasks/task.h"
 
 namespace r1::eval {
 
-struct EvalArgs {
+struct EvalArgs : engine::SamplingOptions {
+  EvalArgs() { temperature = 0; }
+
   std::string split = "test";
   int64_t limit = 0, num_samples = 1, max_completion_length = 256, seed = 0;
   std::vector<int64_t> pass_at;
-  double temperature = 0, top_p = 1;
-  int64_t top_k = 0;
   std::string forced;
-  std::vector<std::string> stop;
 
   void visit(Fields& v);
 };

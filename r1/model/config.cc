@@ -245,7 +245,7 @@ void ModelConfig::visit(Fields& v) {
   v("positions", positions, "rotary, or learned and added to the embedding (GPT-2)", OneOf{"rope", "learned"});
   v("rope_interleaved", rope_interleaved, "rotary pairs are neighbours, not halves");
   v("mlp_bias", mlp_bias, "bias in the MLP");
-  v("post_norms", post_norms, "norms behind attention and MLP as well (Gemma)");
+  v("post_norms", post_norms, "norms after attention and MLP as well (Gemma)");
   v("embedding_scale", embedding_scale, "factor of the embedding (Gemma: sqrt(hidden_size))", Range{0, 1e6});
   v("ffn_dropout", ffn_dropout, "dropout inside the MLP in training", Range{0, 0.99});
   v.group("mla", mla);

@@ -47,6 +47,7 @@ void read_yarn(const HfReader& in, ModelConfig& c) {
   c.rope.attention_factor = in.get<double>("attention_factor", 0);
   if (in.has("attn_factor") && !in.has("attention_factor"))
     c.rope.attention_factor = in.need<double>("attn_factor") * (c.rope.factor <= 1 ? 1 : 0.1 * std::log(c.rope.factor) + 1);
+  if (!(c.rope.attention_factor >= 0)) in.refuse("attention_factor of rope type yarn: expected at least 0, got ", c.rope.attention_factor);
   if (!in.get<bool>("truncate", true)) in.refuse("truncate = false of rope type yarn is not supported");
 }
 

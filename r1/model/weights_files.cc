@@ -2,6 +2,7 @@
 #include "r1/model/weights_files.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "r1/base/error.h"
 #include "r1/base/gguf_file.h"
 #include "r1/base/json.h"
+#include "r1/base/log.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
 #include "r1/model/generation_config.h"
@@ -95,18 +97,44 @@ bool stores_mtp(const fs::path& path, int64_t layers) {
   return std::any_of(files.begin(), files.end(), [&](const SafetensorsFile& file) { return file.find(name) != nullptr; });
 }
 
+namespace {
+
+// A run's folder holds the final model once it is done; until then its newest checkpoint is what there is.
+fs::path model_of_run(const fs::path& path) {
+  if (!fs::is_directory(path) || fs::exists(path / kConfigFile)) return path;
+  constexpr std::string_view kPrefix = "checkpoint-";
+  fs::path newest;
+  int64_t last = -1;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    const std::string folder = entry.path().filename().string();
+    if (!folder.starts_with(kPrefix) || !fs::exists(entry.path() / kConfigFile)) continue;
+    int64_t step = -1;
+    const char* const end = folder.data() + folder.size();
+    const auto [stop, error] = std::from_chars(folder.data() + kPrefix.size(), end, step);
+    if (error == std::errc() && stop == end && step > last) last = step, newest = entry.path();
+  }
+  if (last >= 0) {
+    log_info(path.string(), " has no final model; its newest checkpoint is taken: ", newest.filename().string());
+    return newest;
+  }
+  if (fs::exists(path / "config.yaml")) fail_usage(path.string(), " is a run with neither a final model nor a checkpoint yet");
+  return path;
+}
+
+}  // namespace
+
 fs::path find_model(const fs::path& name) {
   std::error_code ignored;
-  if (fs::exists(name, ignored)) return name;
+  if (fs::exists(name, ignored)) return model_of_run(name);
   const std::string text = name.string();
   const size_t slash = text.find('/');
   const bool repository = slash != std::string::npos && slash > 0 && text.find('/', slash + 1) == std::string::npos &&
                           slash + 1 < text.size() && text[0] != '.' && text[0] != '~' && !is_gguf(name);
-  if (!repository) fail("model ", text, " does not exist");
+  if (!repository) fail_usage("model ", text, " does not exist");
   const fs::path folder = hub_cache() / ("models--" + text.substr(0, slash) + "--" + text.substr(slash + 1));
   if (!fs::exists(folder / "refs/main", ignored)) {
-    fail("model ", text, " does not exist, and ", folder.string(), " has no downloaded copy (r1 downloads nothing: `hf download ", text,
-         "` does)");
+    fail_usage("model ", text, " does not exist, and ", folder.string(), " has no downloaded copy (r1 downloads nothing: `hf download ",
+               text, "` does)");
   }
   std::string revision = read_file(folder / "refs/main");
   revision.erase(revision.find_last_not_of(" \n\r\t") + 1);

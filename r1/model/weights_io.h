@@ -16,9 +16,9 @@ namespace r1::model {
 // Told after each tensor how many bytes of the model's weights are done, of how many.
 using WeightProgress = std::function<void(int64_t done, int64_t total)>;
 
-// What a user calls a model -> the folder or file that has it: a path as it is, or "org/name" in the local Hugging Face cache
-// (HF_HUB_CACHE, HF_HOME, default
-// ~/.cache/huggingface/hub). Nothing is downloaded; the error says where was looked.
+// What a user calls a model -> the folder or file that has it: a path as it is (of a run that is not done its newest checkpoint, which is
+// said), or "org/name" in the local Hugging Face cache (HF_HUB_CACHE, HF_HOME, default ~/.cache/huggingface/hub). Nothing is downloaded;
+// the error (usage) says where was looked.
 std::filesystem::path find_model(const std::filesystem::path& name);
 
 // The config of a HF folder (or a file in it), or of a .gguf file (also one that is cut short after its header).

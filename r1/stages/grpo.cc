@@ -29,6 +29,12 @@ struct Plan {
   int64_t completions, prompts, updates, total_steps;
 
   Plan(const GrpoConfig& c, int64_t problems) {
+    if (c.sampling.num_generations < 2)
+      fail_usage("num_generations is ", c.sampling.num_generations,
+                 ": GRPO compares the completions of a prompt with each other, so one alone teaches nothing; give 2 or more");
+    if (c.sampling.temperature < 1e-3)
+      fail_usage("temperature is ", c.sampling.temperature,
+                 ": the policy that is trained is the one at this temperature; give 0.001 or more");
     const int64_t accumulate = c.run.gradient_accumulation_steps,
                   per_rollout = c.steps_per_generation > 0 ? c.steps_per_generation : accumulate;
     completions = c.run.per_device_train_batch_size * per_rollout;

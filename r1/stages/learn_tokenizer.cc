@@ -25,7 +25,7 @@ void TokenizerConfig::visit(Fields& v) {
   v("output_dir", output_dir, "folder for tokenizer.json", Required{});
   v("train_files", train_files, "text files (a line is a text) and .jsonl files", Required{});
   v("vocab_size", vocab_size, "tokens in all, the 256 bytes and the end among them", Range{258, 1 << 24});
-  v("eos_token", eos_token, "the control token behind each document");
+  v("eos_token", eos_token, "the control token after each document");
   v("pre_tokenizer", pre_tokenizer, "where text is cut", OneOf{"gpt-2", "qwen2", "qwen3.5", "llama3", "smollm", "deepseek-v3"});
 }
 

@@ -40,13 +40,8 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
     request.prompt = prompts.prompt(out.problems.back().prompt, out.problems.back().messages);
     request.n = int(args.num_generations);
     request.stop = args.stop;
-    request.sampling.temperature = args.temperature;
-    request.sampling.top_p = args.top_p;
-    request.sampling.top_k = args.top_k;
-    request.sampling.min_p = args.min_p;
-    request.sampling.repetition_penalty = args.repetition_penalty;
+    request.sampling = args.params(args.max_completion_length);
     request.sampling.seed = random_bits(seed, kSampleStream, g);
-    request.sampling.max_new_tokens = args.max_completion_length;
     request.sampling.stop_ids = prompts.stop_ids();
     request.sampling.logprobs = true;
     requests.push_back(std::move(request));
@@ -94,12 +89,7 @@ Rollout sample_rollout(engine::Engine& engine, const text::Tokenizer& tokenizer,
 void SamplingArgs::visit(Fields& v) {
   v("num_generations", num_generations, "completions a prompt (the group)", Range{1, 16384});
   v("max_completion_length", max_completion_length, "tokens a completion", Range{1, 1e7});
-  v("temperature", temperature, "sampling temperature; the policy that is trained is the one at this temperature", Range{1e-3, 100});
-  v("top_p", top_p, "nucleus sampling (below 1 the log-probabilities are those before the cut)", Range{0, 1});
-  v("top_k", top_k, "0: off", Range{0, 1e7});
-  v("min_p", min_p, "0: off", Range{0, 1});
-  v("repetition_penalty", repetition_penalty, "1: off", Range{0.01, 100});
-  v("stop", stop, "strings that end a completion");
+  engine::SamplingOptions::visit(v);
 }
 
 }  // namespace r1::stages

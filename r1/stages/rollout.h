@@ -10,15 +10,14 @@
 
 #include "r1/data/prompt.h"
 #include "r1/engine/completion.h"
+#include "r1/engine/sampling_options.h"
 #include "r1/tasks/scoring.h"
 #include "r1/tasks/task.h"
 
 namespace r1::stages {
 
-struct SamplingArgs {
-  int64_t num_generations = 8, max_completion_length = 256, top_k = 0;
-  double temperature = 1.0, top_p = 1.0, min_p = 0, repetition_penalty = 1.0;
-  std::vector<std::string> stop;
+struct SamplingArgs : engine::SamplingOptions {
+  int64_t num_generations = 8, max_completion_length = 256;
 
   void visit(Fields& v);
 };

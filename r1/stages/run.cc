@@ -67,9 +67,10 @@ void load_text_side(LoadedModel& out, const ModelArgs& args, const model::ModelC
 
 }  // namespace
 
-LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype, TokenizerUse use) {
-  if (args.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
-  if (!fs::exists(args.model_name_or_path)) fail_usage("model_name_or_path: no file or folder '", args.model_name_or_path, "'");
+LoadedModel load(const ModelArgs& named, tensor::Device device, tensor::DType dtype, TokenizerUse use) {
+  if (named.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
+  ModelArgs args = named;
+  args.model_name_or_path = model::find_model(named.model_name_or_path).string();
   LoadedModel out;
   const model::ModelConfig config = model::read_model_config(args.model_name_or_path);
   load_text_side(out, args, config, use);

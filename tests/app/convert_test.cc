@@ -67,7 +67,7 @@ TEST_F(Convert, WrongUseFailsBeforeAnyWork) {
     EXPECT_NE(ran.err.find("--max_shard_size"), std::string::npos) << ran.err;
   }
   EXPECT_EQ(convert({in_.string(), out_.string(), "--dtype=int4"}).code, 2);
-  EXPECT_EQ(convert({(root_ / "nothing").string(), out_.string()}).code, 1);
+  EXPECT_EQ(convert({(root_ / "nothing").string(), out_.string()}).code, 2);
   EXPECT_FALSE(fs::exists(out_));
 }
 

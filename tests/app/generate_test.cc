@@ -156,12 +156,14 @@ TEST_F(Generate, TheModelsSamplingIsTheDefaultAndIsShown) {
 }
 
 TEST(SamplingDefaults, OptionsThenTheModelThenTheProgram) {
-  engine::SamplingParams p{.temperature = kNotGiven, .top_k = 5, .top_p = kNotGiven, .min_p = kNotGiven, .repetition_penalty = kNotGiven};
+  const engine::SamplingOptions own{.temperature = 0.6, .top_p = 0.95};
+  engine::SamplingOptions p = engine::SamplingOptions::of_model(own);
+  p.top_k = 5;
   model::GenerationConfig g;
   g.temperature = 0.7;
   g.top_k = 9;
   g.repetition_penalty = 1.1;
-  fill_sampling(p, g, {.temperature = 0.6, .top_p = 0.95});
+  fill_sampling(p, g);
   EXPECT_EQ(p.temperature, 0.7);
   EXPECT_EQ(p.top_k, 5);
   EXPECT_EQ(p.top_p, 0.95);

@@ -106,12 +106,12 @@ TEST(Jsonl, ResumesAtAnyRowAlsoGzipped) {
             std::string::npos);
 }
 
-// A few kilobytes that unpack to a gigabyte of zeros cost no more than the cap on a line.
+// A few kilobytes that unpack to a huge line of zeros cost no more than the cap on a line.
 TEST(Jsonl, AHugeLineCostsNoMoreThanItsCap) {
   const fs::path path = fs::path(testing::TempDir()) / str("r1_data_", getpid(), "_zeros.jsonl.gz");
   gzFile out = gzopen(path.c_str(), "wb1");
   const std::string zeros(1 << 20, '\0');
-  for (int i = 0; i < 100; ++i) gzwrite(out, zeros.data(), unsigned(zeros.size()));
+  for (int i = 0; i < 40; ++i) gzwrite(out, zeros.data(), unsigned(zeros.size()));
   gzclose(out);
   const long before = peak_kilobytes();
   EXPECT_EQ(message_of([&] { JsonlReader(path).next(); }), str(path.string(), ":1: line longer than ", kMaxLineBytes, " bytes"));

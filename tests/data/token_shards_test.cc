@@ -114,14 +114,14 @@ TEST(Shard, HoldsWhatWasWritten) {
 TEST(Shard, DamageIsNamed) {
   const fs::path folder = fresh_folder("damage"), path = folder / "s.bin";
   ShardWriter writer(path, 300);
-  for (int i = 0; i < 20; ++i) writer.add(all_learned(std::vector<int32_t>(size_t(i), i)));
+  for (int i = 0; i < 9; ++i) writer.add(all_learned(std::vector<int32_t>(size_t(i), i)));
   writer.commit();
   const std::string good = read_file(path);
   const auto read_all = [&] {
     const Shard shard(path);
     for (int64_t i = 0; i < shard.documents(); ++i) ASSERT_EQ(shard.document(i).ids, std::vector<int32_t>(size_t(i), int32_t(i)));
   };
-  const size_t ids = 190 * 2, padded = (ids + 15) / 16 * 16;
+  const size_t ids = 36 * 2, padded = (ids + 15) / 16 * 16;
   for (size_t at = 0; at < good.size(); ++at) {
     std::string bad = good;
     bad[at] = char(bad[at] ^ 0x41);
@@ -183,10 +183,10 @@ TEST(TokenShards, AreMadeOnceAndAgainWhenSomethingChanged) {
   EXPECT_EQ(all_ids(*token_shards(shards, spec)), in_memory(spec));
 }
 
-// Larger than a round, so that there are several shards.
+// Several rounds, and a shard of each.
 CorpusSpec long_corpus(const fs::path& folder) {
   std::string rows;
-  for (int i = 0; i < 400; ++i) rows += dump_json({{"text", std::string(50'000, char('a' + i % 26))}}) + "\n";
+  for (int i = 0; i < 400; ++i) rows += dump_json({{"text", std::string(500, char('a' + i % 26))}}) + "\n";
   gzFile out = gzopen((folder / "long.jsonl.gz").c_str(), "wb1");
   gzwrite(out, rows.data(), unsigned(rows.size()));
   gzclose(out);
@@ -194,7 +194,8 @@ CorpusSpec long_corpus(const fs::path& folder) {
           .make = text_maker("text", bytes_as_ids),
           .maker = "bytes",
           .vocab_size = 256,
-          .shard_tokens = 1000};
+          .shard_tokens = 1000,
+          .round_bytes = 50'000};
 }
 
 TEST(TokenShards, GoOnAfterAKill) {

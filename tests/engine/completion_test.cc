@@ -3,59 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "r1/base/error.h"
-#include "r1/base/json.h"
 #include "r1/base/rng.h"
 #include "r1/engine/stop_strings.h"
-#include "tests/engine/fixture.h"
+#include "tests/engine/scripted.h"
 
 namespace r1::engine {
 
 namespace {
-
-std::string utf8(int code) {
-  if (code < 0x80) return {char(code)};
-  return {char(0xC0 | code >> 6), char(0x80 | (code & 0x3F))};
-}
-
-// GPT-2's letters for bytes: printable ones stand for themselves, the others follow from U+0100 on.
-std::string byte_letter(int byte) {
-  const auto printable = [](int b) { return (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE; };
-  if (printable(byte)) return utf8(byte);
-  int rank = 0;
-  for (int b = 0; b < byte; ++b) rank += !printable(b);
-  return utf8(0x100 + rank);
-}
-
-constexpr TokenId kEos = 256;
-
-text::Tokenizer byte_tokenizer() {
-  Json vocab = Json::object();
-  for (int b = 0; b < 256; ++b) vocab[byte_letter(b)] = b;
-  const Json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  const Json tokenizer = {{"version", "1.0"},
-                          {"added_tokens", Json::array({{{"id", kEos},
-                                                         {"content", "<eos>"},
-                                                         {"special", true},
-                                                         {"lstrip", false},
-                                                         {"rstrip", false},
-                                                         {"single_word", false},
-                                                         {"normalized", false}}})},
-                          {"normalizer", nullptr},
-                          {"pre_tokenizer", byte_level},
-                          {"post_processor", nullptr},
-                          {"decoder", byte_level},
-                          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
-  const auto folder = std::filesystem::temp_directory_path() / str("r1_completion_test_", ::getpid());
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder / "tokenizer.json") << tokenizer.dump();
-  text::Tokenizer loaded = text::Tokenizer::load(folder / "tokenizer.json");
-  std::filesystem::remove_all(folder);
-  return loaded;
-}
 
 // A model of which every id is a byte or the end.
 std::unique_ptr<model::Transformer> byte_model() {
@@ -64,6 +19,13 @@ std::unique_ptr<model::Transformer> byte_model() {
   auto m = std::make_unique<model::Transformer>(c, at::kCPU, at::kFloat);
   m->init_weights(3);
   return m;
+}
+
+// After each byte comes the next one, after 'z' comes 'a'.
+std::unique_ptr<model::Transformer> alphabet_model() {
+  Script script;
+  for (int i = 0; i < 256; ++i) script[i] = {{i == 'z' ? 'a' : i + 1, 1.0}};
+  return scripted_model(script);
 }
 
 struct Completions : testing::Test {
@@ -94,6 +56,28 @@ TEST(StopStrings, NothingOfAStopStringGetsOut) {
   EXPECT_TRUE(s.stopped());
   EXPECT_EQ(s.push("later"), "");
   EXPECT_EQ(s.finish(), "");
+}
+
+// What ends before stopping is allowed is text; what ends after it counts, wherever it began.
+TEST(StopStrings, NoneThatEndsTooEarlyCounts) {
+  StopStrings whole({"bc"});
+  EXPECT_EQ(whole.push("abc", false), "abc");
+  EXPECT_EQ(whole.push("bcd"), "");
+  EXPECT_TRUE(whole.stopped());
+  StopStrings begun({"bc"});
+  EXPECT_EQ(begun.push("ab", false), "a");
+  EXPECT_EQ(begun.push("cd"), "");
+  EXPECT_TRUE(begun.stopped());
+  // "a" was over too early, "aab" was not.
+  StopStrings two({"a", "aab"});
+  EXPECT_EQ(two.push("aa", false), "");
+  EXPECT_EQ(two.push("x"), "aax");
+  EXPECT_EQ(two.push("ya"), "y");
+  EXPECT_TRUE(two.stopped());
+  StopStrings held({"abab"});
+  EXPECT_EQ(held.push("xaba", false), "x");
+  EXPECT_EQ(held.push("b", false), "ab");
+  EXPECT_EQ(held.finish(), "ab");
 }
 
 TEST(StopStrings, TheFirstPlaceWins) {
@@ -239,6 +223,123 @@ TEST_F(Completions, AControlTokenAsStopStringIsMetAsAnId) {
     }
     EXPECT_GT(stopped, 0);
   }
+}
+
+struct Alphabet : Completions {
+  std::unique_ptr<model::Transformer> says = alphabet_model();
+  Engine spelling{*says, small_config()};
+
+  Completion spell(CompletionRequest r, const std::string& after = "z") {
+    r.prompt = tokenizer.encode(after);
+    if (r.sampling.max_new_tokens == SamplingParams().max_new_tokens) r.sampling.max_new_tokens = 60;
+    r.sampling.temperature = 0;
+    std::string streamed;
+    CompletionOptions options;
+    options.on_text = [&](size_t, int, const std::string& piece) { return streamed += piece, true; };
+    const Completion c = complete(spelling, tokenizer, {r}, options)[0][0];
+    EXPECT_EQ(streamed, c.text);
+    return c;
+  }
+};
+
+const std::string kAlphabet = "abcdefghijklmnopqrstuvwxyz";
+
+TEST_F(Alphabet, NoStopStringEndsTheFirstTokens) {
+  const auto text = [&](const std::string& stop, int64_t least) {
+    const Completion c = spell({.sampling = {.min_new_tokens = least}, .stop = {stop}});
+    EXPECT_EQ(c.finish, FinishReason::kStop) << stop << " " << least;
+    EXPECT_GT(int64_t(c.ids.size()), least);
+    return c.text;
+  };
+  EXPECT_EQ(text("c", 0), "ab");
+  EXPECT_EQ(text("c", 2), "ab");
+  EXPECT_EQ(text("c", 3), kAlphabet + "ab");
+  EXPECT_EQ(text("bcd", 3), "a");  // begins among the first tokens, ends after them
+  EXPECT_EQ(text("bcd", 4), kAlphabet + "a");
+  const Completion none = spell({.sampling = {.max_new_tokens = 9, .min_new_tokens = 9}, .stop = {"c"}});
+  EXPECT_EQ(none.text, "abcdefghi");
+  EXPECT_EQ(none.finish, FinishReason::kLength);
+}
+
+TEST_F(Alphabet, NoStopStringEndsWhatIsForced) {
+  const Completion c = spell({.stop = {"y"}, .forced = tokenizer.encode("xyz")});
+  EXPECT_EQ(c.text, "xyz" + kAlphabet.substr(0, 24));
+  EXPECT_EQ(c.finish, FinishReason::kStop);
+  EXPECT_EQ(spell({.stop = {"za"}, .forced = tokenizer.encode("xyz")}).text, "xy");
+}
+
+// Two callers that know nothing of each other, stepping in turns or one inside the other: each gets what it gets alone.
+TEST_F(Completions, CallersShareAnEngine) {
+  CompletionRequest a = request("one", 30, 1.0), b = request("two", 20, 0.8), c = request("three", 25, 0.9);
+  a.n = 3;
+  const auto alone = [&](const CompletionRequest& r) {
+    Engine own(*model, small_config());
+    return complete(own, tokenizer, {r})[0];
+  };
+  const auto same = [](const std::vector<Completion>& got, const std::vector<Completion>& expected) {
+    ASSERT_EQ(got.size(), expected.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].ids, expected[i].ids);
+      EXPECT_EQ(got[i].logprobs, expected[i].logprobs);
+      EXPECT_EQ(got[i].text, expected[i].text);
+      EXPECT_EQ(got[i].finish, expected[i].finish);
+    }
+  };
+  std::map<int, std::string> streamed;
+  CompletionStream first(engine, tokenizer, a, false,
+                         {.on_text = [&](int sample, const std::string& piece) { return streamed[sample] += piece, true; }});
+  for (int i = 0; i < 5; ++i) engine.step();
+  EXPECT_EQ(first.running(), 3);
+  CompletionStream second(engine, tokenizer, b);
+  // A third asks and waits in the middle of it, and once more while it waits.
+  std::vector<Completion> inner;
+  CompletionOptions options;
+  options.on_step = [&](int64_t, int64_t, const EngineStats&) {
+    if (inner.empty()) inner = complete(engine, tokenizer, {b})[0];
+    return true;
+  };
+  same(complete(engine, tokenizer, {c}, options)[0], alone(c));
+  while (first.running() + second.running() > 0) engine.step();
+  same(inner, alone(b));
+  same(first.completions(), alone(a));
+  same(second.completions(), alone(b));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(streamed[i], first.completions()[size_t(i)].text);
+  EXPECT_TRUE(engine.idle());
+}
+
+TEST_F(Completions, AStreamThatEndsEarlyLeavesTheOthersAlone) {
+  const CompletionRequest a = request("one", 30, 1.0), b = request("two", 20, 0.8);
+  const Completion expected = one(b);
+  CompletionStream other(engine, tokenizer, b);
+  {
+    CompletionStream gone(engine, tokenizer, a);
+    engine.step();
+  }
+  CompletionStream cut(engine, tokenizer, a);
+  for (int i = 0; i < 4; ++i) engine.step();
+  cut.cancel();
+  EXPECT_EQ(cut.running(), 0);
+  EXPECT_EQ(cut.completions()[0].finish, FinishReason::kCancelled);
+  EXPECT_EQ(cut.completions()[0].ids.size(), 4u);
+  EXPECT_EQ(cut.completions()[0].text, tokenizer.decode(cut.completions()[0].ids, true));
+  // A callback that throws ends its own stream only; whoever owns it can see why.
+  int pieces = 0;
+  CompletionStream broken(engine, tokenizer, a, false, {.on_text = [&](int, const std::string&) -> bool {
+                            if (++pieces == 2) throw std::runtime_error("the reader is gone");
+                            return true;
+                          }});
+  while (other.running() > 0) engine.step();
+  EXPECT_EQ(other.completions()[0].ids, expected.ids);
+  EXPECT_EQ(other.completions()[0].text, expected.text);
+  ASSERT_TRUE(broken.error());
+  EXPECT_EQ(pieces, 2);
+  EXPECT_EQ(broken.running(), 0);
+  EXPECT_TRUE(engine.idle());
+  CompletionOptions options;
+  options.on_text = [](size_t, int, const std::string&) -> bool { throw std::runtime_error("the reader is gone"); };
+  EXPECT_THROW(one(a, options), std::runtime_error);
+  EXPECT_TRUE(engine.idle());
+  EXPECT_EQ(engine.stats().free_blocks, engine.stats().total_blocks);
 }
 
 TEST_F(Completions, CallbacksCanCancel) {

@@ -151,11 +151,11 @@ TEST(Engine, StopIdsForcedTokensAndLengths) {
   EXPECT_EQ(a.ids, std::vector<TokenId>(greedy.begin(), greedy.begin() + int64_t(first) + 1));
   EXPECT_EQ(a.finish, FinishReason::kStop);
 
-  r.sampling.ignore_stop_ids = true;
+  r.sampling.stop_ids.clear();
   id = engine.add(r);
   EXPECT_EQ(run_out(engine)[id].ids, greedy);
 
-  r.sampling.ignore_stop_ids = false;
+  r.sampling.stop_ids = {greedy[3]};
   r.sampling.min_new_tokens = 12;
   id = engine.add(r);
   a = run_out(engine)[id];
@@ -183,6 +183,73 @@ TEST(Engine, StopIdsForcedTokensAndLengths) {
   a = run_out(narrow)[id];
   EXPECT_EQ(a.ids.size(), 4u);
   EXPECT_EQ(a.finish, FinishReason::kLength);
+}
+
+TEST(Engine, TokensGoToTheirSinkAndTheRestIsReturned) {
+  const auto m = tiny_model();
+  Rng rng(4);
+  const Request a = request_of(rng, 5, 8), b = request_of(rng, 7, 12), c = request_of(rng, 3, 10);
+  const std::vector<Answer> alone = answers_alone(*m, {a, b, c});
+  Engine engine(*m, small_config());
+  Answers heard;
+  const auto hear = [&](const TokenEvent& e) {
+    Answer& answer = heard[e.request];
+    answer.ids.push_back(e.token);
+    answer.logprobs.push_back(e.logprob);
+    answer.finish = e.finish;
+  };
+  const RequestId sunk = engine.add(a, hear), polled = engine.add(b);
+  const std::vector<RequestId> group = engine.add_group(c, 2, hear);
+  const Answers returned = run_out(engine);
+  ASSERT_EQ(returned.size(), 1u);
+  EXPECT_TRUE(returned.at(polled) == alone[1]);
+  ASSERT_EQ(heard.size(), 3u);
+  EXPECT_TRUE(heard[sunk] == alone[0]);
+  EXPECT_TRUE(heard[group[0]] == alone[2]);
+}
+
+TEST(Engine, ASinkMayAddAndCancelButNotStep) {
+  const auto m = tiny_model();
+  Rng rng(5);
+  const Request r = request_of(rng, 6, 20);
+  Engine engine(*m, small_config());
+  std::vector<RequestId> ids;
+  std::map<RequestId, int> tokens;
+  RequestId added = 0;
+  // Whoever hears first cancels everybody, itself too, and asks for something new: no token of the step reaches the others.
+  const auto hear = [&](const TokenEvent& e) {
+    ++tokens[e.request];
+    for (const RequestId id : ids) engine.cancel(id);
+    added = engine.add(r, [&](const TokenEvent& next) { ++tokens[next.request]; });
+  };
+  ids = {engine.add(r, hear), engine.add(r, hear), engine.add(r)};
+  EXPECT_TRUE(engine.step().empty());
+  EXPECT_EQ(tokens.size(), 1u);
+  EXPECT_TRUE(run_out(engine).empty());
+  EXPECT_EQ(tokens.size(), 2u);
+  EXPECT_EQ(tokens[added], 20);
+
+  // What a sink throws comes out once everybody has had the step's tokens.
+  int others = 0;
+  const RequestId bad = engine.add(r, [](const TokenEvent&) { fail("no more"); });
+  engine.add(r, [&](const TokenEvent&) { ++others; });
+  EXPECT_THROW(engine.step(), Error);
+  EXPECT_EQ(others, 1);
+  engine.cancel(bad);
+  run_out(engine);
+  EXPECT_EQ(others, 20);
+  std::string refused;
+  engine.add(r, [&](const TokenEvent&) {
+    try {
+      engine.step();
+    } catch (const Error& error) {
+      refused = error.what();
+    }
+  });
+  engine.step();
+  EXPECT_NE(refused.find("not step"), std::string::npos);
+  run_out(engine);
+  EXPECT_EQ(engine.stats().free_blocks, engine.stats().total_blocks);
 }
 
 // Equal ids whose contents differ share nothing from the first such token on; the same content is found again.

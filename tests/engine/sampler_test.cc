@@ -80,6 +80,35 @@ TEST(Sampler, GreedyTakesTheFirstMaximum) {
   EXPECT_EQ(sample_one(z, p).token, 0);
 }
 
+// 1 / temperature, or a logit divided by it, is beyond a float's range: such a temperature is greedy, and the log-probability stays a number.
+TEST(Sampler, TemperaturesNextToNothingAreGreedy) {
+  const std::vector<float> z = {-1.0f, 4.0f, 3.0f, 4000.0f, 2.0f};
+  const SamplingParams greedy{.temperature = 0, .logprobs = true, .top_logprobs = 3};
+  const Sampled expected = sample_one(z, greedy);
+  EXPECT_EQ(expected.token, 3);
+  for (const double temperature : {9e-7, 1e-37, 1e-39, 1e-45, 1e-310, 5e-324}) {
+    for (const double top_p : {1.0, 0.9}) {
+      const SamplingParams p{.temperature = temperature, .top_p = top_p, .logprobs = true, .top_logprobs = 3};
+      const Sampled got = sample_one(z, p);
+      EXPECT_EQ(got.token, 3) << temperature;
+      EXPECT_EQ(got.logprob, expected.logprob) << temperature;
+      for (size_t i = 0; i < 3; ++i) EXPECT_EQ(got.top[i].logprob, expected.top[i].logprob) << temperature;
+      const Tensor z_RV = aten::from_blob(const_cast<float*>(z.data()), {1, 5}, at::TensorOptions().dtype(at::kFloat));
+      const SampleRow row{.params = &p};
+      const int64_t index = 0;
+      Sampled device;
+      sample_on_device(z_RV, {&index, 1}, {&row, 1}, {&device, 1});
+      EXPECT_EQ(device.token, 3) << temperature;
+      EXPECT_EQ(device.logprob, expected.logprob) << temperature;
+    }
+  }
+  // The smallest that is drawn at: all of the probability is on one token, and nothing overflows.
+  const SamplingParams least{.temperature = kGreedyBelow, .logprobs = true, .top_logprobs = 2};
+  EXPECT_EQ(sample_one(z, least).token, 3);
+  EXPECT_EQ(sample_one(z, least).logprob, 0);
+  EXPECT_TRUE(std::isfinite(sample_one(z, least).top[1].logprob));
+}
+
 TEST(Sampler, RowLoopsAgreeWithPlainOnes) {
   Rng rng(3);
   for (int64_t n : {1, 2, 15, 16, 17, 255, 256, 257, 1000, 49152}) {

@@ -48,6 +48,24 @@ TEST(Speculation, GroupsAndStopsAreTheSame) {
   EXPECT_GT(engine.stats().accepted_draft_tokens, 0);
 }
 
+// A step that makes two tokens of a request gives out the first only, if that one ends it.
+TEST(Speculation, NothingFollowsACancelInTheMiddleOfAStep) {
+  const auto m = chain_model();
+  Request r;
+  r.prompt = {5};
+  r.sampling = {.temperature = 0, .max_new_tokens = 20};
+  for (const int last : {1, 2, 3, 4, 5}) {
+    Engine engine(*m, speculating());
+    int heard = 0;
+    engine.add(r, [&](const TokenEvent& e) {
+      if (++heard == last) engine.cancel(e.request);
+    });
+    run_out(engine);
+    EXPECT_EQ(heard, last);
+    EXPECT_EQ(engine.stats().free_blocks, engine.stats().total_blocks);
+  }
+}
+
 TEST(Speculation, RightGuessesSaveSteps) {
   const auto m = chain_model();
   Rng rng(3);

@@ -43,8 +43,7 @@ struct Parts {
   std::vector<nn::Parameter> parameters;
   WeightTable rows;
 
-  Parts(const ModelConfig& config, int64_t layer, nn::Group group)
-      : factory(config, {.group = group}), block(factory.block(layer)) {
+  Parts(const ModelConfig& config, int64_t layer, nn::Group group) : factory(config, {.group = group}), block(factory.block(layer)) {
     for (const auto& table : factory.rotary_tables()) table->reach(64);
     block.attention->parameters(nn::ParameterList(parameters).under("layers.0.attention"));
     block.mlp->parameters(nn::ParameterList(parameters).under("layers.0.mlp"));
@@ -164,7 +163,9 @@ TEST(Shards, SayWhatCannotBeSharedOut) {
   row.name = "w";
   row.shape = {6, 2};
   row.shard_axis = 0;
-  EXPECT_NE(error_of([&] { shard_of(row, aten::zeros({6, 2}), {0, 4}); }).find("w: axis 0 of [6, 2] cannot be cut into 1 x 4 parts"),
+  EXPECT_NE(error_of([&] {
+              shard_of(row, aten::zeros({6, 2}), {0, 4});
+            }).find("w: axis 0 of [6, 2] cannot be cut into 1 x 4 parts"),
             std::string::npos);
 }
 

@@ -254,6 +254,21 @@ TEST(FindModel, LooksIntoTheHubCacheAndDownloadsNothing) {
   EXPECT_EQ(find_model(cache.path), cache.path);
 }
 
+TEST(FindModel, ARunThatIsNotDoneHasItsNewestCheckpoint) {
+  const Folder run;
+  write_file_atomic(run.path / "config.yaml", "{}");
+  EXPECT_SAYS(error_of([&] { find_model(run.path); }), "neither a final model nor a checkpoint");
+  for (const char* name : {"checkpoint-9", "checkpoint-10", "checkpoint-11x", "checkpoint-", "tmp-checkpoint-30"}) {
+    make_folder(run.path / name);
+    write_file_atomic(run.path / name / "config.json", "{}");
+  }
+  make_folder(run.path / "checkpoint-20");  // holds no model
+  EXPECT_EQ(find_model(run.path), run.path / "checkpoint-10");
+  EXPECT_EQ(find_model(run.path / "checkpoint-9"), run.path / "checkpoint-9");
+  write_file_atomic(run.path / "config.json", "{}");
+  EXPECT_EQ(find_model(run.path), run.path);
+}
+
 // ---- GGUF
 
 std::unique_ptr<Transformer> biased_llama() {

@@ -73,7 +73,9 @@ TEST(Weight, PackedGivesWhatItUnpacksTo) {
 
 TEST(Weight, IsPackedOnlyWhereItFits) {
   Weight weight({150, 21}, {});
-  EXPECT_NE(error_of([&] { weight.pack(packed_of({150, 20}).first); }).find("expected a packed matrix of [150, 21], got 150 rows of 20"),
+  EXPECT_NE(error_of([&] {
+              weight.pack(packed_of({150, 20}).first);
+            }).find("expected a packed matrix of [150, 21], got 150 rows of 20"),
             std::string::npos);
   Weight trained({150, 20}, {});
   trained.slot().set_requires_grad(true);

@@ -25,10 +25,12 @@ void expect_rows(const PackedMatrix& packed, const Tensor& whole) {
   ASSERT_EQ(packed.columns(), whole.size(1));
   const int64_t n = packed.rows();
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    for (const auto& [first, count] : std::vector<std::pair<int64_t, int64_t>>{{0, n}, {0, 1}, {n / 3, n / 2}, {n / 2, 0}, {n - 1, 1}, {n / 2 - 1, 2}}) {
+    for (const auto& [first, count] :
+         std::vector<std::pair<int64_t, int64_t>>{{0, n}, {0, 1}, {n / 3, n / 2}, {n / 2, 0}, {n - 1, 1}, {n / 2 - 1, 2}}) {
       const Tensor out = aten::empty({count, packed.columns()}, dtype);
       packed.unpack(first, count, out);
-      EXPECT_TRUE(aten::equal(out, whole.narrow(0, first, count).to(dtype))) << packed.format() << " " << dtype << " [" << first << ", +" << count;
+      EXPECT_TRUE(aten::equal(out, whole.narrow(0, first, count).to(dtype)))
+          << packed.format() << " " << dtype << " [" << first << ", +" << count;
     }
   }
 }
@@ -90,9 +92,14 @@ TEST(PackedMatrix, EveryGgufType) {
 TEST(PackedMatrix, SaysWhatItIsAskedWrongly) {
   const auto packed = pack_fp8_blocks({to_fp8_blocks(wave(5, 6, 0))});
   EXPECT_NE(error_of([&] { packed->unpack(3, 3, aten::empty({3, 6})); }).find("expected rows of 5, got [3, 6)"), std::string::npos);
-  EXPECT_NE(error_of([&] { packed->unpack(0, 2, aten::empty({2, 5})); }).find("expected a contiguous CPU output [2, 6]"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              packed->unpack(0, 2, aten::empty({2, 5}));
+            }).find("expected a contiguous CPU output [2, 6]"),
+            std::string::npos);
   EXPECT_NE(error_of([&] { pack_fp8_blocks({}); }).find("at least one"), std::string::npos);
-  EXPECT_NE(error_of([&] { pack_fp8_blocks({to_fp8_blocks(wave(5, 6, 0)), to_fp8_blocks(wave(5, 7, 0))}); }).find("one shape"),
+  EXPECT_NE(error_of([&] {
+              pack_fp8_blocks({to_fp8_blocks(wave(5, 6, 0)), to_fp8_blocks(wave(5, 7, 0))});
+            }).find("one shape"),
             std::string::npos);
 }
 
