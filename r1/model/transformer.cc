@@ -43,7 +43,7 @@ struct Transformer::Parts : nn::Module {
   void parameters(nn::ParameterList list) override;
   void after_step(const nn::ForwardRecord& record) override;
   nn::BlockCaches caches_of(size_t block, const std::vector<nn::LayerCache>& caches) const;
-  // Checks positions and makes the rotary tables long enough for them.
+  // Checks the largest position and makes the rotary tables long enough for it.
   void reach(int64_t last, int64_t most) const;
 };
 
@@ -191,7 +191,10 @@ Tensor Transformer::hidden_from(const Tensor& embedded_TD, const nn::LayerContex
     if (options.observe) options.observe(layer, x_TD);
   };
   Tensor x_TD = embedded_TD;
-  if (parts_->positions) x_TD = x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
+  if (parts_->positions) {
+    check(sequences.position_components == 1, "[transformer] learned positions have one component, got ", sequences.position_components);
+    x_TD = x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
+  }
   observe(-1, x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];

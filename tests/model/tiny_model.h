@@ -61,8 +61,8 @@ inline ModelConfig tiny_experts(const std::string& gate = "sigmoid", const std::
 }
 
 // The training form of sequences of these lengths.
-inline nn::LayerContext packed(const std::vector<int32_t>& lengths) {
-  return {ops::sequences_of(at::kCPU, lengths)};
+inline nn::LayerContext packed(const std::vector<int32_t>& lengths, at::Device device = at::kCPU) {
+  return {ops::sequences_of(device, lengths)};
 }
 
 inline Tensor random_ids(int64_t tokens, int64_t vocab, uint64_t seed) {

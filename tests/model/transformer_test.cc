@@ -214,7 +214,7 @@ TEST(Transformer, EqualsTheCpuCuda) {
     Tensor losses[2];
     for (Transformer* model : {&cpu, &cuda}) {
       model->set_requires_grad(true);
-      const Tensor x = model->hidden(ids.to(model->device()), packed({37, 5, 18}));
+      const Tensor x = model->hidden(ids.to(model->device()), packed({37, 5, 18}, model->device()));
       Tensor& loss = losses[model == &cuda];
       loss = -ops::linear_logprob(x, model->head(), ids.to(model->device())).logprob_T.mean();
       loss.backward();
@@ -234,7 +234,7 @@ TEST(Transformer, EngineFormEqualsTrainingFormCuda) {
     for (const char* family : {"llama", "deepseek_v3"}) {
       Transformer model(tiny(family), at::kCUDA, dtype);
       model.init_weights(7);
-      const Tensor ids = random_ids(50, 61, 8).to(at::kCUDA), want = model.hidden(ids, packed({50}));
+      const Tensor ids = random_ids(50, 61, 8).to(at::kCUDA), want = model.hidden(ids, packed({50}, at::kCUDA));
       auto caches = new_caches(model, 8);
       Running r{ids, {5, 0, 3, 1}, 0, {}};
       for (const int64_t count : {17, 1, 1, 31}) engine_step(model, caches, {&r}, {count});
