@@ -45,9 +45,6 @@ struct Plan {
                  " completions, which is not a multiple of num_generations (", c.sampling.num_generations, ")");
     if (per_rollout % accumulate != 0)
       fail_usage("steps_per_generation (", per_rollout, ") is not a multiple of gradient_accumulation_steps (", accumulate, ")");
-    if (c.sampling.num_generations < 2)
-      fail_usage("num_generations is ", c.sampling.num_generations,
-                 ": a completion is compared with the others of its group, so there must be at least 2");
     prompts = completions / c.sampling.num_generations;
     updates = per_rollout / accumulate * c.num_iterations;
     const int64_t rollouts = int64_t(std::ceil(c.run.num_train_epochs * double(problems) / double(prompts)));
