@@ -91,7 +91,7 @@ std::string x_axis(const Frame& f, const PlotOptions& o, int margin) {
 
 std::vector<double> ticks(double lo, double hi, int count) {
   // Beyond this nothing is drawn to scale; sums and products below stay finite.
-  constexpr double kLargest = 1e300, kSmallest = 1e-300;
+  static constexpr double kLargest = 1e300, kSmallest = 1e-300;
   const auto drawable = [](double v) { return std::isnan(v) ? 0.0 : std::clamp(v, -kLargest, kLargest); };
   lo = drawable(lo), hi = drawable(hi);
   // A range that doubles of this size hardly tell apart has no round numbers in it (from 3e16 on, adding 1 changes nothing): it is
