@@ -40,7 +40,7 @@ TEST(Plot, TicksOfAConstantSeriesWithNoiseInItsLastBit) {
 
 TEST(Plot, TicksAreFiniteAndFewForAnyRange) {
   Rng rng(11);
-  const auto any = [&] {
+  const auto any = [&]() -> double {
     switch (rng.below(8)) {
       case 0:
         return 0.0;

@@ -214,8 +214,8 @@ stages:
     EXPECT_TRUE(contains(said, std::string("but ") + fails + " is required")) << said;
     EXPECT_TRUE(contains(said, "stage 'a' reached n = 4")) << said;
   }
-  EXPECT_TRUE(contains(outcome("acuracy>=1"), "names no result of stage 'a'"));
-  EXPECT_TRUE(contains(outcome("n=4"), "write e.g. accuracy>=0.9"));
+  EXPECT_TRUE(contains(outcome("acuracy>=1"), "names no number among the results of stage 'a'"));
+  EXPECT_TRUE(contains(outcome("n=4"), "is no bound of a result"));
 }
 
 TEST(Recipe, WrongReferencesNameTheNearest) {
