@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "r1/base/interrupt.h"
+#include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "tests/app/program.h"
 #include "tests/app/scripted_model.h"

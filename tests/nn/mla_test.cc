@@ -51,7 +51,9 @@ Tensor by_hand(const Fixture& f) {
   const auto lin = [&](const Tensor& x, const std::string& name) {
     return ops::linear_ref(x, f.w.at(name), f.w.count(name + "_bias") ? f.w.at(name + "_bias") : Tensor());
   };
-  const auto turned = [&](const Tensor& x) { return ops::rotary_ref(x.unsqueeze(1), *f.rotary, f.context.sequences.positions_T).squeeze(1); };
+  const auto turned = [&](const Tensor& x) {
+    return ops::rotary_ref(x.unsqueeze(1), *f.rotary, f.context.sequences.positions_T).squeeze(1);
+  };
   const Tensor q_TQ = s.q_lora ? lin(ops::rms_norm_ref(lin(f.x_TD, "q_a"), f.w.at("q_a_norm"), 1e-6), "q_b") : lin(f.x_TD, "q");
   const Tensor kv_TW = lin(f.x_TD, "kv_a");
   const Tensor c_TR = ops::rms_norm_ref(kv_TW.narrow(1, 0, s.kv_lora), f.w.at("kv_a_norm"), 1e-6);
