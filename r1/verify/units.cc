@@ -56,7 +56,7 @@ void add(Table& table, const std::string& name, const Unit& unit, bool prefixes 
   }
 }
 
-void add_all(Table& table, std::initializer_list<const char*> names, const Unit& unit) {
+void add_all(Table& table, const std::vector<const char*>& names, const Unit& unit) {
   for (const char* name : names) add(table, name, unit);
 }
 
@@ -149,10 +149,9 @@ void add_others(Table& t) {
   add_all(t, {"gbp", "pound", "quid"}, make({{"gbp", 1}}));
   add_all(t, {"pence", "penny"}, make({{"gbp", 1}}, cent));
   t["penny"].push_back(make({{"usd", 1}}, cent));
-  for (const auto& [names, base] : {std::pair{std::initializer_list<const char*>{"inr", "rs", "rs.", "rupee", "re"}, "inr"},
-                                    {{"cny", "yuan", "rmb"}, "cny"},
-                                    {{"jpy", "yen"}, "jpy"}})
-    add_all(t, names, make({{base, 1}}));
+  add_all(t, {"inr", "rs", "rs.", "rupee", "re"}, make({{"inr", 1}}));
+  add_all(t, {"cny", "yuan", "rmb"}, make({{"cny", 1}}));
+  add_all(t, {"jpy", "yen"}, make({{"jpy", 1}}));
   for (const auto& [name, value] : {std::pair{"hundred", 2}, {"thousand", 3}, {"million", 6}, {"billion", 9}, {"trillion", 12}}) {
     Unit many;
     many.multiplier = ten_to(value);
