@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <sstream>
+#include <tuple>
 
 namespace r1::report {
 namespace {
@@ -93,7 +94,7 @@ std::vector<double> ticks(double lo, double hi, int count) {
   // Beyond this nothing is drawn to scale; sums and products below stay finite.
   static constexpr double kLargest = 1e300, kSmallest = 1e-300;
   const auto drawable = [](double v) { return std::isnan(v) ? 0.0 : std::clamp(v, -kLargest, kLargest); };
-  lo = drawable(lo), hi = drawable(hi);
+  std::tie(lo, hi) = std::minmax({drawable(lo), drawable(hi)});
   // A range that doubles of this size hardly tell apart has no round numbers in it (from 3e16 on, adding 1 changes nothing): it is
   // constant.
   const double size = std::max(std::abs(lo), std::abs(hi));

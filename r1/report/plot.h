@@ -24,7 +24,7 @@ std::string side_by_side(const std::string& left, const std::string& right, int 
 int display_width(const std::string& line);
 
 // Round numbers that cover [lo, hi] in about `count` steps: 0, 0.2, 0.4 ... (shared with the report's axes). At least two, finite, rising
-// and few for any input: a range that is constant but for its last bits is widened, NaN counts as 0, what is beyond 1e300 is cut off.
+// and few for any input: the ends in either order; a range that is constant but for its last bits is widened, NaN counts as 0, what is beyond 1e300 is cut off.
 std::vector<double> ticks(double lo, double hi, int count);
 // A tick's label: no more digits than the spacing asks for; 12k, 3.4M.
 std::string tick_label(double value, double spacing);

@@ -83,12 +83,17 @@ TEST(StopStrings, NoneThatEndsTooEarlyCounts) {
 TEST(StopStrings, TheFirstPlaceWins) {
   StopStrings s({"late", "b"});
   EXPECT_EQ(s.push("aablate"), "aa");
-  StopStrings none({""});
-  EXPECT_EQ(none.push("abc"), "abc");
   StopStrings held({"abab"});
   EXPECT_EQ(held.push("aba"), "");
   EXPECT_EQ(held.push("ba"), "");
   EXPECT_TRUE(held.stopped());
+}
+
+TEST(StopStrings, AnEmptyOneIsRefused) {
+  EXPECT_THROW(StopStrings({""}), Error);
+  EXPECT_THROW(StopStrings({"end", ""}), Error);
+  StopStrings none({});
+  EXPECT_EQ(none.push("abc"), "abc");
 }
 
 // Any cut into pieces gives what cutting the whole text gives.

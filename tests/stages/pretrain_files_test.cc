@@ -53,7 +53,7 @@ class PretrainFiles : public testing::Test {
                                                 "--per_device_train_batch_size=2",
                                                 "--max_steps=6",
                                                 "--save_steps=2",
-                                                "--save_total_limit=0",
+                                                "--save_total_limit=3",
                                                 "--device=cpu",
                                                 "--learning_rate=1e-3"};
     apply_settings(config, parse_overrides(arguments));

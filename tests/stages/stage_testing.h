@@ -40,8 +40,8 @@ inline Json run_stage(const std::string& kind, const fs::path& output, const std
   for (auto& s : parse_yaml(common, "common"))
     if (knows(s.key)) settings.push_back(s);
   settings.push_back({knows("output_file") ? "output_file" : "output_dir", "test", output.string()});
-  for (const auto& yaml : yamls)
-    for (auto& s : parse_yaml(yaml, "test")) settings.push_back(s);
+  for (size_t i = 0; i < yamls.size(); ++i)  // a source of its own each: twice in one is an error
+    for (auto& s : parse_yaml(yamls[i], str("test", i))) settings.push_back(s);
   return stage.run(settings);
 }
 inline Json run_stage(const std::string& kind, const fs::path& output, const std::string& yaml, const std::string& common = kCommon) {

@@ -63,7 +63,8 @@ TEST(Pretrain, FromTextWithALearnedTokenizer) {
   std::string text;
   for (int i = 0; i < 200; ++i) text += str("the ", i % 7, " cats sat on the ", i % 5, " mats\n");
   write_file_atomic(folder.path() / "train.txt", text);
-  write_file_atomic(folder.path() / "held.txt", "the 3 cats sat on the 4 mats\nthe dog\n");
+  const std::string held = "the 3 cats sat on the 4 mats\nthe dog\n";
+  write_file_atomic(folder.path() / "held.txt", held);
   const Json learned =
       run_stage("tokenizer", folder.path() / "tokenizer", "{train_files: [" + in(folder, "train.txt") + "], vocab_size: 270}");
   EXPECT_EQ(learned.at("vocab_size"), 270);
@@ -80,11 +81,9 @@ TEST(Pretrain, FromTextWithALearnedTokenizer) {
   for (size_t i = 0; i < 6; ++i) EXPECT_EQ(lines[i].contains("eval_loss"), i == 2 || i == 5) << i;
   EXPECT_EQ(results.at("eval_loss"), lines[5].at("eval_loss"));
   const auto tokenizer = eval::load_tokenizer(out);
-  std::vector<data::Document> documents;
-  for (const char* line : {"the 3 cats sat on the 4 mats", "the dog"})
-    documents.push_back(data::text_document(
-        line, [&](std::string_view t) { return tokenizer->encode(t); }, *tokenizer->eos_id()));
-  EXPECT_NEAR(results.at("eval_loss").get<double>(), defined_loss(out, documents), 1e-5);
+  const auto encode = [&](std::string_view t) { return tokenizer->encode(t); };
+  const auto document = data::text_document(held, encode, *tokenizer->eos_id());  // a text file is one document
+  EXPECT_NEAR(results.at("eval_loss").get<double>(), defined_loss(out, {document}), 1e-5);
 }
 
 TEST(Pretrain, RefusesBeforeAnyWork) {
@@ -214,7 +213,7 @@ TEST(Sft, RefusesBeforeTheModelIsLoaded) {
   const auto refused = [&](const std::string& yaml) { return refusal([&] { run_stage("sft", folder.path() / "x", yaml); }); };
   EXPECT_TRUE(contains(refused("{model: /nowhere, train_files: [/nowhere/x.jsonl]}"), "no file '/nowhere/x.jsonl'"));
   EXPECT_TRUE(contains(refused("{model: /nowhere, task_options.train_size: 0}"), "sft needs the train split of task 'arithmetic'"));
-  EXPECT_TRUE(contains(refused("{model: /nowhere}"), "no file or folder '/nowhere'"));
+  EXPECT_TRUE(contains(refused("{model: /nowhere}"), "model /nowhere does not exist"));
   EXPECT_TRUE(contains(refused("{" + model_setting() + ", bf16: true, dtype: float32}"), "contradict"));
 }
 
