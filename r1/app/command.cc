@@ -139,7 +139,7 @@ std::vector<Setting> all_settings(std::vector<Setting> environment, std::vector<
 }
 
 void apply_common(const CommonOptions& common) {
-  if (common.quiet) set_log_level(LogLevel::kWarning);
+  set_log_level(common.quiet ? LogLevel::kWarning : LogLevel::kInfo);
   set_num_threads(int(common.threads));
   at::set_num_threads(num_threads());
 }

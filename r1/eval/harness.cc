@@ -139,7 +139,8 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
     }
   }
   aggregate(result, problems, args);
-  const double unparsed = double(result.verdicts["unparsed"]) / std::max<double>(1, double(result.samples.size()));
+  const auto found = result.verdicts.find("unparsed");
+  const double unparsed = found == result.verdicts.end() ? 0 : double(found->second) / double(result.samples.size());
   if (unparsed > 0.05)
     log_warning("eval ", task.name(), ": no answer could be found in ", int(100 * unparsed + 0.5), " % of the completions");
   return result;

@@ -113,10 +113,17 @@ bool AddedTokenMatcher::longest(const char* p, const char* end, size_t* length, 
   return *token >= 0;
 }
 
-bool AddedTokenMatcher::PlainPlaces::holds(size_t position) const {
-  if (at.empty()) return false;
-  if (source && position < source->size()) position = (*source)[position].first;
-  return std::ranges::binary_search(at, offset + position);
+std::vector<size_t> AddedTokenMatcher::PlainPlaces::within(size_t size) const {
+  std::vector<size_t> out;
+  for (auto it = std::ranges::lower_bound(at, offset); it != at.end(); ++it) {
+    size_t place = *it - offset;
+    // The first byte that comes from there.
+    if (source)
+      place = size_t(std::ranges::upper_bound(*source, place, {}, [](const auto& range) { return range.second; }) - source->begin());
+    if (place >= size) break;
+    out.push_back(place);
+  }
+  return out;
 }
 
 void AddedTokenMatcher::split(std::string_view text, bool special, const PlainPlaces& plain, std::vector<Part>& parts) const {
@@ -124,17 +131,21 @@ void AddedTokenMatcher::split(std::string_view text, bool special, const PlainPl
   size_t done = 0;
   const char* const base = text.data();
   const char* const end = base + text.size();
+  const std::vector<size_t> places = plain.within(text.size());
+  auto place = places.begin();
   for (const char* p = base; p < end;) {
     size_t length;
     int32_t index;
-    if (!starts_[uint8_t(*p)] || !longest(p, end, &length, &index)) {
+    while (place != places.end() && base + *place < p) ++place;
+    const char* const limit = place == places.end() ? end : base + *place;
+    if (p == limit || !starts_[uint8_t(*p)] || !longest(p, limit, &length, &index)) {
       ++p;
       continue;
     }
     const AddedToken& token = tokens_[size_t(index)];
     size_t begin = size_t(p - base), stop = begin + length;
     p += length;
-    if ((token.special && !special) || plain.holds(begin)) continue;
+    if (token.special && !special) continue;
     if (token.single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(stop)))) continue;
     if (token.lstrip) begin = std::max(without_trailing_space(text.substr(0, begin)), done);
     if (token.rstrip) stop += leading_space(text.substr(stop));

@@ -25,15 +25,16 @@ class AddedTokenMatcher {
     const AddedToken* token;  // null: plain text
     size_t begin, end;
   };
-  // Places where no token may begin, as sorted byte positions of the text that was given to the tokenizer. What is cut here is that text
-  // from `offset` on, or a normalized form of it with the range in it that each byte comes from.
+  // Places that no token may begin at or reach over, as sorted byte positions of the text that was given to the tokenizer. What is cut
+  // here is that text from `offset` on, or a normalized form of it with the range in it that each byte comes from.
   struct PlainPlaces {
     std::span<const size_t> at;
     size_t offset = 0;
     const std::vector<std::pair<uint32_t, uint32_t>>* source = nullptr;
-    bool holds(size_t position) const;
+    // The places as positions in what is cut, which has `size` bytes.
+    std::vector<size_t> within(size_t size) const;
   };
-  // Cuts the text; special tokens are left in the plain text unless `special`, and so is every token that begins at a plain place.
+  // Cuts the text; special tokens are left in the plain text unless `special`, and a plain place is left where it is.
   void split(std::string_view text, bool special, const PlainPlaces& plain, std::vector<Part>& parts) const;
 
  private:

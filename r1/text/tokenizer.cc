@@ -261,7 +261,7 @@ Tokenizer Tokenizer::from_parts(TokenizerParts parts) {
 
 Tokenizer Tokenizer::without_tokens() {
   TokenizerParts parts;
-  parts.where = "no tokenizer";
+  parts.where = "a model without tokenizer";
   return from_parts(std::move(parts));
 }
 

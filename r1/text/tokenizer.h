@@ -45,7 +45,7 @@ class Tokenizer {
   };
   static Tokenizer from_words(const std::vector<std::string>& words, const WordOptions& options);
   static Tokenizer from_parts(TokenizerParts parts);  // tokenizer_parts.h
-  // For who has ids only: knows no token, so every id decodes to nothing.
+  // For who has ids only: knows no token, so every id decodes to nothing and encoding a text is an error.
   static Tokenizer without_tokens();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -54,8 +54,8 @@ class Tokenizer {
   struct EncodeOptions {
     bool parse_special = false;       // special (control) tokens in the text become their ids; non-special added tokens always do, as in HF
     bool add_special_tokens = false;  // the post-processor's bos/eos
-    // Sorted byte positions of the text at which no added token begins, special or not: there stands somebody's ordinary text that only
-    // looks like one. data::PromptMaker says where.
+    // Sorted byte positions of the text that no added token begins at or reaches over, special or not: there stands somebody's ordinary
+    // text that only looks like one. data::PromptMaker says where.
     std::span<const size_t> plain_at = {};
   };
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;

@@ -249,8 +249,13 @@ struct EmitOffsets {
 
 }  // namespace
 
-std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options) const {
+void Tokenizer::Impl::check_text(std::string_view text) const {
   if (text.size() > UINT32_MAX) fail("[tokenizer] a text of ", text.size(), " bytes is too long (at most 4 GiB)");
+  if (state.empty() && !text.empty()) fail("[tokenizer] text can't be encoded: ", parts.where, " has no tokens");
+}
+
+std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options) const {
+  check_text(text);
   const WorkspacePool::Lease work(workspaces);
   Output out(text.size());
   if (options.add_special_tokens)
@@ -262,7 +267,7 @@ std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const Encode
 }
 
 Encoding Tokenizer::Impl::encode_with_offsets(std::string_view text, const EncodeOptions& options) const {
-  if (text.size() > UINT32_MAX) fail("[tokenizer] a text of ", text.size(), " bytes is too long (at most 4 GiB)");
+  check_text(text);
   const WorkspacePool::Lease work(workspaces);
   Encoding out;
   const auto add = [&](const std::vector<TokenId>& ids, uint32_t at) {

@@ -138,6 +138,7 @@ Vocabulary read_tokens(const GgufFile& file) {
   v.types = file.has("tokenizer.ggml.token_type") ? file.integers("tokenizer.ggml.token_type") : std::vector<int64_t>(v.tokens.size(), 1);
   if (v.types.size() != v.tokens.size())
     fail(file.name(), ": tokenizer.ggml.token_type has ", v.types.size(), " entries for ", v.tokens.size(), " tokens");
+  if (v.tokens.empty()) fail(file.name(), ": tokenizer.ggml.tokens is empty");
   for (size_t id = 0; id < v.tokens.size(); ++id)
     if (to_valid_utf8(v.tokens[id]) != v.tokens[id]) fail(file.name(), ": token ", id, " is not valid UTF-8");
   return v;

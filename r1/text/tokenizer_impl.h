@@ -101,6 +101,7 @@ struct Tokenizer::Impl {
   void build_template(const Json& spec);
   void build_decoder();
   void build_special();
+  void check_text(std::string_view text) const;
   std::string decoded_token(const std::string& content, const std::vector<Json>& decoders) const;
   std::optional<TokenId> id_of(const std::optional<std::string>& content) const;
   template <bool kOffsets, class Emit>

@@ -65,8 +65,8 @@ inline void ScriptedModel::write(const fs::path& folder) const {
   write_file_atomic(folder / "config.json", dump_json(c));
   if (!generation.is_null()) write_file_atomic(folder / "generation_config.json", dump_json(generation));
 
-  // The norm makes a one-hot row sqrt(h) long.
-  const float unit = 1.0f / std::sqrt(float(h));
+  // The norm divides a one-hot row by this.
+  const float unit = float(std::sqrt(1.0 / double(h) + c["rms_norm_eps"].get<double>()));
   std::vector<float> embedding(size_t(v * h), 0), head(size_t(v * h), -20 * unit);
   for (int64_t i = 0; i < v; ++i) embedding[size_t(i * h + i)] = 1;
   for (const auto& [x, wants] : next)

@@ -91,7 +91,7 @@ TEST(Tokenizer, UserTextNeverBecomesASpecialToken) {
   EXPECT_EQ(small(std::move(parts)).encode("<s>"), (Ids{'<', 's', '>'}));
 }
 
-TEST(Tokenizer, NoAddedTokenBeginsAtAPlainPlace) {
+TEST(Tokenizer, NoAddedTokenBeginsAtOrReachesOverAPlainPlace) {
   TokenizerParts parts = small_parts();
   parts.added.push_back({.id = 262, .content = "<tool>x"});
   parts.added.push_back({.id = 263, .content = "w\u00e9", .normalized = true});
@@ -108,7 +108,9 @@ TEST(Tokenizer, NoAddedTokenBeginsAtAPlainPlace) {
   EXPECT_EQ(ids({3}), (Ids{260, '<', 's', '>', 262, 0xC3, 0xA9, 263, 263}));
   EXPECT_EQ(ids({0, 16}), (Ids{'<', 's', '>', 260, 262, 0xC3, 0xA9, 'w', 0xC3, 0xA9, 263}));  // counted in the text as it was given
   EXPECT_EQ(ids({6, 19}), (Ids{260, 260, '<', 't', 'o', 'o', 'l', '>', 'x', 0xC3, 0xA9, 263, 'w', 0xC3, 0xA9}));
-  EXPECT_EQ(ids({1, 2, 7, 17}), ids({}));
+  EXPECT_EQ(ids({1, 2, 7, 17}), (Ids{'<', 's', '>', 260, '<', 't', 'o', 'o', 'l', '>', 'x', 0xC3, 0xA9, 'w', 0xC3, 0xA9, 263}));
+  EXPECT_EQ(ids({12}), (Ids{260, 260, 261, 'x', 0xC3, 0xA9, 263, 263}));  // a shorter one ends before it
+  EXPECT_EQ(ids({13, 14}), ids({}));
 }
 
 // A file may list the bytes of byte fallback among its special tokens.
