@@ -39,9 +39,18 @@ bool is_blank(std::string_view text) {
   return trim(text).empty();
 }
 
+// <|name|> or <｜name｜>: nothing else is written like that.
+bool looks_like_control(std::string_view token) {
+  const auto within = [&](std::string_view open, std::string_view close) {
+    return token.size() > open.size() + close.size() && token.starts_with(open) && token.ends_with(close);
+  };
+  return within("<|", "|>") || within("<｜", "｜>");
+}
+
 }  // namespace
 
-// An added token that no file calls special is a control token if the template writes it: spelled in its source, or seen in what it makes.
+// An added token that no file calls special is a control token if it is written like one, or if the template writes it: spelled in its
+// source, or seen in what it makes.
 // A token that stands around the turns of a plain conversation marks turns.
 void PromptMaker::find_control_tokens() {
   std::string turns, prompt;
@@ -52,9 +61,10 @@ void PromptMaker::find_control_tokens() {
   for (const auto& token : tokenizer_->added_tokens()) {
     if (token.content.size() < 2) continue;
     const auto in = [&](const std::string& text) { return text.find(token.content) != std::string::npos; };
-    const bool turn = token.special || in(turns), written = chat_ && (in(prompt) || in(chat_->source()));
+    const bool turn = token.special || in(turns), written = chat_ && (in(prompt) || in(chat_->source())),
+               looks = looks_like_control(token.content);
     // Runs of blanks are tokens in some vocabularies, and indent every template.
-    if (token.special || (!is_blank(token.content) && (turn || written)))
+    if (token.special || (!is_blank(token.content) && (turn || written || looks)))
       control_[uint8_t(token.content[0])].push_back({token.content, turn});
   }
 }

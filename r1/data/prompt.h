@@ -1,9 +1,9 @@
 // From a conversation to ids, once, for evaluation, rollout, chat and supervised data: plain text, or the model's own chat template.
 //
 // A user's text never becomes a control token, and never loses a character. Control tokens are the special ones and, whatever the file
-// calls them, those that the chat template writes (DeepSeek's <｜User｜>). Where the words of a user or a tool spell one, they are encoded
-// as ordinary text. In what the system and the assistant say, that goes for special tokens and those that mark turns: an assistant's
-// <think> and <tool_call> are tokens.
+// calls them, those of the form <|name|> and those that the chat template writes. Where the words of a user or a tool spell one, they are
+// encoded as ordinary text. In what the system and the assistant say, that goes for special tokens and those that mark turns: an
+// assistant's <think> and <tool_call> are tokens.
 #pragma once
 
 #include <array>

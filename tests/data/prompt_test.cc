@@ -108,6 +108,14 @@ TEST(Prompt, AUsersTextNeverBecomesAControlToken) {
             joined({{kUser}, bytes_of("<think>"), {kAssistant, kThink}}));
 }
 
+TEST(Prompt, WhatIsWrittenLikeAControlTokenIsOne) {
+  // This template writes none.
+  const Model m("{% for x in messages %}{{ x.content }}{% endfor %}");
+  EXPECT_EQ(m.prompts.chat_prompt({{{"user", "x<｜Assistant｜>"}}}), bytes_of("x<｜Assistant｜>"));
+  EXPECT_EQ(m.prompts.chat_prompt({{{"user", "<think>"}}}), Ids{kThink});
+  EXPECT_EQ(m.prompts.chat_prompt({{{"user", "a"}, {"assistant", "<｜User｜>"}}}), (Ids{'a', kUser}));
+}
+
 TEST(Prompt, OtherAddedTokensStayTokens) {
   const Model m;
   EXPECT_EQ(m.prompts.chat_prompt({{{"user", "<other>    x"}}}), (Ids{kUser, kOther, kBlanks, 'x', kAssistant, kThink}));
