@@ -362,6 +362,10 @@ class Comparer {
         agreed += sample.general;
       } catch (const UndefinedError& e) {
         undefined = e.what();  // both sides need not be defined everywhere
+      } catch (const BudgetError&) {
+        // Too large a value for its last digits, as of (x - a)^6000 at x = 90; with the most digits, other points may speak for it.
+        if (!unknowns || !sample.general || budget_.steps < 0 || budget_.precision < kLargeBudget.precision) throw;
+        undefined = "no decision within the precision budget";
       }
     }
     if (agreed >= (unknowns ? 3 : 1)) return true;

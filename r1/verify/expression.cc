@@ -173,7 +173,12 @@ class Parser {
       node.kids.push_back(chain_member());
     }
     Node& last = node.kids.back();
-    if (congruence && last.kind == Kind::kFunction && last.name == "mod") last.name = "congruent";
+    const bool minus = last.kind == Kind::kMul && last.kids.size() == 2 && last.kids[0].kind == Kind::kNumber && last.kids[0].value == -1;
+    Node& modulus = minus ? last.kids[1] : last;
+    if (congruence && modulus.kind == Kind::kFunction && modulus.name == "mod") {  // -12 \\bmod 15
+      modulus.name = "congruent";
+      if (minus) modulus.kids[0] = negative(std::move(modulus.kids[0])), last = Node(std::move(modulus));
+    }
     return node.ops.empty() ? node.kids[0] : node;
   }
   // "Area =", "\\text{speed} =": a name in words says nothing that the value does not.
@@ -251,7 +256,9 @@ class Parser {
       terms.push_back(std::move(term));
       first = false;
     }
-    return terms.size() == 1 ? std::move(terms[0]) : call_node(Kind::kAdd, std::move(terms));
+    Node sum = terms.size() == 1 ? std::move(terms[0]) : call_node(Kind::kAdd, std::move(terms));
+    while (command("pmod") || command("mod") || bracketed_modulus()) sum = modulus(std::move(sum));  // of the whole: -12 (mod 15)
+    return sum;
   }
   static Node negative(Node node) {
     if (node.kind == Kind::kNumber && !node.base) {
@@ -278,8 +285,8 @@ class Parser {
       case TokenKind::kText:
         return false;
       case TokenKind::kSign:
-        return t.text == "(" || t.text == "[" || t.text == "{" || t.text == "{." || ((t.text == "|" || t.text == "||") && !in_bars_) ||
-               t.text == "floor(" || t.text == "ceil(";
+        return (t.text == "(" && !bracketed_modulus()) || t.text == "[" || t.text == "{" || t.text == "{." ||
+               ((t.text == "|" || t.text == "||") && !in_bars_) || t.text == "floor(" || t.text == "ceil(";
       default:
         return false;
     }
@@ -401,7 +408,7 @@ class Parser {
         if (node.kind == Kind::kSymbol) node.name += '\'';
       } else if (cur().kind == TokenKind::kText) {
         node = unit(std::move(node));
-      } else if (command("pmod") || command("bmod") || command("mod") || bracketed_modulus()) {
+      } else if (command("bmod")) {
         node = modulus(std::move(node));
       } else {
         return node;

@@ -42,6 +42,9 @@ AnswerCheck Verifier::check(std::string_view gold, std::string_view answer) cons
 AnswerCheck Verifier::check_against(const std::string& gold, std::string_view answer, ExtractedAnswer& a) const {
   const auto rest = after_thought(answer);
   if (!rest) return {AnswerVerdict::kUnparsed, "", "a thought that does not end"};
+  bool cut = false;
+  marked_text(*rest, &cut, options_.boxes);
+  if (cut) return {AnswerVerdict::kUnparsed, "", "a box or answer tag that does not close"};
   if (!options_.marked_only && rest->size() < 2'000 && !gold.empty()) {  // a bare text answer, a date
     const std::string text = normalized_text(*rest);
     if (!text.empty() && text == normalized_text(gold)) {
@@ -58,11 +61,7 @@ AnswerCheck Verifier::check_against(const std::string& gold, std::string_view an
         return {AnswerVerdict::kUnparsed, choice->text, "more than one option named"};
     }
   }
-  if (!found) {
-    bool cut = false;
-    marked_text(*rest, &cut, options_.boxes);
-    return {AnswerVerdict::kUnparsed, "", cut ? "a box or answer tag that does not close" : "no answer found"};
-  }
+  if (!found) return {AnswerVerdict::kUnparsed, "", "no answer found"};
   a = std::move(*found);
   if (a.text.size() > kMaxAnswerBytes) return {AnswerVerdict::kUnparsed, a.text.substr(0, 200), "an answer longer than 20,000 bytes"};
   bool exhausted = false;

@@ -15,8 +15,8 @@
 
 namespace r1::verify {
 
-// The most that one worker takes, held by a limit of its own (RLIMIT_DATA), its program included. Measured over the bombs of
-// tests/verify/bombs_test.cc: 4 MB at rest, 31 MB at the peak.
+// The most that one worker takes, held by a limit of its own (RLIMIT_DATA), its program included. Measured: 16 MB at the peak
+// (worker_peak_bytes of Verify.WorkersStayWithinTheMemoryThatIsPlanned).
 inline constexpr int64_t kWorkerBytes = int64_t{256} << 20;
 
 class WorkerPool {

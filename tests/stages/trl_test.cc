@@ -18,7 +18,6 @@ Json golden() {
 }
 
 TEST(Trl, Advantages) {
-  if (!std::filesystem::exists(kGolden)) GTEST_SKIP() << "not made yet: tests/oracles/trl_grpo.py";
   const Json cases = golden().at("advantages");
   ASSERT_GE(cases.size(), 20u);
   for (const Json& c : cases) {
@@ -26,12 +25,12 @@ TEST(Trl, Advantages) {
     for (const Json& r : c.at("rewards")) rewards.push_back(r.is_null() ? std::nan("") : r.get<double>());
     const auto ours = group_advantages(rewards, c.at("group"), c.at("scale"));
     for (size_t i = 0; i < rewards.size(); ++i) EXPECT_NEAR(ours.values[i], c.at("advantages")[i].get<double>(), 1e-6) << c << " " << i;
-    if (!c.at("frac_zero_std").is_null()) EXPECT_NEAR(ours.frac_zero_std, c.at("frac_zero_std").get<double>(), 1e-12) << c;
+    if (c.at("frac_zero_std").is_null()) continue;
+    EXPECT_NEAR(ours.frac_zero_std, c.at("frac_zero_std").get<double>(), 1e-12) << c;
   }
 }
 
 TEST(Trl, LossGradientAndMetrics) {
-  if (!std::filesystem::exists(kGolden)) GTEST_SKIP() << "not made yet: tests/oracles/trl_grpo.py";
   const Json cases = golden().at("losses");
   ASSERT_GE(cases.size(), 40u);
   for (const Json& c : cases) {
@@ -83,7 +82,8 @@ TEST(Trl, LossGradientAndMetrics) {
     for (const auto& [token, value] : expected) EXPECT_NEAR(given.const_data_ptr<float>()[token], value, 1e-6) << name << " " << token;
     const double tokens = metrics.sums.at("tokens");
     const auto compare = [&](const char* theirs, double ours) {
-      if (c.at("metrics").contains(theirs)) EXPECT_NEAR(ours, c.at("metrics").at(theirs).get<double>(), 1e-6) << name << " " << theirs;
+      if (!c.at("metrics").contains(theirs)) return;
+      EXPECT_NEAR(ours, c.at("metrics").at(theirs).get<double>(), 1e-6) << name << " " << theirs;
     };
     compare("kl", metrics.sums.at("kl") / tokens);
     compare("entropy", metrics.sums.at("entropy") / tokens);

@@ -31,6 +31,10 @@ TEST(Verify, RightAnswers) {
   const Case cases[] = {
       {"18", "So she makes $18 a day.\n#### 18"},
       {"1/2", "0.5"},
+      {"x\\equiv 3\\pmod{15}", "x\\equiv -12\\pmod{15}"},
+      {"x\\equiv 3\\pmod{15}", "x\\equiv 1 + 2 (mod 15)"},
+      {"x\\equiv 3\\pmod{15}", "x\\equiv -12\\bmod 15"},
+      {"x\\equiv -a\\pmod{n}", "-a\\pmod{n}"},
       {"\\frac12", "\\dfrac{1}{2}"},
       {"3\\frac{1}{2}", "7/2"},
       {"3 1/2", "3.5"},
@@ -134,6 +138,13 @@ TEST(Verify, WrongAnswers) {
       {"1-\\frac1e", "1+\\frac1e"},
       {"\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\begin{pmatrix}1&2\\\\3&5\\end{pmatrix}"},
       {"2x+z=1", "1"},
+      {"x\\equiv 3\\pmod{15}", "x\\equiv -3\\pmod{15}"},
+      {"x\\equiv 3\\pmod{15}", "x\\equiv -12\\pmod{16}"},
+      {"x\\equiv 3\\pmod{15}", "x\\equiv -12\\bmod 16"},
+      {"(x-a)^{6000}", "(a-x)^{6001}"},
+      {"(x-a)^{6001}", "(a-x)^{6001}"},
+      {"(x-a)^{6000}+1", "(a-x)^{6000}"},
+      {"(x-a)^{6000}", "(a+x)^{6000}"},
       {"\\infty", "-\\infty"},
       {"\\frac{x+1}{y}", "\\frac{x}{y}+1"},
       {"5", "-5"},
@@ -153,14 +164,15 @@ TEST(Verify, Extraction) {
     const auto a = extract_answer(s, boxes);
     return a ? a->text : "(none)";
   };
-  EXPECT_EQ(text("a \\boxed{\\frac{1}{2}} b \\boxed{\\{1,\\{2\\}\\}} c"), "\\{1,\\{2\\}\\}");
+  EXPECT_EQ(text("a \\boxed{\\frac{1}{2}} then \\boxed{\\{1,\\{2\\}\\}} c"), "\\{1,\\{2\\}\\}");
   EXPECT_EQ(text("First \\boxed{1}. Later it was \\boxed{2}.", BoxChoice::kFirst), "1");
   EXPECT_EQ(text("\\boxed{1} and \\boxed{2}"), "1, 2");
   EXPECT_EQ(text("\\boxed{1} no no no \\boxed{2}"), "2");
   EXPECT_EQ(text("x\n#### 1,000\n"), "1,000");
   EXPECT_EQ(text("Therefore the answer is 42. Thanks!"), "42");
   EXPECT_EQ(text("we get $x=3$ and so on"), "x=3");
-  EXPECT_EQ(text("7 boys and 12 girls came"), "12");
+  EXPECT_EQ(text("7 boys and 12 girls came"), "7 boys and 12 girls came");  // two quantities, not the last of them
+  EXPECT_EQ(text("There were 7 boys, but of the girls 12 came."), "12");
   EXPECT_EQ(text("<think>5"), "(none)");
   EXPECT_EQ(text("<think>\\boxed{1}</think>\\boxed{2}"), "2");
 }
@@ -226,10 +238,12 @@ TEST(Verify, AWorkerHoldsNothingOfItsParent) {
 TEST(Verify, WorkersStayWithinTheMemoryThatIsPlanned) {
   VerifyOptions options;
   options.workers = 1;
+  options.deadline = 60;  // a worker that is killed takes its figure with it
   const Verifier verifier(options);
   for (const char* heavy : {"(a+b+c+d+e+f)^{20}", "\\frac{(a+b+c)^{60}}{(a-b-c)^{60}}", "99999!", "\\sin(\\sin(10^{1000}))",
                             "\\sqrt{2+\\sqrt{3+\\sqrt{5+\\sqrt{x}}}}"})
     EXPECT_NE(verifier.check_in_worker("1", heavy).verdict, AnswerVerdict::kCrash) << heavy;
+  EXPECT_EQ(verifier.replaced(), 0);
   for (const int pid : children()) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     EXPECT_LT(memory_of(pid, "VmHWM"), kWorkerBytes / 2);
