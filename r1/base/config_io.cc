@@ -8,6 +8,7 @@
 #include <set>
 
 #include "r1/base/error.h"
+#include "r1/base/familiar.h"
 #include "r1/base/strings.h"
 
 namespace r1 {
@@ -213,8 +214,9 @@ template <class T>
 void check_one(const Field& field, const T& value, const std::string& where) {
   if constexpr (std::is_same_v<T, std::string>) {
     if (field.one_of.empty() || std::find(field.one_of.begin(), field.one_of.end(), value) != field.one_of.end()) return;
+    const std::string familiar = familiar_value(field.key, value);
     fail_usage(where, ": '", field.key, "' must be ", limits_text(field), "; got '", printable(value), "'",
-               did_you_mean(value, field.one_of));
+               familiar.empty() ? did_you_mean(value, field.one_of) : ": " + familiar);
   } else if constexpr (!std::is_same_v<T, bool>) {
     if (!field.range || (double(value) >= field.range->lo && double(value) <= field.range->hi)) return;  // NaN is in no range
     fail_usage(where, ": '", field.key, "' must be ", limits_text(field), "; got ", value);
@@ -351,11 +353,15 @@ bool apply_free_form(const Fields& fields, const Setting& setting) {
   return false;
 }
 
+[[noreturn]] void fail_unknown(const Setting& setting, const std::vector<std::string>& known) {
+  const std::string key = normal_key(setting.key), familiar = familiar_option(key, known);
+  fail_usage(setting.where, ": unknown key '", printable(setting.key), "'", familiar.empty() ? did_you_mean(key, known) : ": " + familiar);
+}
+
 void apply_one(const Fields& fields, const Setting& setting, std::map<const Field*, std::string>& given) {
   if (apply_free_form(fields, setting)) return;
   const auto [field, negated] = resolve(fields, setting);
-  if (!field)
-    fail_usage(setting.where, ": unknown key '", printable(setting.key), "'", did_you_mean(normal_key(setting.key), fields.names(true)));
+  if (!field) fail_unknown(setting, fields.names(true));
   if (setting.value.is_null()) return;
   if (setting.value.is_object()) fail_usage(setting.where, ": '", field->key, "' expects ", field_type(*field), ", got a group of keys");
   const std::string file = source_file(setting.where);
@@ -392,7 +398,7 @@ void flatten_json(const Json& object, const std::string& prefix, std::string_vie
 bool looks_like_option(const std::string& argument) {
   if (argument.size() < 2 || argument[0] != '-') return false;
   if (argument[1] == '-') return true;
-  return std::isalpha(static_cast<unsigned char>(argument[1])) && argument != "-inf" && argument != "-nan" && argument.size() == 2;
+  return (std::isalpha(static_cast<unsigned char>(argument[1])) && argument.size() == 2) || familiar_short_option(argument);
 }
 
 }  // namespace
@@ -486,6 +492,8 @@ std::vector<Setting> parse_overrides(const std::vector<std::string>& arguments) 
     const size_t dashes = argument[1] == '-' ? 2 : 1, equals = argument.find('=');
     const std::string key = normal_key(std::string_view(argument).substr(dashes, equals == std::string::npos ? equals : equals - dashes));
     if (key.empty()) fail_usage("'", printable(argument), "': an option needs a name");
+    // Elsewhere it is the length of the answer, here it would be the number of answers.
+    if (dashes == 1 && key == "n") fail_usage("-n: write --max_new_tokens for the length of an answer, --n for the number of samples");
     Setting setting{key, str("--", key), true};
     if (equals != std::string::npos) {
       setting.value = argument.substr(equals + 1);

@@ -1,14 +1,13 @@
 #include "r1/base/progress.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <initializer_list>
 #include <vector>
 
 #include "r1/base/log.h"
+#include "r1/base/terminal.h"
 
 namespace r1 {
 namespace {
@@ -19,34 +18,60 @@ double seconds(Clock::duration d) {
   return std::chrono::duration<double>(d).count();
 }
 
-size_t terminal_width() {
-  winsize size{};
-  return ::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-// Cuts UTF-8 text after `columns` characters (all of the bar's characters are one column wide).
-std::string cut(const std::string& text, size_t columns) {
-  size_t seen = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if ((text[i] & 0xC0) != 0x80 && seen++ == columns) return text.substr(0, i);
-  }
-  return text;
-}
-
 std::string print(const char* format, double value) {
   char buffer[64];
   std::snprintf(buffer, sizeof buffer, format, value);
   return buffer;
 }
 
-std::string bar_of(double fraction, int width) {
+std::string bar_of(double fraction, int width, bool utf8) {
   static constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-  const int eighths = int(std::clamp(fraction, 0.0, 1.0) * width * 8);
+  const int eighths = int(std::clamp(fraction, 0.0, 1.0) * width * 8), rest = utf8 ? eighths % 8 : 0;
   std::string bar;
-  for (int i = 0; i < eighths / 8; ++i) bar += "█";
-  bar += kEighths[eighths % 8];
-  for (int i = eighths / 8 + (eighths % 8 ? 1 : 0); i < width; ++i) bar += " ";
+  for (int i = 0; i < eighths / 8; ++i) bar += utf8 ? "█" : "#";
+  bar += kEighths[rest];
+  for (int i = eighths / 8 + (rest ? 1 : 0); i < width; ++i) bar += utf8 ? " " : ".";
   return bar;
+}
+
+// "12/40 step", "1.3k sample".
+std::string count_text(const ProgressState& s) {
+  return s.total > 0 ? str(s.done, "/", s.total, " ", s.unit) : str(human_count(double(s.done)), " ", s.unit);
+}
+std::string rate_text(const ProgressState& s) {
+  if (s.rate <= 0) return "";
+  return s.rate >= 1 ? str(human_count(s.rate), " ", s.unit, "/s") : str(human_time(1 / s.rate), "/", s.unit);
+}
+std::string left_text(const ProgressState& s) {
+  return s.total > s.done && s.rate > 0 ? human_time(double(s.total - s.done) / s.rate) + " left" : "";
+}
+
+std::string joined(std::initializer_list<std::string> parts) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!part.empty()) text += (text.empty() ? "" : ", ") + part;
+  }
+  return text;
+}
+
+// What of a bar is shown.
+struct Shown {
+  int bar;
+  bool spent, count, title, percent;
+};
+
+std::string line_of(const ProgressState& s, const std::string& note, const Shown& shown) {
+  const double fraction = s.total > 0 ? double(s.done) / double(s.total) : 0;
+  const std::string times = joined({shown.spent ? human_time(s.spent) : "", rate_text(s), left_text(s)});
+  std::string line = shown.title ? s.title : "";
+  const auto add = [&](const std::string& part) {
+    if (!part.empty()) line += (line.empty() ? "" : " ") + part;
+  };
+  if (s.total > 0 && shown.percent) add(print("%3.0f%%", std::floor(100 * fraction)));
+  if (s.total > 0 && shown.bar > 0) add("|" + bar_of(fraction, shown.bar, s.utf8) + "|");
+  if (shown.count) add(count_text(s));
+  if (!times.empty()) add(shown.spent ? "(" + times + ")" : times);
+  return line + (note.empty() ? "" : "  " + note);
 }
 
 }  // namespace
@@ -77,24 +102,45 @@ void Progress::finish(const std::string& note) {
   draw(true);
 }
 
+std::string progress_line(const ProgressState& s, size_t columns) {
+  const auto fits = [&](const std::string& line) { return columns_of(line) <= columns; };
+  std::string note = s.note, line;
+  for (int bar = 20; bar >= 8; --bar) {
+    if (fits(line = line_of(s, note, {bar, true, true, true, true}))) return line;
+  }
+  while (!note.empty()) {
+    const size_t gap = note.rfind("  ");
+    note.erase(gap == std::string::npos ? 0 : note.find_last_not_of(' ', gap) + 1);
+    if (fits(line = line_of(s, note, {8, true, true, true, true}))) return line;
+  }
+  for (int bar = 7; bar >= 0; --bar) {
+    if (bar != 1 && bar != 2 && fits(line = line_of(s, "", {bar, true, true, true, true}))) return line;
+  }
+  constexpr Shown kLess[] = {
+      {0, false, true, true, true}, {0, false, false, true, true}, {0, false, false, false, true}, {0, false, false, false, false}};
+  for (const Shown& shown : kLess) {
+    if (fits(line = line_of(s, "", shown))) return line;
+  }
+  return cut_words(line, columns);
+}
+
+ProgressState Progress::state() const {
+  const double spent = seconds(drawn_ - start_), steps = double(done_ - std::max<int64_t>(first_, 0));
+  return {title_, unit_, note_, done_, total_, spent, spent > 0 ? steps / spent : 0, utf8_locale()};
+}
+
 void Progress::draw(bool last) {
   if (log_level() > LogLevel::kInfo) return;
   drawn_ = Clock::now();
-  const double spent = seconds(drawn_ - start_), steps = double(done_ - std::max<int64_t>(first_, 0));
-  const double rate = spent > 0 ? steps / spent : 0;
-  std::string counts = total_ > 0 ? str(done_, "/", total_, " ", unit_) : str(human_count(double(done_)), " ", unit_);
-  std::string times = human_time(spent);
-  if (rate > 0) times += rate >= 1 ? str(", ", human_count(rate), " ", unit_, "/s") : str(", ", human_time(1 / rate), "/", unit_);
-  if (!last && total_ > done_ && rate > 0) times += str(", ", human_time(double(total_ - done_) / rate), " left");
-  const std::string note = note_.empty() ? "" : "  " + note_;
+  const ProgressState now = state();
   if (last || !log_to_terminal()) {
     if (log_to_terminal()) set_live_line("");
-    log_info(title_, ": ", counts, " (", times, ")", note);
+    const std::string note = note_.empty() ? "" : "  " + note_;
+    const std::string times = joined({human_time(now.spent), rate_text(now), last ? "" : left_text(now)});
+    log_info(title_, ": ", count_text(now), " (", times, ")", note);
     return;
   }
-  const double fraction = total_ > 0 ? double(done_) / double(total_) : 0;
-  const std::string bar = total_ > 0 ? str(" ", print("%3.0f%%", std::floor(100 * fraction)), " |", bar_of(fraction, 20), "|") : "";
-  set_live_line(cut(str(title_, bar, " ", counts, " (", times, ")", note), terminal_width() - 1));
+  set_live_line(progress_line(now, terminal_columns(2) - 1));
 }
 
 std::string human_time(double s) {
@@ -133,6 +179,8 @@ std::string human_bytes(double n) {
 
 std::string sparkline(const double* values, size_t n, size_t width, double lo, double hi) {
   static constexpr const char* kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  static constexpr const char* kAscii[] = {".", ":", "-", "=", "+", "*", "%", "#"};
+  const auto& levels = utf8_locale() ? kBlocks : kAscii;
   if (n == 0 || width == 0) return "";
   const size_t columns = std::min(n, width);
   std::vector<double> means(columns);
@@ -153,7 +201,7 @@ std::string sparkline(const double* values, size_t n, size_t width, double lo, d
   std::string line;
   for (const double m : means) {
     const double x = hi > lo ? (m / 2 - lo / 2) / (hi / 2 - lo / 2) : 0.5;  // halves: hi - lo may be beyond a double
-    line += std::isfinite(m) ? kBlocks[std::clamp(int(x * 8), 0, 7)] : " ";
+    line += std::isfinite(m) ? levels[std::clamp(int(x * 8), 0, 7)] : " ";
   }
   return line;
 }

@@ -11,6 +11,17 @@
 
 namespace r1 {
 
+// What a bar says at a moment, and the line it makes of that in `columns` columns. A narrow terminal loses, in this order: length of the bar,
+// the note's items from its end (they stand two blanks apart), the bar, the time spent, the count, the title, the percent; rate and time
+// left stay, and no word is broken.
+struct ProgressState {
+  std::string title, unit, note;
+  int64_t done = 0, total = 0;  // total 0: unknown
+  double spent = 0, rate = 0;   // seconds; units a second, 0: not known yet
+  bool utf8 = true;             // false: a bar of ASCII
+};
+std::string progress_line(const ProgressState& state, size_t columns);
+
 class Progress {
  public:
   // total 0: unknown length.
@@ -25,6 +36,7 @@ class Progress {
   void finish(const std::string& note = "");
 
  private:
+  ProgressState state() const;
   void draw(bool last);
   std::string title_, unit_, note_;
   int64_t total_, done_ = 0, first_ = -1;
@@ -37,7 +49,8 @@ std::string human_time(double seconds);
 std::string human_count(double n);
 std::string human_bytes(double n);
 
-// Small plots for the terminal: a line of eighth blocks, values scaled to [lo, hi] (lo == hi: to the data).
+// Small plots for the terminal: a line of eighth blocks (of ASCII where the locale is not UTF-8), values scaled to [lo, hi] (lo == hi: to
+// the data).
 std::string sparkline(const double* values, size_t n, size_t width, double lo = 0, double hi = 0);
 
 }  // namespace r1

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "r1/base/build_info.h"
+#include "r1/base/log_repeats.h"
 #include "r1/base/progress.h"
+#include "r1/base/terminal.h"
 #include "r1/base/threads.h"
 
 namespace r1 {
@@ -41,6 +43,68 @@ TEST(Log, LinesStayWhole) {
   int n = 0;
   for (std::string line; std::getline(lines, line); ++n) EXPECT_EQ(line, std::string(50, line[0]));
   EXPECT_EQ(n, 800);
+}
+
+TEST(Log, WarningsThatRepeatAreCounted) {
+  testing::internal::CaptureStderr();
+  {
+    const CountRepeatedWarnings counts;
+    for (int i = 0; i < 12; ++i) log_warning("row without an answer");
+    for (int i = 0; i < 2; ++i) log_warning("read twice");
+    for (int i = 0; i < 2; ++i) log_info("no warning");
+  }
+  log_warning("read twice");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "warning: row without an answer\nwarning: row without an answer (10 times)\nwarning: read twice\nno warning\nno warning\n"
+            "warning: row without an answer (12 times in all)\nwarning: read twice\n");
+}
+
+// Sets the locale's name while it lives.
+class Locale {
+ public:
+  explicit Locale(const char* name) : before_(std::getenv("LC_ALL") ? std::getenv("LC_ALL") : "") { setenv("LC_ALL", name, 1); }
+  ~Locale() { before_.empty() ? unsetenv("LC_ALL") : setenv("LC_ALL", before_.c_str(), 1); }
+
+ private:
+  std::string before_;
+};
+
+TEST(Terminal, TheLocaleSaysWhetherThereIsMoreThanAscii) {
+  for (const char* yes : {"C.UTF-8", "de_DE.utf8", "en_US.UTF-8@euro"}) EXPECT_TRUE((Locale(yes), utf8_locale())) << yes;
+  for (const char* no : {"C", "POSIX", "de_DE", "en_US.ISO-8859-1"}) EXPECT_FALSE((Locale(no), utf8_locale())) << no;
+}
+
+TEST(Terminal, LinesAreWrappedBetweenWords) {
+  EXPECT_EQ(wrapped("one two three\nfour", 9), "one two\nthree\nfour");
+  EXPECT_EQ(wrapped("incomprehensibilities are long", 9), "incomprehensibilities\nare long");
+  const std::string option = "  --key <int>   how many of them there are, at the most, in one go (default 8)";
+  EXPECT_EQ(wrapped(option, 48),
+            "  --key <int>   how many of them there are, at\n"
+            "                the most, in one go (default 8)");
+  EXPECT_EQ(wrapped(option, 80), option);
+  EXPECT_EQ(cut_words("loss 2.31  12.1k tok/s", 12), "loss 2.31");
+  EXPECT_EQ(cut_words("███ step", 4), "███");
+}
+
+TEST(Progress, TheLineShrinksButKeepsRateAndTimeLeft) {
+  ProgressState s{"grpo", "step", "reward 0.123  length 45.6", 25, 100, 50, 0.5, true};
+  EXPECT_EQ(progress_line(s, 200), "grpo  25% |█████               | 25/100 step (50s, 2.0s/step, 2m 30s left)  reward 0.123  length 45.6");
+  for (size_t columns = 200; columns >= 24; --columns) {
+    const std::string line = progress_line(s, columns);
+    EXPECT_LE(columns_of(line), columns) << line;
+    EXPECT_NE(line.find("2.0s/step, 2m 30s left"), std::string::npos) << columns << ": " << line;
+    // What follows the times are whole items of the note.
+    const size_t at = line.find("reward");
+    if (at != std::string::npos) {
+      EXPECT_TRUE(line.ends_with("reward 0.123") || line.ends_with("length 45.6")) << line;
+    }
+  }
+  EXPECT_NE(progress_line(s, 78).find("reward 0.123"), std::string::npos);
+  EXPECT_EQ(progress_line(s, 24), "2.0s/step, 2m 30s left");
+  s.utf8 = false;
+  EXPECT_EQ(progress_line(s, 200), "grpo  25% |#####...............| 25/100 step (50s, 2.0s/step, 2m 30s left)  reward 0.123  length 45.6");
+  s = {"read", "sample", "", 1300, 0, 2, 650, true};
+  EXPECT_EQ(progress_line(s, 80), "read 1.3k sample (2.0s, 650 sample/s)");
 }
 
 TEST(Progress, PlainWhenNotATerminal) {
@@ -79,6 +143,7 @@ TEST(Progress, HumanNumbers) {
 }
 
 TEST(Progress, Sparkline) {
+  const Locale utf8("C.UTF-8");
   const double up[] = {0, 1, 2, 3, 4, 5, 6, 7};
   EXPECT_EQ(sparkline(up, 8, 8), "▁▂▃▄▅▆▇█");
   EXPECT_EQ(sparkline(up, 8, 2, 0, 8), "▂▆");
@@ -87,6 +152,8 @@ TEST(Progress, Sparkline) {
   const double far[] = {-1e308, 1e308, 0};
   EXPECT_EQ(sparkline(far, 3, 3), "▁█▅");
   EXPECT_EQ(sparkline(nullptr, 0, 8), "");
+  const Locale ascii("C");
+  EXPECT_EQ(sparkline(up, 8, 8), ".:-=+*%#");
 }
 
 TEST(Threads, Choice) {
