@@ -10,14 +10,11 @@ what=${1:-cpu}
 case $what in cpu | cuda | gpu | oracle) ;; *) code=2 die "unknown argument '$what' (cpu, cuda, gpu or oracle)" ;; esac
 
 packages=(build-essential ca-certificates git cmake ninja-build ccache mold clang-format-14 python3 python3-pip python3-venv unzip
-  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libpcre2-dev libutf8proc-dev libxxhash-dev libsimdjson-dev libgmp-dev libmpfr-dev libflint-dev libseccomp-dev libcap-dev
-  bubblewrap libreadline-dev libssl-dev zlib1g-dev libgtest-dev libbenchmark-dev)
+  nlohmann-json3-dev libyaml-cpp-dev libpcre2-dev libutf8proc-dev libgmp-dev libmpfr-dev libseccomp-dev
+  bubblewrap libreadline-dev libssl-dev zlib1g-dev libzstd-dev libgtest-dev libbenchmark-dev)
 
 install_packages() {
   local missing=() package root=()
-  # Debian 12 has Arb in a package of its own; from FLINT 3 on (Ubuntu 24.04) it is part of libflint-dev.
-  . /etc/os-release
-  if [ "${VERSION_CODENAME:-}" = bookworm ]; then packages+=(libflint-arb-dev); fi
   for package in "${packages[@]}"; do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
   done
