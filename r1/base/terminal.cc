@@ -14,7 +14,7 @@ bool begins_character(char c) {
   return (c & 0xC0) != 0x80;
 }
 
-// The byte behind the first `columns` characters.
+// The byte after the first `columns` characters.
 size_t bytes_of_columns(std::string_view text, size_t columns) {
   size_t seen = 0;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -201,7 +201,7 @@ TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
   return event;
 }
 
-// Round by round: first everybody's next token, then, for those whose guess was right, the one behind it.
+// Round by round: first everybody's next token, then, for those whose guess was right, the one after it.
 void Engine::Impl::sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events) {
   for (const PendingSample& p : samplers) counted.draft_tokens += p.drafts;
   std::vector<PendingSample> next;

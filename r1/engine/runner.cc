@@ -58,14 +58,14 @@ Tensor Runner::forward(const Schedule& schedule) {
 
 void Runner::pack(const Schedule& schedule) {
   begin_pack();
-  ran_.clear();
+  packed_.clear();
   for (const ScheduledSequence& scheduled : schedule.sequences) {
     const Sequence& s = *scheduled.sequence;
     const int64_t rows = scheduled.tokens + scheduled.drafts, first = int64_t(ids_.size());
     for (int64_t t = 0; t < rows; ++t)
       ids_.push_back(t < scheduled.tokens ? s.tokens[size_t(s.cached + t)] : s.draft[size_t(t - scheduled.tokens)]);
     pack_sequence(s, s.cached, rows);
-    if (speculate_) ran_.push_back({s.id, first, s.cached, rows});
+    if (speculate_) packed_.push_back({s.id, first, s.cached, rows});
     if (!scheduled.samples()) continue;
     for (int64_t t = scheduled.tokens - 1; t < rows; ++t) rows_.push_back(first + t);
   }
@@ -100,15 +100,15 @@ void Runner::end_pack() {
 // lie; last_rows_: the packed row of each that decodes.
 void Runner::pack_accepted(const Scheduler& scheduler, std::vector<Sequence*>& decoding) {
   begin_pack();
-  for (const Ran& ran : ran_) {
-    Sequence* s = scheduler.find(ran.id);
-    const int64_t rows = s ? std::min(s->cached - ran.first_position, ran.rows) : 0;
+  for (const PackedRows& packed : packed_) {
+    Sequence* s = scheduler.find(packed.id);
+    const int64_t rows = s ? std::min(s->cached - packed.first_position, packed.rows) : 0;
     if (rows <= 0) continue;  // finished, or preempted because it could not be sampled
     for (int64_t t = 0; t < rows; ++t) {
-      ids_.push_back(s->tokens[size_t(ran.first_position + t + 1)]);
-      rows_.push_back(ran.first_row + t);
+      ids_.push_back(s->tokens[size_t(packed.first_position + t + 1)]);
+      rows_.push_back(packed.first_row + t);
     }
-    pack_sequence(*s, ran.first_position, rows);
+    pack_sequence(*s, packed.first_position, rows);
     if (s->uncached() != 1) continue;
     decoding.push_back(s);
     last_rows_.push_back(int64_t(ids_.size()) - 1);

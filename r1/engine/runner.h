@@ -26,10 +26,10 @@ class Runner {
   Runner(model::Transformer& model, const RunnerConfig& config);
 
   // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that
-  // samples and of the guesses behind it, in the schedule's order; undefined if none does.
+  // samples and of the guesses after it, in the schedule's order; undefined if none does.
   Tensor forward(const Schedule& schedule);
-  // Behind forward(), once its tokens have been accepted: multi-token prediction over the rows that stay, and a guess (Sequence::draft) for
-  // each sequence that decodes. What it caches for a token depends on the token behind it, so a block that is shared at that border may
+  // After forward(), once its tokens have been accepted: multi-token prediction over the rows that stay, and a guess (Sequence::draft) for
+  // each sequence that decodes. What it caches for a token depends on the token after it, so a block that is shared at that border may
   // hold another sequence's: guesses may be poorer there, the output knows nothing of them.
   void draft(const Scheduler& scheduler);
 
@@ -37,7 +37,7 @@ class Runner {
   void pack(const Schedule& schedule);
 
   // What of the last forward draft() needs: sequence `id` had rows first_row .. of tokens at first_position ..
-  struct Ran {
+  struct PackedRows {
     RequestId id = 0;
     int64_t first_row = 0, first_position = 0, rows = 0;
   };
@@ -49,7 +49,7 @@ class Runner {
   model::Transformer& model_;
   bool speculate_;
   std::vector<nn::LayerCache> caches_;
-  std::vector<Ran> ran_;
+  std::vector<PackedRows> packed_;
   Tensor hidden_TD_;
   // Kept from step to step for their memory.
   nn::LayerContext context_;

@@ -57,7 +57,7 @@ void Scheduler::plan(Sequence* s, int64_t tokens, int64_t drafts) {
   schedule_.tokens += tokens + drafts;
 }
 
-// How many guesses may run behind the one token of a decoding sequence: within the budget, the answer's length, and blocks that are free
+// How many guesses may run after the one token of a decoding sequence: within the budget, the answer's length, and blocks that are free
 // anyway. Guesses never preempt anybody.
 int64_t Scheduler::room_for_drafts(Sequence* s) {
   const int64_t budget = config_.max_num_batched_tokens - schedule_.tokens - 1;
@@ -81,7 +81,7 @@ void Scheduler::schedule_decodes() {
       ++it;
       continue;
     }
-    // Victims are younger than s, so behind it, or s itself.
+    // Victims are younger than s, so after it, or s itself.
     const bool room = make_room(s);
     if (!room && s->stage == Stage::kWaiting)
       break;  // s was the youngest that holds blocks; what follows are followers and prefills of nobody

@@ -26,7 +26,7 @@ namespace r1::engine {
 struct ScheduledSequence {
   Sequence* sequence = nullptr;
   int64_t tokens = 0;  // sequence->tokens[cached, cached + tokens) run now
-  int64_t drafts = 0;  // and behind them so many of sequence->draft
+  int64_t drafts = 0;  // and after them so many of sequence->draft
   bool samples() const { return sequence->cached + tokens == int64_t(sequence->tokens.size()); }
 };
 
@@ -39,7 +39,7 @@ struct Schedule {
 };
 
 // A sequence whose next token is drawn from row `row` of the step's logits (rows count the scheduled sequences that sample, in order). If
-// the token turns out to be the first of `drafts` guesses, the one behind it is drawn from the next row, and so on.
+// the token turns out to be the first of `drafts` guesses, the one after it is drawn from the next row, and so on.
 struct PendingSample {
   Sequence* sequence = nullptr;
   int64_t row = 0;

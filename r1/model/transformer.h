@@ -64,7 +64,7 @@ class Transformer {
   const WeightTable& weights() const { return weights_; }
   // Packed weights have no gradient: `on` fails where there is one, and names it.
   void set_requires_grad(bool on);
-  // Behind each optimizer step: what is learned by rule (nn::Module::after_step). `record`: the sums of the step's forwards.
+  // After each optimizer step: what is learned by rule (nn::Module::after_step). `record`: the sums of the step's forwards.
   void after_step(const nn::ForwardRecord& record);
 
   // What the engine allocates: a cache for each layer's attention, and one for whatever else carries state from token to token.

@@ -87,7 +87,7 @@ void check_part(const SafetensorsModel& stored, const StoredWeight& part, std::s
   }
 }
 
-// Of a published model's layers of multi-token prediction, which stand behind the last layer, where this model has none.
+// Of a published model's layers of multi-token prediction, which stand after the last layer, where this model has none.
 bool is_layer_behind(const std::string& name, int64_t layers) {
   const std::string_view prefix = "model.layers.";
   if (name.compare(0, prefix.size(), prefix) != 0) return false;

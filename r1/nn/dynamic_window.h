@@ -1,6 +1,6 @@
 // Attention within segments of `window` tokens and to the cached keys and values of the segment before, with a learned bias of the distance
 // in place of rotary positions (ops/segment_attention). The bias, [heads, 2 window - 1], starts at zero. Caches what Gqa caches; a block
-// whose tokens lie more than 2 window - 2 behind a sequence's end is not read any more (nothing frees it yet: the scheduler knows no
+// whose tokens lie more than 2 window - 2 before a sequence's end is not read any more (nothing frees it yet: the scheduler knows no
 // layer).
 #pragma once
 

@@ -38,7 +38,7 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
   virtual void parameters(ParameterList list) = 0;
-  // Behind each optimizer step, with what the step's forwards recorded: what is learned by rule and not by gradient (a router's bias).
+  // After each optimizer step, with what the step's forwards recorded: what is learned by rule and not by gradient (a router's bias).
   virtual void after_step(const ForwardRecord&) {}
 };
 

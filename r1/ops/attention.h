@@ -7,7 +7,7 @@
 // skipped, forward and backward; CUDA: flash attention's own window where it is of one size, a mask else).
 //
 // Two forms of one op: `attention` (training; every sequence starts at position 0; has a backward) and `paged_attention` (engine; keys and
-// values live in blocks of a cache, new ones are appended behind `context_lens` and the new queries attend to all; no backward). CPU fp32:
+// values live in blocks of a cache, new ones are appended after `context_lens` and the new queries attend to all; no backward). CPU fp32:
 // both run the same inner routine, so a token's result is bitwise the same in either form, whatever the chunking, the batch, the block ids
 // and the number of threads. That holds under a window too: what a query sees, and in which order it is summed, depends on positions only.
 #pragma once

@@ -3,7 +3,7 @@
 // block of keys, in order, gives
 //   m' = max(m, max_j s_j),  c = exp(m - m'),  p_j = exp(s_j - m'),  l = l c + sum_j p_j,  o = o c + sum_j p_j v_j;  at the end out = o /
 //   l.
-// Causal; blocks of keys behind the block of queries are skipped. Shapes as in attention.h, the training form.
+// Causal; blocks of keys after the block of queries are skipped. Shapes as in attention.h, the training form.
 //
 // Every block of queries meets the same keys and values, computed once. On the CPU in fp32 the result has the bits of `attention`, of which
 // this is the same inner routine; its gradients add up block by block and are near. What this form is for is the layer that keeps nothing

@@ -12,7 +12,7 @@ namespace r1::ops {
 struct ExpertRows {
   Tensor token_S;   // int64: the token that a sorted row belongs to
   Tensor place_TK;  // int64: the sorted row of a token's k-th choice
-  Tensor ends_E;    // int32: one behind the last row of each expert
+  Tensor ends_E;    // int32: one past the last row of each expert
 };
 
 // expert [T, K] int64, each in [0, experts) and a row's K different. On CUDA nothing waits for the device.

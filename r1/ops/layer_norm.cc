@@ -14,7 +14,7 @@ namespace r1::ops {
 
 namespace {
 
-using Gelu = std::optional<GeluForm>;  // behind the norm; none: no GELU
+using Gelu = std::optional<GeluForm>;  // after the norm; none: no GELU
 
 void check_shapes(const char* op, const Tensor& x, const Tensor& weight_D, const Tensor& bias_D) {
   check(x.dim() >= 1 && weight_D.dim() == 1 && weight_D.sizes() == bias_D.sizes() && x.size(-1) == weight_D.size(0), "[", op,

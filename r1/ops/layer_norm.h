@@ -1,5 +1,5 @@
 // LayerNorm (Ba, Kiros, Hinton, 2016): y = (x - mean) / sqrt(variance + eps) * weight + bias over the last axis, and the same with GELU
-// behind it in one pass; computed in fp32 and rounded once. The fused form never stores the norm's result: half the memory of the two ops
+// after it in one pass; computed in fp32 and rounded once. The fused form never stores the norm's result: half the memory of the two ops
 // in training, and one reading less of x's size in each direction.
 //   x [..., D], weight and bias [D]; y like x. Rows are independent of each other, bitwise.
 #pragma once

@@ -24,7 +24,7 @@ namespace r1::ops {
 // Bytes of a block of `block_size` tokens of `width` = R + P values: rows [block_size, W] of that dtype.
 int64_t mla_cache_bytes(int64_t width, int32_t block_size, at::ScalarType dtype);
 
-// Writes the new tokens' rows [T, W] behind the cached ones. `cache`: uint8 [blocks, mla_cache_bytes(...)], one layer's.
+// Writes the new tokens' rows [T, W] after the cached ones. `cache`: uint8 [blocks, mla_cache_bytes(...)], one layer's.
 void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& sequences);
 
 // The rows of all tokens, cached and new, of sequences first .. last - 1: [L, W].

@@ -70,7 +70,7 @@ Tensor power_norm(const Tensor& x_TD, const Tensor& weight_D, const Tensor& bias
     y_TD = (rms_norm(x_TD.to(wide), scale_D, eps) + bias_D.to(wide)).to(x_TD.scalar_type());
   }
   if (!needs_grad({x_TD, weight_D, bias_D})) return y_TD;
-  // The statistics as they are now: they move behind the step, the backward may run again (checkpointing) but belongs to this forward.
+  // The statistics as they are now: they move after the step, the backward may run again (checkpointing) but belongs to this forward.
   return differentiable(
       "power_norm", y_TD, {x_TD, weight_D, bias_D}, {x_TD, weight_D, state.square_D, state.nu_D},
       [eps, seen](const Tensor& dy_TD, const Tensors& saved, const Wanted& want) { return backward(dy_TD, saved, want, eps, seen); });

@@ -1,5 +1,5 @@
 // PowerNorm (Shen, Yao, Gholami, Mahoney, Keutzer: "PowerNorm: Rethinking Batch Normalization in Transformers", ICML 2020, arXiv
-// 2003.07845): behind a scaling of each row, each feature is divided by a running quadratic mean over tokens.
+// 2003.07845): after a scaling of each row, each feature is divided by a running quadratic mean over tokens.
 //   forward    u = x / sqrt(mean(x^2) + eps) of the row,  xhat = u / psi,  psi = sqrt(square + eps),  y = xhat weight + bias
 //   backward   g = dy weight,  du = (g - nu xhat) / psi,  dx = that of u's formula,
 //              dweight = sum over tokens of dy xhat,  dbias = sum over tokens of dy

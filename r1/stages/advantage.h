@@ -16,7 +16,7 @@ struct Advantages {
   double mean_std = 0;        // mean over groups of the reward's deviation
 };
 
-// rewards: groups of `group_size` one behind the other, NaN for none. scale: "group" (divide by the group's std), "batch" (by the std of
+// rewards: groups of `group_size` one after the other, NaN for none. scale: "group" (divide by the group's std), "batch" (by the std of
 // all rewards), "none" (Dr. GRPO).
 Advantages group_advantages(std::span<const double> rewards, int group_size, const std::string& scale = "group");
 

@@ -37,7 +37,7 @@ struct Sample {
 
 struct Rollout {
   std::vector<tasks::Problem> problems;    // one a group
-  std::vector<Sample> samples;             // groups one behind the other
+  std::vector<Sample> samples;             // groups one after the other
   std::optional<double> draft_acceptance;  // of speculation
   double seconds = 0;                      // of generation
   tasks::ScoringTimes scoring;

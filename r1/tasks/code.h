@@ -14,7 +14,7 @@
 //   "test", "entry_point"          HumanEval's check(candidate), or the text of a test file that imports `solution`
 //   "tests"                        a list as in suite_json.h, or the text of a test file
 // Each of these may be an object or a JSON text of it. "language": default python. Rows without tests are errors, unless skip_untested.
-// Function-call tests run behind the imports that LeetCode-style programs take for granted (typing, collections, math, ..).
+// Function-call tests run after the imports that LeetCode-style programs take for granted (typing, collections, math, ..).
 //
 // Options: train, test, data, limit (file_task.h), language, prompt_style (plain | r1_zero), system, partial_credit (false: a problem is
 // solved or not; true: accuracy is the share of passed tests), skip_untested, and those of code_score.h.

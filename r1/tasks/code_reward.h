@@ -14,7 +14,7 @@
 //              pass_fail stops at the first failure; the others run every test, so that a fraction is one of all tests.
 // code_format  1 if the completion is <think>..</think> <answer>..</answer> as reward `format` wants it and the answer holds a closed,
 //              filled fenced block with the tag of the language; else 0. Option language (default: the problem's, else python).
-//              (open-r1's pattern takes garbage behind the answer.)
+//              (open-r1's pattern takes garbage after the answer.)
 //
 // Options of the first four: test_seconds (5), deadline (60, a completion), judge_workers (0: CPUs), warm (0), memory_mb (512). The
 // completions of a group are judged in parallel.

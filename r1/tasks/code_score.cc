@@ -41,7 +41,7 @@ std::optional<std::string> program_of(const Problem& problem, const std::string&
   const auto found = verify::judge::extract_code(completion, language, entry);
   if (prompt.empty()) return found ? std::optional(found->code) : std::nullopt;
   if (found && verify::judge::defines(found->code, entry)) return head_of(prompt, entry) + "\n" + found->code;
-  // A body that goes on where the prompt stopped; what is fenced behind it is talk.
+  // A body that goes on where the prompt stopped; what is fenced after it is talk.
   if (completion.find("<think>") == std::string::npos && begins_indented(completion))
     return prompt + verify::judge::cut_continuation(completion);
   return found && found->fenced && begins_indented(found->code) ? std::optional(prompt + found->code) : std::nullopt;
@@ -55,6 +55,7 @@ CodeScorer::CodeScorer(OptionReader& o) {
   options.workers = int(o.integer("judge_workers", 0, 0, 4096));
   options.warm = int(o.integer("warm", 0, 0, 4096));
   options.memory_bytes = check_.memory_bytes;
+  if (o.describing()) return;
   judge_ = std::make_unique<verify::judge::Judge>(options);
   if (!judge_->unavailable().empty()) fail("programs cannot be judged on this machine: ", judge_->unavailable());
 }

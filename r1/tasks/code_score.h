@@ -2,8 +2,8 @@
 //
 // A problem carries what it needs in `extra`: "suite" (verify/judge/suite_json.h), "language" (default python), and, where the prompt is
 // the beginning of the program (HumanEval), "prompt_code" with the suite's entry point:
-//   - a program that defines the entry point is put behind the part of the prompt in front of that function (imports, helpers);
-//   - an indented continuation, bare or fenced, is put behind the whole prompt, cut where it leaves the function;
+//   - a program that defines the entry point is put after the part of the prompt in front of that function (imports, helpers);
+//   - an indented continuation, bare or fenced, is put after the whole prompt, cut where it leaves the function;
 //   - anything else is no program.
 // Without "prompt_code" the program is what verify/judge/extract.h finds.
 #pragma once

@@ -8,7 +8,7 @@
 //                             wrong_short (-1.0) to wrong_long (-0.5). open-r1 leaves out the min, so that at twice max_length a long
 //                             ramble is worth what a short answer is; its command line's defaults are also the other way round for wrong
 //                             answers. Options: max_length (1024), right_short, right_long, wrong_short, wrong_long.
-//   soft_overlong_punishment  DAPO (arXiv 2503.14476, eq. 13): 0 up to max_length - cache, then linear down to -1 at max_length, -1 behind.
+//   soft_overlong_punishment  DAPO (arXiv 2503.14476, eq. 13): 0 up to max_length - cache, then linear down to -1 at max_length, -1 after.
 //                             Options: max_length (16384), cache (4096); a cache beyond max_length is refused (it would punish every
 //                             completion).
 #pragma once

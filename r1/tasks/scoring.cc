@@ -117,9 +117,9 @@ struct State {
 };
 
 // One job's clock and books: counts it in on construction; back() takes the lock and says whether the batch still wants the result.
-class Turn {
+class JobRecord {
  public:
-  explicit Turn(State& state) : state_(state), begin_(Clock::now()) {
+  explicit JobRecord(State& state) : state_(state), begin_(Clock::now()) {
     std::lock_guard lock(state.mutex);
     wanted_ = !state.closed;
     state.running += wanted_;
@@ -237,8 +237,8 @@ class Batch : public ScoringBatch {
 
   static bool score_sample(const std::shared_ptr<State>& state, ScoringPool::Impl& pool, size_t k) {
     State& s = *state;
-    Turn turn(s);
-    if (!turn.wanted()) return false;
+    JobRecord record(s);
+    if (!record.wanted()) return false;
     const size_t group = k / s.group_size;
     RewardInput& input = s.inputs[k];
     Scored out;
@@ -250,7 +250,7 @@ class Batch : public ScoringBatch {
       if (pool.options.measure) out.measures = pool.options.measured_by(*input.problem, input.completion, out.score);
     });
     if (!out.known) out.score = {Verdict::kCrash, 0, ""};
-    // The group's job reads the score behind the lock below; a closed batch has none.
+    // The group's job reads the score under the lock below; a closed batch has none.
     input.score = out.score;
     bool compares = false;
     for (size_t r = 0; r < pool.rewards.size(); ++r) {
@@ -261,7 +261,7 @@ class Batch : public ScoringBatch {
       threw[r] = failed;
     }
     bool complete = false;
-    const bool late = turn.back([&] {
+    const bool late = record.back([&] {
       s.results[k] = std::move(out);
       complete = compares && ++s.scored[group] == s.group_size;
       s.pending += complete;  // the group's job, before this one is counted out
@@ -273,8 +273,8 @@ class Batch : public ScoringBatch {
 
   static bool score_group(const std::shared_ptr<State>& state, ScoringPool::Impl& pool, size_t group) {
     State& s = *state;
-    Turn turn(s);
-    if (!turn.wanted()) return false;
+    JobRecord record(s);
+    if (!record.wanted()) return false;
     std::vector<size_t> members;
     std::vector<RewardInput> inputs;
     {
@@ -295,7 +295,7 @@ class Batch : public ScoringBatch {
       values[r] = ask(*pool.rewards[r], inputs, failed, complaint);
       threw[r] = failed;
     }
-    return turn.back([&] {
+    return record.back([&] {
       for (size_t r = 0; r < values.size(); ++r)
         for (size_t i = 0; i < values[r].size(); ++i) s.results[members[i]].rewards[r] = values[r][i];
       note(s, threw, complaint);

@@ -11,7 +11,7 @@ struct TaggedParts {
 };
 
 // The parts of a strictly formatted completion: each tag exactly once and in this order, nothing but blanks between the blocks, before the
-// first and behind the last, a filled answer and (unless allowed) a filled thought; nothing if it is not.
+// first and after the last, a filled answer and (unless allowed) a filled thought; nothing if it is not.
 std::optional<TaggedParts> parse_tagged(const std::string& completion, bool allow_empty_thought = false);
 
 // What stands before </think>, without an opening tag (a prompt may have opened the thought); the whole text if no thought is closed.

@@ -95,7 +95,7 @@ class Translator {
     out_ += text;
   }
 
-  // {n,m}; a '+' behind it repeats the whole in Ruby, so the counted atom is wrapped.
+  // {n,m}; a '+' after it repeats the whole in Ruby, so the counted atom is wrapped.
   bool counted() {
     const size_t close = pattern_.find('}', at_);
     if (close == std::string_view::npos) return false;

@@ -42,7 +42,7 @@ inline bool is_newline(uint32_t cp) {
   return cp == '\n' || cp == '\r';
 }
 
-// 's 't 're 've 'm 'll 'd behind an apostrophe at p; the length with the apostrophe, or 0. The case-blind form also takes U+017F for s, as
+// 's 't 're 've 'm 'll 'd after an apostrophe at p; the length with the apostrophe, or 0. The case-blind form also takes U+017F for s, as
 // Oniguruma does.
 template <bool kIgnoreCase>
 inline int contraction_length(const char* p, const char* end) {

@@ -56,7 +56,7 @@ class MergeResolver {
 Json byte_level_section(bool add_prefix_space, bool use_regex, bool trim_offsets = true);
 Json split_section(std::string_view regex);
 Json sequence_section(const char* key, std::vector<Json> members);
-// A TemplateProcessing that puts bos in front of a text and eos behind it, each if given.
+// A TemplateProcessing that puts bos in front of a text and eos after it, each if given.
 Json template_section(const std::optional<std::pair<std::string, TokenId>>& bos, const std::optional<std::pair<std::string, TokenId>>& eos);
 
 // Readers. The JSON one takes the config's text too ("" if there is none).

@@ -58,7 +58,7 @@ ops::LogProbs weighted_logprobs(const model::Transformer& model, const std::vect
   return {spread(some.logprob_T), some.entropy_T.defined() ? spread(some.entropy_T) : Tensor()};
 }
 
-// The batch as module `depth` (0-based) sees it: behind token t comes ids[t + depth + 1], and targets[t + depth + 1] is to be predicted.
+// The batch as module `depth` (0-based) sees it: after token t comes ids[t + depth + 1], and targets[t + depth + 1] is to be predicted.
 // Rows whose document ends before that get token 0 and no weight; causality keeps them from the others.
 struct Shifted {
   std::vector<int32_t> next, targets;

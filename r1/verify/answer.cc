@@ -377,7 +377,7 @@ std::optional<ExtractedAnswer> extract_answer(std::string_view completion, BoxCh
   if (found.cut) return std::nullopt;
   if (!found.answer) return unmarked(*rest);
   if (found.answer->place == AnswerPlace::kBoxed && choice == BoxChoice::kLast && !answer_block(*rest).body) {
-    // "The final answer is 7" behind the last box is later than the box
+    // "The final answer is 7" after the last box is later than the box
     const std::string_view tail = rest->substr(boxes_of(*rest).closed.back().end);
     if (lower_case(tail).find("final answer is") != std::string::npos)
       if (const auto said = stated(tail); said && reads_whole(*said)) return ExtractedAnswer{std::string(*said), AnswerPlace::kPhrase};

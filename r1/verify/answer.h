@@ -4,7 +4,7 @@
 //   <answer>..</answer>, the last one, and in it whatever of the following it has
 //   \boxed{..}, \fbox, \framebox, nested braces balanced; neighbours joined by commas, "and", "or" or nothing but signs and names of one
 //   letter are one list: \boxed{1} and \boxed{2} is 1, 2; x = \boxed{3}, y = \boxed{4} is x = 3, y = 4
-//     ("the final answer is ..", said behind the last box, comes before it)
+//     ("the final answer is ..", said after the last box, comes before it)
 //   "#### 18"
 //   the whole text, if it is short and reads as one expression
 //   "the answer is ..", "final answer: .."

@@ -26,7 +26,7 @@ const Words kLinks = {"is",  "be",   "must",       "should",  "would", "will", "
 const Words kDenials = {"not",   "isn't",   "isnt",   "can't",   "cannot",    "never",  "non",    "pas",
                         "nicht", "neither", "nor",    "exclude", "eliminate", "except", "than",   "unlike",
                         "kein",  "without", "wasn't", "aren't",  "discard",   "reject", "against"};
-// Words behind a letter.
+// Words after a letter.
 const Words kVerbs = {"is",   "are",  "was",  "can", "could",     "should",     "must", "be",  "clearly", "therefore",
                       "thus", "also", "both", "the", "obviously", "definitely", "all",  "est", "ist",     "sont"};
 const Words kRight = {"right", "correct", "true", "answer", "best", "richtig", "correcta", "correcte"};
@@ -192,7 +192,7 @@ bool hedged(const std::vector<Letter>& all, size_t i) {
   return false;
 }
 
-// "the correct answer is d.": a small letter right behind a cue that nothing but an end follows.
+// "the correct answer is d.": a small letter right after a cue that nothing but an end follows.
 std::optional<Choice> small_letter(std::string_view text) {
   for (size_t at = text.size(); at-- > 0;) {
     if (text[at] < 'a' || text[at] > 'j') continue;

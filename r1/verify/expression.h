@@ -25,7 +25,7 @@ struct ParseError : std::runtime_error {
 };
 
 enum class Kind {
-  kNumber,     // value; decimals = digits behind the point, -1 for an integer; base (0: ten); digits and place of a written decimal
+  kNumber,     // value; decimals = digits after the point, -1 for an integer; base (0: ten); digits and place of a written decimal
   kSymbol,     // name; constants are the symbols "pi", "e", "i", "oo"
   kAdd,        // kids
   kMul,        // kids

@@ -113,7 +113,7 @@ const std::unordered_set<std::string_view> kNames = {
     "sin",   "cos",   "tan",    "cot", "sec",  "csc",  "arcsin", "arccos",   "arctan", "asin",     "acos",  "atan", "sinh",  "cosh",
     "tanh",  "ln",    "log",    "exp", "sqrt", "cbrt", "pi",     "infty",    "inf",    "infinity", "oo",    "abs",  "alpha", "beta",
     "gamma", "theta", "lambda", "min", "max",  "gcd",  "lcm",    "emptyset", "binom",  "frac",     "floor", "ceil", "mod"};
-// Words that are no nouns, though they may stand behind a number.
+// Words that are no nouns, though they may stand after a number.
 const std::unordered_set<std::string_view> kNoNouns = {
     "plus",  "minus", "times",  "over",      "divided", "equals",  "equal", "squared", "cubed",  "mod",   "where", "because", "since",
     "which", "while", "hence",  "therefore", "thus",    "than",    "from",  "with",    "when",   "that",  "this",  "then",    "here",
@@ -174,7 +174,7 @@ class Lexer {
     put(TokenKind::kSign, std::string_view(&c, 1));
   }
 
-  // Groups of three behind a separator of `width` bytes found by `is`.
+  // Groups of three after a separator of `width` bytes found by `is`.
   bool group(size_t& length) const {
     for (std::string_view sep : {",", "{,}", ",\\!", "\\,", "\\!", "{ , }", "{, }", " {, }", ",\\! "}) {
       if ((sep == "," || sep == ",\\! ") && commas_ != Commas::kThousands) continue;
@@ -256,7 +256,7 @@ class Lexer {
     if (next == s_.npos || !(digit(s_[next]) || s_[next] == '.') || s_.find('$') != s_.rfind('$')) return;
     put(TokenKind::kCurrency, "usd");
   }
-  // A currency's sign or code before a number is taken with it, behind one it is a unit.
+  // A currency's sign or code before a number is taken with it, after one it is a unit.
   bool currency(std::string_view name) {
     const size_t next = s_.find_first_not_of(" -", at_);
     if (next != s_.npos && (digit(s_[next]) || s_[next] == '.')) return put(TokenKind::kCurrency, name), true;
@@ -317,7 +317,7 @@ class Lexer {
     if (w.size() > 4) return put(TokenKind::kWord, w);
     for (char c : w) put(TokenKind::kLetter, std::string_view(&c, 1));
   }
-  // "17 apples", "3 red balls": what is counted, a word of four letters or more behind a number and a blank.
+  // "17 apples", "3 red balls": what is counted, a word of four letters or more after a number and a blank.
   bool counted_noun(std::string_view w) const {
     if (w.size() < 4 || !space_ || out_.empty() || kNoNouns.count(lower(w))) return false;
     if (out_.back().kind != TokenKind::kNumber && out_.back().kind != TokenKind::kText) return false;
@@ -331,7 +331,7 @@ class Lexer {
            t.text == "pi" || t.text == "deg";
   }
 
-  // The balanced {..} at the cursor, without its braces; the cursor goes behind it.
+  // The balanced {..} at the cursor, without its braces; the cursor goes after it.
   std::string_view braces() {
     int depth = 0;
     const size_t start = at_ + 1;

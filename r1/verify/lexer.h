@@ -17,7 +17,7 @@ struct Token {
   bool space_before = false;  // blank or layout space in front
 };
 
-// kText: the words of \text{..}, or a unit behind a number; kCurrency: a sign or code in front of one ("usd").
+// kText: the words of \text{..}, or a unit after a number; kCurrency: a sign or code in front of one ("usd").
 // Is this a word of prose (lower case), that neither names what is counted nor multiplies?
 bool prose_word(std::string_view word);
 

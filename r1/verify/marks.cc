@@ -17,7 +17,7 @@ bool digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// Where the brace that opens at `open` closes, npos if it doesn't. A character behind a backslash opens and closes nothing.
+// Where the brace that opens at `open` closes, npos if it doesn't. A character after a backslash opens and closes nothing.
 size_t closing_brace(std::string_view text, size_t open) {
   int depth = 0;
   for (size_t i = open; i < text.size(); ++i) {
@@ -75,7 +75,7 @@ std::string lower_case(std::string_view s) {
 }
 
 const char* answer_place_rule(AnswerPlace place) {
-  static const char* const rules[] = {"nothing was found", "inside the last <answer>..</answer>", "behind the last ####",
+  static const char* const rules[] = {"nothing was found", "inside the last <answer>..</answer>", "after the last ####",
                                       "the last box",      "what the text says its answer is",    "the last number or formula of the text"};
   return rules[int(place)];
 }

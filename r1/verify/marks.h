@@ -1,4 +1,4 @@
-// Where a completion marks its answer: behind the thought, in <answer>..</answer>, in a box; and the words that take a value back. What the
+// Where a completion marks its answer: after the thought, in <answer>..</answer>, in a box; and the words that take a value back. What the
 // extractors (answer.h, number_answer.h, choice.h) share. Everything is linear in the text.
 //
 // A tag or box that is opened and not closed was cut off: what stands in it is a piece of an answer, and there is none.
@@ -20,7 +20,7 @@ const char* answer_place_rule(AnswerPlace place);  // in words
 // The text after the last </think>; nullopt if a <think> was opened and not closed; the whole text if there is none.
 std::optional<std::string_view> after_thought(std::string_view completion);
 
-// The last <answer>..</answer>. `cut`: an <answer> behind it, or the only one, doesn't close.
+// The last <answer>..</answer>. `cut`: an <answer> after it, or the only one, doesn't close.
 struct AnswerBlock {
   std::optional<std::string_view> body;
   bool cut = false;
@@ -35,7 +35,7 @@ struct Box {
 };
 struct Boxes {
   std::vector<Box> closed;
-  bool cut = false;  // the one behind these doesn't close
+  bool cut = false;  // the one after these doesn't close
 };
 Boxes boxes_of(std::string_view text);
 

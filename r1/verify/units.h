@@ -1,4 +1,4 @@
-// Units of measurement as people write them behind a number: SI with its prefixes, imperial, money, time, temperature, angle, data, and
+// Units of measurement as people write them after a number: SI with its prefixes, imperial, money, time, temperature, angle, data, and
 // products, quotients and powers of these ("km/h", "km h^-1", "m s^{-2}", "square feet", "kilometers per hour", "cm^3"). A unit is a factor
 // over base units and the exponents of these; a word that the table does not have is a base unit of its own, singular and plural alike, so
 // 3 apples are 3 apples and neither 3 pears nor 3 kg.

@@ -20,7 +20,7 @@ struct VerifyOptions {
   double deadline = 2;  // seconds, for one check
   int workers = 2;      // processes for the hard cases, started when first needed
   BoxChoice boxes = BoxChoice::kLast;
-  bool marked_only = false;  // an answer counts in <answer>, \boxed{} or behind #### alone; otherwise unparsed
+  bool marked_only = false;  // an answer counts in <answer>, \boxed{} or after #### alone; otherwise unparsed
   EqualityOptions equality;
 };
 

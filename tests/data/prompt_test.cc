@@ -94,7 +94,7 @@ TEST(Prompt, AUsersTextNeverBecomesAControlToken) {
     EXPECT_EQ(m.prompts.chat_prompt({{{"user", text}}}), joined({{kUser}, bytes_of(text), {kAssistant, kThink}})) << said;
     EXPECT_EQ(m.prompts.chat_prompt({{{"tool", text}, {"user", "y"}}}), joined({bytes_of(text), {kUser, 'y', kAssistant, kThink}})) << said;
   }
-  // The same with a normalizer, which moves every place behind it.
+  // The same with a normalizer, which moves every place after it.
   text::TokenizerParts nfc = parts();
   nfc.normalizer = {{"type", "NFC"}};
   EXPECT_EQ(Model(kTurns, nfc).prompts.chat_prompt({{{"user", "e\u0301<｜User｜>"}}}),

@@ -89,7 +89,7 @@ inline Tensor& weight(model::Transformer& m, const std::string& name) {
 }
 
 // A chain: the next token depends on the last one only, and the module of multi-token prediction guesses the likeliest. Attention and MLPs
-// add nothing, and the module hands the embedding of the token behind through.
+// add nothing, and the module hands the embedding of the token after through.
 inline std::unique_ptr<model::Transformer> chain_model(at::Device device = at::kCPU) {
   auto m = model_of(mtp_config(), 3, device);
   const at::NoGradGuard no_grad;

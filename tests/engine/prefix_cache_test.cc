@@ -86,7 +86,7 @@ TEST(PrefixCache, AForgottenParentIsNeverMetAgain) {
   EXPECT_EQ(cache.find(root, Tokens{1, 2}), kNoBlock);
 }
 
-// Chains over a tiny alphabet, so that equal pieces behind different beginnings are the rule; a map from whole beginnings is the judge.
+// Chains over a tiny alphabet, so that equal pieces after different beginnings are the rule; a map from whole beginnings is the judge.
 TEST(PrefixCache, AgreesWithAMapOfWholeBeginnings) {
   constexpr int kBlocks = 64, kSize = 2;
   PrefixCache cache(kBlocks, kSize);

@@ -79,7 +79,7 @@ TEST(Speculation, RightGuessesSaveSteps) {
   EXPECT_EQ(guessing.stats().accepted_draft_tokens, guessing.stats().generated_tokens - guessing.stats().steps);
 }
 
-// The second token is drawn behind a guess in a good part of the cases: over many seeds, the pairs must come as often as the model says.
+// The second token is drawn after a guess in a good part of the cases: over many seeds, the pairs must come as often as the model says.
 TEST(Speculation, TheDistributionIsTheModels) {
   const auto m = chain_model();
   const at::NoGradGuard no_grad;

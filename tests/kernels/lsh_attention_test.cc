@@ -278,7 +278,7 @@ TEST(LshAttention, ALoneQuerySeesWhatItSeesAmongOthers) {
           lone.see(level, count - 1, query);
           EXPECT_EQ(from_lone(lone), from_level(all, hash, 0)) << hash.bits << " bits, level " << level << ", " << count << " tokens";
           listed += lone.keys();
-          // Of a position before the last, the tokens behind it are not there.
+          // Of a position before the last, the tokens after it are not there.
           if (count < 3) continue;
           const LshLevel before(hash, level, {by_round.data(), kMost}, count - 2, {query, 1}, count - 3, 1);
           lone.see(level, count - 3, query);

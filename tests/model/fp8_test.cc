@@ -130,7 +130,7 @@ TEST(Shards, HundredsLoad) {
     EXPECT_TRUE(aten::equal(*model.weights()[i].tensor, *loaded->weights()[i].tensor)) << model.weights()[i].name;
 }
 
-// Published files carry the module of multi-token prediction as a layer behind the last; a model without takes no harm.
+// Published files carry the module of multi-token prediction as a layer after the last; a model without takes no harm.
 TEST(Shards, LayersBehindTheLastAreLeftOut) {
   const at::NoGradGuard no_grad;
   const Folder folder;

@@ -105,7 +105,7 @@ TEST(SequenceBuffers, BatchesLieAtTheSameAddressesCuda) {
   SKIP_WITHOUT_CUDA();
   test_buffers(at::kCUDA);
 }
-// The host's side is not written again before the device has read it: a thousand batches without a word in between, behind slow work.
+// The host's side is not written again before the device has read it: a thousand batches without a word in between, after slow work.
 TEST(SequenceBuffers, ABatchIsReadBeforeTheNextIsWrittenCuda) {
   SKIP_WITHOUT_CUDA();
   SequenceBuffers buffers(at::kCUDA, {.sequences = 1, .tokens = 4096, .lists = 1});

@@ -233,7 +233,7 @@ TEST(HumanEval, PromptsAndPrograms) {
   EXPECT_EQ(verdict("```python\ndef f(x):\n    return x + 2\n```"), Verdict::kRight);
   EXPECT_EQ(verdict("Sure:\n```python\ndef f(x):\n    return helper(x) + 1\n```"), Verdict::kRight);  // the prompt's helper is there
   EXPECT_EQ(verdict("```python\n    return x + 2\n```"), Verdict::kRight);
-  EXPECT_EQ(verdict("def f(x):\n    return x + 2\n```\nDone."), Verdict::kRight);  // behind a forced opening fence
+  EXPECT_EQ(verdict("def f(x):\n    return x + 2\n```\nDone."), Verdict::kRight);  // after a forced opening fence
   EXPECT_EQ(verdict("```python\ndef f(x):\n    return x + 1\n```"), Verdict::kWrong);
   EXPECT_EQ(verdict("```python\ndef f(x):\n    return"), Verdict::kWrong);
   EXPECT_EQ(verdict("I do not know."), Verdict::kUnparsed);

@@ -223,7 +223,7 @@ TEST(Countdown, VerdictsInThoughtsAreTrueAndBalanced) {
     const int target = std::atoi(in.str().c_str() + at + 7);
     const bool drill = in.str().find("answer") == std::string::npos;
     while (in >> word) {
-      if (word == "yes" || word == "no") {  // behind "18" in a drill, "10+8=18" in a search
+      if (word == "yes" || word == "no") {  // after "18" in a drill, "10+8=18" in a search
         ASSERT_EQ(std::atoi(before.c_str() + before.find('=') + 1) == target, word == "yes") << in.str();
         if (drill) ++(word == "yes" ? yes : no);
         searches += !drill;

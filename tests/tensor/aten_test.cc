@@ -82,7 +82,7 @@ TEST(Aten, SignsWithANumberInFront) {
   EXPECT_TRUE(same(2 != x, b({true, false, true})));
 }
 
-// ATen's rule: the number in front is filled into the tensor's dtype; behind it, the result's dtype grows.
+// ATen's rule: the number in front is filled into the tensor's dtype; after it, the result's dtype grows.
 TEST(Aten, NumbersAndIntegerTensorsAsInATen) {
   const Tensor x = aten::tensor({1, 2, 4}, at::kLong);
   EXPECT_TRUE(same(2.5 - x, at::operator-(at::Scalar(2.5), x)));

@@ -38,7 +38,7 @@ TEST(Fp8Block, ComesBackAsTorchMultiplies) {
   }
 }
 
-// A block's values keep 3 bits behind the leading one, and nothing moves by more than half a step of the smallest.
+// A block's values keep 3 bits after the leading one, and nothing moves by more than half a step of the smallest.
 TEST(Fp8Block, AWeightMovesLittle) {
   for (const auto& [rows, columns] : std::vector<std::pair<int64_t, int64_t>>{{128, 128}, {1, 1}, {129, 1}, {1, 300}, {257, 127}}) {
     const Tensor weight = aten::randn({rows, columns});

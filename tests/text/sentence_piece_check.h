@@ -88,7 +88,7 @@ class SlowSentencePiece {
     ids.insert(ids.end(), bytes.begin(), bytes.end());
     return true;
   }
-  // As HF's tokenizers have it, a run of unknown characters is one token, which stands behind bytes that follow it at once.
+  // As HF's tokenizers have it, a run of unknown characters is one token, which stands after bytes that follow it at once.
   std::vector<TokenId> characters(std::string_view run) const {
     std::vector<TokenId> ids;
     bool unknown = false;

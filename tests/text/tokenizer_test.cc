@@ -22,7 +22,7 @@ namespace {
 
 using Ids = std::vector<TokenId>;
 
-// All bytes, then a few merges: "he" 256, "ll" 257, "hell" 258, " w" 259; specials behind.
+// All bytes, then a few merges: "he" 256, "ll" 257, "hell" 258, " w" 259; specials after.
 TokenizerParts small_parts() {
   TokenizerParts parts;
   parts.where = "small";

@@ -40,7 +40,7 @@ TEST(Mtp, PackedDocumentsAreShiftedEachByItself) {
     std::vector<int64_t> ids(batch.ids.begin() + begin, batch.ids.begin() + begin + length);
     Tensor h = m->hidden(longs(ids), alone(length));
     for (int depth = 0; depth < 2; ++depth) {
-      const int64_t rows = length - depth - 1;  // those with a token behind them
+      const int64_t rows = length - depth - 1;  // those with a token after them
       for (int64_t t = rows > 0 ? rows : 0; t < length; ++t)
         EXPECT_EQ(packed.further[size_t(depth)].loss_weight_T[begin + t].item<float>(), 0) << depth << " " << t;
       if (rows <= 0) continue;

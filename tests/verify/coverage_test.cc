@@ -34,7 +34,7 @@ const std::vector<Row>& extraction_rows() {
        {"The answer is 18.", "the final answer is $18$.", "Answer: 18", "Final answer: **18**", "the answer is: 18", "**Answer:** 18"},
        {"The answer is 81.", "18 is not it. The answer is 17."}},
       {"last number", "18", {"She has 3 and then 18 eggs.", "3 * 6 = 18"}, {"She has 18 and then 3 eggs.", "18 * 6 = 108"}},
-      {"behind the thought", "18", {"<think>17</think>18", "17 </think> 18"}, {"<think>18</think>17", "18 </think> 17"}},
+      {"after the thought", "18", {"<think>17</think>18", "17 </think> 18"}, {"<think>18</think>17", "18 </think> 17"}},
       {"option letter",
        "C",
        {"C", "(C)", "\\boxed{C}", "\\boxed{\\text{C}}", "The answer is (C).", "C) 12", "Option C", "Answer: C."},

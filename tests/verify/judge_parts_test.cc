@@ -322,7 +322,7 @@ TEST(JudgeExtract, Fences) {
   EXPECT_EQ(code("text", "cpp"), "(none)");
 }
 
-// The block that is the program: a listing of its output behind it is not, and a fence that closes what nothing opened ends the code.
+// The block that is the program: a listing of its output after it is not, and a fence that closes what nothing opened ends the code.
 TEST(JudgeExtract, OutputBehindTheProgramAndFencesThatNothingOpened) {
   const auto code = [](const std::string& text) {
     const auto found = extract_code(text);

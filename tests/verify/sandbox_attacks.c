@@ -404,7 +404,7 @@ static void attack_abstract(const char* name) {
 }
 static void attack_unix(const char* path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  for (int datagram = 0; datagram < 2; ++datagram) { /* the path itself, and a datagram socket at the path with a "d" behind it */
+  for (int datagram = 0; datagram < 2; ++datagram) { /* the path itself, and a datagram socket at the path with a "d" after it */
     snprintf(address.sun_path, sizeof address.sun_path, "%s%s", path, datagram ? "d" : "");
     struct sockaddr* to = (struct sockaddr*)&address;
     for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; ++type) {

@@ -5,7 +5,7 @@
 //   cap(s) = s, or soft_cap tanh(s / soft_cap); j runs over the keys of t's own sequence that t may see: causal: up to its own position;
 //   window: of these, the last `window` (itself included; with window_max the last window_at(position)); segments: of these, those of its
 //   own segment of `window` tokens and the window - 1 before the segment; not causal: all. With a bias, bias[h, distance] is added to a
-//   score (behind scale and cap), distance being t's position minus j's.
+//   score (after scale and cap), distance being t's position minus j's.
 //
 // The algorithm is the online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao 2022) over steps of 64 keys, at multiples of 64 of the
 // absolute position. With m, l, o the running maximum, sum and output of a query, a step is
@@ -64,7 +64,7 @@ struct AttentionForward {
 void attention_forward(const AttentionForward& a);
 
 // dq, dk, dv are overwritten. The sums run in one fixed order: a query's over its keys, ascending, a key's over the queries that see it,
-// ascending, and the heads of a group. With add_keys, dk and dv (fp32) are added to: a sequence's queries in chunks, one call behind the
+// ascending, and the heads of a group. With add_keys, dk and dv (fp32) are added to: a sequence's queries in chunks, one call after the
 // other, give the bits of all at once.
 struct AttentionBackward {
   AttentionShape shape;

@@ -53,7 +53,7 @@ struct KeySide {
   }
 
  private:
-  // Zero behind the last key of the block, up to a whole step.
+  // Zero after the last key of the block, up to a whole step.
   void read(const ConstHeads& rows, int64_t begin, int64_t dim, int64_t head, float* to, int64_t row) const {
     for (int64_t j = 0; j < n; ++j) read_row(rows, (begin + first + j) * rows.row_stride + head * dim, dim, to + j * row);
     for (float* p = to + n * row; p < to + round_up(n, kStep) * row; p += kLanes) store(p, zero());

@@ -46,7 +46,7 @@ R1_INLINE void products(const Word* x, const Word* const (&rows)[16], int64_t n,
   }
 }
 
-// Of tokens that share a list of neurons: hidden = active * finish(product with the neuron's row of w), finish once more behind it; 0 where
+// Of tokens that share a list of neurons: hidden = active * finish(product with the neuron's row of w), finish once more after it; 0 where
 // active is, whatever the product (a neuron that another token asked for). Neurons [begin, end) of the list.
 template <class Op, int R, class T, class Finish>
 R1_INLINE void chosen_products(const ChosenProducts<T>& c, int64_t terms, int64_t begin, int64_t end, Finish finish) {

@@ -1,4 +1,4 @@
-// LayerNorm (Ba, Kiros, Hinton 2016) of rows, with GELU behind it if asked for, and its backward.
+// LayerNorm (Ba, Kiros, Hinton 2016) of rows, with GELU after it if asked for, and its backward.
 //
 //   forward    xhat = (x - mean) rstd,  rstd = 1 / sqrt(mean((x - mean)^2) + eps),  z = xhat weight + bias,  y = z or gelu(z)
 //   backward   dz = dy or dy gelu'(z),  g = dz weight,  dx = rstd (g - mean(g) - xhat mean(g xhat))

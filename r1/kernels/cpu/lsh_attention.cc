@@ -70,7 +70,7 @@ LshTokens paged_tokens(const LshShape& s, const KvPool& pool, const int32_t* blo
   return t;
 }
 
-// Codes one round behind the other, of the part's keys and of its queries (the heads of the group for each position).
+// Codes one round after the other, of the part's keys and of its queries (the heads of the group for each position).
 struct PartCodes {
   std::vector<int16_t> keys, queries;
 

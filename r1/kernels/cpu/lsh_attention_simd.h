@@ -70,7 +70,7 @@ struct LshGradient {
 };
 
 // Each set's object defines its own specialisation.
-// Rows of `dim` floats, from anywhere, as fp32 behind each other.
+// Rows of `dim` floats, from anywhere, as fp32 one after the other.
 template <Isa>
 void lsh_gather_simd(Float type, const void* const* from, int64_t count, int64_t dim, float* to);
 // [dim][16] of 16 rows.

@@ -94,7 +94,7 @@ class LshLevel {
     const BucketOrder& keys = this->keys(r);
     const BucketOrder& queries = this->queries(r);
     const int32_t begin = keys.begin(other), end = keys.end(other);
-    int32_t past = begin, before = begin;  // the first key behind the query, and the first of its window or behind
+    int32_t past = begin, before = begin;  // the first key after the query, and the first of its window or after
     for (int32_t i = queries.begin(bucket); i < queries.end(bucket); ++i) {
       const int64_t p = position(queries[i]);
       while (past < end && keys[past] <= p) ++past;

@@ -4,17 +4,17 @@
 namespace r1::kernels {
 namespace {
 
-struct Turn {
+struct Rotated {
   F16 a, b;
 };
-R1_INLINE Turn turned(F16 a, F16 b, F16 c, F16 s) {
+R1_INLINE Rotated rotated(F16 a, F16 b, F16 c, F16 s) {
   return {fnma(b, s, a * c), fma(b, c, a * s)};
 }
 
 void turn_halves(const Rows& x, int64_t token, int64_t at, const float* cos, const float* sin, int64_t half, bool inverse) {
   for_vectors(half, [&](int64_t i, int64_t n) {
     const F16 s = load_n(sin + i, n);
-    const Turn t = turned(read(x, token, at + i, n), read(x, token, at + half + i, n), load_n(cos + i, n), inverse ? zero() - s : s);
+    const Rotated t = rotated(read(x, token, at + i, n), read(x, token, at + half + i, n), load_n(cos + i, n), inverse ? zero() - s : s);
     write(x, token, at + i, n, t.a);
     write(x, token, at + half + i, n, t.b);
   });
@@ -29,7 +29,7 @@ void turn_pairs(const Rows& x, int64_t token, int64_t at, const float* cos, cons
     if (second) store(pairs + kLanes, read(x, token, at + 2 * i + kLanes, second));
     for (int64_t j = 0; j < n; ++j) halves[j] = pairs[2 * j], halves[kLanes + j] = pairs[2 * j + 1];
     const F16 s = load_n(sin + i, n);
-    const Turn t = turned(load(halves), load(halves + kLanes), load_n(cos + i, n), inverse ? zero() - s : s);
+    const Rotated t = rotated(load(halves), load(halves + kLanes), load_n(cos + i, n), inverse ? zero() - s : s);
     store(halves, t.a), store(halves + kLanes, t.b);
     for (int64_t j = 0; j < n; ++j) pairs[2 * j] = halves[j], pairs[2 * j + 1] = halves[kLanes + j];
     write(x, token, at + 2 * i, first, load(pairs));

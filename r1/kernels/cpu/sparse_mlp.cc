@@ -25,7 +25,7 @@ void choose(const float* a, int64_t n, int64_t keep, Take take) {
   }
   if (keep <= 0) return;
   float* sorted = scratch(Scratch::kSparseSort, size_t(n));
-  // A NaN is beyond every bound: it is kept, and seen behind the sum.
+  // A NaN is beyond every bound: it is kept, and seen after the sum.
   for (int64_t i = 0; i < n; ++i) sorted[i] = std::isnan(a[i]) ? INFINITY : std::fabs(a[i]);
   std::nth_element(sorted, sorted + keep - 1, sorted + n, std::greater<float>());
   const float bound = sorted[keep - 1];

@@ -158,7 +158,7 @@ std::optional<ExtractedCode> extract_code(std::string_view completion, std::stri
   // One fence, never closed, with code in front of it: the one that should have opened it is missing.
   if (blocks.size() == 1 && is_open && blocks[0].tag.empty() && wanted.empty() && (language.empty() || language == "python"))
     if (std::string code = bare_code(before); !trim(code).empty()) return ExtractedCode{std::move(code), "", true};
-  // What it defines comes before its tag, its tag before its place: an untagged block behind the program is most often its output.
+  // What it defines comes before its tag, its tag before its place: an untagged block after the program is most often its output.
   const auto rank = [&](const Block& block) { return (!wanted.empty() && defines(block.code, wanted) ? 2 : 0) + !block.tag.empty(); };
   const Block* chosen = nullptr;
   for (const Block& block : blocks) {

@@ -30,7 +30,7 @@ enum class Verdict {
   kTimeout,
   kMemory,
   kOutputLimit,
-  kNotRun,  // vanished, skipped, behind an early stop or the deadline
+  kNotRun,  // vanished, skipped, after an early stop or the deadline
   kCompileError,
   kToolchainMissing,  // this machine cannot run that language
   kSandboxMissing,    // this machine cannot run anything safely
@@ -51,8 +51,12 @@ struct Test {
 // A program of the data set that says whether an output is right, where several are: it is given the names of three files, the test's input,
 // the program's output and the expected output (testlib's order), and leaves with 0 if the output is right, with 1 or 2 if it is not; anything
 // else is an error of the checker. It runs in a sandbox of its own that never holds the submission.
+//
+// `interactive`: it talks to the submission while that runs. What it prints is the submission's input and the other way round; the second file
+// is empty. The submission passes if it ends with code 0 and the interactor with 0.
 struct Checker {
   std::string language = "python", code;  // no code: outputs are compared
+  bool interactive = false;
 };
 
 struct Suite {

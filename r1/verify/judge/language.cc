@@ -91,7 +91,7 @@ std::vector<sandbox::Mount> existing(const std::vector<std::string>& settings) {
   return out;
 }
 
-// The identifier behind `word` at or after `from`; "" if there is none.
+// The identifier after `word` at or after `from`; "" if there is none.
 std::string name_behind(std::string_view code, std::string_view word, size_t from) {
   for (size_t at = code.find(word, from); at != std::string_view::npos; at = code.find(word, at + 1)) {
     if (at > 0 && (std::isalnum(static_cast<unsigned char>(code[at - 1])) || code[at - 1] == '_')) continue;

@@ -26,7 +26,7 @@ AssertRelay::Step AssertRelay::from_tester(std::string_view frame) {
   if (!message || message->kind != Kind::kList || !is_text(*message, 0)) return fault("the tester sent no message");
   std::vector<Value>& m = message->items;
   const std::string& what = m[0].text;
-  if (finished_) return fault("the tester went on behind its end");
+  if (finished_) return fault("the tester went on after its end");
   if (what == "rpc" && m.size() == 2 && m[1].kind == Kind::kBytes) {
     if (asked_) return fault("the tester asked twice");
     asked_ = true;

@@ -269,6 +269,7 @@ class JsonReader {
     at_ += 4;
     return code;
   }
+  // Also a lone surrogate, which Python's strings may hold and base/utf8.h does not write.
   static void append_utf8(std::string& out, uint32_t c) {
     if (c < 0x80) {
       out += char(c);

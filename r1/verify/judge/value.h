@@ -41,7 +41,7 @@ struct Value {
 };
 
 std::string encode_value(const Value& value);
-// Any bytes: nullopt for what is no value, has bytes behind it, or is nested deeper than kMaxValueDepth.
+// Any bytes: nullopt for what is no value, has bytes after it, or is nested deeper than kMaxValueDepth.
 std::optional<Value> decode_value(std::string_view bytes);
 
 // A JSON text as Python's json.loads reads it: ints of any size stay exact, NaN, Infinity and -Infinity are floats, "\ud800" is kept.

@@ -163,7 +163,7 @@ static long stage(const char* at, uint32_t count) {
     char from[32], to[32];
     put_number(put(from, "/proc/self/fd/"), (unsigned)fds[i]);
     put_number(put(to, R1_STAGE "/"), i);
-    /* A folder or a file, as the source is: a path with "/." behind opens only for a folder. */
+    /* A folder or a file, as the source is: a path that ends in "/." opens only for a folder. */
     char folder[40];
     put(put(folder, from), "/.");
     const long probe = SYS(__NR_openat, AT_FDCWD_, folder, O_PATH_ | O_CLOEXEC_);

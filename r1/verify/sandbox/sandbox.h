@@ -30,7 +30,7 @@ std::vector<LayerState> examine();
 struct Limits {
   double wall_seconds = 10, cpu_seconds = 10;
   int64_t memory_bytes = int64_t{512} << 20;  // of all processes together with a cgroup; of each one without
-  int64_t output_bytes = 1 << 20;             // stdout and stderr, each; what comes behind is dropped and the program killed
+  int64_t output_bytes = 1 << 20;             // stdout and stderr, each; what comes after is dropped and the program killed
   int64_t disk_bytes = int64_t{64} << 20;     // everything the program writes (its folders are tmpfs)
   int32_t processes = 32;                     // threads count
   int32_t open_files = 128;
