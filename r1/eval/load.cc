@@ -5,6 +5,7 @@
 #include "r1/base/file.h"
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
+#include "r1/model/local_models.h"
 #include "r1/model/weights_io.h"
 #include "r1/tasks/registry.h"
 
@@ -16,7 +17,7 @@ tensor::DType resolve_dtype(const std::string& name, tensor::Device device) {
 }
 
 std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& path) {
-  return std::make_unique<text::Tokenizer>(text::Tokenizer::load(path));
+  return std::make_unique<text::Tokenizer>(text::Tokenizer::load(model::find_tokenizer(path)));
 }
 
 std::unique_ptr<text::ChatTemplate> load_chat_template(const text::Tokenizer& tokenizer) {
@@ -62,7 +63,8 @@ void load_text_side(LoadedModel& out, const ModelArgs& args, const model::ModelC
 }  // namespace
 
 LoadedModel load(const ModelArgs& named, tensor::Device device, tensor::DType dtype, TokenizerUse use) {
-  if (named.model_name_or_path.empty()) fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder or .gguf file)");
+  if (named.model_name_or_path.empty())
+    fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder, .gguf file, or a name that r1 models lists)");
   ModelArgs args = named;
   args.model_name_or_path = model::find_model(named.model_name_or_path).string();
   LoadedModel out;
@@ -82,11 +84,12 @@ std::unique_ptr<tasks::Task> load_task(const TaskArgs& args) {
   }
   Json options(args.options);
   if (!args.data.empty()) options["data"] = args.data;
+  if (!args.columns.empty()) options["columns"] = args.columns;
   return tasks::make_task(args.task, options);
 }
 
 void ModelArgs::visit(Fields& v) {
-  v("model_name_or_path", model_name_or_path, "HF folder, checkpoint folder or .gguf file");
+  v("model_name_or_path", model_name_or_path, "HF folder, checkpoint folder, .gguf file, or a name that r1 models lists");
   v.alias("model", "model_name_or_path");
   v("tokenizer_name_or_path", tokenizer_name_or_path, "tokenizer.json, HF folder or .gguf (default: the model's own)");
   v.alias("tokenizer", "tokenizer_name_or_path");
@@ -94,8 +97,9 @@ void ModelArgs::visit(Fields& v) {
 }
 
 void TaskArgs::visit(Fields& v) {
-  v("task", task, "which problems: see r1 eval --list-tasks");
-  v("data", data, "the task's data: a file, or the folder that holds its files (same as task_options.data)");
+  v("task", task, "which problems: see r1 eval --list_tasks");
+  v("data", data, "the task's data: a file, a pattern, or the folder that holds its files (same as task_options.data)");
+  v("columns", columns, "other names for the keys of rows: columns.prompt=question says that the prompt stands under question");
   v("task_options", options, "options of the task, e.g. task_options.test=test.jsonl");
 }
 

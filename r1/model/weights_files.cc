@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <optional>
 #include <vector>
 
@@ -31,13 +30,6 @@ bool is_pickle(const fs::path& path) {
 
 bool has_safetensors(const fs::path& folder) {
   return fs::exists(folder / kSafetensorsIndex) || fs::exists(folder / kSafetensorsSingle);
-}
-
-fs::path hub_cache() {
-  if (const char* cache = std::getenv("HF_HUB_CACHE")) return cache;
-  if (const char* home = std::getenv("HF_HOME")) return fs::path(home) / "hub";
-  const char* home = std::getenv("HOME");
-  return fs::path(home ? home : "/") / ".cache/huggingface/hub";
 }
 
 // Holds a config that came from a file against the ranges that its fields declare, before anything is allocated by it.
@@ -97,9 +89,6 @@ bool stores_mtp(const fs::path& path, int64_t layers) {
   return std::any_of(files.begin(), files.end(), [&](const SafetensorsFile& file) { return file.find(name) != nullptr; });
 }
 
-namespace {
-
-// A run's folder holds the final model once it is done; until then its newest checkpoint is what there is.
 fs::path model_of_run(const fs::path& path) {
   if (!fs::is_directory(path) || fs::exists(path / kConfigFile)) return path;
   constexpr std::string_view kPrefix = "checkpoint-";
@@ -119,28 +108,6 @@ fs::path model_of_run(const fs::path& path) {
   }
   if (fs::exists(path / "config.yaml")) fail_usage(path.string(), " is a run with neither a final model nor a checkpoint yet");
   return path;
-}
-
-}  // namespace
-
-fs::path find_model(const fs::path& name) {
-  std::error_code ignored;
-  if (fs::exists(name, ignored)) return model_of_run(name);
-  const std::string text = name.string();
-  const size_t slash = text.find('/');
-  const bool repository = slash != std::string::npos && slash > 0 && text.find('/', slash + 1) == std::string::npos &&
-                          slash + 1 < text.size() && text[0] != '.' && text[0] != '~' && !is_gguf(name);
-  if (!repository) fail_usage("model ", text, " does not exist");
-  const fs::path folder = hub_cache() / ("models--" + text.substr(0, slash) + "--" + text.substr(slash + 1));
-  if (!fs::exists(folder / "refs/main", ignored)) {
-    fail_usage("model ", text, " does not exist, and ", folder.string(), " has no downloaded copy (r1 downloads nothing: `hf download ",
-               text, "` does)");
-  }
-  std::string revision = read_file(folder / "refs/main");
-  revision.erase(revision.find_last_not_of(" \n\r\t") + 1);
-  if (revision.empty() || revision.find_first_not_of("0123456789abcdef") != std::string::npos)
-    fail(folder.string(), "/refs/main: not a revision");
-  return folder / "snapshots" / revision;
 }
 
 ModelConfig read_model_config(const fs::path& name) {

@@ -20,6 +20,9 @@ int64_t stored_elements(const fs::path& path);
 // Whether the files have the weights of multi-token prediction that the config speaks of.
 bool stores_mtp(const fs::path& path, int64_t layers);
 
+// A run's folder holds the final model once it is done; until then its newest checkpoint is what there is. Any other path as it is.
+fs::path model_of_run(const fs::path& path);
+
 // The second tensor of a weight that is stored in 8 bits (tensor/fp8_block).
 inline std::string scale_name(const std::string& hf_name) {
   return hf_name + "_scale_inv";

@@ -17,8 +17,8 @@ namespace r1::model {
 using WeightProgress = std::function<void(int64_t done, int64_t total)>;
 
 // What a user calls a model -> the folder or file that has it: a path as it is (of a run that is not done its newest checkpoint, which is
-// said), or "org/name" in the local Hugging Face cache (HF_HUB_CACHE, HF_HOME, default ~/.cache/huggingface/hub). Nothing is downloaded;
-// the error (usage) says where was looked.
+// said), or a name ("name", "org/name") in $R1_MODELS or the local Hugging Face cache (local_models.h). Nothing is downloaded; the error
+// (usage) says where was looked and what is near.
 std::filesystem::path find_model(const std::filesystem::path& name);
 
 // The config of a HF folder (or a file in it), or of a .gguf file (also one that is cut short after its header).

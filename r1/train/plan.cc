@@ -102,13 +102,25 @@ void plan_rollout(const PlanInput& in, const Shape& s, Plan& plan) {
                   {"logits", "of the sequences that sample", in.engine_sequences * s.V * (kF32 + (e < kF32 ? e : 0))}};
 }
 
+// Rotary tables grow with the texts, by doubling (model/transformer); what is kept of one position are cos and sin of half a head each.
+int64_t rotary_bytes(const PlanInput& in) {
+  if (in.model.positions != "rope") return 0;
+  constexpr int64_t kFirst = 1024;
+  const int64_t most = in.model.max_position_embeddings,
+                longest = std::min(most, in.longest_text ? in.longest_text : in.micro_batch_tokens);
+  int64_t rows = std::min(most, kFirst);
+  while (rows < longest) rows = std::min(most, 2 * rows);
+  const int64_t rotated = in.model.attention == "mla" ? in.model.mla.qk_rope_head_dim : in.model.head_dim;
+  return rows * rotated * kF32 * (in.reference_model ? 2 : 1);
+}
+
 int64_t sum(const std::vector<PlanPart>& parts) {
   int64_t total = 0;
   for (const PlanPart& part : parts) total += part.bytes;
   return total;
 }
 
-// The number behind `key` in a file of "Key:  123 kB" lines, in bytes; -1 if it is not there.
+// The number after `key` in a file of "Key:  123 kB" lines, in bytes; -1 if it is not there.
 int64_t proc_kilobytes(const char* path, const std::string& key) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -140,7 +152,7 @@ struct Saved {
 // q, k, v and the result, the log-normaliser of each head; what the norms before them take.
 Saved saved_by_attention(const model::ModelConfig& c) {
   const int64_t N = c.num_attention_heads, K = c.num_key_value_heads, Q = N * c.head_dim, KV = K * c.head_dim;
-  if (c.attention == "mla") {  // both latents before and behind their norms; keys and values of all heads are made
+  if (c.attention == "mla") {  // both latents before and after their norms; keys and values of all heads are made
     const int64_t latents = 2 * (c.mla.q_lora_rank + c.mla.kv_lora_rank);
     return {latents + 2 * Q + 2 * N * c.mla.v_head_dim, N + (c.mla.q_lora_rank ? 2 : 1)};
   }
@@ -160,7 +172,7 @@ Saved saved_by_mlp(const model::ModelConfig& c, int64_t layer) {
 
 int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype, int64_t layer) {
   const Saved attention = saved_by_attention(config), mlp = saved_by_mlp(config, layer);
-  // Both norms keep their input and 1 / rms, and the linears behind them their output.
+  // Both norms keep their input and 1 / rms, and the linears after them their output.
   const int64_t elements = 4 * config.hidden_size + attention.elements + mlp.elements, floats = 2 + attention.floats + mlp.floats;
   return elements * bytes_of(dtype) + floats * kF32;
 }
@@ -169,7 +181,7 @@ Plan make_plan(const PlanInput& in) {
   const Shape s(in.model);
   const int64_t e = bytes_of(in.dtype);
   Plan plan;
-  plan.network = model::footprint(in.model, in.dtype);
+  plan.network = in.network ? *in.network : model::footprint(in.model, in.dtype);
   plan.parameters = plan.network.parameters + plan.network.mtp_parameters;
   const int64_t P = plan.parameters, muon = in.trainer.optim == "muon" ? plan.network.matrix_parameters : 0;
   plan.resident.push_back({"weights", tensor::dtype_name(in.dtype), P * e});
@@ -180,16 +192,14 @@ Plan make_plan(const PlanInput& in) {
                              (2 * P - muon) * kF32});
   if (in.reference_model) plan.resident.push_back({"reference model", tensor::dtype_name(in.dtype), P * e});
   if (in.cache_bytes) plan.resident.push_back({"engine cache", "keys and values", in.cache_bytes});
-  const int64_t rotated = in.model.positions != "rope"  ? 0
-                          : in.model.attention == "mla" ? in.model.mla.qk_rope_head_dim
-                                                        : in.model.head_dim;
-  plan.resident.push_back({"rotary table", "", in.model.max_position_embeddings * rotated * kF32 * (in.reference_model ? 2 : 1)});
+  if (const int64_t rotary = rotary_bytes(in)) plan.resident.push_back({"rotary table", "as long as the texts", rotary});
   if (in.program_bytes) plan.resident.push_back({"program", "code and libraries", in.program_bytes});
   if (in.verifier_bytes) plan.resident.push_back({"verifier", "worker processes, at most", in.verifier_bytes});
   if (in.training) plan_training(in, s, plan);
   if (in.cache_bytes) plan_rollout(in, s, plan);
   plan.peak = sum(plan.resident) + std::max(sum(plan.training), sum(plan.rollout));
   if (!in.cuda && !in.trainer.gradient_checkpointing) plan.kept_free = sum(plan.training) / 2;
+  plan.likely = plan.peak + plan.kept_free / 2;
   return plan;
 }
 
@@ -209,7 +219,8 @@ Json plan_to_json(const Plan& plan) {
           {"training", parts(plan.training)},
           {"rollout", parts(plan.rollout)},
           {"peak", plan.peak},
-          {"kept_free", plan.kept_free}};
+          {"kept_free", plan.kept_free},
+          {"likely", plan.likely}};
 }
 
 int64_t machine_memory() {

@@ -3,6 +3,7 @@
 // against measured peaks.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,12 +22,14 @@ struct PlanInput {
   bool training = true;  // false: the engine alone
   TrainerConfig trainer;
   int64_t micro_batch_tokens = 0, micro_batches = 1;  // tokens of the longest micro-batch; micro-batches a step
+  int64_t longest_text = 0;                           // tokens of one text, prompt and answer; 0: micro_batch_tokens
 
-  bool reference_model = false;                     // GRPO with beta > 0
-  int64_t cache_bytes = 0;                          // the engine's block pool; 0: no engine
-  int64_t engine_tokens = 0, engine_sequences = 0;  // of one engine step
-  int64_t program_bytes = 0;                        // code, libraries, allocator (measured by the caller)
-  int64_t verifier_bytes = 0;                       // the most that the verifier's worker processes take (verify/verify.h)
+  bool reference_model = false;                          // GRPO with beta > 0
+  int64_t cache_bytes = 0;                               // the engine's block pool; 0: no engine
+  int64_t engine_tokens = 0, engine_sequences = 0;       // of one engine step
+  int64_t program_bytes = 0;                             // code, libraries, allocator (measured by the caller)
+  std::shared_ptr<const model::Footprint> network = {};  // of model and dtype, for who plans often; null: counted
+  int64_t verifier_bytes = 0;                            // the most that the verifier's worker processes take (verify/verify.h)
 };
 
 struct PlanPart {
@@ -44,6 +47,7 @@ struct Plan {
   // CPU without checkpointing: what the C library may keep of freed blocks at the peak (measured: an eighth to a half of the training
   // part).
   int64_t kept_free = 0;
+  int64_t likely = 0;  // what the system will show at the peak: in use, and what is usually kept beside it
 };
 
 Plan make_plan(const PlanInput& input);

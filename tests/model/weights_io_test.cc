@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
 #include <set>
 
 #include "gguf_of_model.h"
@@ -14,6 +15,7 @@
 #include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
 #include "r1/model/footprint.h"
+#include "r1/model/local_models.h"
 #include "r1/model/presets.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
@@ -252,6 +254,66 @@ TEST(FindModel, LooksIntoTheHubCacheAndDownloadsNothing) {
   EXPECT_SAYS(error_of([] { find_model("org/name"); }), "not a revision");
   unsetenv("HF_HUB_CACHE");
   EXPECT_EQ(find_model(cache.path), cache.path);
+}
+
+// Sets a variable of the environment while it lives.
+class Variable {
+ public:
+  Variable(const char* name, const fs::path& value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(LocalModels, ABareNameIsLookedForWhereModelsAre) {
+  const Folder home;
+  const fs::path models = home.path / "models", hub = home.path / "hub";
+  const Variable first("R1_MODELS", models), second("HF_HUB_CACHE", hub);
+  EXPECT_TRUE(local_models().empty());  // neither is there
+  const auto write = [](const fs::path& file, size_t bytes) {
+    make_folder(file.parent_path());
+    write_file_atomic(file, std::string(bytes, ' '));
+  };
+  write(models / "small-q4.gguf", 10);
+  write(models / "folder/model.safetensors", 20);
+  write(models / "org/inner/model.safetensors", 30);
+  write(models / "words/tokenizer.json", 5);
+  write(models / "notes.txt", 1);
+  write(hub / "models--Qwen--Qwen2.5-0.5B/snapshots/00ff/model.safetensors", 40);
+  write(hub / "models--Qwen--Qwen2.5-0.5B/refs/main", 0);
+  write_file_atomic(hub / "models--Qwen--Qwen2.5-0.5B/refs/main", "00ff");
+  write(hub / "models--one--twin/snapshots/11/model.safetensors", 50);  // by revision: no refs/main
+  write(hub / "models--two--twin/snapshots/22/model.safetensors", 60);
+  write(hub / "models--half--there/refs/main", 0);
+  write_file_atomic(hub / "models--half--there/refs/main", "33");
+  write(hub / "models--q--many/snapshots/55/a-q4.gguf", 3);
+  write(hub / "models--q--many/snapshots/55/b-q8.gguf", 4);
+  write(hub / "datasets--a--b/snapshots/44/model.safetensors", 1);
+  std::vector<std::string> listed;
+  for (const LocalModel& m : local_models()) listed.push_back(str(m.name, " ", m.format, " ", m.bytes, m.in_hub_cache ? " hub" : ""));
+  EXPECT_EQ(listed,
+            (std::vector<std::string>{"folder safetensors 20", "org/inner safetensors 30", "small-q4 gguf 10", "words tokenizer 5",
+                                      "Qwen/Qwen2.5-0.5B safetensors 40 hub", "one/twin safetensors 50 hub", "q/many/a-q4.gguf gguf 3 hub",
+                                      "q/many/b-q8.gguf gguf 4 hub", "two/twin safetensors 60 hub"}));
+  EXPECT_EQ(find_model("small-q4"), models / "small-q4.gguf");
+  EXPECT_EQ(find_model("small-q4.gguf"), models / "small-q4.gguf");
+  EXPECT_EQ(find_model("org/inner"), models / "org/inner");
+  EXPECT_EQ(find_model("Qwen2.5-0.5B"), hub / "models--Qwen--Qwen2.5-0.5B/snapshots/00ff");
+  EXPECT_EQ(find_model("one/twin"), hub / "models--one--twin/snapshots/11");
+  EXPECT_EQ(find_model("q/many/b-q8.gguf"), hub / "models--q--many/snapshots/55/b-q8.gguf");
+  EXPECT_EQ(find_tokenizer("words"), models / "words");
+  EXPECT_EQ(find_tokenizer(models / "notes.txt"), models / "notes.txt");
+  EXPECT_SAYS(error_of([] { find_model("twin"); }), "could be any of one/twin, two/twin");
+  EXPECT_SAYS(error_of([] { find_model("half/there"); }), "no whole snapshot");
+  EXPECT_SAYS(error_of([] { find_model("small-q5"); }), "did you mean 'small-q4'?");
+  EXPECT_SAYS(error_of([] { find_model("small-q5"); }), "r1 models lists what is here");
+  EXPECT_SAYS(error_of([] { find_model("tiny-test"); }), "a shape without weights");
+  EXPECT_SAYS(error_of([] { find_tokenizer("wrods"); }), "tokenizer wrods does not exist");
 }
 
 TEST(FindModel, ARunThatIsNotDoneHasItsNewestCheckpoint) {

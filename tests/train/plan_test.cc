@@ -143,6 +143,26 @@ TEST(Plan, PartsByHand) {
   EXPECT_EQ(bytes(plan.resident, "engine cache"), 1 << 20);
 }
 
+// Tables grow with the texts, not with what a config allows.
+TEST(Plan, TheRotaryTableIsAsLongAsTheTexts) {
+  PlanInput in = input_of(kCases[0]);
+  in.model.max_position_embeddings = 131072;
+  const auto table = [&](int64_t longest) {
+    in.longest_text = longest;
+    for (const PlanPart& part : make_plan(in).resident) {
+      if (part.name == "rotary table") return part.bytes;
+    }
+    return int64_t{0};
+  };
+  const int64_t row = in.model.head_dim * 4;
+  EXPECT_EQ(table(100), 1024 * row);
+  EXPECT_EQ(table(1025), 2048 * row);
+  EXPECT_EQ(table(100'000), 131072 * row);
+  EXPECT_EQ(table(1'000'000), 131072 * row);
+  in.model.positions = "learned";
+  EXPECT_EQ(table(100), 0);
+}
+
 TEST(Plan, KnowsWhatSavesMemory) {
   PlanInput in = input_of(kCases[0]);
   const int64_t plain = make_plan(in).peak;
