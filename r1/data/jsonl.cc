@@ -1,10 +1,6 @@
 #include "r1/data/jsonl.h"
 
-#include <zlib.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "r1/base/error.h"
 
@@ -15,28 +11,8 @@ constexpr size_t kChunk = size_t{1} << 18;
 
 }  // namespace
 
-struct LineReader::File {
-  gzFile handle = nullptr;  // reads plain files as they are
-  ~File() {
-    if (handle) gzclose(handle);
-  }
-};
-
 LineReader::LineReader(std::filesystem::path path, size_t max_line_bytes)
-    : path_(std::move(path)), max_line_bytes_(max_line_bytes), file_(std::make_unique<File>()) {
-  if (std::filesystem::is_directory(path_)) fail(path_.string(), ": is a folder, expected a file");
-  std::error_code ignored;
-  if (path_.extension() == ".gz" && std::filesystem::is_regular_file(path_, ignored) && std::filesystem::file_size(path_, ignored) == 0)
-    fail(path_.string(), ": is empty, not even a gzip header; was its download or its writer cut off?");
-  errno = 0;
-  file_->handle = gzopen(path_.c_str(), "rb");
-  if (!file_->handle) fail(path_.string(), ": cannot open: ", std::strerror(errno ? errno : ENOMEM));
-  gzbuffer(file_->handle, 1 << 16);
-}
-
-LineReader::LineReader(LineReader&&) noexcept = default;
-LineReader& LineReader::operator=(LineReader&&) noexcept = default;
-LineReader::~LineReader() = default;
+    : path_(std::move(path)), max_line_bytes_(max_line_bytes), source_(path_) {}
 
 std::string LineReader::where() const {
   return str(path_.string(), ":", position_.line);
@@ -50,13 +26,8 @@ bool LineReader::fill() {
   }
   const size_t old = buffer_.size();
   buffer_.resize(old + kChunk);
-  const int n = gzread(file_->handle, buffer_.data() + old, unsigned(kChunk));
-  int code = Z_OK;
-  const char* message = n <= 0 ? gzerror(file_->handle, &code) : "";
-  buffer_.resize(old + size_t(std::max(n, 0)));
-  // a gzip file that breaks off reads as an end with Z_BUF_ERROR
-  if (n < 0 || code != Z_OK)
-    fail(path_.string(), ":", position_.line + 1, ": cannot read: ", code == Z_ERRNO ? std::strerror(errno) : message);
+  const size_t n = source_.read(buffer_.data() + old, kChunk, position_.line + 1);
+  buffer_.resize(old + n);
   if (n == 0) ended_ = true;
   return n > 0;
 }
@@ -108,7 +79,7 @@ bool LineReader::next_stretch(std::string& bytes, size_t most, size_t part) {
 }
 
 void LineReader::seek(Position position) {
-  if (gzseek(file_->handle, position.byte, SEEK_SET) != position.byte) fail(path_.string(), ": cannot seek to byte ", position.byte);
+  source_.seek(position.byte);
   buffer_.clear();
   begin_ = 0;
   ended_ = false;

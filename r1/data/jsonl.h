@@ -1,24 +1,24 @@
-// JSON lines from a file, one object a line, streamed: memory is a few lines, whatever the file's size. Reads .gz as well (zlib).
+// JSON lines from a file, one object a line, streamed: memory is a few lines, whatever the file's size; .gz and .zst too (byte_source.h).
 // Empty lines are skipped, a UTF-8 byte order mark and CRLF are taken, the last line needs no newline. A bad line is an error "file:line:
-// ..."; so are a line longer than `max_line_bytes`, a .gz that breaks off and one without a byte in it. Position is resumable: position()
-// after a row, seek() in a new reader, and next() gives the following row.
+// ..."; so are a line longer than `max_line_bytes` and a compressed file that breaks off. Position is resumable: position() after a row,
+// seek() in a new reader, and next() gives the following row. Rows of any format: rows.h.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "r1/base/json.h"
+#include "r1/data/byte_source.h"
 
 namespace r1::data {
 
 // A book is a few megabytes; what is longer is no row of text, but a damaged or hostile file.
 inline constexpr size_t kMaxLineBytes = size_t{32} << 20;
 
-// Lines of a text file, plain or gzipped, without their line ends.
+// Lines of a text file, plain or compressed, without their line ends.
 class LineReader {
  public:
   struct Position {
@@ -27,9 +27,6 @@ class LineReader {
   };
 
   explicit LineReader(std::filesystem::path path, size_t max_line_bytes = kMaxLineBytes);
-  LineReader(LineReader&&) noexcept;
-  LineReader& operator=(LineReader&&) noexcept;
-  ~LineReader();
 
   // False at the end of the file.
   bool next(std::string& line);
@@ -43,12 +40,11 @@ class LineReader {
   std::string where() const;
 
  private:
-  struct File;
   bool fill();
 
   std::filesystem::path path_;
   size_t max_line_bytes_;
-  std::unique_ptr<File> file_;
+  ByteSource source_;
   std::string buffer_;
   size_t begin_ = 0;  // of the unread part of buffer_
   bool ended_ = false;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/data/rows.h"
 
 namespace r1::data {
 namespace {
@@ -10,9 +12,11 @@ namespace {
 // The roles of ShareGPT files ("from") in the names of the chat API.
 std::string role_of(const std::string& from, std::string_view where) {
   if (from == "human" || from == "user") return "user";
-  if (from == "gpt" || from == "assistant" || from == "model") return "assistant";
+  if (from == "gpt" || from == "assistant" || from == "model" || from == "chatgpt") return "assistant";
+  if (from == "observation") return "tool";
   if (from == "system" || from == "developer" || from == "tool") return from;
-  fail(where, ": unknown role '", printable(from), "'; known: system, developer, user, assistant, tool (human, gpt)");
+  fail(where, ": unknown role '", printable(from),
+       "'; known: system, developer, user (human), assistant (gpt, chatgpt, model), tool (observation)");
 }
 
 // The text of a list of content parts.
@@ -65,21 +69,108 @@ void append(Messages& out, const Json& row, const char* key, const char* role, s
   for (Message& m : list(row, key, "role", "content", where)) out.push_back(std::move(m));
 }
 
-// The messages, and which keys of the row they were made of.
-std::pair<Messages, std::vector<std::string>> messages_of(const Json& row, std::string_view where) {
-  if (row.contains("messages")) return {list(row, "messages", "role", "content", where), {"messages"}};
-  if (row.contains("conversations")) {
-    const Json& all = row["conversations"];
-    const bool chat = all.is_array() && !all.empty() && all[0].is_object() && all[0].contains("role");
-    return {list(row, "conversations", chat ? "role" : "from", chat ? "content" : "value", where), {"conversations"}};
+bool has(const Json& row, const char* key) {
+  const auto at = row.find(key);
+  return at != row.end() && !at->is_null();
+}
+
+std::string text(const Json& row, const char* key, std::string_view where) {
+  return json_get<std::string>(row, key, where);
+}
+
+Messages from_messages(const Json& row, std::string_view where) {
+  const Json& all = row["messages"];
+  const bool share = all.is_array() && !all.empty() && all[0].is_object() && !all[0].contains("role") && all[0].contains("from");
+  return list(row, "messages", share ? "from" : "role", share ? "value" : "content", where);
+}
+
+Messages from_conversations(const Json& row, std::string_view where) {
+  const Json& all = row["conversations"];
+  const bool chat = all.is_array() && !all.empty() && all[0].is_object() && all[0].contains("role");
+  return list(row, "conversations", chat ? "role" : "from", chat ? "content" : "value", where);
+}
+
+Messages from_pair(const Json& row, std::string_view where) {
+  Messages out;
+  append(out, row, "prompt", "user", where);
+  append(out, row, "completion", "assistant", where);
+  return out;
+}
+
+// Earlier turns, [[said, answered], ..], stand under "history"; the input is further text of the instruction.
+Messages from_alpaca(const Json& row, std::string_view where) {
+  Messages out;
+  if (has(row, "history")) {
+    const Json& turns = row["history"];
+    if (!turns.is_array()) fail(where, ": history: expected a list of [said, answered], got ", turns.type_name());
+    for (const Json& turn : turns) {
+      if (!turn.is_array() || turn.size() != 2 || !turn[0].is_string() || !turn[1].is_string())
+        fail(where, ": history: expected a list of [said, answered], two texts each");
+      out.push_back({"user", turn[0].get<std::string>()});
+      out.push_back({"assistant", turn[1].get<std::string>()});
+    }
   }
-  if (row.contains("prompt") && row.contains("completion")) {
-    Messages out;
-    append(out, row, "prompt", "user", where);
-    append(out, row, "completion", "assistant", where);
-    return {std::move(out), {"prompt", "completion"}};
+  const std::string input = has(row, "input") ? text(row, "input", where) : "";
+  out.push_back({"user", text(row, "instruction", where) + (input.empty() ? "" : "\n" + input)});
+  out.push_back({"assistant", text(row, "output", where)});
+  return out;
+}
+
+Messages from_question(const Json& row, std::string_view where) {
+  return {{"user", text(row, "question", where)}, {"assistant", text(row, "answer", where)}};
+}
+
+// What rows of conversations look like; of several that fit, the first.
+struct Shape {
+  std::vector<const char*> needed, more;
+  Messages (*read)(const Json& row, std::string_view where);
+
+  bool names(std::string_view key) const {
+    return std::ranges::find(needed, key) != needed.end() || std::ranges::find(more, key) != more.end();
   }
-  fail(where, ": expected 'messages', 'conversations' or 'prompt' and 'completion'");
+};
+const std::vector<Shape>& shapes() {
+  static const std::vector<Shape> all = {
+      {{"messages"}, {"system"}, from_messages},           {{"conversations"}, {"system"}, from_conversations},
+      {{"prompt", "completion"}, {"system"}, from_pair},   {{"instruction", "output"}, {"input", "history", "system"}, from_alpaca},
+      {{"question", "answer"}, {"system"}, from_question},
+  };
+  return all;
+}
+
+std::vector<std::string> shape_names() {
+  std::vector<std::string> names;
+  for (const Shape& shape : shapes())
+    for (const auto* keys : {&shape.needed, &shape.more})
+      for (const char* key : *keys)
+        if (std::ranges::find(names, key) == names.end()) names.emplace_back(key);
+  return names;
+}
+
+[[noreturn]] void fail_shape(const Json& row, const Columns& columns, std::string_view where) {
+  if (has(row, "content") || has(row, "value"))
+    fail(where, ": the row is one message (found: ", keys_of(row), "); a row is a whole conversation: {\"messages\": [..]}");
+  const std::string mapped = columns.empty() ? "" : str(" (with columns.", columns.begin()->first, columns.size() > 1 ? " .." : "", ")");
+  fail(where, ": no conversation in it", mapped, "; found: ", keys_of(row),
+       "; known: messages | conversations | prompt, completion | instruction, output (input, history) | question, answer. Name yours: "
+       "--columns.prompt=KEY --columns.completion=KEY");
+}
+
+// The messages, and which keys of the row they were made of. A shape uses every column that was given for one.
+std::pair<Messages, std::vector<std::string>> messages_of(const Json& row, const Columns& columns, std::string_view where) {
+  for (const Shape& shape : shapes()) {
+    const auto present = [&](const char* key) { return has(row, key); };
+    const auto meant = [&](const auto& column) { return shape.names(column.first); };
+    if (!std::ranges::all_of(shape.needed, present) || !std::ranges::all_of(columns, meant)) continue;
+    Messages out = shape.read(row, where);
+    std::vector<std::string> used(shape.needed.begin(), shape.needed.end());
+    used.insert(used.end(), shape.more.begin(), shape.more.end());
+    for (const auto& [name, key] : columns) used.push_back(key);
+    if (has(row, "system") && row["system"].is_string() && out.front().role != "system" && !text(row, "system", where).empty())
+      out.insert(out.begin(), {"system", text(row, "system", where)});
+    return {std::move(out), std::move(used)};
+  }
+  fail_shape(row, columns, where);
 }
 
 }  // namespace
@@ -94,9 +185,22 @@ Json to_json(const Messages& messages) {
   return out;
 }
 
-Conversation conversation_from_json(const Json& row, std::string_view where, TemplateKeys keys) {
-  if (!row.is_object()) fail(where, ": expected a JSON object, got ", row.type_name());
-  auto [messages, used] = messages_of(row, where);
+void check_conversation_columns(const Columns& columns) {
+  const auto known = shape_names();
+  for (const auto& [name, key] : columns)
+    if (std::ranges::find(known, name) == known.end()) {
+      std::string list;
+      for (const std::string& k : known) list += (list.empty() ? "" : ", ") + k;
+      fail_usage("columns.", name, ": no part of a conversation is called so", did_you_mean(name, known), " (known: ", list, ")");
+    }
+}
+
+Conversation conversation_from_json(const Json& given, std::string_view where, TemplateKeys keys, const Columns& columns) {
+  if (!given.is_object()) fail(where, ": expected a JSON object, got ", given.type_name());
+  Json named;
+  if (!columns.empty()) apply_columns(named = given, columns, where);
+  const Json& row = columns.empty() ? given : named;
+  auto [messages, used] = messages_of(row, columns, where);
   Conversation out{std::move(messages), {}};
   for (const auto& [key, value] : row.items()) {
     const bool known = key == "tools" || key == "documents" || key == "enable_thinking";

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "r1/base/json.h"
+#include "r1/data/columns.h"
 
 namespace r1::data {
 
@@ -36,9 +37,19 @@ Json to_json(const Messages& messages);
 // enable_thinking and what stands in chat_template_kwargs; in a conversation that somebody wrote for this program, all.
 enum class TemplateKeys { kKnown, kAll };
 
-// Accepts {"messages":[...]}, {"prompt","completion"} and {"conversations":[{"from","value"}]}. Keys with null count as absent, but for a
-// content. tools may be JSON inside of a string. Content parts of another type than text are refused by name; errors name `where`
-// (file:line) and the message.
-Conversation conversation_from_json(const Json& row, std::string_view where, TemplateKeys keys = TemplateKeys::kKnown);
+// What a row may look like, the first that fits:
+//   {"messages": [{"role", "content"}, ..]}           the chat API
+//   {"conversations": [{"from", "value"}, ..]}        ShareGPT: human, gpt, system
+//   {"prompt", "completion"}                          each a text or a list of messages
+//   {"instruction", "input"?, "output", "history"?}   Alpaca; the input follows the instruction on a line of its own
+//   {"question", "answer"}
+// A text under "system" becomes the first message, if the conversation has none. `columns` renames the row's keys first, and the shape is
+// then one that uses all of them. Keys with null count as absent, but for a content. tools may be JSON inside of a string. Content parts of
+// another type than text are refused by name; errors name `where` (file:line), the message, and, where no shape fits, the keys found.
+Conversation conversation_from_json(const Json& row, std::string_view where, TemplateKeys keys = TemplateKeys::kKnown,
+                                    const Columns& columns = {});
+
+// Usage error if a column is given for what no shape knows.
+void check_conversation_columns(const Columns& columns);
 
 }  // namespace r1::data

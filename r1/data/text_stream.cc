@@ -9,32 +9,37 @@ TextStream::TextStream(std::vector<std::string> files, int64_t whole_file_bytes,
 
 void TextStream::open() {
   const std::string& name = files_[size_t(file_)];
-  rows_ = name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
-  reader_ = std::make_unique<LineReader>(name);
+  if (const FileForm form = form_of(name); form == FileForm::kText)
+    reader_ = std::make_unique<LineReader>(name);
+  else
+    rows_ = std::make_unique<RowReader>(name, form);
 }
 
 bool TextStream::next(Text& text) {
-  for (; file_ < int64_t(files_.size()); ++file_, reader_.reset()) {
-    if (!reader_) open();
+  for (; file_ < int64_t(files_.size()); ++file_, reader_.reset(), rows_.reset()) {
+    if (!reader_ && !rows_) open();
     if (rows_ ? next_row(text) : next_part(text)) return true;
   }
   return false;
+}
+
+TextStream::Position TextStream::position() const {
+  return {file_, rows_ ? rows_->position() : reader_ ? reader_->position() : LineReader::Position{}};
 }
 
 void TextStream::seek(const Position& position) {
   check(position.file >= 0 && position.file <= int64_t(files_.size()), "[text stream] file ", position.file, " of ", files_.size());
   file_ = position.file;
   reader_.reset();
+  rows_.reset();
   if (file_ == int64_t(files_.size()) || position.line.byte == 0) return;
   open();
-  reader_->seek(position.line);
+  rows_ ? rows_->seek(position.line) : reader_->seek(position.line);
 }
 
 bool TextStream::next_row(Text& text) {
-  do {
-    if (!reader_->next(text.text)) return false;
-  } while (text.text.find_first_not_of(" \t") == std::string::npos);
-  text.where = reader_->where();
+  if (!rows_->next(text.text)) return false;
+  text.where = rows_->where();
   text.row = text.begins = text.ends = true;
   return true;
 }

@@ -1,5 +1,5 @@
-// What training files hold, one text after another, in memory of about one text: .jsonl and .jsonl.gz give their rows as they stand, any
-// other file is one text. A file of more than kWholeFileBytes is given in parts, cut after a line; whoever makes documents of the texts
+// What training files hold, one text after another, in memory of about one text: files of rows (rows.h: JSON lines, JSON, CSV, TSV) give
+// each row as JSON text, any other file is one text. A file of more than kWholeFileBytes is given in parts, cut after a line; whoever makes documents of the texts
 // makes one of each part. The place after a text can be saved and taken up again.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "r1/data/jsonl.h"
+#include "r1/data/rows.h"
 
 namespace r1::data {
 
@@ -15,7 +15,7 @@ inline constexpr int64_t kWholeFileBytes = int64_t{64} << 20, kPartBytes = int64
 
 struct Text {
   std::string text, where;          // "train.jsonl:17", for errors
-  bool row = false;                 // a line of JSON lines, not parsed yet
+  bool row = false;                 // JSON of one row, not parsed yet
   bool begins = true, ends = true;  // the parts of a large file in between have neither
 };
 
@@ -31,7 +31,7 @@ class TextStream {
 
   // False at the end of the last file.
   bool next(Text& text);
-  Position position() const { return {file_, reader_ ? reader_->position() : LineReader::Position{}}; }
+  Position position() const;
   void seek(const Position& position);
 
  private:
@@ -42,8 +42,9 @@ class TextStream {
   std::vector<std::string> files_;
   int64_t whole_file_bytes_, part_bytes_;
   int64_t file_ = 0;
-  bool rows_ = false;
-  std::unique_ptr<LineReader> reader_;  // of files_[file_], if it was begun
+  // Of files_[file_], if it was begun: one of them.
+  std::unique_ptr<RowReader> rows_;
+  std::unique_ptr<LineReader> reader_;
 };
 
 }  // namespace r1::data

@@ -187,12 +187,13 @@ class Making {
   std::vector<Document> take() {
     join();
     if (error_) std::rethrow_exception(error_);
+    throw_if_interrupted();  // a stop is taken between two texts; the round is made again
     return std::move(documents_);
   }
 
  private:
   void work() {
-    for (size_t i; (i = next_++) < documents_.size();) {
+    for (size_t i; !interrupted() && (i = next_++) < documents_.size();) {
       try {
         documents_[i] = make_(round_.texts[i]);
       } catch (...) {
@@ -274,9 +275,10 @@ std::string corpus_hash(const CorpusSpec& spec, const Json& files) {
   Json key = {
       {"version", kVersion}, {"maker", spec.maker}, {"vocab_size", spec.vocab_size}, {"masked", spec.masked}, {"files", Json::array()}};
   for (size_t i = 0; i < spec.files.size(); ++i) {
-    const std::string& name = spec.files[i];
-    const bool rows = name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
-    key["files"].push_back({{"rows", rows}, {"sha256", files[i]["sha256"]}});
+    const FileForm form = form_of(spec.files[i]);
+    Json file = {{"rows", form != FileForm::kText}, {"sha256", files[i]["sha256"]}};
+    if (form != FileForm::kText && form != FileForm::kJsonLines) file["form"] = int(form);
+    key["files"].push_back(std::move(file));
   }
   return sha256(std::string_view(dump_json(key)));
 }
@@ -412,6 +414,8 @@ DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_i
     const int32_t end = text.ends ? end_id : -1, begin = text.begins ? begin_id : -1;
     if (!text.row) return text_document(text.text, encode, end, begin);
     const Json row = parse_row(text.text, text.where);
+    if (!row.contains(field))
+      fail(text.where, ": key '", printable(field), "' is missing; found: ", keys_of(row), " (--text_field names the one to train on)");
     return text_document(json_get<std::string>(row, field.c_str(), text.where), encode, end, begin);
   };
 }

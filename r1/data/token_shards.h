@@ -63,7 +63,7 @@ using DocumentMaker = std::function<Document(const Text&)>;
 DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id = -1, int32_t begin_id = -1);
 
 struct CorpusSpec {
-  std::vector<std::string> files;  // text files, .jsonl, .jsonl.gz (data/text_stream.h)
+  std::vector<std::string> files;  // of text or rows (data/text_stream.h)
   DocumentMaker make;
   std::string maker;                                               // tells what `make` depends on: tokenizer, template, options
   int64_t vocab_size = 0;                                          // every id is below it

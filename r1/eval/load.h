@@ -24,7 +24,7 @@ struct ModelArgs {
 
 struct TaskArgs {
   std::string task, data;
-  FreeForm options;
+  FreeForm options, columns;
 
   void visit(Fields& v);
 };

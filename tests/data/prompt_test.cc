@@ -337,7 +337,7 @@ TEST(Messages, WhatIsRefusedIsNamed) {
       {R"({"messages":[{"role":"user","content":"a"}],"tools":{}})", "f.jsonl:1: tools: expected a list"},
       {R"({"messages":[{"role":"user","content":"a"}],"tools":"{"})", "f.jsonl:1: tools: "},
       {R"({"messages":[{"role":"user","content":"a"}],"chat_template_kwargs":1})", "f.jsonl:1: chat_template_kwargs: expected"},
-      {R"({"x":1})", "f.jsonl:1: expected 'messages'"},
+      {R"({"x":1})", "f.jsonl:1: no conversation in it; found: x; known: messages"},
       {R"([])", "f.jsonl:1: expected a JSON object"},
   };
   for (const auto& [json, message] : cases) EXPECT_EQ(error_of([&, json = json] { chat(json); }).rfind(message, 0), 0u) << json;

@@ -269,7 +269,7 @@ TEST(TokenShards, ErrorsOfTextsNameTheirPlace) {
   write_file_atomic(folder / "bad.jsonl", "{\"text\": \"a\"}\n{\"words\": \"b\"}\n");
   write_file_atomic(folder / "none.jsonl", "\n");
   CorpusSpec spec{.files = {(folder / "bad.jsonl").string()}, .make = text_maker("text", bytes_as_ids), .vocab_size = 256};
-  EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec); }), (folder / "bad.jsonl").string() + ":2: key 'text' is missing");
+  EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec); }), (folder / "bad.jsonl").string() + ":2: key 'text' is missing; found: words (--text_field names the one to train on)");
   spec.files = {(folder / "none.jsonl").string()};
   EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec); }), spec.files[0] + ": holds no text to train on");
   spec.files = {"/nowhere.txt"};

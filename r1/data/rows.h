@@ -1,0 +1,51 @@
+// Rows of a data file, whatever its form: JSON lines, a JSON list, CSV, TSV, each plain, .gz or .zst. The one road by which sft, pretrain,
+// grpo, rejection and eval read them. Streams; a bad row is an error that names file and line (or row). docs/data.md.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "r1/data/jsonl.h"
+
+namespace r1::data {
+
+enum class FileForm { kText, kJsonLines, kJsonList, kCsv, kTsv };
+
+// By the name without .gz and .zst: .jsonl and .ndjson, .csv, .tsv and .tab; a .json is one or the other by what it begins with; the rest
+// is text. Error if the file is not there.
+FileForm form_of(const std::filesystem::path& path);
+// The same, where rows are wanted and a name says nothing: by what the file begins with.
+FileForm row_form_of(const std::filesystem::path& path);
+
+class RowReader {
+ public:
+  explicit RowReader(const std::filesystem::path& path, size_t max_row_bytes = kMaxLineBytes)
+      : RowReader(path, row_form_of(path), max_row_bytes) {}
+  RowReader(const std::filesystem::path& path, FileForm form, size_t max_row_bytes = kMaxLineBytes);
+  RowReader(RowReader&&) noexcept;
+  RowReader& operator=(RowReader&&) noexcept;
+  ~RowReader();
+
+  // The next row as the text of a JSON value, not parsed yet; false at the end. A table's row is an object of texts.
+  bool next(std::string& row);
+  // The next row, parsed: a JSON object, or an error.
+  std::optional<Json> next();
+  // After a row; seek() in a new reader, and next() gives the following row. `line` counts lines, in a JSON list rows.
+  LineReader::Position position() const;
+  void seek(LineReader::Position position);
+  // "train.csv:17", "train.json, row 17": the row read last.
+  std::string where() const;
+
+  struct Form;
+
+ private:
+  std::unique_ptr<Form> form_;
+  std::string row_;
+};
+
+// "a, b, c": the keys of a row, for errors; at most twenty.
+std::string keys_of(const Json& row);
+
+}  // namespace r1::data
