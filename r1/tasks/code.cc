@@ -112,7 +112,10 @@ Suite from_live_code_bench(const Json& row, const std::string& where) {
 }
 
 Suite from_statements(const Json& row, const std::string& where) {
-  const Json json = {{"tests", unpacked(row, "test_list", where)}, {"setup", first_text(row, {"test_setup_code"})}};
+  std::string setup = first_text(row, {"test_setup_code"});
+  if (const Json imports = unpacked(row, "test_imports", where); imports.is_array())
+    for (const Json& line : imports) setup += (setup.empty() ? "" : "\n") + as_text(line);
+  const Json json = {{"tests", unpacked(row, "test_list", where)}, {"setup", setup}};
   Suite suite = verify::judge::suite_from_json(json, where);
   // Some functions have a name of Python's own, such as sum: the worked program says which is meant.
   const std::string code = first_text(row, {"code"}), first = suite.tests[0].input;
@@ -168,14 +171,14 @@ std::string request_of(const Suite& suite, const std::string& language) {
 class Code : public ProgramTask {
  public:
   explicit Code(OptionReader o) : ProgramTask("code", o, o.boolean("partial_credit", false)) {
-    const Files files = file_options(o);
     language_ = o.text("language", "python");
+    if (!verify::judge::find_language(language_))
+      fail_usage("task code: option 'language' names no language that is known: '", language_, "'");
+    const Files files = file_options(o);
     style_ = o.one_of("prompt_style", "plain", {"plain", "r1_zero"});
     system_ = o.text("system", "");
     skip_untested_ = o.boolean("skip_untested", false);
     o.finish();
-    if (!verify::judge::find_language(language_))
-      fail_usage("task code: option 'language' names no language that is known: '", language_, "'");
     load(files);
   }
 
@@ -184,7 +187,7 @@ class Code : public ProgramTask {
     std::string language = json_get_or<std::string>(row, "language", language_, where);
     const auto suite = suite_of_row(row, language, where);
     if (!suite && skip_untested_) return std::nullopt;
-    if (!suite) fail(where, ": no tests; give option skip_untested=true to leave such rows out");
+    if (!suite) fail(where, ": no tests; give option skip_untested=true to leave such rows out", found_keys(row, "tests"));
     const auto* known = verify::judge::find_language(language);
     if (!known) fail(where, ": unknown language '", language, "'");
     return make(row, *suite, known->name, where);
@@ -194,7 +197,8 @@ class Code : public ProgramTask {
     Problem p;
     p.question = first_text(row, {"prompt", "question", "problem", "question_content", "text", "description"});
     if (p.question.empty())
-      fail(where, ": no problem text: expected 'prompt', 'question', 'problem', 'question_content', 'text' or 'description'");
+      fail(where, ": no problem text: expected 'prompt', 'question', 'problem', 'question_content', 'text' or 'description'",
+           found_keys(row, "prompt"));
     if (const std::string starter = first_text(row, {"starter_code"}); !starter.empty())
       p.question += "\n\nBegin with this code:\n```" + language + "\n" + starter + "\n```";
     p.question += "\n\n" + request_of(suite, language);

@@ -185,15 +185,17 @@ class Countdown : public GeneratedTask {
 
   Score score(const Problem& problem, const std::string& completion) const override {
     const std::string expression = answer_expression(completion, strict_);
-    if (expression.empty()) return {Verdict::kUnparsed, 0, ""};
+    if (expression.empty()) return {Verdict::kUnparsed, 0, "", "none", "no expression in it"};
     const auto numbers = problem.extra.at("numbers").get<std::vector<int64_t>>();
     switch (verify::check_countdown(expression, numbers, problem.extra.at("target").get<int64_t>(), rules_.use_all)) {
       case verify::CountdownCheck::kRight:
-        return {Verdict::kRight, 1, expression};
+        return {Verdict::kRight, 1, expression, "expression", "reaches the target"};
       case verify::CountdownCheck::kUnparsed:
-        return {Verdict::kUnparsed, 0, expression};
+        return {Verdict::kUnparsed, 0, expression, "expression", "cannot be read"};
+      case verify::CountdownCheck::kWrongValue:
+        return {Verdict::kWrong, 0, expression, "expression", "does not reach the target"};
       default:
-        return {Verdict::kWrong, 0, expression};
+        return {Verdict::kWrong, 0, expression, "expression", "uses other numbers than the given ones"};
     }
   }
 

@@ -1,6 +1,7 @@
 #include "r1/tasks/gsm8k.h"
 
 #include "r1/base/error.h"
+#include "r1/tasks/file_task.h"
 #include "r1/tasks/tagged.h"
 #include "r1/tasks/word_problems.h"
 
@@ -9,8 +10,8 @@ namespace {
 
 WordProblem read(const Json& row, const std::string& where) {
   WordProblem w;
-  w.question = json_get<std::string>(row, "question", where);
-  const std::string answer = json_get<std::string>(row, "answer", where);
+  w.question = row_text(row, "question", where);
+  const std::string answer = row_text(row, "answer", where);
   const size_t mark = answer.rfind("####");
   if (mark == std::string::npos) fail(where, ": the answer has no '#### N' line");
   w.gold = answer.substr(mark + 4);

@@ -9,6 +9,18 @@
 namespace r1::tasks {
 namespace {
 
+// How near a number must come.
+void read_tolerance(OptionReader& o, verify::EqualityOptions& equality) {
+  equality.relative = o.number("relative", 0, 0, 0.1);
+  const std::string name = o.one_of("tolerance", equality.relative > 0 ? "relative" : "rounded", {"exact", "rounded", "relative"});
+  equality.rounding_digits = int(o.integer("rounding_digits", name == "exact" ? 0 : 6, 0, 1000));
+  if (name != "relative" && equality.relative > 0)
+    fail_usage("task math: option 'relative' is the share of tolerance relative; with tolerance ", name, " leave it out");
+  if (name == "exact" && equality.rounding_digits > 0)
+    fail_usage("task math: option 'rounding_digits' goes with tolerance rounded; with tolerance exact leave it out");
+  if (name == "relative" && equality.relative == 0) equality.relative = 1e-4;
+}
+
 class Math : public FileTask {
  public:
   explicit Math(const Json& options) : FileTask("math") {
@@ -23,8 +35,7 @@ class Math : public FileTask {
     verify::VerifyOptions v;
     v.marked_only = o.boolean("strict", false);
     v.boxes = o.one_of("boxes", "last", {"last", "first"}) == "first" ? verify::BoxChoice::kFirst : verify::BoxChoice::kLast;
-    v.equality.rounding_digits = int(o.integer("rounding_digits", 6, 0, 1000));
-    v.equality.relative = o.number("relative", 0, 0, 0.1);
+    read_tolerance(o, v.equality);
     v.deadline = o.number("deadline", 2, 0.001, 3600);
     v.workers = int(o.integer("workers", 2, 1, 256));
     o.finish();
@@ -39,20 +50,24 @@ class Math : public FileTask {
   // Thread-safe: the verifier is.
   Score score(const Problem& problem, const std::string& completion) const override {
     verify::AnswerCheck c = verifier_->check(problem.gold, completion);
-    return {c.verdict, c.verdict == Verdict::kRight ? 1.0 : 0.0, std::move(c.extracted)};
+    return {c.verdict, c.verdict == Verdict::kRight ? 1.0 : 0.0, std::move(c.extracted), verify::answer_place_name(c.place),
+            std::move(c.reason)};
   }
 
  private:
   std::optional<Problem> read_row(const Json& row, const std::string& where) override {
     Problem p;
     const Json* question = field(row, question_field_, {"problem", "question", "prompt"}, where);
-    if (!question) fail(where, ": no question: expected one of the keys problem, question, prompt (or set question_field)");
+    if (!question) fail(where, ": no question: expected one of the keys problem, question, prompt", found_keys(row, "question"));
     p.question = field_text(*question, "the question", where);
     const Json* answer = field(row, answer_field_, {"answer", "final_answer", "expected_answer", "gold", "target"}, where);
     const Json* solution = field(row, solution_field_, {"solution"}, where);
     std::string worked = solution ? field_text(*solution, "the solution", where) : "";
     if (answer) {
       const std::string text = field_text(*answer, "the answer", where);
+      bool cut = false;
+      verify::marked_text(text, &cut);
+      if (cut) fail(where, ": the known answer is cut off: a box or answer tag in it does not close");
       const verify::ExtractedAnswer gold = verify::extract_gold(text);
       p.gold = gold.text;
       if (worked.empty() && gold.place == verify::AnswerPlace::kHashes) worked = text.substr(0, text.rfind("####"));  // GSM8K's form
@@ -60,7 +75,7 @@ class Math : public FileTask {
       p.gold = marked->text;
     } else {
       fail(where, solution ? ": the solution marks no answer (\\boxed{} or ####)" : ": neither an answer nor a solution",
-           "; set answer_field or solution_field");
+           found_keys(row, "answer"));
     }
     if (p.gold.empty()) fail(where, ": the known answer is empty");
     if (verify::gold_kind(p.gold) == verify::GoldKind::kMixed && mixed_++ == 0) first_mixed_ = p.gold;

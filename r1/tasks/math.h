@@ -4,8 +4,10 @@
 //   question_field, answer_field, solution_field, id_field: keys of a line. Unset, the first that a line has of
 //     problem, question, prompt | answer, final_answer, expected_answer, gold, target | solution | unique_id, id, problem_id
 //   prompt_style (boxed), system; limit: problems per split (0: all)
-//   strict (no): only a marked answer counts; boxes (last, first); rounding_digits (6), relative (0): verify/equality.h; deadline (2 s);
-//   workers (2)
+//   strict (no): only a marked answer counts; boxes (last, first); deadline (2 s); workers (2)
+//   tolerance: exact (no decimal stands for another value), rounded (the default: one of rounding_digits (6) significant digits or more may
+//   stand for the exact value that it rounds), relative (any two numbers that differ by at most the share `relative` (1e-4), which alone says
+//   the same)
 // A line without answer field takes the answer that its solution marks (\boxed{}, ####). level, subject and type are kept in
 // Problem::extra.
 #pragma once

@@ -100,13 +100,15 @@ class MultipleChoice : public FileTask {
     if (!choice && !strict_) {  // no letter anywhere: an option's text, then
       if (auto said = verify::extract_answer(completion)) choice = verify::Choice{'\0', std::move(said->text), said->place};
     } else if (choice && !choice->letter && choice->place == verify::AnswerPlace::kPhrase) {
-      return {Verdict::kUnparsed, 0, choice->text};  // two letters
+      return {Verdict::kUnparsed, 0, choice->text, verify::answer_place_name(choice->place), "names two letters"};
     }
-    if (!choice) return {Verdict::kUnparsed, 0, ""};
+    if (!choice) return {Verdict::kUnparsed, 0, "", "none", "no letter is said to be the answer"};
+    const std::string rule = verify::answer_place_name(choice->place);
     const char letter = choice->letter ? choice->letter : letter_of_text(problem.extra["options"], choice->text);
-    if (!letter) return {Verdict::kUnparsed, 0, choice->text.substr(0, 200)};
+    if (!letter) return {Verdict::kUnparsed, 0, choice->text.substr(0, 200), rule, "neither a letter nor the text of exactly one option"};
     const bool right = problem.gold == std::string(1, letter);
-    return {right ? Verdict::kRight : Verdict::kWrong, right ? 1.0 : 0.0, std::string(1, letter)};
+    return {right ? Verdict::kRight : Verdict::kWrong, right ? 1.0 : 0.0, std::string(1, letter), rule,
+            right ? "the same option" : std::string(1, letter) + " is not " + problem.gold};
   }
 
  private:
@@ -158,15 +160,10 @@ class MultipleChoice : public FileTask {
     const Json* question = field(row, question_field_, {"question", "problem", "prompt"}, where);
     const Json* options = field(row, options_field_, {"options", "choices"}, where);
     const Json* answer = field(row, answer_field_, {"correct", "answer", "answerKey", "label", "gold"}, where);
-    if (!question || !options || !answer)
-      fail(where, ": no ",
-           !question  ? "question"
-           : !options ? "options"
-                      : "answer",
-           " in the line; name its key with ",
-           !question  ? "question_field"
-           : !options ? "options_field"
-                      : "answer_field");
+    if (!question || !options || !answer) {
+      const char* what = !question ? "question" : !options ? "options" : "answer";
+      fail(where, ": no ", what, " in the row", found_keys(row, what));
+    }
     const std::string asked = trimmed(field_text(*question, "the question", where));
     const std::vector<std::string> texts = option_texts(*options, where);
     const size_t right = right_option(*answer, texts, *options, where);

@@ -2,18 +2,38 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
 
 namespace r1::tasks {
 
+namespace {
+constexpr const char* kDescribe = "?";
+
+std::string number_text(double x) {
+  std::ostringstream out;
+  out << x;
+  return out.str();
+}
+}  // namespace
+
+Json describe_options() {
+  return {{kDescribe, true}};
+}
+
 OptionReader::OptionReader(const Json& options, std::string where)
     : options_(options.is_null() ? Json::object() : options), where_(std::move(where)) {
   if (!options_.is_object()) fail_usage(where_, ": expected options as a JSON object, got ", options_.type_name());
+  describing_ = options_.contains(kDescribe);
 }
 
-const Json* OptionReader::find(const char* key) {
+const Json* OptionReader::find(const char* key, const std::string& fallback, const std::string& limits) {
+  if (describing_) {
+    const auto given = options_.find(key);  // a task's own default
+    described_.push_back({key, given == options_.end() ? fallback : given->dump(), limits});
+  }
   known_.push_back(key);
   const auto it = options_.find(key);
   return it == options_.end() || it->is_null() ? nullptr : &*it;
@@ -24,7 +44,7 @@ void OptionReader::wrong(const char* key, const std::string& expected, const Jso
 }
 
 double OptionReader::number(const char* key, double fallback, double lo, double hi) {
-  const Json* value = find(key);
+  const Json* value = find(key, number_text(fallback), str(lo, " to ", hi));
   if (!value) return fallback;
   const std::string expected = str("a number in [", lo, ", ", hi, "]");
   double x = 0;
@@ -43,7 +63,7 @@ double OptionReader::number(const char* key, double fallback, double lo, double 
 }
 
 int64_t OptionReader::integer(const char* key, int64_t fallback, int64_t lo, int64_t hi) {
-  const Json* value = find(key);
+  const Json* value = find(key, std::to_string(fallback), hi == INT64_MAX ? str("from ", lo) : str(lo, " to ", hi));
   if (!value) return fallback;
   const std::string expected = str("an integer in [", lo, ", ", hi, "]");
   int64_t x = 0;
@@ -63,7 +83,7 @@ int64_t OptionReader::integer(const char* key, int64_t fallback, int64_t lo, int
 }
 
 bool OptionReader::boolean(const char* key, bool fallback) {
-  const Json* value = find(key);
+  const Json* value = find(key, fallback ? "true" : "false");
   if (!value) return fallback;
   if (value->is_boolean()) return value->get<bool>();
   if (value->is_string() && (*value == "true" || *value == "false")) return *value == "true";
@@ -71,7 +91,7 @@ bool OptionReader::boolean(const char* key, bool fallback) {
 }
 
 std::string OptionReader::text(const char* key, std::string fallback) {
-  const Json* value = find(key);
+  const Json* value = find(key, fallback);
   if (!value) return fallback;
   if (!value->is_string()) wrong(key, "a string", *value);
   return value->get<std::string>();
@@ -79,12 +99,14 @@ std::string OptionReader::text(const char* key, std::string fallback) {
 
 std::string OptionReader::required_text(const char* key, const char* what) {
   std::string value = text(key, "");
-  if (value.empty()) fail_usage(where_, ": option '", key, "' is missing: ", what);
+  if (value.empty() && !describing_) fail_usage(where_, ": option '", key, "' is missing: ", what);
   return value;
 }
 
 std::string OptionReader::one_of(const char* key, std::string fallback, const std::vector<std::string>& allowed) {
   const std::string value = text(key, std::move(fallback));
+  if (describing_)
+    for (const std::string& a : allowed) described_.back().limits += (described_.back().limits.empty() ? "" : " | ") + a;
   if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
   std::string list;
   for (const std::string& a : allowed) list += (list.empty() ? "" : ", ") + a;
@@ -93,7 +115,20 @@ std::string OptionReader::one_of(const char* key, std::string fallback, const st
              near.empty() ? "" : "; did you mean '" + near + "'?");
 }
 
+std::map<std::string, std::string> OptionReader::texts(const char* key) {
+  std::map<std::string, std::string> out;
+  const Json* value = find(key, "");
+  if (!value) return out;
+  if (!value->is_object()) wrong(key, "an object of texts", *value);
+  for (const auto& [name, text] : value->items()) {
+    if (!text.is_string()) wrong(key, "an object of texts", *value);
+    out[name] = text.get<std::string>();
+  }
+  return out;
+}
+
 void OptionReader::finish() const {
+  if (describing_) throw DescribedOptions{described_};
   for (const auto& [key, value] : options_.items()) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     const std::string near = nearest_name(key, known_);

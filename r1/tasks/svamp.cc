@@ -1,6 +1,7 @@
 #include "r1/tasks/svamp.h"
 
 #include "r1/base/error.h"
+#include "r1/tasks/file_task.h"
 #include "r1/tasks/word_problems.h"
 #include "r1/verify/number_answer.h"
 
@@ -9,15 +10,15 @@ namespace {
 
 WordProblem read(const Json& row, const std::string& where) {
   WordProblem w;
-  w.id = json_get<std::string>(row, "ID", where);
-  std::string body = json_get<std::string>(row, "Body", where);
+  w.id = row_text(row, "ID", where);
+  std::string body = row_text(row, "Body", where);
   while (!body.empty() && body.back() == ' ') body.pop_back();
   if (!body.empty() && std::string(".,?!").find(body.back()) == std::string::npos) body += '.';
-  w.question = body + " " + json_get<std::string>(row, "Question", where);
+  w.question = body + " " + row_text(row, "Question", where);
   const auto answer = row.find("Answer");
-  if (answer == row.end()) fail(where, ": key 'Answer' is missing");
+  if (answer == row.end()) fail(where, ": key 'Answer' is missing", found_keys(row, "Answer"));
   w.gold = answer->is_string() ? answer->get<std::string>() : answer->dump();
-  w.thought = json_get<std::string>(row, "Equation", where) + " = " + verify::canonical_number(w.gold).value_or(w.gold);
+  w.thought = row_text(row, "Equation", where) + " = " + verify::canonical_number(w.gold).value_or(w.gold);
   w.extra["type"] = json_get_or<std::string>(row, "Type", "", where);
   return w;
 }

@@ -34,6 +34,8 @@ struct Score {
   Verdict verdict = Verdict::kWrong;
   double accuracy = 0;    // 1 right, 0 otherwise; tasks with partial credit give a fraction
   std::string extracted;  // what was taken for the answer
+  // For people: by which rule it was taken ("boxed": verify/marks.h, or "program"), and why the verdict is what it is. May be empty.
+  std::string rule = {}, reason = {};
 };
 
 class Task {
@@ -56,6 +58,8 @@ class Task {
     (void)index;
     return problem.solution;
   }
+  // The files that its problems were read from; none for generated tasks.
+  virtual std::vector<std::string> files() const { return {}; }
   // Every token string that the task's prompts, documents and completions are made of, for a word-level tokenizer (longest match); empty
   // for tasks over text. The space is listed; a tokenizer that drops spaces works too, scoring ignores them.
   virtual std::vector<std::string> vocabulary() const { return {}; }

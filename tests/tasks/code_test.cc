@@ -239,7 +239,65 @@ TEST(HumanEval, PromptsAndPrograms) {
   EXPECT_EQ(verdict("I do not know."), Verdict::kUnparsed);
   EXPECT_EQ(verdict(""), Verdict::kUnparsed);
   EXPECT_EQ(verdict("    import os\n    os._exit(0)\n"), Verdict::kWrong);
-  EXPECT_NE(message_of([] { make_task("humaneval"); }).find("option 'data' is missing"), std::string::npos);
+}
+
+TEST(Mbpp, PublishedSplitPromptsAndAsserts) {
+  const Folder folder;
+  const auto row = [](int id, const std::string& name, const std::string& more = "") {
+    return str("{\"task_id\": ", id, ", \"text\": \"Write ", name, ".\", \"code\": \"import math\\r\\ndef ", name,
+               "(x):\\r\\n  return x + 1\", \"test_list\": [\"assert ", name, "(1) == 2\", \"assert ", name, "(math.floor(2.5)) == 3\"]",
+               more, "}\n");
+  };
+  const std::string setup = ", \"test_setup_code\": \"import math\"", imports = ", \"test_imports\": [\"import math\"]";
+  const std::string file = folder.file("mbpp.jsonl", row(2, "a", setup) + row(3, "b", setup) + row(4, "c", setup) + row(11, "f", imports) +
+                                                         row(600, "g", setup) + row(510, "h", setup));
+  const auto task = make_task("mbpp", {{"data", file}});
+  EXPECT_EQ(task->size("test"), 2);
+  EXPECT_EQ(task->size("train"), 1);
+  const Problem p = task->problem("test", 0);
+  EXPECT_EQ(p.id, "mbpp/test/11");
+  EXPECT_EQ(task->problem("train", 0).id, "mbpp/train/600");
+  EXPECT_TRUE(
+      p.prompt.starts_with("You are an expert Python programmer, and here is your task: Write a. Your code should pass these tests:\n\n"
+                           "assert a(1) == 2\nassert a(math.floor(2.5)) == 3\n[BEGIN]\nimport math"))
+      << p.prompt;
+  EXPECT_TRUE(
+      p.prompt.ends_with("[DONE]\n\nYou are an expert Python programmer, and here is your task: Write f. Your code should pass these "
+                         "tests:\n\nassert f(1) == 2\nassert f(math.floor(2.5)) == 3\n[BEGIN]\n"))
+      << p.prompt;
+  EXPECT_EQ(p.messages[0].content,
+            "Please provide a self-contained Python script that solves the following problem in a markdown code block:\n```\n\"\"\"\n"
+            "Write f.\nassert f(1) == 2\nassert f(math.floor(2.5)) == 3\n\"\"\"\n```");
+  EXPECT_EQ(task->score(p, p.solution).verdict, Verdict::kRight);
+  EXPECT_EQ(task->score(p, "def f(x):\n  return x + 1\n[DONE]\n\nYou are an expert\ndef f(x):\n  return 0\n").verdict, Verdict::kRight);
+  const Score wrong = task->score(p, "```python\ndef f(x):\n  return 2\n```");
+  EXPECT_EQ(wrong.verdict, Verdict::kWrong);
+  EXPECT_EQ(wrong.rule, "program");
+  EXPECT_NE(wrong.reason.find("of 2 tests passed; "), std::string::npos) << wrong.reason;
+  EXPECT_EQ(task->score(p, "no").reason, "no program in it");
+  const auto bare = make_task("mbpp", {{"data", file}, {"shots", 0}, {"shown_tests", 1}, {"published_split", false}});
+  EXPECT_EQ(bare->size("test"), 6);
+  EXPECT_EQ(bare->problem("test", 0).prompt,
+            "You are an expert Python programmer, and here is your task: Write a. Your code should pass these tests:\n\nassert a(1) == "
+            "2\n[BEGIN]\n");
+  EXPECT_NE(message_of([&] {
+              make_task("mbpp", {{"data", folder.file("few.jsonl", row(2, "a") + row(11, "f"))}});
+            }).find("the file lacks problem 3, a worked example of the plain prompt; set task_options.shots=1"),
+            std::string::npos);
+}
+
+// The published file: its splits, and its own programs are right (every thirtieth).
+TEST(Mbpp, RealFile) {
+  const fs::path path = human_eval_file().parent_path().parent_path() / "mbpp" / "sanitized-mbpp.json";
+  if (!fs::exists(path)) GTEST_SKIP() << "no " << path << "; set R1_DATA";
+  const auto task = make_task("mbpp", {{"data", path.string()}, {"test_seconds", 10}});
+  EXPECT_EQ(task->size("test"), 257);
+  EXPECT_EQ(task->size("train"), 163);
+  for (int64_t i = 0; i < 257; i += 30) {
+    const Problem p = task->problem("test", i);
+    const Score score = task->score(p, p.solution);
+    EXPECT_EQ(score.verdict, Verdict::kRight) << p.id << ": " << score.reason;
+  }
 }
 
 // Every canonical solution is right, and an empty one is wrong. R1_TEST_ALL=1: all 164 problems, else every fourth.

@@ -7,6 +7,7 @@
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/tasks/registry.h"
+#include "tests/data_variable.h"
 
 namespace r1::tasks {
 namespace {
@@ -104,7 +105,32 @@ TEST_F(MathTask, Fields) {
   EXPECT_NE(message_of([&] { task("{\"answer\":\"8\"}\n"); }).find("no question"), std::string::npos);
   EXPECT_NE(message_of([&] { task("{\"problem\":\"8\",\"answer\":\"\"}\n"); }).find("the known answer is empty"), std::string::npos);
   EXPECT_NE(message_of([&] { task("{\"problem\":\"8\",\"answer\":[1]}\n"); }).find("should be text or a number"), std::string::npos);
+  const DataVariable none("");
   EXPECT_NE(message_of([] { make_task("math"); }).find("option 'data' is missing"), std::string::npos);
+}
+
+TEST_F(MathTask, Tolerance) {
+  const char* third = "{\"problem\":\"1:3?\",\"answer\":\"1/3\"}\n";
+  const auto verdict = [&](const Json& options, const char* answer) {
+    const auto t = task(third, options);
+    return t->score(t->problem("test", 0), answer).verdict;
+  };
+  EXPECT_EQ(verdict({}, "0.333333"), Verdict::kRight);
+  EXPECT_EQ(verdict({}, "0.33"), Verdict::kWrong);
+  EXPECT_EQ(verdict({{"tolerance", "exact"}}, "0.333333333333"), Verdict::kWrong);
+  EXPECT_EQ(verdict({{"tolerance", "exact"}}, "2/6"), Verdict::kRight);
+  EXPECT_EQ(verdict({{"tolerance", "rounded"}, {"rounding_digits", 2}}, "0.33"), Verdict::kRight);
+  EXPECT_EQ(verdict({{"tolerance", "rounded"}, {"rounding_digits", 2}}, "0.34"), Verdict::kWrong);
+  EXPECT_EQ(verdict({{"tolerance", "relative"}}, "0.33334"), Verdict::kRight);
+  EXPECT_EQ(verdict({{"tolerance", "relative"}}, "0.334"), Verdict::kWrong);
+  EXPECT_EQ(verdict({{"relative", 1e-2}}, "0.334"), Verdict::kRight);
+  EXPECT_NE(message_of([&] {
+              task(third, {{"tolerance", "exact"}, {"relative", 1e-4}});
+            }).find("with tolerance exact leave it out"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { task(third, {{"tolerance", "round"}}); }).find("did you mean 'rounded'"), std::string::npos);
+  EXPECT_NE(message_of([&] { task("{\"problem\":\"8\",\"answer\":\"\\\\boxed{8\"}\n"); }).find(":1: the known answer is cut off"),
+            std::string::npos);
 }
 
 TEST_F(MathTask, StrictCountsMarkedAnswersOnly) {

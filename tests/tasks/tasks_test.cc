@@ -12,6 +12,8 @@
 #include "r1/tasks/generated.h"
 #include "r1/tasks/gsm8k.h"
 #include "r1/tasks/registry.h"
+#include "r1/tasks/task_help.h"
+#include "tests/data_variable.h"
 
 namespace r1::tasks {
 namespace {
@@ -51,15 +53,38 @@ int left_to_right(const std::string& expression) {
 }
 
 TEST(Registry, Suggests) {
+  const DataVariable none("");
   const std::vector<std::string> names = task_names();
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
-  for (const char* name : {"aqua", "arithmetic", "code", "countdown", "gsm8k", "humaneval", "math", "multiple_choice", "svamp"})
+  for (const char* name : {"aqua", "arithmetic", "code", "countdown", "gsm8k", "humaneval", "math", "mbpp", "multiple_choice", "svamp"})
     EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
   EXPECT_NE(message_of([] { make_task("arithmatic"); }).find("did you mean 'arithmetic'?"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic", {{"step", 4}}); }).find("did you mean 'steps'?"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic", {{"steps", 0}}); }).find("expected an integer in [1, 50], got 0"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("gsm8k"); }).find("option 'data' is missing"), std::string::npos);
   EXPECT_NE(message_of([] { make_task("arithmetic")->problem("dev", 0); }).find("unknown split 'dev'"), std::string::npos);
+}
+
+// What --list_tasks says comes from the tasks themselves; only the words for an option stand elsewhere.
+TEST(TaskHelp, EveryTaskAndOptionIsExplained) {
+  const DataVariable none("");
+  const std::string overview = tasks_overview();
+  for (const std::string& name : task_names()) {
+    const auto options = task_options(name);
+    EXPECT_FALSE(options.empty()) << name;
+    EXPECT_FALSE(task_info(name).what.empty());
+    EXPECT_NE(overview.find("r1 eval MODEL --task " + name), std::string::npos) << name;
+    const std::string help = task_help(name);
+    for (const OptionInfo& option : options) {
+      EXPECT_NE(option_help(option.key), "") << name << "." << option.key;
+      EXPECT_NE(help.find("--task_options." + option.key + " "), std::string::npos) << option.key;
+    }
+  }
+  const std::string gsm8k = task_help("gsm8k");
+  EXPECT_NE(gsm8k.find("(boxed) [plain | hashes | boxed | r1_zero]"), std::string::npos) << gsm8k;
+  EXPECT_NE(gsm8k.find("train.jsonl, test.jsonl: question, answer with a line \"#### N\""), std::string::npos) << gsm8k;
+  EXPECT_NE(task_help("humaneval").find("test_seconds"), std::string::npos);
+  EXPECT_NE(message_of([] { task_help("gsm8q"); }).find("did you mean 'gsm8k'?"), std::string::npos);
 }
 
 TEST(Chain, KnownAnswersAndScores) {
@@ -289,6 +314,7 @@ class FileTasks : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
   std::string write(const std::string& name, const std::string& text) const {
+    make_folder((folder_ / name).parent_path());
     write_file_atomic(folder_ / name, text);
     return (folder_ / name).string();
   }
@@ -309,6 +335,7 @@ constexpr Row kRows[] = {
 };
 
 TEST_F(FileTasks, SplitsAndFolders) {
+  const DataVariable none("");
   for (const Row& r : kRows) {
     SCOPED_TRACE(r.task);
     const std::string line = std::string(r.row) + "\n", id = r.id;
@@ -316,7 +343,7 @@ TEST_F(FileTasks, SplitsAndFolders) {
     const auto refusal = [&](const Json& options) { return message_of([&] { make(options); }); };
     EXPECT_NE(refusal(Json::object()).find(std::string("task ") + r.task + ": option 'data' is missing"), std::string::npos);
     fs::remove(folder_ / "test.jsonl"), fs::remove(folder_ / "train.jsonl");
-    EXPECT_NE(refusal({{"data", folder_.string()}}).find("has neither train.jsonl nor test.jsonl"), std::string::npos);
+    EXPECT_NE(refusal({{"data", folder_.string()}}).find("give the files as options 'train' and 'test'"), std::string::npos);
     EXPECT_NE(refusal({{"data", (folder_ / "none.jsonl").string()}}).find("none.jsonl"), std::string::npos);
     EXPECT_NE(refusal({{"data", write("empty.jsonl", "")}}).find("empty.jsonl: no problems in it"), std::string::npos);
     const auto one = make({{"data", write("one.jsonl", line + line + line)}, {"limit", 2}});
@@ -339,9 +366,43 @@ TEST_F(FileTasks, SplitsAndFolders) {
     EXPECT_EQ(both->size("test"), 2);
     const auto list = make({{"test", write("list.json", " [" + std::string(r.row) + ", " + r.row + "]")}});
     EXPECT_EQ(list->size("test"), 2) << "a JSON list is read as well as lines";
-    EXPECT_NE(refusal({{"data", write("bad.json", "[7]")}}).find("bad.json, problem 0"), std::string::npos);
+    EXPECT_NE(refusal({{"data", write("bad.json", "[7]")}}).find("bad.json, row 1"), std::string::npos);
     EXPECT_NE(refusal({{"data", write("bad.jsonl", "{}\n")}}).find("bad.jsonl:1"), std::string::npos);
   }
+}
+
+TEST_F(FileTasks, AnyFormAnyNamesAnyPlace) {
+  write("tables/math_train.csv", "id,Problem,target.value\n1,\"What is\n1+1?\",2\n2,2+2?,4\n");
+  write("tables/math_dev.tsv", "Problem\ttarget.value\n3+3?\t6\n");
+  const Json columns = {{"question", "Problem"}, {"answer", "target.value"}};
+  const auto folder = make_task("math", {{"data", (folder_ / "tables").string()}, {"columns", columns}});
+  EXPECT_EQ(folder->size("train"), 2);
+  EXPECT_EQ(folder->size("test"), 1);
+  EXPECT_EQ(folder->problem("train", 0).question, "What is\n1+1?");
+  EXPECT_EQ(folder->problem("train", 0).id, "math/train/1");
+  EXPECT_EQ(folder->problem("test", 0).gold, "6");
+  EXPECT_EQ(folder->files(),
+            (std::vector<std::string>{(folder_ / "tables/math_train.csv").string(), (folder_ / "tables/math_dev.tsv").string()}));
+  const auto pattern = make_task("math", {{"train", (folder_ / "tables/*.?sv").string()}, {"columns", columns}});
+  EXPECT_EQ(pattern->size("train"), 3);
+  write("nested.jsonl", R"({"problem": "5+5?", "reward_model": {"ground_truth": 10}})");
+  const auto nested =
+      make_task("math", {{"data", (folder_ / "nested.jsonl").string()}, {"columns", {{"answer", "reward_model.ground_truth"}}}});
+  EXPECT_EQ(nested->problem("test", 0).gold, "10");
+  EXPECT_NE(message_of([&] {
+              make_task("math", {{"data", (folder_ / "nested.jsonl").string()}, {"columns", {{"answer", "gold"}}}});
+            }).find("nested.jsonl:1: key 'gold' (columns.answer) is missing; found: problem, reward_model"),
+            std::string::npos);
+
+  write("svamp/SVAMP.json", R"([{"ID":"c7","Body":"b","Question":"q","Equation":"7","Answer":7}])");
+  const DataVariable data(folder_.string());
+  EXPECT_EQ(make_task("svamp")->size("test"), 1) << "found below R1_DATA by the task's name";
+  EXPECT_EQ(make_task("svamp", {{"data", "svamp"}})->size("test"), 1);
+  EXPECT_EQ(make_task("svamp", {{"data", "svamp/SVAMP.json"}})->size("test"), 1);
+  EXPECT_NE(message_of([] { make_task("gsm8k"); }).find("option 'data' is missing"), std::string::npos);
+  write("gsm8k/a.jsonl", ""), write("gsm8k/b.jsonl", "");
+  EXPECT_NE(message_of([] { make_task("gsm8k"); }).find("has a.jsonl, b.jsonl, none of which says train or test in its name"),
+            std::string::npos);
 }
 
 TEST_F(FileTasks, AShareOfTheRowsBecomesTrain) {
