@@ -157,6 +157,10 @@ std::optional<Found> last_number(std::string_view text) {
     }
     if (begin > 0 && text[begin - 1] == '-' && (begin == 1 || !(digit(begin - 2) || letter(text[begin - 2]) || text[begin - 2] == ')')))
       --begin;
+    if (const std::string_view head = text.substr(0, begin); head.ends_with("\xE2\x88\x92")) {  // the sign minus, U+2212
+      const std::string_view left = trim(head.substr(0, head.size() - 3));
+      if (left.empty() || !(letter(left.back()) || left.back() == ')' || std::isdigit(static_cast<unsigned char>(left.back())))) begin -= 3;
+    }
     std::string number(text.substr(begin, end - begin));
     std::string_view after = text.substr(end);
     while (!after.empty() && (after.front() == ' ' || after.front() == '$' || after.front() == '\\')) after.remove_prefix(1);
@@ -177,6 +181,13 @@ std::optional<Found> last_find(std::string_view text) {
   auto number = last_number(text);
   if (formula && (!number || formula->end + 1 >= number->end)) return formula;
   return number;
+}
+
+// "42 squared", "42 plus 1": the words right after a value that make another one of it.
+bool worked_on(std::string_view after) {
+  while (!after.empty() && (after.front() == ' ' || after.front() == '$')) after.remove_prefix(1);
+  const std::string word = lower_case(after.substr(0, std::min<size_t>(after.find_first_of(" .,;\n"), 12)));
+  return word == "squared" || word == "cubed" || word == "factorial" || word == "times" || word == "plus" || word == "minus";
 }
 
 // The last value, with those that "and" or "or" join to it: "1, 2 or 3" is the list of the three.
@@ -200,7 +211,7 @@ Said last_said(std::string_view text) {
     begin = offset + previous->begin;
     value = previous->text + ", " + value;
   }
-  if (taken_back(text.substr(0, begin))) return {std::nullopt, true};
+  if (taken_back(text.substr(0, begin)) || worked_on(text.substr(found->end))) return {std::nullopt, true};
   return {std::move(value), false};
 }
 
@@ -214,8 +225,8 @@ bool reads_whole(std::string_view text) {
   }
 }
 
-// What follows the last "answer is", to the end of its sentence; nullopt if there is none.
-std::optional<std::string_view> stated(std::string_view text) {
+// What follows the last "answer is", to the end of its sentence; nullopt if there is none. `withdrawn`: it is taken back right after.
+std::optional<std::string_view> stated(std::string_view text, bool* withdrawn) {
   const std::string l = lower_case(text);
   size_t best = l.npos, length = 0;
   for (std::string_view p :
@@ -226,6 +237,10 @@ std::optional<std::string_view> stated(std::string_view text) {
     if (best == l.npos || at + p.size() > best + length) best = at, length = p.size();
   }
   if (best == l.npos) return std::nullopt;
+  *withdrawn = false;
+  for (std::string_view words :
+       {"no wait", "wait, no", "no, wait", "wait no", "scratch that", "correction:", "i mean", "sorry,", "... no,"})
+    *withdrawn |= l.substr(best, 160).find(words) != l.npos;
   std::string_view rest = text.substr(best + length);
   while (!rest.empty() && (std::isspace(static_cast<unsigned char>(rest.front())) || rest.front() == ':' || rest.front() == '*' ||
                            rest.front() == '"' || rest.starts_with("\\\"")))
@@ -272,18 +287,41 @@ Said value_of_statement(std::string_view rest) {
   return {std::string(rest), false};
 }
 
+// One line of LaTeX without prose around it. If it can't be read as a whole, its last number is not its value: 72 \\frac{\\text{m}}{..}.
+bool formula_alone(std::string_view text) {
+  if (text.size() > 200 || text.find('\n') != text.npos || text.find('$') != text.npos || text.find("\\(") != text.npos ||
+      text.find("\\[") != text.npos)
+    return false;
+  bool commands = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool command = text[i] == '\\';
+    size_t end = i + command;
+    while (end < text.size() && letter(text[end])) ++end;
+    const size_t length = end - i - command;
+    if (command) commands |= length > 0;
+    if (command && length && text.substr(i + 1, length).starts_with("text") && end < text.size() && text[end] == '{')
+      end = std::min(text.find('}', end), text.size());
+    if (!command && length >= 3) return false;
+    i = std::max(end, i + 1) - 1;
+  }
+  return commands;
+}
+
 // A text without marks.
 std::optional<ExtractedAnswer> unmarked(std::string_view text) {
   text = trim(text);
   while (text.size() > 1 && (text.front() == '`' || text.front() == '*') && text.back() == text.front())
     text = trim(text.substr(1, text.size() - 2));
+  while (text.starts_with('=')) text = trim(text.substr(1));
   if (text.empty()) return std::nullopt;
   if (reads_whole(text)) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
-  if (const auto rest = stated(text); rest && !rest->empty()) {
+  bool withdrawn = false;
+  if (const auto rest = stated(text, &withdrawn); rest && !rest->empty()) {
     Said said = value_of_statement(*rest);
-    if (!said.text) return std::nullopt;
+    if (!said.text || withdrawn) return std::nullopt;
     return ExtractedAnswer{std::move(*said.text), AnswerPlace::kPhrase};
   }
+  if (formula_alone(text)) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
   Said said = last_said(text);
   if (said.text) return ExtractedAnswer{std::move(*said.text), AnswerPlace::kLastNumber};
   if (!said.open && text.size() <= 100) return ExtractedAnswer{std::string(text), AnswerPlace::kPhrase};
@@ -379,8 +417,10 @@ std::optional<ExtractedAnswer> extract_answer(std::string_view completion, BoxCh
   if (found.answer->place == AnswerPlace::kBoxed && choice == BoxChoice::kLast && !answer_block(*rest).body) {
     // "The final answer is 7" after the last box is later than the box
     const std::string_view tail = rest->substr(boxes_of(*rest).closed.back().end);
+    bool withdrawn = false;
     if (lower_case(tail).find("final answer is") != std::string::npos)
-      if (const auto said = stated(tail); said && reads_whole(*said)) return ExtractedAnswer{std::string(*said), AnswerPlace::kPhrase};
+      if (const auto said = stated(tail, &withdrawn); said && !withdrawn && reads_whole(*said))
+        return ExtractedAnswer{std::string(*said), AnswerPlace::kPhrase};
   }
   return std::move(found.answer);
 }
@@ -398,8 +438,10 @@ std::optional<ExtractedAnswer> extract_marked(std::string_view text, BoxChoice c
 ExtractedAnswer extract_gold(std::string_view gold) {
   if (auto found = marked(gold, BoxChoice::kLast).answer) return std::move(*found);
   const std::string_view text = trim(gold);
+  bool withdrawn = false;
   if (!reads_whole(text) && (text.size() > 200 || text.find('$') != text.npos))
-    if (const auto said = stated(text); said && reads_whole(*said)) return {std::string(*said), AnswerPlace::kPhrase};
+    if (const auto said = stated(text, &withdrawn); said && !withdrawn && reads_whole(*said))
+      return {std::string(*said), AnswerPlace::kPhrase};
   return {std::string(text), AnswerPlace::kNone};
 }
 
@@ -479,6 +521,7 @@ std::string normalized_text(std::string_view text) {
     longest = std::max(longest, run);
     digits |= c >= '0' && c <= '9';
   }
+  if (out == "No" || out == "NO") return "no";
   return letters >= 3 && !signs && (!digits || longest >= 4) ? lower_case(out) : out;
 }
 

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include <unordered_map>
+
+#include "r1/base/strings.h"
 #include "r1/verify/answer.h"
 #include "r1/verify/choice.h"
+#include "r1/verify/units.h"
 
 namespace r1::verify {
 namespace {
@@ -67,6 +71,49 @@ Reading read(std::string_view text) {
   return out;
 }
 
+// Words for sets that have a sign.
+std::string_view in_signs(std::string_view text) {
+  if (text.size() > 80) return text;
+  static const std::unordered_map<std::string_view, std::string_view> kWords = {{"all real numbers", "\\mathbb{R}"},
+                                                                                {"all reals", "\\mathbb{R}"},
+                                                                                {"the real numbers", "\\mathbb{R}"},
+                                                                                {"any real number", "\\mathbb{R}"},
+                                                                                {"the set of all real numbers", "\\mathbb{R}"},
+                                                                                {"all real values of x", "\\mathbb{R}"},
+                                                                                {"no solution", "\\emptyset"},
+                                                                                {"no solutions", "\\emptyset"},
+                                                                                {"there is no solution", "\\emptyset"},
+                                                                                {"there are no solutions", "\\emptyset"},
+                                                                                {"the empty set", "\\emptyset"},
+                                                                                {"empty set", "\\emptyset"}};
+  const auto found = kWords.find(normalized_text(text));
+  return found == kWords.end() ? text : found->second;
+}
+
+// A known answer that begins with words which are more than a name for its value: "\text{local maximum }5". Nothing may drop them.
+bool begins_with_words(std::string_view gold) {
+  gold = trim(gold);
+  while (gold.starts_with('$')) gold.remove_prefix(1);
+  if (!gold.starts_with("\\text") && !gold.starts_with("\\mbox") && !gold.starts_with("\\mathrm")) return false;
+  const size_t open = gold.find('{'), close = gold.find('}');
+  if (open == gold.npos || close == gold.npos || close < open) return false;
+  const std::string_view words = trim(gold.substr(open + 1, close - open - 1)), rest = trim(gold.substr(close + 1));
+  if (rest.empty() || rest.front() == '=' || rest.front() == ':' || rest.front() == '_' || words.empty() || words.back() == ':' ||
+      words.back() == '=')
+    return false;
+  for (std::string_view verb : {" is", " are", " equals"})
+    if (words.ends_with(verb)) return false;
+  const auto letters = std::count_if(words.begin(), words.end(), [](unsigned char c) { return std::isalpha(c); });
+  return letters >= 3 && !known_unit(words);
+}
+
+// Three capitals or more and nothing else: a numeral, an order of things, a name; no product, in which order would not count.
+bool capitals(std::string_view text) {
+  std::string_view s = trim(text);
+  while (s.size() > 1 && s.front() == '$' && s.back() == '$') s = s.substr(1, s.size() - 2);
+  return s.size() >= 3 && std::all_of(s.begin(), s.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
 bool has_letters(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](unsigned char c) { return std::isalpha(c); }) > 0;
 }
@@ -94,11 +141,12 @@ AnswerCheck check_texts(std::string_view gold, std::string_view answer, const Eq
   if (gold == answer) return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
   if (answer.size() <= kMaxAnswerBytes && normalized_text(gold) == normalized_text(answer) && !normalized_text(gold).empty())
     return out.verdict = AnswerVerdict::kRight, out.reason = "same text", out;
+  if (gold.size() < 80 && answer.size() < 80 && capitals(gold) && capitals(answer)) return out.reason = "another text", out;
   const char option = option_letter(gold);
   if (option && option_letter(answer))
     return option == option_letter(answer) ? (out.verdict = AnswerVerdict::kRight, out.reason = "same option", out)
                                            : (out.reason = "another option", out);
-  const Reading g = read(gold), a = read(answer);
+  const Reading g = begins_with_words(gold) ? Reading{{}, "it begins with words"} : read(in_signs(gold)), a = read(in_signs(answer));
   if (g.nodes.empty()) {
     if (!has_letters(gold)) return out.verdict = AnswerVerdict::kUnparsed, out.reason = "the known answer cannot be read: " + g.why, out;
     return out.reason = "another text", out;

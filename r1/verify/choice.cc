@@ -19,13 +19,14 @@ bool has(const Words& words, std::string_view word) {
 const Words kCues = {"answer",  "answers", "option", "choice",  "ans",    "correct", "choose",    "pick",   "select", "chose",
                      "réponse", "reponse", "choix",  "antwort", "lösung", "loesung", "respuesta", "opción", "opcion"};
 // Words that may stand between the two.
-const Words kLinks = {"is",  "be",   "must",       "should",  "would", "will", "therefore", "thus",   "letter",
-                      "for", "sure", "definitely", "clearly", "the",   "also", "most",      "likely", "probably",
-                      "est", "ist",  "es",         "la",      "die",   "der",  "then",      "to",     "therefore,"};
+const Words kLinks = {"is",         "be",      "must", "should", "would",      "will",   "therefore", "thus",  "letter", "for", "sure",
+                      "definitely", "clearly", "the",  "also",   "most",       "likely", "probably",  "est",   "ist",    "es",  "la",
+                      "die",        "der",     "then", "to",     "therefore,", "it",     "that",      "think", "believe"};
 // Words before a letter that deny it.
-const Words kDenials = {"not",   "isn't",   "isnt",   "can't",   "cannot",    "never",  "non",    "pas",
-                        "nicht", "neither", "nor",    "exclude", "eliminate", "except", "than",   "unlike",
-                        "kein",  "without", "wasn't", "aren't",  "discard",   "reject", "against"};
+const Words kDenials = {"not",   "isn't",   "isnt",    "can't",    "cannot",    "never",  "non",     "pas",
+                        "nicht", "neither", "nor",     "exclude",  "eliminate", "except", "than",    "unlike",
+                        "kein",  "without", "wasn't",  "aren't",   "discard",   "reject", "against", "could",
+                        "might", "maybe",   "perhaps", "possibly", "incorrect", "wrong",  "false"};
 // Words after a letter.
 const Words kVerbs = {"is",   "are",  "was",  "can", "could",     "should",     "must", "be",  "clearly", "therefore",
                       "thus", "also", "both", "the", "obviously", "definitely", "all",  "est", "ist",     "sont"};
@@ -127,7 +128,11 @@ Said said_before(std::string_view before) {
       if (ends_with_any(at, {"答案是", "答案为", "答案", "选项", "选择", "应选", "故选", "选", "正确的是"})) return Said::kRight;
       return Said::kNothing;
     }
-    if (has(kDenials, word) || word.ends_with("n't")) return Said::kDenied;
+    if (has(kDenials, word) || word.ends_with("n't") || word == "no") return Said::kDenied;
+    if (word == "but") {  // anything but A
+      const std::string all = pop_word(before);
+      return all == "anything" || all == "everything" || all == "all" || all == "any" ? Said::kDenied : Said::kNothing;
+    }
     if (word == "out") return pop_word(before).starts_with("rul") ? Said::kDenied : Said::kNothing;  // ruled out A
     if (has(kCues, word)) {
       std::string_view rest = before;  // "not the answer A"
@@ -289,6 +294,8 @@ std::optional<Choice> extract_choice(std::string_view completion, bool strict) {
   bool cut = false;
   if (const auto marked = marked_text(*rest, &cut)) return Choice{only_letter(marked->text), marked->text, marked->place};
   if (cut || strict) return std::nullopt;
+  if (const std::string_view whole = trim(*rest); whole.size() <= 3)
+    if (const char c = option_letter(whole, true)) return Choice{c, std::string(whole), AnswerPlace::kPhrase};
   const std::vector<Letter> all = letters_of(*rest);
   if (auto found = small_letter(*rest)) return found;
   if (auto found = stated(*rest, all)) return found;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "r1/verify/sampling.h"
+#include "r1/verify/system.h"
 #include "r1/verify/units.h"
 
 namespace r1::verify {
@@ -162,6 +163,7 @@ class Comparer {
 
   bool same(const Node& gold, const Node& answer) {
     budget_.spend(1);
+    if (equation_chain(gold) && equation_chain(answer) && angle(gold.kids[0]) != angle(answer.kids[0])) return false;
     if (key_of(gold) == key_of(answer)) return true;
     if (has_plus_minus(gold) || has_plus_minus(answer)) return same(expanded(gold), expanded(answer));
     if (gold.kind == Kind::kRelation && answer.kind == Kind::kRelation) {
@@ -181,7 +183,8 @@ class Comparer {
     if (const auto by_matrix = same_matrices(g, a)) return *by_matrix;
     if (g.kind == Kind::kRatio || a.kind == Kind::kRatio) return same_ratios(g, a);
     if (is_list(g) || is_list(a) || g.kind == Kind::kTuple || a.kind == Kind::kTuple) {
-      const bool other_word = g.kind == a.kind && g.name != a.name && (conditions(g) || conditions(a));  // x > 1 and, or, x < 5
+      const bool other_word = (g.kind == a.kind && g.name != a.name && (conditions(g) || conditions(a))) ||      // x > 1 and, or, x < 5
+                              ((g.name == "or") != (a.name == "or") && (several_names(g) || several_names(a)));  // x = 3 or y = 4
       if (!other_word && same_containers(g, a)) return true;
     }
     if (const auto by_pieces = same_pieces(gold, answer)) return *by_pieces;
@@ -208,8 +211,9 @@ class Comparer {
     try {
       if (key_of(x) == key_of(y) || same(x, y)) return true;
       const auto w = written(y), v = written(x);
-      if (w && !v && w->digits > 0 && scalar(x)) return stands(*w, x, 1);  // 1/3 = 0.33
-      if (v && !w && v->digits > 0 && scalar(y)) return stands(*v, y, 1);
+      const int least = roughly ? 1 : 2;
+      if (w && !v && w->digits > 0 && scalar(x) && stands(*w, x, least)) return true;  // 1/3 = 0.33
+      if (v && !w && v->digits > 0 && scalar(y) && stands(*v, y, least)) return true;
       return roughly && scalar(x) && scalar(y) && within_share(x, y, mpq_class(1, 20));
     } catch (const UndefinedError&) {
       return true;
@@ -223,14 +227,38 @@ class Comparer {
     if (!equation_chain(gold) || !equation_chain(answer)) return false;
     const Node &g = gold.kids[0], &a = answer.kids[0];
     if (!label(g) || !label(a)) return false;
-    const bool call_g = g.kind == Kind::kFunction, call_a = a.kind == Kind::kFunction;
-    return key_of(g) != key_of(a) && (call_g == call_a || !(identifier(g) || identifier(a)));
+    const auto call = [](const Node& n) { return n.kind == Kind::kFunction && n.name[0] == '?'; };
+    const bool call_g = call(g), call_a = call(a);
+    return key_of(segment(g)) != key_of(segment(a)) && (call_g == call_a || !(identifier(g) || identifier(a)));
+  }
+
+  // The letters of an angle in the order of its way, from the smaller end; "" for what is none.
+  static std::string angle(const Node& n) {
+    if (n.kind != Kind::kMul || n.kids[0].kind != Kind::kSymbol || n.kids[0].name != "angle") return "";
+    std::string forth, back;
+    for (size_t i = 1; i < n.kids.size(); ++i) forth += key_of(n.kids[i]), back = key_of(n.kids[i]) + back;
+    return std::min(forth, back);
+  }
+  // |AB| is AB.
+  static const Node& segment(const Node& n) {
+    const auto capital = [](const Node& k) {
+      return k.kind == Kind::kSymbol && k.name.size() == 1 && k.name[0] >= 'A' && k.name[0] <= 'Z';
+    };
+    if (n.kind != Kind::kFunction || n.name != "abs" || n.kids[0].kind != Kind::kMul || n.kids[0].kids.size() != 2) return n;
+    return capital(n.kids[0].kids[0]) && capital(n.kids[0].kids[1]) ? n.kids[0] : n;
   }
 
   // A list with inequalities in it: the word between them counts.
   static bool conditions(const Node& n) {
     return n.kind == Kind::kList &&
            std::any_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return k.kind == Kind::kRelation && !equation_chain(k); });
+  }
+
+  static bool several_names(const Node& n) {
+    std::set<std::string> names;
+    for (const Node& k : n.kids)
+      if (names_value(k)) names.insert(key_of(k.kids[0]));
+    return n.kind == Kind::kList && names.size() > 1;
   }
 
   static bool is_congruence(const Node& n) { return n.kind == Kind::kFunction && n.name == "congruent"; }
@@ -274,7 +302,8 @@ class Comparer {
     const auto wg = written(g), wa = written(a);
     if (wg && wa && options_.relative <= 0) return wg->value == wa->value;
     if (wg && stands(*wg, a, options_.rounding_digits)) return true;
-    if (wa && stands(*wa, g, options_.rounding_digits)) return true;
+    const bool whole = g.kind == Kind::kNumber && g.decimals < 0 && g.value.get_den() == 1;  // an integer has no more digits to round
+    if (wa && !whole && stands(*wa, g, options_.rounding_digits)) return true;
     if (options_.relative > 0 && within_share(g, a, mpq_class(options_.relative))) return true;
     Budget forms = budget_;  // what the normal forms leave is for the points
     forms.steps /= 2;
@@ -352,24 +381,26 @@ class Comparer {
 
   bool same_at_points(const Node& g, const Node& a) {
     const bool unknowns = any_node(g, free_symbol) || any_node(a, free_symbol);
-    std::vector<Sample> samples(1);
-    if (unknowns) samples = sample_points(g, a, budget_);
     int agreed = 0;
     std::string undefined;
-    for (const Sample& sample : samples) {
-      try {
-        if (!agree(g, a, sample)) return false;
-        agreed += sample.general;
-      } catch (const UndefinedError& e) {
-        undefined = e.what();  // both sides need not be defined everywhere
-      } catch (const BudgetError&) {
-        // Too large a value for its last digits, as of (x - a)^6000 at x = 90; with the most digits, other points may speak for it.
-        if (!unknowns || !sample.general || budget_.steps < 0 || budget_.precision < kLargeBudget.precision) throw;
-        undefined = "no decision within the precision budget";
+    const auto differ = [&](const std::vector<Sample>& samples) {
+      for (const Sample& sample : samples) {
+        try {
+          if (!agree(g, a, sample)) return true;
+          agreed += sample.general;
+        } catch (const UndefinedError& e) {
+          undefined = e.what();  // both sides need not be defined everywhere
+        } catch (const BudgetError&) {
+          // Too large a value for its last digits, as of (x - a)^6000 at x = 90; with the most digits, other points may speak for it.
+          if (!unknowns || !sample.general || budget_.steps < 0 || budget_.precision < kLargeBudget.precision) throw;
+          undefined = "no decision within the precision budget";
+        }
       }
-    }
-    if (agreed >= (unknowns ? 3 : 1)) return true;
-    throw UndefinedError(undefined.empty() ? "no point to compare at" : undefined);
+      return false;
+    };
+    if (differ(unknowns ? general_points(g, a) : std::vector<Sample>(1))) return false;
+    if (agreed < (unknowns ? 3 : 1)) throw UndefinedError(undefined.empty() ? "no point to compare at" : undefined);
+    return !unknowns || !differ(break_points(g, a, budget_));
   }
   bool agree(const Node& g, const Node& a, const Sample& sample) {
     std::string undefined;
@@ -405,7 +436,9 @@ class Comparer {
       int power = 1;
       if (f.kind == Kind::kPow && f.kids[1].kind == Kind::kNumber && f.kids[1].value.get_den() == 1 && abs(f.kids[1].value) < 10)
         base = &f.kids[0], power = int(f.kids[1].value.get_num().get_si());
-      if (base->kind == Kind::kSymbol && base->name.size() == 1 && known_unit(base->name))
+      if (base->kind == Kind::kSymbol && base->name == "Omega")
+        name += " \xCE\xA9^" + std::to_string(power);
+      else if (base->kind == Kind::kSymbol && base->name.size() == 1 && known_unit(base->name))
         name += " " + base->name + "^" + std::to_string(power);
       else if (any_node(f, free_symbol))
         return std::nullopt;
@@ -424,6 +457,17 @@ class Comparer {
     return unit.multiplier == 1 ? Node(n.kids[0]) : scaled(n.kids[0], unit.multiplier);
   }
 
+  // Words that are no units may be left out: 3 red apples and 3 apples; but not exchanged.
+  static bool same_dimension(const std::map<std::string, int>& x, const std::map<std::string, int>& y) {
+    const auto has_all = [](const std::map<std::string, int>& all, const std::map<std::string, int>& some) {
+      for (const auto& [name, power] : some) {
+        const auto at = all.find(name);
+        if (at == all.end() || at->second != power) return false;
+      }
+      return std::all_of(all.begin(), all.end(), [&](const auto& d) { return some.count(d.first) || !known_unit(d.first); });
+    };
+    return has_all(x, y) || has_all(y, x);
+  }
   bool same_units(const Node& g, const Node& a) {
     for (const Unit& x : unit_meanings(g.name)) {
       for (const Unit& y : unit_meanings(a.name)) {
@@ -431,7 +475,7 @@ class Comparer {
           if (same(multiplied_out(g, x), multiplied_out(a, y))) return true;
           continue;
         }
-        if (x.dimension != y.dimension) continue;
+        if (!same_dimension(x.dimension, y.dimension)) continue;
         if (x.factor == y.factor && x.offset == y.offset && same(multiplied_out(g, x), multiplied_out(a, y))) return true;
         if (scalar(g) && scalar(a) && same(in_base_units(g, x), in_base_units(a, y))) return true;
       }
@@ -546,6 +590,11 @@ class Comparer {
       if (!same_member(g[i], a[i])) return false;
     return true;
   }
+  static bool one_name_again(const Node& n) {
+    std::set<std::string> names;
+    return std::any_of(n.kids.begin(), n.kids.end(),
+                       [&](const Node& k) { return names_value(k) && !names.insert(key_of(k.kids[0])).second; });
+  }
   bool same_containers(const Node& g, const Node& a) {
     if (g.kind == Kind::kTuple && a.kind == Kind::kTuple) {
       const bool interval = g.kids.size() == 2 && g.name != a.name;
@@ -557,6 +606,7 @@ class Comparer {
       if (is_list(other) && other.kids.size() == 1 && tuple.kids.size() > 1)
         return same(g.kind == Kind::kTuple ? g : g.kids[0], a.kind == Kind::kTuple ? a : a.kids[0]);
       if (other.kind == Kind::kSet) return tuple.name == "[]" && tuple.kids.size() != 2 && unordered(members(g), members(a));
+      if (other.name == "or" || other.name == "mixed" || one_name_again(other)) return false;  // x = 2 or x = 3 is no pair
       if (is_list(other)) return (tuple.name == "()" || tuple.kids.size() != 2) && ordered(in_order_of_names(g), in_order_of_names(a));
       return tuple.kids.size() == 1 && same(members(g)[0], members(a)[0]);
     }
@@ -648,7 +698,7 @@ class Comparer {
     if (g.kind != a.kind) {
       const Node& r = g.kind == Kind::kRatio ? g : a;
       const Node& v = g.kind == Kind::kRatio ? a : g;
-      if (r.kids.size() != 2 || !scalar(v)) return false;
+      if (r.kids.size() != 2 || !scalar(v) || std::any_of(r.kids.begin(), r.kids.end(), is_decorated)) return false;  // 9:30 AM
       return same(call_node(Kind::kMul, {r.kids[0], call_node(Kind::kPow, {r.kids[1], number_node(-1)})}), v);
     }
     if (g.kids.size() != a.kids.size()) return false;
@@ -703,7 +753,7 @@ class Comparer {
   // x = 0 and y = 0, up to a factor that no normal form shows: x(p) y(q) = y(p) x(q) at a fixed point q and every p.
   bool same_curve(const Node& x, const Node& y) {
     if (!any_node(x, free_symbol) || !any_node(y, free_symbol)) return false;
-    const Sample fixed = sample_points(x, y, budget_).front();
+    const Sample fixed = general_points(x, y).front();
     const auto product = [](const Node& p, const Node& q) { return call_node(Kind::kMul, {p, q}); };
     return same_at_points(product(x, with_values(y, fixed.at)), product(y, with_values(x, fixed.at)));
   }
@@ -739,9 +789,10 @@ class Comparer {
       return out;
     }
     if (n.kind == Kind::kList && n.name == "mixed") return std::nullopt;
-    if (n.kind == Kind::kList && n.name == "and" &&
-        std::all_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return !equation_chain(k); })) {
-      std::string about;  // "and" between conditions on one unknown
+    const auto excludes = [](const Node& k) { return k.kind == Kind::kRelation && k.ops.size() == 1 && k.ops[0] == "!="; };
+    const bool together = n.name == "and" || (n.name.empty() && std::any_of(n.kids.begin(), n.kids.end(), excludes));  // 0 < x < 2, x != 1
+    if (n.kind == Kind::kList && together && std::all_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return !equation_chain(k); })) {
+      std::string about;  // conditions on one unknown that all hold
       std::optional<std::vector<Piece>> all;
       for (const Node& k : n.kids) {
         const std::string unknown = unknown_of(k);
@@ -766,6 +817,10 @@ class Comparer {
       return out;
     }
     if (n.kind == Kind::kBuilder) return pieces(n.kids[0]);
+    if (n.kind == Kind::kAdd && n.kids.size() == 2 && n.kids[0].kind == Kind::kSymbol && n.kids[0].name == "R" &&
+        n.kids[1].kind == Kind::kMul && n.kids[1].kids.size() == 2 && n.kids[1].kids[0].kind == Kind::kNumber &&
+        n.kids[1].kids[0].value == -1)  // R - {2}
+      return pieces(call_node(Kind::kDifference, {n.kids[0], n.kids[1].kids[1]}));
     if (n.kind == Kind::kDifference && n.kids[0].kind == Kind::kSymbol && n.kids[0].name == "R" && is_list(n.kids[1]))
       return without(n.kids[1].kids);
     if (n.kind == Kind::kDifference || n.kind == Kind::kIntersection) {
@@ -855,13 +910,31 @@ class Comparer {
     std::string unknown;
     try {
       const Quotient q = quotient_of(gap, budget_);
-      if (q.below.size() != 1 || !q.below.begin()->first.empty() || !univariate(q.above, c, &unknown) || c.size() != 2) return std::nullopt;
+      if (q.below.size() != 1 || !q.below.begin()->first.empty() || !univariate(q.above, c, &unknown)) return std::nullopt;
       if (q.below.begin()->second < 0) return std::nullopt;
+      if (c.size() == 3) return quadratic_below(c, open);
+      if (c.size() != 2) return std::nullopt;
     } catch (const UndefinedError&) {
       return std::nullopt;
     }
     const Node bound = number_node(mpq_class(-c[0] / c[1]));
     return std::vector<Piece>{c[1] > 0 ? Piece{infinite(-1), bound, true, open} : Piece{bound, infinite(1), open, true}};
+  }
+  // Where c[2] x^2 + c[1] x + c[0] < 0, or <= 0.
+  static std::vector<Piece> quadratic_below(const std::vector<mpq_class>& c, bool open) {
+    const mpq_class d = c[1] * c[1] - 4 * c[0] * c[2];
+    const bool up = c[2] > 0;
+    if (d < 0) return up ? std::vector<Piece>{} : line();
+    const auto root = [&](int sign) {
+      const mpq_class middle = -c[1] / (2 * c[2]), share = sign / (2 * abs(c[2]));
+      return call_node(Kind::kAdd, {number_node(middle),
+                                    call_node(Kind::kMul, {number_node(share), call_node(Kind::kRoot, {number_node(d), number_node(2)})})});
+    };
+    const Node low = root(-1), high = root(1);
+    if (d == 0 && up) return open ? std::vector<Piece>{} : std::vector<Piece>{{low, low, false, false}};
+    if (d == 0 && !open) return line();
+    if (up) return {{low, high, open, open}};
+    return {{infinite(-1), low, true, open}, {high, infinite(1), open, true}};
   }
   // Can this be meant as a set of intervals alone? A bare pair may be one, a list of bare pairs is a list of pairs.
   static bool plain_pair(const Node& n) {
@@ -873,11 +946,35 @@ class Comparer {
            (n.kind == Kind::kRelation && !equation_chain(n)) || (n.kind == Kind::kSymbol && n.name == "R") ||
            (n.kind == Kind::kTuple && n.kids.size() == 2 && !plain_pair(n));
   }
-  std::optional<bool> same_pieces(const Node& gold, const Node& answer) {
-    for (const auto& [list, other] : {std::pair{&gold, &answer}, {&answer, &gold}}) {
-      const bool pairs = is_list(*list) && list->kids.size() > 1 && std::all_of(list->kids.begin(), list->kids.end(), plain_pair);
-      if (pairs && !only_intervals(*other)) return std::nullopt;
+  // The only part of a relation that holds an unknown, if it is more than the unknown's name: f(x) of 0 < f(x) < 1.
+  static const Node* subject_of(const Node& n) {
+    if (n.kind != Kind::kRelation || equation_chain(n)) return nullptr;
+    const Node* subject = nullptr;
+    for (const Node& k : n.kids) {
+      if (!any_node(k, free_symbol)) continue;
+      if (subject || identifier(k) || !scalar(k)) return nullptr;
+      subject = &k;
     }
+    return subject;
+  }
+  // Both say of the same expression in which set it lies: f(x) in (0, 1).
+  bool same_of_expression(const Node& gold, const Node& answer) {
+    const Node *g = subject_of(gold), *a = subject_of(answer);
+    if (!g || !a || key_of(*g) != key_of(*a)) return false;
+    const auto named = [](Node n, const Node* subject) {
+      for (Node& k : n.kids)
+        if (key_of(k) == key_of(*subject)) k = symbol_node("u#");
+      return n;
+    };
+    return same_pieces(named(gold, g), named(answer, a)).value_or(false);
+  }
+  std::optional<bool> same_pieces(const Node& gold, const Node& answer) {
+    if (same_of_expression(gold, answer)) return true;
+    const auto pairs = [](const Node& n) {
+      return is_list(n) && n.kids.size() > 1 && std::all_of(n.kids.begin(), n.kids.end(), plain_pair);
+    };
+    // A gold list of pairs may be one of points; of a gold union the parts may be listed.
+    if (pairs(gold) || (pairs(answer) && !only_intervals(gold))) return std::nullopt;
     if (gold.kind == Kind::kRelation && answer.kind == Kind::kRelation && unknown_of(gold) != unknown_of(answer)) return std::nullopt;
     const auto g = pieces(gold), a = pieces(answer);
     if (!g || !a) return std::nullopt;
@@ -987,7 +1084,7 @@ class Comparer {
   using Row = std::map<std::string, mpq_class>;  // coefficient of each unknown; "" is the right side
   // The reduced rows of a list of equations; nullopt if it is no linear system in two unknowns or more.
   std::optional<std::vector<Row>> reduced_system(const Node& n) {
-    if (!is_list(n) || n.kids.size() < 2 || n.kids.size() > 20) return std::nullopt;
+    if (!is_list(n) || n.kids.size() < 2 || n.kids.size() > 20 || n.name == "or" || n.name == "mixed") return std::nullopt;
     std::vector<Row> rows;
     std::set<std::string> unknowns;
     for (const Node& k : n.kids) {
@@ -1033,6 +1130,9 @@ class Comparer {
   std::optional<bool> same_systems(const Node& gold, const Node& answer) {
     try {
       const auto g = reduced_system(gold), a = reduced_system(answer);
+      if (!g) {
+        if (const auto by_solutions = same_polynomial_systems(gold, answer)) return by_solutions;
+      }
       if (!g && !a) return std::nullopt;
       if (g && a) return solvable(*g) && solvable(*a) ? std::optional(*g == *a) : std::nullopt;
       const Node& other = g ? answer : gold;
@@ -1046,6 +1146,71 @@ class Comparer {
     } catch (const UndefinedError&) {
       return std::nullopt;
     }
+  }
+
+  // ---- systems of polynomial equations ----
+
+  struct Equations {
+    std::vector<Node> gaps;  // each is zero
+    std::vector<Polynomial> polynomials;
+    std::set<std::string> unknowns;
+  };
+  std::optional<Equations> equations_of(const Node& n) {
+    if (!is_list(n) || n.kids.size() < 2 || n.kids.size() > 10 || n.name == "or" || n.name == "mixed") return std::nullopt;
+    Equations out;
+    for (const Node& k : n.kids) {
+      if (!equation_chain(k) || k.kids.size() != 2 || !scalar(k.kids[0]) || !scalar(k.kids[1])) return std::nullopt;
+      out.gaps.push_back(call_node(Kind::kAdd, {k.kids[0], minus(k.kids[1])}));
+      const Quotient gap = quotient_of(out.gaps.back(), budget_);
+      if (gap.transcendental || gap.below.size() != 1 || !gap.below.begin()->first.empty()) return std::nullopt;
+      for (const auto& [monomial, c] : gap.above)
+        for (const auto& [name, power] : monomial) {
+          if (name[0] == '@' || name == "pi" || name == "e" || name == "i") return std::nullopt;
+          out.unknowns.insert(name);
+        }
+      out.polynomials.push_back(gap.above);
+    }
+    return out.unknowns.size() < 2 ? std::nullopt : std::optional(std::move(out));
+  }
+  // A gold system that is not linear: against another by their solutions, against a list of tuples if these are all of its solutions.
+  std::optional<bool> same_polynomial_systems(const Node& gold, const Node& answer) {
+    const auto g = equations_of(gold);
+    if (!g) return std::nullopt;
+    const PolynomialSystem system(g->polynomials, g->unknowns, budget_);
+    if (const auto a = equations_of(answer)) {
+      if (a->unknowns != g->unknowns) return std::nullopt;
+      const PolynomialSystem other(a->polynomials, a->unknowns, budget_);
+      if (system.same_ideal(other)) return true;
+      const auto n = system.solutions(budget_), m = other.solutions(budget_);
+      if (!n || n != m || *n == 0) return false;
+      std::vector<Polynomial> both = g->polynomials;
+      both.insert(both.end(), a->polynomials.begin(), a->polynomials.end());
+      return PolynomialSystem(both, g->unknowns, budget_).solutions(budget_) == n;
+    }
+    std::vector<Node> tuples = answer.kind == Kind::kTuple ? std::vector<Node>{answer} : members(answer);
+    for (Node& t : tuples) {
+      t = value_of(t);
+      if (t.kind != Kind::kTuple || t.name != "()" || t.kids.size() != g->unknowns.size() || !solves(t, *g)) return std::nullopt;
+    }
+    std::vector<Node> different;
+    for (const Node& t : tuples)
+      if (std::none_of(different.begin(), different.end(), [&](const Node& d) { return ordered(d.kids, t.kids); })) different.push_back(t);
+    return system.solutions(budget_) == int64_t(different.size());
+  }
+  bool solves(const Node& tuple, const Equations& system) {
+    std::map<std::string, Node> values;
+    size_t i = 0;
+    for (const std::string& name : system.unknowns) values.emplace(name, tuple.kids[i++]);
+    const auto put_in = [&](const auto& self, Node n) -> Node {
+      if (n.kind == Kind::kSymbol)
+        if (const auto at = values.find(n.name); at != values.end()) return at->second;
+      for (Node& k : n.kids) k = self(self, std::move(k));
+      return n;
+    };
+    return std::all_of(system.gaps.begin(), system.gaps.end(), [&](const Node& gap) {
+      const Node value = put_in(put_in, gap);
+      return scalar(value) && same_scalars(number_node(0), value);
+    });
   }
 
   // Is `a` the list of all roots of the equation `g` in one unknown?

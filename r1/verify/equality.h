@@ -11,7 +11,7 @@
 //   - x = 5 and 5: a name on the left (letters, calls, quotients of letters; no sum) is a label, and two different letters are two names;
 //     of a chain a = b = c the last counts if every link is true; what follows an approximation sign is a remark
 //   - equations, inequalities: up to a rational factor (its sign turns an inequality); a gold equation in one unknown also against the list
-//     of its roots; linear systems by their solutions; a congruence keeps its modulus
+//     of its roots; systems by their solutions, linear ones and (gold) polynomial ones; a congruence keeps its modulus
 //   - plus-minus: the two values
 //   - 28% and 28, 28% and 0.28; 90 degrees and 90, and pi/2; units by units.h: one that only one side has is not asked for, two of one
 //     dimension are converted, others are different

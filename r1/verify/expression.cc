@@ -20,6 +20,11 @@ const std::unordered_set<std::string_view> kTrigonometric = {"sin", "cos", "tan"
 // Signs of calculus: an opaque factor, with its limits.
 const std::unordered_set<std::string_view> kOpaque = {"sum",    "prod",   "int",     "lim",   "iint", "oint",
                                                       "bigcup", "bigcap", "partial", "nabla", "Delta"};
+// Relations and quantifiers that stand between or before things: no factors, so that order counts.
+const std::unordered_set<std::string_view> kUnreadSigns = {
+    "subset", "supset", "subseteq", "supseteq", "subsetneq",  "supsetneq", "notin",   "ni",   "parallel",       "perp",
+    "sim",    "cong",   "prec",     "succ",     "Rightarrow", "Leftarrow", "implies", "iff",  "Leftrightarrow", "leftrightarrow",
+    "mapsto", "models", "vdash",    "nmid",     "forall",     "exists",    "neg",     "lnot", "oplus",          "otimes"};
 const std::unordered_set<std::string_view> kEnvironments = {"pmatrix", "bmatrix", "Bmatrix", "vmatrix", "matrix", "smallmatrix", "array"};
 
 std::string lower(std::string_view text) {
@@ -83,7 +88,8 @@ void note_precision(std::string_view text, Node& node) {
 
 class Parser {
  public:
-  explicit Parser(std::vector<Token> tokens) : t_(std::move(tokens)) {}
+  // `typeset`: the text is LaTeX between its marks, where plain braces group and show nothing; elsewhere {1, 3} is a set.
+  Parser(std::vector<Token> tokens, bool typeset) : t_(std::move(tokens)), typeset_(typeset) {}
 
   Node whole() {
     Node node = list(false);
@@ -116,13 +122,18 @@ class Parser {
 
   bool ends_element() const {
     return cur().kind == TokenKind::kEnd || sign(")") || sign("]") || sign("}") || sign(".}") || sign(",") || sign(";") || sign("and") ||
-           sign("or") || sign("&") || sign("\\\\") || (sign(".") && cur(1).kind == TokenKind::kEnd);
+           sign("or") || sign("land") || sign("lor") || sign("&") || sign("\\\\") || (sign(".") && cur(1).kind == TokenKind::kEnd);
   }
   // Signs and words between members. `word`: "and", "or", or "mixed" if both have been seen.
   bool separator(std::string* word = nullptr) {
     bool any = false;
-    for (; sign(",") || sign(";") || sign("and") || sign("or"); ++at_, any = true)
+    for (; sign(",") || sign(";") || sign("and") || sign("or") || sign("land") || sign("lor"); ++at_, any = true) {
+      if (sign("land") || sign("lor")) {
+        t_[at_].text = t_[at_].text.substr(1);
+        logic_ = true;
+      }
       if (word && (sign("and") || sign("or"))) *word = word->empty() || *word == cur().text ? cur().text : "mixed";
+    }
     return any;
   }
 
@@ -154,7 +165,8 @@ class Parser {
     if (elements.empty()) error("nothing there");
     if (elements.size() == 1) return elements[0];
     const bool relations = std::any_of(elements.begin(), elements.end(), [](const Node& n) { return n.kind == Kind::kRelation; });
-    return call_node(Kind::kList, std::move(elements), relations ? word : "");
+    if (logic_ && !relations) error("a formula of logic");
+    return call_node(Kind::kList, std::move(elements), relations || word == "or" ? word : "");
   }
 
   Node relation() {
@@ -219,6 +231,8 @@ class Parser {
       else
         return left;
       Node right = ratio();
+      for (Node* side : {&left, &right})
+        if (side->kind == Kind::kList) *side = as_set(std::move(*side));  // {1, 3} \\cup {2}
       if (left.kind == kind && kind != Kind::kDifference)
         left.kids.push_back(std::move(right));
       else if (++depth_ > kMaxDepth)
@@ -313,14 +327,29 @@ class Parser {
         if (!plain_mixed(factors.back())) error("two numbers side by side");
         continue;
       }
-      if (cur().kind == TokenKind::kNumber && factors.back().kind == Kind::kUnit) error("a number behind a unit");
+      if (cur().kind == TokenKind::kNumber && factors.back().kind == Kind::kUnit) {
+        if (!smaller_part(factors.back())) error("a number after a unit");
+        continue;
+      }
       if (command("frac") && factors.size() == 1 && bare_ && latex_mixed(factors.back())) continue;
       factors.push_back(power());
     }
     if (factors.size() == 1) return std::move(factors[0]);
     return of_the_whole(std::move(factors));
   }
-  // A unit behind the last factor belongs to the product: 2\sqrt3 cm, 1/2 m; so does the percent or degree sign of a plain fraction: 1/2 %.
+  // 5 ft 6 in: what follows is added in the first unit, if both measure the same.
+  bool smaller_part(Node& whole) {
+    const Node part = power();
+    if (part.kind != Kind::kUnit) return false;
+    const std::vector<Unit> first = unit_meanings(whole.name), second = unit_meanings(part.name);
+    if (first.size() != 1 || second.size() != 1 || first[0].dimension.empty() || first[0].dimension != second[0].dimension ||
+        first[0].offset != 0 || second[0].offset != 0 || second[0].factor >= first[0].factor)
+      return false;
+    const mpq_class share = second[0].factor / first[0].factor;
+    whole.kids[0] = call_node(Kind::kAdd, {whole.kids[0], call_node(Kind::kMul, {number_node(share), part.kids[0]})});
+    return true;
+  }
+  // A unit after the last factor belongs to the product: 2\sqrt3 cm, 1/2 m; so does the percent or degree sign of a plain fraction: 1/2 %.
   static Node of_the_whole(std::vector<Node> factors) {
     Node& last = factors.back();
     const bool below = last.kind == Kind::kPow && last.kids[1].kind == Kind::kNumber && last.kids[1].value == -1;
@@ -406,8 +435,15 @@ class Parser {
       } else if (accept("'") || command("prime")) {
         if (command("prime")) ++at_;
         if (node.kind == Kind::kSymbol) node.name += '\'';
+        if (node.kind == Kind::kNumber) node = with_unit(std::move(node), "prime");  // 60': minutes, feet
       } else if (cur().kind == TokenKind::kText) {
         node = unit(std::move(node));
+      } else if (command("frac") && sign("{", 1) && cur(2).kind == TokenKind::kText && sign("}", 3) && sign("{", 4) &&
+                 cur(5).kind == TokenKind::kText && sign("}", 6)) {  // \\frac{\\text{km}}{\\text{h}}
+        const std::string name = cur(2).text + "/" + cur(5).text;
+        at_ += 7;
+        refuse_qualifier(name);
+        node = with_unit(std::move(node), name);
       } else if (command("bmod")) {
         node = modulus(std::move(node));
       } else {
@@ -480,9 +516,11 @@ class Parser {
   // "not 5", "5 or more": words that change what the number beside them says.
   static void refuse_qualifier(const std::string& text) {
     static const std::unordered_set<std::string_view> kQualifiers = {
-        "not",     "no",     "never", "less",    "more",    "greater", "fewer", "than",   "except", "excluding", "either",
-        "neither", "least",  "most",  "between", "or",      "nor",     "isn't", "wrong",  "false",  "incorrect", "unless",
-        "without", "cannot", "non",   "larger",  "smaller", "below",   "above", "beyond", "instead"};
+        "not",     "no",     "never", "less",    "more",    "greater", "fewer",      "than",       "except",  "excluding", "either",
+        "neither", "least",  "most",  "between", "or",      "nor",     "isn't",      "wrong",      "false",   "incorrect", "unless",
+        "without", "cannot", "non",   "larger",  "smaller", "below",   "above",      "beyond",     "instead", "when",      "where",
+        "if",      "for",    "on",    "at",      "as",      "while",   "increasing", "decreasing", "is",      "are",       "has",
+        "does",    "be",     "every", "any",     "only",    "some",    "whenever"};
     const std::string small = lower(text);
     for (size_t i = 0; i < small.size();) {
       size_t end = i;
@@ -490,6 +528,14 @@ class Parser {
       if (kQualifiers.count(std::string_view(small).substr(i, end - i))) error("'" + text + "' beside a value");
       i = std::max(end, i + 1);
     }
+  }
+  // "the answer is": a verb at the end leads to the value.
+  static std::string without_verb(const std::string& text) {
+    std::string s = text;
+    while (!s.empty() && (s.back() == ' ' || s.back() == ':')) s.pop_back();
+    for (std::string_view verb : {" is", " are", " equals"})
+      if (s.ends_with(verb)) return s.substr(0, s.size() - verb.size());
+    return text;
   }
   static Node with_unit(Node node, std::string name) {
     if (node.kind != Kind::kUnit) return call_node(Kind::kUnit, {std::move(node)}, std::move(name));
@@ -509,7 +555,7 @@ class Parser {
     return number;
   }
 
-  // What stands behind ^ or _: a group or one token.
+  // What stands after ^ or _: a group or one token.
   Node script() {
     Deeper deeper(*this);
     if (accept("{")) {
@@ -573,7 +619,7 @@ class Parser {
       case TokenKind::kSign:
         return bracketed(t.text);
       case TokenKind::kText:
-        refuse_qualifier(t.text);
+        refuse_qualifier(without_verb(t.text));
         if (at_ + 1 < t_.size() && cur(1).kind != TokenKind::kEnd && starts_factor_at(1)) {
           ++at_;
           return base();
@@ -583,7 +629,10 @@ class Parser {
         ++at_;
         const bool minus = accept("-");
         Node amount = power();
-        return with_unit(minus ? negative(std::move(amount)) : std::move(amount), t.text);
+        if (minus) amount = negative(std::move(amount));
+        if (amount.kind != Kind::kUnit) return with_unit(std::move(amount), t.text);
+        amount.name = t.text + ' ' + amount.name;  // $5 per hour
+        return amount;
       }
       case TokenKind::kWord:
         error("word '" + t.text + "'");
@@ -640,6 +689,7 @@ class Parser {
     if (kFunctions.count(name)) return function(name);
     if (kOpaque.count(name)) return opaque(name);
     if (name == "end" || name == "item" || name == "cline") error("\\" + name + " out of place");
+    if (kUnreadSigns.count(name)) error("\\" + name + " is compared as text");
     return symbol(name);
   }
 
@@ -726,7 +776,7 @@ class Parser {
       Node node = list(true);
       if (command("over") || command("choose")) return over(std::move(node));
       expect("}");
-      if (node.kind == Kind::kList) node.kind = Kind::kSet, node.name.clear();
+      if (node.kind == Kind::kList && !typeset_) node = as_set(std::move(node));
       return node;
     }
     if (open == "{.") return set();
@@ -753,6 +803,11 @@ class Parser {
     }
     if (open == "^" || open == "_" || open == "*" || open == "/" || open == "=") error("'" + open + "' without what goes before");
     error("unexpected '" + open + "'");
+  }
+  static Node as_set(Node list) {
+    list.kind = Kind::kSet;
+    list.name.clear();
+    return list;
   }
   // {a \over b}, {n \choose k}
   Node over(Node above) {
@@ -794,9 +849,7 @@ class Parser {
     }
     expect(".}");
     if (inside.kind != Kind::kList) return call_node(Kind::kSet, {std::move(inside)});
-    inside.kind = Kind::kSet;
-    inside.name.clear();
-    return inside;
+    return as_set(std::move(inside));
   }
 
   std::string braced_name() {
@@ -862,12 +915,13 @@ class Parser {
     return n.kids.size() > 20 || std::any_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return !k.kids.empty() && any_large(k); });
   }
   // a system of equations: its lines as a list
-  Node system(const std::string&) {
+  Node system(const std::string& name) {
     Node lines = call_node(Kind::kList, {});
     while (!command("end")) {
       if (cur().kind == TokenKind::kEnd) error("an environment without its end");
       if (accept("&") || accept("\\\\") || separator()) continue;
       lines.kids.push_back(relation());
+      if (name == "cases" && sign("&") && !sign("=", 1)) error("a definition by cases");
     }
     ++at_;
     braced_name();
@@ -878,7 +932,7 @@ class Parser {
   std::vector<Token> t_;
   size_t at_ = 0;
   int depth_ = 0, nodes_ = 0;
-  bool bare_ = true, in_bars_ = false, latex_digit_ = true;
+  bool bare_ = true, in_bars_ = false, latex_digit_ = true, typeset_ = false, logic_ = false;
 };
 
 }  // namespace
@@ -903,7 +957,8 @@ Node call_node(Kind kind, std::vector<Node> kids, std::string name) {
 }
 
 Node parse_expression(std::string_view text, Commas commas) {
-  return Parser(tokenize(text, commas)).whole();
+  const bool typeset = text.find('$') != text.npos || text.find("\\(") != text.npos || text.find("\\[") != text.npos;
+  return Parser(tokenize(text, commas), typeset).whole();
 }
 
 std::string key_of(const Node& node) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
+#include <optional>
 
 namespace r1::verify {
 namespace {
@@ -315,7 +317,7 @@ class Evaluator {
     if (f == "cosh") return (exponential(x) + exponential(wrap(-real(x, "cosh")))) * wrap(from(mpq_class(1, 2), p_));
     if (f == "cbrt") return wrap(rising(mpfr_cbrt, real(x, "cbrt")));
     if (f == "factorial") return factorial(real(x, "factorial"));
-    if (f == "floor" || f == "ceil") return step(f, real(x, f.c_str()));
+    if (f == "floor" || f == "ceil") return step(f, real(x, f.c_str()), n.kids[0]);
     throw UndefinedError("function " + f);
   }
   // sin(a + bi) = sin a cosh b + i cos a sinh b, cos(a + bi) = cos a cosh b - i sin a sinh b
@@ -346,12 +348,45 @@ class Evaluator {
     budget_.spend(p_);
     return wrap(rising(mpfr_gamma, y));
   }
-  Complex step(const std::string& f, const Real& x) {
+  // `inside` has the value x: where x encloses a step, its exact value may tell on which side it lies.
+  Complex step(const std::string& f, const Real& x, const Node& inside) {
     Real r(p_);
     const auto op = f == "floor" ? mpfr_floor : mpfr_ceil;
     op(r.lo, x.lo);
     op(r.hi, x.hi);
-    return wrap(r);
+    if (mpfr_equal_p(r.lo, r.hi)) return wrap(r);
+    const auto value = rational(inside);
+    return value ? wrap(from(whole_of(f, *value), p_)) : wrap(r);
+  }
+  static mpq_class whole_of(const std::string& f, const mpq_class& v) {
+    mpz_class out;
+    (f == "floor" ? mpz_fdiv_q : mpz_cdiv_q)(out.get_mpz_t(), v.get_num_mpz_t(), v.get_den_mpz_t());
+    return out;
+  }
+  // The exact value at the point, of sums, products, quotients, whole powers, absolute values and steps.
+  std::optional<mpq_class> rational(const Node& n) {
+    budget_.spend(2);
+    if (n.kind == Kind::kNumber) return n.value;
+    if (n.kind == Kind::kSymbol) {
+      const auto found = at_.find(n.name);
+      return found == at_.end() ? std::nullopt : std::optional(found->second);
+    }
+    std::vector<mpq_class> kids;
+    for (const Node& k : n.kids) {
+      const auto v = rational(k);
+      if (!v || mpz_sizeinbase(v->get_num_mpz_t(), 2) + mpz_sizeinbase(v->get_den_mpz_t(), 2) > 4'000) return std::nullopt;
+      kids.push_back(*v);
+    }
+    if (n.kind == Kind::kAdd) return std::accumulate(kids.begin(), kids.end(), mpq_class(0));
+    if (n.kind == Kind::kMul) return std::accumulate(kids.begin(), kids.end(), mpq_class(1), std::multiplies<mpq_class>());
+    if (n.kind == Kind::kPow && kids[1].get_den() == 1 && abs(kids[1]) <= 64 && (kids[0] != 0 || kids[1] > 0)) {
+      mpq_class out = 1;
+      for (long i = mpz_class(abs(kids[1].get_num())).get_si(); i > 0; --i) out *= kids[0];
+      return kids[1] < 0 ? mpq_class(1 / out) : out;
+    }
+    if (n.kind == Kind::kFunction && kids.size() == 1 && n.name == "abs") return mpq_class(abs(kids[0]));
+    if (n.kind == Kind::kFunction && kids.size() == 1 && (n.name == "floor" || n.name == "ceil")) return whole_of(n.name, kids[0]);
+    return std::nullopt;
   }
   // The whole number that an enclosure is, exactly; false if it is none.
   static bool whole_value(const Complex& c, mpz_class& k) {

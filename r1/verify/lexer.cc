@@ -78,10 +78,10 @@ const std::unordered_map<std::string_view, std::string_view> kSigns = {{"le", "<
                                                                        {"to", "->"},
                                                                        {"rightarrow", "->"},
                                                                        {"equiv", "==="},
-                                                                       {"land", "and"},
-                                                                       {"lor", "or"},
-                                                                       {"wedge", "and"},
-                                                                       {"vee", "or"},
+                                                                       {"land", "land"},
+                                                                       {"lor", "lor"},
+                                                                       {"wedge", "land"},
+                                                                       {"vee", "lor"},
                                                                        {"cdots", "..."},
                                                                        {"dots", "..."},
                                                                        {"ldots", "..."},
@@ -95,17 +95,19 @@ const std::unordered_map<std::string_view, std::string_view> kSigns = {{"le", "<
                                                                        {"degree", "deg"},
                                                                        {"circ", "deg"}};
 const std::unordered_map<std::string_view, std::string_view> kUnicode = {
-    {"\xE2\x88\x92", "-"}, {"\xE2\x80\x93", "-"},   {"\xC3\x97", "*"},       {"\xC2\xB7", "*"},       {"\xE2\x8B\x85", "*"},
-    {"\xC3\xB7", "/"},     {"\xE2\x89\xA4", "<="},  {"\xE2\x89\xA5", ">="},  {"\xE2\x89\xA0", "!="},  {"\xE2\x89\x88", "~"},
-    {"\xC2\xB1", "+-"},    {"\xE2\x88\xAA", "cup"}, {"\xE2\x88\xA9", "cap"}, {"\xE2\x88\x88", "in"},  {"\xC2\xB0", "deg"},
-    {"\xE2\x88\xBC", "~"}, {"\xE2\x89\xA1", "==="}, {"\xE6\x88\x96", "or"},  {"\xE5\x92\x8C", "and"}, {"\xE4\xB8\x94", "and"},
-    {"\xEF\xBC\x8C", ","}, {"\xE3\x80\x81", ","},   {"\xEF\xBC\x9B", ";"},   {"\xEF\xBC\x9A", ":"},   {"\xEF\xBC\x88", "("},
-    {"\xEF\xBC\x89", ")"}, {"\xE2\x80\xB2", "'"},   {"\xE2\x88\xA7", "and"}, {"\xE2\x88\xA8", "or"}};
+    {"\xE2\x88\x92", "-"}, {"\xE2\x80\x93", "-"},   {"\xC3\x97", "*"},        {"\xC2\xB7", "*"},       {"\xE2\x8B\x85", "*"},
+    {"\xC3\xB7", "/"},     {"\xE2\x89\xA4", "<="},  {"\xE2\x89\xA5", ">="},   {"\xE2\x89\xA0", "!="},  {"\xE2\x89\x88", "~"},
+    {"\xC2\xB1", "+-"},    {"\xE2\x88\xAA", "cup"}, {"\xE2\x88\xA9", "cap"},  {"\xE2\x88\x88", "in"},  {"\xC2\xB0", "deg"},
+    {"\xE2\x88\xBC", "~"}, {"\xE2\x89\xA1", "==="}, {"\xE6\x88\x96", "or"},   {"\xE5\x92\x8C", "and"}, {"\xE4\xB8\x94", "and"},
+    {"\xEF\xBC\x8C", ","}, {"\xE3\x80\x81", ","},   {"\xEF\xBC\x9B", ";"},    {"\xEF\xBC\x9A", ":"},   {"\xEF\xBC\x88", "("},
+    {"\xEF\xBC\x89", ")"}, {"\xE2\x80\xB2", "'"},   {"\xE2\x88\xA7", "land"}, {"\xE2\x88\xA8", "lor"}};
 const std::unordered_map<std::string_view, std::string_view> kUnicodeCommands = {
     {"\xCF\x80", "pi"},   {"\xE2\x88\x9E", "infty"}, {"\xE2\x88\x9A", "sqrt"},    {"\xCE\xB1", "alpha"},
     {"\xCE\xB2", "beta"}, {"\xCE\xB8", "theta"},     {"\xE2\x88\x85", "emptyset"}};
 const std::unordered_map<std::string_view, std::string_view> kPowers = {
-    {"\xC2\xB2", "2"}, {"\xC2\xB3", "3"}, {"\xC2\xB9", "1"}, {"\xE2\x81\xB4", "4"}};
+    {"\xC2\xB2", "2"},     {"\xC2\xB3", "3"},     {"\xC2\xB9", "1"},     {"\xE2\x81\xB4", "4"},
+    {"\xE2\x81\xB5", "5"}, {"\xE2\x81\xB6", "6"}, {"\xE2\x81\xB7", "7"}, {"\xE2\x81\xB8", "8"},
+    {"\xE2\x81\xB9", "9"}, {"\xE2\x81\xB0", "0"}, {"\xE2\x81\xBB", "-"}, {"\xE2\x81\xBA", "+"}};
 const std::unordered_map<std::string_view, std::string_view> kFractions = {
     {"\xC2\xBD", "12"}, {"\xC2\xBC", "14"}, {"\xC2\xBE", "34"}, {"\xE2\x85\x93", "13"}, {"\xE2\x85\x94", "23"}};
 // Words of plain text that mean a command.
@@ -163,12 +165,14 @@ class Lexer {
     if (static_cast<unsigned char>(c) >= 0x80) return unicode();
     for (std::string_view two : {"<=", ">=", "!=", "**", "+-", "->", "||"}) {
       if (two == "+-" && !starts("+-")) continue;
+      if (two == "!=" && !space_ && after_number()) continue;  // 4!=24
       if (starts(two) && two != "+-") {
         at_ += 2;
         return put(TokenKind::kSign, two == "**" ? "^" : two);
       }
     }
     if (starts("==")) return void((at_ += 2, put(TokenKind::kSign, "=")));
+    if (starts("{:}")) return void((at_ += 3, put(TokenKind::kSign, ":")));
     if (starts("...")) return void((at_ += 3, put(TokenKind::kSign, "...")));
     ++at_;
     put(TokenKind::kSign, std::string_view(&c, 1));
@@ -203,7 +207,7 @@ class Lexer {
         at_ += 4;
       }
     }
-    if (peek() == '.' && s_.substr(at_ + 1).starts_with("\\overline{"))
+    if (peek() == '.' && s_.substr(at_ + 1).starts_with("\\overline"))
       text += '.', ++at_;
     else if (peek() == '.' && digit(peek(1)))
       decimals(text);
@@ -211,7 +215,7 @@ class Lexer {
       decimals(text);
     else if (peek() == '.' && !text.empty() && peek(1) != '.')
       ++at_;  // "5." is 5
-    if (text.find('.') != text.npos && starts("\\overline{")) repeated(text);
+    if (text.find('.') != text.npos && starts("\\overline")) repeated(text);
     if ((peek() == 'e' || peek() == 'E') && (digit(peek(1)) || ((peek(1) == '-' || peek(1) == '+') && digit(peek(2))))) {
       text += 'e';
       ++at_;
@@ -226,28 +230,31 @@ class Lexer {
     for (++at_; digit(peek());) text += s_[at_++];
     if (starts("...") || starts("\\ldots") || starts("\\dots") || starts("\\cdots") || starts("\xE2\x80\xA6")) goes_on(text);
   }
-  // 0.333...: digits that are seen to repeat go on; others are left to what follows.
+  // 0.333...: digits that are seen to repeat go on; others are cut off there.
   void goes_on(std::string& text) {
+    const size_t dots = starts("...") || starts("\xE2\x80\xA6") ? at_ + 3 : s_.find("dots", at_) + 4;
     const size_t point = text.find('.') + 1, n = text.size() - point;
     for (size_t period = 1; period * 2 <= n && n >= 3; ++period) {
       if (text.compare(text.size() - period, period, text, text.size() - 2 * period, period) != 0) continue;
       if (period == 1 && (n < 3 || text[text.size() - 3] != text.back())) continue;
       text = text.substr(0, text.size() - period) + "(" + text.substr(text.size() - period) + ")";
-      at_ = starts("...") ? at_ + 3 : starts("\xE2\x80\xA6") ? at_ + 3 : s_.find("dots", at_) + 4;
-      return;
+      break;
     }
+    at_ = dots;
   }
 
   // 0.1\overline{6}: the digits that go on, in brackets.
   void repeated(std::string& text) {
-    const size_t start = at_ + std::string_view("\\overline{").size();
+    size_t start = at_ + std::string_view("\\overline").size();
+    const bool brace = start < s_.size() && s_[start] == '{';
+    start += brace || (start < s_.size() && s_[start] == ' ');
     size_t end = start;
-    while (end < s_.size() && digit(s_[end])) ++end;
-    if (end == start || end >= s_.size() || s_[end] != '}') return;
+    while (end < s_.size() && digit(s_[end]) && (brace || end == start)) ++end;
+    if (end == start || (brace && (end >= s_.size() || s_[end] != '}'))) return;
     text += '(';
     text.append(s_.substr(start, end - start));
     text += ')';
-    at_ = end + 1;
+    at_ = end + brace;
   }
 
   // One dollar sign alone is money, two are mathematics.
@@ -300,7 +307,7 @@ class Lexer {
     if (w.size() >= 2 && after_quantity() &&
         (known_unit(w) || l == "am" || l == "pm" || l == "percent" || l == "pct" || l == "percentage" || l == "degree" || l == "degrees"))
       return put(TokenKind::kText, w);
-    if (counted_noun(w)) return put(TokenKind::kText, w);
+    if (counted_noun(w) || (w == "per" && !out_.empty() && out_.back().kind == TokenKind::kText)) return put(TokenKind::kText, w);
     for (std::string_view link : {"or", "and"}) {  // 1orW(x)=2
       if (w.starts_with(link) && w.size() == link.size() + 1 && w.back() >= 'A' && w.back() <= 'Z') {
         put(TokenKind::kSign, link);
@@ -361,7 +368,7 @@ class Lexer {
     if (l == "or" || l == ", or" || l == "and/or") return put(TokenKind::kSign, "or");
     if (l == ",") return put(TokenKind::kSign, ",");
     if (l == "to") return put(TokenKind::kSign, "->");
-    if (kNames.count(l)) return put(TokenKind::kCommand, l);
+    if (kNames.count(l) && !(after_quantity() && known_unit(body))) return put(TokenKind::kCommand, l);  // 30 min is no minimum
     const bool plain = name == "mathrm" || name == "operatorname";
     if (plain && body.size() == 1 && letter(body[0]) && !(body == "m" || body == "g")) return put(TokenKind::kLetter, body);
     if (!body.empty() && std::all_of(body.begin(), body.end(), [](char c) { return digit(c) || c == '.' || c == ','; })) return relex(body);
@@ -405,17 +412,30 @@ class Lexer {
     put(TokenKind::kCommand, name);
   }
 
+  // 10⁻⁴: the run of raised digits.
+  void raised() {
+    std::string digits;
+    for (size_t length = 0;;) {
+      for (length = 2; length <= 3 && !kPowers.count(s_.substr(at_, length)); ++length) continue;
+      if (length > 3) break;
+      digits += kPowers.at(s_.substr(at_, length));
+      at_ += length;
+    }
+    put(TokenKind::kSign, "^");
+    put(TokenKind::kSign, "{");
+    const bool sign = digits[0] == '-' || digits[0] == '+';
+    if (sign) put(TokenKind::kSign, digits.substr(0, 1));
+    if (digits.size() > size_t(sign)) put(TokenKind::kNumber, digits.substr(sign));
+    put(TokenKind::kSign, "}");
+  }
+
   void unicode() {
     for (size_t length : {2u, 3u}) {
       const std::string_view c = s_.substr(at_, length);
       if (const auto sign = kUnicode.find(c); sign != kUnicode.end()) return void((at_ += length, put(TokenKind::kSign, sign->second)));
       if (const auto name = kUnicodeCommands.find(c); name != kUnicodeCommands.end())
         return void((at_ += length, put(TokenKind::kCommand, name->second)));
-      if (const auto power = kPowers.find(c); power != kPowers.end()) {
-        at_ += length;
-        put(TokenKind::kSign, "^");
-        return put(TokenKind::kNumber, power->second);
-      }
+      if (kPowers.count(c)) return raised();
       if (const auto parts = kFractions.find(c); parts != kFractions.end()) {
         at_ += length;
         put(TokenKind::kCommand, "frac");
@@ -425,6 +445,7 @@ class Lexer {
       for (const auto& [sign, name] : {std::pair<std::string_view, std::string_view>{"\xE2\x82\xAC", "eur"},
                                        {"\xC2\xA3", "gbp"},
                                        {"\xC2\xA5", "jpy"},
+                                       {"\xC2\xA2", "cent"},
                                        {"\xE2\x82\xB9", "inr"}}) {
         if (c != sign) continue;
         at_ += length;

@@ -137,10 +137,11 @@ Boxes boxes_of(std::string_view text) {
 }
 
 bool taken_back(std::string_view before) {
-  static const char* const kBack[] = {"not",    "isn't",   "isnt",    "aren't",   "wasn't",    "never",    "neither", "nor",
-                                      "cannot", "can't",   "without", "except",   "unless",    "unlike",   "either",  "whether",
-                                      "won't",  "doesn't", "don't",   "non",      "excluding", "ne",       "neq",     "nicht",
-                                      "pas",    "kein",    "keine",   "couldn't", "wouldn't",  "shouldn't"};
+  static const char* const kBack[] = {"not",    "isn't",   "isnt",     "aren't",   "wasn't",    "never",     "neither", "nor",
+                                      "cannot", "can't",   "without",  "except",   "unless",    "unlike",    "either",  "whether",
+                                      "won't",  "doesn't", "don't",    "non",      "excluding", "ne",        "neq",     "nicht",
+                                      "pas",    "kein",    "keine",    "couldn't", "wouldn't",  "shouldn't", "twice",   "half",
+                                      "double", "triple",  "negative", "minus",    "plus",      "times"};
   static const char* const kFiller[] = {"be",   "equal",      "equals", "to",     "the",   "a",      "an", "exactly",
                                         "just", "simply",     "only",   "number", "value", "answer", "it", "is",
                                         "was",  "definitely", "really", "merely", "quite", "x"};
@@ -156,7 +157,12 @@ bool taken_back(std::string_view before) {
       return how == "other" || how == "rather" || how == "less" || how == "more" || how == "greater" || how == "fewer" || how == "larger" ||
              how == "smaller";
     }
-    if (word == "of") return pop_word(before) == "instead";
+    if (word == "of") {  // half of 42
+      const std::string part = pop_word(before);
+      return part == "instead" || part == "half" || part == "third" || part == "quarter" || part == "square" || part == "cube" ||
+             part == "root" || part == "multiple" || part == "factorial";
+    }
+    if (word == "least" || word == "most") return pop_word(before) == "at";
     if (!among(word, kFiller)) return false;
   }
   return false;

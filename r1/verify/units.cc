@@ -161,8 +161,8 @@ void add_others(Table& t) {
   dozen.multiplier = 12;
   add(t, "dozen", dozen);
   // Words that count without saying what.
-  for (const char* name : {"unit",     "way", "time", "item", "piece", "total", "more",          "each",  "altogether", "left", "remaining",
-                           "in total", "of",  "the",  "a",    "in",    "all",   "squared units", "whole", "exactly",    "about"})
+  for (const char* name : {"unit", "item", "piece", "total", "more", "each", "altogether", "left", "remaining", "in total", "of", "the",
+                           "a", "in", "all", "squared units", "whole", "exactly", "about"})
     if (t[name].empty()) add(t, name, Unit{});
   add(t, "percentage point", make({{"percentage point", 1}}));
 }

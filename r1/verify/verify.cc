@@ -30,6 +30,9 @@ AnswerCheck Verifier::check_in_worker(std::string_view gold, std::string_view an
 }
 
 AnswerCheck Verifier::check(std::string_view gold, std::string_view answer) const {
+  bool cut = false;
+  marked_text(gold, &cut);
+  if (cut) return {AnswerVerdict::kUnparsed, "", "the known answer is cut off: a box or answer tag in it does not close"};
   const ExtractedAnswer g = extract_gold(gold);
   ExtractedAnswer a;
   AnswerCheck out = check_against(g.text, answer, a);
@@ -43,9 +46,9 @@ AnswerCheck Verifier::check_against(const std::string& gold, std::string_view an
   const auto rest = after_thought(answer);
   if (!rest) return {AnswerVerdict::kUnparsed, "", "a thought that does not end"};
   bool cut = false;
-  marked_text(*rest, &cut, options_.boxes);
+  const bool marks = marked_text(*rest, &cut, options_.boxes).has_value();
   if (cut) return {AnswerVerdict::kUnparsed, "", "a box or answer tag that does not close"};
-  if (!options_.marked_only && rest->size() < 2'000 && !gold.empty()) {  // a bare text answer, a date
+  if (!options_.marked_only && !marks && rest->size() < 2'000 && !gold.empty()) {  // a bare text answer, a date
     const std::string text = normalized_text(*rest);
     if (!text.empty() && text == normalized_text(gold)) {
       a.place = AnswerPlace::kPhrase;
@@ -59,6 +62,8 @@ AnswerCheck Verifier::check_against(const std::string& gold, std::string_view an
         found = ExtractedAnswer{std::string(1, choice->letter), choice->place};
       else if (choice->place == AnswerPlace::kPhrase)
         return {AnswerVerdict::kUnparsed, choice->text, "more than one option named"};
+    } else if (found && option_letter(found->text, true)) {
+      return {AnswerVerdict::kUnparsed, found->text, "no option that is named as the answer"};
     }
   }
   if (!found) return {AnswerVerdict::kUnparsed, "", "no answer found"};

@@ -7,43 +7,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <map>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "r1/verify/verify.h"
+#include "tests/verify/random_pairs.h"
 
 using namespace r1::verify;
 
 namespace {
 
-using Rng = std::mt19937_64;
-
-struct Pair {
-  std::string gold, answer;
-  bool right;
-};
-
-long between(Rng& r, long low, long high) {
-  return low + long(r() % uint64_t(high - low + 1));
-}
-bool coin(Rng& r) {
-  return r() % 2;
-}
-template <class T>
-const T& one_of(Rng& r, const std::vector<T>& list) {
-  return list[r() % list.size()];
-}
-std::string num(long n) {
-  return std::to_string(n);
-}
-std::string signed_term(long n) {
-  return n < 0 ? num(n) : "+" + num(n);
-}
 std::string join(const std::vector<std::string>& parts, const std::string& by) {
   std::string out;
   for (size_t i = 0; i < parts.size(); ++i) out += (i ? by : "") + parts[i];
@@ -440,15 +415,15 @@ const std::vector<std::pair<const char*, Maker>>& makers() {
 }
 
 TEST(Adversary, NoWrongAnswerIsCalledRight) {
-  const char *pairs_wanted = std::getenv("R1_ADVERSARY_PAIRS"), *seed_wanted = std::getenv("R1_ADVERSARY_SEED");
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  const long count = pairs_wanted ? std::atol(pairs_wanted) : 2'000;
+  const long count = number_from_environment("R1_ADVERSARY_PAIRS", 2'000);
 #else
-  const long count = pairs_wanted ? std::atol(pairs_wanted) : 20'000;
+  const long count = number_from_environment("R1_ADVERSARY_PAIRS", 20'000);
 #endif
-  const uint64_t seed = seed_wanted ? std::strtoull(seed_wanted, nullptr, 10) : uint64_t(std::time(nullptr) / 86'400);
+  const uint64_t seed = seed_from_environment("R1_ADVERSARY_SEED");
   SCOPED_TRACE("R1_ADVERSARY_SEED=" + std::to_string(seed) + " R1_ADVERSARY_PAIRS=" + std::to_string(count));
   const Verifier verifier;
+  PairFile file;
   Rng rng(seed);
   struct Counts {
     long wrong = 0, false_right = 0, right = 0, missed = 0;
@@ -458,6 +433,7 @@ TEST(Adversary, NoWrongAnswerIsCalledRight) {
   for (long i = 0; i < count; ++i) {
     const auto& [kind, make] = makers()[size_t(i) % makers().size()];
     const Pair pair = make(rng, i / long(makers().size()) % 2 == 0);
+    file.add(kind, pair);
     const AnswerCheck c = verifier.check(pair.gold, pair.answer);
     const bool called_right = c.verdict == AnswerVerdict::kRight;
     Counts& counts = table[kind];

@@ -210,6 +210,53 @@ TEST(Judge, SeveralRightOutputs) {
   EXPECT_NE(report.detail.find("the checker left with code 7"), std::string::npos) << report.detail;
 }
 
+TEST(Judge, InteractiveProblems) {
+  const Judge judge({.workers = 2});
+  ASSERT_EQ(judge.unavailable(), "");
+  // A number is to be found with at most ten guesses.
+  const char* python =
+      "import sys\nsecret = int(open(sys.argv[1]).read())\nfor guess in range(10):\n    line = sys.stdin.readline()\n"
+      "    if not line:\n        sys.exit('it stopped guessing')\n    n = int(line)\n"
+      "    print('same' if n == secret else 'more' if n < secret else 'less', flush=True)\n    if n == secret:\n        sys.exit(0)\n"
+      "sys.exit('ten guesses')\n";
+  const char* c =
+      "#include <stdio.h>\nint main(int argc, char** argv) { int secret, n; FILE* f = fopen(argv[1], \"r\"); if (argc != 4 || fscanf(f, "
+      "\"%d\", &secret) != 1) return 3;\nfor (int i = 0; i < 10; ++i) { if (scanf(\"%d\", &n) != 1) return 1;\n"
+      "puts(n == secret ? \"same\" : n < secret ? \"more\" : \"less\"); fflush(stdout); if (n == secret) return 0; } return 1; }\n";
+  const std::string halving =
+      "low, high = 1, 1000\nwhile True:\n    n = (low + high) // 2\n    print(n, flush=True)\n    said = input()\n"
+      "    if said == 'same':\n        break\n    if said == 'more':\n        low = n + 1\n    else:\n        high = n - 1\n";
+  for (const Checker& interactor : {Checker{"python", python, true}, Checker{"c", c, true}}) {
+    Suite suite;
+    suite.tests = {{.input = "700", .expected = ""}, {.input = "1", .expected = ""}};
+    suite.checker = interactor;
+    const auto verdict = [&](const std::string& code, double seconds = 5) {
+      const Report report = judge.check({"python", code}, suite, {.test_seconds = seconds});
+      return std::string(verdict_name(report.verdict)) + (report.passes() ? " some" : "");
+    };
+    EXPECT_EQ(verdict(halving), "pass some");
+    EXPECT_EQ(judge
+                  .check({"c",
+                          "#include <stdio.h>\nint main() { int low = 1, high = 1000; char s[9]; for (;;) { int n = (low + high) / 2; "
+                          "printf(\"%d\\n\", n); fflush(stdout); if (scanf(\"%8s\", s) != 1) return 1; if (s[0] == 's') return 0; "
+                          "if (s[0] == 'm') low = n + 1; else high = n - 1; } }\n"},
+                         suite)
+                  .verdict,
+              Verdict::kPass);
+    EXPECT_EQ(verdict("n = 0\nwhile True:\n    n += 1\n    print(n, flush=True)\n    if input() == 'same':\n        break\n"), "fail some");
+    EXPECT_EQ(verdict("print(500, flush=True)\n"), "fail");
+    EXPECT_EQ(verdict("pass\n"), "fail");
+    EXPECT_EQ(verdict("input()\n", 1), "timeout");  // both wait
+    EXPECT_EQ(verdict("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n"), "fail");
+    // right, but it ends badly
+    EXPECT_EQ(verdict(halving + "raise SystemExit(3)\n"), "error");
+    // the secret is not where the program is, and its exit code proves nothing
+    EXPECT_EQ(verdict("import os\nprint(open('input.txt').read(), flush=True)\ninput()\n").substr(0, 4), "fail");
+    EXPECT_EQ(verdict("import os\nos._exit(0)\n"), "fail");
+    EXPECT_EQ(verdict("while True:\n    print('x' * 100000)\n", 3).find("some"), std::string::npos);
+  }
+}
+
 // A long answer is no fault: Python's own limit on the digits of an int is lifted, on both sides.
 TEST(Judge, IntsOfAnyLength) {
   const Judge judge({.workers = 2});

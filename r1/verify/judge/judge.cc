@@ -236,6 +236,7 @@ class Check {
   double seconds_of(const Test& test) const { return test.seconds > 0 ? test.seconds : options_.test_seconds; }
 
   Finding run_stdin(const Test& test) {
+    if (suite_.checker.interactive) return run_conversation(test);
     Finding found;
     const double seconds = seconds_of(test);
     const auto answer = ask(
@@ -271,22 +272,73 @@ class Check {
     drop(checker_);
     return false;
   }
+  // The checker with a test's files before it. False: `found` says why not.
+  bool give_files(const Test& test, const std::string& output, Finding& found) {
+    if ((checker_ || load_checker(found)) &&
+        ask(checker_,
+            message({text("files"), pairs({{"input.txt", test.input}, {"output.txt", output}, {"answer.txt", test.expected}}, true)}),
+            kStartSeconds, found))
+      return true;
+    found = {Verdict::kError, "checker: " + found.detail};
+    return false;
+  }
   Finding run_checker(const Test& test, const std::string& output) {
     Finding found;
-    if (!checker_ && !load_checker(found)) return {Verdict::kError, "checker: " + found.detail};
+    if (!give_files(test, output, found)) return found;
     const double seconds = seconds_of(test);
-    auto answer = ask(
-        checker_, message({text("files"), pairs({{"input.txt", test.input}, {"output.txt", output}, {"answer.txt", test.expected}}, true)}),
-        kStartSeconds, found);
-    if (answer)
-      answer =
-          ask(checker_, message({text("run"), Value::of_bytes(""), Value::of(seconds), Value::of(options_.output_bytes)}), seconds, found);
+    const auto answer =
+        ask(checker_, message({text("run"), Value::of_bytes(""), Value::of(seconds), Value::of(options_.output_bytes)}), seconds, found);
     if (!answer) return {Verdict::kError, "checker: " + found.detail};
-    if (!answer->is("ran", 6) || answer->text(1) != "exit") return {Verdict::kError, "the checker ended by " + answer->text(1)};
-    const std::string said = (answer->text(4) + answer->text(3)).substr(0, 400);
-    if (answer->integer(2) == 0) return {Verdict::kPass, ""};
-    if (answer->integer(2) == 1 || answer->integer(2) == 2) return {Verdict::kFail, said.empty() ? "the checker refused it" : said};
-    return {Verdict::kError, str("the checker left with code ", answer->integer(2), said.empty() ? "" : ": ", said)};
+    return word_of_checker(*answer);
+  }
+  // What a checker's or interactor's end says.
+  static Finding word_of_checker(const Answer& answer) {
+    if (!answer.is("ran", 6) || answer.text(1) != "exit") return {Verdict::kError, "the checker ended by " + answer.text(1)};
+    const std::string said = (answer.text(4) + answer.text(3)).substr(0, 400);
+    if (answer.integer(2) == 0) return {Verdict::kPass, ""};
+    if (answer.integer(2) == 1 || answer.integer(2) == 2) return {Verdict::kFail, said.empty() ? "the checker refused it" : said};
+    return {Verdict::kError, str("the checker left with code ", answer.integer(2), said.empty() ? "" : ": ", said)};
+  }
+
+  // Carries what each of the two says to the other until both have ended. The end of one is the end of the other's input.
+  Finding run_conversation(const Test& test) {
+    Finding found;
+    if (!give_files(test, "", found)) return found;
+    const double seconds = seconds_of(test);
+    const auto until = within(seconds + 2 * kGraceSeconds);
+    const auto begin = [&](double limit) { return message({text("talk"), Value::of(limit), Value::of(options_.output_bytes)}); };
+    checker_->channel.send(begin(seconds + kGraceSeconds), until);
+    first_->channel.send(begin(seconds), until);
+    std::optional<Answer> theirs, ours;  // the ends of the submission and of the interactor
+    while (!theirs || !ours) {
+      std::string frame;
+      ChannelStatus status;
+      int from = theirs ? 1 : 0;
+      if (!theirs && !ours)
+        from = Channel::receive_either(first_->channel, checker_->channel, frame, status, until);
+      else
+        status = (theirs ? checker_ : first_)->channel.receive(frame, until);
+      Slot &speaker = from == 0 ? first_ : checker_, &listener = from == 0 ? checker_ : first_;
+      if (status != ChannelStatus::kOk) {
+        found = lost(speaker, status);
+        drop(listener);  // what it still has to say belongs to this test
+        return from == 0 ? found : Finding{Verdict::kError, "interactor: " + found.detail};
+      }
+      Answer answer(frame);
+      std::optional<Answer>&own = from == 0 ? theirs : ours, &other = from == 0 ? ours : theirs;
+      if (answer.is("said", 2)) {
+        if (!other) listener->channel.send(message({text("tell"), Value::of_bytes(answer.text(1))}), until);
+        continue;
+      }
+      own.emplace(std::move(answer));
+      if (!other) listener->channel.send(message({text("shut")}), until);
+    }
+    const Finding word = word_of_checker(*ours);
+    const bool well = theirs->is("ran", 6) && theirs->text(1) == "exit" && theirs->integer(2) == 0;
+    const bool stopped = theirs->text(1) == "timeout" || theirs->text(1) == "output";
+    if (well || (word.verdict == Verdict::kFail && !stopped)) return word;
+    if (!theirs->is("ran", 6)) return {Verdict::kError, "broke the protocol"};
+    return finding_of_run(theirs->text(1), theirs->integer(2), theirs->text(4));
   }
 
   Finding run_call(const Test& test) {
@@ -351,7 +403,7 @@ class Check {
     test.seconds = seconds;
   }
 
-  // A round is a pair of sandboxes. It ends with the tests, or at the test that broke it; the next round takes the tests behind.
+  // A round is a pair of sandboxes. It ends with the tests, or at the test that broke it; the next round takes the tests after.
   struct Round {
     bool planned = false, all_same = false;  // all_same: `found` holds for every test left (the submission could not be loaded)
     std::optional<size_t> stopped_at;

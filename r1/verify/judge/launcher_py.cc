@@ -441,6 +441,119 @@ def run_program(program, data, seconds, limit):
     send('ran', reason, status, bytes(out), bytes(err[-2000:]), time.monotonic() - begin)
 
 
+# ---- conversations ----
+
+def fork_to_talk(body):
+    """Forks with pipes as stdin, stdout, stderr. Gives pid and our ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pairs = [posix.pipe() for _ in range(3)]
+    pid = posix.fork()
+    if pid == 0:
+        try:
+            posix.setsid()
+            for fd, theirs in enumerate((pairs[0][0], pairs[1][1], pairs[2][1])):
+                posix.dup2(theirs, fd)
+            posix.closerange(3, 64)
+            body()
+        finally:
+            posix._exit(126)
+    for theirs in (pairs[0][0], pairs[1][1], pairs[2][1]):
+        posix.close(theirs)
+    for ours in (pairs[0][1], pairs[1][0], pairs[2][0]):
+        posix.set_blocking(ours, False)
+    return pid, pairs[0][1], pairs[1][0], pairs[2][0]
+
+
+def talk(program, seconds, limit):
+    """Runs a program whose input comes as frames ['tell', bytes], the last one ['shut'], and whose output goes as frames ['said', bytes]; at its end
+    sends what run_program sends, without the output."""
+    begin = time.monotonic()
+    pid, into, out, err = fork_to_talk(program.body)
+    poller = select.poll()
+    for fd in (CHANNEL, out, err):
+        poller.register(fd, select.POLLIN | select.POLLHUP)
+    pending, complaints, said, told, shut, reason, ended = bytearray(), bytearray(), 0, 0, False, '', None
+
+    def pass_on(fd):
+        """What stands in out or err; False: no more will come."""
+        nonlocal said, reason
+        while True:
+            try:
+                part = posix.read(fd, 1 << 14)
+            except BlockingIOError:
+                return True
+            except OSError:
+                part = b''
+            if not part:
+                return False
+            if fd == err:
+                complaints.extend(part)
+                del complaints[:-4000]
+                continue
+            said += len(part)
+            if said > limit:
+                reason = 'output'
+                return True
+            send('said', part)
+
+    while not reason:
+        done, status = posix.waitpid(pid, posix.WNOHANG)
+        if done:
+            ended = status
+            break
+        left = begin + seconds - time.monotonic()
+        if left <= 0:
+            reason = 'timeout'
+            break
+        for fd, _ in poller.poll(max(1, min(left, 0.02) * 1000)):
+            if fd == CHANNEL:
+                word, *rest = decode(receive_bytes())
+                if word == 'shut':
+                    shut = True
+                elif word == 'tell':
+                    pending += rest[0]
+                    told += len(rest[0])
+                    if told > limit:
+                        reason = 'output'
+            elif fd in (out, err) and not pass_on(fd):
+                poller.unregister(fd)
+        if into is not None:
+            try:
+                while pending:
+                    del pending[:posix.write(into, pending[:4096])]
+            except BlockingIOError:
+                pass
+            except OSError:  # it reads no more
+                pending, shut = bytearray(), True
+            if shut and not pending:
+                posix.close(into)
+                into = None
+    for victim in (pid, -pid):
+        if ended is None or victim < 0:
+            try:
+                posix.kill(victim, 9)
+            except OSError:
+                pass
+    if ended is None:
+        posix.waitpid(pid, 0)
+    else:
+        for fd in (out, err):
+            pass_on(fd)
+    orphans = outlived()
+    sweep()
+    for fd in (into, out, err):
+        if fd is not None:
+            posix.close(fd)
+    status = 0
+    if not reason and posix.WIFSIGNALED(ended):
+        reason, status = 'signal', posix.WTERMSIG(ended)
+    elif not reason:
+        status = posix.WEXITSTATUS(ended)
+        reason = 'orphan' if orphans and status == 0 else 'exit'
+    send('ran', reason, status, b'', bytes(complaints[-2000:]), time.monotonic() - begin)
+
+
 # ---- functions ----
 
 def silence():
@@ -536,6 +649,8 @@ def main():
             send('ok')
         elif command == 'run':
             run_program(program, *rest)
+        elif command == 'talk':
+            talk(program, *rest)
         elif command == 'module':
             module = load_module(*rest)
         elif command == 'call':
@@ -544,6 +659,7 @@ def main():
             Solution(module).serve()
         elif command == 'tester':
             Tester(*rest).run()
+        # 'tell' and 'shut' come late where the program has ended meanwhile
 )py";
 
 std::string python_source() {

@@ -79,7 +79,7 @@ Suite suite_from_json(const Json& json, std::string_view where) {
   if (!json.is_object()) fail_usage(where, ": expected an object with tests, got ", json.type_name());
   refuse_unknown(json,
                  {"tests", "entry_point", "check", "context", "setup", "files", "module", "prelude", "rule", "float_tolerance",
-                  "subtask_points", "checker"},
+                  "subtask_points", "checker", "interactor"},
                  where);
   Suite suite;
   suite.entry = text_or(json, "entry_point", where);
@@ -93,10 +93,13 @@ Suite suite_from_json(const Json& json, std::string_view where) {
   if (found == std::end(kRules)) fail_usage(where, ": 'rule' must be lines, tokens or exact, got '", rule, "'");
   suite.output.rule = found->second;
   suite.subtask_points = json_get_or<std::vector<double>>(json, "subtask_points", {}, where);
-  if (json.contains("checker")) {
-    const Json& checker = json["checker"];
-    if (!checker.is_object()) fail_usage(where, ": 'checker' must be an object with code and language, got ", checker.type_name());
+  for (const char* key : {"checker", "interactor"}) {
+    if (!json.contains(key)) continue;
+    const Json& checker = json[key];
+    if (!checker.is_object()) fail_usage(where, ": '", key, "' must be an object with code and language, got ", checker.type_name());
+    if (!suite.checker.code.empty()) fail_usage(where, ": 'checker' and 'interactor' exclude each other: an interactor judges by itself");
     refuse_unknown(checker, {"language", "code"}, where);
+    suite.checker.interactive = std::string_view(key) == "interactor";
     suite.checker.language = json_get_or<std::string>(checker, "language", "python", where);
     suite.checker.code = json_get<std::string>(checker, "code", where);
   }
@@ -130,7 +133,8 @@ Json suite_to_json(const Suite& suite) {
     if (rule == suite.output.rule && rule != OutputRule::kLines) out["rule"] = name;
   if (suite.output.float_tolerance > 0) out["float_tolerance"] = suite.output.float_tolerance;
   if (!suite.subtask_points.empty()) out["subtask_points"] = suite.subtask_points;
-  if (!suite.checker.code.empty()) out["checker"] = {{"language", suite.checker.language}, {"code", suite.checker.code}};
+  if (!suite.checker.code.empty())
+    out[suite.checker.interactive ? "interactor" : "checker"] = {{"language", suite.checker.language}, {"code", suite.checker.code}};
   if (suite.kind == Suite::Kind::kCheck) {
     out["check"] = suite.code;
     return out;
