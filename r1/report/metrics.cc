@@ -88,8 +88,22 @@ fs::path new_event_path(const fs::path& folder) {
   return folder / str("events.out.tfevents.", int64_t(now()), ".", host, ".", ::getpid(), ".r1");
 }
 
+// A name beside it that is free.
+fs::path set_aside(const fs::path& path) {
+  fs::path out = path.string() + ".old";
+  for (int i = 2; fs::exists(out); ++i) out = str(path.string(), ".old", i);
+  return out;
+}
+
 bool finite(const Json& value) {
   return !value.is_number_float() || std::isfinite(value.get<double>());
+}
+
+// A line that a thinned list must keep.
+bool is_rare(std::string_view line) {
+  for (const char* key : {"\"eval", "\"skipped\"", "\"alarms\"", "\"loss\":null"})
+    if (line.find(key) != std::string_view::npos) return true;
+  return false;
 }
 
 }  // namespace
@@ -99,7 +113,7 @@ struct MetricsWriter::Impl {
   int64_t non_finite = 0;
 
   void resume_lines(const fs::path& path, int64_t step) {
-    if (fs::exists(path) && step < 0) fs::rename(path, path.string() + ".old");
+    if (fs::exists(path) && step < 0) fs::rename(path, set_aside(path));
     if (fs::exists(path)) {
       const std::string text = read_file(path);
       rewrite_if_changed(path, text, lines_until(text, step));
@@ -159,17 +173,25 @@ int64_t MetricsWriter::non_finite() const {
   return impl_->non_finite;
 }
 
-std::vector<Json> read_metrics(const fs::path& path) {
+std::vector<Json> read_metrics(const fs::path& path, int64_t most, int64_t* all) {
   std::vector<Json> lines;
-  if (!fs::exists(path)) return lines;
-  const std::string bytes = read_file(path);
-  for (std::string_view text = bytes; !text.empty();) {
-    const size_t end = text.find('\n');
-    if (end == std::string_view::npos) break;
-    Json line = Json::parse(text.substr(0, end), nullptr, /*allow_exceptions=*/false);
-    if (line.is_object()) lines.push_back(std::move(line));
-    text.remove_prefix(end + 1);
+  int64_t count = 0;
+  if (fs::exists(path)) {
+    const MappedFile file(path);
+    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.size());
+    count = std::count(text.begin(), text.end(), '\n');  // what follows the last one is torn
+    const int64_t stride = most > 0 ? std::max<int64_t>(1, (count + most - 1) / most) : 1;
+    size_t begin = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const size_t end = text.find('\n', begin);
+      const std::string_view line = text.substr(begin, end - begin);
+      begin = end + 1;
+      if (i % stride != 0 && i + 1 != count && !is_rare(line)) continue;
+      Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+      if (json.is_object()) lines.push_back(std::move(json));
+    }
   }
+  if (all) *all = count;
   return lines;
 }
 

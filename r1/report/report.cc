@@ -325,6 +325,7 @@ std::vector<std::string> find_alarms(const ReportStage& stage) {
   std::vector<std::string> alarms;
   int64_t bad_losses = 0, skipped = 0;
   std::map<std::string, int64_t> reasons;
+  const int64_t all = std::max(stage.logged, int64_t(stage.lines.size()));
   for (const Json& line : stage.lines) {
     bad_losses += line.contains("loss") && line["loss"].is_null();
     const auto skip = line.find("skipped");
@@ -332,11 +333,10 @@ std::vector<std::string> find_alarms(const ReportStage& stage) {
     ++skipped;
     ++reasons[skip->is_string() ? skip->get<std::string>() : "NaN or Inf"];  // or true
   }
-  if (bad_losses) alarms.push_back(str(bad_losses, " of ", stage.lines.size(), " steps have a loss that is not finite"));
+  if (bad_losses) alarms.push_back(str(bad_losses, " of ", all, " steps have a loss that is not finite"));
   if (skipped) {
     const auto most = std::max_element(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-    alarms.push_back(
-        str(skipped, " of ", stage.lines.size(), " steps were skipped (", reasons.size() > 1 ? "mostly: " : "", most->first, ")"));
+    alarms.push_back(str(skipped, " of ", all, " steps were skipped (", reasons.size() > 1 ? "mostly: " : "", most->first, ")"));
   }
   // The end of the smoothed curve against a limit.
   const auto end_of = [&](const char* key) {

@@ -27,6 +27,7 @@ struct ReportStage {
   std::string name;         // "GRPO"
   std::vector<Json> lines;  // read_metrics(...)
   std::vector<ReportMonitor> monitors = {};
+  int64_t logged = 0;  // lines in all, if `lines` are some of them; 0: these are all
 };
 
 struct ReportEvaluation {

@@ -8,11 +8,13 @@
 
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
-#include "r1/base/progress.h"
 #include "r1/base/rng.h"
 #include "r1/model/weights_io.h"
 #include "r1/stages/advantage.h"
+#include "r1/stages/first_look.h"
 #include "r1/stages/grpo_batch.h"
+#include "r1/stages/results.h"
+#include "r1/stages/step_bar.h"
 #include "r1/stages/watch.h"
 
 namespace r1::stages {
@@ -25,6 +27,16 @@ constexpr uint64_t kRolloutStream = 0x726f6c6c;  // "roll"
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
+
+// What Plan reads.
+constexpr const char* kPlanKeys[] = {"num_generations",
+                                     "temperature",
+                                     "gradient_accumulation_steps",
+                                     "steps_per_generation",
+                                     "per_device_train_batch_size",
+                                     "num_iterations",
+                                     "num_train_epochs",
+                                     "max_steps"};
 
 // The batch arithmetic of grpo.h, checked before any work.
 struct Plan {
@@ -48,8 +60,23 @@ struct Plan {
     prompts = completions / c.sampling.num_generations;
     updates = per_rollout / accumulate * c.num_iterations;
     const int64_t rollouts = int64_t(std::ceil(c.run.num_train_epochs * double(problems) / double(prompts)));
-    total_steps = c.run.max_steps > 0 ? c.run.max_steps : rollouts * updates;
-    if (total_steps < 1) fail_usage("give max_steps, or num_train_epochs above 0");
+    total_steps = c.run.max_steps > 0 ? c.run.max_steps : c.run.num_train_epochs > 0 ? rollouts * updates : kFirstSteps;
+  }
+
+  // What the numbers mean, for people.
+  std::string in_words(const GrpoConfig& c, int64_t problems) const {
+    const auto number = [](int64_t n, const char* what) { return str(n, " ", what, n == 1 ? "" : "s"); };
+    const int64_t rollouts = (total_steps + updates - 1) / updates;
+    char passes[32];
+    std::snprintf(passes, sizeof passes, "%.2g", double(rollouts * prompts) / double(problems));
+    return str("each rollout samples ", c.sampling.num_generations, " answers (up to ", c.sampling.max_completion_length, " tokens) to ",
+               prompts == 1 ? "one problem" : str("each of ", prompts, " problems"), " of ", problems, ", and ",
+               updates == 1 ? "one step learns from these " : str(number(updates, "step"), " learn from these "), completions, "; ",
+               number(total_steps, "step"), " (",
+               c.run.max_steps > 0          ? "max_steps"
+               : c.run.num_train_epochs > 0 ? "num_train_epochs"
+                                            : "by default",
+               ") are ", number(rollouts, "rollout"), ", ", passes, " passes over the problems");
   }
 };
 
@@ -152,7 +179,8 @@ class Loop {
         pool_(task, rewards.rewards(), {int(config.reward_workers), config.reward_deadline, /*measure=*/true}),
         watch_(engine_, tokenizer_, task, prompts_, config.sampling),
         monitors_(config.monitor),
-        bar_("grpo", plan.total_steps, "step") {}
+        bar_("grpo", plan.total_steps, "step"),
+        prompts_for_chat_(loaded.chat && config.prompt.prompt_format != "plain") {}
 
   Json go();
 
@@ -168,6 +196,7 @@ class Loop {
   }
   bool evaluate_if_due(int64_t before, Json& line);
   void look_for_alarms();
+  std::string data_to_evaluate() const;
 
   const GrpoConfig& c_;
   Run& run_;
@@ -184,7 +213,8 @@ class Loop {
   History history_;
   tasks::Monitors monitors_;
   Json alarms_ = Json::array();  // not logged yet
-  Progress bar_;
+  StepBar bar_;
+  const bool prompts_for_chat_;
   int64_t rollout_ = 0, num_tokens_ = 0, boundary_ = 0;  // boundary: the step at which this rollout was made
 };
 
@@ -192,7 +222,7 @@ bool Loop::rollout(Rollout& out) {
   const uint64_t seed = random_bits(uint64_t(c_.run.seed), kRolloutStream, uint64_t(rollout_));
   const auto problems = problem_order(task_.size("train"), plan_.prompts, rollout_, uint64_t(c_.run.seed));
   const RolloutProgress progress{[&](int64_t finished, int64_t total) {
-    bar_.update(trainer_.global_step(), str(history_.note(), "  sampling ", finished, "/", total));
+    bar_.at(str("sampling ", finished, "/", total));
     return !interrupted();
   }};
   out = sample_rollout(engine_, tokenizer_, prompts_, task_, pool_, "train", problems, c_.sampling, seed, progress);
@@ -204,7 +234,10 @@ bool Loop::update(const Rollout& rollout, const Json& rollout_line) {
   const auto advantages = group_rewards(rollout, c_.scale_rewards);
   const int64_t per_batch = c_.run.per_device_train_batch_size, accumulate = c_.run.gradient_accumulation_steps;
   const auto loss = grpo_loss(c_.loss, c_.sampling.temperature);
-  const auto stop = [this] { return run_.must_stop(); };
+  const auto stop = [this] {
+    bar_.at("the reference's log-probabilities");
+    return run_.must_stop();
+  };
   reference_.new_rollout();
   for (int64_t pass = 0; pass < c_.num_iterations; ++pass) {
     const uint64_t order_seed = random_bits(uint64_t(c_.run.seed), kRolloutStream + 1, uint64_t(rollout_ * c_.num_iterations + pass));
@@ -221,7 +254,11 @@ bool Loop::update(const Rollout& rollout, const Json& rollout_line) {
 bool Loop::one_update(std::span<const data::Batch> batches, const train::LossSpec& loss, const Json& rollout_line) {
   const auto start = Clock::now();
   const int64_t before = trainer_.global_step();
-  const auto result = trainer_.step(batches, loss, [this] { return run_.must_stop(); });
+  size_t micro = 0;
+  const auto result = trainer_.step(batches, loss, [&] {
+    bar_.at(str("learning, micro-batch ", ++micro, "/", batches.size()));
+    return run_.must_stop();
+  });
   if (result.stopped) return false;
   reference_.sync_if_due(trainer_.model(), before, trainer_.global_step());
   num_tokens_ += result.tokens;
@@ -250,8 +287,10 @@ bool Loop::evaluate_if_due(int64_t before, Json& line) {
   args.max_completion_length = c_.sampling.max_completion_length;
   args.stop = c_.sampling.stop;
   bool stopped = false;
-  const auto result = eval::evaluate(engine_, tokenizer_, task_, prompts_, args,
-                                     [&](int64_t, int64_t) { return !(stopped = stopped || run_.must_stop()); });
+  const auto result = eval::evaluate(engine_, tokenizer_, task_, prompts_, args, [&](int64_t finished, int64_t total) {
+    bar_.at(str("evaluating ", finished, "/", total));
+    return !(stopped = stopped || run_.must_stop());
+  });
   if (stopped) return false;
   line["eval/accuracy"] = result.accuracy;
   line["eval/mean_length"] = result.mean_length;
@@ -270,6 +309,15 @@ void Loop::look_for_alarms() {
     alarms_.push_back(
         {{"monitor", alarm.monitor}, {"step", alarm.step}, {"value", alarm.value}, {"limit", alarm.limit}, {"text", alarm.text}});
   }
+}
+
+// The option that names held-out problems, for the command that one runs next; "" for a task that makes its own.
+std::string Loop::data_to_evaluate() const {
+  const auto test = c_.task.options.find("test");
+  if (!c_.eval_files.empty()) return " --data " + shell_word(c_.eval_files[0]);
+  if (test != c_.task.options.end()) return " --data " + shell_word(test->second);
+  if (task_.size("test") > 0) return c_.task.data.empty() ? "" : " --data " + shell_word(c_.task.data);
+  return " --data <held-out problems>";
 }
 
 Json Loop::go() {
@@ -293,6 +341,9 @@ Json Loop::go() {
     Rollout rollout;
     if (!this->rollout(rollout)) run_.after_step(boundary_, before);  // a stop: saves and throws
     rewards_.combine(rollout);
+    if (const std::string dead = rewards_.dead_reason(); !dead.empty())
+      fail("grpo: stopped at step ", boundary_, ": ", dead,
+           ". Mend it, and the same command goes on from the newest checkpoint, if there is one");
     Json line = rollout_metrics(rollout, rewards_, c_.scale_rewards);
     history_.add(line);
     monitors_.rollout(monitor_rollout(rollout, rewards_, line.at("frac_reward_zero_std")), boundary_);
@@ -302,15 +353,13 @@ Json Loop::go() {
       run_.give_up(trainer_.global_step());
     }
     ++rollout_;
-    keep_completions(run_.folder(), trainer_.global_step(), rollout, c_.log_completions);
+    keep_completions(run_.folder(), trainer_.global_step(), rollout, rewards_.names(), c_.log_completions);
+    run_.so_far({{"watched", watch_.to_json()}, {"monitors", monitors_.summary()}});
     run_.after_step(trainer_.global_step(), state());
   }
   bar_.finish(history_.note());
   watch_.look(trainer_.global_step(), plan_.total_steps, [this] { return run_.must_stop(); });
-  show("the plot", [this] {
-    history_.plot();
-    watch_.print();
-  });
+  show("the plot", [this] { history_.plot(); });
 
   Json results = history_.results();
   results["watched"] = watch_.to_json();
@@ -319,26 +368,62 @@ Json Loop::go() {
   add_skips(results, trainer_);
   results["num_tokens"] = num_tokens_;
   results["train_runtime"] = seconds_since(begin);
-  run_.finish(results);
+  const std::string folder = shell_word(c_.run.output_dir);
+  run_.finish(results, {(prompts_for_chat_ ? "r1 chat " : "r1 generate ") + folder,
+                        str("r1 eval ", folder, " --task ", task_.name(), data_to_evaluate())});
   return results;
+}
+
+// The first prompt as the model gets it.
+void show_prompt(const LoadedModel& loaded, const GrpoConfig& config, const tasks::Task& task) {
+  const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
+  const tasks::Problem problem = task.problem("train", 0);
+  const auto ids = prompts.prompt(problem.prompt, problem.messages);
+  if (!loaded.chat && config.prompt.prompt_format == "auto")
+    log_warning("grpo: the model has no chat template, so prompts are the task's plain text; prompt_format=plain says that this is meant");
+  std::string ends;
+  for (const auto id : loaded.stop_ids) ends += str(ends.empty() ? "" : ", ", rendered(*loaded.tokenizer, {id}, {}));
+  log_info("grpo: the first prompt, ", ids.size(), " tokens (known answer ", printable(problem.gold), "; an answer ends with ",
+           ends.empty() ? "max_completion_length only" : ends, "):\n  ", rendered(*loaded.tokenizer, ids, {}));
 }
 
 }  // namespace
 
+void check(const GrpoConfig& config, const Preflight& preflight) {
+  check_device(config.run.device, preflight);
+  std::unique_ptr<tasks::Task> task;
+  if (preflight.knows("train_files") && preflight.knows("eval_files")) {
+    const auto parts = training_tasks(config.task, config.train_files, config.eval_files);
+    for (const auto& part : parts)
+      if (auto one = check_task(part, preflight); !task) task = std::move(one);
+  }
+  const int64_t problems = task ? tasks::required_size(*task, "train", "grpo") : 1;
+  if (task && config.eval_steps > 0 && preflight.knows("eval_steps")) tasks::required_size(*task, "test", "eval_steps");
+  const bool numbers = std::all_of(std::begin(kPlanKeys), std::end(kPlanKeys), [&](const char* key) { return preflight.knows(key); });
+  if (numbers) Plan(config, problems);
+  if (preflight.knows("reward_funcs") && preflight.knows("reward_weights"))
+    RewardSet(config.reward_funcs, config.reward_weights, config.reward_options);
+  train::TrainerConfig trainer = config.trainer;
+  training_dtype(config.model, trainer, at::kCPU);
+  check_model(config.model, preflight);
+}
+
 Json grpo(const GrpoConfig& config) {
+  check(config, {.quick = true});
   const auto device = tensor::parse_device(config.run.device);
-  const auto task = load_task(config.task);
-  const Plan plan(config, tasks::required_size(*task, "train", "grpo"));
-  if (config.eval_steps > 0) tasks::required_size(*task, "test", "eval_steps");
+  const auto task = training_task(config.task, config.train_files, config.eval_files);
+  const int64_t problems = tasks::required_size(*task, "train", "grpo");
+  const Plan plan(config, problems);
   RewardSet rewards(config.reward_funcs, config.reward_weights, config.reward_options);
   rewards.warn_of_constants(config.sampling.max_completion_length);
   Run run("grpo", config.run, config_to_json(config));
   if (run.complete()) return run.results();
+  rewards.try_commands(*task);
 
   train::TrainerConfig trainer_config = config.trainer;
   const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
-  log_info("grpo: ", plan.prompts, " prompts x ", config.sampling.num_generations, " completions a rollout, ", plan.updates,
-           " updates each, ", plan.total_steps, " steps");
+  if (!run.checkpoint()) show_prompt(loaded, config, *task);
+  log_info("grpo: ", plan.in_words(config, problems));
   return Loop(config, trainer_config, run, loaded, *task, rewards, plan).go();
 }
 
@@ -351,6 +436,9 @@ void GrpoConfig::visit(Fields& v) {
   v.group("", sampling);
   v.group("", loss);
   v.group("engine", engine);
+  v("train_files", train_files,
+    "problems with known answers, a row each (task math unless --task names another); or give a task and its data");
+  v("eval_files", eval_files, "held-out problems for eval_steps");
   v("reward_funcs", reward_funcs,
     "rewards, summed: accuracy, format, tag_count, length, cosine, repetition_penalty, language_consistency, ..., exec:<command>");
   v("reward_weights", reward_weights, "a weight for each reward (default: 1 each)");

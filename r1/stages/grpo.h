@@ -4,20 +4,25 @@
 //
 // Batch arithmetic (as in TRL): a rollout makes per_device_train_batch_size * steps_per_generation completions; an optimizer step uses
 // per_device_train_batch_size * gradient_accumulation_steps of them; all are used num_iterations times. Checkpoints fall on rollout
-// boundaries, so no buffer need be saved.
+// boundaries, so no buffer need be saved. Without max_steps and num_train_epochs a run has kFirstSteps steps: enough to see whether the reward
+// moves.
 #pragma once
 
 #include "r1/engine/engine.h"
 #include "r1/eval/harness.h"
 #include "r1/stages/grpo_loss.h"
+#include "r1/stages/preflight.h"
 #include "r1/stages/rollout.h"
 #include "r1/stages/run.h"
 #include "r1/tasks/monitors.h"
 
 namespace r1::stages {
 
+inline constexpr int64_t kFirstSteps = 100;
+
 struct GrpoConfig {
-  RunArgs run;
+  // Four prompts of eight completions a step.
+  RunArgs run{.num_train_epochs = 0, .per_device_train_batch_size = 32};
   ModelArgs model;
   TaskArgs task;
   data::PromptArgs prompt;
@@ -25,6 +30,7 @@ struct GrpoConfig {
   SamplingArgs sampling;
   GrpoLossArgs loss;
   engine::EngineConfig engine{.gpu_memory_utilization = 0.3};  // the trainer's activations and moments need the rest
+  std::vector<std::string> train_files, eval_files;
   std::vector<std::string> reward_funcs = {"accuracy"};
   std::vector<double> reward_weights;
   FreeForm reward_options;
@@ -38,6 +44,8 @@ struct GrpoConfig {
   void visit(Fields& v);
 };
 
+// Usage error for what can be known to be wrong before anything is loaded.
+void check(const GrpoConfig& config, const Preflight& preflight);
 Json grpo(const GrpoConfig& config);
 
 }  // namespace r1::stages

@@ -112,7 +112,8 @@ tasks::MonitorRollout monitor_rollout(const Rollout& rollout, const RewardSet& r
   return out;
 }
 
-void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, int64_t count) {
+void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, const std::vector<std::string>& names,
+                      int64_t count) {
   std::string lines;
   for (int64_t i = 0; i < std::min<int64_t>(count, int64_t(rollout.samples.size())); ++i) {
     const auto& s = rollout.samples[size_t(i)];
@@ -121,10 +122,15 @@ void keep_completions(const std::filesystem::path& folder, int64_t step, const R
     row["step"] = step;
     row["id"] = problem.id;
     row["question"] = problem.question;
+    row["gold"] = problem.gold;
     row["completion"] = s.text;
-    row["reward"] = s.reward ? Json(*s.reward) : Json();
+    row["extracted"] = s.score.extracted;
     row["verdict"] = tasks::verdict_name(s.score.verdict);
+    row["reward"] = s.reward ? Json(*s.reward) : Json();
+    row["rewards"] = Json::object();
+    for (size_t r = 0; r < s.rewards.size(); ++r) row["rewards"][names.at(r)] = s.rewards[r] ? Json(*s.rewards[r]) : Json();
     row["tokens"] = s.completion.size();
+    row["finish"] = s.finish == engine::FinishReason::kLength ? "length" : "stop";
     lines += dump_json(row) + "\n";
   }
   if (!lines.empty()) append_file(folder / "completions.jsonl", lines);

@@ -32,9 +32,11 @@ Json rollout_metrics(const Rollout& rollout, const RewardSet& rewards, const std
 // A rollout as the reward-hacking monitors see it.
 tasks::MonitorRollout monitor_rollout(const Rollout& rollout, const RewardSet& rewards, double frac_zero_std);
 
-// The first `count` samples of the rollout, a line each in completions.jsonl; reward null: none.
-// Those of steps behind `step` are dropped first when a run goes on (drop_completions_after).
-void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, int64_t count);
+// The first `count` samples of the rollout, a line each in completions.jsonl: {"step", "id", "question", "gold", "completion", "extracted",
+// "verdict", "reward", "rewards": {name: value}, "tokens", "finish"}; a reward is null where there is none. `names`: of the rewards.
+// Those of steps after `step` are dropped first when a run goes on (drop_completions_after).
+void keep_completions(const std::filesystem::path& folder, int64_t step, const Rollout& rollout, const std::vector<std::string>& names,
+                      int64_t count);
 
 void drop_completions_after(const std::filesystem::path& folder, int64_t step);
 

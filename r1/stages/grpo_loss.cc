@@ -60,6 +60,7 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
     const auto ratio_T = log_ratio_T.exp();
     const auto clipped_T = ratio_T.clamp(low, high);
     auto loss_T = -aten::minimum(ratio_T * advantage_T, clipped_T * advantage_T);
+    const auto policy_T = loss_T.detach();
 
     Tensor kl_T;
     if (args.beta > 0) {
@@ -75,13 +76,15 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
     const auto sums = aten::stack({mask_T.sum(), (low_T.to(at::kFloat) * mask_T).sum(), (high_T.to(at::kFloat) * mask_T).sum(),
                                    (ratio * mask_T).sum(), difference_T.sum(), (forward.entropy_T * mask_T).sum(),
                                    kl_T.defined() ? (kl_T.detach() * mask_T).sum() : aten::zeros({}, logp_T.options().requires_grad(false)),
-                                   (ratio * mask_T).max(), difference_T.max()})
+                                   (ratio * mask_T).max(), difference_T.max(), (policy_T * weight_T).sum()})
                           .to(at::kCPU, at::kDouble);
     const double* v = sums.const_data_ptr<double>();
     const char* names[] = {"tokens", "clip_low", "clip_high", "ratio", "logp_difference", "entropy", "kl"};
     for (int i = 0; i < 7; ++i) metrics.sums[names[i]] += v[i];
     metrics.raise("ratio_max", v[7]);
     metrics.raise("logp_difference_max", v[8]);
+    metrics.terms["policy"] += v[9];
+    if (kl_T.defined()) metrics.terms["kl"] += v[6];
     return loss;
   };
   return spec;

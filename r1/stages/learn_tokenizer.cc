@@ -1,22 +1,41 @@
 #include "r1/stages/learn_tokenizer.h"
 
+#include <memory>
+
 #include "r1/base/file.h"
+#include "r1/base/interrupt.h"
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/data/find_files.h"
 #include "r1/text/bpe_train.h"
 #include "r1/text/tokenizer.h"
 
 namespace r1::stages {
 
+void check(const TokenizerConfig& config, const Preflight& preflight) {
+  check_files(config.train_files, "train_files", preflight);
+}
+
 Json learn_tokenizer(const TokenizerConfig& config) {
+  check(config, {});
   text::BpeTrainOptions options;
   options.vocab_size = config.vocab_size;
   options.special_tokens = {config.eos_token};
   options.eos = config.eos_token;
   options.pre_tokenizer = text::pre_tokenizer_of(config.pre_tokenizer);
-  const std::vector<fs::path> files(config.train_files.begin(), config.train_files.end());
+  // Told after every stretch of text and every few merges, one thread at a time.
+  std::unique_ptr<Progress> bar;
+  std::string phase;
+  options.progress = [&](const char* name, int64_t done, int64_t total) {
+    throw_if_interrupted();
+    if (phase != name) bar = std::make_unique<Progress>(phase = name, total, "");
+    bar->update(done);
+  };
+  const auto found = data::find_files(config.train_files, "train_files", data::Split::kTrain);
+  const std::vector<fs::path> files(found.begin(), found.end());
   const text::TrainResult result = text::train_bpe(files, options);
   result.tokenizer.save(config.output_dir);
+  bar.reset();
   log_info("tokenizer: ", result.tokenizer.vocab_size(), " tokens learned from ", human_bytes(double(result.bytes)));
   return {{"vocab_size", result.tokenizer.vocab_size()}, {"merges", result.merges}, {"bytes", result.bytes}};
 }

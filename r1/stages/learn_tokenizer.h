@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "r1/base/config_io.h"
+#include "r1/stages/preflight.h"
 
 namespace r1::stages {
 
@@ -17,6 +18,7 @@ struct TokenizerConfig {
   void visit(Fields& v);
 };
 
+void check(const TokenizerConfig& config, const Preflight& preflight);
 // Results: vocab_size, merges, bytes.
 Json learn_tokenizer(const TokenizerConfig& config);
 

@@ -1,10 +1,12 @@
 #include "r1/stages/pretrain.h"
 
 #include "r1/base/log.h"
+#include "r1/data/find_files.h"
 #include "r1/data/token_shards.h"
 #include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
+#include "r1/stages/results.h"
 #include "r1/stages/supervised.h"
 
 namespace r1::stages {
@@ -24,6 +26,12 @@ data::CorpusSpec corpus_spec(const std::vector<std::string>& files, const std::s
           .make = data::text_maker(field, encoder(tokenizer), end, begin),
           .maker = str("text ", tokenizer.hash(), " ", end, " ", begin, " ", field),
           .vocab_size = tokenizer.vocab_size()};
+}
+
+// columns.text says the same as text_field.
+std::string text_key(const PretrainConfig& config) {
+  const auto at = config.task.columns.find("text");
+  return at == config.task.columns.end() ? config.text_field : at->second;
 }
 
 // A generated task's own words, tags among them; only the end of a document is a control token.
@@ -68,7 +76,34 @@ model::ModelConfig named_shape(const PretrainConfig& config) {
   return shape;
 }
 
+void check(const PretrainConfig& config, const Preflight& preflight) {
+  check_device(config.run.device, preflight);
+  const bool from_files = !preflight.knows("train_files") || !config.train_files.empty();
+  check_files(config.train_files, "train_files", preflight);
+  check_files(config.eval_files, "eval_files", preflight);
+  if (!from_files && config.task.task.empty() && preflight.knows("task"))
+    fail_usage("nothing to train on: give train_files, or a generated task");
+  if (!from_files && preflight.knows("max_steps") && config.run.max_steps == 0)
+    fail_usage("a generated task's documents never end: give max_steps");
+  if (from_files && config.run.max_steps == 0 && config.run.num_train_epochs <= 0)
+    fail_usage("give max_steps, or num_train_epochs above 0");
+  const auto task = config.task.task.empty() ? nullptr : check_task(config.task, preflight);
+  if (task && !from_files && task->pretrain_document(0).empty())
+    fail_usage("task '", task->name(), "' has no text to pretrain on; give train_files, or a generated task");
+  const bool new_model = config.model.model_name_or_path.empty() && preflight.knows("model_name_or_path");
+  if (new_model && config.model.tokenizer_name_or_path.empty() && preflight.knows("tokenizer_name_or_path") &&
+      (config.task.task.empty() || (task && task->vocabulary().empty())))
+    fail_usage("missing: --tokenizer_name_or_path (make one with r1 tokenizer train)");
+  train::TrainerConfig trainer = config.trainer;
+  training_dtype(config.model, trainer, at::kCPU);
+  if (!new_model) return check_model(config.model, preflight);
+  // With the preset's own vocabulary: the tokenizer may not be there yet.
+  model::ModelConfig shape = named_shape(config);
+  model::finish_config(shape);
+}
+
 Json pretrain(const PretrainConfig& config) {
+  check(config, {.quick = true});
   const auto device = tensor::parse_device(config.run.device);
   const auto task = config.task.task.empty() ? nullptr : load_task(config.task);
   const auto tokenizer = pretrain_tokenizer(config, task.get());
@@ -81,27 +116,31 @@ Json pretrain(const PretrainConfig& config) {
   SupervisedData data;
   std::unique_ptr<data::DocumentSource> source;
   if (!config.train_files.empty()) {
-    source = data::token_shards(run.folder() / "token_shards", corpus_spec(config.train_files, config.text_field, *tokenizer));
-  } else if (task && !task->pretrain_document(0).empty()) {
-    if (config.run.max_steps == 0) fail_usage("a generated task's documents never end: give max_steps");
+    source = data::token_shards(
+        run.folder() / "token_shards",
+        corpus_spec(data::find_files(config.train_files, "train_files", data::Split::kTrain), text_key(config), *tokenizer));
+  } else {
     const int32_t end = tokenizer->eos_id().value_or(-1);
     source = data::function_source(
         kEndless, [&, end](int64_t index) { return data::text_document(task->pretrain_document(index), encoder(*tokenizer), end); });
     data.loader.shuffle = false;
-  } else {
-    fail_usage("nothing to train on: give train_files, or a generated task");
   }
   data.train = source.get();
   data.eval_steps = config.eval_steps;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = "wrapped", .long_documents = "split", .isolate = config.packing_isolate};
   if (!config.eval_files.empty())
-    data.eval_rows = data::pack(data::corpus_documents(corpus_spec(config.eval_files, config.text_field, *tokenizer)), data.loader.pack);
+    data.eval_rows =
+        data::pack(data::corpus_documents(corpus_spec(data::find_files(config.eval_files, "eval_files", data::Split::kValidation),
+                                                      text_key(config), *tokenizer)),
+                   data.loader.pack);
 
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;
   const auto dtype = training_dtype(config.model, trainer_config, device);
   const auto model = start.empty() ? new_model(shape, config.run.seed, device, dtype) : eval::load_weights_of(start, device, dtype);
   check_vocabulary(*tokenizer, model->config(), "pretrain");
+  const std::string folder = shell_word(config.run.output_dir);
+  data.next = {"r1 generate " + folder, "r1 sft --model " + folder + " --train_files chat.jsonl --output_dir ..."};
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
   train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed));
   return train_supervised(run, config.run, trainer, *tokenizer, data);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "r1/model/config.h"
+#include "r1/stages/preflight.h"
 #include "r1/stages/run.h"
 
 namespace r1::stages {
@@ -24,6 +25,8 @@ struct PretrainConfig {
 // `preset` with the changes of `shape`, long enough for max_length; the vocabulary is still the preset's, until a tokenizer says otherwise.
 model::ModelConfig named_shape(const PretrainConfig& config);
 
+// Usage error for what can be known to be wrong before anything is loaded.
+void check(const PretrainConfig& config, const Preflight& preflight);
 // Trains (or goes on, or finds it done) and returns the results that stage.json holds.
 Json pretrain(const PretrainConfig& config);
 

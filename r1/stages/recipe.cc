@@ -10,6 +10,7 @@
 #include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/base/terminal.h"
 #include "r1/stages/evaluate.h"
 #include "r1/stages/grpo.h"
 #include "r1/stages/learn_tokenizer.h"
@@ -22,8 +23,15 @@ namespace r1::stages {
 
 namespace {
 
+template <class Config>
+Config config_of(const std::vector<Setting>& settings) {
+  Config config;
+  check_against_fields(Fields(config), settings);
+  return config;
+}
+
 template <class Config, Json (*kRun)(const Config&)>
-StageKind kind() {
+StageKind kind(std::vector<std::string> (*results)(const Config&), bool makes_model = false, bool makes_tokenizer = false) {
   StageKind out;
   out.known_keys = [] {
     Config config;
@@ -31,13 +39,63 @@ StageKind kind() {
   };
   out.check = [](const std::vector<Setting>& settings) {
     Config config;
-    check_against_fields(Fields(config), settings);
+    const Fields fields(config);
+    check_against_fields(fields, settings);
+    Preflight preflight{.quick = true};
+    for (const Setting& s : settings) {
+      if (!s.value.is_null()) continue;
+      const Field* field = fields.find(s.key);
+      preflight.pending.insert(field ? field->key : s.key);
+    }
+    check(config, preflight);
   };
-  out.run = [](const std::vector<Setting>& settings) {
+  out.results = [results](const std::vector<Setting>& settings) { return results(config_of<Config>(settings)); };
+  out.config = [](const std::vector<Setting>& settings) { return config_to_json(config_of<Config>(settings)); };
+  out.run = [](const std::vector<Setting>& settings, bool in_recipe) {
     Config config;
     apply_settings(config, settings);
+    if constexpr (requires { config.run.in_recipe; }) config.run.in_recipe = in_recipe;
+    if constexpr (requires { config.in_recipe; }) config.in_recipe = in_recipe;
     return kRun(config);
   };
+  out.makes_model = makes_model;
+  out.makes_tokenizer = makes_model || makes_tokenizer;
+  return out;
+}
+
+// ---- the results of each kind of stage: what `require` and ${stage.result} can name ----
+
+std::vector<std::string> tokenizer_results(const TokenizerConfig&) {
+  return {"vocab_size", "merges", "bytes"};
+}
+
+template <class Config>
+std::vector<std::string> supervised_results(const Config& config) {
+  std::vector<std::string> out = {"train_loss",  "num_tokens", "tokens_per_second", "train_runtime", "skipped_steps",
+                                  "empty_steps", "moe/*"};
+  if (!config.eval_files.empty()) out.push_back("eval_loss");
+  return out;
+}
+
+std::vector<std::string> grpo_results(const GrpoConfig& config) {
+  std::vector<std::string> out = {"reward", "accuracy",   "completions/mean_length", "watched",       "monitors",
+                                  "steps",  "num_tokens", "train_runtime",           "skipped_steps", "empty_steps"};
+  if (config.eval_steps > 0) out.push_back("eval/accuracy");
+  return out;
+}
+
+std::vector<std::string> rejection_results(const RejectionConfig&) {
+  return {"samples", "right", "kept", "dropped", "problems", "file"};
+}
+
+// What else an evaluation says is its own; these are there always.
+std::vector<std::string> eval_results(const EvalConfig& config) {
+  std::vector<std::string> out = {
+      "task",   "n",        "samples", "output_dir",        "accuracy",        "ci95", "mean_length", "clipped_ratio",
+      "format", "verdicts", "seconds", "tokens_per_second", "draft_acceptance"};
+  std::vector<int64_t> ks = config.eval.pass_at;
+  if (ks.empty()) ks = {1};
+  for (const int64_t k : ks) out.push_back(str("pass@", k)), out.push_back(str("cons@", k));
   return out;
 }
 
@@ -51,7 +109,19 @@ bool starts_with(const std::string& text, const std::string& prefix) {
 struct Requirement {
   std::string text, key, op;
   double value = 0;
+  std::string where;
 };
+
+std::vector<std::string> without_stars(std::vector<std::string> names) {
+  std::erase_if(names, [](const std::string& name) { return name.ends_with("*"); });
+  return names;
+}
+
+bool names_result(const std::vector<std::string>& results, const std::string& name) {
+  return std::any_of(results.begin(), results.end(), [&](const std::string& known) {
+    return known == name || (known.ends_with("*") && starts_with(name, known.substr(0, known.size() - 1)));
+  });
+}
 
 struct StageEntry {
   std::string name, kind, where, title;
@@ -79,7 +149,7 @@ std::vector<std::string> texts_of(const Setting& s) {
 }
 
 Requirement parse_requirement(const std::string& text, const std::string& where) {
-  Requirement r{text, "", "", 0};
+  Requirement r{text, "", "", 0, where};
   size_t at = std::string::npos;
   for (const char* candidate : {">=", "<=", ">", "<"}) {
     at = text.find(candidate);
@@ -204,14 +274,16 @@ Json resolve(const Json& value, const std::map<std::string, Json>& results, cons
   return text;
 }
 
-void check_requirement(const Requirement& r, const StageEntry& stage, const Json& results) {
+// What it lacks, or nothing.
+std::optional<FailedGate> failed_gate(const Requirement& r, const StageEntry& stage, const Json& results) {
   if (!results.contains(r.key) || !results.at(r.key).is_number())
-    fail_usage(stage.where, ": require '", r.text, "' names no number among the results of stage '", stage.name, "'");
+    fail_usage(r.where, ": require '", r.text, "' names no number among the results of stage '", stage.name, "'");
   const double have = results.at(r.key), want = r.value;
   const bool ok = r.op == ">=" ? have >= want : r.op == "<=" ? have <= want : r.op == ">" ? have > want : have < want;
-  if (!ok)
-    fail("recipe: stage '", stage.name, "' reached ", r.key, " = ", have, ", but ", r.text,
-         " is required; later stages would build on sand");
+  if (ok) return std::nullopt;
+  return FailedGate{stage.name, r.text, r.key, have,
+                    str("recipe: stage '", stage.name, "' reached ", r.key, " = ", have, ", but ", r.text, " is required (", r.where,
+                        "); later stages would build on sand")};
 }
 
 // The settings of a stage with their references as they stand.
@@ -234,8 +306,15 @@ bool has_reference(const Json& value) {
   return value.is_string() && value.get_ref<const std::string&>().find("${") != std::string::npos;
 }
 
-// References must name a stage before this one; which results it will have is not known yet.
-void check_references(const Json& value, const std::vector<std::string>& earlier, const std::string& where) {
+// The stages before, by name: what they are and what their results are called.
+struct Earlier {
+  std::string kind;
+  std::vector<std::string> results;
+};
+using Stages = std::map<std::string, Earlier>;
+
+// References must name a stage before this one, and one of its results.
+void check_references(const Json& value, const Stages& earlier, const std::string& where) {
   if (value.is_array()) {
     for (const Json& item : value) check_references(item, earlier, where);
   }
@@ -246,9 +325,66 @@ void check_references(const Json& value, const std::vector<std::string>& earlier
     if (end == std::string::npos) fail_usage(where, ": '", printable(text), "' has a ${ without }");
     const std::string reference = text.substr(begin + 2, end - begin - 2), name = reference.substr(0, reference.find('.'));
     if (name == "output_dir") continue;
-    if (std::find(earlier.begin(), earlier.end(), name) == earlier.end())
-      fail_usage(where, ": ${", printable(reference), "}: no earlier stage is called '", printable(name), "'", did_you_mean(name, earlier));
+    const auto it = earlier.find(name);
+    if (it == earlier.end()) {
+      std::vector<std::string> names;
+      for (const auto& [key, unused] : earlier) names.push_back(key);
+      fail_usage(where, ": ${", printable(reference), "}: no earlier stage is called '", printable(name), "'", did_you_mean(name, names));
+    }
+    const size_t dot = reference.find('.');
+    if (dot == std::string::npos) continue;
+    const std::string key = reference.substr(dot + 1);
+    if (!names_result(it->second.results, key))
+      fail_usage(where, ": ${", printable(reference), "}: stage '", name, "' (", it->second.kind, ") has no result '", printable(key), "'",
+                 did_you_mean(key, without_stars(it->second.results)));
   }
+}
+
+// The stage that a value names as a whole, "${base}"; "" if it is something else.
+std::string stage_reference(const Json& value) {
+  if (!value.is_string()) return "";
+  const auto& text = value.get_ref<const std::string&>();
+  if (!starts_with(text, "${") || text.find('}') + 1 != text.size() || text.find('.') != std::string::npos) return "";
+  return text.substr(2, text.size() - 3);
+}
+
+// A model comes from a stage that makes one; a file from a result, not from the folder of a stage.
+void check_kind_of_reference(const Setting& s, const Stages& earlier, const std::map<std::string, StageKind>& kinds) {
+  std::vector<Json> values = {s.value};
+  if (s.value.is_array()) values.assign(s.value.begin(), s.value.end());
+  for (const Json& value : values) {
+    const auto it = earlier.find(stage_reference(value));
+    if (it == earlier.end()) continue;
+    const StageKind& made = kinds.at(it->second.kind);
+    const bool model = s.key == "model" || s.key == "model_name_or_path",
+               tokenizer = s.key == "tokenizer" || s.key == "tokenizer_name_or_path",
+               files = s.key == "train_files" || s.key == "eval_files";
+    if ((model && !made.makes_model) || (tokenizer && !made.makes_tokenizer))
+      fail_usage(s.where, ": ", s.key, ": stage '", it->first, "' is of kind ", it->second.kind, ", which makes no ",
+                 model ? "model" : "tokenizer");
+    if (files && names_result(it->second.results, "file"))
+      fail_usage(s.where, ": ", s.key, ": write ${", it->first, ".file} for the file that stage '", it->first, "' makes");
+  }
+}
+
+// The line of the recipe that a complaint is about: of the setting whose value or name it quotes, else of the stage.
+std::string place_of(const std::string& complaint, const std::vector<Setting>& settings, const StageEntry& stage) {
+  for (auto s = settings.rbegin(); s != settings.rend(); ++s) {
+    std::vector<Json> values = {s->value};
+    if (s->value.is_array()) values.assign(s->value.begin(), s->value.end());
+    for (const Json& value : values)
+      if (value.is_string() && value.get_ref<const std::string&>().size() > 3 &&
+          complaint.find(value.get_ref<const std::string&>()) != std::string::npos && s->where.find(':') != std::string::npos)
+        return s->where;
+  }
+  const auto named = [&](const std::function<std::string(const std::string&)>& name_of) -> std::string {
+    for (auto s = settings.rbegin(); s != settings.rend(); ++s)
+      if (complaint.find(name_of(s->key)) != std::string::npos && s->where.find(':') != std::string::npos) return s->where;
+    return "";
+  };
+  const std::string whole = named([](const std::string& key) { return key; });
+  const std::string leaf = named([](const std::string& key) { return key.substr(key.rfind('.') + 1); });
+  return !whole.empty() ? whole : !leaf.empty() ? leaf : stage.where;
 }
 
 using KnownKeys = std::map<std::string, std::vector<std::string>>;  // by kind of stage
@@ -274,26 +410,98 @@ KnownKeys known_keys_of(const std::map<std::string, StageKind>& kinds) {
 }
 
 void check_stages(const Recipe& recipe, const std::map<std::string, StageKind>& kinds, const KnownKeys& known) {
-  std::vector<std::string> names, earlier;
+  std::vector<std::string> names;
+  Stages earlier;
   for (const auto& [name, kind] : kinds) names.push_back(name);
   for (const auto& stage : recipe.stages) {
     if (!kinds.count(stage.kind))
       fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", printable(stage.kind), "'", did_you_mean(stage.kind, names));
   }
   check_common(recipe, known);
+  // Names first, in all stages; then what takes a look at the disk.
+  std::vector<std::vector<Setting>> settings;
   for (const auto& stage : recipe.stages) {
-    auto settings = stage_settings(recipe, stage, known.at(stage.kind));
-    for (Setting& s : settings) {
+    auto& values = settings.emplace_back(stage_settings(recipe, stage, known.at(stage.kind)));
+    const StageKind& kind = kinds.at(stage.kind);
+    for (Setting& s : values) {
       check_references(s.value, earlier, s.where);
+      check_kind_of_reference(s, earlier, kinds);
       if (has_reference(s.value)) s.value = nullptr;
     }
-    kinds.at(stage.kind).check(settings);
-    earlier.push_back(stage.name);
+    const auto results = kind.results(values);
+    for (const Requirement& r : stage.require)
+      if (!names_result(results, r.key))
+        fail_usage(r.where, ": require '", printable(r.text), "' names no number among the results of stage '", stage.name, "' (",
+                   stage.kind, ")", did_you_mean(r.key, without_stars(results)));
+    earlier[stage.name] = {stage.kind, results};
   }
   for (const auto* list : {&recipe.tiles, &recipe.summary})
     for (const auto& s : *list)
       if (s.value != kMinutes) check_references(s.value, earlier, s.where);
   for (const auto& line : recipe.closing) check_references(line, earlier, "closing");
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const StageEntry& stage = recipe.stages[i];
+    try {
+      kinds.at(stage.kind).check(settings[i]);
+    } catch (const Error& error) {
+      const std::string what = error.what();
+      const bool placed =
+          std::any_of(settings[i].begin(), settings[i].end(), [&](const Setting& s) { return starts_with(what, s.where + ":"); });
+      if (placed) throw;
+      fail_usage(place_of(what, settings[i], stage), ": stage '", stage.name, "': ", what);
+    }
+  }
+}
+
+// ---- all of it, written out ----
+
+void write_yaml(std::string& out, const std::string& key, const Json& value, const std::string& indent) {
+  if (value.is_object()) {
+    if (value.empty()) return;
+    out += str(indent, key, ":\n");
+    for (const auto& [name, item] : value.items()) write_yaml(out, name, item, indent + "  ");
+    return;
+  }
+  // A JSON value is a YAML one.
+  const bool plain = !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+  out += str(indent, plain ? key : dump_json(Json(key)), ": ", dump_json(value), "\n");
+}
+
+std::string resolved(const Recipe& recipe, const std::map<std::string, StageKind>& kinds, const KnownKeys& known) {
+  std::string out;
+  const auto texts = [](const std::vector<Setting>& settings) {
+    Json group = Json::object();
+    for (const Setting& s : settings) group[s.key] = s.value;
+    return group;
+  };
+  write_yaml(out, "output_dir", recipe.output_dir, "");
+  write_yaml(out, "title", recipe.title, "");
+  if (!recipe.subtitle.empty()) write_yaml(out, "subtitle", recipe.subtitle, "");
+  out += "stages:\n";
+  for (const StageEntry& stage : recipe.stages) {
+    auto settings = stage_settings(recipe, stage, known.at(stage.kind));
+    std::vector<Setting> references;
+    for (Setting& s : settings) {
+      if (!has_reference(s.value)) continue;
+      references.push_back(s);
+      s.value = nullptr;
+    }
+    Json config = kinds.at(stage.kind).config(settings);
+    for (const char* own : {"output_dir", "output_file"}) config.erase(own);  // the recipe's
+    Json values{{"stage", stage.kind}};
+    if (stage.title != stage.name) values["title"] = stage.title;
+    values.update(config);
+    const auto long_name = [&](const std::string& key) { return key == "model" || key == "tokenizer" ? key + "_name_or_path" : key; };
+    for (const Setting& s : references) values[long_name(s.key)] = s.value;
+    for (const Requirement& r : stage.require) values["require"].push_back(r.text);
+    // What is empty says nothing, and an empty list is no value of a recipe.
+    for (auto it = values.begin(); it != values.end();) it = it.value().is_array() && it.value().empty() ? values.erase(it) : std::next(it);
+    write_yaml(out, stage.name, values, "  ");
+  }
+  write_yaml(out, "tiles", texts(recipe.tiles), "");
+  if (!recipe.closing.empty()) write_yaml(out, "closing", Json(recipe.closing), "");
+  write_yaml(out, "summary", texts(recipe.summary), "");
+  return out;
 }
 
 report::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& result) {
@@ -306,25 +514,43 @@ report::ReportEvaluation report_evaluation(const StageEntry& stage, const Json& 
   return out;
 }
 
-// One page for the whole road: every training stage's curves, the evaluations side by side, the watched problem.
-void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>& results) {
+// Every stage that the value names has results.
+bool all_known(const Json& value, const std::map<std::string, Json>& results) {
+  if (value.is_array()) return std::all_of(value.begin(), value.end(), [&](const Json& item) { return all_known(item, results); });
+  if (!value.is_string()) return true;
+  const auto& text = value.get_ref<const std::string&>();
+  for (size_t begin = text.find("${"); begin != std::string::npos; begin = text.find("${", begin + 2)) {
+    const std::string name = text.substr(begin + 2, text.find_first_of(".}", begin) - begin - 2);
+    if (name != "output_dir" && results.count(name) == 0) return false;
+  }
+  return true;
+}
+
+// One page for the whole road: every training stage's curves, the evaluations side by side, the watched problem. `end`: how it ended, if not
+// well.
+void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>& results, const std::string& end) {
   report::ReportData report;
   report.title = recipe.title;
   report.subtitle = recipe.subtitle;
   report.environment = environment_json();
+  report.subtitle += end.empty() ? "" : str(recipe.subtitle.empty() ? "" : "; ", end);
   for (const auto& tile : recipe.tiles) {  // "0.994 | from 0.042"
+    if (!all_known(tile.value, results)) continue;
     const std::string text = in_words(resolve(tile.value, results, recipe.output_dir, tile.where));
     const size_t bar = text.find(" | ");
     report.tiles.push_back({tile.key, text.substr(0, bar), bar == std::string::npos ? "" : text.substr(bar + 3)});
   }
   for (const auto& stage : recipe.stages) {
-    const Json& result = results.at(stage.name);
+    const auto found = results.find(stage.name);
+    const Json result = found == results.end() ? Json::object() : found->second;
     const fs::path folder = fs::path(recipe.output_dir) / stage.name;
     if (fs::exists(folder / "metrics.jsonl")) {
-      const auto monitors = report_monitors(result.value("monitors", Json::object()));
-      report.stages.push_back({stage.title, report::read_metrics(folder / "metrics.jsonl"), monitors});
+      report::ReportStage& page = report.stages.emplace_back();
+      page.name = stage.title;
+      page.lines = report::read_metrics(folder / "metrics.jsonl", report::kMostLines, &page.logged);
+      page.monitors = report_monitors(result.value("monitors", Json::object()));
     }
-    if (stage.kind == "eval") report.evaluations.push_back(report_evaluation(stage, result));
+    if (stage.kind == "eval" && found != results.end()) report.evaluations.push_back(report_evaluation(stage, result));
     if (result.contains("watched")) report.samples.push_back(watched_sample(result.at("watched")));
     if (fs::exists(folder / "config.yaml")) report.config[stage.name] = parse_json_file(folder / "config.yaml");
   }
@@ -336,15 +562,16 @@ void print_evaluations(const Recipe& recipe, const std::map<std::string, Json>& 
   constexpr int kBar = 24;
   size_t width = 0;
   for (const auto& stage : recipe.stages)
-    if (stage.kind == "eval") width = std::max(width, stage.title.size());
+    if (stage.kind == "eval" && results.count(stage.name)) width = std::max(width, stage.title.size());
   if (width == 0) return;
   std::string table = str("\n", std::string(width + 4, ' '), "accuracy", std::string(kBar + 4, ' '), "tokens");
   for (const auto& stage : recipe.stages) {
-    if (stage.kind != "eval") continue;
+    if (stage.kind != "eval" || results.count(stage.name) == 0) continue;
     const Json& result = results.at(stage.name);
     const double accuracy = result.at("accuracy"), length = result.at("mean_length");
     std::string bar;
-    for (int i = 0; i < kBar; ++i) bar += i < int(std::lround(accuracy * kBar)) ? "█" : "░";
+    const bool utf8 = utf8_locale();
+    for (int i = 0; i < kBar; ++i) bar += i < int(std::lround(accuracy * kBar)) ? (utf8 ? "█" : "#") : (utf8 ? "░" : ".");
     char numbers[64];
     std::snprintf(numbers, sizeof numbers, "  %6.1f", length);
     table += str("\n  ", stage.title, std::string(width - stage.title.size() + 2, ' '), in_words(accuracy), "  ", bar, numbers);
@@ -371,12 +598,12 @@ void check_recipe_key(const Setting& setting) {
 }
 
 std::map<std::string, StageKind> stage_kinds() {
-  return {{"tokenizer", kind<TokenizerConfig, learn_tokenizer>()},
-          {"pretrain", kind<PretrainConfig, pretrain>()},
-          {"sft", kind<SftConfig, sft>()},
-          {"grpo", kind<GrpoConfig, grpo>()},
-          {"rejection", kind<RejectionConfig, rejection>()},
-          {"eval", kind<EvalConfig, evaluate>()}};
+  return {{"tokenizer", kind<TokenizerConfig, learn_tokenizer>(tokenizer_results, false, true)},
+          {"pretrain", kind<PretrainConfig, pretrain>(supervised_results<PretrainConfig>, true)},
+          {"sft", kind<SftConfig, sft>(supervised_results<SftConfig>, true)},
+          {"grpo", kind<GrpoConfig, grpo>(grpo_results, true)},
+          {"rejection", kind<RejectionConfig, rejection>(rejection_results)},
+          {"eval", kind<EvalConfig, evaluate>(eval_results)}};
 }
 
 void check_recipe(const std::vector<Setting>& settings) {
@@ -385,6 +612,35 @@ void check_recipe(const std::vector<Setting>& settings) {
   check_stages(recipe, kinds, known_keys_of(kinds));
 }
 
+std::string resolved_recipe(const std::vector<Setting>& settings) {
+  const Recipe recipe = read_recipe(settings);
+  const auto kinds = stage_kinds();
+  const KnownKeys known = known_keys_of(kinds);
+  check_stages(recipe, kinds, known);
+  return resolved(recipe, kinds, known);
+}
+
+namespace {
+
+// Runs the stages into out.results, up to a gate that fails.
+void run_stages(const Recipe& recipe, const std::map<std::string, StageKind>& kinds, const KnownKeys& known, RecipeResult& out) {
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const auto& stage = recipe.stages[i];
+    log_info("\n[", i + 1, "/", recipe.stages.size(), "] ", stage.title, stage.title == stage.name ? "" : " -> " + stage.name);
+    auto stage_values = stage_settings(recipe, stage, known.at(stage.kind));
+    for (auto& s : stage_values) s.value = resolve(s.value, out.results, recipe.output_dir, s.where);
+    out.results[stage.name] = kinds.at(stage.kind).run(stage_values, /*in_recipe=*/true);
+    for (const auto& requirement : stage.require) {
+      out.failed = failed_gate(requirement, stage, out.results[stage.name]);
+      if (out.failed) return;
+    }
+    if (i + 1 < recipe.stages.size())
+      show("the report", [&] { write_recipe_report(recipe, out.results, str("after stage ", i + 1, " of ", recipe.stages.size())); });
+  }
+}
+
+}  // namespace
+
 RecipeResult run_recipe(const std::vector<Setting>& settings) {
   const auto begin = std::chrono::steady_clock::now();
   const Recipe recipe = read_recipe(settings);
@@ -392,19 +648,23 @@ RecipeResult run_recipe(const std::vector<Setting>& settings) {
   const KnownKeys known = known_keys_of(kinds);
   check_stages(recipe, kinds, known);
 
+  const std::string page = (fs::path(recipe.output_dir) / "report.html").string();
   RecipeResult out;
-  for (size_t i = 0; i < recipe.stages.size(); ++i) {
-    const auto& stage = recipe.stages[i];
-    log_info("\n[", i + 1, "/", recipe.stages.size(), "] ", stage.title, stage.title == stage.name ? "" : " -> " + stage.name);
-    auto stage_values = stage_settings(recipe, stage, known.at(stage.kind));
-    for (auto& s : stage_values) s.value = resolve(s.value, out.results, recipe.output_dir, s.where);
-    out.results[stage.name] = kinds.at(stage.kind).run(stage_values);
-    for (const auto& requirement : stage.require) check_requirement(requirement, stage, out.results[stage.name]);
+  try {
+    run_stages(recipe, kinds, known, out);
+  } catch (const Error& error) {
+    // What was reached is shown, whatever the end was.
+    if (fs::exists(recipe.output_dir)) {
+      show("the report", [&] { write_recipe_report(recipe, out.results, error.what()); });
+      log_info("report: ", page);
+    }
+    throw;
   }
-  show("the report", [&] { write_recipe_report(recipe, out.results); });
+  show("the report", [&] { write_recipe_report(recipe, out.results, out.failed ? out.failed->message : ""); });
   const double minutes = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 60;
   show("the table", [&] { print_evaluations(recipe, out.results); });
-  log_info("\nreport: ", (fs::path(recipe.output_dir) / "report.html").string());
+  log_info("\nreport: ", page);
+  if (out.failed) return out;
   for (const auto& line : recipe.closing) log_info(in_words(resolve(line, out.results, recipe.output_dir, "closing")));
   for (const auto& s : recipe.summary)
     out.summary[s.key] =

@@ -8,6 +8,7 @@
 #include "r1/base/progress.h"
 #include "r1/base/rng.h"
 #include "r1/data/jsonl.h"
+#include "r1/stages/results.h"
 #include "r1/tasks/reward.h"
 
 namespace r1::stages {
@@ -15,7 +16,7 @@ namespace r1::stages {
 namespace {
 
 constexpr uint64_t kRejectionStream = 0x72656a656374;  // "reject"
-constexpr int64_t kProgressFormat = 2;                 // of the file beside the output: 2 has each problem's counts
+constexpr int64_t kProgressFormat = 3;                 // of the file beside the output: 3 has each problem's samples
 
 // What is wrong with a right answer; empty: keep it.
 std::string fault_of(const Sample& sample, const RejectionConfig& config) {
@@ -47,6 +48,7 @@ struct Counts {
 Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples, const RejectionConfig& config) {
   std::vector<const Sample*> good;
   std::set<std::string> seen;
+  Json all = Json::array();
   Counts counts;
   counts.samples = int64_t(samples.size());
   for (const auto& sample : samples) {
@@ -58,15 +60,23 @@ Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples
       good.push_back(&sample);
     else
       ++counts.dropped[fault];
+    all.push_back({{"completion", sample.text},
+                   {"verdict", tasks::verdict_name(sample.score.verdict)},
+                   {"extracted", sample.score.extracted},
+                   {"tokens", sample.completion.size()},
+                   {"fate", fault.empty() ? "kept" : fault}});
   }
   if (config.drop_solved && counts.right == counts.samples) {
     if (!good.empty()) counts.dropped["solved"] += int64_t(good.size());
     good.clear();
+    for (Json& sample : all)
+      if (sample["fate"] == "kept") sample["fate"] = "solved";
   }
   counts.kept = int64_t(good.size());
   Json line{{"id", problem.id}, {"pass_rate", double(counts.right) / double(counts.samples)}, {"completions", Json::array()}};
   for (const auto* sample : good) line["completions"].push_back(sample->text);
   line["counts"] = counts.to_json();
+  if (config.save_samples) line["samples"] = std::move(all);
   return line;
 }
 
@@ -86,9 +96,35 @@ std::vector<Json> read_done(const fs::path& progress_file) {
   return out;
 }
 
+// X.jsonl -> X.samples.jsonl
+fs::path beside(const fs::path& output, const char* extension) {
+  return output.parent_path() / (output.extension() == ".jsonl" ? output.stem() : output.filename()).concat(extension);
+}
+
+// What this command makes, the record last.
+ResultPlace place_of(const RejectionConfig& config) {
+  const fs::path output = config.output_file;
+  return {.what = "rejection",
+          .record = beside(output, ".result.json"),
+          .files = {output, beside(output, ".samples.jsonl")},
+          .option = "output_file",
+          .overwrite = config.overwrite,
+          .inputs = {{"model", identity(config.model.model_name_or_path)}}};
+}
+
 }  // namespace
 
+void check(const RejectionConfig& config, const Preflight& preflight) {
+  check_device(config.device, preflight);
+  const auto task = check_task(config.task, preflight);
+  if (task) tasks::required_size(*task, config.split, "rejection");
+  check_model(config.model, preflight);
+}
+
 Json rejection(const RejectionConfig& config) {
+  const ResultPlace place = place_of(config);
+  if (const auto results = earlier_results(place, config_to_json(config))) return *results;
+  check(config, {.quick = true});
   const auto device = tensor::parse_device(config.device);
   const auto task = load_task(config.task);
   const int64_t size = tasks::required_size(*task, config.split, "rejection"),
@@ -97,10 +133,17 @@ Json rejection(const RejectionConfig& config) {
   if (output.has_parent_path()) make_folder(output.parent_path());
 
   const std::string header = dump_json(Json{{"config", config_to_json(config)}, {"format", kProgressFormat}}) + "\n";
+  if (config.overwrite) fs::remove(progress_file);
   std::vector<Json> done = read_done(progress_file);
-  if (!done.empty() && dump_json(done.front()) + "\n" != header)
-    fail_usage(progress_file.string(),
-               " is of a run with another config (or of an older version): remove it, or choose another output_file");
+  if (!done.empty()) {
+    const std::string differs = done.front().value("format", Json()) != kProgressFormat
+                                    ? "it is of another version\n"
+                                    : changes(done.front().value("config", Json::object()), config_to_json(config));
+    if (!differs.empty())
+      fail_usage(progress_file.string(), " is of a stopped run with another config:\n", differs,
+                 "take the old values, choose another output_file, or --overwrite");
+    log_info("rejection: goes on after ", done.size() - 1, " problems of ", problems);
+  }
   if (!done.empty()) done.erase(done.begin());
   // Whole chunks alone count: a chunk's samples are named by its first problem, so one that a kill cut in two is sampled again.
   if (int64_t(done.size()) < problems) done.resize(done.size() / size_t(config.chunk) * size_t(config.chunk));
@@ -136,22 +179,33 @@ Json rejection(const RejectionConfig& config) {
   }
   bar.finish();
 
-  std::string out;
+  std::string out, samples;
   for (int64_t i = 0; i < problems; ++i) {
     const auto problem = task->problem(config.split, i);
-    for (const auto& completion : done[size_t(i)].at("completions")) {
-      out += dump_json(Json{{"messages", data::to_json(with_answer(problem, completion))},
-                            {"id", problem.id},
-                            {"pass_rate", done[size_t(i)].at("pass_rate")}}) +
+    const Json& line = done[size_t(i)];
+    for (const auto& completion : line.at("completions")) {
+      out += dump_json(Json{
+                 {"messages", data::to_json(with_answer(problem, completion))}, {"id", problem.id}, {"pass_rate", line.at("pass_rate")}}) +
              "\n";
+    }
+    for (const auto& sample : line.value("samples", Json::array())) {
+      Json row{{"id", problem.id}, {"question", problem.question}, {"gold", problem.gold}};
+      row.update(sample);
+      samples += dump_json(row) + "\n";
     }
   }
   write_file_atomic(output, out);
-  fs::remove(progress_file);
+  if (config.save_samples) write_file_atomic(place.files[1], samples);
   Json result = counts.to_json();
   result["problems"] = problems;
   result["file"] = output.string();
-  log_info("rejection: ", counts.kept, " right answers to ", problems, " problems in ", output.string());
+  write_record(place, config_to_json(config), result);
+  fs::remove(progress_file);
+  log_info("rejection: ", counts.kept, " right answers to ", problems, " problems are in ", output.string(),
+           config.save_samples ? str("; every sample is in ", place.files[1].string()) : "");
+  if (!config.in_recipe && counts.kept > 0)
+    log_info("next:   r1 sft --model ", shell_word(config.model.model_name_or_path), " --train_files ", shell_word(output.string()),
+             " --output_dir ...");
   return result;
 }
 
@@ -172,6 +226,8 @@ void RejectionConfig::visit(Fields& v) {
   v("language", language, "en or zh: drop completions that mix languages; empty: keep all");
   v("min_language_share", min_language_share, "share of words in `language` below which a completion is dropped", Range{0, 1});
   v("drop_solved", drop_solved, "leave out problems that every sample solves: they teach nothing");
+  v("save_samples", save_samples, "keep every sample with its verdict, in <output_file>.samples.jsonl");
+  v("overwrite", overwrite, "make the result anew where one stands already");
   v("chunk", chunk, "problems sampled together, between two writes", Range{1, 1e6});
 }
 

@@ -44,13 +44,38 @@ RewardSet::RewardSet(const std::vector<std::string>& names, const std::vector<do
   for (size_t i = 0; i < names.size(); ++i) {
     const auto it = of.find(option_name(names[i]));
     auto reward = tasks::make_reward(names[i], it == of.end() ? Json::object() : it->second);
-    parts_.push_back({labels[i], weights.empty() ? 1.0 : weights[i], std::move(reward), {}, 0, {}});
+    parts_.push_back({labels[i], weights.empty() ? 1.0 : weights[i], std::move(reward), {}, 0, 0, {}});
   }
 }
 
 void RewardSet::warn_of_constants(int64_t max_completion_length) const {
   for (const auto& part : parts_)
     if (const std::string why = part.reward->constant_up_to(max_completion_length); !why.empty()) log_warning("reward ", why);
+}
+
+void RewardSet::try_commands(const tasks::Task& task) const {
+  for (const auto& part : parts_) {
+    if (part.name.rfind("exec", 0) != 0) continue;
+    const tasks::Problem problem = task.problem("train", 0);
+    tasks::RewardInput input;
+    input.problem = &problem;
+    input.completion = problem.solution.empty() ? problem.gold : problem.solution;
+    input.tokens = 1;
+    input.score = task.score(problem, input.completion);
+    const auto given = (*part.reward)({&input, 1});
+    const auto failures = part.reward->take_failures();
+    if (!failures.empty())
+      fail_usage("reward ", part.name, " failed (", failures.begin()->first, ") on the first sample it was tried on, the known answer of ",
+                 problem.id, "; the warning above has what it wrote. docs/rewards.md says what it is given and what it must print");
+    log_info("reward ", part.name, " gives ", given.at(0) ? str(*given[0]) : "nothing (it does not apply)", " for the known answer of ",
+             problem.id);
+  }
+}
+
+std::vector<std::string> RewardSet::names() const {
+  std::vector<std::string> out;
+  for (const auto& part : parts_) out.push_back(part.name);
+  return out;
 }
 
 std::vector<const tasks::Reward*> RewardSet::rewards() const {
@@ -78,6 +103,20 @@ void RewardSet::combine(Rollout& rollout) {
       part.values.push_back(*value);
     }
   }
+  for (auto& part : parts_) part.dead = part.values.empty() && !part.failures.empty() ? part.dead + 1 : 0;
+  const bool any = std::any_of(rollout.samples.begin(), rollout.samples.end(), [](const Sample& s) { return s.reward.has_value(); });
+  unrewarded_ = any ? 0 : unrewarded_ + 1;
+}
+
+std::string RewardSet::dead_reason() const {
+  for (const auto& part : parts_) {
+    if (part.dead < kMostDead) continue;
+    std::string why;
+    for (const auto& [kind, number] : part.failures) why += str(why.empty() ? "" : ", ", kind, " ", number, " times in the last one");
+    return str("reward ", part.name, " has failed on every sample of ", part.dead, " rollouts (", why, ")");
+  }
+  if (unrewarded_ >= kMostDead) return str("no sample of ", unrewarded_, " rollouts has had a reward: none of them applies");
+  return "";
 }
 
 int64_t RewardSet::failed() const {

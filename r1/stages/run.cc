@@ -6,8 +6,11 @@
 #include "r1/base/file.h"
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
+#include "r1/base/progress.h"
+#include "r1/base/strings.h"
 #include "r1/base/threads.h"
 #include "r1/report/report.h"
+#include "r1/stages/results.h"
 #include "r1/stages/watch.h"
 
 namespace r1::stages {
@@ -48,9 +51,31 @@ void show(const std::string& what, const std::function<void()>& work) {
   }
 }
 
+namespace {
+
+// Settings that a run's state hangs on: they can never change.
+constexpr const char* kState[] = {"model_name_or_path", "tokenizer_name_or_path", "dtype", "bf16", "preset", "shape", "optim", "seed"};
+// Settings that decide what data a run reads, and where in them it is: they can change when a finished run is extended.
+constexpr const char* kData[] = {"task",          "data",          "task_options",     "train_files",     "text_field",
+                                 "num_examples",  "max_length",    "packing_strategy", "packing_isolate", "long_documents",
+                                 "prompt_format", "system_prompt", "prompt_suffix"};
+// Settings that give an extended run something to do.
+constexpr const char* kMore[] = {"max_steps", "num_train_epochs"};
+
+template <size_t N>
+Json only(const Json& config, const char* const (&keys)[N]) {
+  Json out = Json::object();
+  for (const char* key : keys)
+    if (config.contains(key)) out[key] = config[key];
+  return out;
+}
+
+constexpr const char* kWaysOut = "choose another output_dir, or --overwrite_output_dir (the old run is removed then)";
+
+}  // namespace
+
 Run::Run(std::string stage, const RunArgs& args, Json resolved_config)
     : stage_(std::move(stage)), args_(args), config_(std::move(resolved_config)), folder_(args.output_dir) {
-  const auto marker = folder_ / "stage.json";
   if (args.overwrite_output_dir) {
     // Only what runs write: a mistyped output_dir must not cost anybody's files.
     if (fs::exists(folder_) && !fs::is_empty(folder_) && !fs::exists(folder_ / "config.yaml"))
@@ -58,30 +83,74 @@ Run::Run(std::string stage, const RunArgs& args, Json resolved_config)
                  "' holds something that is not a run (no config.yaml); remove it yourself or choose another output_dir");
     fs::remove_all(folder_);
   }
-  if (fs::exists(marker)) {
-    const Json before = parse_json_file(marker);
-    complete_ = before.value("config", Json()) == config_;
-    if (!complete_ && args.resume_from_checkpoint != "never" && before.contains("config"))
-      fail_usage("output_dir '", folder_.string(), "' holds a finished run of another config:\n", json_diff(before["config"], config_),
-                 "choose another output_dir, or --overwrite_output_dir");
-  }
+  find_start();
   make_folder(folder_);
   if (complete_) return;
-  if (args.resume_from_checkpoint == "auto") {
-    checkpoint_ = train::latest_checkpoint(folder_);
-  } else if (args.resume_from_checkpoint != "never") {
-    if (!fs::exists(args.resume_from_checkpoint)) fail_usage("resume_from_checkpoint: no folder '", args.resume_from_checkpoint, "'");
-    if (const auto fault = train::checkpoint_fault(args.resume_from_checkpoint))
-      fail("checkpoint ", args.resume_from_checkpoint, " is broken: ", *fault);
-    checkpoint_ = args.resume_from_checkpoint;
-  }
+  keep_config();
   write_file_atomic(folder_ / "config.yaml", dump_json(config_, 2) + "\n");
 }
 
-Run::~Run() = default;
+// Which checkpoint the run starts from, if what stands in the folder may go on with this config.
+void Run::find_start() {
+  const bool finished = fs::exists(folder_ / "stage.json");
+  const Json before = finished                              ? parse_json_file(folder_ / "stage.json").value("config", Json())
+                      : fs::exists(folder_ / "config.yaml") ? parse_json_file(folder_ / "config.yaml")
+                                                            : Json();
+  const std::string& from = args_.resume_from_checkpoint;
+  if (from == "never") {
+    if (finished) fail_usage("output_dir '", folder_.string(), "' holds a finished run, and resume_from_checkpoint is never; ", kWaysOut);
+    return;
+  }
+  if (finished && before.is_object() && changes(before, config_).empty() && from == "auto") {
+    complete_ = true;
+    return;
+  }
+  if (from != "auto") {
+    if (!fs::exists(from)) fail_usage("resume_from_checkpoint: no folder '", from, "'");
+    if (const auto fault = train::checkpoint_fault(from)) fail("checkpoint ", from, " is broken: ", *fault);
+    checkpoint_ = from;
+  } else {
+    checkpoint_ = train::latest_checkpoint(folder_);
+  }
+  if (before.is_object() && (finished || checkpoint_)) go_on(before, finished);
+}
+
+void Run::go_on(const Json& before, bool finished) {
+  const std::string differs = changes(before, config_), state = changes(only(before, kState), only(config_, kState)),
+                    data = changes(only(before, kData), only(config_, kData)), more = changes(only(before, kMore), only(config_, kMore));
+  const auto refuse = [&](const auto&... why) { fail_usage("output_dir '", folder_.string(), "' holds a ", why..., kWaysOut); };
+  if (finished && args_.resume_from_checkpoint == "auto") {
+    if (!state.empty() || (more.empty() && data.empty())) refuse("finished run of another config:\n", differs);
+    const Json done = parse_json_file(folder_ / "stage.json");
+    const int64_t steps = done.value("steps", int64_t{-1});
+    if (!checkpoint_ || steps < 0 || train::checkpoint_step(*checkpoint_) != steps)
+      refuse("finished run, and no checkpoint of its last step to extend it from (save_final_checkpoint keeps one):\n", differs,
+             "start a new run from its model (--model ", shell_word(folder_.string()), "), or go on from an earlier checkpoint ",
+             checkpoint_ ? str("(--resume_from_checkpoint ", shell_word(checkpoint_->string()), "), ") : "if there is one, ", "or ");
+  } else if (!state.empty() || (!data.empty() && !finished)) {
+    refuse("run that is not finished, and these settings can't change on its way:\n", state, finished ? "" : data,
+           "take the old values, or ");
+  }
+  finished_before_ = finished;
+  data_changed_ = !data.empty();
+  if (!differs.empty()) log_info(stage_, ": ", folder_.string(), " goes on with another config:\n", trim(differs));
+}
+
+// A line for each config that the run had, with the step at which it began.
+void Run::keep_config() const {
+  const fs::path history = folder_ / "configs.jsonl";
+  const int64_t step = checkpoint_ ? std::max<int64_t>(0, train::checkpoint_step(*checkpoint_)) : 0;
+  if (fs::exists(folder_ / "config.yaml") && fs::exists(history) && parse_json_file(folder_ / "config.yaml") == config_) return;
+  append_file(history, dump_json(Json{{"step", step}, {"version", version_line()}, {"config", config_}}) + "\n");
+}
+
+// A run that ends without finish() leaves a report as well.
+Run::~Run() {
+  if (metrics_) report_so_far();
+}
 
 Json Run::results() const {
-  log_info(stage_, ": ", folder_.string(), " is finished already");
+  log_info(stage_, ": ", folder_.string(), " is finished already; more max_steps or num_train_epochs would extend it");
   const Json results = parse_json_file(folder_ / "stage.json").at("results");
   if (!fs::exists(folder_ / "report.html")) write_report(results);
   return results;
@@ -90,11 +159,20 @@ Json Run::results() const {
 Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
   trainer_ = &trainer;
   tokenizer_ = &tokenizer;
+  total_steps_ = trainer.total_steps();
   Json state;
   if (checkpoint_) {
     state = train::load_checkpoint(*checkpoint_, trainer);
-    saved_step_ = trainer.global_step();
+    saved_step_ = step_ = trainer.global_step();
+    final_state_ = state;
+    if (trainer.global_step() > trainer.total_steps())
+      fail_usage(checkpoint_->string(), " is at step ", trainer.global_step(), " already, and the run has ", trainer.total_steps(),
+                 " steps; raise max_steps or num_train_epochs, or name an earlier checkpoint (resume_from_checkpoint)");
     log_info(stage_, ": goes on from ", checkpoint_->string(), " (step ", trainer.global_step(), " of ", trainer.total_steps(), ")");
+  }
+  if (finished_before_) {
+    const Json done = parse_json_file(folder_ / "stage.json");
+    fs::rename(folder_ / "stage.json", folder_ / str("stage-", done.value("steps", int64_t{0}), ".json"));
   }
   metrics_ = std::make_unique<report::MetricsWriter>(folder_, checkpoint_ ? trainer.global_step() : 0);
   return state;
@@ -102,6 +180,16 @@ Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
 
 void Run::log(int64_t step, const Json& values) {
   metrics_->write(step, values);
+  step_ = step;
+  if (std::chrono::steady_clock::now() >= next_report_) report_so_far();
+}
+
+// Of long runs as often as costs them no more than a fiftieth of their time.
+void Run::report_so_far() {
+  const auto start = std::chrono::steady_clock::now();
+  write_report(so_far_, str("not finished: step ", step_, " of ", total_steps_));
+  const auto end = std::chrono::steady_clock::now();
+  next_report_ = end + std::max<std::chrono::steady_clock::duration>(std::chrono::seconds(20), 50 * (end - start));
 }
 
 void Run::write_tokenizer(const std::filesystem::path& folder) const {
@@ -135,9 +223,11 @@ void Run::save_or_warn(const Json& state, int64_t step, bool stopping) {
 void Run::after_step(int64_t step, const Json& state) {
   const bool last = step >= trainer_->total_steps(), stop = interrupted() && !last;
   const bool due = args_.save_steps > 0 && step / args_.save_steps > saved_step_.value_or(0) / args_.save_steps && !last;
+  if (last) final_state_ = state;
   if ((due || stop) && saved_step_ != step) save_or_warn(state, step, stop);
   if (stop)
-    throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(), ", the same command goes on from it"),
+    throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(),
+                    ", the same command goes on from it\nreport: ", (folder_ / "report.html").string()),
                 ErrorKind::kInterrupted);
 }
 
@@ -154,28 +244,43 @@ void Run::give_up(int64_t step) const {
   throw Error(where + how, ErrorKind::kInterrupted);
 }
 
-void Run::finish(const Json& results) {
+void Run::finish(const Json& results, const std::vector<std::string>& next) {
   const auto weights = model::save_model(trainer_->model(), folder_, trainer_->model().dtype(), args_.max_shard_size);
   write_tokenizer(folder_);
+  if (args_.save_final_checkpoint && saved_step_ != trainer_->global_step()) save(final_state_);
   metrics_.reset();
   Json done;
   done["stage"] = stage_;
   done["version"] = version_line();
   done["config"] = config_;
-  for (const auto& name : weights) done["model_sha256"][name] = sha256_file(folder_ / name);
+  done["steps"] = trainer_->global_step();
+  uintmax_t bytes = 0;
+  for (const auto& name : weights) {
+    done["model_sha256"][name] = sha256_file(folder_ / name);
+    bytes += fs::file_size(folder_ / name);
+  }
   done["results"] = results;
   write_file_atomic(folder_ / "stage.json", dump_json(done, 2) + "\n");
   write_report(results);
+  if (args_.in_recipe) return;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+  log_info(stage_, ": done in ", human_time(seconds), ". The model (", human_bytes(double(bytes)), "), its tokenizer, metrics.jsonl",
+           args_.save_final_checkpoint ? ", the last checkpoint" : "", " and stage.json are in ", folder_.string());
+  log_info("report: ", (folder_ / "report.html").string());
+  for (const std::string& command : next) log_info("next:   ", command);
 }
 
-void Run::write_report(const Json& results) const {
+void Run::write_report(const Json& results, const std::string& subtitle) const {
   show("the report", [&] {
     report::ReportData page;
     page.title = stage_ + " " + folder_.filename().string();
+    page.subtitle = subtitle;
     page.config = config_;
     page.environment = environment_json();
-    page.stages.push_back(
-        {stage_, report::read_metrics(folder_ / "metrics.jsonl"), report_monitors(results.value("monitors", Json::object()))});
+    report::ReportStage& stage = page.stages.emplace_back();
+    stage.name = stage_;
+    stage.lines = report::read_metrics(folder_ / "metrics.jsonl", report::kMostLines, &stage.logged);
+    stage.monitors = report_monitors(results.value("monitors", Json::object()));
     if (results.contains("watched")) page.samples.push_back(watched_sample(results.at("watched")));
     report::write_report(folder_ / "report.html", page);
   });
@@ -193,6 +298,8 @@ void RunArgs::visit(Fields& v) {
   v("logging_steps", logging_steps, "steps between lines of metrics.jsonl", Range{1, 1e9});
   v("save_steps", save_steps, "steps between checkpoints; 0: only at the end and on Ctrl-C", Range{0, 1e9});
   v("save_total_limit", save_total_limit, "checkpoints kept", Range{1, 1e6});
+  v("save_final_checkpoint", save_final_checkpoint,
+    "keep a checkpoint of the last step too, optimizer and all, so that more max_steps or data can extend the finished run");
   v("max_shard_size", max_shard_size, "bytes of a weight file; a larger model is saved in several, with an index", Range{1, 1e18});
   v("stop_grace", stop_grace,
     "seconds after Ctrl-C or SIGTERM in which work that no checkpoint can hold may still end; then the run stops with its newest "

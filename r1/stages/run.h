@@ -2,7 +2,13 @@
 // when it stops.
 //
 // <output_dir>/ config.yaml (resolved)  checkpoint-<step>/  metrics.jsonl  events.out.tfevents.*  and, when done, the final model in HF
-// layout with stage.json: what it was made from, the SHA-256 of every weight file, its results; and report.html.
+// layout with stage.json: what it was made from, the SHA-256 of every weight file, its results. report.html is there from the first logged
+// step on, and is written anew now and then, at a stop and at the end. configs.jsonl has a line for every config that the run went on with.
+//
+// What may change when a run goes on. Nothing of what its state hangs on: model, tokenizer, dtype, optimizer, seed. While a run is unfinished
+// its data may not change either, since its place in them is part of its state. All else may, and is said: old -> new. A finished run can be
+// extended (more steps, epochs or data) from the checkpoint of its last step, which save_final_checkpoint keeps; its stage.json stays, as
+// stage-<steps>.json.
 //
 // A stop (Ctrl-C, SIGTERM) is taken as soon as the work under way can be given up: between two micro-batches of supervised training, between
 // two tokens of a rollout. What is then saved is the state before that work, so a resumed run is the run that was never stopped. GRPO's
@@ -10,6 +16,7 @@
 // checkpoint that can still be made, or the newest there is.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -28,7 +35,8 @@ namespace r1::stages {
 
 struct RunArgs {
   std::string output_dir, device = "auto", resume_from_checkpoint = "auto";
-  bool overwrite_output_dir = false;
+  bool overwrite_output_dir = false, save_final_checkpoint = false;
+  bool in_recipe = false;  // not a setting: who runs several stages says itself what comes next
   int64_t seed = 1, max_steps = 0, logging_steps = 1, save_steps = 200, save_total_limit = 2, max_shard_size = model::kMaxShardBytes;
   double num_train_epochs = 1, stop_grace = 20;
   int64_t per_device_train_batch_size = 8, gradient_accumulation_steps = 1;
@@ -72,6 +80,9 @@ class Run {
   const std::optional<std::filesystem::path>& checkpoint() const { return checkpoint_; }
   // True if the folder holds a finished run of the same config: nothing is left to do.
   bool complete() const { return complete_; }
+  // A finished run that goes on: with data that may be others than those of its checkpoint.
+  bool extends() const { return finished_before_; }
+  bool data_changed() const { return data_changed_; }
   // What stage.json says of the finished run.
   Json results() const;
   const std::string& stage() const { return stage_; }
@@ -79,6 +90,8 @@ class Run {
   // Loads the checkpoint into the trainer and opens the metrics after it; returns the stage's own state (null without a checkpoint).
   Json start(train::Trainer& trainer, const text::Tokenizer& tokenizer);
   void log(int64_t step, const Json& values);
+  // What a report shows of a run that is not done yet: results as far as they are known (watched, monitors).
+  void so_far(Json results) { so_far_ = std::move(results); }
   // More files for each checkpoint, written into the given folder.
   void on_save(std::function<void(const std::filesystem::path&)> write) { extra_ = std::move(write); }
   // Where a checkpoint can stand: saves if it is time, or if a stop was asked for; in the latter case throws kInterrupted afterwards.
@@ -88,8 +101,8 @@ class Run {
   bool must_stop() const;
   // Where no checkpoint can stand: throws kInterrupted, with a word about the newest one there is.
   [[noreturn]] void give_up(int64_t step) const;
-  // The final model in output_dir, stage.json and report.html.
-  void finish(const Json& results);
+  // The final model in output_dir, stage.json and report.html; says where they are, and `next`: what one does with them, a command a line.
+  void finish(const Json& results, const std::vector<std::string>& next = {});
 
   const std::filesystem::path& folder() const { return folder_; }
 
@@ -97,19 +110,26 @@ class Run {
   void save(const Json& state);
   void save_or_warn(const Json& state, int64_t step, bool stopping);
   void write_tokenizer(const std::filesystem::path& folder) const;
-  void write_report(const Json& results) const;
+  void write_report(const Json& results, const std::string& subtitle = "") const;
+  void report_so_far();
+  void find_start();
+  void go_on(const Json& before, bool finished);
+  void keep_config() const;
 
   std::string stage_;
   RunArgs args_;
   Json config_;
   std::filesystem::path folder_;
   std::optional<std::filesystem::path> checkpoint_;
-  bool complete_ = false;
+  bool complete_ = false, finished_before_ = false, data_changed_ = false;
   train::Trainer* trainer_ = nullptr;
   const text::Tokenizer* tokenizer_ = nullptr;
   std::unique_ptr<report::MetricsWriter> metrics_;
   std::function<void(const std::filesystem::path&)> extra_;
   std::optional<int64_t> saved_step_;
+  int64_t step_ = 0, total_steps_ = 0;
+  Json so_far_ = Json::object(), final_state_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), next_report_ = begun_;
 };
 
 }  // namespace r1::stages

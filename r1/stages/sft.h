@@ -3,6 +3,7 @@
 #pragma once
 
 #include "r1/data/prompt.h"
+#include "r1/stages/preflight.h"
 #include "r1/stages/run.h"
 
 namespace r1::stages {
@@ -20,6 +21,8 @@ struct SftConfig {
   void visit(Fields& v);
 };
 
+// Usage error for what can be known to be wrong before anything is loaded.
+void check(const SftConfig& config, const Preflight& preflight);
 Json sft(const SftConfig& config);
 
 }  // namespace r1::stages

@@ -9,6 +9,7 @@
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
 #include "r1/data/merge.h"
+#include "r1/stages/step_bar.h"
 
 namespace r1::stages {
 
@@ -47,8 +48,8 @@ class LastLayers {
 };
 
 // Said once, counted in the metrics from then on.
-void warn_of_unlearned(const Run& run, const data::PackCounts& counts, int64_t& so_far) {
-  if (so_far == 0 && counts.unlearned > 0)
+void warn_of_unlearned(const Run& run, const data::PackCounts& counts, bool said, int64_t& so_far) {
+  if (so_far == 0 && counts.unlearned > 0 && !said)
     log_warning(run.stage(), ": documents without a token to learn are left out, ", counts.unlearned, " of the first ", counts.documents,
                 " (cut by max_length before the answer, or no answer in them); unlearned_documents in metrics.jsonl counts them");
   so_far = counts.unlearned;
@@ -100,19 +101,40 @@ void check_eval_rows(const std::vector<data::Batch>& rows, int64_t max_length) {
   fail_usage("eval_files hold no token to learn within max_length (", max_length, "), so there is no eval_loss");
 }
 
+namespace {
+
+// Takes the loader to where the checkpoint's run was; data that are others than those are read from their beginning.
+void place_loader(data::Loader& loader, const Run& run, const Json& state) {
+  const Json now = loader.state();
+  const bool others = run.data_changed() || state.value("source", now.value("source", Json())) != now.value("source", Json()) ||
+                      state.at("documents") != now.at("documents");
+  if (run.extends() && others) {
+    log_info(run.stage(), ": the data are others than those of the run that is extended, so they are read from their beginning");
+    return;
+  }
+  loader.load_state(state, str("the checkpoint in ", run.folder().string()));
+}
+
+std::string digits(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", value);
+  return text;
+}
+
+}  // namespace
+
 Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, const text::Tokenizer& tokenizer,
                       const SupervisedData& data) {
   data::Loader loader(*data.train, loader_options(args, data));
   const Json state = run.start(trainer, tokenizer);
-  if (!state.is_null()) loader.load_state(state.at("loader"), str("the checkpoint in ", run.folder().string()));
+  if (!state.is_null()) place_loader(loader, run, state.at("loader"));
   int64_t tokens = state.is_null() ? 0 : state.at("num_tokens").get<int64_t>();
 
-  Progress bar(run.stage(), trainer.total_steps(), "step");
+  StepBar bar(run.stage(), trainer.total_steps(), "step");
   const auto loss_spec = train::cross_entropy_loss();
   const auto begin = Clock::now();
-  int64_t tokens_here = 0;
-  int64_t unlearned = 0;
-  double last_loss = 0, eval_loss = -1;
+  int64_t tokens_here = 0, unlearned = 0;
+  double last_loss = 0, eval_loss = -1, training = 0;  // training: seconds, evaluations and saves apart
   LastLayers last_layers;
   const auto state_now = [&]() -> Json { return {{"loader", loader.state()}, {"num_tokens", tokens}}; };
   while (trainer.global_step() < trainer.total_steps()) {
@@ -120,8 +142,13 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     const Json before = state_now();
     const auto rows = loader.next();
     if (rows.empty()) break;
-    warn_of_unlearned(run, loader.counts(), unlearned);
-    const auto result = trainer.step(micro_batches(rows, args.per_device_train_batch_size), loss_spec, interrupted);
+    warn_of_unlearned(run, loader.counts(), data.looked_at, unlearned);
+    const auto batches = micro_batches(rows, args.per_device_train_batch_size);
+    size_t micro = 0;
+    const auto result = trainer.step(batches, loss_spec, [&] {
+      bar.at(str("micro-batch ", ++micro, "/", batches.size()));
+      return interrupted();
+    });
     if (result.stopped) run.after_step(trainer.global_step(), before);  // saves and throws
     const int64_t step = trainer.global_step();
     tokens += result.tokens;
@@ -129,12 +156,18 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     if (!result.empty) last_loss = result.loss;
     if (!result.empty) last_layers.add(result.layers);
     const double step_time = seconds_since(start);
+    training += step_time;
     const bool last = step == trainer.total_steps();
     const bool evaluate = !data.eval_rows.empty() && (last || (data.eval_steps > 0 && step % data.eval_steps == 0));
     if (evaluate) {
-      const auto loss = held_out_loss(trainer, data.eval_rows, [&] { return run.must_stop(); });
+      size_t row = 0;
+      const auto loss = held_out_loss(trainer, data.eval_rows, [&] {
+        bar.at(str("evaluating, row ", ++row, "/", data.eval_rows.size()));
+        return run.must_stop();
+      });
       if (!loss) run.give_up(step);
       eval_loss = *loss;
+      log_info(run.stage(), ": step ", step, ": eval_loss ", digits(eval_loss));
     }
     if (step % args.logging_steps == 0 || evaluate || last || result.skipped) {
       Json line = step_metrics(result);
@@ -149,11 +182,15 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
       run.log(step, line);
     }
     char note[96];
-    std::snprintf(note, sizeof note, "loss %.3f  %s tok/s", last_loss, human_count(double(tokens_here) / seconds_since(begin)).c_str());
+    std::snprintf(note, sizeof note, "loss %.3f  %s tok/s", last_loss, human_count(double(tokens_here) / training).c_str());
     bar.update(step, note);
     run.after_step(step, state_now());
   }
   bar.finish();
+  if (trainer.global_step() == 0)
+    fail_usage(run.stage(), ": there is nothing to train on: none of the ", data.train->size(),
+               " documents leaves a token to learn within max_length ", data.loader.pack.max_tokens,
+               " (long_documents=", data.loader.pack.long_documents, ")");
 
   Json results;
   results["train_loss"] = last_loss;
@@ -161,8 +198,9 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   last_layers.put(results);
   add_skips(results, trainer);
   results["num_tokens"] = tokens;
+  if (training > 0) results["tokens_per_second"] = double(tokens_here) / training;
   results["train_runtime"] = seconds_since(begin);
-  run.finish(results);
+  run.finish(results, data.next);
   return results;
 }
 

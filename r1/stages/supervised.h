@@ -15,6 +15,8 @@ struct SupervisedData {
   data::LoaderOptions loader;          // rows_per_batch is set from the run's batch sizes
   std::vector<data::Batch> eval_rows;  // may be empty
   int64_t eval_steps = 0;
+  bool looked_at = false;         // what is lost of the documents has been said (first_look.h)
+  std::vector<std::string> next;  // what one does with the model: commands
 };
 
 // Steps of the run: max_steps, or the loader's own count over num_train_epochs.

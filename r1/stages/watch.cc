@@ -1,9 +1,11 @@
 #include "r1/stages/watch.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/base/terminal.h"
 #include "r1/report/plot.h"
 #include "r1/tasks/monitors.h"
 
@@ -22,15 +24,22 @@ double last(const std::vector<double>& x) {
   return x.empty() ? 0 : x.back();
 }
 
+std::string mark_of(bool right) {
+  if (!utf8_locale()) return right ? "right" : "wrong";
+  return right ? "✓" : "✗";
+}
+
+// A blank and the plot; nothing in a log that is read from a file.
 std::string spark(const std::vector<double>& x, double lo, double hi) {
   const size_t n = std::min<size_t>(x.size(), 240);
-  return sparkline(x.data() + (x.size() - n), n, kSparkWidth, lo, hi);
+  if (!log_to_terminal()) return "";
+  return " " + sparkline(x.data() + (x.size() - n), n, kSparkWidth, lo, hi);
 }
 
 }  // namespace
 
 std::string Watch::line_of(const Seen& s) {
-  return str("  step ", s.step, "  ", s.verdict == "right" ? "✓" : "✗", "  ", one_line(s.completion));
+  return str("  step ", s.step, "  ", mark_of(s.verdict == "right"), "  ", one_line(s.completion));
 }
 
 Watch::Watch(engine::Engine& engine, const text::Tokenizer& tokenizer, const tasks::Task& task, const data::PromptMaker& prompts,
@@ -59,17 +68,6 @@ void Watch::look(int64_t step, int64_t total, const std::function<bool()>& stop)
   log_info(line_of(seen_.back()));
   while (seen_.size() < std::size(kLooks) && double(step) >= kLooks[seen_.size()] * double(total) && step < total)
     seen_.push_back(seen_.back());
-}
-
-void Watch::print() const {
-  if (seen_.empty()) return;
-  log_info("\nthe same held-out problem while it learned:  ", one_line(problem_.question), "   (answer ", problem_.gold, ")");
-  int64_t before = -1;
-  for (const auto& s : seen_) {
-    if (s.step == before) continue;
-    log_info(line_of(s));
-    before = s.step;
-  }
 }
 
 Json Watch::to_json() const {
@@ -128,23 +126,28 @@ void History::held_out(int64_t, double accuracy, double) {
 std::string History::note() const {
   if (reward_.empty()) return "";
   char text[160];
-  std::snprintf(text, sizeof text, "reward %.3f %s  length %.1f %s", last(reward_), spark(reward_, 0, 0).c_str(), last(length_),
+  std::snprintf(text, sizeof text, "reward %.3f%s  length %.1f%s", last(reward_), spark(reward_, 0, 0).c_str(), last(length_),
                 spark(length_, 0, 0).c_str());
   return text;
 }
 
 void History::plot() const {
-  if (reward_.size() < 2) return;
+  if (reward_.size() < 2 || !log_to_terminal()) return;  // a log that is read from a file has the numbers, and the report the plots
+  constexpr int kAxis = 10;                              // columns of a plot's labels, about
+  const int columns = int(terminal_columns(2));
   std::vector<double> rollouts;
   for (size_t i = 0; i < reward_.size(); ++i) rollouts.push_back(double(i));
   const auto draw = [&](const char* title, const std::vector<double>& y) {
     report::PlotOptions options;
-    options.width = 46;
+    options.width = std::clamp(columns - kAxis, 16, 46);
     options.title = title;
     options.x_label = "rollout";
+    options.ascii = !utf8_locale();
     return report::plot(rollouts, y, options);
   };
-  log_info("\n", report::side_by_side(draw("reward", reward_), draw("completion length (tokens)", length_)));
+  const std::string reward = draw("reward", reward_), length = draw("completion length (tokens)", length_);
+  const bool wide = columns >= 2 * (46 + kAxis) + 3;
+  log_info("\n", wide ? report::side_by_side(reward, length) : str(reward, "\n\n", length));
 }
 
 Json History::results() const {

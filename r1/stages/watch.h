@@ -20,7 +20,6 @@ class Watch {
         const SamplingArgs& sampling);
   // `stop`: asked between two tokens; true gives the look up, to be taken again after a resume.
   void look(int64_t step, int64_t total, const std::function<bool()>& stop = {});
-  void print() const;
   Json to_json() const;  // {"question","answer","completions":[{"step","tokens","completion","verdict"}]}
   Json state() const;
   void load_state(const Json& state);

@@ -111,7 +111,7 @@ NamedTensors read_tensors(const fs::path& path) {
 Json trainer_state(const Trainer& trainer, const fs::path& run_folder, const Json& stage_state) {
   const int64_t step = trainer.global_step();
   Json history = Json::array();
-  for (Json& line : report::read_metrics(run_folder / "metrics.jsonl")) {
+  for (Json& line : report::read_metrics(run_folder / "metrics.jsonl", report::kMostLines)) {
     if (json_get_or<int64_t>(line, "step", 0, "metrics.jsonl") <= step) history.push_back(std::move(line));
   }
   const Json epoch = stage_state.is_object() && stage_state.contains("epoch") ? stage_state["epoch"] : Json(nullptr);

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <cmath>
 #include <optional>
 
 #include "r1/base/log.h"
@@ -53,12 +54,17 @@ bool all_finite(const Tensor& x) {
   return aten::isfinite(x).all().item<bool>();
 }
 
-std::string diagnose_loss(model::Transformer& model, std::span<const data::Batch> micro_batches) {
+std::string diagnose_loss(model::Transformer& model, std::span<const data::Batch> micro_batches,
+                          const std::map<std::string, double>& terms) {
   at::NoGradGuard no_grad;
   if (std::string found = bad_weight(model.weights()); !found.empty()) return found;
   for (const data::Batch& batch : micro_batches) {
     if (std::string found = bad_activation(model, batch); !found.empty()) return found;
   }
+  for (const auto& [name, value] : terms)
+    if (!std::isfinite(value))
+      return str(std::isnan(value) ? "NaN" : "Inf", " in the loss's ", name,
+                 " term; weights and activations are finite (look at what the batch gives it)");
   return "NaN or Inf in the loss; weights and activations are finite (look at advantages, rewards, loss weights)";
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 
@@ -16,8 +17,9 @@ namespace r1::train {
 bool all_finite(const Tensor& x);
 
 // A loss that is not finite: "NaN in weight layers.2.mlp.gate (layer 2)", "NaN in activations (first layer: 2)", or, if all that is finite,
-// "NaN in loss". Runs the batches forward without a graph.
-std::string diagnose_loss(model::Transformer& model, std::span<const data::Batch> micro_batches);
+// the term of the loss that is not (`terms`: LossMetrics::terms), "NaN in the loss's kl term". Runs the batches forward without a graph.
+std::string diagnose_loss(model::Transformer& model, std::span<const data::Batch> micro_batches,
+                          const std::map<std::string, double>& terms = {});
 
 // Gradients that are not finite though the loss is. The backward runs from the last layer to the first, so the place where it went wrong is
 // the bad row nearest to the head: "NaN in gradient of layers.2.mlp.gate (first layer: 2; 14 of 38 gradients are bad)".

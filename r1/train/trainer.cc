@@ -179,7 +179,7 @@ struct Trainer::Impl {
 
   // "" if loss and gradients are finite, else what is wrong and where.
   std::string fault(const StepResult& result, const Norm& norm, std::span<const data::Batch> micro_batches) {
-    if (!std::isfinite(result.loss)) return diagnose_loss(model, micro_batches);
+    if (!std::isfinite(result.loss)) return diagnose_loss(model, micro_batches, result.metrics.terms);
     if (!norm.finite) return diagnose_gradients(optimizer.rows(), gradients);
     return "";
   }

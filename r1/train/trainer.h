@@ -38,7 +38,7 @@ struct ForwardResult {
   Tensor entropy_T;      // no graph; undefined unless asked for
   Tensor loss_weight_T;  // fp32 on the device
 
-  // Multi-token prediction, module by module: log-probability (with graph) of the token `depth` places behind the target, 0 where the
+  // Multi-token prediction, module by module: log-probability (with graph) of the token `depth` places after the target, 0 where the
   // document ends before, and that token's weight.
   struct Further {
     Tensor logprob_T, loss_weight_T;
@@ -50,6 +50,7 @@ struct ForwardResult {
 struct LossMetrics {
   std::map<std::string, double> sums;    // added up, divided by nothing
   std::map<std::string, double> maxima;  // the largest
+  std::map<std::string, double> terms;   // what the loss is the sum of, so that a loss that is not finite can be traced: added up
   void raise(const std::string& name, double value) {
     const auto [it, fresh] = maxima.emplace(name, value);
     if (!fresh && value > it->second) it->second = value;
@@ -74,9 +75,10 @@ struct StepResult {
   double loss = 0, grad_norm = 0, learning_rate = 0;
   int64_t tokens = 0;
   bool skipped = false;
-  std::string skip_reason;  // "NaN in gradient of layers.2.mlp.gate (first layer: 2)", "no token to learn from (...)"
-  bool empty = false;       // skipped, as no token had a loss weight: there is no loss and no gradient
-  bool stopped = false;     // given up between two micro-batches (Trainer::step's `stop`): as if the call had not been
+  std::string
+      skip_reason;  // "NaN in gradient of layers.2.mlp.gate (first layer: 2)", "Inf in the loss's kl term; ..", "no token to learn from (...)"
+  bool empty = false;    // skipped, as no token had a loss weight: there is no loss and no gradient
+  bool stopped = false;  // given up between two micro-batches (Trainer::step's `stop`): as if the call had not been
   LossMetrics metrics;
   std::map<std::string, double> layers;  // what the layers say of themselves, ready for the log (train/layer_metrics)
 };
@@ -114,7 +116,7 @@ class Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Forward-only log-probabilities of any model (no optimizer state behind it): the reference model of GRPO, `r1 score`.
+// Forward-only log-probabilities of any model (it has no optimizer state): the reference model of GRPO, `r1 score`.
 std::vector<float> batch_logprobs(model::Transformer& model, const data::Batch& batch, double temperature = 1.0);
 
 }  // namespace r1::train

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
@@ -146,6 +147,43 @@ TEST(Metrics, TensorBoardReadsThem) {
     EXPECT_EQ(read["scalars"]["train/loss"][size_t(s - 1)][1].get<float>(), float(1.0 / double(s + 1)));
   }
   EXPECT_EQ(read["texts"]["completions"][0][1], "<think>é 7*9=63</think>");
+}
+
+// A page of a long run: some of its lines, all that happens seldom, and how many there were.
+TEST(ReadMetrics, ALongFileIsThinnedAndWhatIsRareStays) {
+  TemporaryFolder folder("metrics_thin");
+  const fs::path path = folder.path() / "metrics.jsonl";
+  std::string text;
+  for (int step = 1; step <= 1000; ++step) {
+    Json line{{"step", step}, {"loss", step == 555 ? Json() : Json(1.0 / step)}};
+    if (step % 250 == 7) line["eval_loss"] = 0.5;
+    if (step == 123) line["skipped"] = "NaN";
+    if (step == 124) line["alarms"] = Json::array();
+    text += dump_json(line) + "\n";
+  }
+  write_file_atomic(path, text + "{\"step\": 1001, \"lo");
+  int64_t all = 0;
+  const auto lines = read_metrics(path, 100, &all);
+  EXPECT_EQ(all, 1000);
+  EXPECT_GE(lines.size(), 100u);
+  EXPECT_LE(lines.size(), 110u);
+  std::set<int64_t> steps;
+  for (const Json& line : lines) steps.insert(line.at("step").get<int64_t>());
+  for (const int64_t step : {1, 7, 123, 124, 257, 507, 555, 757, 1000}) EXPECT_TRUE(steps.count(step)) << step;
+  EXPECT_EQ(steps.size(), lines.size()) << "each once";
+  EXPECT_EQ(read_metrics(path).size(), 1000u);
+  EXPECT_EQ(read_metrics(path, 5000).size(), 1000u);
+  EXPECT_TRUE(read_metrics(folder.path() / "none", 10, &all).empty());
+  EXPECT_EQ(all, 0);
+}
+
+TEST(MetricsWriter, NoEarlierLogIsWrittenOver) {
+  TemporaryFolder folder("metrics_old");
+  for (int run = 1; run <= 3; ++run) MetricsWriter(folder.path()).write(run, {{"loss", run}});
+  const auto first_step = [&](const char* name) { return read_metrics(folder.path() / name).at(0).at("step").get<int>(); };
+  EXPECT_EQ(first_step("metrics.jsonl"), 3);
+  EXPECT_EQ(first_step("metrics.jsonl.old"), 1);
+  EXPECT_EQ(first_step("metrics.jsonl.old2"), 2);
 }
 
 }  // namespace

@@ -255,5 +255,15 @@ TEST(ReportChart, SmoothingAndThinning) {
   EXPECT_LT(*std::max_element(soft.begin(), soft.end()), 10);
 }
 
+TEST(Alarms, CountOfAllLinesWhereSomeAreShown) {
+  ReportStage stage;
+  stage.name = "SFT";
+  stage.logged = 5000;
+  stage.lines = {{{"step", 1}, {"loss", 1}}, {{"step", 2}, {"skipped", "NaN"}}};
+  const auto alarms = find_alarms(stage);
+  ASSERT_EQ(alarms.size(), 1u);
+  EXPECT_EQ(alarms[0], "1 of 5000 steps were skipped (NaN)");
+}
+
 }  // namespace
 }  // namespace r1::report

@@ -7,6 +7,7 @@
 #include "r1/base/rng.h"
 #include "r1/stages/grpo_batch.h"
 #include "r1/tensor/aten.h"
+#include "tests/stages/stage_testing.h"
 
 namespace r1::stages {
 namespace {
@@ -111,6 +112,28 @@ TEST(GrpoLossTypes, SequenceRatioIsTheMeanOfLogRatios) {
   const auto loss = grpo_loss(args, 1.0).loss(
       {&batch, aten::tensor(logp), aten::tensor(std::vector<float>(logp.size(), 0.f)), aten::tensor(batch.loss_weight)}, 4, metrics);
   EXPECT_NEAR(loss.item<double>(), expected, 1e-5);
+}
+
+// A loss that is not finite: which of its terms it was.
+TEST(GrpoLossTypes, ASkippedStepNamesTheTerm) {
+  set_log_level(LogLevel::kError);  // the steps are warned about
+  const auto loaded = eval::load({tiny_model().string(), "", "float32"}, at::kCPU);
+  train::Trainer trainer(*loaded.model, {}, 10, 1);
+  GrpoLossArgs args;
+  args.beta = 0.1;
+  const auto reason = [&](const std::function<void(data::Batch&)>& spoil) {
+    auto batch = make_batches(small_rollout(), kAdvantages, {4, 16, "grpo", false}, nullptr);
+    batch[0].ref_logprob = batch[0].old_logprob;
+    spoil(batch[0]);
+    return trainer.step(batch, grpo_loss(args, 1.0)).skip_reason;
+  };
+  EXPECT_EQ(reason([](data::Batch&) {}), "");
+  const size_t learned = 3;
+  EXPECT_TRUE(contains(reason([&](data::Batch& b) { b.ref_logprob[learned] = std::nanf(""); }), "NaN in the loss's kl term"));
+  EXPECT_TRUE(contains(reason([&](data::Batch& b) { b.advantage[learned] = std::nanf(""); }), "NaN in the loss's policy term"));
+  EXPECT_TRUE(
+      contains(reason([&](data::Batch& b) { b.old_logprob[learned] = -200, b.advantage[learned] = -1; }), "Inf in the loss's policy term"));
+  set_log_level(LogLevel::kWarning);
 }
 
 TEST(GrpoBatch, TargetsOldLogprobsAndMasks) {

@@ -42,7 +42,7 @@ inline Json run_stage(const std::string& kind, const fs::path& output, const std
   settings.push_back({knows("output_file") ? "output_file" : "output_dir", "test", output.string()});
   for (size_t i = 0; i < yamls.size(); ++i)  // a source of its own each: twice in one is an error
     for (auto& s : parse_yaml(yamls[i], str("test", i))) settings.push_back(s);
-  return stage.run(settings);
+  return stage.run(settings, /*in_recipe=*/false);
 }
 inline Json run_stage(const std::string& kind, const fs::path& output, const std::string& yaml, const std::string& common = kCommon) {
   return run_stage(kind, output, std::vector{yaml}, common);
@@ -86,6 +86,37 @@ inline std::string model_setting() {
 
 inline std::vector<Json> metrics_of(const fs::path& folder) {
   return report::read_metrics(folder / "metrics.jsonl");
+}
+
+// What is said on stderr meanwhile, an error's words too.
+inline std::string said(const std::function<void()>& work) {
+  set_log_level(LogLevel::kInfo);
+  testing::internal::CaptureStderr();
+  try {
+    work();
+  } catch (const Error& error) {
+    log_line(LogLevel::kError, error.what());
+  }
+  set_log_level(LogLevel::kWarning);
+  return testing::internal::GetCapturedStderr();
+}
+
+// A byte-level tokenizer, with a template if asked for, and an untrained model over it.
+inline fs::path chat_model(const TemporaryFolder& folder, bool with_template = true) {
+  const auto in = [&](const char* name) { return (folder.path() / name).string(); };
+  write_file_atomic(in("text.txt"), "one two three four five\n");
+  run_stage("tokenizer", in("chat_tokenizer"), "{train_files: [" + in("text.txt") + "], vocab_size: 258}");
+  const fs::path config = folder.path() / "chat_tokenizer/tokenizer_config.json";
+  Json json = parse_json_file(config);
+  if (with_template)
+    json["chat_template"] =
+        "{% for m in messages %}{{ m.role }}:{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
+  write_file_atomic(config, dump_json(json));
+  run_stage("pretrain", in("chat_model"),
+            "{preset: tiny-test, tokenizer: " + in("chat_tokenizer") + ", train_files: [" + in("text.txt") +
+                "], max_length: 32, max_steps: 1, learning_rate: 1e-3}",
+            kNoTask);
+  return folder.path() / "chat_model";
 }
 
 // The numbers of each step, without clocks.

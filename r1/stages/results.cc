@@ -1,0 +1,107 @@
+#include "r1/stages/results.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "r1/base/build_info.h"
+#include "r1/base/config_io.h"
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/base/log.h"
+
+namespace r1::stages {
+
+namespace {
+
+// What may differ between two runs that make the same.
+constexpr const char* kHabits[] = {
+    "output_dir", "output_file",   "overwrite_output_dir", "overwrite",        "resume_from_checkpoint", "device",
+    "stop_grace", "logging_steps", "save_steps",           "save_total_limit", "save_final_checkpoint"};
+constexpr const char* kPaths[] = {"model_name_or_path", "tokenizer_name_or_path"};
+
+std::string place_of(const std::string& path) {
+  std::error_code error;
+  const fs::path whole = fs::weakly_canonical(path, error);
+  return error ? path : whole.string();
+}
+
+std::string now_utc() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::tm parts{};
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
+  return text;
+}
+
+}  // namespace
+
+Json without_habits(const Json& config) {
+  Json out = config;
+  for (const char* key : kHabits) out.erase(key);
+  return out;
+}
+
+std::string changes(const Json& before, const Json& after) {
+  Json old_one = without_habits(before), new_one = without_habits(after);
+  for (const char* key : kPaths) {
+    if (!old_one.contains(key) || !new_one.contains(key) || !old_one[key].is_string() || !new_one[key].is_string()) continue;
+    const std::string a = old_one[key], b = new_one[key];
+    if (!a.empty() && !b.empty() && place_of(a) == place_of(b)) old_one[key] = b;
+  }
+  return json_diff(old_one, new_one);
+}
+
+std::optional<Json> earlier_results(const ResultPlace& place, const Json& config) {
+  if (place.overwrite) return std::nullopt;
+  if (fs::exists(place.record)) {
+    const Json record = parse_json_file(place.record);
+    if (!record.is_object() || !record.contains("config") || !record.contains("results"))
+      fail_usage(place.what, ": ", place.record.string(), " is not a record of an earlier run; choose another ", place.option);
+    const std::string differs = changes(record["config"], config) + changes(record.value("inputs", Json::object()), place.inputs);
+    if (differs.empty()) {
+      log_info(place.what, ": ", place.record.string(), " has the results of the same config already; --overwrite makes them anew");
+      return record["results"];
+    }
+    fail_usage(place.what, ": ", place.record.string(), " is the result of another config:\n", differs, "choose another ", place.option,
+               ", or --overwrite");
+  }
+  for (const fs::path& file : place.files)
+    if (fs::exists(file))
+      fail_usage(place.what, ": ", file.string(), " stands there already, and is not known to be a result of this command; choose another ",
+                 place.option, ", or --overwrite");
+  return std::nullopt;
+}
+
+void write_record(const ResultPlace& place, const Json& config, const Json& results) {
+  const Json record{{"what", place.what}, {"version", version_line()}, {"date", now_utc()},
+                    {"config", config},   {"inputs", place.inputs},    {"results", results}};
+  write_file_atomic(place.record, dump_json(record, 2) + "\n");
+}
+
+std::string identity(const fs::path& path) {
+  if (fs::exists(path / "stage.json")) {
+    const Json done = parse_json_file(path / "stage.json");
+    if (done.contains("model_sha256")) return sha256(std::string_view(dump_json(done["model_sha256"]))).substr(0, 16);
+  }
+  if (fs::is_regular_file(path)) return str(fs::file_size(path), " bytes");
+  if (!fs::is_directory(path)) return "";
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(path))
+    if (entry.is_regular_file()) files.push_back(str(entry.path().filename().string(), " ", entry.file_size()));
+  std::sort(files.begin(), files.end());
+  std::string all;
+  for (const auto& file : files) all += file + "\n";
+  return sha256(std::string_view(all)).substr(0, 16);
+}
+
+std::string shell_word(const std::string& text) {
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) || c >= 0x80 || std::string_view("_-./:,=@%+~").find(char(c)) != std::string_view::npos;
+  });
+  if (plain) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+}  // namespace r1::stages
