@@ -28,9 +28,21 @@ Command cmd_run() {
     apply_common(options.common);
     auto settings = read_yaml(options.config.recipe);
     settings.insert(settings.end(), overrides.begin(), overrides.end());
+    if (options.common.print_config) {
+      print_text(stages::resolved_recipe(settings));
+      return 0;
+    }
     const auto result = stages::run_recipe(settings);
-    if (!result.summary.is_null()) print_text(dump_json(result.summary) + "\n");
-    return 0;
+    if (!result.failed) {
+      if (!result.summary.is_null()) print_text(dump_json(result.summary) + "\n");
+      return 0;
+    }
+    const stages::FailedGate& gate = *result.failed;
+    if (options.common.json)
+      print_text(dump_json(Json{
+                     {"failed_gate", {{"stage", gate.stage}, {"require", gate.require}, {"result", gate.result}, {"value", gate.value}}}}) +
+                 "\n");
+    fail(gate.message);
   };
   return command;
 }
