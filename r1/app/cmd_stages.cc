@@ -1,11 +1,9 @@
-// r1 pretrain | sft | grpo | rejection | eval: the chapters of the paper, a config each.
+// r1 pretrain | sft | grpo | rejection: the chapters of the paper, a config each.
 #include "r1/app/command.h"
-#include "r1/stages/evaluate.h"
 #include "r1/stages/grpo.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/rejection.h"
 #include "r1/stages/sft.h"
-#include "r1/tasks/registry.h"
 
 namespace r1::app {
 
@@ -18,26 +16,6 @@ Command stage_command(std::string name, std::string help, Json (*stage)(const Co
     if (common.json) print_text(dump_json(results) + "\n");
     return 0;
   });
-}
-
-struct EvalCommand {
-  stages::EvalConfig config;
-  bool list_tasks = false;
-
-  void visit(Fields& v) {
-    v.group("", config);
-    v("list_tasks", list_tasks, "print the names of the tasks and stop");
-  }
-};
-
-int run_eval(const EvalCommand& command, const CommonOptions& common) {
-  if (command.list_tasks) {
-    for (const auto& name : tasks::task_names()) print_text(name + "\n");
-    return 0;
-  }
-  const Json result = stages::evaluate(command.config);
-  print_text(dump_json(result, common.json ? -1 : 2) + "\n");
-  return 0;
 }
 
 }  // namespace
@@ -53,9 +31,6 @@ Command cmd_grpo() {
 }
 Command cmd_rejection() {
   return stage_command<stages::RejectionConfig>("rejection", "sample answers, keep the right ones as chat JSONL", stages::rejection);
-}
-Command cmd_eval() {
-  return make_command<EvalCommand>("eval", "accuracy of a model on a task, with every sample kept", run_eval, {"model_name_or_path"});
 }
 
 }  // namespace r1::app

@@ -4,8 +4,10 @@
 
 #include "r1/base/file.h"
 #include "r1/base/log.h"
+#include "r1/base/progress.h"
 #include "r1/base/rng.h"
 #include "r1/eval/statistics.h"
+#include "r1/tasks/reward.h"
 #include "r1/tasks/scoring.h"
 #include "r1/tasks/tagged.h"
 
@@ -49,7 +51,7 @@ void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
   result.n = int64_t(done.size());
   for (double x : done) result.accuracy += x;
   if (!done.empty()) result.accuracy /= double(done.size());  // once, at the end: 500 of 500 is 1, not 1.0000000000000007
-  result.ci95 = args.num_samples == 1 ? wilson_interval(result.accuracy * double(done.size()), double(done.size())) : mean_interval(done);
+  result.ci95 = clustered_interval(done, result.samples.size());
   const double samples = std::max<double>(1, double(result.samples.size()));
   result.mean_length = tokens / samples;
   result.clipped_ratio = clipped / samples;
@@ -75,12 +77,26 @@ void aggregate(EvalResult& result, int64_t problems, const EvalArgs& args) {
   }
 }
 
+// What makes the numbers doubtful, with the way out.
+void warn(const EvalResult& result, const EvalArgs& args) {
+  const double samples = std::max<double>(1, double(result.samples.size()));
+  const auto percent = [](double share) { return int(100 * share + 0.5); };
+  const auto found = result.verdicts.find("unparsed");
+  const double unparsed = found == result.verdicts.end() ? 0 : double(found->second) / samples;
+  if (unparsed > 0.05) log_warning("eval ", result.task, ": no answer could be found in ", percent(unparsed), " % of the completions");
+  if (result.clipped_ratio > 0.05)
+    log_warning("eval ", result.task, ": ", percent(result.clipped_ratio), " % of the completions were cut off at ",
+                args.max_completion_length, " tokens, and mostly count as wrong; give them more (--max_completion_length ",
+                2 * args.max_completion_length, ")");
+}
+
 }  // namespace
 
 Json EvalResult::to_json() const {
   Json out;
   out["task"] = task;
   out["n"] = n;
+  out["samples"] = samples.size();
   out["accuracy"] = accuracy;
   out["ci95"] = {ci95.first, ci95.second};
   for (const auto& [k, value] : pass_at) out[str("pass@", k)] = value;
@@ -102,6 +118,12 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
       fail_usage("pass_at has ", k, ", but num_samples is ", args.num_samples, "; k must lie between 1 and num_samples");
   EvalResult result;
   result.task = task.name();
+  std::vector<std::unique_ptr<tasks::Reward>> rewards;
+  std::vector<const tasks::Reward*> asked_rewards;
+  for (const std::string& name : result.rewards = args.reward_funcs) {
+    rewards.push_back(tasks::make_reward(name));
+    asked_rewards.push_back(rewards.back().get());
+  }
   const int64_t size = tasks::required_size(task, args.split, "eval"), problems = args.limit > 0 ? std::min(args.limit, size) : size;
   if (problems == 0) fail_usage("task '", task.name(), "' has no problems in split '", args.split, "'");
 
@@ -109,17 +131,17 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
   std::vector<tasks::Problem> asked;
   std::vector<engine::CompletionRequest> requests;
   for (int64_t p = 0; p < problems; ++p) {
-    asked.push_back(task.problem(args.split, p));
-    requests.push_back(make_request(prompts.prompt(asked.back().prompt, asked.back().messages), forced, prompts, args, p));
+    const tasks::Problem& problem = asked.emplace_back(task.problem(args.split, p));
+    requests.push_back(make_request(prompts.prompt(problem.prompt, problem.messages), forced, prompts, args, p));
+    result.problems.push_back({problem.id, problem.question, problem.gold, tokenizer.decode(requests.back().prompt)});
   }
-  result.example_prompt = tokenizer.decode(requests.front().prompt);
 
   const auto start = std::chrono::steady_clock::now();
   const engine::EngineStats before = engine.stats();
   engine::CompletionOptions options;
   if (progress) options.on_step = [&](int64_t finished, int64_t total, const engine::EngineStats&) { return progress(finished, total); };
   // Scored in threads beside the generation. No deadline here: a missing score would be a wrong result.
-  tasks::ScoringPool pool(task, {}, {});
+  tasks::ScoringPool pool(task, asked_rewards, {});
   const auto batch = pool.begin(asked, size_t(args.num_samples));
   options.on_finished = [&](size_t p, int j, const engine::Completion& c) {
     batch->add(p, size_t(j), c.text, int64_t(c.ids.size()), c.finish == engine::FinishReason::kLength);
@@ -133,38 +155,69 @@ EvalResult evaluate(engine::Engine& engine, const text::Tokenizer& tokenizer, co
     for (size_t j = 0; j < completions[p].size(); ++j) {
       const auto& completion = completions[p][j];
       if (completion.finish == engine::FinishReason::kNone || completion.finish == engine::FinishReason::kCancelled) continue;
-      const auto& score = scored[size_t(p * args.num_samples) + j].score;
-      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.verdict, score.accuracy,
-                                int64_t(completion.ids.size()), completion.finish});
+      const auto& [score, known, values, measures] = scored[size_t(p * args.num_samples) + j];
+      result.samples.push_back({p, int(j), asked[p].id, completion.text, score.extracted, score.rule, score.reason, score.verdict,
+                                score.accuracy, int64_t(completion.ids.size()), completion.finish, values});
     }
   }
   aggregate(result, problems, args);
-  const auto found = result.verdicts.find("unparsed");
-  const double unparsed = found == result.verdicts.end() ? 0 : double(found->second) / double(result.samples.size());
-  if (unparsed > 0.05)
-    log_warning("eval ", task.name(), ": no answer could be found in ", int(100 * unparsed + 0.5), " % of the completions");
+  warn(result, args);
   return result;
 }
 
-void save_result(const EvalResult& result, const std::filesystem::path& folder) {
+void save_result(const EvalResult& result, const std::filesystem::path& folder, const Json& facts) {
   make_folder(folder);
-  std::string lines;
+  AtomicFile lines(folder / "samples.jsonl");
   for (const auto& s : result.samples) {
+    const EvalProblem& problem = result.problems[size_t(s.problem)];
     Json row;
     row["id"] = s.id;
     row["sample"] = s.index;
-    row["verdict"] = tasks::verdict_name(s.verdict);
-    row["accuracy"] = s.accuracy;
+    row["question"] = problem.question;
+    row["prompt"] = problem.prompt;
+    row["gold"] = problem.gold;
+    row["completion"] = s.completion;
     row["extracted"] = s.extracted;
+    row["rule"] = s.rule;
+    row["verdict"] = tasks::verdict_name(s.verdict);
+    row["reason"] = s.reason;
+    row["accuracy"] = s.accuracy;
+    row["rewards"] = Json::object();
+    for (size_t i = 0; i < s.rewards.size(); ++i) row["rewards"][result.rewards[i]] = s.rewards[i] ? Json(*s.rewards[i]) : Json();
     row["tokens"] = s.tokens;
     row["finish_reason"] = engine::finish_reason_name(s.finish);
-    row["completion"] = s.completion;
-    lines += dump_json(row) + "\n";
+    lines.write(dump_json(row) + "\n");
   }
-  write_file_atomic(folder / "samples.jsonl", lines);
+  lines.commit();
   Json summary = result.to_json();
-  summary["example_prompt"] = result.example_prompt;
+  summary.update(facts);
   write_file_atomic(folder / "result.json", dump_json(summary, 2) + "\n");
+}
+
+std::string result_text(const Json& r) {
+  const auto number = [](const Json& value) { return three_digits(value.get<double>()); };
+  const Json& ci = r.at("ci95");
+  const int64_t n = r.at("n"), samples = r.value("samples", n);
+  std::string text = str(r.at("task").get<std::string>(), ": ", n, n == 1 ? " problem" : " problems",
+                         samples != n ? str(", ", samples, " samples") : "", "\n");
+  const auto line = [&](std::string name, const std::string& value) {
+    name.resize(std::max<size_t>(name.size() + 1, 14), ' ');
+    text += "  " + name + value + "\n";
+  };
+  line("accuracy", number(r.at("accuracy")) + "  (95 % interval " + number(ci[0]) + " to " + number(ci[1]) + ")");
+  for (const auto& [key, value] : r.items())
+    if ((key.starts_with("pass@") || key.starts_with("cons@")) && samples != n) line(key, number(value));
+  for (const auto& [name, share] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"format", "format"}, {"cut off", "clipped_ratio"}, {"acceptance", "draft_acceptance"}})
+    if (r.contains(share)) line(name, number(r.at(share)));
+  line("length", number(r.at("mean_length")) + " tokens");
+  std::string verdicts;
+  if (r.contains("verdicts"))
+    for (const auto& [name, count] : r.at("verdicts").items())
+      verdicts += str(verdicts.empty() ? "" : ", ", count.get<int64_t>(), " ", name);
+  line("verdicts", verdicts);
+  line("time", human_time(r.at("seconds").get<double>()) + ", " + number(r.at("tokens_per_second")) + " tokens a second");
+  return text;
 }
 
 void EvalArgs::visit(Fields& v) {
@@ -176,6 +229,7 @@ void EvalArgs::visit(Fields& v) {
   v("pass_at", pass_at, "k of pass@k and cons@k to report (k <= num_samples); none: 1");
   engine::SamplingOptions::visit(v);
   v("eval_seed", seed, "seed of the sampling", Range{0, 1e18});
+  v("reward_funcs", reward_funcs, "rewards kept with every sample, as r1 grpo knows them; they change no result");
   v("forced", forced, "text put at the beginning of every completion, e.g. an empty thought");
 }
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "r1/base/error.h"
+#include "r1/base/rng.h"
 
 namespace r1::eval {
 
@@ -24,15 +26,56 @@ std::pair<double, double> wilson_interval(double right, double n) {
   return {right <= 0 ? 0.0 : std::max(0.0, middle - half), right >= n ? 1.0 : std::min(1.0, middle + half)};
 }
 
-std::pair<double, double> mean_interval(const std::vector<double>& per_problem) {
+std::pair<double, double> clustered_interval(const std::vector<double>& per_problem, size_t samples) {
   const double n = double(per_problem.size());
-  if (n < 2) return {0.0, 1.0};
+  if (n == 0) return {0.0, 1.0};
   double mean = 0, square = 0;
   for (double x : per_problem) mean += x;
-  mean /= n;
+  mean = std::clamp(mean / n, 0.0, 1.0);
   for (double x : per_problem) square += (x - mean) * (x - mean);
-  const double half = 1.959963984540054 * std::sqrt(square / (n - 1) / n);
-  return {std::max(0.0, mean - half), std::min(1.0, mean + half)};
+  const double variance = square / n / n, binomial = mean * (1 - mean);
+  // No spread says nothing of how much there is in the world: then every problem counts once.
+  const double effective = variance > 1e-15 && binomial > 1e-15 ? std::min(binomial / variance, std::max(n, double(samples))) : n;
+  return wilson_interval(mean * effective, effective);
+}
+
+double mcnemar_exact(int64_t only_a, int64_t only_b) {
+  const int64_t n = only_a + only_b, few = std::min(only_a, only_b);
+  double sum = 0;
+  for (int64_t i = 0; i <= few; ++i)
+    sum += std::exp(std::lgamma(double(n + 1)) - std::lgamma(double(i + 1)) - std::lgamma(double(n - i + 1)) - double(n) * std::log(2.0));
+  return std::min(1.0, 2 * sum);
+}
+
+PairedBootstrap paired_bootstrap(const std::vector<double>& differences) {
+  constexpr int kTimes = 10'000;
+  PairedBootstrap out;
+  const size_t n = differences.size();
+  if (n == 0) return out;
+  for (const double d : differences) out.mean += d / double(n);
+  Rng rng(1, 0x70616972);  // "pair"
+  std::vector<double> means(kTimes);
+  int64_t below = 0, above = 0;
+  for (double& mean : means) {
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i) sum += differences[rng.below(n)];
+    mean = sum / double(n);
+    below += mean <= 1e-12;
+    above += mean >= -1e-12;
+  }
+  std::sort(means.begin(), means.end());
+  out.low = means[size_t(0.025 * kTimes)];
+  out.high = means[size_t(0.975 * kTimes) - 1];
+  out.p = std::min(1.0, 2 * double(std::min(below, above) + 1) / (kTimes + 1));
+  return out;
+}
+
+std::string three_digits(double x) {
+  const double size = std::abs(x);
+  if (!std::isfinite(x)) return std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", size < 9.995 ? (size < 0.9995 ? 3 : 2) : size < 99.95 ? 1 : 0, x);
+  return text;
 }
 
 std::string majority(const std::vector<std::string>& answers) {

@@ -60,8 +60,8 @@ void FileTask::load(const Files& files) {
   for (const std::string& path : files.test) load_file(path, "test", files);
 }
 
-std::vector<std::string> FileTask::files() const {
-  return files_;
+std::vector<std::string> FileTask::files(const std::string& split) const {
+  return split == "train" ? train_files_ : test_files_;
 }
 
 bool FileTask::full(const std::string& split, const Files& files) const {
@@ -71,8 +71,7 @@ bool FileTask::full(const std::string& split, const Files& files) const {
 void FileTask::load_file(const std::string& path, const std::string& split, const Files& files) {
   const bool other_side = splits_by_row_ || (split == "test" && files.train_fraction > 0);
   if (full(split, files) && !(other_side && !full(split == "test" ? "train" : "test", files))) return;
-  files_.push_back(path);
-  const size_t before = train_.size() + test_.size();
+  const size_t train = train_.size(), test = test_.size();
   int64_t rows = 0;
   data::RowReader reader(path);
   for (std::optional<Json> row; !(full("train", files) && full("test", files)) && (row = reader.next());) {
@@ -86,7 +85,9 @@ void FileTask::load_file(const std::string& path, const std::string& split, cons
     }
     add(read_row(*row, reader.where()), side, files);
   }
-  if (rows == 0 || (train_.size() + test_.size() == before && !files.limit)) fail(path, ": no problems in it");
+  if (rows == 0 || (train_.size() + test_.size() == train + test && !files.limit)) fail(path, ": no problems in it");
+  if (train_.size() > train) train_files_.push_back(path);
+  if (test_.size() > test) test_files_.push_back(path);
 }
 
 void FileTask::add(std::optional<Problem> problem, std::string split, const Files& files) {

@@ -22,7 +22,7 @@ class FileTask : public Task {
   const std::string& name() const override { return name_; }
   int64_t size(const std::string& split) const override { return int64_t(rows(split).size()); }
   Problem problem(const std::string& split, int64_t index) const override;
-  std::vector<std::string> files() const override;
+  std::vector<std::string> files(const std::string& split) const override;
 
  protected:
   explicit FileTask(std::string name) : name_(std::move(name)) {}
@@ -57,7 +57,7 @@ class FileTask : public Task {
   std::string name_;
   bool fraction_ = false;
   std::vector<Problem> train_, test_;
-  std::vector<std::string> files_;
+  std::vector<std::string> train_files_, test_files_;
 };
 
 // The first of `keys` (or `named`, if not empty) that the row has; nullptr if none. A named key that is missing is an error.

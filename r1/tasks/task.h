@@ -58,8 +58,11 @@ class Task {
     (void)index;
     return problem.solution;
   }
-  // The files that its problems were read from; none for generated tasks.
-  virtual std::vector<std::string> files() const { return {}; }
+  // The files that a split's problems were read from; none for generated tasks.
+  virtual std::vector<std::string> files(const std::string& split) const {
+    (void)split;
+    return {};
+  }
   // Every token string that the task's prompts, documents and completions are made of, for a word-level tokenizer (longest match); empty
   // for tasks over text. The space is listed; a tokenizer that drops spaces works too, scoring ignores them.
   virtual std::vector<std::string> vocabulary() const { return {}; }

@@ -34,7 +34,7 @@ class Questions : public tasks::Task {
     if (completion.empty() || (completion.size() > 3 && completion[0] != '<')) return {tasks::Verdict::kUnparsed, 0, ""};
     const std::string answer(1, completion.back());
     const bool right = answer == problem.gold;
-    return {right ? tasks::Verdict::kRight : tasks::Verdict::kWrong, right ? 1.0 : 0.0, answer};
+    return {right ? tasks::Verdict::kRight : tasks::Verdict::kWrong, right ? 1.0 : 0.0, answer, "last_number", right ? "same" : "other"};
   }
 
  private:
@@ -92,7 +92,10 @@ TEST_F(Evaluate, GreedyNumbersAreThoseOfTheScript) {
   EXPECT_EQ(r.pass_at, (std::map<int64_t, double>{{1, 0.5}}));
   EXPECT_EQ(r.cons_at, (std::map<int64_t, double>{{1, 0.5}}));
   EXPECT_EQ(r.verdicts, (std::map<std::string, int64_t>{{"right", 2}, {"unparsed", 1}, {"wrong", 1}}));
-  EXPECT_EQ(r.example_prompt, "1");
+  ASSERT_EQ(r.problems.size(), 4u);
+  EXPECT_EQ(r.problems[0].prompt, "1");
+  EXPECT_EQ(r.problems[1].gold, "x");
+  EXPECT_EQ(r.rewards, (std::vector<std::string>{"accuracy", "format"}));
   EXPECT_FALSE(r.draft_acceptance);
   ASSERT_EQ(r.samples.size(), 4u);
   const char* said[] = {"a", "b", "cccccc", "d"};
@@ -244,7 +247,11 @@ TEST_F(Evaluate, StoppedHalfWayItSaysOfHowManyProblems) {
 TEST_F(Evaluate, AnswersThatCannotBeReadAreSaidAloud) {
   testing::internal::CaptureStderr();
   run(short_answers());
-  EXPECT_NE(testing::internal::GetCapturedStderr().find("no answer could be found in 25 % of the completions"), std::string::npos);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("no answer could be found in 25 % of the completions"), std::string::npos);
+  EXPECT_NE(
+      said.find("25 % of the completions were cut off at 6 tokens, and mostly count as wrong; give them more (--max_completion_length 12)"),
+      std::string::npos);
   EvalArgs args = short_answers();
   args.limit = 2;
   testing::internal::CaptureStderr();
@@ -255,19 +262,25 @@ TEST_F(Evaluate, AnswersThatCannotBeReadAreSaidAloud) {
 TEST_F(Evaluate, EverySampleIsKept) {
   const fs::path folder = fs::temp_directory_path() / str("r1_eval_test_", ::getpid());
   const EvalResult r = run(short_answers());
-  save_result(r, folder);
+  save_result(r, folder, {{"model", "m"}});
   std::istringstream lines(read_file(folder / "samples.jsonl"));
   std::vector<Json> rows;
   for (std::string line; std::getline(lines, line);) rows.push_back(parse_json(line, "samples"));
   ASSERT_EQ(rows.size(), 4u);
   EXPECT_EQ(rows[1], (Json{{"id", "q/1"},
                            {"sample", 0},
-                           {"verdict", "wrong"},
-                           {"accuracy", 0.0},
+                           {"question", "2"},
+                           {"prompt", "2"},
+                           {"gold", "x"},
+                           {"completion", "b"},
                            {"extracted", "b"},
+                           {"rule", "last_number"},
+                           {"verdict", "wrong"},
+                           {"reason", "other"},
+                           {"accuracy", 0.0},
+                           {"rewards", {{"accuracy", 0.0}, {"format", 0.0}}},
                            {"tokens", 2},
-                           {"finish_reason", "stop"},
-                           {"completion", "b"}}));
+                           {"finish_reason", "stop"}}));
   EXPECT_EQ(rows[2]["finish_reason"], "length");
   const Json summary = parse_json_file(folder / "result.json");
   EXPECT_EQ(summary["task"], "questions");
@@ -277,7 +290,8 @@ TEST_F(Evaluate, EverySampleIsKept) {
   EXPECT_EQ(summary["cons@1"], 0.5);
   EXPECT_EQ(summary["verdicts"], (Json{{"right", 2}, {"unparsed", 1}, {"wrong", 1}}));
   EXPECT_EQ(summary["ci95"][0].get<double>(), r.ci95.first);
-  EXPECT_EQ(summary["example_prompt"], "1");
+  EXPECT_EQ(summary["samples"], 4);
+  EXPECT_EQ(summary["model"], "m") << "what else is known of the run";
   EXPECT_FALSE(summary.contains("draft_acceptance"));
   fs::remove_all(folder);
 }

@@ -33,11 +33,55 @@ TEST(Interval, WilsonKnownValues) {
   EXPECT_EQ(wilson_interval(0, 100).first, 0.0);
 }
 
-TEST(Interval, MeanOfProblems) {
-  const auto [lo, hi] = mean_interval({0.0, 1.0, 0.5, 0.5});
-  const double half = 1.959963984540054 * std::sqrt(0.5 / 3 / 4);
-  EXPECT_NEAR(lo, 0.5 - half, 1e-12);
-  EXPECT_NEAR(hi, 0.5 + half, 1e-12);
+// One sample of 0 or 1 a problem: Wilson's own interval. Several: as wide as the spread between problems says, not as narrow as if every
+// sample were a problem of its own.
+TEST(Interval, ProblemsAreTheClusters) {
+  EXPECT_EQ(clustered_interval({1, 0, 1, 1}, 4), wilson_interval(3, 4));
+  std::vector<double> same(50, 0), mixed(50, 0.5), spread;
+  for (int i = 0; i < 25; ++i) same[size_t(i)] = 1;  // 16 samples a problem that all agree are no more than one
+  const auto [lo, hi] = clustered_interval(same, 50 * 16);
+  EXPECT_NEAR(lo, wilson_interval(25, 50).first, 1e-12);
+  EXPECT_NEAR(hi, wilson_interval(25, 50).second, 1e-12);
+  const auto narrow = clustered_interval(mixed, 50 * 16);  // no spread: never narrower than as many independent samples
+  EXPECT_NEAR(narrow.first, wilson_interval(400, 800).first, 0.05);
+  EXPECT_GE(narrow.second - narrow.first, wilson_interval(400, 800).second - wilson_interval(400, 800).first - 1e-12);
+  EXPECT_EQ(clustered_interval({1, 1, 1}, 48), wilson_interval(3, 3));
+  EXPECT_EQ(clustered_interval({}, 0), (std::pair{0.0, 1.0}));
+  // Means 0.25 and 0.75: variance of the mean 1/16/n, so n_eff = 4 n.
+  for (int i = 0; i < 40; ++i) spread.push_back(i % 2 ? 0.25 : 0.75);
+  EXPECT_NEAR(clustered_interval(spread, 40 * 8).first, wilson_interval(80, 160).first, 1e-9);
+}
+
+TEST(Paired, McNemarKnownValues) {
+  EXPECT_EQ(mcnemar_exact(0, 0), 1);
+  EXPECT_NEAR(mcnemar_exact(0, 5), 2.0 / 32, 1e-12);
+  EXPECT_NEAR(mcnemar_exact(5, 0), 2.0 / 32, 1e-12);
+  EXPECT_NEAR(mcnemar_exact(1, 9), 2.0 * (1 + 10) / 1024, 1e-12);
+  EXPECT_EQ(mcnemar_exact(7, 7), 1);
+  EXPECT_LT(mcnemar_exact(400, 600), 1e-9);
+  EXPECT_GT(mcnemar_exact(400, 600), 0);
+}
+
+TEST(Paired, BootstrapAgreesWithTheTextbook) {
+  std::vector<double> d;
+  for (int i = 0; i < 400; ++i) d.push_back(i % 4 == 0 ? 1 : i % 8 == 1 ? -1 : 0);  // mean 0.125, variance 0.375 - 0.125^2
+  const PairedBootstrap b = paired_bootstrap(d);
+  EXPECT_DOUBLE_EQ(b.mean, 0.125);
+  const double half = 1.96 * std::sqrt((0.375 - 0.125 * 0.125) / 400);
+  EXPECT_NEAR(b.low, 0.125 - half, 0.008);
+  EXPECT_NEAR(b.high, 0.125 + half, 0.008);
+  EXPECT_LT(b.p, 0.01);
+  EXPECT_EQ(paired_bootstrap(d).low, b.low) << "the seed is fixed";
+  EXPECT_GT(paired_bootstrap({0.1, -0.1, 0.2, -0.2}).p, 0.5);
+  EXPECT_EQ(paired_bootstrap({0, 0, 0}).p, 1);
+  EXPECT_EQ(paired_bootstrap({}).p, 1);
+}
+
+TEST(Numbers, ThreeDigits) {
+  const std::pair<double, const char*> cases[] = {{0, "0.000"},      {1, "1.00"},         {0.34549, "0.345"},
+                                                  {0.99951, "1.00"}, {-0.0125, "-0.013"}, {9.996, "10.0"},
+                                                  {12.34, "12.3"},   {99.96, "100"},      {1234.6, "1235"}};
+  for (const auto& [x, text] : cases) EXPECT_EQ(three_digits(x), text);
 }
 
 TEST(Majority, FirstSeenWinsTiesAndEmptyDoesNotVote) {

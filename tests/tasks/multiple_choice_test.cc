@@ -134,7 +134,7 @@ TEST_F(Choices, FormsOfALine) {
   EXPECT_NE(message_of([&] {
               task(R"({"question":"q","answer":"A"})"
                    "\n");
-            }).find("options_field"),
+            }).find("--columns.options=KEY"),
             std::string::npos);
   EXPECT_NE(message_of([&] {
               task(R"({"question":"q","options":{"A":"x","C":"y"},"answer":"A"})"

@@ -381,8 +381,8 @@ TEST_F(FileTasks, AnyFormAnyNamesAnyPlace) {
   EXPECT_EQ(folder->problem("train", 0).question, "What is\n1+1?");
   EXPECT_EQ(folder->problem("train", 0).id, "math/train/1");
   EXPECT_EQ(folder->problem("test", 0).gold, "6");
-  EXPECT_EQ(folder->files(),
-            (std::vector<std::string>{(folder_ / "tables/math_train.csv").string(), (folder_ / "tables/math_dev.tsv").string()}));
+  EXPECT_EQ(folder->files("train"), (std::vector<std::string>{(folder_ / "tables/math_train.csv").string()}));
+  EXPECT_EQ(folder->files("test"), (std::vector<std::string>{(folder_ / "tables/math_dev.tsv").string()}));
   const auto pattern = make_task("math", {{"train", (folder_ / "tables/*.?sv").string()}, {"columns", columns}});
   EXPECT_EQ(pattern->size("train"), 3);
   write("nested.jsonl", R"({"problem": "5+5?", "reward_model": {"ground_truth": 10}})");
