@@ -54,6 +54,8 @@ struct Command {
   std::function<std::vector<FieldInfo>()> fields;
   std::function<std::string()> options_help;
   std::string rest = {};  // the list that takes, word by word and unread, what stands after "--": r1 sandbox run -- python3 -c ...
+  // More than the options' help for words that stand with --help (r1 eval --help gsm8k); "": nothing.
+  std::function<std::string(const Arguments&)> help_for = {};
 };
 
 // Bare leading arguments become --<positional>=...; the rest is parse_overrides().

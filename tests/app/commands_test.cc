@@ -1,4 +1,4 @@
-// generate, chat, score, eval and plan from the command line to stdout, on models whose words are known: exact output, options, exit codes,
+// generate, chat, score and plan from the command line to stdout, on models whose words are known: exact output, options, exit codes,
 // interrupts.
 #include <sys/stat.h>
 
@@ -324,55 +324,6 @@ TEST_F(Commands, AnInterruptLeavesAPipedChat) {
   const std::string model = write_saying("Hi!");
   request_interrupt();
   EXPECT_EQ(run_r1({"chat", model, "--temperature", "0", "--quiet"}, "?\n").code, 130);
-}
-
-// ---- eval ----
-
-struct EvalCommandLine : Commands {
-  std::string model = write_saying("}");
-  ProgramResult eval(Arguments more) const {
-    write_file_atomic(path("test.jsonl"),
-                      "{\"question\": \"3 + 4?\", \"answer\": \"7\\n#### 7\"}\n{\"question\": \"4 + 4?\", \"answer\": \"8\\n#### 8\"}\n");
-    Arguments all = {
-        "eval", model, "--task", "gsm8k", "--data", path("test.jsonl"), "--quiet", "--max_completion_length", "12", "--prompt_format",
-        "plain"};
-    all.insert(all.end(), more.begin(), more.end());
-    return run_r1(all);
-  }
-};
-
-TEST_F(EvalCommandLine, AccuracyOfAnAnswerThatIsForced) {
-  const ProgramResult r = eval({"--forced", "\\boxed{7}", "--json"});
-  ASSERT_EQ(r.code, 0) << r.err;
-  const auto lines = json_lines(r.out);
-  ASSERT_EQ(lines.size(), 1u);
-  EXPECT_EQ(lines[0]["task"], "gsm8k");
-  EXPECT_EQ(lines[0]["n"], 2);
-  EXPECT_EQ(lines[0]["accuracy"], 0.5);
-  EXPECT_EQ(lines[0]["pass@1"], 0.5);
-  EXPECT_EQ(lines[0]["verdicts"], (Json{{"right", 1}, {"wrong", 1}}));
-  EXPECT_EQ(eval({"--forced", "\\boxed{8}", "--limit", "1"}).code, 0);
-  const Json pretty = parse_json(eval({"--forced", "\\boxed{8}", "--limit", "1"}).out, "stdout");
-  EXPECT_EQ(pretty["accuracy"], 0.0);
-  EXPECT_EQ(pretty["n"], 1);
-  ASSERT_EQ(eval({"--forced", "\\boxed{7}", "--output_dir", path("out")}).code, 0);
-  EXPECT_EQ(parse_json_file(path("out/result.json"))["accuracy"], 0.5);
-  EXPECT_EQ(json_lines(read_file(path("out/samples.jsonl"))).size(), 2u);
-}
-
-TEST_F(EvalCommandLine, WrongUseIsRefusedAndAnInterruptIsNoResult) {
-  EXPECT_NE(run_r1({"eval", "--list_tasks"}).out.find("\narithmetic\n"), std::string::npos);
-  const ProgramResult typo = run_r1({"eval", model, "--task", "gsm8q"});
-  EXPECT_EQ(typo.code, 2);
-  EXPECT_NE(typo.err.find("gsm8k"), std::string::npos) << typo.err;
-  EXPECT_EQ(run_r1({"eval", model}).code, 2);
-  EXPECT_EQ(eval({"--pass_at", "2"}).code, 2);
-  EXPECT_EQ(eval({"--split", "train"}).code, 2);
-  EXPECT_EQ(eval({"--split", "dev"}).code, 2);
-  request_interrupt();
-  const ProgramResult r = eval({"--forced", "\\boxed{7}", "--output_dir", path("out"), "--json"});
-  EXPECT_EQ(r.code, 130);
-  EXPECT_EQ(r.out, "");
 }
 
 // ---- what all share ----
