@@ -1,4 +1,4 @@
-// r1 generate: a prompt or a conversation in, the model's words out. Text streams to a terminal or a pipe as it is made; with --json one
+// r1 generate: a prompt or a conversation in, the model's words out. What is piped in is the prompt where no other is given. Text streams to a terminal or a pipe as it is made; with --json one
 // object a sample:
 //   {"text", "ids", "logprobs", "finish_reason"}
 // A prompt given as ids needs no tokenizer; without one the text is empty.
@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "r1/app/command.h"
+#include "r1/app/json_lines.h"
 #include "r1/app/sampling_defaults.h"
 #include "r1/app/token_ids.h"
 #include "r1/base/file.h"
@@ -34,7 +35,7 @@ struct GenerateConfig {
     v.group("", model);
     v("prompt", prompt, "text to go on from");
     v.alias("p", "prompt");
-    v("prompt_file", prompt_file, "file that holds the prompt; - is standard input");
+    v("prompt_file", prompt_file, "file that holds the prompt; - is standard input, as it is where no prompt is given");
     v("messages", messages, "conversation as JSON: [{\"role\":\"user\",\"content\":\"...\"}], or {\"messages\":[..],\"tools\":[..],..}");
     v("ids", ids, "prompt as token ids, e.g. 1,2,3");
     v("chat", chat, "the prompt is a user's message, put into the model's chat template");
@@ -55,7 +56,11 @@ struct GenerateConfig {
 std::string read_prompt(const GenerateConfig& c) {
   const int given = !c.prompt.empty() + !c.prompt_file.empty() + !c.messages.empty() + !c.ids.empty();
   if (given > 1) fail_usage("give one of --prompt, --prompt_file, --messages and --ids");
-  if (given == 0) fail_usage("missing: --prompt, --prompt_file, --messages or --ids");
+  if (given == 0) {
+    std::string piped = piped_input();
+    if (piped.empty()) fail_usage("missing: --prompt, --prompt_file, --messages or --ids, or a prompt on standard input");
+    return piped;
+  }
   if (c.prompt_file.empty()) return c.prompt;
   if (c.prompt_file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
   return read_file(c.prompt_file);

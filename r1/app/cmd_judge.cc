@@ -1,6 +1,6 @@
 // r1 judge: does a program do what its tests say? --jsonl: a line {"language", "code", and tests (r1/verify/judge/suite_json.h)} in, a
-// report a line out, in order; {"completion"} in the place of "code" takes the program out of a model's answer. One program by --code and
-// --tests.
+// report a line out, in order, with the line's "id" if it has one; {"completion"} in the place of "code" takes the program out of a model's
+// answer. One program by --code and --tests.
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
@@ -63,8 +63,18 @@ Json judge_row(const judge::Judge& judge, const JudgeConfig& config, Json row, c
     code = json_get<std::string>(row, "code", where);
   }
   if (language.empty()) language = judge::guess_language(code).name;
-  for (const char* key : {"language", "completion", "code"}) row.erase(key);
+  for (const char* key : {"language", "completion", "code", "id"}) row.erase(key);
   return judge::report_to_json(judge.check({language, code}, judge::suite_from_json(row, where), check_options(config)));
+}
+
+// A line's own name for itself comes first in what is said of it.
+Json judge_line(const judge::Judge& judge, const JudgeConfig& config, const std::string& line, const std::string& where) {
+  const Json row = parse_json(line, where);
+  const Json report = judge_row(judge, config, row, where);
+  Json out = Json::object();
+  if (row.contains("id")) out["id"] = row["id"];
+  out.update(report);
+  return out;
 }
 
 // Lines in, reports out in the same order, several checks at a time; at most `ahead` lines are held.
@@ -122,7 +132,7 @@ class Lines {
       mine->taken = true;  // a deque's elements stay where they are; this one leaves only when it is done
       lock.unlock();
       try {
-        mine->report = judge_row(judge_, config_, parse_json(mine->line, mine->where), mine->where);
+        mine->report = judge_line(judge_, config_, mine->line, mine->where);
       } catch (...) {
         mine->error = std::current_exception();
       }

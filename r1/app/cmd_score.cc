@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "r1/app/command.h"
+#include "r1/app/json_lines.h"
 #include "r1/app/token_ids.h"
 #include "r1/base/file.h"
 #include "r1/ops/logprob.h"
@@ -23,19 +24,25 @@ struct ScoreConfig {
   void visit(Fields& v) {
     v.group("", model);
     v("text", text, "text to score");
-    v("file", file, "file that holds the text; - is standard input");
+    v("file", file, "file that holds the text; - is standard input, as it is where no text is given");
     v("ids", ids, "token ids to score, e.g. 1,2,3");
     v("raw", raw, "control tokens spelled out in the text count as such, and no bos is added");
   }
 };
 
-std::vector<int64_t> read_ids(const ScoreConfig& c, const stages::LoadedModel& loaded) {
+std::string read_text(const ScoreConfig& c) {
+  const int given = !c.text.empty() + !c.file.empty() + !c.ids.empty();
+  if (given > 1) fail_usage("give one of --text, --file and --ids");
+  if (c.file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  if (!c.file.empty()) return read_file(c.file);
+  if (given) return c.text;
+  std::string piped = piped_input();
+  if (piped.empty()) fail_usage("missing: --text, --file or --ids, or text on standard input");
+  return piped;
+}
+
+std::vector<int64_t> read_ids(const ScoreConfig& c, const std::string& text, const stages::LoadedModel& loaded) {
   if (!c.ids.empty()) return parse_ids(c.ids, loaded.model->config().vocab_size);
-  std::string text = c.text;
-  if (c.file == "-")
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  else if (!c.file.empty())
-    text = read_file(c.file);
   const auto ids = loaded.tokenizer->encode(text, {.parse_special = c.raw, .add_special_tokens = !c.raw && loaded.tokenizer->add_bos()});
   return {ids.begin(), ids.end()};
 }
@@ -53,12 +60,11 @@ std::vector<float> score(model::Transformer& model, std::vector<int64_t> ids) {
 }
 
 int run(const ScoreConfig& config, const CommonOptions& common) {
-  const int given = !config.text.empty() + !config.file.empty() + !config.ids.empty();
-  if (given != 1) fail_usage(given ? "give one of --text, --file and --ids" : "missing: --text, --file or --ids");
+  const std::string text = read_text(config);
   const auto device = tensor::parse_device(common.device);
   const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device),
                                                   config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kNone);
-  const std::vector<int64_t> ids = read_ids(config, loaded);
+  const std::vector<int64_t> ids = read_ids(config, text, loaded);
   const int64_t longest = loaded.model->config().max_position_embeddings;
   check(int64_t(ids.size()) <= longest, "the text has ", ids.size(), " tokens, the model's context holds ", longest);
   const std::vector<float> logprobs = score(*loaded.model, ids);

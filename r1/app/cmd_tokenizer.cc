@@ -1,4 +1,5 @@
-// r1 tokenizer encode | decode | train: text to ids and back for scripts, a JSON value a line in, a JSON value a line out.
+// r1 tokenizer encode | decode | train: text to ids and back, by hand (r1 tokenizer encode MODEL "some text") or for scripts, a JSON value a
+// line in, a JSON value a line out.
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,21 +8,29 @@
 
 #include "r1/app/command.h"
 #include "r1/app/json_lines.h"
+#include "r1/app/token_ids.h"
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/base/json.h"
 #include "r1/base/progress.h"
+#include "r1/model/local_models.h"
 #include "r1/text/bpe_train.h"
 #include "r1/text/tokenizer.h"
 
 namespace r1::app {
 namespace {
 
+text::Tokenizer tokenizer_of(const std::string& name) {
+  return text::Tokenizer::load(model::find_tokenizer(name));
+}
+
 struct EncodeConfig {
-  std::string tokenizer;
-  bool add_special_tokens = false, parse_special = false, offsets = false;
+  std::string tokenizer, text;
+  bool add_special_tokens = false, parse_special = false, offsets = false, plain = false;
   void visit(Fields& v) {
     v("tokenizer", tokenizer, kTokenizerHelp, Required{});
+    v("text", text, "the text, instead of lines on standard input");
+    v("plain", plain, "lines of standard input are text as they stand, not JSON strings");
     v("add_special_tokens", add_special_tokens, "put bos and eos around, as the tokenizer's post-processor says");
     v("parse_special", parse_special, "text like <|im_end|> becomes the control token it names");
     v("offsets", offsets, "an object with ids and the byte range of each");
@@ -29,28 +38,42 @@ struct EncodeConfig {
 };
 
 int encode(const EncodeConfig& config, const CommonOptions&) {
-  const auto tokenizer = text::Tokenizer::load(config.tokenizer);
+  if (config.plain && !config.text.empty()) fail_usage("give --text, or --plain and lines on standard input");
+  const auto tokenizer = tokenizer_of(config.tokenizer);
   const text::Tokenizer::EncodeOptions options{.parse_special = config.parse_special, .add_special_tokens = config.add_special_tokens};
-  return for_each_line([&](const Json& line, const std::string& where) -> Json {
-    if (!line.is_string()) fail(where, ": expected a JSON string");
-    const std::string& text = line.get_ref<const std::string&>();
+  const auto encoded = [&](const std::string& text) -> Json {
     if (!config.offsets) return tokenizer.encode(text, options);
     const text::Encoding encoding = tokenizer.encode_with_offsets(text, options);
     return {{"ids", encoding.ids}, {"offsets", encoding.offsets}};
+  };
+  if (!config.text.empty()) return print_text(dump_json(encoded(config.text)) + "\n"), 0;
+  if (config.plain) {
+    for (std::string line; std::getline(std::cin, line);) print_text(dump_json(encoded(line)) + "\n");
+    return 0;
+  }
+  return for_each_line([&](const Json& line, const std::string& where) -> Json {
+    if (!line.is_string()) fail(where, ": expected a JSON string (--plain takes lines as they stand)");
+    return encoded(line.get_ref<const std::string&>());
   });
 }
 
 struct DecodeConfig {
-  std::string tokenizer;
+  std::string tokenizer, ids;
   bool skip_special_tokens = false;
   void visit(Fields& v) {
     v("tokenizer", tokenizer, kTokenizerHelp, Required{});
+    v("ids", ids, "the ids, e.g. 1,2,3, instead of lines on standard input; the text comes as it is");
     v("skip_special_tokens", skip_special_tokens, "leave control tokens out of the text");
   }
 };
 
 int decode(const DecodeConfig& config, const CommonOptions&) {
-  const auto tokenizer = text::Tokenizer::load(config.tokenizer);
+  const auto tokenizer = tokenizer_of(config.tokenizer);
+  if (!config.ids.empty()) {
+    const auto ids = parse_ids(config.ids, INT32_MAX);
+    print_text(tokenizer.decode({ids.begin(), ids.end()}, config.skip_special_tokens) + "\n");
+    return 0;
+  }
   return for_each_line([&](const Json& line, const std::string& where) -> Json {
     std::vector<text::TokenId> ids;
     if (!line.is_array()) fail(where, ": expected a JSON array of ids");
@@ -118,10 +141,12 @@ int train(const TrainConfig& config, const CommonOptions& common) {
 }  // namespace
 
 Command cmd_tokenizer_encode() {
-  return make_command<EncodeConfig>("tokenizer encode", "JSON strings on stdin to arrays of ids on stdout, a line each", encode);
+  return make_command<EncodeConfig>("tokenizer encode", "text, or JSON strings on stdin, to arrays of ids, a line each", encode,
+                                    {"tokenizer", "text"});
 }
 Command cmd_tokenizer_decode() {
-  return make_command<DecodeConfig>("tokenizer decode", "arrays of ids on stdin to JSON strings on stdout, a line each", decode);
+  return make_command<DecodeConfig>("tokenizer decode", "ids, or arrays of ids on stdin a line each, to text", decode,
+                                    {"tokenizer", "ids"});
 }
 Command cmd_tokenizer_train() {
   return make_command<TrainConfig>("tokenizer train", "learn a byte-level BPE vocabulary from text files", train, {"files"});

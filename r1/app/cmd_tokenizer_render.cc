@@ -7,6 +7,7 @@
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/base/json.h"
+#include "r1/model/local_models.h"
 #include "r1/text/chat_template.h"
 #include "r1/text/tokenizer.h"
 
@@ -25,7 +26,7 @@ struct RenderConfig {
 
 // A line is the array of messages, or an object of template variables with "messages" among them (tools, enable_thinking, ...).
 int render(const RenderConfig& config, const CommonOptions&) {
-  const auto tokenizer = text::Tokenizer::load(config.tokenizer);
+  const auto tokenizer = text::Tokenizer::load(model::find_tokenizer(config.tokenizer));
   const bool own = config.chat_template.empty();
   const std::string source = own ? tokenizer.chat_template() : read_file(config.chat_template);
   if (source.empty()) fail(config.tokenizer, ": no chat template here; give one with --chat_template FILE");
@@ -48,7 +49,8 @@ int render(const RenderConfig& config, const CommonOptions&) {
 }  // namespace
 
 Command cmd_tokenizer_render() {
-  return make_command<RenderConfig>("tokenizer render", "JSON messages on stdin to prompts by the chat template, a line each", render);
+  return make_command<RenderConfig>("tokenizer render", "JSON messages on stdin to prompts by the chat template, a line each", render,
+                                    {"tokenizer"});
 }
 
 }  // namespace r1::app

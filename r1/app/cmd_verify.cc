@@ -1,5 +1,5 @@
 // r1 verify: is this answer right? One pair by --gold and --answer, or --jsonl: {"gold":..,"answer":..} a line in, a verdict a line out, in
-// order.
+// order, with the line's "id" if it has one.
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -13,7 +13,7 @@ namespace r1::app {
 namespace {
 
 struct VerifyConfig {
-  std::string gold, answer, boxes = "last";
+  std::string gold, answer, boxes = "last", exit_code = "done";
   bool jsonl = false, strict = true, explain = false;
   double deadline = 2, relative = 0;
   int64_t workers = 2, rounding_digits = 6;
@@ -21,6 +21,7 @@ struct VerifyConfig {
     v("gold", gold, "the known answer");
     v("answer", answer, "a completion or a bare answer");
     v("jsonl", jsonl, "read {\"gold\":..,\"answer\":..} lines from stdin, write a verdict a line, in order");
+    v("exit_code", exit_code, "done: 0 whatever the verdict; verdict: 1 unless every answer is right", OneOf{"done", "verdict"});
     v("boxes", boxes, "which \\boxed{} counts where there are several", OneOf{"last", "first"});
     v("deadline", deadline, "seconds that one check may take", Range{0.001, 3600.0});
     v("workers", workers, "processes for hard cases", Range{1, 256});
@@ -44,8 +45,14 @@ std::string explained(const verify::AnswerCheck& c) {
              "\n");
 }
 
-int check_lines(const verify::Verifier& verifier) {
+bool right(const verify::AnswerCheck& c) {
+  return c.verdict == verify::AnswerVerdict::kRight;
+}
+
+// True if every answer was right.
+bool check_lines(const verify::Verifier& verifier) {
   int64_t lines = 0, unparsed = 0, number = 0;
+  bool all_right = true;
   for (std::string line; std::getline(std::cin, line);) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
@@ -53,14 +60,18 @@ int check_lines(const verify::Verifier& verifier) {
     const Json row = parse_json(line, where);
     const auto c = verifier.check(json_get<std::string>(row, "gold", where), json_get<std::string>(row, "answer", where));
     ++lines;
+    all_right = all_right && right(c);
     unparsed += c.verdict == verify::AnswerVerdict::kUnparsed;
-    print_text(dump_json(as_json(c)) + "\n");
+    Json out = Json::object();
+    if (row.contains("id")) out["id"] = row["id"];
+    out.update(as_json(c));
+    print_text(dump_json(out) + "\n");
   }
   if (lines >= 20 && unparsed * 20 > lines)
     std::fprintf(stderr,
                  "warning: %lld of %lld answers could not be read (more than 5 %%): look at their reasons before you trust the score\n",
                  (long long)unparsed, (long long)lines);
-  return 0;
+  return all_right;
 }
 
 int run(const VerifyConfig& config, const CommonOptions& common) {
@@ -72,14 +83,15 @@ int run(const VerifyConfig& config, const CommonOptions& common) {
   options.equality.relative = config.relative;
   options.equality.strict = config.strict;
   const verify::Verifier verifier(options);
-  if (config.jsonl) return check_lines(verifier);
+  const auto code = [&](bool all_right) { return config.exit_code == "verdict" && !all_right ? 1 : 0; };
+  if (config.jsonl) return code(check_lines(verifier));
   if (config.gold.empty()) fail_usage("r1 verify: give --gold and --answer, or --jsonl");
   const auto c = verifier.check(config.gold, config.answer);
   print_text(common.json      ? dump_json(as_json(c)) + "\n"
              : config.explain ? explained(c)
                               : str(verify::answer_verdict_name(c.verdict), ": ", c.extracted.empty() ? "(nothing)" : c.extracted, " (",
                                     c.reason, ")\n"));
-  return 0;
+  return code(right(c));
 }
 
 }  // namespace

@@ -1,14 +1,18 @@
 #include "r1/app/command.h"
 
 #include <ATen/Parallel.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <utility>
 
+#include "r1/app/familiar_commands.h"
 #include "r1/base/build_info.h"
 #include "r1/base/error.h"
 #include "r1/base/log.h"
+#include "r1/base/log_repeats.h"
+#include "r1/base/terminal.h"
 #include "r1/base/threads.h"
 
 namespace r1::app {
@@ -48,6 +52,11 @@ std::string table_of(const std::string& prefix) {
   return text;
 }
 
+// Help for a person is broken between words; a program that reads it gets an option a line.
+void print_help(const std::string& text) {
+  print_text(isatty(STDOUT_FILENO) ? wrapped(text, terminal_columns(STDOUT_FILENO)) : text);
+}
+
 std::string overview() {
   return str(
       "r1: the DeepSeek-R1 recipe in one program\n\nusage: r1 <command> [--config recipe.yaml] [--key=value ...]\n\n", table_of(""),
@@ -81,6 +90,7 @@ std::string nearest_command(const std::string& given, const std::vector<std::str
   }
   if (is_group && arguments.size() == 1) fail_usage("'", arguments[0], "' needs one of its commands:\n", table_of(arguments[0] + " "));
   const std::string given = is_group ? first_words(arguments, 2) : arguments[0];
+  if (const std::string answer = familiar_command(given); !answer.empty()) fail_usage("no command '", given, "' here: ", answer);
   const std::string nearest = nearest_command(given, names);
   fail_usage("unknown command '", given, "'", nearest.empty() ? "" : str(", did you mean '", nearest, "'?"), " (r1 --help lists them)");
 }
@@ -90,14 +100,17 @@ int dispatch(const Arguments& arguments) {
   const std::string& first = arguments[0];
   if (first == "--version" || first == "-V" || first == "version") return print_text(version_line() + "\n"), 0;
   const Command* command = find_command(first == "help" ? Arguments(arguments.begin() + 1, arguments.end()) : arguments);
-  if (first == "help" && command) return print_text(command_help(*command)), 0;
-  if (first == "--help" || first == "-h" || (first == "help" && arguments.size() == 1)) return print_text(overview()), 0;
+  if (first == "help" && command) return print_help(command_help(*command)), 0;
+  if (first == "--help" || first == "-h" || (first == "help" && arguments.size() == 1)) return print_help(overview()), 0;
   if (!command && arguments.size() == 2 && wants_help(arguments)) {
-    if (const std::string table = table_of(first + " "); !table.empty()) return print_text(table), 0;
+    if (const std::string table = table_of(first + " "); !table.empty()) return print_help(table), 0;
   }
   if (!command) fail_unknown(arguments);
   const Arguments rest(arguments.begin() + std::ptrdiff_t(words(command->name)), arguments.end());
-  if (wants_help(rest)) return print_text(command_help(*command)), 0;
+  if (wants_help(rest)) {
+    const std::string more = command->help_for ? command->help_for(rest) : "";
+    return print_help(more.empty() ? command_help(*command) : more), 0;
+  }
   return command->run(*command, rest);
 }
 
@@ -149,12 +162,15 @@ void print_text(const std::string& text) {
 }
 
 int run_program(const Arguments& arguments) {
+  const CountRepeatedWarnings counts;
   try {
     const int code = dispatch(arguments);
     if (std::fflush(stdout) != 0 || std::ferror(stdout)) fail("cannot write to stdout: the results are incomplete");
     return code;
   } catch (const Error& error) {
-    log_error(error.what());
+    // A stop that was asked for is no error.
+    if (error.kind() == ErrorKind::kInterrupted) log_line(LogLevel::kInfo, error.what());
+    if (error.kind() != ErrorKind::kInterrupted) log_error(error.what());
     return error.exit_code();
   } catch (const std::exception& error) {
     log_error(foreign_message(error.what()));

@@ -8,7 +8,9 @@ Command cmd_pretrain();
 Command cmd_sft();
 Command cmd_grpo();
 Command cmd_rejection();
+Command cmd_eval_show();
 Command cmd_eval();
+Command cmd_compare();
 Command cmd_tokenizer_encode();
 Command cmd_tokenizer_decode();
 Command cmd_tokenizer_render();
@@ -17,6 +19,7 @@ Command cmd_generate();
 Command cmd_chat();
 Command cmd_score();
 Command cmd_convert();
+Command cmd_models();
 Command cmd_plan();
 Command cmd_verify();
 Command cmd_judge();
@@ -34,7 +37,9 @@ const std::vector<Command>& commands() {
       cmd_sft(),
       cmd_grpo(),
       cmd_rejection(),
+      cmd_eval_show(),  // before "eval", whose name it begins with
       cmd_eval(),
+      cmd_compare(),
       cmd_tokenizer_encode(),
       cmd_tokenizer_decode(),
       cmd_tokenizer_render(),
@@ -43,6 +48,7 @@ const std::vector<Command>& commands() {
       cmd_chat(),
       cmd_score(),
       cmd_convert(),
+      cmd_models(),
       cmd_plan(),
       cmd_verify(),
       cmd_judge(),

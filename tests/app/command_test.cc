@@ -1,5 +1,3 @@
-#include "r1/app/command.h"
-
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,26 +8,16 @@
 #include "r1/base/file.h"
 #include "r1/base/json.h"
 #include "r1/base/threads.h"
+#include "tests/app/program.h"
 
 namespace r1::app {
 namespace {
 
-struct Ran {
-  int code;
-  std::string out, err;
-};
-
-template <class Body>
-Ran capture(Body body) {
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  const int code = body();
-  std::fflush(stdout);
-  return {code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
-}
+using Ran = testing::ProgramResult;
+using testing::captured;
 
 Ran r1_program(const Arguments& arguments) {
-  return capture([&] { return run_program(arguments); });
+  return testing::run_r1(arguments);
 }
 
 struct ToyConfig {
@@ -52,7 +40,7 @@ Command toy() {
 }
 
 Ran run_toy(const Arguments& arguments) {
-  return capture([&] {
+  return captured([&] {
     const Command command = toy();
     try {
       return command.run(command, arguments);
@@ -130,7 +118,7 @@ TEST(App, PositionalAndOwnOptions) {
   set_num_threads(0);
 }
 
-// Behind "--" stand another program's words, unread: not even --help is ours.
+// After "--" stand another program's words, unread: not even --help is ours.
 TEST(App, SandboxRunTakesAnotherProgramsWords) {
   if (!std::filesystem::exists("/usr/bin/bwrap")) GTEST_SKIP() << "bubblewrap is not installed";
   const std::vector<std::string> run = {"sandbox", "run", "--json", "--may_miss", "seccomp", "cgroup", "landlock", "rlimits", "--"};
@@ -217,8 +205,8 @@ TEST(App, PlanReadsWholeRecipes) {
 
 TEST(App, CompletionAndManual) {
   const Ran bash = r1_program({"completion", "bash"});
-  EXPECT_NE(bash.out.find("complete -o default -F _r1 r1"), std::string::npos);
-  EXPECT_NE(bash.out.find("'env'*) words='--config= "), std::string::npos);
+  EXPECT_NE(bash.out.find("complete -F _r1 r1"), std::string::npos);
+  EXPECT_NE(bash.out.find("'env'*)\n      options='--config= "), std::string::npos);
   EXPECT_EQ(r1_program({"completion"}).err, "error: missing: --shell (the shell to complete in)\n");
   const Ran man = r1_program({"man"});
   EXPECT_EQ(man.out.find(".TH R1 1"), 0u);

@@ -4,21 +4,16 @@
 
 #include <cstdlib>
 
-#include "r1/app/command.h"
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/base/gguf_file.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
+#include "tests/app/program.h"
 
 namespace r1::app {
 namespace {
-
-struct Ran {
-  int code;
-  std::string out, err;
-};
 
 class Convert : public ::testing::Test {
  protected:
@@ -31,20 +26,16 @@ class Convert : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  Ran convert(Arguments arguments) const {
+  testing::ProgramResult convert(Arguments arguments) const {
     arguments.insert(arguments.begin(), "convert");
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int code = run_program(arguments);
-    std::fflush(stdout);
-    return {code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+    return testing::run_r1(arguments);
   }
 
   const fs::path root_ = fs::temp_directory_path() / str("r1_convert_", ::getpid()), in_ = root_ / "in", out_ = root_ / "out";
 };
 
 TEST_F(Convert, WritesAFolderAndSaysWhat) {
-  const Ran ran = convert({in_.string(), out_.string(), "--dtype=bfloat16", "--max_shard_size=100KB", "--json"});
+  const testing::ProgramResult ran = convert({in_.string(), out_.string(), "--dtype=bfloat16", "--max_shard_size=100KB", "--json"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   const Json json = parse_json(ran.out, "stdout");
   EXPECT_EQ(json["family"], "llama");
@@ -62,7 +53,7 @@ TEST_F(Convert, WrongUseFailsBeforeAnyWork) {
   EXPECT_EQ(convert({(in_ / "model.safetensors").string(), in_.string()}).code, 2);
   EXPECT_EQ(convert({in_.string()}).code, 2);
   for (const char* size : {"", "GB", "5XB", "-5GB", "0", "1e30GB", "nan"}) {
-    const Ran ran = convert({in_.string(), out_.string(), str("--max_shard_size=", size)});
+    const testing::ProgramResult ran = convert({in_.string(), out_.string(), str("--max_shard_size=", size)});
     EXPECT_EQ(ran.code, 2) << size;
     EXPECT_NE(ran.err.find("--max_shard_size"), std::string::npos) << ran.err;
   }
@@ -73,7 +64,7 @@ TEST_F(Convert, WrongUseFailsBeforeAnyWork) {
 
 TEST_F(Convert, AnExistingModelIsOnlyOverwrittenWhenAsked) {
   ASSERT_EQ(convert({in_.string(), out_.string(), "--quiet"}).code, 0);
-  const Ran again = convert({in_.string(), out_.string(), "--quiet"});
+  const testing::ProgramResult again = convert({in_.string(), out_.string(), "--quiet"});
   EXPECT_EQ(again.code, 2);
   EXPECT_NE(again.err.find("--overwrite"), std::string::npos);
   EXPECT_EQ(convert({in_.string(), out_.string(), "--overwrite", "--quiet"}).code, 0);
@@ -83,7 +74,7 @@ TEST_F(Convert, ARealGgufFileBecomesAFolderWithItsTokenizer) {
   const char *models = std::getenv("R1_MODELS"), *home = std::getenv("HOME");
   const fs::path file = (models ? fs::path(models) : fs::path(home ? home : "/") / ".cache/r1/models") / "smollm2-135m-instruct-q4_1.gguf";
   if (!fs::exists(file)) GTEST_SKIP() << file << " is absent (set R1_MODELS)";
-  const Ran ran = convert({file.string(), out_.string(), "--json"});
+  const testing::ProgramResult ran = convert({file.string(), out_.string(), "--json"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
     EXPECT_TRUE(fs::exists(out_ / name)) << name;

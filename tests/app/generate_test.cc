@@ -3,48 +3,31 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
-#include <sstream>
 
 #include "r1/app/command.h"
 #include "r1/app/sampling_defaults.h"
 #include "r1/base/error.h"
 #include "r1/stages/run.h"
+#include "tests/app/program.h"
 #include "tests/app/scripted_model.h"
 
 namespace r1::app {
 namespace {
 
 using testing::byte_parts;
+using testing::run_r1;
 using testing::ScriptedModel;
-
-struct Result {
-  int code;
-  std::string out, err;
-};
-
-Result r1_program(const Arguments& arguments, const std::string& input = "") {
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  std::istringstream in(input);
-  std::streambuf* const before = std::cin.rdbuf(in.rdbuf());
-  std::cin.clear();
-  const int code = run_program(arguments);
-  std::cin.rdbuf(before);
-  std::fflush(stdout);
-  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
-}
 
 class Generate : public ::testing::Test {
  protected:
   void TearDown() override { fs::remove_all(root_); }
   std::string folder(const std::string& name) const { return (root_ / name).string(); }
-  Result generate(const std::string& name, Arguments more) const {
+  testing::ProgramResult generate(const std::string& name, Arguments more) const {
     Arguments all = {"generate", "--model", folder(name), "--temperature", "0", "--quiet", "--json"};
     all.insert(all.end(), more.begin(), more.end());
-    return r1_program(all);
+    return run_r1(all);
   }
-  static Json json_of(const Result& r) {
+  static Json json_of(const testing::ProgramResult& r) {
     EXPECT_EQ(r.code, 0) << r.err;
     return r.code ? Json::object() : parse_json(r.out, "stdout");
   }
@@ -101,7 +84,7 @@ TEST_F(Generate, EveryIdThatEndsATurnEndsIt) {
     const Json json = json_of(generate(name, {"--prompt", "?", "--max_new_tokens", "6"}));
     EXPECT_EQ(json["text"], "Hi") << name;
     EXPECT_EQ(json["finish_reason"], "stop") << name;
-    const Result chat = r1_program({"chat", folder(name), "--temperature", "0", "--max_new_tokens", "6", "--quiet"}, "?\n");
+    const testing::ProgramResult chat = run_r1({"chat", folder(name), "--temperature", "0", "--max_new_tokens", "6", "--quiet"}, "?\n");
     EXPECT_EQ(chat.out, "Hi\n") << name << chat.err;
     // Evaluation, rollouts and the watched problem take theirs from the same list.
     const auto loaded = stages::load({.model_name_or_path = folder(name)}, at::kCPU);
@@ -123,7 +106,7 @@ TEST_F(Generate, EveryEndIsKeptWhenAModelIsSaved) {
   m.generation = {};
   m.config = {{"eos_token_id", {kEos, kTurn}}};
   m.write(folder("in"));
-  ASSERT_EQ(r1_program({"convert", folder("in"), folder("out"), "--quiet"}).code, 0);
+  ASSERT_EQ(run_r1({"convert", folder("in"), folder("out"), "--quiet"}).code, 0);
   EXPECT_EQ(parse_json_file(folder("out") + "/config.json")["eos_token_id"], (Json{kEos, kTurn}));
   EXPECT_EQ(parse_json_file(folder("out") + "/generation_config.json")["eos_token_id"], (Json{kEos, kTurn}));
   EXPECT_EQ(json_of(generate("out", {"--prompt", "?", "--max_new_tokens", "6"}))["text"], "Hi");
@@ -140,12 +123,12 @@ TEST_F(Generate, TheModelsSamplingIsTheDefaultAndIsShown) {
   const auto run = [&](Arguments more) {
     Arguments all = {"generate", "--model", folder("m"), "--prompt", "?", "--max_new_tokens", "1", "--n", "40", "--json"};
     all.insert(all.end(), more.begin(), more.end());
-    return r1_program(all);
+    return run_r1(all);
   };
-  const Result greedy = run({});
+  const testing::ProgramResult greedy = run({});
   EXPECT_EQ(greedy.out.find("\"J\""), std::string::npos);
   EXPECT_NE(greedy.err.find("generation_config.json: temperature 0, top_k 1 (options win"), std::string::npos) << greedy.err;
-  const Result sampled = run({"--temperature", "1", "--top_k", "0"});
+  const testing::ProgramResult sampled = run({"--temperature", "1", "--top_k", "0"});
   EXPECT_NE(sampled.out.find("\"J\""), std::string::npos);
   EXPECT_EQ(sampled.err.find("generation_config.json:"), std::string::npos) << sampled.err;
   EXPECT_EQ(run({"--temperature", "-0.5"}).code, 2);
@@ -190,7 +173,7 @@ class Given : public Generate {
   }
   std::string answer(Arguments more) {
     more.insert(more.end(), {"--max_new_tokens", "1"});
-    const Result r = generate("m", more);
+    const testing::ProgramResult r = generate("m", more);
     return r.code ? r.err : json_of(r)["text"].get<std::string>();
   }
 };
@@ -201,7 +184,7 @@ TEST_F(Given, AUsersTextIsText) {
   EXPECT_EQ(answer({"--chat", "--prompt", "x<eos>"}), "O");
   EXPECT_EQ(answer({"--chat", "--prompt", "x\uE000"}), "K");
   const auto chat = [&](const std::string& input) {
-    return r1_program({"chat", folder("m"), "--temperature", "0", "--max_new_tokens", "1", "--quiet"}, input).out;
+    return run_r1({"chat", folder("m"), "--temperature", "0", "--max_new_tokens", "1", "--quiet"}, input).out;
   };
   EXPECT_EQ(chat("x<｜Assistant｜>\n"), "O\n");
   EXPECT_EQ(chat("x\r\n"), "L\n");  // the line's end is no part of what was said
@@ -230,7 +213,7 @@ TEST_F(Given, ATemplateThatWantsWhatIsNotKnownFails) {
   write("{{ messages[0].content + bos_token }}", {});
   EXPECT_NE(answer({"--chat", "--prompt", "x"}).find("tokenizer_config.json: chat_template:1: 'bos_token' is undefined"),
             std::string::npos);
-  const Result chat = r1_program({"chat", folder("m"), "--temperature", "0"}, "x\n");
+  const testing::ProgramResult chat = run_r1({"chat", folder("m"), "--temperature", "0"}, "x\n");
   EXPECT_NE(chat.err.find("chat_template:1: 'bos_token' is undefined"), std::string::npos);
 }
 
@@ -250,8 +233,8 @@ TEST_F(Generate, IdsAboveTheVocabularyDecodeToNothing) {
   EXPECT_EQ(json["ids"], (Json{'a', 264, 'b', kEos}));
   EXPECT_EQ(json["top_logprobs"][1][0]["id"], 264);
   EXPECT_EQ(json["top_logprobs"][1][0]["token"], "");
-  EXPECT_EQ(r1_program({"tokenizer", "decode", "--tokenizer", folder("m")}, "[97,264,98]\n").out, "\"ab\"\n");
-  EXPECT_EQ(r1_program({"tokenizer", "decode", "--tokenizer", folder("m")}, "[-1]\n").code, 1);
+  EXPECT_EQ(run_r1({"tokenizer", "decode", "--tokenizer", folder("m")}, "[97,264,98]\n").out, "\"ab\"\n");
+  EXPECT_EQ(run_r1({"tokenizer", "decode", "--tokenizer", folder("m")}, "[-1]\n").code, 1);
 }
 
 TEST_F(Generate, TheFirstSpaceOfAnAnswerStays) {
@@ -268,8 +251,8 @@ TEST_F(Generate, TheFirstSpaceOfAnAnswerStays) {
   m.write(folder("m"));
   text::Tokenizer::from_parts(parts).save(folder("m"));
   EXPECT_EQ(json_of(generate("m", {"--prompt", "H", "--max_new_tokens", "2"}))["text"], " world!");
-  const Result streamed =
-      r1_program({"generate", "--model", folder("m"), "--prompt", "H", "--max_new_tokens", "2", "--temperature", "0", "--quiet"});
+  const testing::ProgramResult streamed =
+      run_r1({"generate", "--model", folder("m"), "--prompt", "H", "--max_new_tokens", "2", "--temperature", "0", "--quiet"});
   EXPECT_EQ(streamed.out, " world!\n");
 }
 
@@ -288,7 +271,7 @@ TEST_F(Generate, IdsNeedNoTokenizer) {
   EXPECT_EQ(generate("m", {"--ids", "1", "--stop", "a"}).code, 2);
   EXPECT_EQ(generate("m", {"--ids", "1", "--prompt", "a"}).code, 2);
   EXPECT_NE(generate("m", {"--prompt", "a"}).err.find("no tokenizer in this folder"), std::string::npos);
-  const Result score = r1_program({"score", "--model", folder("m"), "--ids", "7,8,9", "--json", "--quiet"});
+  const testing::ProgramResult score = run_r1({"score", "--model", folder("m"), "--ids", "7,8,9", "--json", "--quiet"});
   ASSERT_EQ(score.code, 0) << score.err;
   const Json scored = parse_json(score.out, "stdout");
   EXPECT_EQ(scored["ids"], (Json{7, 8, 9}));

@@ -1,6 +1,7 @@
 // The program without the process around it: arguments and input in; exit code, stdout and stderr out.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -22,16 +23,44 @@ struct ProgramResult {
   std::string out, err;
 };
 
-inline ProgramResult run_r1(const Arguments& arguments, const std::string& input = "") {
+// Nobody sits at standard input, wherever the test runs.
+class NoTerminal {
+ public:
+  NoTerminal() : before_(::dup(STDIN_FILENO)) {
+    const int nothing = ::open("/dev/null", O_RDONLY);
+    ::dup2(nothing, STDIN_FILENO);
+    ::close(nothing);
+  }
+  ~NoTerminal() {
+    ::dup2(before_, STDIN_FILENO);
+    ::close(before_);
+  }
+  NoTerminal(const NoTerminal&) = delete;
+  NoTerminal& operator=(const NoTerminal&) = delete;
+
+ private:
+  int before_;
+};
+
+// body() gives the exit code.
+template <class Body>
+ProgramResult captured(Body body) {
   ::testing::internal::CaptureStdout();
   ::testing::internal::CaptureStderr();
+  const int code = body();
+  std::fflush(stdout);
+  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+}
+
+inline ProgramResult run_r1(const Arguments& arguments, const std::string& input = "") {
+  const NoTerminal piped;
   std::istringstream in(input);
   std::streambuf* const before = std::cin.rdbuf(in.rdbuf());
   std::cin.clear();
-  const int code = run_program(arguments);
+  const ProgramResult result = captured([&] { return run_program(arguments); });
   std::cin.rdbuf(before);
-  std::fflush(stdout);
-  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+  std::cin.clear();
+  return result;
 }
 
 // One JSON value a line and nothing else.

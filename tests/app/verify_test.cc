@@ -2,29 +2,16 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <iostream>
 #include <sstream>
 
-#include "r1/app/command.h"
-#include "r1/base/json.h"
+#include "tests/app/program.h"
 
 namespace r1::app {
 namespace {
 
-struct Ran {
-  int code;
-  std::string out, err;
-};
+using Ran = testing::ProgramResult;
 Ran run(const Arguments& arguments, const std::string& input = "") {
-  std::istringstream in(input);
-  std::streambuf* const before = std::cin.rdbuf(in.rdbuf());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  const int code = run_program(arguments);
-  std::fflush(stdout);
-  std::cin.rdbuf(before);
-  std::cin.clear();
-  return {code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+  return testing::run_r1(arguments, input);
 }
 std::string line(const std::string& gold, const std::string& answer) {
   return dump_json({{"gold", gold}, {"answer", answer}}) + "\n";

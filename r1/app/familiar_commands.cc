@@ -1,0 +1,117 @@
+#include "r1/app/familiar_commands.h"
+
+namespace r1::app {
+namespace {
+
+struct Row {
+  std::string_view name, answer;
+};
+
+constexpr std::string_view kServe = "there is no server yet: r1 chat MODEL talks to a model, r1 generate MODEL answers a prompt";
+constexpr std::string_view kTrain =
+    "which training? r1 pretrain (text), r1 sft (conversations), r1 grpo (rewards), r1 run RECIPE (several stages)";
+constexpr std::string_view kDownload = "nothing is downloaded: `hf download ORG/NAME` does, and r1 models lists what is here";
+constexpr std::string_view kQuantize =
+    "writing quantized weights does not exist here yet, but for 8 bit blocks: r1 convert --dtype fp8_block";
+constexpr std::string_view kConvert = "r1 convert MODEL FOLDER writes a Hugging Face folder; GGUF is read, not written yet";
+constexpr std::string_view kPreferences = "learning from preferences does not exist here; r1 grpo learns from rewards";
+constexpr std::string_view kLora = "adapters do not exist here yet, so there is nothing to merge; a run's folder is a whole model";
+constexpr std::string_view kGenerate = "r1 generate MODEL --prompt TEXT";
+constexpr std::string_view kDevices = "r1 runs in one process on one device; several GPUs do not exist here yet";
+constexpr std::string_view kEval = "r1 eval MODEL --task TASK (r1 eval --list_tasks)";
+constexpr std::string_view kHub = "nothing is uploaded; a run's folder has the layout that `hf upload` takes";
+
+constexpr Row kRows[] = {
+    {"serve", kServe},
+    {"server", kServe},
+    {"api", kServe},
+    {"vllm-serve", kServe},
+    {"llama-server", kServe},
+    {"train", kTrain},
+    {"training", kTrain},
+    {"trainer", kTrain},
+    {"finetune", "r1 sft fine-tunes on conversations, r1 grpo on rewards"},
+    {"fine-tune", "r1 sft fine-tunes on conversations, r1 grpo on rewards"},
+    {"fine_tune", "r1 sft fine-tunes on conversations, r1 grpo on rewards"},
+    {"tune", "r1 sft fine-tunes on conversations, r1 grpo on rewards"},
+    {"instruct", "r1 sft fine-tunes on conversations"},
+    {"rl", "r1 grpo learns from rewards"},
+    {"ppo", "PPO does not exist here; r1 grpo learns from rewards without a value network"},
+    {"rloo", "r1 grpo learns from rewards, with the group as its baseline"},
+    {"reinforce", "r1 grpo learns from rewards, with the group as its baseline"},
+    {"dapo", "r1 grpo --loss_type dapo"},
+    {"dpo", kPreferences},
+    {"orpo", kPreferences},
+    {"kto", kPreferences},
+    {"reward", "training a reward model does not exist here; r1 grpo takes rules and programs as rewards (docs/rewards.md)"},
+    {"distill", "r1 rejection keeps a teacher's right answers, r1 sft trains a student on them"},
+    {"download", kDownload},
+    {"pull", kDownload},
+    {"fetch", kDownload},
+    {"push", kHub},
+    {"upload", kHub},
+    {"quantize", kQuantize},
+    {"quant", kQuantize},
+    {"imatrix", kQuantize},
+    {"export", kConvert},
+    {"export-lora", kLora},
+    {"save", kConvert},
+    {"convert-hf-to-gguf", kConvert},
+    {"gguf", kConvert},
+    {"merge", kLora},
+    {"merge-lora", kLora},
+    {"merge-sharded-fsdp-weights", kDevices},
+    {"launch", kDevices},
+    {"accelerate", kDevices},
+    {"torchrun", kDevices},
+    {"main", kGenerate},
+    {"cli", kGenerate},
+    {"infer", kGenerate},
+    {"inference", kGenerate},
+    {"predict", kGenerate},
+    {"complete", kGenerate},
+    {"sample", kGenerate},
+    {"prompt", kGenerate},
+    {"repl", "r1 chat MODEL"},
+    {"talk", "r1 chat MODEL"},
+    {"perplexity", "r1 score MODEL --file TEXT"},
+    {"logprobs", "r1 score MODEL --text TEXT --json"},
+    {"embedding", "embeddings of text do not exist here yet"},
+    {"embed", "embeddings of text do not exist here yet"},
+    {"rerank", "ranking of texts does not exist here"},
+    {"bench", "there is no command for it; the programs in bench/ measure, and r1 chat says its rate on a terminal"},
+    {"benchmark", kEval},
+    {"lm_eval", kEval},
+    {"lm-eval", kEval},
+    {"test", kEval},
+    {"tasks", "r1 eval --list_tasks"},
+    {"list", "r1 models lists the models on this machine, r1 eval --list_tasks the tasks"},
+    {"ls", "r1 models lists the models on this machine, r1 eval --list_tasks the tasks"},
+    {"presets", "r1 models lists them, beside the models on this machine"},
+    {"estimate", "r1 plan"},
+    {"estimate-memory", "r1 plan"},
+    {"memory", "r1 plan"},
+    {"fit", "r1 plan"},
+    {"preprocess", "text is prepared by the stages themselves, once, into their output_dir"},
+    {"prepare", "text is prepared by the stages themselves, once, into their output_dir"},
+    {"encode", "r1 tokenizer encode"},
+    {"decode", "r1 tokenizer decode"},
+    {"detokenize", "r1 tokenizer decode"},
+    {"config", "any command with --print_config"},
+    {"doctor", "r1 env says what this machine and build can do, r1 sandbox doctor what protects you"},
+    {"info", "r1 env says what this machine and build can do"},
+    {"login", "nothing is downloaded or uploaded, so there is nobody to log in to"},
+    {"report", "every run writes report.html into its output_dir"},
+    {"tensorboard", "runs write TensorBoard events into their output_dir"},
+};
+
+}  // namespace
+
+std::string familiar_command(std::string_view name) {
+  for (const Row& row : kRows) {
+    if (row.name == name) return std::string(row.answer);
+  }
+  return "";
+}
+
+}  // namespace r1::app
