@@ -251,6 +251,13 @@ std::string cell(const Json& value) {
   return value.is_number_integer() ? std::to_string(value.get<int64_t>()) : three_digits(value.get<double>());
 }
 
+std::string difference_cell(const Json& a, const Json& b) {
+  if (!a.is_number() || !b.is_number() || a == b) return "";
+  const bool whole = a.is_number_integer() && b.is_number_integer();
+  const std::string text = cell(whole ? Json(b.get<int64_t>() - a.get<int64_t>()) : Json(b.get<double>() - a.get<double>()));
+  return text.starts_with("-") ? text : "+" + text;
+}
+
 std::string signed_digits(double x) {
   return (x < 0 ? "" : "+") + three_digits(x);
 }
@@ -312,10 +319,7 @@ std::string comparison_text(const Json& c, int64_t most_flips) {
   }
   out += "\n" + row_text("", "A", "B");
   for (const auto& [name, pair] : c.at("metrics").items())
-    out += row_text(name, cell(pair[0]), cell(pair[1]),
-                    pair[0].is_number() && pair[1].is_number() && pair[0] != pair[1]
-                        ? signed_digits(pair[1].get<double>() - pair[0].get<double>())
-                        : "");
+    out += row_text(name, cell(pair[0]), cell(pair[1]), difference_cell(pair[0], pair[1]));
   if (c.contains("problems")) out += paired_text(c) + flips_text(c.at("flips"), most_flips);
   return out;
 }

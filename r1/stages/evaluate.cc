@@ -72,9 +72,15 @@ std::optional<Json> earlier_result(const EvalConfig& config, const fs::path& fol
   if (const std::string differs = changes(before["config"], config_to_json(config)); !differs.empty())
     fail_usage("eval: output_dir '", folder.string(), "' holds the evaluation of another config:\n", differs, kWaysOut);
   if (!before.value("complete", false)) return std::nullopt;  // it was stopped
-  const Json now = eval::model_facts(model::find_model(config.model.model_name_or_path));
-  if (before.contains("model") && before["model"].value("sha256", "") != now["sha256"])
+  const Json model = eval::model_facts(model::find_model(config.model.model_name_or_path));
+  if (before.contains("model") && before["model"].value("sha256", "") != model["sha256"])
     fail_usage("eval: output_dir '", folder.string(), "' holds the evaluation of other weights under the same name; ", kWaysOut);
+  for (const Json& file : before.value("data", Json::array())) {
+    const std::string path = file.value("path", "");
+    if (file.value("sha256", Json()).is_string() && (!fs::exists(path) || eval::data_facts({path})[0]["sha256"] != file["sha256"]))
+      fail_usage("eval: output_dir '", folder.string(), "' holds the evaluation on another ", path, ", which has changed since; ",
+                 kWaysOut);
+  }
   log_info("eval: ", folder.string(), " has the result of this evaluation already; --overwrite_output_dir makes it anew");
   return before;
 }

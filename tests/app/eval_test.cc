@@ -91,6 +91,10 @@ TEST_F(EvalCommandLine, WhatIsKeptSaysWhereItIsFrom) {
   EXPECT_EQ(parse_json_file(out + "/result.json"), result);
   EXPECT_EQ(eval({"--forced", "\\boxed{8}", "--output_dir", out, "--overwrite_output_dir"}).code, 0);
   EXPECT_NE(parse_json_file(out + "/result.json")["config"]["forced"], result["config"]["forced"]);
+  const auto forced = [&] { return eval({"--forced", "\\boxed{8}", "--output_dir", out}); };
+  EXPECT_EQ(forced().code, 0) << "there already";
+  write_file_atomic(path("test.jsonl"), "{\"question\": \"1 + 7?\", \"answer\": \"8\\n#### 8\"}\n");
+  EXPECT_NE(forced().err.find("which has changed since"), std::string::npos);
   make_folder(path("foreign"));
   write_file_atomic(path("foreign/config.yaml"), "{}");
   EXPECT_EQ(eval({"--output_dir", path("foreign")}).code, 2);
