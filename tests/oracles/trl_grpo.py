@@ -2,7 +2,7 @@
 tests/stages/trl_test.cc. TRL's loss is a method and its advantages are lines inside one; both run as they stand, on a trainer that has only
 what they read.
 
-Regenerate (needs trl==1.16.0 beside requirements.txt): python tests/oracles/trl_grpo.py > tests/golden/trl_grpo.json
+Regenerate (needs the packages of requirements.txt): python tests/oracles/trl_grpo.py > tests/golden/trl_grpo.json
 """
 import collections
 import inspect

@@ -1,6 +1,6 @@
 """Golden masks of supervised fine-tuning by TRL's own code: which tokens of a conversation are learned, with assistant_only_loss (templates
 that mark {% generation %}) and with completion_only_loss (a prompt and its completion), for tests/stages/trl_test.cc. The rows go through
-SFTTrainer's tokenization and its collator, as in a run; the tokenizer is made here and is in the file.
+SFTTrainer's own preparation, as in a run; the tokenizer is made here and is in the file.
 
 Regenerate (needs the packages of requirements.txt): python tests/oracles/trl_sft.py > tests/golden/trl_sft.json
 """
@@ -13,7 +13,6 @@ from datasets import Dataset
 from tokenizers import decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEXT = ["the cat sat on the mat and looked at the other cat", "What is two plus two? It is four.", "user assistant system\n", "Grüße, naïve café; 你好"]
@@ -54,14 +53,11 @@ def make_tokenizer():
 def learned(tokenizer, row, assistant_only):
     """TRL's input_ids and where its labels are not -100."""
     trainer = SFTTrainer.__new__(SFTTrainer)
-    for name, value in dict(_is_vlm=False, _is_vision_dataset=False).items():
+    for name, value in dict(_is_vlm=False, _is_vision_dataset=False, chat_template=None, completion_only_loss="prompt" in row).items():
         object.__setattr__(trainer, name, value)
-    args = SFTConfig(output_dir="/tmp/none", assistant_only_loss=assistant_only, report_to="none", bf16=False, use_cpu=True)
-    data = trainer._prepare_dataset(Dataset.from_list([row]), tokenizer, args, False, None, "train")
-    example = dict(data[0])
-    collator = DataCollatorForLanguageModeling(pad_token_id=0, completion_only_loss="completion_mask" in example)
-    batch = collator([example])
-    return batch["input_ids"][0].tolist(), [int(x != -100) for x in batch["labels"][0].tolist()]
+    args = SFTConfig(output_dir="none", assistant_only_loss=assistant_only, report_to="none", bf16=False, use_cpu=True, packing=False)
+    example = trainer._prepare_dataset(Dataset.from_list([row]), tokenizer, args, False, None, "train")[0]
+    return list(example["input_ids"]), [int(label != -100) for label in example["labels"]]
 
 
 def main():

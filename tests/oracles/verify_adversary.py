@@ -4,7 +4,7 @@
   R1_PAIRS_OUT=pairs.jsonl R1_ADVERSARY_PAIRS=20000 build/cpu/test_verify --gtest_filter='Adversary.*:NearMiss.*'
   verify_adversary.py pairs.jsonl [--sympy N] [--seed S]
 
-A second judgement that shares no code and no method with r1/verify: plain Python, reals of 60 digits (mpmath) at many points and at every number that
+A second judgement that shares no code and no method with r1/verify: plain Python, reals of 110 digits (mpmath) at many points and at every number that
 either text names, sets of reals by membership at exact fractions, its own table of units. --sympy: N pairs of the scalar kinds also by sympy. Prints a
 line a kind and every disagreement; leaves with 1 if there is one. Kinds of plain language (letters) are true by their words and not judged here.
 """
@@ -15,7 +15,7 @@ from fractions import Fraction
 import mpmath
 from mpmath import mp, mpf
 
-mp.dps = 60
+mp.dps = 110
 TOKEN = re.compile(r"\\[A-Za-z]+|\\[{}|,;! ]|\d+(?:\.\d+)?|[A-Za-z]|[-+*/^_()\[\]{}|!=<>,%]")
 
 
@@ -31,7 +31,8 @@ class Evaluator:
     def __init__(self, text, point):
         for old, new in (("\\left", ""), ("\\right", ""), ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\cdot", "*"), ("\\times", "*"), ("\\,", " "), ("$", "")):
             text = text.replace(old, new)
-        text = re.sub(r"(?<=\d),(?=\d\d\d(?!\d))", "", text)
+        if re.fullmatch(r"-?[\d,]+", text):
+            text = text.replace(",", "")
         if TOKEN.sub("", text).strip():
             raise Unread(text)
         self.t, self.i, self.point, self.bars = TOKEN.findall(text), 0, point, 0
@@ -93,7 +94,7 @@ class Evaluator:
             if self.take() == "!":
                 value = mpmath.factorial(value)
             else:
-                e = self.group() if self.now() == "{" else mpf(self.take())
+                e = self.group() if self.now() == "{" else self.atom()
                 value = mpmath.power(value, e)
         return value
 
@@ -203,7 +204,10 @@ def points(gold, answer, rng):
     places = numbers + [-v for v in numbers] + [v * mpmath.sqrt(k) for v in numbers[:4] for k in (2, 3, 5, 7, 11)]
     places += [mpmath.log(v, 2) for v in numbers if v > 1]
     if len(numbers) > 1:
-        places += [(a + b) / 2 for a in numbers[:6] for b in numbers[:6]] + [-a / b for a in numbers[:6] for b in numbers[:6] if b]
+        places += [(a + b) / 2 for a in numbers[:6] for b in numbers[:6]]
+    if "floor" in gold + answer:
+        tiny = [mpf(10) ** -int(k) for k in re.findall(r"10\^\{-(\d+)\}", gold + answer)] + [mpf(0)]
+        places += [-mpf(a) / int(b) - t / 2 for a, b in re.findall(r"(\d+)/(\d+)", gold + answer) for t in tiny]
     near = [p + d for p in places for d in (0, mpf(10) ** -3, -mpf(10) ** -3, 1, -1)]
     out = []
     for value in near + [mpf(rng.uniform(-1, 1)) * 10 ** rng.randint(-2, 5) for _ in range(24)]:
@@ -220,7 +224,9 @@ def same_function(gold, answer, rng):
         if a is None or b is None:
             continue
         seen += 1
-        if abs(a - b) > mpf(10) ** -50 * max(1, abs(a)):
+        if max(abs(a), abs(b)) < mpf(10) ** -8:  # a root of a rounding error
+            continue
+        if abs(a - b) > mpf(10) ** -90 * max(1, abs(a)):
             return False
     if not seen:
         raise Unread("no point")
@@ -306,12 +312,12 @@ def member(text, x):
     m = re.fullmatch(r"\\\{(.*)\\\}", text)
     if m:
         return x in [linear(p, x) for p in m[1].split(",")]
-    parts = re.split(r"(\\le|\\ge|<|>)", text)
+    parts = re.split(r"(\\le|\\ge|<|>|=)", text)
     if len(parts) == 1:
         return x == linear(text, x)
     for i in range(1, len(parts), 2):
         a, b = linear(parts[i - 1], x), linear(parts[i + 1], x)
-        if not (a <= b if parts[i] == "\\le" else a >= b if parts[i] == "\\ge" else a < b if parts[i] == "<" else a > b):
+        if not (a == b if parts[i] == "=" else a <= b if parts[i] == "\\le" else a >= b if parts[i] == "\\ge" else a < b if parts[i] == "<" else a > b):
             return False
     return True
 
@@ -407,7 +413,7 @@ def judged(kind, gold, answer, rng):
     if kind == "sets":
         return not answer.startswith("(") and elements(gold) == elements(answer)
     if kind in ("intervals", "unions", "inequalities", "absolute inequalities"):
-        return same_set(gold, answer)
+        return "y" not in answer and same_set(gold, answer)
     if kind == "units":
         return same_quantity(gold, answer)
     if kind == "congruences":

@@ -92,8 +92,9 @@ TEST(Pretrain, RefusesBeforeAnyWork) {
     return refusal([&] { run_stage("pretrain", folder.path() / "x", yaml, common); });
   };
   EXPECT_TRUE(contains(refused("{preset: tiny-test}"), "give max_steps"));
-  EXPECT_TRUE(contains(refused(str("{preset: tiny-test, max_steps: 1, train_files: [", R1_SOURCE_DIR, "/README.md]}"), kNoTask),
-                       "tokenizer_name_or_path"));
+  EXPECT_TRUE(
+      contains(refused(str("{preset: tiny-test, max_steps: 1, train_files: [", (tiny_model() / "config.json").string(), "]}"), kNoTask),
+               "tokenizer_name_or_path"));
   EXPECT_TRUE(contains(refused("{" + model_setting() + ", max_steps: 1}", kNoTask), "nothing to train on"));
   EXPECT_TRUE(contains(refused("{preset: tiny-tset, max_steps: 1}"), "tiny-test"));
 }

@@ -1,20 +1,22 @@
-// GRPO against TRL's own code on the same numbers (tests/oracles/trl_grpo.py): advantages, loss, gradient, KL, clip ratios.
+// GRPO and SFT against TRL's own code: advantages, loss, gradient, KL and clip ratios on the same numbers (tests/oracles/trl_grpo.py), ids and
+// learned tokens of the same conversations (tests/oracles/trl_sft.py).
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "r1/base/json.h"
+#include "r1/data/prompt.h"
 #include "r1/stages/grpo_batch.h"
 #include "r1/stages/grpo_loss.h"
 #include "r1/tensor/aten.h"
+#include "tests/stages/stage_testing.h"
 
 namespace r1::stages {
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(R1_SOURCE_DIR) / "tests/golden/trl_grpo.json";
-
-Json golden() {
-  return parse_json_file(kGolden);
+Json golden(const char* name = "trl_grpo.json") {
+  return parse_json_file(fs::path(R1_SOURCE_DIR) / "tests/golden" / name);
 }
 
 TEST(Trl, Advantages) {
@@ -92,6 +94,28 @@ TEST(Trl, LossGradientAndMetrics) {
       compare("clip_ratio/high_mean", metrics.sums.at("clip_high") / tokens);
     }
   }
+}
+
+// assistant_only_loss where the template marks what is generated, completion_only_loss where it does not: one rule here.
+TEST(Trl, SftMasks) {
+  const Json sft = golden("trl_sft.json");
+  TemporaryFolder folder("trl_sft");
+  write_file_atomic(folder.path() / "tokenizer.json", dump_json(sft.at("tokenizer")));
+  std::map<std::string, int> kinds;
+  for (const Json& c : sft.at("cases")) {
+    const std::string name = c.at("template");
+    write_file_atomic(folder.path() / "tokenizer_config.json",
+                      dump_json(Json{{"eos_token", sft.at("eos")}, {"chat_template", sft.at("templates").at(name)}}));
+    const auto tokenizer = eval::load_tokenizer(folder.path());
+    const auto chat = eval::load_chat_template(*tokenizer);
+    const data::PromptMaker prompts(*tokenizer, chat.get(), {});
+    const auto document = prompts.conversation(data::conversation_from_json(c.at("row"), "row"), "row");
+    EXPECT_EQ(document.ids, c.at("ids").get<std::vector<int32_t>>()) << name << " " << c.at("row");
+    EXPECT_EQ(Json(document.learned), c.at("learned")) << name << " " << c.at("row") << "\n" << tokenizer->decode(document.ids);
+    ++kinds[c.at("loss")];
+  }
+  EXPECT_GE(kinds["assistant_only"], 10);
+  EXPECT_GE(kinds["completion_only"], 4);
 }
 
 }  // namespace
