@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # first_hour.sh R1: what a new user types in the first hour, and what he must see. Everything happens in a scratch folder on models that are made
 # on the way; nothing is downloaded. An action is a line:
-#   action NAME CODE PATTERN COMMAND...     runs COMMAND; its exit code is CODE and its output (stdout and stderr) has a line that fits PATTERN
-# PATTERN is an extended regular expression; '!' in front: no line may fit. One action a behaviour; numbers at the end are the script's own.
+#   action NAME CODE PATTERN COMMAND...     runs COMMAND; its exit code fits CODE, and a line of its output (stdout and stderr) fits PATTERN
+# Both are extended regular expressions; '!' in front of PATTERN: no line may fit. One action a behaviour.
 set -u
 r1=$1
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -20,7 +20,7 @@ action() {
   actions=$((actions + 1))
   "$@" > out 2>&1 < "${input:-/dev/null}"
   got=$?
-  [ "$got" = "$code" ] || wrong="exit code $got, expected $code"
+  [[ $got =~ ^$code$ ]] || wrong="exit code $got, expected $code"
   case $pattern in
     '!'*) grep -qE -- "${pattern#!}" out && wrong="$wrong; a line fits '${pattern#!}'" ;;
     *) grep -qE -- "$pattern" out || wrong="$wrong; no line fits '$pattern'" ;;
@@ -111,6 +111,51 @@ action "right" 0 '^right: 0.5' r1 verify --gold '\frac12' --answer 'so it is \bo
 action "wrong, as an exit code" 1 '^wrong' r1 verify --gold 2 --answer 3 --exit_code verdict
 echo '{"id":"q7","gold":"2","answer":"2"}' > pairs.jsonl
 with pairs.jsonl action "an id comes back" 0 '^\{"id":"q7"' r1 verify --jsonl
+
+# ---- data as people have it ----
+sft() { r1 sft --model mine --prompt_format plain --max_steps 1 "$@"; }
+echo '{"messages":[{"role":"user","content":"start 1+1:"},{"role":"assistant","content":"2"}]}' > chat.jsonl
+echo '[{"instruction":"start 3+4:","input":"","output":"7"}]' > alpaca.json
+printf 'frage,antwort\nstart 3+4:,7\n' > qa.csv
+gzip -k chat.jsonl
+: > empty.jsonl
+action "own conversations, and one of them shown" 0 'the first document, [0-9]+ tokens' sft --train_files chat.jsonl --output_dir s1
+action "a list of Alpaca's" 0 'done in' sft --train_files alpaca.json --output_dir s2
+action "packed with gzip" 0 'done in' sft --train_files chat.jsonl.gz --output_dir s3
+action "a table of other names" 1 'found: frage, antwort; .*--columns.prompt=KEY' sft --train_files qa.csv --output_dir s4
+action "its columns named" 0 'done in' sft --train_files qa.csv --columns.prompt=frage --columns.completion=antwort --output_dir s4
+action "no such files" '[12]' "no file matches 'nothing" sft --train_files 'nothing*.jsonl' --output_dir s5
+action "an empty file" '[12]' 'empty.jsonl: holds no text' sft --train_files empty.jsonl --output_dir s5
+action "no template is said" 0 'has no chat template' r1 sft --model mine --train_files chat.jsonl --max_steps 1 --output_dir s6
+
+# ---- runs ----
+action "what a run wrote" 0 '^report: s7/report.html' sft --train_files chat.jsonl --output_dir s7 --save_final_checkpoint
+action "what comes next" 0 '^next: +r1 ' sft --train_files chat.jsonl --output_dir s8
+action "no more steps without a checkpoint" 2 'save_final_checkpoint keeps one' r1 sft --model mine --prompt_format plain --train_files chat.jsonl --max_steps 2 --output_dir s8
+action "more steps with one" 0 '^max_steps: 1 -> 2' r1 sft --model mine --prompt_format plain --train_files chat.jsonl --max_steps 2 --output_dir s7 --save_final_checkpoint
+action "another config" 2 'preset: "tiny-test" -> "tiny-1m"' pretrain --output_dir models/mine --preset tiny-1m
+grpo() { r1 grpo --model mine --prompt_format plain --max_steps 1 --max_completion_length 4 --num_generations 4 --per_device_train_batch_size 4 "$@"; }
+echo '{"question":"start 1+1:","answer":"2"}' > problems.jsonl
+action "rewards on own problems, in a sentence" 0 'each rollout samples 4 answers' grpo --train_files problems.jsonl --output_dir g1
+printf 'output_dir: runs/r\nstages:\n  base: {stage: pretrain, task: arithmetic, preset: tiny-test, max_steps: 1, max_length: 64, per_device_train_batch_size: 2}\n' > r.yaml
+printf '  test: {stage: eval, model: "${base}", task: arithmetic, limit: 2, max_completion_length: 4, require: accuracy>=0.99}\n' >> r.yaml
+sed 's/max_steps/max_stesp/' r.yaml > typo.yaml
+sed 's/{base}/{bsae}/' r.yaml > reference.yaml
+action "a recipe's typo, by line" 2 "typo.yaml:3: unknown key 'max_stesp', did you mean 'max_steps'" r1 run typo.yaml
+action "a recipe's reference" 2 "no earlier stage is called 'bsae', did you mean 'base'" r1 run reference.yaml
+action "a recipe as it will run" 0 'max_steps: 1' r1 run r.yaml --print_config
+action "a gate that fails is an object" 1 '"failed_gate":\{"stage":"test"' r1 run r.yaml --json
+action "and leaves its report" 0 'report.html' ls runs/r
+
+# ---- evaluation ----
+evaluate() { r1 eval mine --task arithmetic --max_completion_length 4 --output_dir "$@"; }
+action "numbers to read" 0 'accuracy +0\.[0-9]{3}  \(95 % interval' evaluate e1 --limit 4
+action "cut answers are a warning" 0 'were cut off at 4 tokens.*--max_completion_length' evaluate e2 --limit 3
+action "no result is written over" 2 '^limit: 4 -> 3' evaluate e1 --limit 3
+action "wrong answers" 0 '^gold ' r1 eval show e1 --wrong 1
+action "two side by side" 0 '^  accuracy +[0-9.]+ +[0-9.]+' r1 compare e1 e2
+action "tasks with their files" 0 'example  r1 eval MODEL --task' r1 eval --list_tasks
+action "help of a task" 0 'test.jsonl: question, answer' r1 eval --help gsm8k
 
 echo "first hour: $actions actions, $failures failed, $SECONDS s"
 exit $((failures > 0))
