@@ -183,10 +183,21 @@ std::optional<Found> last_find(std::string_view text) {
   return number;
 }
 
-// "42 squared", "42 plus 1": the words right after a value that make another one of it.
+// "42 squared", "42 plus 1", "42 is wrong": the words right after a value that make another one of it or take it back.
 bool worked_on(std::string_view after) {
-  while (!after.empty() && (after.front() == ' ' || after.front() == '$')) after.remove_prefix(1);
-  const std::string word = lower_case(after.substr(0, std::min<size_t>(after.find_first_of(" .,;\n"), 12)));
+  const auto next = [&after] {
+    while (!after.empty() && std::string_view(" $*").find(after.front()) != std::string_view::npos) after.remove_prefix(1);
+    const size_t end = std::min<size_t>(after.find_first_of(" .,;\n*"), std::min<size_t>(after.size(), 12));
+    const std::string word = lower_case(after.substr(0, end));
+    after.remove_prefix(end);
+    return word;
+  };
+  std::string word = next();
+  if (word == "isn't" || word == "cannot" || word == "can't") return true;
+  if (word == "is" || word == "was") {
+    word = next();
+    return word == "not" || word == "wrong" || word == "incorrect" || word == "false" || word == "impossible" || word == "too";
+  }
   return word == "squared" || word == "cubed" || word == "factorial" || word == "times" || word == "plus" || word == "minus";
 }
 
@@ -251,6 +262,7 @@ std::optional<std::string_view> stated(std::string_view text, bool* withdrawn) {
   }
   rest = rest.substr(0, rest.find('\n'));
   rest = rest.substr(0, rest.find("\xE3\x80\x82"));  // 。
+  for (std::string_view remark : {", I'm ", ", I am ", ", I think", ", I believe"}) rest = rest.substr(0, rest.find(remark));
   // to the end of the sentence: a stop before a blank or the end
   bool formula = false;
   for (size_t i = 0; i < rest.size(); ++i) {

@@ -183,8 +183,8 @@ class Comparer {
     if (const auto by_matrix = same_matrices(g, a)) return *by_matrix;
     if (g.kind == Kind::kRatio || a.kind == Kind::kRatio) return same_ratios(g, a);
     if (is_list(g) || is_list(a) || g.kind == Kind::kTuple || a.kind == Kind::kTuple) {
-      const bool other_word = (g.kind == a.kind && g.name != a.name && (conditions(g) || conditions(a))) ||      // x > 1 and, or, x < 5
-                              ((g.name == "or") != (a.name == "or") && (several_names(g) || several_names(a)));  // x = 3 or y = 4
+      const bool other_word = (g.kind == a.kind && word_of(g) != word_of(a) && (conditions(g) || conditions(a))) ||  // x > 1 and, or, x < 5
+                              ((g.name == "or") != (a.name == "or") && (several_names(g) || several_names(a)));      // x = 3 or y = 4
       if (!other_word && same_containers(g, a)) return true;
     }
     if (const auto by_pieces = same_pieces(gold, answer)) return *by_pieces;
@@ -254,6 +254,12 @@ class Comparer {
            std::any_of(n.kids.begin(), n.kids.end(), [](const Node& k) { return k.kind == Kind::kRelation && !equation_chain(k); });
   }
 
+  // The comma between conditions on several unknowns is "and".
+  static std::string word_of(const Node& n) {
+    std::set<std::string> names;
+    any_node(n, [&](const Node& k) { return identifier(k) && (names.insert(k.name), false); });
+    return n.name.empty() && names.size() > 1 ? "and" : n.name;
+  }
   static bool several_names(const Node& n) {
     std::set<std::string> names;
     for (const Node& k : n.kids)
@@ -306,7 +312,7 @@ class Comparer {
     if (wa && !whole && stands(*wa, g, options_.rounding_digits)) return true;
     if (options_.relative > 0 && within_share(g, a, mpq_class(options_.relative))) return true;
     Budget forms = budget_;  // what the normal forms leave is for the points
-    forms.steps /= 2;
+    forms.steps = std::min<int64_t>(forms.steps / 2, 200'000);
     const auto spent = [&, before = forms.steps] { budget_.steps -= before - std::max<int64_t>(forms.steps, 0); };
     try {
       const Quotient qg = quotient_of(g, forms), qa = quotient_of(a, forms);

@@ -839,6 +839,12 @@ class Parser {
   Node set() {
     ++at_;
     if (accept(".}")) return call_node(Kind::kSet, {});
+    if (cur().kind == TokenKind::kLetter && sign(":", 1)) {  // { x : 0 < x < 1 }
+      at_ += 2;
+      Node condition = list(true);
+      expect(".}");
+      return call_node(Kind::kBuilder, {std::move(condition)});
+    }
     in_bars_ = true;  // the bar of a set builder is no absolute value
     Node inside = list(true);
     in_bars_ = false;

@@ -154,13 +154,16 @@ bool taken_back(std::string_view before) {
     if (among(word, kBack) || word.ends_with("\xE4\xB8\x8D\xE6\x98\xAF")) return true;  // 不是
     if (word == "than") {                                                               // other than 2; less than 2
       const std::string how = pop_word(before);
-      return how == "other" || how == "rather" || how == "less" || how == "more" || how == "greater" || how == "fewer" || how == "larger" ||
-             how == "smaller";
+      return how == "other" || how == "rather" || how == "less" || how == "more" || how.ends_with("er");
+    }
+    if (word == "but") {  // all but 8
+      const std::string all = pop_word(before);
+      return all == "all" || all == "anything" || all == "everything";
     }
     if (word == "of") {  // half of 42
       const std::string part = pop_word(before);
       return part == "instead" || part == "half" || part == "third" || part == "quarter" || part == "square" || part == "cube" ||
-             part == "root" || part == "multiple" || part == "factorial";
+             part == "root" || part == "multiple" || part == "factorial" || part == "one" || part == "two" || part == "none";
     }
     if (word == "least" || word == "most") return pop_word(before) == "at";
     if (!among(word, kFiller)) return false;

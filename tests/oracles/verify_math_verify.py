@@ -141,7 +141,7 @@ def published(args):
         lines = ["| gold | answer | theirs | ours |", "|---|---|---|---|"]
         lines += [f"| `{shown(r['gold'], 60)}` | `{shown(r['answer'], 90)}` | {'right' if r['theirs'] else 'wrong'} | {o['verdict']} |" for r, o in differences]
         Path(args.table).write_text("\n".join(lines) + "\n")
-    return 0 if len(differences) <= 0.02 * len(rows) else 1
+    return 0 if len(differences) <= 0.06 * len(rows) else 1  # docs/rewards.md lists them
 
 
 # ---- held-out pairs from real data ----

@@ -16,9 +16,9 @@ using namespace r1::verify;
 namespace {
 
 TEST(Reported, EveryPairIsJudgedAsMathematicsDoes) {
-  const Verifier verifier;
+  const Verifier verifier({.deadline = 60});  // the machine may be busy; bombs_test.cc holds the time
   const Json rows = parse_json_file((fs::path(R1_SOURCE_DIR) / "tests" / "golden" / "verify_reported.json").string());
-  ASSERT_GE(rows.size(), 300u);
+  ASSERT_GE(rows.size(), 2'000u);
   std::map<std::string, std::pair<int, int>> kinds;  // right, wrong
   for (const Json& row : rows) {
     const AnswerCheck c = verifier.check(row["gold"].get<std::string>(), row["answer"].get<std::string>());

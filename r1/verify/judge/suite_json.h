@@ -1,7 +1,7 @@
 // Suites as JSON: what scripts (`r1 judge --jsonl`) and tasks write.
 //
 //   {"tests": [{"input": "1 2\n", "output": "3\n"}, ..]}                         programs that read and print
-//             ("also": other outputs that are as right; "checker": {"language", "code"} beside the tests: a program that says, judge.h)
+//             ("also": other outputs that are as right; "checker" or "interactor": {"language", "code"} beside the tests, judge.h)
 //   {"tests": [{"arguments": [1, 2], "expected": 3}, ..], "entry_point": "add"}  function calls; as JSON texts too:
 //             {"input": "[1,2]\n3", "output": "4"}: an argument a line (LiveCodeBench); {"call": "[[1,2], 3]", "value": "4"}: all of them
 //             ("also": other values that are as right, as JSON texts)
