@@ -85,9 +85,7 @@ Run::Run(std::string stage, const RunArgs& args, Json resolved_config)
   }
   find_start();
   make_folder(folder_);
-  if (complete_) return;
-  keep_config();
-  write_file_atomic(folder_ / "config.yaml", dump_json(config_, 2) + "\n");
+  if (!complete_ && !checkpoint_) keep_config();
 }
 
 // Which checkpoint the run starts from, if what stands in the folder may go on with this config.
@@ -136,12 +134,14 @@ void Run::go_on(const Json& before, bool finished) {
   if (!differs.empty()) log_info(stage_, ": ", folder_.string(), " goes on with another config:\n", trim(differs));
 }
 
-// A line for each config that the run had, with the step at which it began.
+// config.yaml, and a line in configs.jsonl for each config that the run had, with the step at which it began. Of a run that goes on only when
+// its checkpoint is loaded: a refused config leaves nothing.
 void Run::keep_config() const {
   const fs::path history = folder_ / "configs.jsonl";
   const int64_t step = checkpoint_ ? std::max<int64_t>(0, train::checkpoint_step(*checkpoint_)) : 0;
   if (fs::exists(folder_ / "config.yaml") && fs::exists(history) && parse_json_file(folder_ / "config.yaml") == config_) return;
   append_file(history, dump_json(Json{{"step", step}, {"version", version_line()}, {"config", config_}}) + "\n");
+  write_file_atomic(folder_ / "config.yaml", dump_json(config_, 2) + "\n");
 }
 
 // A run that ends without finish() leaves a report as well.
@@ -168,6 +168,7 @@ Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
     if (trainer.global_step() > trainer.total_steps())
       fail_usage(checkpoint_->string(), " is at step ", trainer.global_step(), " already, and the run has ", trainer.total_steps(),
                  " steps; raise max_steps or num_train_epochs, or name an earlier checkpoint (resume_from_checkpoint)");
+    keep_config();
     log_info(stage_, ": goes on from ", checkpoint_->string(), " (step ", trainer.global_step(), " of ", trainer.total_steps(), ")");
   }
   if (finished_before_) {
@@ -241,7 +242,7 @@ void Run::give_up(int64_t step) const {
   const std::string how = saved_step_ ? str("the newest checkpoint is that of step ", *saved_step_, " in ", folder_.string(),
                                             ", the same command goes on from it")
                                       : str("there is no checkpoint yet, the same command starts anew");
-  throw Error(where + how, ErrorKind::kInterrupted);
+  throw Error(where + how + "\nreport: " + (folder_ / "report.html").string(), ErrorKind::kInterrupted);
 }
 
 void Run::finish(const Json& results, const std::vector<std::string>& next) {

@@ -101,7 +101,10 @@ TEST(Extend, WhatItsStateHangsOnStays) {
     const std::string why = refused(out, {joined("max_steps: 6, save_final_checkpoint: true", other)});
     EXPECT_TRUE(contains(why, "finished run of another config")) << why;
   }
+  const std::string config = read_file(out / "config.yaml");
   const std::string lower = refused(out, {"{max_steps: 2, save_final_checkpoint: true}"});
+  EXPECT_EQ(read_file(out / "config.yaml"), config);
+  EXPECT_EQ(lines_of(out / "configs.jsonl"), 1) << "a refused config leaves nothing";
   EXPECT_TRUE(contains(lower, "at step 3 already")) << lower;
   EXPECT_TRUE(fs::exists(out / "stage.json")) << "it is finished still";
   EXPECT_TRUE(contains(refused(out, {"{max_steps: 3, resume_from_checkpoint: never}"}), "resume_from_checkpoint is never"));
