@@ -86,6 +86,15 @@ const FieldInfo* find_field(const std::vector<FieldInfo>& fields, const std::str
   return nullptr;
 }
 
+// What stands after the group's word: "encode decode ... " of "tokenizer"; "" of a command that is no group.
+std::string members_of(const std::string& group) {
+  std::string members;
+  for (const Command& command : commands()) {
+    if (command.name.starts_with(group + " ")) members += command.name.substr(group.size() + 1) + " ";
+  }
+  return members;
+}
+
 // "--key" -> what its values are, then "N" -> the N-th bare word; the rest are options.
 std::string command_case(const Command& command) {
   const std::vector<FieldInfo> fields = command.fields();
@@ -97,7 +106,10 @@ std::string command_case(const Command& command) {
   }
   for (size_t i = 0; i < command.positional.size(); ++i) {
     const FieldInfo* field = find_field(fields, command.positional[i]);
-    if (field) bare += str("        ", i, ") ", shell_call(completion_of(*field)), "; return;;\n");
+    if (!field) continue;
+    Completion c = completion_of(*field);
+    if (i == 0 && c.kind != Values::kNone) c.words = members_of(command.name) + c.words;  // r1 eval: a model, or "show"
+    bare += str("        ", i, ") ", shell_call(c), "; return;;\n");
   }
   const size_t words = size_t(1 + std::count(command.name.begin(), command.name.end(), ' '));
   return str("    '", command.name, "'*)\n      options='", options, "' first=", words + 1, "\n      case \"$key\" in\n", values,
@@ -112,11 +124,7 @@ std::string group_cases() {
     const std::string group = command.name.substr(0, space);
     if (space == std::string::npos || done.find(group + " ") != std::string::npos) continue;
     done += group + " ";
-    std::string members;
-    for (const Command& other : commands()) {
-      if (other.name.starts_with(group + " ")) members += other.name.substr(space + 1) + " ";
-    }
-    cases += str("    '", group, "') options='", members, "';;\n");
+    cases += str("    '", group, "') options='", members_of(group), "';;\n");
   }
   return cases;
 }

@@ -15,6 +15,7 @@ namespace r1::train {
 namespace {
 
 constexpr int64_t kF32 = 4;
+constexpr const char* kActivations = "activations";
 
 struct Shape {
   explicit Shape(const model::ModelConfig& c) : D(c.hidden_size), V(c.vocab_size), L(c.num_hidden_layers) {
@@ -84,7 +85,7 @@ void plan_training(const PlanInput& in, const Shape& s, Plan& plan) {
                 end = all_gradients + table_again + optimizer_scratch(in, s, plan);
   if (begin >= end) {
     plan.training = {
-        {"activations",
+        {kActivations,
          in.trainer.gradient_checkpointing ? "inputs of the blocks, recomputed in the backward pass" : "kept for the backward pass", graph},
         {logits >= block ? "logits" : "gradients of activations", logits >= block ? "one chunk of rows" : "of one block",
          std::max(logits, block)},
@@ -118,6 +119,17 @@ int64_t sum(const std::vector<PlanPart>& parts) {
   int64_t total = 0;
   for (const PlanPart& part : parts) total += part.bytes;
   return total;
+}
+
+// What the C library keeps of freed blocks while the peak lasts. With checkpointing large blocks go back (base/memory.h), and what stays are
+// the activations' if those are small: they are in use when the backward pass begins, and lie about when it ends.
+void set_kept_free(const PlanInput& in, const Shape& s, Plan& plan) {
+  constexpr int64_t kMost = int64_t{1} << 30, kLarge = int64_t{4} << 20;
+  if (!in.trainer.gradient_checkpointing) {
+    plan.kept_free = sum(plan.training) / 2;
+  } else if (plan.training[0].name != kActivations && s.D * bytes_of(in.dtype) * in.micro_batch_tokens < kLarge) {
+    plan.kept_free = std::min(kMost, graph_bytes(in, s) + block_bytes(in, s));
+  }
 }
 
 // The number after `key` in a file of "Key:  123 kB" lines, in bytes; -1 if it is not there.
@@ -198,8 +210,8 @@ Plan make_plan(const PlanInput& in) {
   if (in.training) plan_training(in, s, plan);
   if (in.cache_bytes) plan_rollout(in, s, plan);
   plan.peak = sum(plan.resident) + std::max(sum(plan.training), sum(plan.rollout));
-  if (!in.cuda && !in.trainer.gradient_checkpointing) plan.kept_free = sum(plan.training) / 2;
-  plan.likely = plan.peak + plan.kept_free / 2;
+  if (in.training && !in.cuda) set_kept_free(in, s, plan);
+  plan.likely = plan.peak + (in.trainer.gradient_checkpointing ? plan.kept_free : plan.kept_free / 2);
   return plan;
 }
 

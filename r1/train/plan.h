@@ -44,7 +44,7 @@ struct Plan {
   std::vector<PlanPart> training;  // at the peak of a training step
   std::vector<PlanPart> rollout;   // at the peak of an engine step; not at the same time as training
   int64_t peak = 0;                // resident + the larger of the two: bytes that are in use
-  // CPU without checkpointing: what the C library may keep of freed blocks at the peak (measured: an eighth to a half of the training
+  // CPU: what the C library may keep of freed blocks at the peak (without checkpointing; measured: an eighth to a half of the training
   // part).
   int64_t kept_free = 0;
   int64_t likely = 0;  // what the system will show at the peak: in use, and what is usually kept beside it

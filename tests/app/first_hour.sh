@@ -137,6 +137,7 @@ action "another config" 2 'preset: "tiny-test" -> "tiny-1m"' pretrain --output_d
 grpo() { r1 grpo --model mine --prompt_format plain --max_steps 1 --max_completion_length 4 --num_generations 4 --per_device_train_batch_size 4 "$@"; }
 echo '{"question":"start 1+1:","answer":"2"}' > problems.jsonl
 action "rewards on own problems, in a sentence" 0 'each rollout samples 4 answers' grpo --train_files problems.jsonl --output_dir g1
+action "no plots in a log" 0 '![▁▂▃▄▅▆▇█⡀⣀⠒]' grpo --train_files problems.jsonl --output_dir g2 --max_steps 3
 printf 'output_dir: runs/r\nstages:\n  base: {stage: pretrain, task: arithmetic, preset: tiny-test, max_steps: 1, max_length: 64, per_device_train_batch_size: 2}\n' > r.yaml
 printf '  test: {stage: eval, model: "${base}", task: arithmetic, limit: 2, max_completion_length: 4, require: accuracy>=0.99}\n' >> r.yaml
 sed 's/max_steps/max_stesp/' r.yaml > typo.yaml

@@ -172,6 +172,7 @@ TEST(ShellCompletion, OffersValuesWhereThereAreSome) {
   EXPECT_EQ(completed({"r1", "sft", "--config", "=", "rec"}), "recipe.yaml\n");
   EXPECT_EQ(completed({"r1", "sft", "--max_steps", "="}), "\n");  // a number: nothing, and no files
   EXPECT_EQ(completed({"r1", "completion", ""}), "bash\nzsh\n");
+  EXPECT_EQ(completed({"r1", "eval", "sh"}), "show\n");
   EXPECT_EQ(completed({"r1", "plan", "qwen2.5-0"}), "qwen2.5-0.5b\n");
   EXPECT_EQ(completed({"r1", "verify", "--json", "--go"}), "--gold=\n");
 }

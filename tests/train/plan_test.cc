@@ -115,8 +115,8 @@ TEST(Plan, AgreesWithMeasuredPeaks) {
                  planned = double(make_plan(input_of(kCases[i])).peak);
     std::cout << kCases[i].name << ": planned " << planned / 1e6 << " MB, measured " << real / 1e6 << " MB, ratio " << planned / real
               << "\n";
-    // 12 MB: thread pools, packing buffers and code first touched by the larger products.
-    EXPECT_LE(std::abs(planned - real), 0.12 * real + 12e6) << kCases[i].name;
+    // A tenth, and 12 MB: thread pools, packing buffers and code first touched by the larger products.
+    EXPECT_LE(std::abs(planned - real), 0.10 * real + 12e6) << kCases[i].name;
   }
 }
 
