@@ -198,8 +198,8 @@ bool hedged(const std::vector<Letter>& all, size_t i) {
 }
 
 // "the correct answer is d.": a small letter right after a cue that nothing but an end follows.
-std::optional<Choice> small_letter(std::string_view text) {
-  for (size_t at = text.size(); at-- > 0;) {
+std::optional<Choice> small_letter(std::string_view text, size_t from) {
+  for (size_t at = text.size(); at-- > from;) {
     if (text[at] < 'a' || text[at] > 'j') continue;
     if (at == 0 || word_byte(text, at - 1) || std::string_view(" (*$:").find(text[at - 1]) == std::string_view::npos) continue;
     std::string_view behind = text.substr(at + 1);
@@ -297,7 +297,10 @@ std::optional<Choice> extract_choice(std::string_view completion, bool strict) {
   if (const std::string_view whole = trim(*rest); whole.size() <= 3)
     if (const char c = option_letter(whole, true)) return Choice{c, std::string(whole), AnswerPlace::kPhrase};
   const std::vector<Letter> all = letters_of(*rest);
-  if (auto found = small_letter(*rest)) return found;
+  size_t capital = 0;  // what is said last counts
+  for (const Letter& one : all)
+    if (one.said == Said::kRight) capital = one.at;
+  if (auto found = small_letter(*rest, capital)) return found;
   if (auto found = stated(*rest, all)) return found;
   if (auto found = bracketed(*rest, all)) return found;
   return last_line(*rest);
