@@ -130,7 +130,7 @@ std::vector<LocalModel> models_of_hub() {
   return found;
 }
 
-// A name and no path: "name" or "org/name", and behind it a file that is one model of several.
+// A name and no path: "name" or "org/name", and after it a file that is one model of several.
 bool is_name(const std::string& text) {
   const auto slashes = std::count(text.begin(), text.end(), '/');
   return !text.empty() && slashes <= (is_gguf(text) ? 2 : 1) && text[0] != '.' && text[0] != '~' && text[0] != '/' && text.back() != '/';
@@ -145,7 +145,7 @@ fs::path in_models_folder(const std::string& name) {
   return {};
 }
 
-// By its whole name, or by the part behind the organisation where only one has it.
+// By its whole name, or by the part after the organisation where only one has it.
 fs::path in_hub_cache(const std::string& name) {
   std::vector<fs::path> found;
   std::string names;
