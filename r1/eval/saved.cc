@@ -231,8 +231,10 @@ Json compare_runs(const fs::path& a, const fs::path& b) {
                "' a training run; compare two of a kind");
   Json out{{"a", a.string()}, {"b", b.string()}, {"kind", left.evaluation ? "eval" : "run"}};
   Json old_config = left.config, new_config = right.config;
-  for (Json* config : {&old_config, &new_config})
+  for (Json* config : {&old_config, &new_config}) {
+    if (!config->is_object()) *config = Json::object();
     for (const char* key : {"output_dir", "overwrite_output_dir"}) config->erase(key);
+  }
   out["config"] = json_diff(old_config, new_config);
   out["metrics"] = side_by_side(left.results, right.results);
   if (!left.evaluation) return out;

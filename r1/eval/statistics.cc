@@ -34,8 +34,9 @@ std::pair<double, double> clustered_interval(const std::vector<double>& per_prob
   mean = std::clamp(mean / n, 0.0, 1.0);
   for (double x : per_problem) square += (x - mean) * (x - mean);
   const double variance = square / n / n, binomial = mean * (1 - mean);
-  // No spread says nothing of how much there is in the world: then every problem counts once.
-  const double effective = variance > 1e-15 && binomial > 1e-15 ? std::min(binomial / variance, std::max(n, double(samples))) : n;
+  const double most = std::max(n, double(samples));
+  // All right or all wrong says nothing of the spread there is: then every problem counts once.
+  const double effective = binomial < 1e-15 ? n : variance < 1e-15 ? most : std::min(binomial / variance, most);
   return wilson_interval(mean * effective, effective);
 }
 

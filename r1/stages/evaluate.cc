@@ -61,7 +61,7 @@ std::optional<Json> earlier_result(const EvalConfig& config, const fs::path& fol
   constexpr const char* kWaysOut = "choose another output_dir, or --overwrite_output_dir";
   if (config.overwrite_output_dir) return std::nullopt;
   if (!fs::exists(folder / kResult)) {
-    for (const char* name : {"samples.jsonl", "stage.json", "config.yaml"})
+    for (const char* name : {"stage.json", "config.yaml"})  // samples alone are what a kill left
       if (fs::exists(folder / name))
         fail_usage("eval: output_dir '", folder.string(), "' holds something that is no evaluation (", name, "); ", kWaysOut);
     return std::nullopt;

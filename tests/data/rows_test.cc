@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <fstream>
 #include <functional>
 
 #include "r1/base/error.h"
@@ -33,12 +34,12 @@ struct Rows : testing::Test {
   TemporaryFolder folder{"rows"};
   std::string write(const std::string& name, std::string_view bytes) const {
     make_folder((folder.path() / name).parent_path());
-    write_file_atomic(folder.path() / name, bytes);
+    std::ofstream(folder.path() / name, std::ios::binary) << bytes;  // thousands of them: no fsync
     return (folder.path() / name).string();
   }
   std::string gzip(const std::string& name, const std::string& text) const {
     const std::string path = (folder.path() / name).string();
-    gzFile out = gzopen(path.c_str(), "wb");
+    gzFile out = gzopen(path.c_str(), "wb1");
     gzwrite(out, text.data(), unsigned(text.size()));
     gzclose(out);
     return path;
@@ -110,8 +111,7 @@ TEST_F(Rows, WhatIsWrongIsNamedWithItsPlace) {
   EXPECT_EQ(error_of("a.csv", "a,b\n1,2\n3\n"),
             ":3: 1 fields, the header has 2; a field that holds the separator or a line end stands in quotes");
   EXPECT_EQ(error_of("a.csv", "a,b\n1,\"2\n3,4\n"), ":2: field 2 of the record that begins here opens a quote that never closes");
-  EXPECT_EQ(error_of("a.csv", "a,b\n\"1\"2,3\n"),
-            ":2: field 1 goes on after its closing quote; a quote inside of quotes is written twice");
+  EXPECT_EQ(error_of("a.csv", "a,b\n\"1\"2,3\n"), ":2: field 1 goes on after its closing quote; a quote inside of quotes is written twice");
   EXPECT_EQ(error_of("a.csv", "a,a\n1,2\n"), ":1: two columns are called 'a'; the first line should be the names of the columns");
   EXPECT_NE(error_of("a.csv", "a,b\n1,caf\xE9\n").find(":2: is not UTF-8"), std::string::npos);
   EXPECT_NE(error_of("a.csv", "a\n\"" + std::string(900, 'x') + "\n" + std::string(200, 'y') + "\"\n", 1000)
@@ -180,7 +180,7 @@ long peak_kilobytes() {
 TEST_F(Rows, MemoryIsARow) {
   const std::string pad(20'000, 'p');
   std::string csv = "i,t\n", list = "[";
-  for (int i = 0; i < 3'000; ++i) {
+  for (int i = 0; i < 1'500; ++i) {
     csv += std::to_string(i) + ",\"" + pad + "\"\n";
     list += str(i ? "," : "", "{\"i\":\"", i, "\",\"t\":\"", pad, "\"}");
   }
@@ -191,9 +191,11 @@ TEST_F(Rows, MemoryIsARow) {
     RowReader reader(path);
     int64_t rows = 0;
     for (std::string row; reader.next(row);) ++rows;
-    EXPECT_EQ(rows, 3'000) << path;
+    EXPECT_EQ(rows, 1'500) << path;
   }
-  EXPECT_LT(peak_kilobytes() - before, 40'000) << "kilobytes";  // each file holds 60,000
+#if !defined(__SANITIZE_ADDRESS__)                              // freed memory stays in quarantine
+  EXPECT_LT(peak_kilobytes() - before, 20'000) << "kilobytes";  // each file holds 30,000
+#endif
 }
 
 // Mutated files: rows, or an error that names the file. Never anything else.
@@ -208,7 +210,7 @@ TEST_F(Rows, MutationsAreErrorsOrRows) {
   Rng rng(7);
   for (const auto& [name, text] : good) {
     int errors = 0;
-    for (int i = 0; i < 600; ++i) {
+    for (int i = 0; i < 200; ++i) {
       std::string bytes = text;
       for (int64_t n = rng.between(1, 4); n > 0 && !bytes.empty(); --n) {
         const size_t at = rng.below(bytes.size());
@@ -234,7 +236,7 @@ TEST_F(Rows, MutationsAreErrorsOrRows) {
         ASSERT_TRUE(std::string(e.what()).starts_with(path)) << e.what();
       }
     }
-    EXPECT_GT(errors, 50) << name;
+    EXPECT_GT(errors, 25) << name;
   }
 }
 

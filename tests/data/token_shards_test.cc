@@ -269,7 +269,8 @@ TEST(TokenShards, ErrorsOfTextsNameTheirPlace) {
   write_file_atomic(folder / "bad.jsonl", "{\"text\": \"a\"}\n{\"words\": \"b\"}\n");
   write_file_atomic(folder / "none.jsonl", "\n");
   CorpusSpec spec{.files = {(folder / "bad.jsonl").string()}, .make = text_maker("text", bytes_as_ids), .vocab_size = 256};
-  EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec); }), (folder / "bad.jsonl").string() + ":2: key 'text' is missing; found: words (--text_field names the one to train on)");
+  EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec); }),
+            (folder / "bad.jsonl").string() + ":2: key 'text' is missing; found: words (--text_field names the one to train on)");
   spec.files = {(folder / "none.jsonl").string()};
   EXPECT_EQ(message_of([&] { token_shards(folder / "s", spec); }), spec.files[0] + ": holds no text to train on");
   spec.files = {"/nowhere.txt"};
@@ -334,10 +335,14 @@ TEST(TextStream, GoesOnAtEveryPosition) {
   write_file_atomic(folder / "a.txt", "one\ntwo\nthree\nfour\n");
   write_file_atomic(folder / "b.jsonl", "{\"t\": \"x\"}\n\n{\"t\": \"y\"}\n");
   write_file_atomic(folder / "c.txt", "end");
-  const std::vector<std::string> files = {(folder / "a.txt").string(), (folder / "b.jsonl").string(), (folder / "c.txt").string()};
+  write_file_atomic(folder / "d.csv", "t\n\"x\ny\"\nz\n");
+  write_file_atomic(folder / "e.json", "[{\"t\": 1}, {\"t\": 2}]");
+  std::vector<std::string> files;
+  for (const char* name : {"a.txt", "b.jsonl", "c.txt", "d.csv", "e.json"}) files.push_back((folder / name).string());
   TextStream stream(files, 6, 5);
   const auto all = texts_of(stream);
-  ASSERT_EQ(all.size(), 8u);
+  ASSERT_EQ(all.size(), 12u);
+  EXPECT_EQ(all[8], "{\"t\":\"x\\ny\"}");
   for (size_t k = 0; k <= all.size(); ++k) {
     TextStream first(files, 6, 5), second(files, 6, 5);
     Text text;
