@@ -73,7 +73,8 @@ void PolynomialSystem::subtract(Terms& p, const Terms& q) {
 PolynomialSystem::Terms PolynomialSystem::reduced(Terms p, const std::vector<Terms>& by, Budget& budget) {
   Terms rest;
   while (!p.empty()) {
-    const auto [lead, c] = *p.begin();
+    const Exponents lead = p.begin()->first;
+    const mpq_class c = p.begin()->second;
     const auto divisor = std::find_if(by.begin(), by.end(), [&](const Terms& q) { return divides(q.begin()->first, lead); });
     budget.spend(1);
     if (divisor == by.end()) {
