@@ -11,7 +11,7 @@ namespace {
 constexpr std::pair<const char*, const char*> kHelp[] = {
     {"answer_field", "key of a row that holds the known answer (unset: the usual names)"},
     {"boxes", "which \\boxed{} counts where there are several"},
-    {"columns", "other names for keys: --columns.question=Text says that the question stands under Text"},
+    {"columns", "another name for a key of rows: --columns.question=Text says that the question stands under Text"},
     {"count", "how many numbers"},
     {"data", "a file (its rows are split test), or the folder with the files of both splits; --data says the same"},
     {"deadline", "seconds for judging one answer"},
@@ -100,8 +100,9 @@ std::string task_help(const std::string& name) {
   if (!info.files.empty()) text += "files: " + info.files + "\n\n";
   for (const OptionInfo& option : task_options(name)) {
     const std::string fallback = option.fallback.empty() ? "" : " (" + option.fallback + ")";
-    text += "  " + padded("--task_options." + option.key, 34) + option_help(option.key) + fallback +
-            (option.limits.empty() ? "" : " [" + option.limits + "]") + "\n";
+    const std::string written = option.key == "columns" ? "--columns.NAME=KEY" : "--task_options." + option.key;
+    text +=
+        "  " + padded(written, 34) + option_help(option.key) + fallback + (option.limits.empty() ? "" : " [" + option.limits + "]") + "\n";
   }
   return text;
 }
