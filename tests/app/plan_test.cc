@@ -21,7 +21,8 @@ Json plan(Arguments arguments, int code = 0) {
 
 TEST(PlanCommand, ModelAndStageInEitherOrder) {
   const Json one = plan({"tiny-test", "grpo", "--memory=16GB"}), other = plan({"grpo", "tiny-test", "--memory=16GB"});
-  EXPECT_EQ(one, other);
+  // Not the whole: what the program itself takes is measured, and grows between two calls.
+  for (const char* part : {"stage", "training", "rollout", "parameters"}) EXPECT_EQ(one[part], other[part]) << part;
   EXPECT_EQ(one["stage"], "grpo");
   EXPECT_EQ(plan({"serve", "--model=tiny-test", "--memory=16GB"})["stage"], "serve");
   EXPECT_EQ(plan({"tiny-test", "--memory=16GB"})["stage"], "sft");

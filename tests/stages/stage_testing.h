@@ -64,10 +64,14 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// A model that has read a little and answers in R1's form now and then: made once a process.
+// Runs are quiet unless said() listens.
+inline const bool quiet_from_the_start = (set_log_level(LogLevel::kWarning), true);
+
+// A model that has read a little and answers in R1's form now and then: made once a process, quietly.
 inline const fs::path& tiny_model() {
   static const TemporaryFolder folder("stages_model");
   static const fs::path path = [] {
+    const LogLevel level = log_level();
     set_log_level(LogLevel::kWarning);
     run_stage("pretrain", folder.path() / "base",
               "{preset: tiny-test, max_length: 64, per_device_train_batch_size: 8, max_steps: 100, save_steps: 0, learning_rate: 3e-3}");
@@ -75,6 +79,7 @@ inline const fs::path& tiny_model() {
         "sft", folder.path() / "sft",
         "{model: " + (folder.path() / "base").string() +
             ", num_examples: 2000, max_length: 64, per_device_train_batch_size: 8, max_steps: 60, save_steps: 0, learning_rate: 3e-3}");
+    set_log_level(level);
     return folder.path() / "sft";
   }();
   return path;
