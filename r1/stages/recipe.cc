@@ -413,7 +413,12 @@ void check_stages(const Recipe& recipe, const std::map<std::string, StageKind>& 
   std::vector<std::string> names;
   Stages earlier;
   for (const auto& [name, kind] : kinds) names.push_back(name);
+  std::string stages;
+  for (const auto& stage : recipe.stages)
+    if (!stage.kind.empty()) stages += (stages.empty() ? "" : ", ") + stage.name;
   for (const auto& stage : recipe.stages) {
+    if (stage.kind.empty() && !stages.empty())
+      fail_usage(stage.where, ": the recipe has no stage '", stage.name, "' (or it lacks its kind); stages: ", stages);
     if (!kinds.count(stage.kind))
       fail_usage(stage.where, ": stage '", stage.name, "' has unknown kind '", printable(stage.kind), "'", did_you_mean(stage.kind, names));
   }

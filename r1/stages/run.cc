@@ -150,8 +150,11 @@ Run::~Run() {
 }
 
 Json Run::results() const {
-  log_info(stage_, ": ", folder_.string(), " is finished already; more max_steps or num_train_epochs would extend it");
-  const Json results = parse_json_file(folder_ / "stage.json").at("results");
+  const Json done = parse_json_file(folder_ / "stage.json"), results = done.at("results");
+  const auto last = train::latest_checkpoint(folder_);
+  const bool extends = last && train::checkpoint_step(*last) == done.value("steps", int64_t{-1});
+  log_info(stage_, ": ", folder_.string(), " is finished already",
+           extends ? "; more max_steps or num_train_epochs would extend it" : "; --overwrite_output_dir makes it anew");
   if (!fs::exists(folder_ / "report.html")) write_report(results);
   return results;
 }

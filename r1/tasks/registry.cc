@@ -49,7 +49,8 @@ const Entry& entry_of(const std::string& name) {
   std::string list;
   for (const Entry& e : kTasks) list += str(list.empty() ? "" : ", ", e.name);
   const std::string near = nearest_name(name, task_names());
-  fail_usage("unknown task '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", " Known tasks: ", list);
+  fail_usage("unknown task '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?",
+             near.empty() ? ". Known tasks: " : " Known tasks: ", list);
 }
 
 }  // namespace

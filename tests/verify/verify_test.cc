@@ -190,7 +190,7 @@ TEST(Verify, AWorkerThatHangsOrDiesIsReplaced) {
   const Verifier verifier(options);
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(verifier.check_in_worker("1", "1", Verifier::Fault::kHang).verdict, AnswerVerdict::kTimeout);
-  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 2.0);
+  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 20.0);
   EXPECT_EQ(verifier.check_in_worker("1", "1", Verifier::Fault::kDie).verdict, AnswerVerdict::kCrash);
   EXPECT_EQ(verifier.replaced(), 2);
   EXPECT_EQ(verifier.check_in_worker("x", "x+0").verdict, AnswerVerdict::kRight);
