@@ -114,7 +114,7 @@ class Parser {
 
   struct Deeper {
     explicit Deeper(Parser& p) : p(p) {
-      if (++p.depth_ > kMaxDepth) error("nested more than 200 deep");
+      if (++p.depth_ > kMaxDepth) error("nested more than " + std::to_string(kMaxDepth) + " deep");
     }
     ~Deeper() { --p.depth_; }
     Parser& p;
@@ -236,7 +236,7 @@ class Parser {
       if (left.kind == kind && kind != Kind::kDifference)
         left.kids.push_back(std::move(right));
       else if (++depth_ > kMaxDepth)
-        error("nested more than 200 deep");
+        error("nested more than " + std::to_string(kMaxDepth) + " deep");
       else
         left = call_node(kind, {std::move(left), std::move(right)});
     }

@@ -17,7 +17,11 @@
 namespace r1::verify {
 
 inline constexpr size_t kMaxAnswerBytes = 20'000, kMaxTokens = 8'000;
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr int kMaxDepth = 50;  // its stack frames are several times as large
+#else
 inline constexpr int kMaxDepth = 200;
+#endif
 inline constexpr size_t kMaxLiteralDigits = 5'000, kMaxExponentDigits = 4;
 
 struct ParseError : std::runtime_error {
