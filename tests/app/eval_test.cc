@@ -2,7 +2,7 @@
 #include "r1/base/interrupt.h"
 #include "tests/app/program.h"
 #include "tests/app/scripted_model.h"
-#include "tests/data_variable.h"
+#include "tests/environment_variable.h"
 #include "tests/temporary_folder.h"
 
 namespace r1::app {
@@ -143,7 +143,7 @@ TEST_F(EvalCommandLine, TasksAreExplained) {
 }
 
 TEST_F(EvalCommandLine, WrongUseIsRefusedAndAnInterruptIsNoResult) {
-  const DataVariable none("");
+  const EnvironmentVariable none("R1_DATA", "");
   const ProgramResult typo = run_r1({"eval", model, "--task", "gsm8q"});
   EXPECT_EQ(typo.code, 2);
   EXPECT_NE(typo.err.find("gsm8k"), std::string::npos) << typo.err;

@@ -7,6 +7,8 @@
 #include "r1/tasks/registry.h"
 #include "tests/app/program.h"
 #include "tests/app/scripted_model.h"
+#include "tests/environment_variable.h"
+#include "tests/sandbox_lacking.h"
 #include "tests/temporary_folder.h"
 
 namespace r1::app {
@@ -15,20 +17,6 @@ namespace {
 using testing::json_lines;
 using testing::ProgramResult;
 using testing::run_r1;
-
-// Sets a variable of the environment while it lives.
-class Variable {
- public:
-  Variable(const char* name, const std::string& value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    setenv(name, value.c_str(), 1);
-  }
-  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
 
 class Shell : public ::testing::Test {
  protected:
@@ -45,7 +33,7 @@ class Shell : public ::testing::Test {
   fs::path path(const std::string& name) const { return folder_.path() / name; }
 
   const TemporaryFolder folder_{"shell"};
-  const Variable models_{"R1_MODELS", path("models").string()}, hub_{"HF_HUB_CACHE", path("hub").string()};
+  const EnvironmentVariable models_{"R1_MODELS", path("models").string()}, hub_{"HF_HUB_CACHE", path("hub").string()};
 };
 
 TEST_F(Shell, AModelByItsName) {
@@ -114,10 +102,13 @@ TEST(ShellVerify, IdsComeBackAndTheExitCodeSaysTheVerdict) {
 }
 
 TEST(ShellJudge, IdsComeBack) {
+  if (const std::string why = verify::sandbox::lacking_any(); !why.empty()) GTEST_SKIP() << why;
   const ProgramResult r = run_r1(
       {"judge", "--jsonl"}, "{\"id\":7,\"language\":\"python\",\"completion\":\"no code\",\"tests\":[{\"input\":\"\",\"output\":\"\"}]}\n");
-  if (r.code != 0) GTEST_SKIP() << r.err;  // no sandbox here
-  EXPECT_EQ(json_lines(r.out)[0]["id"], 7);
+  EXPECT_EQ(r.code, 0) << r.err;
+  const auto out = json_lines(r.out);
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0]["id"], 7);
 }
 
 TEST(ShellCommands, FamiliarOnesAreAnswered) {

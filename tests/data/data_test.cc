@@ -15,6 +15,7 @@
 #include "r1/data/jsonl.h"
 #include "r1/data/loader.h"
 #include "r1/data/messages.h"
+#include "tests/message_of.h"
 
 namespace r1::data {
 namespace {
@@ -23,15 +24,6 @@ fs::path temporary(const std::string& name, std::string_view bytes) {
   const fs::path path = fs::path(testing::TempDir()) / ("r1_data_" + std::to_string(getpid()) + "_" + name);
   write_file_atomic(path, bytes);
   return path;
-}
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 std::vector<std::string> lines_of(const fs::path& path) {

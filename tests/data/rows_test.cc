@@ -15,20 +15,12 @@
 #include "r1/data/csv.h"
 #include "r1/data/find_files.h"
 #include "r1/data/messages.h"
-#include "tests/data_variable.h"
+#include "tests/environment_variable.h"
+#include "tests/message_of.h"
 #include "tests/temporary_folder.h"
 
 namespace r1::data {
 namespace {
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 struct Rows : testing::Test {
   TemporaryFolder folder{"rows"};
@@ -268,7 +260,7 @@ TEST_F(Rows, ANameStandsForFiles) {
   EXPECT_NE(message_of([&] { found("empty"); }).find("no data files in folder"), std::string::npos);
   EXPECT_NE(message_of([&] { found("one", Split::kTest); }).find("has SVAMP.json, by their names all of another split"), std::string::npos);
 
-  const DataVariable data(folder.path().string());
+  const EnvironmentVariable data("R1_DATA", folder.path().string());
   EXPECT_EQ(find_data("d/test.csv"), root + "d/test.csv");
   EXPECT_EQ(find_files({"d/t*.csv"}, "data"), (std::vector<std::string>{root + "d/test.csv"}));
   EXPECT_EQ(find_data("d/none.csv"), "");

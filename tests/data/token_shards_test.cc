@@ -16,6 +16,7 @@
 #include "r1/base/rng.h"
 #include "r1/data/loader.h"
 #include "r1/data/text_stream.h"
+#include "tests/message_of.h"
 
 namespace r1::data {
 namespace {
@@ -25,15 +26,6 @@ fs::path fresh_folder(const std::string& name) {
   fs::remove_all(folder);
   make_folder(folder);
   return folder;
-}
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 std::vector<int32_t> bytes_as_ids(std::string_view text) {

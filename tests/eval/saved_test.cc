@@ -6,19 +6,11 @@
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/eval/provenance.h"
+#include "tests/message_of.h"
 #include "tests/temporary_folder.h"
 
 namespace r1::eval {
 namespace {
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 Json sample(int id, double accuracy, int index = 0, const std::string& question = "") {
   return {{"id", str("t/test/", id)},

@@ -182,7 +182,7 @@ GOOD = [
     (floors, {"r1/base/x.cc": '// #include "r1/app/x.h"\n/*\n#include "r1/app/x.h"\n*/\n'}),
     (heavy_headers, {"r1/ops/autograd.cc": "#include <torch/csrc/autograd/custom_function.h>\n", "r1/nn/x.cc": "#include <ATen/core/Tensor.h>\n"}),
     (heavy_headers, {"r1/tensor/aten.cc": "#include <ATen/ops/add.h>\n", "r1/tensor/aten.h": "#include <ATen/ops/tensor.h>\n"}),
-    (machine_paths, {"x.sh": "cd ~/work/x && ls $HOME/root/ a/work/b https://x.org/work/\n"}),
+    (machine_paths, {"x.sh": "cd ~/wo" + "rk/x && ls $HOME/ro" + "ot/ a/wo" + "rk/b https://x.org/wo" + "rk/\n"}),
     (test_layout, {"tests/nn/x_test.cc": "TEST(A, B) {}\n", "tests/nn/support.cc": "int x;\n"}),
 ]
 

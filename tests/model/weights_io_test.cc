@@ -19,6 +19,7 @@
 #include "r1/model/presets.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
+#include "tests/environment_variable.h"
 
 namespace r1::model {
 namespace {
@@ -256,24 +257,10 @@ TEST(FindModel, LooksIntoTheHubCacheAndDownloadsNothing) {
   EXPECT_EQ(find_model(cache.path), cache.path);
 }
 
-// Sets a variable of the environment while it lives.
-class Variable {
- public:
-  Variable(const char* name, const fs::path& value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    setenv(name, value.c_str(), 1);
-  }
-  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
-
 TEST(LocalModels, ABareNameIsLookedForWhereModelsAre) {
   const Folder home;
   const fs::path models = home.path / "models", hub = home.path / "hub";
-  const Variable first("R1_MODELS", models), second("HF_HUB_CACHE", hub);
+  const EnvironmentVariable first("R1_MODELS", models), second("HF_HUB_CACHE", hub);
   EXPECT_TRUE(local_models().empty());  // neither is there
   const auto write = [](const fs::path& file, size_t bytes) {
     make_folder(file.parent_path());

@@ -14,18 +14,10 @@
 #include "r1/tasks/humaneval.h"
 #include "r1/tasks/registry.h"
 #include "r1/tasks/reward.h"
+#include "tests/message_of.h"
 
 namespace r1::tasks {
 namespace {
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 struct Folder {
   fs::path path = fs::temp_directory_path() / str("r1_code_test_", ::getpid());

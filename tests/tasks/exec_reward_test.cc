@@ -7,6 +7,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
+#include "tests/sandbox_lacking.h"
 
 namespace r1::tasks {
 namespace {
@@ -139,8 +140,7 @@ class ExecInSandbox : public testing::Test {
   ExecInSandbox() { fs::create_directories(folder); }
   ~ExecInSandbox() override { fs::remove_all(folder); }
   void SetUp() override {
-    for (const auto& layer : verify::sandbox::examine())
-      if (layer.layer == verify::sandbox::Layer::kNamespaces && !layer.available) GTEST_SKIP() << "no namespaces here: " << layer.detail;
+    if (const std::string why = verify::sandbox::lacking({}); !why.empty()) GTEST_SKIP() << why;
     if (!fs::exists("/usr/bin/python3")) GTEST_SKIP() << "no /usr/bin/python3 here";
   }
   std::unique_ptr<Reward> python(const std::string& body, Json options = Json::object()) {

@@ -7,19 +7,11 @@
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/tasks/registry.h"
-#include "tests/data_variable.h"
+#include "tests/environment_variable.h"
+#include "tests/message_of.h"
 
 namespace r1::tasks {
 namespace {
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 class MathTask : public testing::Test {
  protected:
@@ -105,7 +97,7 @@ TEST_F(MathTask, Fields) {
   EXPECT_NE(message_of([&] { task("{\"answer\":\"8\"}\n"); }).find("no question"), std::string::npos);
   EXPECT_NE(message_of([&] { task("{\"problem\":\"8\",\"answer\":\"\"}\n"); }).find("the known answer is empty"), std::string::npos);
   EXPECT_NE(message_of([&] { task("{\"problem\":\"8\",\"answer\":[1]}\n"); }).find("should be text or a number"), std::string::npos);
-  const DataVariable none("");
+  const EnvironmentVariable none("R1_DATA", "");
   EXPECT_NE(message_of([] { make_task("math"); }).find("option 'data' is missing"), std::string::npos);
 }
 

@@ -11,18 +11,10 @@
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/tasks/registry.h"
+#include "tests/message_of.h"
 
 namespace r1::tasks {
 namespace {
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 class Choices : public testing::Test {
  protected:

@@ -13,19 +13,11 @@
 #include "r1/tasks/gsm8k.h"
 #include "r1/tasks/registry.h"
 #include "r1/tasks/task_help.h"
-#include "tests/data_variable.h"
+#include "tests/environment_variable.h"
+#include "tests/message_of.h"
 
 namespace r1::tasks {
 namespace {
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 // Longest match over a word list; the way a word-level tokenizer cuts. "" if something is left over.
 std::vector<std::string> words(const std::string& text, const std::vector<std::string>& vocabulary) {
@@ -53,7 +45,7 @@ int left_to_right(const std::string& expression) {
 }
 
 TEST(Registry, Suggests) {
-  const DataVariable none("");
+  const EnvironmentVariable none("R1_DATA", "");
   const std::vector<std::string> names = task_names();
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   for (const char* name : {"aqua", "arithmetic", "code", "countdown", "gsm8k", "humaneval", "math", "mbpp", "multiple_choice", "svamp"})
@@ -67,7 +59,7 @@ TEST(Registry, Suggests) {
 
 // What --list_tasks says comes from the tasks themselves; only the words for an option stand elsewhere.
 TEST(TaskHelp, EveryTaskAndOptionIsExplained) {
-  const DataVariable none("");
+  const EnvironmentVariable none("R1_DATA", "");
   const std::string overview = tasks_overview();
   for (const std::string& name : task_names()) {
     const auto options = task_options(name);
@@ -336,7 +328,7 @@ constexpr Row kRows[] = {
 };
 
 TEST_F(FileTasks, SplitsAndFolders) {
-  const DataVariable none("");
+  const EnvironmentVariable none("R1_DATA", "");
   for (const Row& r : kRows) {
     SCOPED_TRACE(r.task);
     const std::string line = std::string(r.row) + "\n", id = r.id;
@@ -396,7 +388,7 @@ TEST_F(FileTasks, AnyFormAnyNamesAnyPlace) {
             std::string::npos);
 
   write("svamp/SVAMP.json", R"([{"ID":"c7","Body":"b","Question":"q","Equation":"7","Answer":7}])");
-  const DataVariable data(folder_.string());
+  const EnvironmentVariable data("R1_DATA", folder_.string());
   EXPECT_EQ(make_task("svamp")->size("test"), 1) << "found below R1_DATA by the task's name";
   EXPECT_EQ(make_task("svamp", {{"data", "svamp"}})->size("test"), 1);
   EXPECT_EQ(make_task("svamp", {{"data", "svamp/SVAMP.json"}})->size("test"), 1);

@@ -54,14 +54,6 @@ Policy lenient_policy() {
   return {{Layer::kSeccomp, Layer::kRlimits, Layer::kCgroup, Layer::kLandlock}, {}};
 }
 
-std::string lacking(const std::vector<Layer>& needed) {
-  for (const LayerState& state : examine()) {
-    if (!state.available && (state.layer == Layer::kNamespaces || std::find(needed.begin(), needed.end(), state.layer) != needed.end()))
-      return std::string("this machine lacks ") + layer_name(state.layer) + ": " + state.detail;
-  }
-  return "";
-}
-
 void in_parallel(const std::vector<std::function<void()>>& jobs, int threads) {
   std::atomic<size_t> next = 0;
   std::vector<std::thread> workers;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "r1/verify/sandbox/sandbox.h"
+#include "tests/sandbox_lacking.h"
 
 namespace r1::verify::sandbox {
 
@@ -22,8 +23,6 @@ Limits quick_limits(double wall_seconds);
 bool has_layer(Layer layer);
 // May do without whatever this machine lacks: the tests that need a layer skip by themselves.
 Policy lenient_policy();
-// "", or which of the needed layers is missing: for GTEST_SKIP.
-std::string lacking(const std::vector<Layer>& needed);
 
 // Runs the jobs on a few threads; a job that throws fails the test.
 void in_parallel(const std::vector<std::function<void()>>& jobs, int threads = 4);
