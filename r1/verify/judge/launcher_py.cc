@@ -191,6 +191,18 @@ def describe(error):
 
 # ---- processes ----
 
+def kill_group(pid, ended):
+    """Ends what still runs of the program's group; the program too, and waits for it, unless its end (a status, else None) was heard."""
+    for victim in (pid, -pid):
+        if ended is None or victim < 0:
+            try:
+                posix.kill(victim, 9)
+            except OSError:
+                pass
+    if ended is None:
+        posix.waitpid(pid, 0)
+
+
 def supervise(pid, pipes, limits, seconds, whole=True):
     """Collects what comes out of `pipes` until process `pid` ends, at most `seconds` and limits[i] bytes of pipes[i]. Returns (reason, status, data).
 
@@ -239,15 +251,8 @@ def supervise(pid, pipes, limits, seconds, whole=True):
         done, status = posix.waitpid(pid, posix.WNOHANG)
         if done:
             ended = status
-    for victim in (pid, -pid):
-        if ended is None or victim < 0:
-            try:
-                posix.kill(victim, 9)
-            except OSError:
-                pass
-    if ended is None:
-        posix.waitpid(pid, 0)
-    else:
+    kill_group(pid, ended)
+    if ended is not None:
         for fd in list(live):
             if not drain(fd):
                 reason = 'output'
@@ -529,15 +534,8 @@ def talk(program, seconds, limit):
             if shut and not pending:
                 posix.close(into)
                 into = None
-    for victim in (pid, -pid):
-        if ended is None or victim < 0:
-            try:
-                posix.kill(victim, 9)
-            except OSError:
-                pass
-    if ended is None:
-        posix.waitpid(pid, 0)
-    else:
+    kill_group(pid, ended)
+    if ended is not None:
         for fd in (out, err):
             pass_on(fd)
     orphans = outlived()
