@@ -7,6 +7,7 @@
 #include "r1/app/command.h"
 #include "r1/base/error.h"
 #include "r1/base/json.h"
+#include "r1/data/rows.h"
 #include "r1/verify/verify.h"
 
 namespace r1::app {
@@ -58,7 +59,11 @@ bool check_lines(const verify::Verifier& verifier) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = str("stdin:", number);
     const Json row = parse_json(line, where);
-    const auto c = verifier.check(json_get<std::string>(row, "gold", where), json_get<std::string>(row, "answer", where));
+    const auto text = [&](const char* key) {
+      const auto at = row.find(key);
+      return at == row.end() ? json_get<std::string>(row, key, where) : data::field_text(*at, str("'", key, "'"), where);
+    };
+    const auto c = verifier.check(text("gold"), text("answer"));
     ++lines;
     all_right = all_right && right(c);
     unparsed += c.verdict == verify::AnswerVerdict::kUnparsed;

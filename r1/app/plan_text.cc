@@ -144,7 +144,7 @@ std::string plan_text(const PlanRequest& r, const Plan& plan) {
   text += parts_text("at the peak of an engine step", plan.rollout);
   text += verdict_text(r, plan) + levers_text(r, plan);
   text += in.plan.training ? largest_text(r) : streams_text(r, r.context);
-  if (in.plan.training) text += str("  ", kNotYet, "\n");
+  if (in.plan.training && text.find(kNotYet) == std::string::npos) text += str("  ", kNotYet, "\n");
   return text;
 }
 

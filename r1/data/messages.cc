@@ -75,7 +75,8 @@ bool has(const Json& row, const char* key) {
 }
 
 std::string text(const Json& row, const char* key, std::string_view where) {
-  return json_get<std::string>(row, key, where);
+  const auto at = row.find(key);
+  return at == row.end() ? json_get<std::string>(row, key, where) : field_text(*at, str("'", key, "'"), where);
 }
 
 Messages from_messages(const Json& row, std::string_view where) {

@@ -147,6 +147,12 @@ std::string RowReader::where() const {
   return form_->where();
 }
 
+std::string field_text(const Json& value, std::string_view what, std::string_view where) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number()) return value.dump();
+  fail(where, ": ", what, " should be text or a number, got ", value.type_name());
+}
+
 std::string keys_of(const Json& row) {
   constexpr size_t kMost = 20;
   std::string text;

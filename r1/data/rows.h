@@ -47,5 +47,7 @@ class RowReader {
 
 // "a, b, c": the keys of a row, for errors; at most twenty.
 std::string keys_of(const Json& row);
+// A value as text: text as it is, a number with all its digits. `what` names it in the error for anything else.
+std::string field_text(const Json& value, std::string_view what, std::string_view where);
 
 }  // namespace r1::data

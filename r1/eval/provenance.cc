@@ -64,6 +64,16 @@ Json data_facts(const std::vector<std::string>& files) {
   return out;
 }
 
+std::string shell_word(const std::string& word) {
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return std::isalnum(c) || c >= 0x80 || std::string_view("_-./:,=@%+").find(char(c)) != std::string_view::npos;
+  });
+  if (plain) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 std::string command_line() {
   std::error_code ignored;
   if (!fs::exists("/proc/self/cmdline", ignored)) return "";
@@ -72,10 +82,7 @@ std::string command_line() {
   for (size_t at = 0, end; at < words.size(); at = end + 1) {
     end = std::min(words.find('\0', at), words.size());
     const std::string word = words.substr(at, end - at);
-    const bool plain = !word.empty() && word.find_first_of(" \t\n\"'\\$`&|;<>()*?[]{}#!~") == std::string::npos;
-    std::string quoted;
-    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    out += (out.empty() ? "" : " ") + (plain ? word : "'" + quoted + "'");
+    out += (out.empty() ? "" : " ") + shell_word(word);
   }
   return out;
 }

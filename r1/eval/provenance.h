@@ -15,6 +15,8 @@ Json model_facts(const std::filesystem::path& model);
 // [{"path", "sha256"}, ..]
 Json data_facts(const std::vector<std::string>& files);
 
+// A word as a shell takes it: quoted if need be.
+std::string shell_word(const std::string& word);
 // The command line of this process as a shell takes it; "" where it is not known.
 std::string command_line();
 // "2026-01-31T12:00:00Z"

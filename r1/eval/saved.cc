@@ -242,7 +242,10 @@ Json compare_runs(const fs::path& a, const fs::path& b) {
     out["same_model"] = left.results["model"].value("sha256", Json()) == right.results["model"].value("sha256", Json());
   if (left.results.contains("data") && right.results.contains("data"))
     out["same_data"] = hashes(left.results["data"]) == hashes(right.results["data"]);
-  if (fs::exists(a / kSamples) && fs::exists(b / kSamples)) compare_problems(left, right, out);
+  out["without_samples"] = Json::array();
+  for (const fs::path& folder : {a, b})
+    if (!fs::exists(folder / kSamples)) out["without_samples"].push_back(folder.string());
+  if (out["without_samples"].empty()) compare_problems(left, right, out);
   return out;
 }
 
@@ -322,6 +325,8 @@ std::string comparison_text(const Json& c, int64_t most_flips) {
   out += "\n" + row_text("", "A", "B");
   for (const auto& [name, pair] : c.at("metrics").items())
     out += row_text(name, cell(pair[0]), cell(pair[1]), difference_cell(pair[0], pair[1]));
+  for (const Json& folder : c.value("without_samples", Json::array()))
+    out += str("\nno paired test: ", folder.get<std::string>(), " has no ", kSamples, "\n");
   if (c.contains("problems")) out += paired_text(c) + flips_text(c.at("flips"), most_flips);
   return out;
 }

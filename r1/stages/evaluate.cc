@@ -141,7 +141,8 @@ Json run_evaluation(const EvalConfig& config) {
   if (interrupted())
     throw Error(str("eval: stopped after ", result.n, " problems", kept.empty() ? "" : "; what was scored is in " + kept),
                 ErrorKind::kInterrupted);
-  if (!kept.empty()) log_info("eval: every sample is in ", kept, "; look at the wrong ones: r1 eval show ", shell_word(kept), " --wrong");
+  if (!kept.empty())
+    log_info("eval: every sample is in ", kept, "; look at the wrong ones: r1 eval show ", eval::shell_word(kept), " --wrong");
   return out;
 }
 

@@ -9,11 +9,11 @@
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
 #include "r1/base/rng.h"
+#include "r1/eval/provenance.h"
 #include "r1/model/weights_io.h"
 #include "r1/stages/advantage.h"
 #include "r1/stages/first_look.h"
 #include "r1/stages/grpo_batch.h"
-#include "r1/stages/results.h"
 #include "r1/stages/step_bar.h"
 #include "r1/stages/watch.h"
 
@@ -314,9 +314,9 @@ void Loop::look_for_alarms() {
 // The option that names held-out problems, for the command that one runs next; "" for a task that makes its own.
 std::string Loop::data_to_evaluate() const {
   const auto test = c_.task.options.find("test");
-  if (!c_.eval_files.empty()) return " --data " + shell_word(c_.eval_files[0]);
-  if (test != c_.task.options.end()) return " --data " + shell_word(test->second);
-  if (task_.size("test") > 0) return c_.task.data.empty() ? "" : " --data " + shell_word(c_.task.data);
+  if (!c_.eval_files.empty()) return " --data " + eval::shell_word(c_.eval_files[0]);
+  if (test != c_.task.options.end()) return " --data " + eval::shell_word(test->second);
+  if (task_.size("test") > 0) return c_.task.data.empty() ? "" : " --data " + eval::shell_word(c_.task.data);
   return " --data <held-out problems>";
 }
 
@@ -368,7 +368,7 @@ Json Loop::go() {
   add_skips(results, trainer_);
   results["num_tokens"] = num_tokens_;
   results["train_runtime"] = seconds_since(begin);
-  const std::string folder = shell_word(c_.run.output_dir);
+  const std::string folder = eval::shell_word(c_.run.output_dir);
   run_.finish(results, {(prompts_for_chat_ ? "r1 chat " : "r1 generate ") + folder,
                         str("r1 eval ", folder, " --task ", task_.name(), data_to_evaluate())});
   return results;

@@ -3,10 +3,10 @@
 #include "r1/base/log.h"
 #include "r1/data/find_files.h"
 #include "r1/data/token_shards.h"
+#include "r1/eval/provenance.h"
 #include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
-#include "r1/stages/results.h"
 #include "r1/stages/supervised.h"
 
 namespace r1::stages {
@@ -139,7 +139,7 @@ Json pretrain(const PretrainConfig& config) {
   const auto dtype = training_dtype(config.model, trainer_config, device);
   const auto model = start.empty() ? new_model(shape, config.run.seed, device, dtype) : eval::load_weights_of(start, device, dtype);
   check_vocabulary(*tokenizer, model->config(), "pretrain");
-  const std::string folder = shell_word(config.run.output_dir);
+  const std::string folder = eval::shell_word(config.run.output_dir);
   data.next = {"r1 generate " + folder, "r1 sft --model " + folder + " --train_files chat.jsonl --output_dir ..."};
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
   train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed));

@@ -564,19 +564,19 @@ void write_recipe_report(const Recipe& recipe, const std::map<std::string, Json>
 
 // The evaluations side by side, as the report has them.
 void print_evaluations(const Recipe& recipe, const std::map<std::string, Json>& results) {
-  constexpr int kBar = 24;
+  const int bar_width = log_to_terminal() ? 24 : 0;  // no charts in logs
   size_t width = 0;
   for (const auto& stage : recipe.stages)
     if (stage.kind == "eval" && results.count(stage.name)) width = std::max(width, stage.title.size());
   if (width == 0) return;
-  std::string table = str("\n", std::string(width + 4, ' '), "accuracy", std::string(kBar + 4, ' '), "tokens");
+  std::string table = str("\n", std::string(width + 4, ' '), "accuracy", std::string(size_t(bar_width) + 4, ' '), "tokens");
   for (const auto& stage : recipe.stages) {
     if (stage.kind != "eval" || results.count(stage.name) == 0) continue;
     const Json& result = results.at(stage.name);
     const double accuracy = result.at("accuracy"), length = result.at("mean_length");
     std::string bar;
     const bool utf8 = utf8_locale();
-    for (int i = 0; i < kBar; ++i) bar += i < int(std::lround(accuracy * kBar)) ? (utf8 ? "█" : "#") : (utf8 ? "░" : ".");
+    for (int i = 0; i < bar_width; ++i) bar += i < int(std::lround(accuracy * bar_width)) ? (utf8 ? "█" : "#") : (utf8 ? "░" : ".");
     char numbers[64];
     std::snprintf(numbers, sizeof numbers, "  %6.1f", length);
     table += str("\n  ", stage.title, std::string(width - stage.title.size() + 2, ' '), in_words(accuracy), "  ", bar, numbers);

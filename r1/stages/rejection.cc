@@ -8,6 +8,7 @@
 #include "r1/base/progress.h"
 #include "r1/base/rng.h"
 #include "r1/data/jsonl.h"
+#include "r1/eval/provenance.h"
 #include "r1/stages/results.h"
 #include "r1/tasks/reward.h"
 
@@ -204,8 +205,8 @@ Json rejection(const RejectionConfig& config) {
   log_info("rejection: ", counts.kept, " right answers to ", problems, " problems are in ", output.string(),
            config.save_samples ? str("; every sample is in ", place.files[1].string()) : "");
   if (!config.in_recipe && counts.kept > 0)
-    log_info("next:   r1 sft --model ", shell_word(config.model.model_name_or_path), " --train_files ", shell_word(output.string()),
-             " --output_dir ...");
+    log_info("next:   r1 sft --model ", eval::shell_word(config.model.model_name_or_path), " --train_files ",
+             eval::shell_word(output.string()), " --output_dir ...");
   return result;
 }
 

@@ -1,13 +1,13 @@
 #include "r1/stages/results.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "r1/base/build_info.h"
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/base/log.h"
+#include "r1/eval/provenance.h"
 
 namespace r1::stages {
 
@@ -23,14 +23,6 @@ std::string place_of(const std::string& path) {
   std::error_code error;
   const fs::path whole = fs::weakly_canonical(path, error);
   return error ? path : whole.string();
-}
-
-std::string now_utc() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::tm parts{};
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-  return text;
 }
 
 }  // namespace
@@ -73,7 +65,7 @@ std::optional<Json> earlier_results(const ResultPlace& place, const Json& config
 }
 
 void write_record(const ResultPlace& place, const Json& config, const Json& results) {
-  const Json record{{"what", place.what}, {"version", version_line()}, {"date", now_utc()},
+  const Json record{{"what", place.what}, {"version", version_line()}, {"date", eval::now_utc()},
                     {"config", config},   {"inputs", place.inputs},    {"results", results}};
   write_file_atomic(place.record, dump_json(record, 2) + "\n");
 }
@@ -92,16 +84,6 @@ std::string identity(const fs::path& path) {
   std::string all;
   for (const auto& file : files) all += file + "\n";
   return sha256(std::string_view(all)).substr(0, 16);
-}
-
-std::string shell_word(const std::string& text) {
-  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return std::isalnum(c) || c >= 0x80 || std::string_view("_-./:,=@%+~").find(char(c)) != std::string_view::npos;
-  });
-  if (plain) return text;
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
 }
 
 }  // namespace r1::stages

@@ -34,7 +34,4 @@ std::optional<Json> earlier_results(const ResultPlace& place, const Json& config
 // {"what", "version", "date", "config", "inputs", "results"}
 void write_record(const ResultPlace& place, const Json& config, const Json& results);
 
-// A path as a shell takes it: quoted if need be.
-std::string shell_word(const std::string& text);
-
 }  // namespace r1::stages

@@ -9,6 +9,7 @@
 #include "r1/base/progress.h"
 #include "r1/base/strings.h"
 #include "r1/base/threads.h"
+#include "r1/eval/provenance.h"
 #include "r1/report/report.h"
 #include "r1/stages/results.h"
 #include "r1/stages/watch.h"
@@ -123,8 +124,8 @@ void Run::go_on(const Json& before, bool finished) {
     const int64_t steps = done.value("steps", int64_t{-1});
     if (!checkpoint_ || steps < 0 || train::checkpoint_step(*checkpoint_) != steps)
       refuse("finished run, and no checkpoint of its last step to extend it from (save_final_checkpoint keeps one):\n", differs,
-             "start a new run from its model (--model ", shell_word(folder_.string()), "), or go on from an earlier checkpoint ",
-             checkpoint_ ? str("(--resume_from_checkpoint ", shell_word(checkpoint_->string()), "), ") : "if there is one, ", "or ");
+             "start a new run from its model (--model ", eval::shell_word(folder_.string()), "), or go on from an earlier checkpoint ",
+             checkpoint_ ? str("(--resume_from_checkpoint ", eval::shell_word(checkpoint_->string()), "), ") : "if there is one, ", "or ");
   } else if (!state.empty() || (!data.empty() && !finished)) {
     refuse("run that is not finished, and these settings can't change on its way:\n", state, finished ? "" : data,
            "take the old values, or ");

@@ -8,8 +8,8 @@
 #include "r1/data/find_files.h"
 #include "r1/data/jsonl.h"
 #include "r1/data/token_shards.h"
+#include "r1/eval/provenance.h"
 #include "r1/stages/first_look.h"
-#include "r1/stages/results.h"
 #include "r1/stages/supervised.h"
 
 namespace r1::stages {
@@ -133,7 +133,7 @@ Json sft(const SftConfig& config) {
   const int64_t steps = supervised_steps(config.run, data);
   log_info("sft: ", steps, steps == 1 ? " step of up to " : " steps of up to ",
            config.run.per_device_train_batch_size * config.run.gradient_accumulation_steps, " rows of ", config.max_length, " tokens");
-  const std::string folder = shell_word(config.run.output_dir);
+  const std::string folder = eval::shell_word(config.run.output_dir);
   data.next = {(loaded.chat ? "r1 chat " : "r1 generate ") + folder};
   train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed));
   return train_supervised(run, config.run, trainer, *loaded.tokenizer, data);

@@ -136,10 +136,4 @@ std::string found_keys(const Json& row, const std::string& name) {
   return str("; found: ", data::keys_of(row), "; --columns.", name, "=KEY names yours");
 }
 
-std::string field_text(const Json& value, const std::string& key, const std::string& where) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number()) return value.dump();
-  fail(where, ": ", key, " should be text or a number, got ", value.type_name());
-}
-
 }  // namespace r1::tasks

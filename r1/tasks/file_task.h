@@ -12,10 +12,13 @@
 
 #include "r1/base/file.h"
 #include "r1/data/columns.h"
+#include "r1/data/rows.h"
 #include "r1/tasks/options.h"
 #include "r1/tasks/task.h"
 
 namespace r1::tasks {
+
+using data::field_text;
 
 class FileTask : public Task {
  public:
@@ -66,7 +69,5 @@ const Json* field(const Json& row, const std::string& named, const std::vector<c
 std::string row_text(const Json& row, const char* key, const std::string& where);
 // "; found: a, b; --columns.question=KEY names yours": the end of an error about a row in which something is not found.
 std::string found_keys(const Json& row, const std::string& name);
-// Text or number of a field as text.
-std::string field_text(const Json& value, const std::string& key, const std::string& where);
 
 }  // namespace r1::tasks

@@ -85,6 +85,7 @@ TEST(ShellVerify, IdsComeBackAndTheExitCodeSaysTheVerdict) {
                                      "\"gold\":\"2\",\"answer\":\"\"}\n")
                                   .out);
   ASSERT_EQ(out.size(), 3u);
+  EXPECT_EQ(json_lines(run_r1({"verify", "--jsonl"}, "{\"gold\":4,\"answer\":\"so 4\"}\n").out)[0]["verdict"], "right");
   EXPECT_EQ(out[0]["id"], "q7");
   EXPECT_EQ(out[0].begin().key(), "id");
   EXPECT_FALSE(out[1].contains("id"));

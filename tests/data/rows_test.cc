@@ -287,6 +287,7 @@ TEST(Conversations, EveryShape) {
   ASSERT_EQ(turns.size(), 4u);
   EXPECT_EQ(turns[1], (Json{{"role", "assistant"}, {"content", "i"}}));
   EXPECT_EQ(messages(R"({"question":"q","answer":"a"})"), plain);
+  EXPECT_EQ(messages(R"({"question":"q","answer":12345678901234567})")[1]["content"], "12345678901234567");
   EXPECT_EQ(messages(R"({"prompt":[{"role":"system","content":"s"},{"role":"user","content":"q"}],"completion":"a"})"), system);
   // Renamed, and then a shape that uses every name given.
   EXPECT_EQ(messages(R"({"Q":"q","A":"a"})", {{"prompt", "Q"}, {"completion", "A"}}), plain);

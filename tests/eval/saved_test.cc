@@ -177,5 +177,23 @@ TEST_F(Saved, AModelIsWhatItsFilesAre) {
   EXPECT_EQ(now_utc().size(), 20u);
 }
 
+TEST(Provenance, ShellWords) {
+  EXPECT_EQ(shell_word("runs/sft-1"), "runs/sft-1");
+  EXPECT_EQ(shell_word("my runs"), "'my runs'");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word("$HOME"), "'$HOME'");
+  EXPECT_EQ(shell_word("~/runs"), "'~/runs'");
+  EXPECT_EQ(shell_word(""), "''");
+}
+
+TEST_F(Saved, WithoutSamplesTheMissingTestIsNamed) {
+  const fs::path a = write("a", {sample(0, 1)}, {}, 1), b = write("b", {sample(0, 0)}, {}, 0);
+  EXPECT_EQ(comparison_text(compare_runs(a, b), 5).find("no paired test"), std::string::npos);
+  fs::remove(b / "samples.jsonl");
+  const Json c = compare_runs(a, b);
+  EXPECT_EQ(c["without_samples"], Json::array({b.string()}));
+  EXPECT_NE(comparison_text(c, 5).find("no paired test: " + b.string() + " has no samples.jsonl\n"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace r1::eval

@@ -219,13 +219,5 @@ TEST(Results, AreTakenRefusedOrMadeAnew) {
   EXPECT_TRUE(contains(refusal([&] { earlier_results(place, config); }), "stands there already"));
 }
 
-TEST(Results, ShellWords) {
-  EXPECT_EQ(shell_word("runs/sft-1"), "runs/sft-1");
-  EXPECT_EQ(shell_word("my runs"), "'my runs'");
-  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
-  EXPECT_EQ(shell_word("$HOME"), "'$HOME'");
-  EXPECT_EQ(shell_word(""), "''");
-}
-
 }  // namespace
 }  // namespace r1::stages
