@@ -20,6 +20,11 @@ inline bool has_cpu_kernels(const Tensor& t) {
   return t.is_cpu() && is_kernel_float(t.scalar_type());
 }
 
+// The same on a device: kernels/cuda. Others go to ATen.
+inline bool has_cuda_kernels(const Tensor& t) {
+  return t.is_cuda() && is_kernel_float(t.scalar_type());
+}
+
 // Those whose matrix products are the kernels' too. Bf16 where the CPU has an instruction for it is left to ATen, which is faster at many
 // rows; without one ATen takes some thirty times as long as for fp32.
 inline bool has_cpu_products(const Tensor& t) {
