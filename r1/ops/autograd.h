@@ -32,6 +32,11 @@ using Backward = std::function<Tensors(const Tensor& dy, const Tensors& saved, c
 // there, as in ATen. What the closure captures must be no tensor that requires grad.
 Tensor differentiable(const char* name, Tensor output, const Tensors& inputs, const Tensors& saved, Backward backward);
 
+// The same for an op with several outputs: the backward gets one gradient an output, undefined where nothing flowed into it (never all of
+// them). The outputs must be tensors of their own, no views of one another.
+using BackwardMany = std::function<Tensors(const Tensors& dys, const Tensors& saved, const Wanted& want)>;
+Tensors differentiable_many(const char* name, Tensors outputs, const Tensors& inputs, const Tensors& saved, BackwardMany backward);
+
 // d(outputs)/d(inputs) for the checkpointing of nn/block and for tests: gradients of sum(outputs * output_grads); undefined where nothing
 // flows.
 Tensors gradients(const Tensors& outputs, const Tensors& output_grads, const Tensors& inputs);
