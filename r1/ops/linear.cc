@@ -3,8 +3,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cuda/gemv.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/cuda_kernels.h"
 #include "r1/ops/linear_cpu.h"
 #include "r1/tensor/aten.h"
 
@@ -60,6 +62,27 @@ Tensor linear_cpu(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bia
   return differentiable("linear", y_TO, {x_TI, weight_OI, bias_O}, {x, weight}, back);
 }
 
+// A few rows on a GPU, without a graph; y in `type`. Undefined where ATen's product is to be taken.
+Tensor linear_few_rows(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O, at::ScalarType type) {
+  if (!has_cuda_kernels(x_TI) || x_TI.size(0) > kernels::cuda::kGemvRows || x_TI.stride(1) != 1 || !weight_OI.is_contiguous() ||
+      needs_grad({x_TI, weight_OI, bias_O}))
+    return {};
+  kernels::cuda::Gemv product{.x = x_TI.const_data_ptr(),
+                              .x_stride = x_TI.stride(0),
+                              .weight = weight_OI.const_data_ptr(),
+                              .bias = bias_O.defined() ? bias_O.const_data_ptr() : nullptr,
+                              .type = kernel_float(x_TI.scalar_type()),
+                              .y_type = kernel_float(type),
+                              .rows = x_TI.size(0),
+                              .in = x_TI.size(1),
+                              .out = weight_OI.size(0)};
+  if ((bias_O.defined() && !bias_O.is_contiguous()) || !kernels::cuda::takes_gemv(product)) return {};
+  const Tensor y_TO = aten::empty({product.rows, product.out}, x_TI.options().dtype(type));
+  product.y = y_TO.mutable_data_ptr();
+  kernels::cuda::gemv(product, kernel_stream(x_TI.device()));
+  return y_TO;
+}
+
 }  // namespace
 
 bool has_ordered_sums(const Tensor& weight_OI) {
@@ -76,6 +99,9 @@ Tensor linear_ordered(const Tensor& x_TI, const Tensor& weight_OI) {
 
 Tensor linear_fp32(const Tensor& x_TI, const Tensor& weight_OI) {
   check_shapes("linear_fp32", x_TI, weight_OI);
+  if (const Tensor y_TO = linear_few_rows(x_TI, weight_OI, {}, at::kFloat); y_TO.defined()) return y_TO;
+  const bool half = x_TI.scalar_type() == at::kBFloat16 || x_TI.scalar_type() == at::kHalf;
+  if (x_TI.is_cuda() && half && !needs_grad({x_TI, weight_OI})) return aten::mm(x_TI, weight_OI.t(), at::kFloat);
   return has_cpu_products(x_TI) ? linear_cpu(x_TI, weight_OI, {}, at::kFloat, backward) : aten::linear(x_TI, weight_OI).to(at::kFloat);
 }
 
@@ -83,6 +109,7 @@ Tensor linear(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O)
   check_shapes("linear", x_TI, weight_OI);
   check(!bias_O.defined() || (bias_O.dim() == 1 && bias_O.size(0) == weight_OI.size(0)), "[linear] expected bias [", weight_OI.size(0),
         "], got ", bias_O.sizes());
+  if (const Tensor y_TO = linear_few_rows(x_TI, weight_OI, bias_O, x_TI.scalar_type()); y_TO.defined()) return y_TO;
   return has_cpu_products(x_TI) ? linear_cpu(x_TI, weight_OI, bias_O, x_TI.scalar_type(), backward) : aten::linear(x_TI, weight_OI, bias_O);
 }
 

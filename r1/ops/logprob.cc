@@ -120,8 +120,6 @@ Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, doub
 }  // namespace
 
 Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD) {
-  const bool half = x_RD.scalar_type() == at::kBFloat16 || x_RD.scalar_type() == at::kHalf;
-  if (x_RD.is_cuda() && half) return aten::mm(x_RD, head_VD.t(), at::kFloat);
   return linear_fp32(x_RD, head_VD);
 }
 

@@ -2,6 +2,8 @@
 #include "r1/base/error.h"
 #include "r1/kernels/cuda/blocks.h"
 #include "r1/kernels/cuda/device.h"
+#include "r1/kernels/cuda/gemv.h"
+#include "r1/kernels/cuda/optimizer.h"
 
 namespace r1::kernels::cuda {
 
@@ -39,6 +41,26 @@ void copy_blocks(const BlockPool*, int64_t, const BlockCopy*, int64_t, Stream) {
   refuse();
 }
 void token_places(const TokenPlaces&, Stream) {
+  refuse();
+}
+
+bool takes_gemv(const Gemv&) {
+  return false;
+}
+void gemv(const Gemv&, Stream) {
+  refuse();
+}
+
+bool takes_wide_loads(const StepRow&) {
+  refuse();
+}
+void add_gradients(const StepTable&, Stream) {
+  refuse();
+}
+void judge_gradients(const StepTable&, double*, const double*, double, double*, Stream) {
+  refuse();
+}
+void adamw(const StepTable&, const AdamWStep&, const double*, Stream) {
   refuse();
 }
 

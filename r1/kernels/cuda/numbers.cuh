@@ -49,6 +49,16 @@ __device__ __forceinline__ void store(T* to, const float (&from)[N]) {
   for (int i = 0; i < N; ++i) pack.v[i] = from_float<T>(from[i]);
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
+// What is read once leaves the caches to what is read again.
+template <class T, int N>
+__device__ __forceinline__ Pack<T, N> load_once(const Pack<T, N>* from) {
+  static_assert(sizeof(Pack<T, N>) == 16);
+  const uint4 bits = __ldcs(reinterpret_cast<const uint4*>(from));
+  return *reinterpret_cast<const Pack<T, N>*>(&bits);
+}
+__device__ __forceinline__ void prefetch_to_l2(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
 // Numbers of T in 16 bytes.
 template <class T>
 constexpr int kPer16Bytes = 16 / int(sizeof(T));
