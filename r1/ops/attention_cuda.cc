@@ -74,6 +74,7 @@ Tensor paged_plain(const Tensor& q_TNH, const Tensor& k_LKH, const Tensor& v_LKH
 
 Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& s, double scale,
                       const Window& window) {
+  if (has_cudnn_attention(q_TNH, v_TKH, s, window)) return attention_cudnn(q_TNH, k_TKH, v_TKH, s, scale);
   if (!has_flash(q_TNH) || !has_flash_window(window)) return attention_ref(q_TNH, k_TKH, v_TKH, s, scale, window);
   const KeyLengths keys = s.cu_keylens.empty() ? KeyLengths{s.cu_seqlens_dev, s.max_seqlen} : KeyLengths{s.cu_keylens_dev, s.max_keylen};
   Flash f;

@@ -34,6 +34,11 @@ Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TN
 std::vector<kernels::PagedSequence> paged_rows(const Sequences& sequences);
 int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::ScalarType dtype);
 
+// CUDA, 16 bit (attention_cudnn.cc): cuDNN's attention of sequences that all have one length, twice as fast as flash attention. Made for a
+// shape at its first call (tens of milliseconds), so it is for lengths that come again: multiples of 64, from 256.
+bool has_cudnn_attention(const Tensor& q_TNH, const Tensor& v_TKH, const Sequences& sequences, const Window& window);
+Tensor attention_cudnn(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale);
+
 // CUDA (attention_cuda.cc): ATen's flash attention for 16 bit types, the definition for the rest.
 Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
                       const Window& window);

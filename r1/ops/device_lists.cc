@@ -75,4 +75,17 @@ Tensor DeviceLists::on_device(size_t list) const {
   return impl_->on_device.narrow(0, offset, spec.room * int64_t(c10::elementSize(spec.type))).view(spec.type);
 }
 
+template <class T>
+Tensor uploaded(std::span<const T> values, at::Device device) {
+  const auto options = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
+  const Tensor host = aten::empty({int64_t(values.size())}, options.pinned_memory(device.is_cuda()));
+  std::copy(values.begin(), values.end(), host.mutable_data_ptr<T>());
+  if (device.is_cpu()) return host;
+  const Tensor there = aten::empty(host.sizes(), options.device(device));
+  return there.copy_(host, /*non_blocking=*/true);
+}
+template Tensor uploaded<int32_t>(std::span<const int32_t>, at::Device);
+template Tensor uploaded<int64_t>(std::span<const int64_t>, at::Device);
+template Tensor uploaded<float>(std::span<const float>, at::Device);
+
 }  // namespace r1::ops

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "r1/tensor/tensor.h"
@@ -32,5 +33,9 @@ class DeviceLists {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// A list by itself, in a tensor of its own. On CUDA the copy goes through pinned memory and nobody waits for it. T: int32_t, int64_t, float.
+template <class T>
+Tensor uploaded(std::span<const T> values, at::Device device);
 
 }  // namespace r1::ops

@@ -5,10 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/optimizer.h"
+#include "r1/kernels/cuda/optimizer.h"
+#include "r1/ops/cpu_kernels.h"
+#include "r1/ops/cuda_kernels.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -40,7 +44,179 @@ double squared_sum_wide(const float* x, int64_t n) {
   return total;
 }
 
+namespace cuda = kernels::cuda;
+
+// Rows on their way to the device: one copy from pinned memory, which the allocators keep until it has been made.
+class StepTable {
+ public:
+  explicit StepTable(std::vector<cuda::StepRow> rows) : rows_(std::move(rows)) {}
+
+  cuda::StepTable send(at::Device device) {
+    const int64_t count = int64_t(rows_.size()), row_bytes = count * int64_t(sizeof(cuda::StepRow));
+    const Tensor host =
+        aten::empty({row_bytes + (count + 1) * int64_t(sizeof(int32_t))}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
+    auto* bytes = host.mutable_data_ptr<uint8_t>();
+    auto* first_part = reinterpret_cast<int32_t*>(bytes + row_bytes);
+    int64_t parts = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      cuda::StepRow& row = rows_[size_t(i)];
+      row.wide = cuda::takes_wide_loads(row);
+      first_part[i] = int32_t(parts);
+      parts += (row.n + cuda::kStepPart - 1) / cuda::kStepPart;
+    }
+    check(parts <= std::numeric_limits<int32_t>::max(), "[optimizer_step] too many numbers for one step: ", parts, " parts");
+    first_part[count] = int32_t(parts);
+    std::copy_n(reinterpret_cast<const uint8_t*>(rows_.data()), row_bytes, bytes);
+    on_device_ = aten::empty({host.numel()}, at::TensorOptions().dtype(at::kByte).device(device));
+    on_device_.copy_(host, /*non_blocking=*/true);
+    const uint8_t* there = on_device_.const_data_ptr<uint8_t>();
+    return {.rows = reinterpret_cast<const cuda::StepRow*>(there),
+            .first_part = reinterpret_cast<const int32_t*>(there + row_bytes),
+            .count = count,
+            .parts = parts};
+  }
+
+ private:
+  std::vector<cuda::StepRow> rows_;
+  Tensor on_device_;
+};
+
+cuda::StepRow row_of_gradient(const char* op, const Tensor& g) {
+  check(is_kernel_float(g.scalar_type()) && g.is_contiguous(), "[", op, "] expected gradients fp32 or bf16, contiguous, got ",
+        g.scalar_type(), " ", g.sizes());
+  return {.gradient = g.const_data_ptr(), .n = g.numel(), .bf16_gradient = g.scalar_type() == at::kBFloat16};
+}
+
+const Tensor* first_defined(std::span<const Tensor> tensors) {
+  const auto it = std::find_if(tensors.begin(), tensors.end(), [](const Tensor& t) { return t.defined(); });
+  return it == tensors.end() ? nullptr : &*it;
+}
+
+void check_one_device(const char* op, std::span<const Tensor> tensors, at::Device device) {
+  for (const Tensor& t : tensors)
+    check(!t.defined() || t.device() == device, "[", op, "] expected all tensors on ", device, ", got one on ", t.device());
+}
+
+void check_verdict(const char* op, const Tensor& verdict) {
+  check(verdict.scalar_type() == at::kDouble && verdict.is_contiguous() && verdict.numel() == cuda::kVerdictSize, "[", op,
+        "] expected a verdict double [", int(cuda::kVerdictSize), "], got ", verdict.scalar_type(), " ", verdict.sizes());
+}
+
+Tensor verdict_of(const Verdict& v, at::Device device) {
+  const double values[cuda::kVerdictSize] = {v.loss, v.norm, v.scale, v.good ? 1.0 : 0.0};
+  return aten::tensor(at::ArrayRef<double>(values), at::kDouble).to(device);
+}
+
+void check_row(const AdamWRow& row, at::Device device) {
+  check_state("adamw_steps", row.w, row.w, "w");
+  check_state("adamw_steps", row.w, row.m, "first moment");
+  check_state("adamw_steps", row.w, row.v, "second moment");
+  check(row.w.device() == device && row.gradient.device() == device && row.gradient.sizes() == row.w.sizes(),
+        "[adamw_steps] expected a gradient of shape ", row.w.sizes(), " on ", device, ", got ", row.gradient.sizes(), " on ",
+        row.gradient.device());
+  check(!row.rounded.defined() || (row.rounded.scalar_type() == at::kBFloat16 && row.rounded.is_contiguous() &&
+                                   row.rounded.sizes() == row.w.sizes() && row.rounded.device() == device),
+        "[adamw_steps] expected a bf16 copy of shape ", row.w.sizes(), " on ", device);
+}
+
 }  // namespace
+
+void add_gradients(std::span<Tensor> sums, std::span<const Tensor> gradients) {
+  check(sums.size() == gradients.size(), "[add_gradients] expected as many sums as gradients, got ", sums.size(), " and ",
+        gradients.size());
+  const Tensor* first = first_defined(gradients);
+  if (!first) return;
+  at::NoGradGuard no_grad;
+  const at::Device device = first->device();
+  check_one_device("add_gradients", gradients, device);
+  check_one_device("add_gradients", sums, device);
+  std::vector<cuda::StepRow> rows;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const Tensor& g = gradients[i];
+    Tensor& sum = sums[i];
+    if (!g.defined()) continue;
+    const bool fresh = !sum.defined();
+    if (!fresh) check_state("add_gradients", g, sum, "sums");
+    if (!device.is_cuda()) {
+      sum = fresh ? g.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true) : sum.add_(g);
+      continue;
+    }
+    rows.push_back(row_of_gradient("add_gradients", g));
+    if (fresh) sum = aten::empty(g.sizes(), g.options().dtype(at::kFloat).requires_grad(false));
+    rows.back().master = sum.mutable_data_ptr<float>();
+    rows.back().fresh = fresh;
+  }
+  if (!device.is_cuda()) return;
+  StepTable table(std::move(rows));
+  cuda::add_gradients(table.send(device), kernel_stream(device));
+}
+
+Tensor judge_gradients(std::span<const Tensor> gradients, const Tensor& loss, double max_norm) {
+  check(loss.scalar_type() == at::kDouble && loss.numel() == 1, "[judge_gradients] expected a loss in double, got ", loss.scalar_type(),
+        " ", loss.sizes());
+  at::NoGradGuard no_grad;
+  const at::Device device = loss.device();
+  check_one_device("judge_gradients", gradients, device);
+  if (!device.is_cuda()) {  // each tensor's sum in fixed order, then the tensors in the order given
+    double total = 0;
+    for (const Tensor& g : gradients) total += g.defined() ? squared_sum(g).item<double>() : 0;
+    const double norm = std::sqrt(total), said = loss.item<double>();
+    return verdict_of({said, norm, max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0, std::isfinite(said) && std::isfinite(total)},
+                      device);
+  }
+  std::vector<cuda::StepRow> rows;
+  for (const Tensor& g : gradients) {
+    if (g.defined()) rows.push_back(row_of_gradient("judge_gradients", g));
+  }
+  StepTable table(std::move(rows));
+  const cuda::StepTable sent = table.send(device);
+  const auto options = loss.options().requires_grad(false);
+  const Tensor partial = aten::empty({std::max<int64_t>(1, sent.parts)}, options), verdict = aten::empty({cuda::kVerdictSize}, options);
+  cuda::judge_gradients(sent, partial.mutable_data_ptr<double>(), loss.const_data_ptr<double>(), max_norm,
+                        verdict.mutable_data_ptr<double>(), kernel_stream(device));
+  return verdict;
+}
+
+Verdict read_verdict(const Tensor& verdict) {
+  check_verdict("read_verdict", verdict);
+  const Tensor host = verdict.to(at::kCPU);
+  const double* v = host.const_data_ptr<double>();
+  return {.loss = v[cuda::kLoss], .norm = v[cuda::kNorm], .scale = v[cuda::kScale], .good = v[cuda::kGood] != 0};
+}
+
+void adamw_steps(std::span<const AdamWRow> rows, const AdamW& o, const Tensor& verdict) {
+  check_verdict("adamw_steps", verdict);
+  at::NoGradGuard no_grad;
+  const at::Device device = verdict.device();
+  if (!device.is_cuda()) {
+    const Verdict v = read_verdict(verdict);
+    for (const AdamWRow& row : rows) {
+      if (!v.good || !row.gradient.defined()) continue;
+      check_row(row, device);
+      AdamW options = o;
+      options.weight_decay = row.weight_decay;
+      options.gradient_scale = v.scale;
+      Tensor w = row.w, m = row.m, second = row.v;
+      adamw_step(w, row.gradient.to(at::kFloat), m, second, options);
+      if (row.rounded.defined()) Tensor(row.rounded).copy_(w);
+    }
+    return;
+  }
+  std::vector<cuda::StepRow> table_rows;
+  for (const AdamWRow& row : rows) {
+    if (!row.gradient.defined()) continue;
+    check_row(row, device);
+    cuda::StepRow& r = table_rows.emplace_back(row_of_gradient("adamw_steps", row.gradient));
+    r.master = row.w.mutable_data_ptr<float>();
+    r.m = row.m.mutable_data_ptr<float>();
+    r.v = row.v.mutable_data_ptr<float>();
+    r.weight = row.rounded.defined() ? row.rounded.mutable_data_ptr() : nullptr;
+    r.decay = float(1 - o.lr * row.weight_decay);
+  }
+  StepTable table(std::move(table_rows));
+  cuda::adamw(table.send(device), {.lr = o.lr, .beta1 = o.beta1, .beta2 = o.beta2, .eps = o.epsilon, .step = o.t},
+              verdict.const_data_ptr<double>(), kernel_stream(device));
+}
 
 void adamw_step(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& o) {
   check_state("adamw_step", w, w, "w");
@@ -63,10 +239,8 @@ void adamw_step(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& o
                     .grad_scale = float(o.gradient_scale)});
     return;
   }
-  const std::vector<Tensor> steps{aten::full({}, double(o.t), w.options())}, none;
-  const std::vector<Tensor> scaled{o.gradient_scale == 1 ? g : g * o.gradient_scale};
-  aten::_fused_adamw_({w}, scaled, {m}, {v}, none, steps, o.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, /*amsgrad=*/false,
-                      /*maximize=*/false);
+  const AdamWRow row{.w = w, .gradient = g, .m = m, .v = v, .rounded = {}, .weight_decay = o.weight_decay};
+  adamw_steps(std::span(&row, 1), o, verdict_of({.scale = o.gradient_scale}, w.device()));
 }
 
 Tensor newton_schulz(const Tensor& g, int steps) {

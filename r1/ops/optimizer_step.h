@@ -1,5 +1,5 @@
-// What an optimizer does to one tensor, and the sums that clipping needs. State is fp32, updated in place; nothing here knows of models or
-// schedules.
+// What an optimizer does to one tensor or to all of a step, and the sums that clipping needs. State is fp32, updated in place; nothing here
+// knows of models or schedules.
 //
 //   AdamW (Loshchilov & Hutter, "Decoupled Weight Decay Regularization", the form of torch.optim.AdamW):
 //     w *= 1 - lr * weight_decay;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2
@@ -9,11 +9,12 @@
 //     orthogonal matrix by five Newton-Schulz steps, times sqrt(max(1, rows/columns)).
 //
 // CPU: every element and every block of a sum is computed alike whatever the number of threads, so results are bitwise reproducible.
+// CUDA: the ops on all tensors are one launch each (the norm: two), and nothing in them waits for the device.
 #pragma once
 
-#include <vector>
-
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "r1/tensor/tensor.h"
 
@@ -28,6 +29,30 @@ struct AdamW {
 // All fp32, contiguous, of one shape, on one device.
 void adamw_step(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& options);
 void adamw_step_ref(Tensor& w, const Tensor& g, Tensor& m, Tensor& v, const AdamW& options);
+
+// ---- All tensors of a step. Undefined gradients are left out everywhere.
+// sums[i] += gradients[i], fp32, contiguous; an undefined sum begins with the gradient. Gradients fp32 or bf16.
+void add_gradients(std::span<Tensor> sums, std::span<const Tensor> gradients);
+
+// What is to be known before an update, where the update is made: nobody needs to wait for it.
+struct Verdict {
+  double loss = 0, norm = 0;
+  double scale = 1;  // what the gradients are to be multiplied by
+  bool good = true;  // loss and norm are finite
+};
+// The verdict on a step, double [4] on the gradients' device, in this order: the norm is that of all gradients (fp32 or bf16) together,
+// the scale clips it to max_norm (0: never). `loss`: double, 0-dim, on that device.
+Tensor judge_gradients(std::span<const Tensor> gradients, const Tensor& loss, double max_norm);
+// The same on the host; waits for the device.
+Verdict read_verdict(const Tensor& verdict);
+
+struct AdamWRow {
+  Tensor w, gradient, m, v;  // w, m, v fp32; the gradient fp32 or bf16; contiguous, of one shape
+  Tensor rounded;            // bf16: receives w after the update; undefined: nobody wants it
+  double weight_decay = 0;
+};
+// AdamW on all of them if the verdict is good, else nothing: weight decay is each row's, the gradient's scale the verdict's.
+void adamw_steps(std::span<const AdamWRow> rows, const AdamW& options, const Tensor& verdict);
 
 struct Muon {
   double lr = 0, momentum = 0.95, weight_decay = 0, gradient_scale = 1;

@@ -1,6 +1,7 @@
 #include "r1/stages/grpo_loss.h"
 
 #include "r1/base/error.h"
+#include "r1/ops/device_lists.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::stages {
@@ -8,8 +9,7 @@ namespace r1::stages {
 namespace {
 
 Tensor upload(const std::vector<float>& values, const Tensor& like) {
-  auto host = aten::from_blob(const_cast<float*>(values.data()), {int64_t(values.size())}, at::TensorOptions().dtype(at::kFloat));
-  return host.to(like.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  return ops::uploaded<float>(values, like.device());
 }
 
 // Row of each token's document, int64 [T].
@@ -17,8 +17,7 @@ Tensor document_rows(const data::Batch& batch, const Tensor& like) {
   std::vector<int64_t> rows(batch.tokens());
   for (int64_t s = 0; s < batch.documents(); ++s)
     for (int32_t t = batch.cu_seqlens[s]; t < batch.cu_seqlens[s + 1]; ++t) rows[t] = s;
-  auto host = aten::from_blob(rows.data(), {batch.tokens()}, at::TensorOptions().dtype(at::kLong));
-  return host.to(like.device(), at::kLong, false, /*copy=*/true);
+  return ops::uploaded<int64_t>(rows, like.device());
 }
 
 // Mean of x over each document's learned tokens, given back to every token of it.
@@ -77,14 +76,15 @@ train::LossSpec grpo_loss(const GrpoLossArgs& args, double temperature) {
                                    (ratio * mask_T).sum(), difference_T.sum(), (forward.entropy_T * mask_T).sum(),
                                    kl_T.defined() ? (kl_T.detach() * mask_T).sum() : aten::zeros({}, logp_T.options().requires_grad(false)),
                                    (ratio * mask_T).max(), difference_T.max(), (policy_T * weight_T).sum()})
-                          .to(at::kCPU, at::kDouble);
-    const double* v = sums.const_data_ptr<double>();
-    const char* names[] = {"tokens", "clip_low", "clip_high", "ratio", "logp_difference", "entropy", "kl"};
-    for (int i = 0; i < 7; ++i) metrics.sums[names[i]] += v[i];
-    metrics.raise("ratio_max", v[7]);
-    metrics.raise("logp_difference_max", v[8]);
-    metrics.terms["policy"] += v[9];
-    if (kl_T.defined()) metrics.terms["kl"] += v[6];
+                          .to(at::kDouble);
+    metrics.later(sums, [with_kl = kl_T.defined()](const double* v, train::LossMetrics& m) {
+      const char* names[] = {"tokens", "clip_low", "clip_high", "ratio", "logp_difference", "entropy", "kl"};
+      for (int i = 0; i < 7; ++i) m.sums[names[i]] += v[i];
+      m.raise("ratio_max", v[7]);
+      m.raise("logp_difference_max", v[8]);
+      m.terms["policy"] += v[9];
+      if (with_kl) m.terms["kl"] += v[6];
+    });
     return loss;
   };
   return spec;

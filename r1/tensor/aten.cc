@@ -1,8 +1,9 @@
 #include "r1/tensor/aten.h"
 
+#include <ATen/ops/_cudnn_attention_backward.h>
+#include <ATen/ops/_cudnn_attention_forward.h>
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
-#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_grouped_mm.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/addmm.h>
@@ -229,6 +230,19 @@ Tensor mm(const Tensor& a, const Tensor& b) {
 Tensor mm(const Tensor& a, const Tensor& b, ScalarType out_dtype) {
   return at::mm(a, b, out_dtype);
 }
+void mm_out(Tensor& out, const Tensor& a, const Tensor& b) {
+  at::mm_out(out, a, b);
+}
+void mm_out(Tensor& out, const Tensor& a, const Tensor& b, ScalarType out_dtype) {
+  at::mm_out(out, a, b, out_dtype);
+}
+void addmm_out(Tensor& out, const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
+  at::addmm_out(out, x, a, b, beta, alpha);
+}
+void addmm_out(Tensor& out, const Tensor& x, const Tensor& a, const Tensor& b, ScalarType out_dtype, const Scalar& beta,
+               const Scalar& alpha) {
+  at::addmm_out(out, x, a, b, out_dtype, beta, alpha);
+}
 Tensor _grouped_mm(const Tensor& a, const Tensor& b, const MaybeTensor& offs) {
   return at::_grouped_mm(a, b, offs);
 }
@@ -262,11 +276,19 @@ std::tuple<Tensor, Tensor, Tensor> _flash_attention_backward(const Tensor& grad_
   return at::_flash_attention_backward(grad_out, q, k, v, out, logsumexp, cum_seq_q, cum_seq_k, max_q, max_k, dropout_p, is_causal,
                                        rng_state, unused, scale, window_size_left, window_size_right);
 }
-void _fused_adamw_(TensorList weights, TensorList grads, TensorList exp_avgs, TensorList exp_avg_sqs, TensorList max_exp_avg_sqs,
-                   TensorList state_steps, double lr, double beta1, double beta2, double weight_decay, double eps, bool amsgrad,
-                   bool maximize) {
-  at::_fused_adamw_(weights, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1, beta2, weight_decay, eps, amsgrad,
-                    maximize);
+std::tuple<Tensor, Tensor, Tensor, Tensor> _cudnn_attention_forward(const Tensor& q, const Tensor& k, const Tensor& v, int64_t max_q,
+                                                                    int64_t max_k, bool compute_log_sumexp, double dropout_p,
+                                                                    bool is_causal, std::optional<double> scale) {
+  const auto all = at::_cudnn_attention_forward(q, k, v, /*attn_bias=*/{}, /*cum_seq_q=*/{}, /*cum_seq_k=*/{}, max_q, max_k,
+                                                compute_log_sumexp, dropout_p, is_causal, /*return_debug_mask=*/false, scale);
+  return {std::get<0>(all), std::get<1>(all), std::get<6>(all), std::get<7>(all)};
+}
+std::tuple<Tensor, Tensor, Tensor> _cudnn_attention_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k, const Tensor& v,
+                                                             const Tensor& out, const Tensor& logsumexp, const Tensor& philox_seed,
+                                                             const Tensor& philox_offset, int64_t max_q, int64_t max_k, double dropout_p,
+                                                             bool is_causal, std::optional<double> scale) {
+  return at::_cudnn_attention_backward(grad_out, q, k, v, out, logsumexp, philox_seed, philox_offset, /*attn_bias=*/{}, /*cum_seq_q=*/{},
+                                       /*cum_seq_k=*/{}, max_q, max_k, dropout_p, is_causal, scale);
 }
 
 }  // namespace r1::aten

@@ -98,6 +98,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const MaybeTensor& bias = {
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor mm(const Tensor& a, const Tensor& b);
 Tensor mm(const Tensor& a, const Tensor& b, ScalarType out_dtype);
+void mm_out(Tensor& out, const Tensor& a, const Tensor& b);
+void mm_out(Tensor& out, const Tensor& a, const Tensor& b, ScalarType out_dtype);
+// out = beta x + alpha a b; x may be out.
+void addmm_out(Tensor& out, const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& beta = 1, const Scalar& alpha = 1);
+void addmm_out(Tensor& out, const Tensor& x, const Tensor& a, const Tensor& b, ScalarType out_dtype, const Scalar& beta = 1,
+               const Scalar& alpha = 1);
 Tensor _grouped_mm(const Tensor& a, const Tensor& b, const MaybeTensor& offs = {});
 
 // ---- linear algebra, norms
@@ -123,9 +129,17 @@ std::tuple<Tensor, Tensor, Tensor> _flash_attention_backward(const Tensor& grad_
                                                              std::optional<double> scale = std::nullopt,
                                                              std::optional<int64_t> window_size_left = std::nullopt,
                                                              std::optional<int64_t> window_size_right = std::nullopt);
-void _fused_adamw_(TensorList weights, TensorList grads, TensorList exp_avgs, TensorList exp_avg_sqs, TensorList max_exp_avg_sqs,
-                   TensorList state_steps, double lr, double beta1, double beta2, double weight_decay, double eps, bool amsgrad,
-                   bool maximize);
+// cuDNN's attention of sequences of one length: q [B, N, T, H], k and v [B, K, T, H] with K dividing N, strided as they like but for the
+// last axis. Returns out (laid out as q), logsumexp and the generator's state (two tensors); ATen's further results are empty without
+// documents one after another, which its form for those does not take well.
+std::tuple<Tensor, Tensor, Tensor, Tensor> _cudnn_attention_forward(const Tensor& q, const Tensor& k, const Tensor& v, int64_t max_q,
+                                                                    int64_t max_k, bool compute_log_sumexp, double dropout_p,
+                                                                    bool is_causal, std::optional<double> scale = std::nullopt);
+// Returns dq, dk, dv, laid out as q, k, v.
+std::tuple<Tensor, Tensor, Tensor> _cudnn_attention_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k, const Tensor& v,
+                                                             const Tensor& out, const Tensor& logsumexp, const Tensor& philox_seed,
+                                                             const Tensor& philox_offset, int64_t max_q, int64_t max_k, double dropout_p,
+                                                             bool is_causal, std::optional<double> scale = std::nullopt);
 
 // number - tensor and number / tensor start from this, as in ATen: the number in the tensor's shape and dtype.
 inline Tensor filled_like(const Scalar& value, const Tensor& like) {

@@ -3,8 +3,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "r1/base/error.h"
+#include "r1/ops/device_lists.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::train {
@@ -27,34 +29,70 @@ void check_batch(const data::Batch& batch, int64_t vocabulary) {
   }
 }
 
-Tensor to_device(const std::vector<int32_t>& values, at::ScalarType dtype, at::Device device) {
-  return aten::tensor(at::ArrayRef<int32_t>(values), at::kInt).to(device, dtype);
+// Rows of the head's product that are learned from. Undefined: all rows go through it, those without a weight having no target.
+struct LearnedRows {
+  Tensor rows_R;
+};
+
+// A device takes all rows where few of them would be saved: to pick rows of a large x and to put their gradients back is not free.
+bool takes_all_rows(int64_t live, int64_t tokens, at::Device device) {
+  return !device.is_cpu() && live * 8 >= tokens * 7;
 }
 
-nn::LayerContext layer_context(const data::Batch& batch, const ForwardArgs& args, at::Device device) {
-  nn::LayerContext context;
-  context.sequences.cu_seqlens = batch.cu_seqlens;
-  context.sequences.positions = batch.positions;
-  context.sequences = ops::sequences_on(device, std::move(context.sequences));
-  context.dropout = args.dropout;
-  context.dropout_seed = args.dropout_seed;
-  context.aux_scale = args.aux_scale;
-  context.record = args.record;
-  return context;
+std::vector<int64_t> live_rows(const std::vector<float>& weight) {
+  std::vector<int64_t> live;
+  for (size_t t = 0; t < weight.size(); ++t) {
+    if (weight[t] != 0) live.push_back(int64_t(t));
+  }
+  return live;
 }
+
+// A batch on the device, by one copy from pinned memory.
+struct Uploaded {
+  nn::LayerContext context;
+  Tensor ids_T, targets_T, weight_T;
+  LearnedRows learned;
+
+  Uploaded(const data::Batch& batch, const ForwardArgs& args, at::Device device) {
+    const size_t T = batch.ids.size();
+    const std::vector<int64_t> ids(batch.ids.begin(), batch.ids.end());
+    std::vector<int64_t> targets(batch.targets.begin(), batch.targets.end()), live, weight_bits((T + 1) / 2);
+    std::memcpy(weight_bits.data(), batch.loss_weight.data(), T * sizeof(float));
+    if (args.only_weighted) live = live_rows(batch.loss_weight);
+    const bool all = args.only_weighted && takes_all_rows(int64_t(live.size()), int64_t(T), device);
+    if (all) {
+      live.clear();
+      for (size_t t = 0; t < T; ++t) {
+        if (batch.loss_weight[t] == 0) targets[t] = -1;
+      }
+    }
+    ops::Sequences& s = context.sequences;
+    s.cu_seqlens = batch.cu_seqlens;
+    s.positions = batch.positions;
+    ops::SequenceBuffers buffers(device, {.sequences = s.count(), .tokens = int64_t(T), .lists = 4});
+    buffers.place(s, {ids, targets, weight_bits, live});
+    ids_T = buffers.list(0), targets_T = buffers.list(1);
+    weight_T = buffers.list(2).view(at::kFloat).narrow(0, 0, int64_t(T));
+    if (args.only_weighted && !all) learned.rows_R = buffers.list(3);
+    context.dropout = args.dropout;
+    context.dropout_seed = args.dropout_seed;
+    context.aux_scale = args.aux_scale;
+    context.record = args.record;
+  }
+};
 
 // The head only for rows that are learned from: prompts of SFT and RL cost no [rows, V] product.
-ops::LogProbs weighted_logprobs(const model::Transformer& model, const std::vector<float>& weight, const Tensor& x_TD,
-                                const Tensor& targets_T, const ForwardArgs& args) {
-  const int64_t tokens = int64_t(weight.size());
-  std::vector<int32_t> live;
-  for (int32_t t = 0; t < tokens; ++t) {
-    if (weight[size_t(t)] != 0) live.push_back(t);
+ops::LogProbs weighted_logprobs(const model::Transformer& model, const LearnedRows& learned, const Tensor& x_TD, const Tensor& targets_T,
+                                const ForwardArgs& args) {
+  const Tensor& rows_R = learned.rows_R;
+  if (!rows_R.defined()) {
+    ops::LogProbs all = ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);
+    if (all.entropy_T.defined()) all.entropy_T = all.entropy_T.masked_fill(targets_T < 0, 0);
+    return all;
   }
-  const Tensor rows_R = to_device(live, at::kLong, x_TD.device());
   const ops::LogProbs some = ops::linear_logprob(x_TD.index_select(0, rows_R), model.head(), targets_T.index_select(0, rows_R),
                                                  args.temperature, args.want_entropy);
-  const auto spread = [&](const Tensor& x_R) { return aten::zeros({tokens}, x_R.options()).index_copy(0, rows_R, x_R); };
+  const auto spread = [&](const Tensor& x_R) { return aten::zeros({x_TD.size(0)}, x_R.options()).index_copy(0, rows_R, x_R); };
   return {spread(some.logprob_T), some.entropy_T.defined() ? spread(some.entropy_T) : Tensor()};
 }
 
@@ -80,14 +118,20 @@ std::vector<ForwardResult::Further> further_predictions(model::Transformer& mode
                                                         const nn::LayerContext& context, ForwardArgs args) {
   args.temperature = 1;
   args.want_entropy = false;
+  const at::Device device = x_TD.device();
+  const auto ids_on_device = [&](const std::vector<int32_t>& ids) {
+    const std::vector<int64_t> wide(ids.begin(), ids.end());
+    return ops::uploaded<int64_t>(wide, device);
+  };
   std::vector<ForwardResult::Further> out;
   Tensor h_TD = x_TD;
   for (int depth = 0; depth < model.mtp_depth(); ++depth) {
     const Shifted shifted(batch, depth);
-    h_TD = model.mtp_hidden(depth, h_TD, to_device(shifted.next, at::kLong, x_TD.device()), context);
-    const Tensor targets_T = to_device(shifted.targets, at::kLong, x_TD.device());
-    out.push_back({weighted_logprobs(model, shifted.weight, model.mtp_normed(depth, h_TD), targets_T, args).logprob_T,
-                   aten::tensor(at::ArrayRef<float>(shifted.weight), at::kFloat).to(x_TD.device())});
+    h_TD = model.mtp_hidden(depth, h_TD, ids_on_device(shifted.next), context);
+    const std::vector<int64_t> live = live_rows(shifted.weight);
+    const LearnedRows learned{ops::uploaded<int64_t>(live, device)};
+    out.push_back({weighted_logprobs(model, learned, model.mtp_normed(depth, h_TD), ids_on_device(shifted.targets), args).logprob_T,
+                   ops::uploaded<float>(shifted.weight, device)});
   }
   return out;
 }
@@ -96,15 +140,12 @@ std::vector<ForwardResult::Further> further_predictions(model::Transformer& mode
 
 ForwardResult forward(model::Transformer& model, const data::Batch& batch, const ForwardArgs& args) {
   check_batch(batch, model.config().vocab_size);
-  const at::Device device = model.device();
-  const Tensor ids_T = to_device(batch.ids, at::kLong, device), targets_T = to_device(batch.targets, at::kLong, device);
-  const nn::LayerContext context = layer_context(batch, args, device);
-  const Tensor x_TD = model.hidden(ids_T, context, nullptr, args.model);
-  const ops::LogProbs out = args.only_weighted ? weighted_logprobs(model, batch.loss_weight, x_TD, targets_T, args)
-                                               : ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);
-  const Tensor weight_T = aten::tensor(at::ArrayRef<float>(batch.loss_weight), at::kFloat).to(device);
-  ForwardResult result{&batch, out.logprob_T, out.entropy_T, weight_T, {}};
-  if (args.mtp) result.further = further_predictions(model, batch, x_TD, context, args);
+  const Uploaded on(batch, args, model.device());
+  const Tensor x_TD = model.hidden(on.ids_T, on.context, nullptr, args.model);
+  const ops::LogProbs out = args.only_weighted ? weighted_logprobs(model, on.learned, x_TD, on.targets_T, args)
+                                               : ops::linear_logprob(x_TD, model.head(), on.targets_T, args.temperature, args.want_entropy);
+  ForwardResult result{&batch, out.logprob_T, out.entropy_T, on.weight_T, {}};
+  if (args.mtp) result.further = further_predictions(model, batch, x_TD, on.context, args);
   return result;
 }
 

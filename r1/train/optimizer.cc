@@ -14,15 +14,56 @@ namespace {
 
 using model::WeightKind;
 
-Optimizer::Row make_row(const model::WeightRow& weight, const TrainerConfig& config) {
+// Where the state of rows lies. CPU: a tensor each. CUDA: parts of one, each of which begins at a multiple of kAlignment numbers.
+class State {
+ public:
+  State(at::Device device, int64_t numbers) {
+    if (device.is_cuda()) all_ = aten::empty({numbers}, at::TensorOptions().dtype(at::kFloat).device(device));
+  }
+  static int64_t padded(int64_t numbers) { return (numbers + kAlignment - 1) / kAlignment * kAlignment; }
+
+  Tensor zeros_like(const Tensor& x) {
+    if (!all_.defined()) return aten::zeros_like(x, at::TensorOptions().dtype(at::kFloat));
+    return next(x).zero_();
+  }
+  Tensor copy_of(const Tensor& x) {
+    if (!all_.defined()) return x.to(at::kFloat).contiguous();
+    return next(x).copy_(x);
+  }
+
+ private:
+  static constexpr int64_t kAlignment = 128;
+
+  Tensor next(const Tensor& like) {
+    const Tensor part = all_.narrow(0, at_, like.numel()).view(like.sizes());
+    at_ += padded(like.numel());
+    return part;
+  }
+
+  Tensor all_;
+  int64_t at_ = 0;
+};
+
+bool needs_master(const model::WeightRow& weight) {
+  return weight.tensor->scalar_type() != at::kFloat;
+}
+
+Optimizer::Row plain_row(const model::WeightRow& weight, const TrainerConfig& config) {
   Optimizer::Row row{.weight = &weight};
   row.muon = config.optim == "muon" && weight.kind == WeightKind::kMatrix && weight.shape.size() >= 2;
   row.weight_decay = weight.kind == WeightKind::kMatrix ? config.weight_decay : 0;
-  const Tensor detached = weight.tensor->detach();
-  if (detached.scalar_type() != at::kFloat) row.own_master = detached.to(at::kFloat).contiguous();
-  row.moment1 = aten::zeros_like(detached, at::TensorOptions().dtype(at::kFloat));
-  if (!row.muon) row.moment2 = aten::zeros_like(row.moment1);
   return row;
+}
+
+int64_t state_numbers(const Optimizer::Row& row) {
+  return State::padded(row.weight->tensor->numel()) * ((needs_master(*row.weight) ? 1 : 0) + (row.muon ? 1 : 2));
+}
+
+void give_state(Optimizer::Row& row, State& state) {
+  const Tensor detached = row.weight->tensor->detach();
+  if (needs_master(*row.weight)) row.own_master = state.copy_of(detached);
+  row.moment1 = state.zeros_like(detached);
+  if (!row.muon) row.moment2 = state.zeros_like(detached);
 }
 
 // Stacked experts are matrices of their own to Muon, each made orthogonal by itself.
@@ -39,41 +80,61 @@ Tensor master_of(const Optimizer::Row& row) {
 }  // namespace
 
 Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config) : model_(model), config_(config) {
+  at::NoGradGuard no_grad;
   std::set<const Tensor*> seen;
+  int64_t numbers = 0;
   for (const model::WeightRow& weight : model.weights()) {
-    if (weight.kind != WeightKind::kBuffer && seen.insert(weight.tensor).second) rows_.push_back(make_row(weight, config));
+    if (weight.kind == WeightKind::kBuffer || !seen.insert(weight.tensor).second) continue;
+    rows_.push_back(plain_row(weight, config));
+    numbers += state_numbers(rows_.back());
   }
+  State state(model.device(), numbers);
+  for (Row& row : rows_) give_state(row, state);
 }
 
-void Optimizer::update(std::span<const Tensor> gradients, double scale, double factor) {
+void Optimizer::update(std::span<const Tensor> gradients, const Tensor& verdict, double factor) {
   check(gradients.size() == rows_.size(), "[optimizer] expected ", rows_.size(), " gradients, got ", gradients.size());
   at::NoGradGuard no_grad;
-  ++updates_;
-  std::vector<ops::MuonUpdate> muon;
+  std::vector<ops::AdamWRow> adamw;
+  std::vector<size_t> muon;
   for (size_t i = 0; i < rows_.size(); ++i) {
-    Row& row = rows_[i];
+    const Row& row = rows_[i];
     if (!gradients[i].defined()) continue;
-    Tensor master = master_of(row);
     if (row.muon) {
-      add_muon(muon, master, gradients[i], row.moment1,
-               {.lr = config_.muon_learning_rate * factor,
-                .momentum = config_.muon_momentum,
-                .weight_decay = row.weight_decay,
-                .gradient_scale = scale});
-    } else {
-      ops::adamw_step(master, gradients[i], row.moment1, row.moment2,
-                      {.lr = config_.learning_rate * factor,
-                       .beta1 = config_.adam_beta1,
-                       .beta2 = config_.adam_beta2,
-                       .epsilon = config_.adam_epsilon,
-                       .weight_decay = row.weight_decay,
-                       .t = updates_,
-                       .gradient_scale = scale});
+      muon.push_back(i);
+      continue;
     }
+    adamw.push_back({.w = master_of(row),
+                     .gradient = gradients[i],
+                     .m = row.moment1,
+                     .v = row.moment2,
+                     .rounded = row.own_master.defined() ? row.weight->tensor->detach() : Tensor(),
+                     .weight_decay = row.weight_decay});
   }
-  ops::muon_steps(muon);
-  for (size_t i = 0; i < rows_.size(); ++i) {
-    if (gradients[i].defined() && rows_[i].own_master.defined()) rows_[i].weight->tensor->detach().copy_(rows_[i].own_master);
+  ops::adamw_steps(adamw,
+                   {.lr = config_.learning_rate * factor,
+                    .beta1 = config_.adam_beta1,
+                    .beta2 = config_.adam_beta2,
+                    .epsilon = config_.adam_epsilon,
+                    .t = updates_ + 1},
+                   verdict);
+  if (!muon.empty()) update_by_muon(gradients, muon, verdict, factor);
+}
+
+void Optimizer::update_by_muon(std::span<const Tensor> gradients, std::span<const size_t> rows, const Tensor& verdict, double factor) {
+  const ops::Verdict said = ops::read_verdict(verdict);
+  if (!said.good) return;
+  std::vector<ops::MuonUpdate> updates;
+  for (const size_t i : rows) {
+    add_muon(updates, master_of(rows_[i]), gradients[i].to(at::kFloat), rows_[i].moment1,
+             {.lr = config_.muon_learning_rate * factor,
+              .momentum = config_.muon_momentum,
+              .weight_decay = rows_[i].weight_decay,
+              .gradient_scale = said.scale});
+  }
+  ops::muon_steps(updates);
+  for (const size_t i : rows) {
+    if (rows_[i].own_master.defined()) rows_[i].weight->tensor->detach().copy_(rows_[i].own_master);
   }
 }
 

@@ -2,6 +2,7 @@
 // Matrices decay; embeddings, head, norms and biases do not. Under muon the hidden matrices go by Muon (stacked experts
 // one by one), everything else by AdamW.
 // A model in bf16 keeps fp32 master weights here; an fp32 model's weights are their own master. A tied head is one row, updated once.
+// On CUDA all of the state is one tensor, of which rows have their parts, and AdamW's rows are updated by one launch.
 #pragma once
 
 #include <span>
@@ -27,11 +28,13 @@ class Optimizer {
   };
   const std::vector<Row>& rows() const { return rows_; }
 
-  // fp32 gradients in the order of rows(); an undefined one leaves its row as it is. `scale` multiplies them (clipping), `factor` is the
-  // schedule's.
-  void update(std::span<const Tensor> gradients, double scale, double factor);
+  // Gradients in the order of rows(), fp32 (on CUDA bf16 as well); an undefined one leaves its row as it is. `verdict`
+  // (ops::judge_gradients) says what multiplies them, and if anything is to change at all; `factor` is the schedule's. Waits for nothing on
+  // CUDA, unless rows go by Muon. Whoever has read a good verdict says count_update().
+  void update(std::span<const Tensor> gradients, const Tensor& verdict, double factor);
+  void count_update() { ++updates_; }
 
-  int64_t updates() const { return updates_; }  // t of AdamW's bias correction
+  int64_t updates() const { return updates_; }  // t - 1 of AdamW's next bias correction
   void set_updates(int64_t n) { updates_ = n; }
 
   // "<HF name>.exp_avg", ".exp_avg_sq", ".momentum_buffer", ".master": shared storage, not copies.
@@ -39,6 +42,8 @@ class Optimizer {
   void load_state(const std::vector<std::pair<std::string, Tensor>>& tensors);
 
  private:
+  void update_by_muon(std::span<const Tensor> gradients, std::span<const size_t> rows, const Tensor& verdict, double factor);
+
   model::Transformer& model_;
   TrainerConfig config_;
   std::vector<Row> rows_;

@@ -1,10 +1,12 @@
 #include "r1/train/trainer.h"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "r1/base/error.h"
 #include "r1/base/log.h"
@@ -15,6 +17,7 @@
 #include "r1/train/doctor.h"
 #include "r1/train/forward.h"
 #include "r1/train/layer_metrics.h"
+#include "r1/train/memory_advice.h"
 #include "r1/train/optimizer.h"
 #include "r1/train/schedule.h"
 
@@ -45,24 +48,6 @@ bool worth_a_line(int64_t count) {
   return count == 1;
 }
 
-struct Norm {
-  double value;
-  bool finite;
-};
-
-// Over all gradients: each tensor's sum of squares in fp64 and fixed order, then the tensors in table order; one wait for the device.
-Norm global_norm(std::span<const Tensor> gradients) {
-  std::vector<Tensor> sums;
-  for (const Tensor& g : gradients) {
-    if (g.defined()) sums.push_back(ops::squared_sum(g));
-  }
-  if (sums.empty()) return {0, true};
-  const Tensor all = aten::stack(sums).to(at::kCPU);
-  double total = 0;
-  for (int64_t i = 0; i < all.numel(); ++i) total += all.data_ptr<double>()[i];
-  return {std::sqrt(total), std::isfinite(total)};
-}
-
 }  // namespace
 
 struct Trainer::Impl {
@@ -86,6 +71,7 @@ struct Trainer::Impl {
   BadSteps bad_steps;
   int64_t empty_steps = 0;
   nn::ForwardRecord record;  // of the step under way
+  std::function<void(const char*)> told;
   // glibc keeps freed blocks of up to 32 MB in its heap, which costs a checkpointed run more than half of what recomputing saves. Who asks
   // for checkpointing wants memory (bench: 2.4 times less, a tenth to a third more time where tensors are that large).
   std::optional<LargeBlocksGoBack> large_blocks_go_back;
@@ -104,18 +90,28 @@ struct Trainer::Impl {
     return args;
   }
 
-  // Adds the micro-batch's gradients to the fp32 sums. An fp32 model's own .grad is the sum; bf16 gradients are folded and dropped.
-  void fold_gradients() {
+  void phase(const char* name) const {
+    if (told) told(name);
+  }
+
+  // Adds the micro-batch's gradients to the fp32 sums and drops them. An fp32 model's own .grad is the sum. A device's optimizer reads bf16
+  // too, so the gradients of an only micro-batch are left as they are.
+  void fold_gradients(bool only) {
     at::NoGradGuard no_grad;
+    std::vector<Tensor> fresh(gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
       Tensor& grad = optimizer.rows()[i].weight->tensor->mutable_grad();
       if (!grad.defined()) continue;
       if (grad.scalar_type() == at::kFloat) {
         gradients[i] = grad.contiguous();
       } else {
-        gradients[i] = gradients[i].defined() ? gradients[i].add_(grad) : grad.to(at::kFloat);
+        fresh[i] = grad.contiguous();
         grad.reset();
       }
+    }
+    if (!only || !model.device().is_cuda()) return ops::add_gradients(gradients, fresh);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (fresh[i].defined()) gradients[i] = fresh[i];
     }
   }
 
@@ -131,20 +127,22 @@ struct Trainer::Impl {
     Tensor sum = aten::zeros({}, at::TensorOptions().dtype(at::kFloat).device(model.device()));
     for (const ForwardResult::Further& f : forward_result.further) sum = sum - (f.logprob_T * f.loss_weight_T).sum();
     const Tensor mean = sum / (denominator * double(forward_result.further.size()));
-    metrics.sums["mtp_loss"] += mean.item<double>();
+    metrics.later(mean.detach().to(at::kDouble).view({1}), [](const double* value, LossMetrics& m) { m.sums["mtp_loss"] += *value; });
     return mean * model.config().mtp_loss_weight;
   }
 
-  // Forward and backward of all micro-batches; fills the step's loss, or says that it was stopped.
-  void accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, const std::function<bool()>& stop,
-                  StepResult& result) {
+  // Forward and backward of all micro-batches. The sum of their losses, double on the device; undefined: stopped.
+  Tensor accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, const std::function<bool()>& stop,
+                    StepResult& result) {
     at::AutoGradMode grad_mode(true);
+    drop_gradients();
+    record.sums.clear();
+    result.metrics = {};
+    result.tokens = 0;
     Tensor total = aten::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
     for (size_t i = 0; i < micro_batches.size(); ++i) {
-      if (stop && stop()) {
-        result.stopped = true;
-        return;
-      }
+      if (stop && stop()) return {};
+      phase("forward");
       ForwardArgs args = forward_args(spec, i);
       args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
       const ForwardResult forward_result = forward(model, micro_batches[i], args);
@@ -152,18 +150,38 @@ struct Trainer::Impl {
       check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
       total += loss.detach().to(at::kDouble);
       if (args.mtp) loss = loss + mtp_loss(forward_result, denominator, result.metrics);
+      phase("backward");
       loss.backward();
-      fold_gradients();
+      fold_gradients(micro_batches.size() == 1);
       result.tokens += micro_batches[i].tokens();
     }
-    result.loss = total.item<double>();
+    return total;
+  }
+
+  // The same, and if a device has not the memory for it, once more in halves.
+  Tensor accumulate_in_memory(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator,
+                              const std::function<bool()>& stop, StepResult& result) {
+    try {
+      return accumulate(micro_batches, spec, denominator, stop, result);
+    } catch (const c10::OutOfMemoryError& e) {
+      log_warning("step ", global_step + 1, ": out of memory; done again with every micro-batch cut in two (",
+                  first_line(e.what_without_backtrace()), ")");
+    }
+    drop_gradients();  // here, where the graph is gone with what was thrown
+    const std::vector<data::Batch> halves = halved(micro_batches);
+    try {
+      return accumulate(halves, spec, denominator, stop, result);
+    } catch (const c10::OutOfMemoryError& e) {
+      drop_gradients();
+      fail("training stopped at step ", global_step + 1, ": out of memory, in halves of micro-batches too (",
+           first_line(e.what_without_backtrace()), "). ", memory_advice(model, config, micro_batches));
+    }
   }
 
   void sum_step_over_ranks(StepResult& result) {
     std::vector<double> sums{result.loss};
     for (const auto& [name, value] : result.metrics.sums) sums.push_back(value);
     sum_over_ranks(sums);
-    sum_over_ranks(gradients);
     std::vector<Tensor> said;
     for (const auto& [name, value] : record.sums) said.push_back(value);
     sum_over_ranks(said);
@@ -177,18 +195,44 @@ struct Trainer::Impl {
     for (auto& [name, value] : result.metrics.maxima) value = maxima[i++];
   }
 
+  // What has come of the step, in one copy; waits for the device.
+  ops::Verdict read(const Tensor& verdict, LossMetrics& metrics) {
+    std::vector<Tensor> all{verdict};
+    for (const LossMetrics::Waiting& w : metrics.waiting) all.push_back(w.values);
+    const Tensor host = aten::cat(all).to(at::kCPU);
+    int64_t at = verdict.numel();
+    for (const LossMetrics::Waiting& w : std::exchange(metrics.waiting, {})) {
+      w.use(host.const_data_ptr<double>() + at, metrics);
+      at += w.values.numel();
+    }
+    return ops::read_verdict(host.narrow(0, 0, verdict.numel()));
+  }
+
   // "" if loss and gradients are finite, else what is wrong and where.
-  std::string fault(const StepResult& result, const Norm& norm, std::span<const data::Batch> micro_batches) {
+  std::string fault(const StepResult& result, const ops::Verdict& verdict, std::span<const data::Batch> micro_batches) {
     if (!std::isfinite(result.loss)) return diagnose_loss(model, micro_batches, result.metrics.terms);
-    if (!norm.finite) return diagnose_gradients(optimizer.rows(), gradients);
+    if (!verdict.good) return diagnose_gradients(optimizer.rows(), gradients);
     return "";
   }
 
-  void update(double norm) {
-    const double scale = config.max_grad_norm > 0 && norm > config.max_grad_norm ? config.max_grad_norm / norm : 1.0;
-    optimizer.update(gradients, scale, schedule_factor(config, global_step, total_steps));
+  // The update is made, if loss and gradients are finite, before anybody knows whether they are.
+  void update(const Tensor& total, std::span<const data::Batch> micro_batches, StepResult& result) {
+    phase("update");
+    sum_over_ranks(gradients);
+    const Tensor judged = ops::judge_gradients(gradients, total, config.max_grad_norm);
+    optimizer.update(gradients, judged, schedule_factor(config, global_step, total_steps));
+    phase("read");
+    const ops::Verdict verdict = read(judged, result.metrics);
+    result.loss = verdict.loss;
+    result.grad_norm = verdict.norm;
+    sum_step_over_ranks(result);
+    result.skip_reason = fault(result, verdict, micro_batches);
+    result.skipped = !result.skip_reason.empty();
+    if (result.skipped) return;
+    optimizer.count_update();
     model.after_step(record);
     model.bump_version();
+    bad_steps.good();
   }
 
   // A batch of answers that were all cut off, rows cut before the answer: nothing to learn, nothing wrong.
@@ -213,26 +257,30 @@ struct Trainer::Impl {
       return result;
     }
     check(denominator > 0, "[trainer] step ", global_step, ": the loss weights add up to ", denominator, ", expected more than 0");
-    drop_gradients();
-    record.sums.clear();
-    accumulate(micro_batches, spec, denominator, stop, result);
+    const Tensor total = accumulate_in_memory(micro_batches, spec, denominator, stop, result);
+    result.stopped = !total.defined();
     if (result.stopped) {
       drop_gradients();
       return result;
     }
-    sum_step_over_ranks(result);
-    const Norm norm = global_norm(gradients);
-    result.grad_norm = norm.value;
-    result.skip_reason = fault(result, norm, micro_batches);
-    result.skipped = !result.skip_reason.empty();
-    if (!result.skipped) update(norm.value), bad_steps.good();
+    update(total, micro_batches, result);
     result.layers = layer_metrics(record, model.weights());
     drop_gradients();
     ++global_step;
+    phase("done");
     if (result.skipped) bad_steps.bad(global_step, result.skip_reason);
     return result;
   }
 };
+
+void LossMetrics::later(const Tensor& values, Use use) {
+  check(values.dim() == 1 && values.scalar_type() == at::kDouble, "[trainer] expected numbers in double, 1-dim, got ", values.scalar_type(),
+        " ", values.sizes());
+  if (values.is_cpu())
+    use(values.contiguous().const_data_ptr<double>(), *this);
+  else
+    waiting.push_back({values.detach(), std::move(use)});
+}
 
 Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed) {
   check(config.bf16 == (model.dtype() == at::kBFloat16), "[trainer] expected a model in ", config.bf16 ? "bfloat16" : "float32",
@@ -245,6 +293,9 @@ Trainer::~Trainer() = default;
 
 StepResult Trainer::step(std::span<const data::Batch> micro_batches, const LossSpec& loss, const std::function<bool()>& stop) {
   return impl_->step(micro_batches, loss, stop);
+}
+void Trainer::on_phase(std::function<void(const char* phase)> told) {
+  impl_->told = std::move(told);
 }
 std::vector<float> Trainer::logprobs(const data::Batch& batch, double temperature) {
   return batch_logprobs(impl_->model, batch, temperature);

@@ -55,6 +55,16 @@ struct LossMetrics {
     const auto [it, fresh] = maxima.emplace(name, value);
     if (!fresh && value > it->second) it->second = value;
   }
+
+  // Numbers that a device is still computing (double, 1-dim): `use` gets them at the end of the step, when all is read in one copy, so that
+  // nobody waits before the update is under way. Numbers on the CPU are given to it at once.
+  using Use = std::function<void(const double* values, LossMetrics& metrics)>;
+  void later(const Tensor& values, Use use);
+  struct Waiting {
+    Tensor values;
+    Use use;
+  };
+  std::vector<Waiting> waiting;
 };
 
 // Sum (not mean) of the micro-batch's loss times weights, divided by `denominator`, which the trainer computes once over all micro-batches
@@ -91,10 +101,17 @@ class Trainer {
   // One optimizer step over the micro-batches; advances global_step by one, a skipped step too: schedule and data order depend on the step
   // alone. NaN/Inf: weights untouched, counted; throws after max_consecutive_skips in a row. No learned token in any micro-batch: likewise
   // untouched and counted, and an ordinary event of a long run that never ends it.
+  // CUDA: the update is enqueued before the host knows of loss and norm; a bad step's changes nothing there either. Out of memory: the step
+  // is done again, once, with every micro-batch cut in two between documents (the same sums, another order); then it stops with a plan that
+  // would fit.
   // `stop` is asked before each micro-batch: true gives the step up, with weights, counters and global_step as they were before the call.
   StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& loss, const std::function<bool()>& stop = {});
   // Forward only, no graph: log-probabilities [T] of one batch (reference model, scoring, evaluation loss).
   std::vector<float> logprobs(const data::Batch& batch, double temperature = 1.0);
+
+  // Told of each part of a step as it begins on the host: "forward" and "backward" of every micro-batch, "update", "read" (waits for the
+  // device), "done". For measurements.
+  void on_phase(std::function<void(const char* phase)> told);
 
   int64_t global_step() const;
   int64_t total_steps() const;
