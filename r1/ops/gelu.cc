@@ -5,6 +5,7 @@
 #include "r1/base/error.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/glu_cuda.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -52,8 +53,8 @@ Tensor on_cpu(const char* name, const Tensors& inputs, GeluForm form) {
                         [form](const Tensor& dy, const Tensors& saved, const Wanted&) { return backward(dy, saved, form); });
 }
 
-const char* aten_name(GeluForm form) {
-  return form == GeluForm::kTanh ? "tanh" : "none";
+Activation activation_of(GeluForm form) {
+  return form == GeluForm::kTanh ? Activation::kGeluTanh : Activation::kGeluExact;
 }
 
 }  // namespace
@@ -61,7 +62,7 @@ const char* aten_name(GeluForm form) {
 Tensor gelu(const Tensor& x, GeluForm form) {
   check(x.dim() >= 1, "[gelu] expected x [..., F], got a scalar");
   if (has_cpu_kernels(x)) return on_cpu("gelu", {x}, form);
-  if (x.is_cuda()) return aten::gelu(x, aten_name(form));
+  if (has_cuda_kernels(x)) return glu_cuda("gelu", activation_of(form), x);
   return gelu_ref(x, form);
 }
 
@@ -69,8 +70,15 @@ Tensor geglu(const Tensor& gate_TF, const Tensor& up_TF, GeluForm form) {
   check(gate_TF.dim() >= 1 && gate_TF.sizes() == up_TF.sizes() && gate_TF.scalar_type() == up_TF.scalar_type(),
         "[geglu] expected gate and up of one shape and dtype, got ", gate_TF.sizes(), " and ", up_TF.sizes());
   if (has_cpu_kernels(gate_TF)) return on_cpu("geglu", {gate_TF, up_TF}, form);
-  if (gate_TF.is_cuda()) return aten::gelu(gate_TF, aten_name(form)) * up_TF;
+  if (has_cuda_kernels(gate_TF)) return glu_cuda("geglu", activation_of(form), gate_TF, up_TF);
   return geglu_ref(gate_TF, up_TF, form);
+}
+
+Tensor geglu_joint(const Tensor& gu_T2F, GeluForm form) {
+  check(gu_T2F.dim() == 2 && gu_T2F.size(1) % 2 == 0, "[geglu_joint] expected gate and up [T, 2F], got ", gu_T2F.sizes());
+  if (has_cuda_kernels(gu_T2F)) return glu_joint_cuda("geglu_joint", activation_of(form), gu_T2F);
+  const int64_t F = gu_T2F.size(1) / 2;
+  return geglu(gu_T2F.narrow(1, 0, F), gu_T2F.narrow(1, F, F), form);
 }
 
 }  // namespace r1::ops

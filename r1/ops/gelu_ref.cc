@@ -27,4 +27,9 @@ Tensor geglu_ref(const Tensor& gate_TF, const Tensor& up_TF, GeluForm form) {
   return (wide_gelu(gate_TF.to(wide), form) * up_TF.to(wide)).to(gate_TF.scalar_type());
 }
 
+Tensor geglu_joint_ref(const Tensor& gu_T2F, GeluForm form) {
+  const int64_t F = gu_T2F.size(1) / 2;
+  return geglu_ref(gu_T2F.narrow(1, 0, F), gu_T2F.narrow(1, F, F), form);
+}
+
 }  // namespace r1::ops

@@ -8,6 +8,7 @@
 #include "r1/kernels/cpu/layer_norm.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/norm_cuda.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -73,7 +74,7 @@ Tensor layer_norm_cpu(const char* name, const Tensor& x, const Tensor& weight_D,
 Tensor layer_norm(const Tensor& x, const Tensor& weight_D, const Tensor& bias_D, double eps) {
   check_shapes("layer_norm", x, weight_D, bias_D);
   if (has_cpu_kernels(x)) return layer_norm_cpu("layer_norm", x, weight_D, bias_D, eps, {});
-  if (x.is_cuda()) return aten::layer_norm(x, {x.size(-1)}, weight_D, bias_D, eps);
+  if (takes_norm_kernel(x, weight_D, bias_D)) return norm_cuda({"layer_norm", NormKind::kLayer, eps}, x, weight_D, bias_D);
   return layer_norm_ref(x, weight_D, bias_D, eps);
 }
 

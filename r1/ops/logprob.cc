@@ -6,20 +6,14 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/softmax.h"
-#include "r1/ops/autograd.h"
 #include "r1/ops/linear.h"
 #include "r1/ops/linear_cpu.h"
+#include "r1/ops/logprob_impl.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
 
 namespace {
-
-// Rows of logits held at a time: enough that a pass over the head's gradient is cheap beside the product, 64 MB (CUDA: 1 GB) of fp32.
-int64_t chunk_rows(const Tensor& x_TD, int64_t vocab) {
-  const int64_t floats = x_TD.is_cpu() ? int64_t{16} << 20 : int64_t{256} << 20;
-  return std::clamp<int64_t>(floats / vocab / 8 * 8, 8, std::max<int64_t>(x_TD.size(0), 8));
-}
 
 // logprob, and if defined lse and entropy, of one chunk of logits (which it may overwrite).
 void pick(const Tensor& z_CV, const Tensor& targets_C, double temperature, const Tensor& logprob_C, const Tensor& lse_C,
@@ -61,23 +55,30 @@ void logits_to_gradient(const Tensor& z_CV, const Tensor& targets_C, double temp
 }
 
 // On the CPU only: a device's ids cannot be looked at without waiting for it.
-void check_targets(const Tensor& targets_T, int64_t vocab) {
+void check_targets(const char* op, const Tensor& targets_T, int64_t vocab) {
   if (!targets_T.is_cpu()) return;
   const auto targets = targets_T.accessor<int64_t, 1>();
   for (int64_t t = 0; t < targets.size(0); ++t) {
-    check(targets[t] < vocab, "[linear_logprob] expected targets below ", vocab, ", got ", targets[t], " at token ", t);
+    check(targets[t] < vocab, "[", op, "] expected targets below ", vocab, ", got ", targets[t], " at token ", t);
   }
 }
 
-struct Forward {
-  LogProbs result;
-  Tensor lse_T;
-};
+void check_arguments(const char* op, const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature) {
+  check(x_TD.dim() == 2 && head_VD.dim() == 2 && x_TD.size(1) == head_VD.size(1) && x_TD.scalar_type() == head_VD.scalar_type(), "[", op,
+        "] expected x [T, D] and head [V, D] of one dtype, got ", x_TD.scalar_type(), " ", x_TD.sizes(), " and ", head_VD.scalar_type(),
+        " ", head_VD.sizes());
+  check(targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong, "[", op,
+        "] expected int64 targets [", x_TD.size(0), "], got ", targets_T.scalar_type(), " ", targets_T.sizes());
+  check(temperature > 0, "[", op, "] expected a temperature above 0, got ", temperature);
+  check_targets(op, targets_T, head_VD.size(0));
+}
 
-Forward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
-  const int64_t tokens = x_TD.size(0), rows = chunk_rows(x_TD, head_VD.size(0));
+LogProbForward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
+  const int64_t tokens = x_TD.size(0), rows = logits_chunk_rows(x_TD.size(0), head_VD.size(0), x_TD.device(), x_TD.scalar_type());
   const auto options = x_TD.options().dtype(at::kFloat);
-  Forward f{{aten::empty({tokens}, options), want_entropy ? aten::empty({tokens}, options) : Tensor()}, aten::empty({tokens}, options)};
+  if (has_cuda_kernels(x_TD)) return linear_logprob_cuda(x_TD, head_VD, targets_T, temperature, want_entropy);
+  LogProbForward f{{aten::empty({tokens}, options), want_entropy ? aten::empty({tokens}, options) : Tensor()},
+                   aten::empty({tokens}, options)};
   for (int64_t begin = 0; begin < tokens; begin += rows) {
     const int64_t count = std::min(rows, tokens - begin);
     const auto part = [&](const Tensor& t) { return t.defined() ? t.narrow(0, begin, count) : Tensor(); };
@@ -104,7 +105,8 @@ void put_x_gradient(const Tensor& dx_CD, const Tensor& dz_CV, const Tensor& head
 
 Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, double temperature) {
   const Tensor &x_TD = saved[0], &head_VD = saved[1], &targets_T = saved[2], &lse_T = saved[3], d_T = d.contiguous();
-  const int64_t tokens = x_TD.size(0), rows = chunk_rows(x_TD, head_VD.size(0));
+  if (has_cuda_kernels(x_TD)) return linear_logprob_backward_cuda(d_T, saved, want, temperature);
+  const int64_t tokens = x_TD.size(0), rows = logits_chunk_rows(x_TD.size(0), head_VD.size(0), x_TD.device(), x_TD.scalar_type());
   Tensor dx_TD = want[0] ? aten::empty(x_TD.sizes(), x_TD.options()) : Tensor();
   Tensor dhead_VD = want[1] ? aten::zeros(head_VD.sizes(), head_VD.options().dtype(at::kFloat)) : Tensor();
   for (int64_t begin = 0; begin < tokens; begin += rows) {
@@ -123,16 +125,19 @@ Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD) {
   return linear_fp32(x_RD, head_VD);
 }
 
+int64_t logits_chunk_rows(int64_t tokens, int64_t vocab, at::Device device, at::ScalarType type) {
+  // CPU: enough that a pass over the head's gradient is cheap beside the product, 64 MB of fp32.
+  if (device.is_cpu()) return std::clamp<int64_t>((int64_t{16} << 20) / vocab / 8 * 8, 8, std::max<int64_t>(tokens, 8));
+  const int64_t row_bytes = vocab * (type == at::kFloat ? 4 : 6);  // logits in fp32, their gradient in 16 bits
+  const int64_t most = std::max<int64_t>((int64_t{2} << 30) / row_bytes / 128 * 128, 8),
+                chunks = std::max<int64_t>((tokens + most - 1) / most, 1);
+  return std::min(most, ((tokens + chunks - 1) / chunks + 127) / 128 * 128);
+}
+
 LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
-  check(x_TD.dim() == 2 && head_VD.dim() == 2 && x_TD.size(1) == head_VD.size(1) && x_TD.scalar_type() == head_VD.scalar_type(),
-        "[linear_logprob] expected x [T, D] and head [V, D] of one dtype, got ", x_TD.scalar_type(), " ", x_TD.sizes(), " and ",
-        head_VD.scalar_type(), " ", head_VD.sizes());
-  check(targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong,
-        "[linear_logprob] expected int64 targets [", x_TD.size(0), "], got ", targets_T.scalar_type(), " ", targets_T.sizes());
-  check(temperature > 0, "[linear_logprob] expected a temperature above 0, got ", temperature);
-  check_targets(targets_T, head_VD.size(0));
+  check_arguments("linear_logprob", x_TD, head_VD, targets_T, temperature);
   if (x_TD.scalar_type() == at::kDouble) return linear_logprob_ref(x_TD, head_VD, targets_T, temperature, want_entropy);
-  Forward f;
+  LogProbForward f;
   Tensor x, head, targets;
   {
     const at::NoGradGuard no_grad;
@@ -144,6 +149,29 @@ LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor&
       "linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x, head, targets, f.lse_T},
       [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) { return backward(d_T, saved, want, temperature); });
   return f.result;
+}
+
+Nll linear_nll(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, const Tensor& weights_T, double temperature) {
+  check_arguments("linear_nll", x_TD, head_VD, targets_T, temperature);
+  check(weights_T.sizes() == targets_T.sizes() && weights_T.scalar_type() == (x_TD.scalar_type() == at::kDouble ? at::kDouble : at::kFloat),
+        "[linear_nll] expected fp32 weights [", x_TD.size(0), "], got ", weights_T.scalar_type(), " ", weights_T.sizes());
+  if (!has_cuda_kernels(x_TD) || !needs_grad({x_TD, head_VD})) {
+    const Tensor logprob_T = linear_logprob(x_TD, head_VD, targets_T, temperature).logprob_T;
+    return {-(logprob_T * weights_T).sum(), logprob_T.detach()};
+  }
+  Nll nll;
+  LogProbGradients g;
+  {
+    const at::NoGradGuard no_grad;
+    g = linear_logprob_gradients_cuda(x_TD.contiguous(), head_VD.contiguous(), targets_T.contiguous(), -weights_T.contiguous(), temperature,
+                                      x_TD.requires_grad(), head_VD.requires_grad());
+    nll = {-(g.logprob_T * weights_T).sum(), g.logprob_T};
+  }
+  nll.sum = differentiable("linear_nll", nll.sum, {x_TD, head_VD}, {g.dx_TD, g.dhead_VD},
+                           [type = head_VD.scalar_type()](const Tensor& d, const Tensors& saved, const Wanted& want) {
+                             return Tensors{want[0] ? saved[0] * d : Tensor(), want[1] ? (saved[1] * d).to(type) : Tensor()};
+                           });
+  return nll;
 }
 
 }  // namespace r1::ops

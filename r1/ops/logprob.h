@@ -23,6 +23,19 @@ LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor&
 LogProbs linear_logprob_ref(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0,
                             bool want_entropy = false);
 
+// -sum_t weights_T[t] logprob_T[t], for losses that are no more than that. weights_T fp32, without a gradient.
+struct Nll {
+  Tensor sum;        // fp32 scalar, with graph
+  Tensor logprob_T;  // fp32, without
+};
+// On CUDA the gradients of x and head are made in the forward, out of the logits that are there: a product less than linear_logprob with its
+// backward. Until the backward they are held, x's in its dtype and head's in fp32.
+Nll linear_nll(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, const Tensor& weights_T, double temperature = 1.0);
+Nll linear_nll_ref(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, const Tensor& weights_T, double temperature = 1.0);
+
+// Rows of logits that these hold at a time, of `tokens` in all: on CUDA up to 2 GB of them and their gradient, in chunks of one size.
+int64_t logits_chunk_rows(int64_t tokens, int64_t vocab, at::Device device, at::ScalarType type);
+
 // The logits themselves, fp32 [R, V]: what linear_logprob makes chunk by chunk and the engine's sampler reads. From 16 bit x and head they
 // are summed and kept in fp32, except on a CPU with an instruction for bf16 products: there ATen rounds them to 16 bits once.
 Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD);

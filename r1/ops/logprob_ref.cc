@@ -19,4 +19,9 @@ LogProbs linear_logprob_ref(const Tensor& x_TD, const Tensor& head_VD, const Ten
   return result;
 }
 
+Nll linear_nll_ref(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, const Tensor& weights_T, double temperature) {
+  const Tensor logprob_T = linear_logprob_ref(x_TD, head_VD, targets_T, temperature).logprob_T;
+  return {-(logprob_T * weights_T).sum(), logprob_T.detach()};
+}
+
 }  // namespace r1::ops

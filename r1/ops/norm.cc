@@ -6,6 +6,7 @@
 #include "r1/kernels/cpu/norm.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/norm_cuda.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -55,7 +56,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight_D, double eps, double offs
   check(weight_D.dim() == 1 && x.dim() >= 1 && x.size(-1) == weight_D.size(0), "[rms_norm] expected x [..., D] and weight [D], got ",
         x.sizes(), " and ", weight_D.sizes());
   if (has_cpu_kernels(x)) return rms_norm_cpu(x, weight_D, eps, offset);
-  if (x.is_cuda() && offset == 0) return aten::rms_norm(x, {x.size(-1)}, weight_D, eps);
+  if (takes_norm_kernel(x, weight_D)) return norm_cuda({"rms_norm", NormKind::kRms, eps, offset}, x, weight_D);
   return rms_norm_ref(x, weight_D, eps, offset);
 }
 

@@ -7,8 +7,10 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/rope.h"
+#include "r1/kernels/cuda/rope.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/cuda_kernels.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -65,6 +67,40 @@ Tensor rotary_cpu(const Tensor& x_TNH, const RotaryTable& table, const Tensor& p
   return differentiable("rotary", y_TNH, {x_TNH}, {table.cos_PH, table.sin_PH, positions_T},
                         [interleaved = table.interleaved](const Tensor& dy_TNH, const Tensors& saved, const Wanted&) {
                           return Tensors{rotated(dy_TNH, saved[0], saved[1], saved[2], interleaved, true)};
+                        });
+}
+
+Tensor rotated_cuda(const Tensor& x_TNH, const Tensor& cos_PH, const Tensor& sin_PH, const Tensor& positions_T, bool interleaved,
+                    bool inverse) {
+  const Tensor x = x_TNH.stride(2) == 1 ? x_TNH : x_TNH.contiguous(), y_TNH = aten::empty(x.sizes(), x.options());
+  kernels::cuda::rope({.type = kernel_float(x.scalar_type()),
+                       .x = x.const_data_ptr(),
+                       .y = y_TNH.mutable_data_ptr(),
+                       .tokens = x.size(0),
+                       .heads = x.size(1),
+                       .head_dim = x.size(2),
+                       .token_stride = x.stride(0),
+                       .head_stride = x.stride(1),
+                       .positions = positions_T.const_data_ptr<int32_t>(),
+                       .cos = cos_PH.const_data_ptr<float>(),
+                       .sin = sin_PH.const_data_ptr<float>(),
+                       .layout = interleaved ? kernels::RopeLayout::kPairs : kernels::RopeLayout::kHalves,
+                       .inverse = inverse},
+                      kernel_stream(x.device()));
+  return y_TNH;
+}
+
+Tensor rotary_cuda(const Tensor& x_TNH, const RotaryTable& table, const Tensor& positions_T) {
+  Tensor y_TNH, cos_PH, sin_PH, positions;
+  {
+    const at::NoGradGuard no_grad;
+    cos_PH = table.cos_PH.contiguous(), sin_PH = table.sin_PH.contiguous(), positions = positions_T.contiguous();
+    y_TNH = rotated_cuda(x_TNH, cos_PH, sin_PH, positions, table.interleaved, false);
+  }
+  if (!needs_grad({x_TNH})) return y_TNH;
+  return differentiable("rotary", y_TNH, {x_TNH}, {cos_PH, sin_PH, positions},
+                        [interleaved = table.interleaved](const Tensor& dy_TNH, const Tensors& saved, const Wanted&) {
+                          return Tensors{rotated_cuda(dy_TNH, saved[0], saved[1], saved[2], interleaved, true)};
                         });
 }
 
@@ -153,6 +189,7 @@ Tensor rotary(const Tensor& x_TNH, const RotaryTable& table, const Tensor& posit
         positions.sizes());
   if (positions.dim() == 2) return rotary(x_TNH, table_of_tokens(table, positions), aten::arange(positions.size(0), positions.options()));
   if (has_cpu_kernels(x_TNH)) return rotary_cpu(x_TNH, table, positions);
+  if (has_cuda_kernels(x_TNH)) return rotary_cuda(x_TNH, table, positions);
   return rotary_ref(x_TNH, table, positions);
 }
 

@@ -3,7 +3,14 @@
 #include "r1/kernels/cuda/blocks.h"
 #include "r1/kernels/cuda/device.h"
 #include "r1/kernels/cuda/gemv.h"
+#include "r1/kernels/cuda/glu.h"
+#include "r1/kernels/cuda/norm.h"
 #include "r1/kernels/cuda/optimizer.h"
+#include "r1/kernels/cuda/paged_attention.h"
+#include "r1/kernels/cuda/qkv_heads.h"
+#include "r1/kernels/cuda/rope.h"
+#include "r1/kernels/cuda/sampling.h"
+#include "r1/kernels/cuda/softmax.h"
 
 namespace r1::kernels::cuda {
 
@@ -61,6 +68,67 @@ void judge_gradients(const StepTable&, double*, const double*, double, double*, 
   refuse();
 }
 void adamw(const StepTable&, const AdamWStep&, const double*, Stream) {
+  refuse();
+}
+
+bool has_paged_attention(Float, int64_t, int32_t) {
+  return false;
+}
+int64_t narrow_rows(const PagedAttention&) {
+  refuse();
+}
+PagedWorkspace paged_attention_workspace(const PagedAttention&, int) {
+  refuse();
+}
+void paged_attention(const PagedAttention&, Stream) {
+  refuse();
+}
+
+bool has_qkv_heads(int64_t) {
+  return false;
+}
+void qkv_heads(const QkvHeads&, Stream) {
+  refuse();
+}
+int64_t qkv_heads_workspace(const HeadsShape&, int) {
+  refuse();
+}
+void qkv_heads_backward(const QkvHeadsBackward&, Stream) {
+  refuse();
+}
+
+void sample(const Sampling&, Stream) {
+  refuse();
+}
+
+void norm(const Norm&, Stream) {
+  refuse();
+}
+int64_t norm_partials(int64_t, int64_t, Stream) {
+  refuse();
+}
+void norm_backward(const NormBackward&, Stream) {
+  refuse();
+}
+void column_sums(const ColumnSums&, Stream) {
+  refuse();
+}
+void glu(const Glu&, Stream) {
+  refuse();
+}
+void glu_backward(const GluBackward&, Stream) {
+  refuse();
+}
+void rope(const RopeInto&, Stream) {
+  refuse();
+}
+void log_prob(const LogProb&, Stream) {
+  refuse();
+}
+void log_prob_gradient(const LogProbGradient&, Stream) {
+  refuse();
+}
+void log_prob_and_gradient(const LogProbAndGradient&, Stream) {
   refuse();
 }
 
