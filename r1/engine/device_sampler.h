@@ -1,9 +1,11 @@
-// Sampling where the logits are, so that [rows, V] never travels to the host: greedy, temperature, top-k, top-p, min-p and the chosen
-// token's log-probability, one small copy back a step. Same rules and random numbers as sampler.h; sums run in the device's order, so a
-// draw within rounding of a boundary may fall on its other side. Penalties, min_new_tokens, forced tokens and top_logprobs are the host
-// sampler's.
+// Sampling where the logits are. On a GPU the rules and random numbers of sampler.h, all of them, without [rows, V] travelling to the host:
+// one copy there (parameters), one launch, one small copy back. Sums there are exact and a row's token depends on that row alone; it is the
+// host's but for a draw within rounding (1e-6 of the probability) of a boundary. On the CPU this is sample_rows().
+//
+// Counts for penalties stay on the device beside their sequence (TokenCounts::kept): a step sends what its tokens changed.
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "r1/engine/sampler.h"
@@ -11,9 +13,23 @@
 
 namespace r1::engine {
 
-bool device_can_sample(const SampleRow& row);
+class DeviceSampler {
+ public:
+  // For up to max_rows rows at once.
+  DeviceSampler(at::Device device, int64_t max_rows, int64_t vocab);
+  ~DeviceSampler();
 
-// rows[i] draws from logits_RV[index[i]]; rows[i].logits is not looked at.
-void sample_on_device(const Tensor& logits_RV, std::span<const int64_t> index, std::span<const SampleRow> rows, std::span<Sampled> out);
+  // rows[i] draws from logits_RV[index[i]], fp32 on the device; rows[i].logits is not looked at. On a GPU nothing waits, but for the copy of
+  // the enqueue() before; up to two may be on their way.
+  void enqueue(const Tensor& logits_RV, std::span<const int64_t> index, std::span<const SampleRow> rows);
+  // Waits for the oldest enqueue() on its way. out[i] for its rows[i]. Throws as sample_rows() does; that enqueue() is over then.
+  void collect(std::span<Sampled> out);
+  // int64 [rows] on the device: of the last enqueue(), valid until the next. Its kernel may be still on its way on the device's stream.
+  Tensor tokens() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace r1::engine

@@ -68,23 +68,29 @@ struct Engine::Impl {
   EngineConfig config;
   Scheduler scheduler;
   Runner runner;
+  DeviceSampler sampler;
   RequestId next_id = 1;
   int64_t version;
   EngineStats counted;
   // Kept from step to step for their memory.
   std::vector<SampleRow> rows;
+  std::vector<int64_t> index;
   std::vector<Sampled> sampled;
   std::unordered_map<RequestId, std::shared_ptr<const TokenSink>> sinks;  // null: cancelled while tokens are given out
   bool delivering = false;
 
   Impl(model::Transformer& m, const EngineConfig& c)
-      : model(m), config(finished(c, m)), scheduler(scheduling(config)), runner(m, running(config)), version(m.version()) {}
+      : model(m),
+        config(finished(c, m)),
+        scheduler(scheduling(config)),
+        runner(m, running(config)),
+        sampler(m.device(), config.max_num_seqs, m.config().vocab_size),
+        version(m.version()) {}
 
   void check_request(const Request& request) const;
   std::unique_ptr<Sequence> new_sequence(const Request& request, std::shared_ptr<Group> group);
   void follow_weights();
   void sample(const Tensor& logits, const std::vector<PendingSample>& samplers);
-  void sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which);
   TokenEvent accept(Sequence* s, Sampled& sampled);
   void sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events);
   void deliver(std::vector<TokenEvent>& events);
@@ -149,41 +155,10 @@ void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>
                     .forced = made < int64_t(s->forced.size()) ? s->forced[size_t(made)] : -1});
   }
   sampled.resize(samplers.size());
-  if (logits.is_cpu()) {
-    const Tensor dense = logits.contiguous();
-    const int64_t vocab = dense.size(1);
-    const float* data = dense.const_data_ptr<float>();
-    for (size_t i = 0; i < samplers.size(); ++i) rows[i].logits = data + samplers[i].row * vocab;
-    sample_rows(rows, vocab, sampled);
-    return;
-  }
-  std::vector<size_t> here, host;
-  for (size_t i = 0; i < rows.size(); ++i) (device_can_sample(rows[i]) ? here : host).push_back(i);
-  std::vector<int64_t> index;
-  std::vector<SampleRow> picked;
-  for (size_t i : here) {
-    index.push_back(samplers[i].row);
-    picked.push_back(rows[i]);
-  }
-  std::vector<Sampled> out(here.size());
-  sample_on_device(logits, index, picked, out);
-  for (size_t i = 0; i < here.size(); ++i) sampled[here[i]] = std::move(out[i]);
-  if (!host.empty()) sample_on_host(logits, samplers, host);
-}
-
-void Engine::Impl::sample_on_host(const Tensor& logits, const std::vector<PendingSample>& samplers, const std::vector<size_t>& which) {
-  std::vector<int64_t> index;
-  for (size_t i : which) index.push_back(samplers[i].row);
-  const Tensor ids = aten::from_blob(index.data(), {int64_t(index.size())}, at::TensorOptions().dtype(at::kLong)).to(logits.device());
-  const Tensor local = aten::index_select(logits, 0, ids).to(at::kCPU).contiguous();
-  std::vector<SampleRow> picked;
-  for (size_t i = 0; i < which.size(); ++i) {
-    picked.push_back(rows[which[i]]);
-    picked.back().logits = local.const_data_ptr<float>() + int64_t(i) * local.size(1);
-  }
-  std::vector<Sampled> out(which.size());
-  sample_rows(picked, local.size(1), out);
-  for (size_t i = 0; i < which.size(); ++i) sampled[which[i]] = std::move(out[i]);
+  index.clear();
+  for (const PendingSample& s : samplers) index.push_back(s.row);
+  sampler.enqueue(logits, index, rows);
+  sampler.collect(sampled);
 }
 
 TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {

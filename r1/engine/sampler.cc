@@ -27,11 +27,11 @@ bool likelier(const TokenAlternative& a, const TokenAlternative& b) {
 
 void apply_penalties(float* z, int64_t vocab, const SamplingParams& p, const TokenCounts& counts) {
   const float repetition = float(p.repetition_penalty);
-  for (const auto& [id, count] : counts.by_token) {
+  for (const auto& [id, made] : counts.counts()) {
     if (id < 0 || id >= vocab) continue;
     float& x = z[id];
     if (repetition != 1) x = x < 0 ? x * repetition : x / repetition;
-    if (count.made > 0) x -= float(p.frequency_penalty * count.made + p.presence_penalty);
+    if (made > 0) x -= float(p.frequency_penalty * made + p.presence_penalty);
   }
 }
 

@@ -8,9 +8,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
-#include "r1/engine/device_sampler.h"
 #include "r1/engine/row_math.h"
-#include "r1/tensor/aten.h"
 
 namespace r1::engine {
 
@@ -93,13 +91,6 @@ TEST(Sampler, TemperaturesNextToNothingAreGreedy) {
       EXPECT_EQ(got.token, 3) << temperature;
       EXPECT_EQ(got.logprob, expected.logprob) << temperature;
       for (size_t i = 0; i < 3; ++i) EXPECT_EQ(got.top[i].logprob, expected.top[i].logprob) << temperature;
-      const Tensor z_RV = aten::from_blob(const_cast<float*>(z.data()), {1, 5}, at::TensorOptions().dtype(at::kFloat));
-      const SampleRow row{.params = &p};
-      const int64_t index = 0;
-      Sampled device;
-      sample_on_device(z_RV, {&index, 1}, {&row, 1}, {&device, 1});
-      EXPECT_EQ(device.token, 3) << temperature;
-      EXPECT_EQ(device.logprob, expected.logprob) << temperature;
     }
   }
   // The smallest that is drawn at: all of the probability is on one token, and nothing overflows.
@@ -298,35 +289,6 @@ TEST(Sampler, BrokenLogitsAreAnError) {
   std::vector<float> z(100, -INFINITY);
   z[42] = -5;
   EXPECT_EQ(sample_one(z, {}).token, 42);
-}
-
-// The device path runs on CPU tensors too: same tokens, same log-probabilities as the host's.
-TEST(Sampler, DeviceSamplerAgreesWithTheHost) {
-  Rng rng(21);
-  constexpr int kRows = 24, kVocab = 400;
-  std::vector<float> logits;
-  for (int i = 0; i < kRows * kVocab; ++i) logits.push_back(float(2 * rng.normal()));
-  const Tensor z_RV = aten::from_blob(logits.data(), {kRows, kVocab}, at::TensorOptions().dtype(at::kFloat));
-  for (int round = 0; round < 3; ++round) {
-    std::vector<SamplingParams> params(40);
-    std::vector<SampleRow> rows;
-    std::vector<int64_t> index;
-    for (int i = 0; i < 40; ++i) {
-      params[size_t(i)] = {.temperature = i % 4 * 0.6, .seed = uint64_t(round), .logprobs = true};
-      if (round > 0)
-        params[size_t(i)].top_k = i % 3 * 15, params[size_t(i)].top_p = i % 2 ? 0.8 : 1.0, params[size_t(i)].min_p = i % 5 == 0 ? 0.05 : 0;
-      index.push_back((i * 7) % kRows);
-      rows.push_back({.logits = logits.data() + index.back() * kVocab, .params = &params[size_t(i)], .sample_index = i, .token_index = i});
-      ASSERT_TRUE(device_can_sample(rows.back()));
-    }
-    std::vector<Sampled> host(40), device(40);
-    sample_rows(rows, kVocab, host);
-    sample_on_device(z_RV, index, rows, device);
-    for (size_t i = 0; i < 40; ++i) {
-      EXPECT_EQ(host[i].token, device[i].token) << i;
-      EXPECT_NEAR(host[i].logprob, device[i].logprob, 1e-5);
-    }
-  }
 }
 
 TEST(Sampling, ChecksNameTheField) {

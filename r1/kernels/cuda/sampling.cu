@@ -1,0 +1,597 @@
+#include <cooperative_groups.h>
+
+#include <algorithm>
+
+#include "r1/kernels/cuda/launch.cuh"
+#include "r1/kernels/cuda/numbers.cuh"
+#include "r1/kernels/cuda/sampling.h"
+
+namespace r1::kernels::cuda {
+
+namespace {
+
+namespace cg = cooperative_groups;
+using u64 = unsigned long long;
+
+constexpr int kWarps = 16, kThreads = kWarps * kWarp;
+constexpr int kBins = kThreads, kBinBits = 9;  // of a histogram: one a thread
+constexpr int kMaxBlocks = 8;                  // of a cluster
+constexpr int kStep = 4 * kWarp;               // values that a warp takes at once
+constexpr int kMaxRange = int(kMaxSampledVocab / (kMaxBlocks * kWarps));
+static_assert(kMaxRange % kStep == 0 && 1 << kBinBits == kBins);
+
+constexpr float kOut = -INFINITY;
+constexpr float kUnit = 0x1p44f;        // of a weight; 2^44 times the largest vocabulary is below 2^63
+constexpr float kWeightless = -31.5f;   // exp of this rounds to no unit
+constexpr unsigned kPad = 0xffffffffu;  // after a row's end: a NaN whose key is 0, below all others
+
+// Keys order floats: larger float, larger key. There is no -0 among the values (they are stored + 0).
+__device__ __forceinline__ unsigned key_of(float z) {
+  const unsigned bits = __float_as_uint(z);
+  return bits ^ (unsigned(int(bits) >> 31) | 0x80000000u);
+}
+__device__ __forceinline__ float value_of(unsigned key) {
+  return __uint_as_float(key & 0x80000000u ? key ^ 0x80000000u : ~key);
+}
+constexpr unsigned kLeastKey = 1;  // of what is no padding
+
+// random_uniform() of base/rng.h.
+__device__ double uniform(u64 seed, u64 stream, u64 index) {
+  unsigned c[4] = {unsigned(index), unsigned(index >> 32), unsigned(stream), unsigned(stream >> 32)};
+  unsigned k[2] = {unsigned(seed), unsigned(seed >> 32)};
+  for (int round = 0; round < 10; ++round) {
+    const u64 a = u64{0xD2511F53} * c[0], b = u64{0xCD9E8D57} * c[2];
+    const unsigned next[4] = {unsigned(b >> 32) ^ c[1] ^ k[0], unsigned(b), unsigned(a >> 32) ^ c[3] ^ k[1], unsigned(a)};
+    for (int i = 0; i < 4; ++i) c[i] = next[i];
+    k[0] += 0x9E3779B9;
+    k[1] += 0xBB67AE85;
+  }
+  return double((u64(c[0]) | u64(c[1]) << 32) >> 11) * 0x1p-53;
+}
+
+__device__ __forceinline__ u64 inclusive_sum(u64 x, int lane) {
+#pragma unroll
+  for (int offset = 1; offset < kWarp; offset *= 2) {
+    const u64 below = __shfl_up_sync(kAllLanes, x, offset);
+    if (lane >= offset) x += below;
+  }
+  return x;
+}
+
+// Where a target lies among bins: the one with before <= target < before + size.
+struct Found {
+  int bin;
+  u64 before, size;
+};
+
+struct Shared {
+  SamplingRow row;
+  double uniform;
+  unsigned limbs[3][kBins];  // zero between passes
+  // What a block tells the others. Two, in turn: what was written before a barrier is read until the next one.
+  u64 exchange[2][kBins];
+  u64 warp_total[kWarps], warp_before[kWarps];
+  Found found;
+  u64 top[kMaxTopTokens];
+  unsigned top_count;
+};
+constexpr int kSharedBytes = int((sizeof(Shared) + 15) / 16 * 16);
+static_assert(kSharedBytes + kMaxRange * kWarps * int(sizeof(float)) <= 227 * 1024);
+
+// A thread's own bin of all, and its place: sums over the bins below it.
+struct Bins {
+  u64 mine = 0, before = 0, total = 0;
+};
+
+struct Extremes {
+  float max = 0;
+  int id = 0;     // of the first maximum; 0 if nothing is above -infinity
+  float low = 0;  // least of those above -infinity
+  __device__ bool finite() const { return fabsf(max) < INFINITY; }
+};
+
+struct Weight {
+  float max, inverse_temperature;
+  __device__ __forceinline__ u64 operator()(float z) const {
+    const float x = (z - max) * inverse_temperature;
+    return x > kWeightless ? __float2ull_rn(expf(x) * kUnit) : 0;  // no weight for padding, either
+  }
+};
+
+// Bins of equal width from the maximum down, the last one for all that is left.
+struct Scale {
+  float max, per_unit;
+  __device__ Scale(float from, float range) : max(from), per_unit(range > 0 ? float(kBins) / range : 0.0f) {}
+  __device__ __forceinline__ int bin(float z) const {
+    const float x = (max - z) * per_unit;
+    return x < float(kBins - 1) ? int(x) : kBins - 1;
+  }
+};
+
+// The values in rank order up to one: the key of its value, and count or mass of what is above and of all that is equal.
+struct Cut {
+  unsigned key;
+  u64 before, size;
+};
+
+enum class Sum { kCount, kMass };
+
+// A cluster's row, as one of its threads sees it. Every warp owns `range` values, and warps have them in order of ids over the whole
+// cluster. Functions are called by all threads of the cluster, in step.
+struct Row {
+  cg::cluster_group cluster;
+  Shared& s;
+  float* z;          // this warp's, in shared memory
+  int first, range;  // id of z[0]
+  int blocks, block, warp, lane, thread;
+  int phase = 0;
+
+  template <class T>
+  __device__ T* of_block(T* mine, int other) {
+    return cluster.map_shared_rank(mine, other);
+  }
+
+  // f(four values, index of the first), in order of ids over the warp's lanes; all lanes run alike.
+  template <class F>
+  __device__ __forceinline__ void each(F f) const {
+    for (int i = 4 * lane; i < range; i += kStep) {
+      float v[4];
+      load<float, 4>(z + i, v);
+      f(v, i);
+    }
+  }
+
+  __device__ Bins scan(u64 mine) {
+    const u64 upto = inclusive_sum(mine, lane);
+    if (lane == kWarp - 1) s.warp_total[warp] = upto;
+    __syncthreads();
+    Bins bins{mine, upto - mine, 0};
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      const u64 total = s.warp_total[w];
+      if (w < warp) bins.before += total;
+      bins.total += total;
+    }
+    return bins;
+  }
+
+  __device__ Found locate(const Bins& bins, u64 target) {
+    if (bins.before <= target && target - bins.before < bins.mine) s.found = {thread, bins.before, bins.mine};
+    __syncthreads();
+    const Found found = s.found;
+    __syncthreads();
+    return found;
+  }
+
+  // Bin w: the weights of the cluster's warp w.
+  template <class W>
+  __device__ Bins sums_in_order(W weight) {
+    u64 sum = 0;
+    each([&](const float(&v)[4], int) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) sum += weight(v[j]);
+    });
+    sum = inclusive_sum(sum, lane);
+    if (lane == kWarp - 1) s.exchange[phase][warp] = sum;
+    cluster.sync();
+    const u64 mine = thread < blocks * kWarps ? of_block(s.exchange[phase], thread / kWarps)[thread % kWarps] : 0;
+    phase ^= 1;
+    return scan(mine);
+  }
+
+  // Where the sum of weights in order of ids passes the target: one lane calls found(id).
+  template <class W, class F>
+  __device__ void find_in_order(const Bins& bins, u64 target, W weight, F found) {
+    const Found at = locate(bins, target);
+    if (at.bin != block * kWarps + warp) return;
+    u64 before = at.before;
+    for (int i = 4 * lane; i < range; i += kStep) {
+      float v[4];
+      load<float, 4>(z + i, v);
+      u64 w[4], own = 0;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) own += w[j] = weight(v[j]);
+      const u64 upto = before + inclusive_sum(own, lane);
+      if (upto - own <= target && target < upto) {
+        u64 sum = upto - own;
+        int j = 0;
+        while (j < 3 && sum + w[j] <= target) sum += w[j++];
+        found(first + i + j);
+      }
+      before = __shfl_sync(kAllLanes, upto, kWarp - 1);
+      if (target < before) return;
+    }
+  }
+
+  // Of a thread's values, whatever their order.
+  __device__ Extremes extremes(float max, int id, float low, bool broken) {
+    const unsigned key = broken ? 0xffffffffu : key_of(max);
+    const unsigned most = __reduce_max_sync(kAllLanes, key);
+    const unsigned least_id = __reduce_min_sync(kAllLanes, key == most ? unsigned(id) : 0xffffffffu);
+    const unsigned least = __reduce_min_sync(kAllLanes, key_of(low));
+    if (lane == 0) {
+      s.exchange[phase][warp] = u64(most) << 32 | ~least_id;
+      s.exchange[phase][kWarps + warp] = least;
+    }
+    cluster.sync();
+    u64 best = 0, lowest = 0xffffffffu;
+    for (int i = lane; i < blocks * kWarps; i += kWarp) {
+      const u64* other = of_block(s.exchange[phase], i / kWarps) + i % kWarps;
+      best = max_of(best, other[0]);
+      lowest = min_of(lowest, other[kWarps]);
+    }
+    phase ^= 1;
+#pragma unroll
+    for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+      best = max_of(best, __shfl_xor_sync(kAllLanes, best, offset));
+      lowest = min_of(lowest, __shfl_xor_sync(kAllLanes, lowest, offset));
+    }
+    Extremes e;
+    e.max = value_of(unsigned(best >> 32));
+    e.id = e.max > kOut ? int(~unsigned(best)) : 0;
+    e.low = value_of(unsigned(lowest));
+    return e;
+  }
+  __device__ static u64 max_of(u64 a, u64 b) {
+    return a > b ? a : b;
+  }
+  __device__ static u64 min_of(u64 a, u64 b) {
+    return a < b ? a : b;
+  }
+
+  // One value a lane. Lanes that all hit one bin, as in a flat row, add what they have before.
+  template <Sum kSum>
+  __device__ __forceinline__ void add(bool in, int bin, u64 amount) {
+    const unsigned lanes = __ballot_sync(kAllLanes, in);
+    if (lanes == 0) return;
+    const int one = __shfl_sync(kAllLanes, bin, __ffs(lanes) - 1);
+    const unsigned low = unsigned(amount) & 0xffffu, middle = unsigned(amount >> 16) & 0xffffu, high = unsigned(amount >> 32);
+    if (__all_sync(kAllLanes, !in || bin == one)) {
+      if constexpr (kSum == Sum::kCount) {
+        if (lane == 0) atomicAdd(&s.limbs[0][one], unsigned(__popc(lanes)));
+      } else {
+        const unsigned sums[3] = {__reduce_add_sync(kAllLanes, in ? low : 0), __reduce_add_sync(kAllLanes, in ? middle : 0),
+                                  __reduce_add_sync(kAllLanes, in ? high : 0)};
+#pragma unroll
+        for (int l = 0; l < 3; ++l)
+          if (lane == l && sums[l] > 0) atomicAdd(&s.limbs[l][one], sums[l]);
+      }
+    } else if (in) {
+      if constexpr (kSum == Sum::kCount) {
+        atomicAdd(&s.limbs[0][bin], 1u);
+      } else {
+        if (low) atomicAdd(&s.limbs[0][bin], low);
+        if (middle) atomicAdd(&s.limbs[1][bin], middle);
+        if (high) atomicAdd(&s.limbs[2][bin], high);
+      }
+    }
+  }
+
+  // Count or mass of the values of each bin; bin_of(z, key) < 0: of none. A block's values are below 2^16 in number, so limbs of 16 bits
+  // do not overflow.
+  template <Sum kSum, class B>
+  __device__ Bins histogram(const Weight& weight, B bin_of) {
+    each([&](const float(&v)[4], int) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const int bin = bin_of(v[j], key_of(v[j]));
+        const u64 amount = kSum == Sum::kCount ? 1 : bin >= 0 ? weight(v[j]) : 0;
+        add<kSum>(bin >= 0 && amount > 0, bin, amount);
+      }
+    });
+    __syncthreads();
+    u64 own = s.limbs[0][thread];
+    s.limbs[0][thread] = 0;
+    if constexpr (kSum == Sum::kMass) {
+      own += (u64(s.limbs[1][thread]) << 16) + (u64(s.limbs[2][thread]) << 32);
+      s.limbs[1][thread] = s.limbs[2][thread] = 0;
+    }
+    s.exchange[phase][thread] = own;
+    cluster.sync();
+    u64 mine = 0;
+    for (int b = 0; b < blocks; ++b) mine += of_block(s.exchange[phase], b)[thread];
+    phase ^= 1;
+    return scan(mine);
+  }
+
+  // Of all values with at least this key.
+  template <Sum kSum>
+  __device__ Bins histogram(const Scale& scale, const Weight& weight, unsigned least) {
+    return histogram<kSum>(weight, [&](float v, unsigned key) { return key >= least ? scale.bin(v) : -1; });
+  }
+
+  // The value at which the sum from the largest down passes the target; bins: those values' histogram.
+  template <Sum kSum>
+  __device__ Cut cut(const Scale& scale, const Weight& weight, unsigned least, const Bins& bins, u64 target) {
+    const Found at = locate(bins, target);
+    // Keys that the bin's values lie between. What rounds across a bin's border is inside, so whose bin it is is asked again.
+    unsigned high = key_of(scale.max), low = least;
+    if (scale.per_unit > 0) {
+      const double width = 1 / double(scale.per_unit), max = double(scale.max);
+      high = min(high, key_of(__double2float_ru(max - at.bin * width * (1 - 1e-6)) + 0.0f));
+      if (at.bin < kBins - 1) low = ::max(low, key_of(__double2float_rd(max - (at.bin + 1) * width * (1 + 1e-6)) + 0.0f));
+    } else if (at.bin == 0) {
+      low = high;  // nothing but the maximum
+    }
+    Cut result{high, at.before, at.size};
+    while (low < high) {
+      const int bits = kWarp - __clz(int(high - low)), shift = bits > kBinBits ? bits - kBinBits : 0;
+      const Bins finer = histogram<kSum>(weight, [&](float v, unsigned key) {
+        return key >= low && key <= high && scale.bin(v) == at.bin ? int((high - key) >> shift) : -1;
+      });
+      const Found in = locate(finer, target - result.before);
+      result.before += in.before;
+      result.size = in.size;
+      const unsigned top = high - (unsigned(in.bin) << shift), span = (1u << shift) - 1;
+      low = top - low > span ? top - span : low;
+      high = top;
+    }
+    result.key = high;
+    return result;
+  }
+};
+
+// Reads the row. kAligned: 16 bytes a load, else a float a lane.
+template <bool kAligned>
+__device__ Extremes read_row(Row& r, const float* logits, int vocab) {
+  constexpr int kAtOnce = 4;  // steps whose loads are all on their way
+  float max = kOut, low = INFINITY;
+  int id = vocab;
+  bool broken = false;
+  const int end = min(vocab - r.first, r.range);  // values of this warp that are there; may be below 0
+  const float* from = logits + r.first;
+  for (int base = 0; base < r.range; base += kAtOnce * kStep) {
+    const auto index = [&](int n, int j) { return base + n * kStep + (kAligned ? 4 * r.lane + j : j * kWarp + r.lane); };
+    float v[kAtOnce][4];
+#pragma unroll
+    for (int n = 0; n < kAtOnce; ++n) {
+      if (kAligned && base + (n + 1) * kStep <= end) {
+        const float4 four = __ldg(reinterpret_cast<const float4*>(from + index(n, 0)));
+        v[n][0] = four.x, v[n][1] = four.y, v[n][2] = four.z, v[n][3] = four.w;
+      } else {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) v[n][j] = index(n, j) < end ? __ldg(from + index(n, j)) : __uint_as_float(kPad);
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < kAtOnce; ++n) {
+      if (base + n * kStep >= r.range) break;
+      const bool whole = base + (n + 1) * kStep <= end;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (!whole && index(n, j) >= end) continue;
+        const float x = v[n][j] += 0.0f;
+        broken |= !(x < INFINITY);
+        if (x > max) max = x, id = r.first + index(n, j);
+        if (x > kOut) low = fminf(low, x);
+      }
+      if constexpr (kAligned) {
+        store<float, 4>(r.z + index(n, 0), v[n]);
+      } else {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) r.z[index(n, j)] = v[n][j];
+      }
+    }
+  }
+  __syncwarp();
+  return r.extremes(max, id, low, broken);
+}
+
+__device__ Extremes extremes_of(Row& r) {
+  float max = kOut, low = INFINITY;
+  int id = 0x7fffffff;
+  r.each([&](const float(&v)[4], int i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if (v[j] > max) max = v[j], id = r.first + i + j;
+      if (v[j] > kOut) low = fminf(low, v[j]);
+    }
+  });
+  return r.extremes(max, id, low, false);
+}
+
+// Penalties, then bans, in place. Rounded as the host does: a product is not contracted with a sum.
+__device__ void adjust(Row& r, float* values, int vocab) {
+  const SamplingRow& p = r.s.row;
+  const int first = r.block * kWarps * r.range, mine = min(vocab - first, kWarps * r.range);
+  for (int i = r.thread; i < p.counted; i += kThreads) {
+    TokenCount count = p.counts[i];
+    for (int c = 0; c < p.changes; ++c)
+      if (p.change[c].place == i) count = p.change[c].count;
+    const int at = count.id - first;
+    if (count.id < 0 || at < 0 || at >= mine) continue;
+    float x = values[at];
+    if (p.repetition_penalty != 1) x = x < 0 ? __fmul_rn(x, p.repetition_penalty) : __fdiv_rn(x, p.repetition_penalty);
+    if (count.made > 0) x = __fsub_rn(x, float(__dadd_rn(__dmul_rn(p.frequency_penalty, double(count.made)), p.presence_penalty)));
+    values[at] = x + 0.0f;
+  }
+  __syncthreads();
+  for (int i = r.thread; i < p.bans; i += kThreads) {
+    const int id = p.banned[i], at = id - first;
+    if (id >= 0 && at >= 0 && at < mine) values[at] = kOut;
+  }
+  __syncthreads();
+}
+
+__device__ float logprob_of(float z, const Weight& weight, u64 total) {
+  return float(double(__fmul_rn(z - weight.max, weight.inverse_temperature)) - log(double(total) / double(kUnit)));
+}
+
+// The likeliest tokens, of equal ones those with the smallest ids.
+__device__ void top_tokens(Row& r, const Extremes& e, const Weight& weight, u64 total, int vocab, TopToken* out) {
+  const int wanted = min(r.s.row.top, vocab);
+  const float range = e.max - e.low;
+  const Scale scale(e.max, fminf(range, fmaxf(32.0f, range / 64)));
+  const Bins bins = r.histogram<Sum::kCount>(scale, weight, kLeastKey);
+  const Cut cut = r.cut<Sum::kCount>(scale, weight, kLeastKey, bins, u64(wanted - 1));
+  const float value = value_of(cut.key);
+  const int above = int(cut.before), ties = wanted - above;
+  const Bins equal = r.sums_in_order([&](float z) { return z == value ? u64{1} : u64{0}; });
+  if (r.thread / kWarps == r.block) r.s.warp_before[r.thread % kWarps] = equal.before;
+  __syncthreads();
+  unsigned seen = unsigned(r.s.warp_before[r.warp]);
+  u64* list = r.of_block(r.s.top, 0);
+  unsigned* count = r.of_block(&r.s.top_count, 0);
+  r.each([&](const float(&v)[4], int i) {
+    unsigned own = 0;
+    bool any = false;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      any |= v[j] >= value;
+      own += v[j] == value;
+    }
+    if (!__any_sync(kAllLanes, any)) return;
+    unsigned rank = seen + unsigned(inclusive_sum(own, r.lane)) - own;
+    seen = __shfl_sync(kAllLanes, rank + own, kWarp - 1);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const u64 packed = u64(key_of(v[j])) << 32 | ~unsigned(r.first + i + j);
+      if (v[j] > value) list[atomicAdd(count, 1u)] = packed;
+      if (v[j] == value && rank++ < unsigned(ties)) list[above + int(rank) - 1] = packed;
+    }
+  });
+  r.cluster.sync();
+  if (r.block > 0 || r.thread >= wanted) return;
+  const u64 mine = r.s.top[r.thread];
+  int place = 0;
+  for (int i = 0; i < wanted; ++i) place += r.s.top[i] > mine;
+  out[place] = {int(~unsigned(mine)), logprob_of(value_of(unsigned(mine >> 32)), weight, total)};
+}
+
+__device__ u64 target_of(double u, u64 total) {
+  const u64 target = u64(u * double(total));
+  return target < total ? target : total - 1;
+}
+
+// A draw from what top-k, top-p and min-p keep, from the likeliest down. What is kept is where a rank begins, so it is known by its mass.
+template <class F>
+__device__ void draw_truncated(Row& r, const Extremes& e, F found) {
+  const SamplingRow& p = r.s.row;
+  const Weight weight{e.max, p.inverse_temperature};
+  const float range = e.max - e.low;
+  unsigned least = kLeastKey;
+  if (p.top_k > 0) {
+    const Scale scale(e.max, fminf(range, fmaxf(32.0f, range / 64)));
+    const Bins bins = r.histogram<Sum::kCount>(scale, weight, least);
+    least = r.cut<Sum::kCount>(scale, weight, least, bins, u64(p.top_k - 1)).key;  // what is equal to the k-th stays
+  }
+  const Scale scale(e.max, fminf(range, -kWeightless / p.inverse_temperature));
+  const Bins bins = r.histogram<Sum::kMass>(scale, weight, least);
+  u64 kept = bins.total;
+  if (p.top_p < 1) {
+    // The last one kept is the last before which there is less than top_p.
+    const u64 reach = u64(ceil(p.top_p * double(bins.total)));
+    const u64 last = reach > 0 ? Row::min_of(reach, bins.total) - 1 : 0;
+    const Cut cut = r.cut<Sum::kMass>(scale, weight, least, bins, last);
+    const u64 one = weight(value_of(cut.key));
+    kept = cut.before + ((last - cut.before) / one + 1) * one;
+  }
+  if (p.min_p > 0) {
+    const Bins likely = r.sums_in_order([&](float z) {
+      const float x = (z - e.max) * p.inverse_temperature;
+      return key_of(z) >= least && double(expf(x)) >= p.min_p ? weight(z) : u64{0};
+    });
+    kept = Row::min_of(kept, likely.total);
+  }
+  const u64 target = target_of(r.s.uniform, kept);
+  const Cut cut = r.cut<Sum::kMass>(scale, weight, least, bins, target);
+  const float value = value_of(cut.key);
+  const u64 tie = (target - cut.before) / weight(value);
+  const auto is_tie = [&](float z) { return z == value ? u64{1} : u64{0}; };
+  r.find_in_order(r.sums_in_order(is_tie), tie, is_tie, found);
+}
+
+__device__ void sample_row(Row& r, const Sampling& a, int64_t row, const float* logits, float* values, const Extremes& e) {
+  const SamplingRow& p = r.s.row;
+  const int vocab = int(a.vocab);
+  const Weight model{e.max, p.inverse_temperature};
+  Bins sums;
+  const bool scores = p.logprob || p.top > 0;
+  if (scores) sums = r.sums_in_order(model);
+  const u64 total = sums.total;
+  if (p.top > 0) top_tokens(r, e, model, total, vocab, a.top + row * kMaxTopTokens);
+  const auto found = [&](int id) {
+    a.tokens[row] = id;
+    if (p.logprob) a.logprobs[row] = logprob_of(logits[id], model, total);
+  };
+  const bool leads = r.block == 0 && r.thread == 0;
+  if (p.forced >= 0) {
+    if (leads) found(p.forced);
+    return;
+  }
+  const bool adjusted = p.counted > 0 || p.bans > 0;
+  if (adjusted) adjust(r, values, vocab);
+  const Extremes own = adjusted ? extremes_of(r) : e;
+  if (p.greedy || !own.finite()) {
+    if (leads) found(own.id);
+  } else if (p.top_k > 0 || p.top_p < 1 || p.min_p > 0) {
+    draw_truncated(r, own, found);
+  } else {
+    const Weight weight{own.max, p.inverse_temperature};
+    if (adjusted || !scores) sums = r.sums_in_order(weight);
+    r.find_in_order(sums, target_of(r.s.uniform, sums.total), weight, found);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  Shared& s = *reinterpret_cast<Shared*>(memory);
+  float* values = reinterpret_cast<float*>(memory + kSharedBytes);
+  const cg::cluster_group cluster = cg::this_cluster();
+  const int blocks = int(cluster.num_blocks()), block = int(cluster.block_rank());
+  const int thread = int(threadIdx.x), warp = thread / kWarp;
+  const int64_t row = blockIdx.x / unsigned(blocks);
+  Row r{cluster, s, values + warp * range, (block * kWarps + warp) * range, range, blocks, block, warp, thread % kWarp, thread};
+
+  const SamplingRow* given = a.rows + row;
+  constexpr int kWords = sizeof(SamplingRow) / sizeof(u64);
+  static_assert(sizeof(SamplingRow) % sizeof(u64) == 0 && kWords <= kThreads);
+  if (thread < kWords) reinterpret_cast<u64*>(&s.row)[thread] = reinterpret_cast<const u64*>(given)[thread];
+  if (thread == kThreads - 1) {
+    s.uniform = uniform(given->seed, given->stream, given->index);
+    s.top_count = 0;
+  }
+  for (int l = 0; l < 3; ++l) s.limbs[l][thread] = 0;
+  const float* logits = a.logits + given->logits_row * a.row_stride;
+  const bool aligned = reinterpret_cast<uintptr_t>(logits) % 16 == 0;
+  // There is a barrier in this: all of the above is there.
+  const Extremes e = aligned ? read_row<true>(r, logits, int(a.vocab)) : read_row<false>(r, logits, int(a.vocab));
+  if (e.finite()) {
+    sample_row(r, a, row, logits, values, e);
+  } else if (block == 0 && thread == 0) {
+    a.tokens[row] = 0;
+  }
+  if (block == 0 && thread == 0) a.broken[row] = e.finite() ? 0 : 1;
+  cluster.sync();  // others may read this block's memory until here, and the counts
+  if (block == 0 && thread < s.row.changes) s.row.counts[s.row.change[thread].place] = s.row.change[thread].count;
+}
+
+}  // namespace
+
+void sample(const Sampling& a, Stream stream) {
+  if (a.count == 0) return;
+  check(a.vocab > 0 && a.vocab <= kMaxSampledVocab, "[sampling] expected a vocabulary of 1 to ", kMaxSampledVocab, " tokens, got ",
+        a.vocab);
+  const OnDevice on(stream.device);
+  // More blocks are faster for few rows; what a block has less than this is not worth one.
+  int blocks = 1;
+  while (blocks < kMaxBlocks && a.vocab > int64_t(blocks) * kWarps * kStep) blocks *= 2;
+  const int64_t warps = int64_t(blocks) * kWarps, range = ((a.vocab + warps - 1) / warps + kStep - 1) / kStep * kStep;
+  const int bytes = kSharedBytes + int(range) * kWarps * int(sizeof(float));
+  check_cuda(cudaFuncSetAttribute(sample_rows, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  kSharedBytes + kMaxRange * kWarps * int(sizeof(float))),
+             "shared memory of sampling");
+  cudaLaunchAttribute cluster;
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {unsigned(blocks), 1, 1};
+  cudaLaunchConfig_t launch{};
+  launch.gridDim = dim3(unsigned(a.count) * unsigned(blocks));
+  launch.blockDim = dim3(kThreads);
+  launch.dynamicSmemBytes = size_t(bytes);
+  launch.stream = handle_of(stream);
+  launch.attrs = &cluster;
+  launch.numAttrs = 1;
+  check_cuda(cudaLaunchKernelEx(&launch, sample_rows, a, int(range)), "sampling");
+}
+
+}  // namespace r1::kernels::cuda
