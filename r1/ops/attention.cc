@@ -8,15 +8,11 @@
 
 namespace r1::ops {
 
-namespace {
-
 void check_window(const char* op, const Window& window) {
   check(window.tokens >= 0 && window.grows_to >= 0 && (window.tokens > 0 || window.grows_to == 0), "[", op,
         "] expected a window of at least one token (0: all, and then it does not grow), got ", window.tokens, " growing to ",
         window.grows_to);
 }
-
-}  // namespace
 
 void check_attention_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences) {
   check(q_TNH.dim() == 3 && k_TKH.dim() == 3 && v_TKH.dim() == 3 && k_TKH.size(0) == v_TKH.size(0) && k_TKH.size(1) == v_TKH.size(1) &&

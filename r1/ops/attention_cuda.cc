@@ -1,12 +1,17 @@
-// Through ATen: flash attention over packed sequences for 16 bit types. Keys of a paged forward are gathered into one packed row first, by
-// slots that were made on the device from the block tables.
+// Training and prompts that nothing comes before: through ATen, flash attention over packed sequences for 16 bit types. The paged form: our
+// kernels, straight on the cache's blocks; for what they lack (fp16, odd head sizes), keys are gathered into one packed row by slots that are
+// made on the device from the block tables, and go through ATen too.
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cuda/paged_attention.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/cuda_kernels.h"
+#include "r1/ops/heads_cuda.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -94,12 +99,99 @@ Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_
                         });
 }
 
+namespace {
+
+// Some sequence has few enough rows for paged_attention's narrow kernel.
+bool has_few_rows(const Sequences& s, int64_t few) {
+  for (int64_t i = 0; i < s.count(); ++i) {
+    if (s.rows_of(i) > 0 && s.rows_of(i) <= few) return true;
+  }
+  return false;
+}
+
+bool starts_fresh(const Sequences& s) {
+  return std::all_of(s.context_lens.begin(), s.context_lens.end(), [](int32_t tokens) { return tokens == 0; });
+}
+
+}  // namespace
+
+bool has_paged_kernels(const Tensor& x, int64_t head_dim, int32_t block_size, double scale) {
+  return has_cuda_kernels(x) && kernels::cuda::has_paged_attention(kernel_float(x.scalar_type()), head_dim, block_size) && scale > 0;
+}
+
+Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const Tensor& cache, const Sequences& s, double scale,
+                        const Window& window) {
+  const Tensor &q_TNH = rows.q_TNH, &k_TKH = rows.k_TKH;
+  const auto device = q_TNH.device();
+  const auto stream = kernel_stream(device);
+  const bool makes_q = append.q.data != nullptr;
+  const Tensor own_TNH = makes_q ? aten::empty(q_TNH.sizes(), q_TNH.options()) : readable_heads(q_TNH, 8);
+  kernels::cuda::PagedAttention a{.q = own_TNH.const_data_ptr(),
+                                  .cache = cache.const_data_ptr(),
+                                  .type = kernel_float(q_TNH.scalar_type()),
+                                  .tokens = q_TNH.size(0),
+                                  .sequences = s.count(),
+                                  .q_stride = own_TNH.stride(0),
+                                  .heads = q_TNH.size(1),
+                                  .kv_heads = k_TKH.size(1),
+                                  .head_dim = q_TNH.size(2),
+                                  .block_size = s.block_size,
+                                  .table = s.block_table_SM.const_data_ptr<int32_t>(),
+                                  .table_width = s.block_table_SM.size(1),
+                                  .cu = s.cu_seqlens_dev.const_data_ptr<int32_t>(),
+                                  .context = s.context_lens_dev.const_data_ptr<int32_t>(),
+                                  .scale = float(scale),
+                                  .window = window.tokens,
+                                  .window_grows_to = window.grows_to,
+                                  .max_rows = s.max_seqlen};
+  const int64_t few = kernels::cuda::narrow_rows(a);
+  // Prompts alone: the keys are the new rows, which ATen's flash attention takes as they are.
+  const bool fresh = a.max_rows > few && has_flash(q_TNH) && has_flash_window(window) && starts_fresh(s);
+  a.has_few = has_few_rows(s, few);
+  Tensor workspace;
+  if (!fresh && a.has_few) {
+    const kernels::cuda::PagedWorkspace sizes = kernels::cuda::paged_attention_workspace(a, device.index());
+    workspace = aten::empty({sizes.bytes}, q_TNH.options().dtype(at::kByte));
+    a.workspace = workspace.mutable_data_ptr();
+    append.zeroed = static_cast<int32_t*>(a.workspace), append.zeroed_count = sizes.counters;
+  }
+  if (makes_q) append.q_out = heads(own_TNH);
+  const Tensor keys_TKH = fresh && makes_q ? aten::empty(k_TKH.sizes(), k_TKH.options()) : k_TKH;
+  if (fresh && makes_q) append.k_out = heads(keys_TKH);
+  append.cache = {.cache = cache.mutable_data_ptr(),
+                  .block_size = s.block_size,
+                  .table = a.table,
+                  .table_width = a.table_width,
+                  .sequences = a.sequences,
+                  .cu = a.cu,
+                  .context = a.context,
+                  .one_row_each = s.max_seqlen == 1 && s.tokens() == s.count()};
+  kernels::cuda::qkv_heads(append, stream);
+  if (fresh)
+    return flash_forward(own_TNH, keys_TKH, rows.v_TKH, s.cu_seqlens_dev, s.cu_seqlens_dev, s.max_seqlen, s.max_seqlen, scale, window).out;
+  const Tensor out_TNH = aten::empty(q_TNH.sizes(), q_TNH.options());
+  a.out = out_TNH.mutable_data_ptr();
+  kernels::cuda::paged_attention(a, stream);
+  return out_TNH;
+}
+
 Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& s,
                             double scale, const Window& window) {
+  if (has_paged_kernels(q_TNH, q_TNH.size(2), s.block_size, scale)) {
+    const Qkv rows{q_TNH, readable_heads(k_TKH), readable_heads(v_TKH)};
+    return paged_by_kernels({.shape = {.type = kernel_float(q_TNH.scalar_type()),
+                                       .tokens = q_TNH.size(0),
+                                       .heads = q_TNH.size(1),
+                                       .kv_heads = k_TKH.size(1),
+                                       .head_dim = q_TNH.size(2)},
+                             .k = const_heads(rows.k_TKH),
+                             .v = const_heads(rows.v_TKH)},
+                            rows, cache, s, scale, window);
+  }
   const Tensor slots_PKH = cache.view(k_TKH.scalar_type()).view({-1, k_TKH.size(1), k_TKH.size(2)});
-  slots_PKH.index_copy_(0, s.new_k_slots_T, k_TKH);
-  slots_PKH.index_copy_(0, s.new_v_slots_T, v_TKH);
-  const Tensor k_LKH = slots_PKH.index_select(0, s.k_slots_L), v_LKH = slots_PKH.index_select(0, s.v_slots_L);
+  slots_PKH.index_copy_(0, s.new_k_slots(), k_TKH);
+  slots_PKH.index_copy_(0, s.new_v_slots(), v_TKH);
+  const Tensor k_LKH = slots_PKH.index_select(0, s.k_slots()), v_LKH = slots_PKH.index_select(0, s.v_slots());
   if (!has_flash(q_TNH) || !has_flash_window(window)) return paged_plain(q_TNH, k_LKH, v_LKH, s, scale, window);
   return flash_forward(q_TNH, k_LKH, v_LKH, s.cu_seqlens_dev, s.cu_keylens_dev, s.max_seqlen, s.max_keylen, scale, window).out;
 }

@@ -10,6 +10,7 @@ namespace r1::ops {
 void check_attention_shapes(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences);
 void check_paged_attention(const char* op, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache,
                            const Sequences& sequences);
+void check_window(const char* op, const Window& window);
 void check_cache(const char* op, const Tensor& cache, int64_t bytes, const Tensor& q_TNH, const Sequences& sequences);
 
 // CPU fp32 and bf16 (attention_cpu.cc): kernels/cpu/attention, with its backward.

@@ -116,7 +116,7 @@ void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& s
   check_cache("mla_append", cache, s, latent_TW.size(1), latent_TW.scalar_type());
   const Tensor rows_TW = latent_TW.contiguous();
   if (!cache.is_cpu()) {
-    rows_of(cache, latent_TW.size(1), latent_TW.scalar_type()).index_copy_(0, s.new_places_T, rows_TW);
+    rows_of(cache, latent_TW.size(1), latent_TW.scalar_type()).index_copy_(0, s.new_places(), rows_TW);
     return;
   }
   const int64_t row_bytes = latent_TW.size(1) * int64_t(latent_TW.element_size());
@@ -132,7 +132,7 @@ Tensor mla_gather(const Tensor& cache, const Sequences& s, int64_t first, int64_
   check_cache("mla_gather", cache, s, width, dtype);
   const std::vector<int32_t> cu_keys = running_sums(s, 0, last, true);
   const int64_t begin = cu_keys[size_t(first)], total = cu_keys.back() - begin;
-  if (!cache.is_cpu()) return rows_of(cache, width, dtype).index_select(0, s.places_L.narrow(0, begin, total));
+  if (!cache.is_cpu()) return rows_of(cache, width, dtype).index_select(0, s.places().narrow(0, begin, total));
   Tensor rows_LW = aten::empty({total, width}, at::TensorOptions().dtype(dtype));
   const int64_t row_bytes = width * int64_t(c10::elementSize(dtype));
   auto* to = static_cast<uint8_t*>(rows_LW.mutable_data_ptr());
@@ -172,7 +172,7 @@ Tensor mla_absorbed(const Tensor& q_TNW, const Tensor& cache, const Sequences& s
   check(!needs_grad({q_TNW}), "[mla_absorbed] has no gradient: run the engine's forward under no_grad");
   check_cache("mla_absorbed", cache, s, q_TNW.size(2), q_TNW.scalar_type());
   if (has_cpu_kernels(q_TNW)) return absorbed_cpu(q_TNW, cache, s, latent, scale);
-  if (s.max_seqlen == 1 && s.tokens() == s.count() && s.places_L.defined()) return absorbed_decode(q_TNW, cache, s, latent, scale);
+  if (s.max_seqlen == 1 && s.tokens() == s.count() && !q_TNW.is_cpu()) return absorbed_decode(q_TNW, cache, s, latent, scale);
   return mla_absorbed_ref(q_TNW, cache, s, latent, scale);
 }
 

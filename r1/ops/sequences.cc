@@ -140,7 +140,7 @@ void SequenceBuffers::Impl::point(Sequences& s) const {
   s.positions_T = first(kPositions, s.tokens() * s.position_components);
   if (s.position_components > 1) s.positions_T = s.positions_T.view({s.tokens(), s.position_components});
   s.cu_seqlens_dev = s.cu_keylens_dev = s.context_lens_dev = s.block_table_SM = Tensor();
-  s.new_places_T = s.places_L = s.new_k_slots_T = s.new_v_slots_T = s.k_slots_L = s.v_slots_L = Tensor();
+  s.made_places = {};
   s.cu_seqlens_dev = first(kStarts, s.count() + 1);
   if (s.paged() || !s.cu_keylens.empty()) s.cu_keylens_dev = first(kKeyStarts, s.count() + 1);
   if (!s.paged()) return;
@@ -167,7 +167,6 @@ void SequenceBuffers::place(Sequences& s, std::initializer_list<std::span<const 
   }
   m.lists.send();
   m.point(s);
-  if (s.paged() && !m.device.is_cpu()) make_places(s);
 }
 
 Tensor SequenceBuffers::list(size_t i) const {
@@ -192,17 +191,43 @@ Sequences sequences_of(at::Device device, const std::vector<int32_t>& lengths) {
   return sequences_on(device, std::move(cu_seqlens));
 }
 
-void make_places(Sequences& s) {
+Tensor Sequences::new_places() const {
+  Tensor& made_T = made_places.new_places_T;
+  if (!made_T.defined()) made_T = token_places(block_table_SM, cu_seqlens_dev, context_lens_dev, tokens(), block_size);
+  return made_T;
+}
+Tensor Sequences::places() const {
+  Tensor& made_L = made_places.places_L;
+  if (made_L.defined()) return made_L;
   int64_t keys = 0;
-  for (int64_t i = 0; i < s.count(); ++i) keys += s.context_lens[size_t(i)] + s.rows_of(i);
-  s.new_places_T = token_places(s.block_table_SM, s.cu_seqlens_dev, s.context_lens_dev, s.tokens(), s.block_size);
-  s.places_L = token_places(s.block_table_SM, s.cu_keylens_dev, {}, keys, s.block_size);
-  // Of two halves of a block, keys and values, the first: block b's token i is row b size + i there, 2 b size + i here.
-  const auto slots = [&](const Tensor& places) { return places + aten::floor_divide(places, s.block_size) * int64_t(s.block_size); };
-  s.new_k_slots_T = slots(s.new_places_T);
-  s.new_v_slots_T = s.new_k_slots_T + int64_t(s.block_size);
-  s.k_slots_L = slots(s.places_L);
-  s.v_slots_L = s.k_slots_L + int64_t(s.block_size);
+  for (int64_t i = 0; i < count(); ++i) keys += context_lens[size_t(i)] + rows_of(i);
+  return made_L = token_places(block_table_SM, cu_keylens_dev, {}, keys, block_size);
+}
+
+namespace {
+
+// Of two halves of a block, keys and values, the first: block b's token i is row b size + i of places, 2 b size + i here.
+Tensor slots_of(const Tensor& places, int32_t block_size) {
+  return places + aten::floor_divide(places, block_size) * int64_t(block_size);
+}
+
+}  // namespace
+
+Tensor Sequences::new_k_slots() const {
+  Tensor& made_T = made_places.new_k_slots_T;
+  if (!made_T.defined()) made_T = slots_of(new_places(), block_size);
+  return made_T;
+}
+Tensor Sequences::k_slots() const {
+  Tensor& made_L = made_places.k_slots_L;
+  if (!made_L.defined()) made_L = slots_of(places(), block_size);
+  return made_L;
+}
+Tensor Sequences::new_v_slots() const {
+  return new_k_slots() + int64_t(block_size);
+}
+Tensor Sequences::v_slots() const {
+  return k_slots() + int64_t(block_size);
 }
 
 QueryChunk chunk_of(const Sequences& all, int64_t begin, int64_t end, at::Device device) {

@@ -9,8 +9,7 @@
 //
 // The caller fills in the upper part; sequences_on() or SequenceBuffers::place() check it and make the rest. The device side of the paged
 // form is tables and lengths of fixed size (SequenceBuffers): same addresses and no allocation from step to step, one copy from pinned
-// memory a step. What grows with the context (places_L and what comes of it, for attention by ATen's operators) is made from them on the
-// device.
+// memory a step.
 #pragma once
 
 #include <cstdint>
@@ -43,15 +42,23 @@ struct Sequences {
   int32_t max_position = 0;  // of all components
   int32_t block_bound = 0;   // one more than the largest block id
 
-  // On the device. Places and slots are undefined on the CPU, whose kernels read the lists above.
-  Tensor positions_T;                   // int32 [T], or [T, C] where C > 1
-  Tensor cu_seqlens_dev;                // int32 [S+1]
-  Tensor cu_keylens_dev;                // int32 [S+1] of all keys; where there are more than the new ones
-  Tensor context_lens_dev;              // int32 [S]
-  Tensor block_table_SM;                // int32 [S, M]; entries after a sequence's last block are anything
-  Tensor new_places_T, places_L;        // int64: the token's row in a cache of one row a token (ops/token_places.h)
-  Tensor new_k_slots_T, new_v_slots_T;  // int64: the same where a block is block_size rows of keys, then block_size of values
-  Tensor k_slots_L, v_slots_L;
+  // On the device. The CPU's kernels read the lists above.
+  Tensor positions_T;       // int32 [T], or [T, C] where C > 1
+  Tensor cu_seqlens_dev;    // int32 [S+1]
+  Tensor cu_keylens_dev;    // int32 [S+1] of all keys; where there are more than the new ones
+  Tensor context_lens_dev;  // int32 [S]
+  Tensor block_table_SM;    // int32 [S, M]; entries after a sequence's last block are anything
+
+  // Where tokens lie in a cache, int64, made on the device from tables and lengths when an op first asks, and kept until the next placing.
+  // What is launched grows with the contexts: no step that is captured may ask.
+  Tensor new_places() const;                        // [T] the token's row in a cache of one row a token (ops/token_places.h)
+  Tensor places() const;                            // [L] of all tokens, old and new
+  Tensor new_k_slots() const, new_v_slots() const;  // the same where a block is block_size rows of keys, then block_size of values
+  Tensor k_slots() const, v_slots() const;
+  struct Places {
+    Tensor new_places_T, places_L, new_k_slots_T, k_slots_L;
+  };
+  mutable Places made_places;  // for these
 
   bool paged() const { return !block_tables.empty(); }
   int64_t count() const { return int64_t(cu_seqlens.size()) - 1; }
@@ -89,9 +96,6 @@ class SequenceBuffers {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// Makes places and slots of a paged batch from its tables and lengths on the device; done already everywhere but on the CPU.
-void make_places(Sequences& s);
 
 // Queries begin .. end-1 of packed sequences (the training form) alone, and the keys they may see: rows k_begin .. end-1.
 struct QueryChunk {

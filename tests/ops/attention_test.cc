@@ -165,9 +165,8 @@ TEST(PagedAttention, DefinitionEqualsTheTrainingForm) {
 // The CUDA form's bookkeeping (slots, gathering, padded queries), run on the CPU in fp64 against the definition; one cache for both.
 TEST(PagedAttention, CudaFormEqualsTheDefinitionOnTheCpu) {
   const c10::NoGradGuard no_grad;
-  Sequences sequences = sequences_on(
+  const Sequences sequences = sequences_on(
       at::kCPU, {.cu_seqlens = {0, 1, 13, 15, 16}, .context_lens = {20, 0, 16, 5}, .block_tables = {{4, 0, 7}, {2}, {6, 1}, {3}}});
-  make_places(sequences);
   const Tensor q = randn({16, 4, 8}, 1), k = randn({16, 2, 8}, 2), v = randn({16, 2, 8}, 3);
   const Tensor start = randn({8, 2 * 16 * 2 * 8}, 4).view(at::kByte), ours = start.clone(), theirs = start.clone();
   for (const Window& window : std::vector<Window>{{}, 3, {2, 6}}) {

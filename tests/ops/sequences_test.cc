@@ -132,14 +132,13 @@ Numbers places_by_hand(const Sequences& s, bool new_only) {
 
 void test_places(at::Device device) {
   Sequences s = sequences_on(device, paged_batch());
-  make_places(s);
-  EXPECT_EQ(numbers(s.new_places_T), places_by_hand(s, true));
-  EXPECT_EQ(numbers(s.places_L), places_by_hand(s, false));
+  EXPECT_EQ(numbers(s.new_places()), places_by_hand(s, true));
+  EXPECT_EQ(numbers(s.places()), places_by_hand(s, false));
   Numbers slots = places_by_hand(s, false);
   for (int64_t& slot : slots) slot += slot / 16 * 16;
-  EXPECT_EQ(numbers(s.k_slots_L), slots);
+  EXPECT_EQ(numbers(s.k_slots()), slots);
   for (int64_t& slot : slots) slot += 16;
-  EXPECT_EQ(numbers(s.v_slots_L), slots);
+  EXPECT_EQ(numbers(s.v_slots()), slots);
 
   // Many sequences of all lengths, empty ones among them, and blocks of a size that is no power of two.
   Rng rng(3);
@@ -152,9 +151,8 @@ void test_places(at::Device device) {
     for (int32_t b = 0; b * 12 < cached + rows; ++b) many.block_tables.back().push_back(int32_t(rng.below(5000)));
   }
   many = sequences_on(device, std::move(many));
-  make_places(many);
-  EXPECT_EQ(numbers(many.new_places_T), places_by_hand(many, true));
-  EXPECT_EQ(numbers(many.places_L), places_by_hand(many, false));
+  EXPECT_EQ(numbers(many.new_places()), places_by_hand(many, true));
+  EXPECT_EQ(numbers(many.places()), places_by_hand(many, false));
 }
 TEST(TokenPlaces, FollowTheBlockTables) {
   test_places(at::kCPU);
@@ -163,7 +161,7 @@ TEST(TokenPlaces, FollowTheBlockTablesCuda) {
   SKIP_WITHOUT_CUDA();
   test_places(at::kCUDA);
   const Sequences s = sequences_on(at::kCUDA, paged_batch());
-  EXPECT_TRUE(aten::equal(s.places_L, token_places_ref(s.block_table_SM, s.cu_keylens_dev, {}, 52, 16)));
+  EXPECT_TRUE(aten::equal(s.places(), token_places_ref(s.block_table_SM, s.cu_keylens_dev, {}, 52, 16)));
 }
 TEST(TokenPlaces, SaysWhatItExpected) {
   const Sequences s = sequences_on(at::kCPU, paged_batch());

@@ -1,0 +1,654 @@
+// Few rows a sequence: see paged_attention.h.
+//
+// A unit is a tile of up to 8 or 16 rows (a sequence's row times a head of the group) of one sequence and key head, against all keys that
+// these see. Keys are taken in tiles of 64 (fp32: 32), a quarter of each a warp. The tiles of all units, sequence by sequence, are one line
+// of W tiles; block p of P takes tiles W p / P .. W (p + 1) / P - 1. What a block has of a unit is a piece: the warps' sums are added up at
+// its end, and where the unit has other pieces elsewhere, written to the workspace with their maximum and their sum of weights. A block has
+// at most two such pieces: one whose unit began before it, one whose unit goes on after it.
+//
+// bf16: the scores are taken transposed, S^T = K Q^T and O^T = V^T P^T, so that rows are the products' 8 columns and nothing is padded to 16.
+#include <algorithm>
+
+#include "r1/kernels/cuda/paged_attention.cuh"
+
+namespace r1::kernels::cuda {
+
+namespace {
+
+constexpr int kWarps = 4, kThreads = kWarps * kWarp;
+constexpr int kMostPieces = 32;  // of a unit, plus two: the block that adds them up must not take longer than the others
+constexpr int kShared = 227 * 1024;
+
+template <class T, int H, int ColumnTiles>
+struct NarrowShape {
+  static constexpr bool kHalf = sizeof(T) == 2;
+  static constexpr int kRows = 8 * ColumnTiles;
+  static constexpr int kKeys = kHalf ? 16 : 8;  // of a warp at a time
+  static constexpr int kTile = kWarps * kKeys;
+  static constexpr int kChunks = H * int(sizeof(T)) / 16;
+  using Layout = TileLayout<kChunks>;
+  static constexpr int kMatrix = Layout::bytes(kKeys);  // keys, or values, of a step
+  static constexpr int kSumRow = H + 4;                 // floats; no bank conflicts between rows
+  static constexpr int kSums = std::max(2 * kRows * kSumRow, 2 * (kMostPieces + 2) * kRows) * 4;
+  static constexpr int kQueries = kHalf ? 0 : kRows * H * 4;
+  static constexpr int kWeights = 2 * kWarps * kRows * 4;  // maximum and sum of weights, a warp and row
+  static constexpr int kOther = kSums + kQueries + kWeights + 64;
+  static constexpr int bytes(int stages) { return kWarps * stages * 2 * kMatrix + kOther; }
+  static constexpr int kStages = bytes(3) <= kShared / 2 - 1024 ? 3 : 2;
+  static constexpr int kBytes = bytes(kStages);
+  static constexpr int kBlocks = std::min(4, kShared / (kBytes + 1024));  // of a multiprocessor
+  static constexpr int kPartial = kRows * (H + 2);                        // floats
+  static_assert(kBlocks >= 1);
+};
+
+// A sequence as the line of tiles sees it: units, each of tiles first .. end - 1.
+struct Span {
+  PagedRows r;
+  int row_tiles, units, first, end;
+  __device__ int tiles() const { return end - first; }
+};
+
+template <class Shape>
+__device__ __forceinline__ Span span_of(const PagedArgs& a, int s) {
+  Span span;
+  span.r = rows_of(a, s);
+  if (span.r.rows > a.few) span.r.rows = 0;
+  span.row_tiles = (span.r.rows * a.group + Shape::kRows - 1) / Shape::kRows;
+  span.units = a.kv_heads * span.row_tiles;
+  span.first = first_seen(a, span.r.context) / Shape::kTile;
+  span.end = (span.r.context + span.r.rows + Shape::kTile - 1) / Shape::kTile;
+  return span;
+}
+
+// A tile of keys on the line.
+template <class Shape>
+struct Cursor {
+  int s, unit, tile;
+  Span span;
+
+  // Only where another tile follows.
+  __device__ __forceinline__ void next(const PagedArgs& a) {
+    if (++tile < span.end) return;
+    if (++unit == span.units) {
+      unit = 0;
+      do span = span_of<Shape>(a, ++s);
+      while (span.units == 0);
+    }
+    tile = span.first;
+  }
+  __device__ __forceinline__ int kv_head() const { return unit / span.row_tiles; }
+  __device__ __forceinline__ int first_row() const { return unit % span.row_tiles * Shape::kRows; }
+};
+
+// This block's part of the line.
+struct Part {
+  int64_t line, begin, end;  // tiles
+  int64_t blocks;            // that have a part
+  int s;                     // sequence of the first tile,
+  int offset;                // which is its tile number `offset`
+  __device__ int64_t block_of(int64_t tile) const { return ((tile + 1) * blocks - 1) / line; }
+};
+
+// `scratch`: 64 bytes and more of shared memory.
+template <class Shape>
+__device__ Part part_of(const PagedArgs& a, int64_t* scratch) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  const int each = (a.sequences + kThreads - 1) / kThreads, from = threadIdx.x * each, to = min(a.sequences, from + each);
+  int64_t mine = 0;
+  int longest = 0;
+  for (int s = from; s < to; ++s) {
+    const Span span = span_of<Shape>(a, s);
+    mine += int64_t(span.units) * span.tiles();
+    if (span.units) longest = max(longest, span.tiles());
+  }
+  int64_t ends = mine;  // of the tiles up to this thread's last sequence
+#pragma unroll
+  for (int by = 1; by < kWarp; by *= 2) {
+    const int64_t before = __shfl_up_sync(kAllLanes, ends, by);
+    if (lane >= by) ends += before;
+    longest = max(longest, __shfl_xor_sync(kAllLanes, longest, by));
+  }
+  auto* longest_of = reinterpret_cast<int*>(scratch + kWarps);
+  if (lane == kWarp - 1) scratch[warp] = ends, longest_of[warp] = longest;
+  __syncthreads();
+  Part part;
+  part.line = 0;
+  for (int w = 0; w < kWarps; ++w) {
+    if (w == warp) ends += part.line;
+    part.line += scratch[w];
+    longest = max(longest, longest_of[w]);
+  }
+  const int64_t least = max(1, (longest + kMostPieces - 1) / kMostPieces);
+  part.blocks = min(int64_t(gridDim.x), max(int64_t(1), part.line / least));
+  part.begin = part.line * blockIdx.x / part.blocks;
+  part.end = part.line * (blockIdx.x + 1) / part.blocks;
+  __syncthreads();
+  int64_t before = ends - mine;
+  auto* found = reinterpret_cast<int*>(scratch);
+  if (part.begin >= before && part.begin < ends) {
+    for (int s = from; s < to; ++s) {
+      const Span span = span_of<Shape>(a, s);
+      const int64_t tiles = int64_t(span.units) * span.tiles();
+      if (part.begin < before + tiles) {
+        found[0] = s;
+        found[1] = int(part.begin - before);
+        break;
+      }
+      before += tiles;
+    }
+  }
+  __syncthreads();
+  part.s = found[0];
+  part.offset = found[1];
+  return part;
+}
+
+// ---- A warp's sums over its keys. Of row r: maximum m of the scaled scores, sum l of the weights 2^(score - m) that this lane has seen,
+// weighted sums of values.
+
+// bf16: this lane has rows 8 j + 2 (lane % 4) + e of column tile j.
+template <int H, int ColumnTiles>
+struct TensorSums {
+  using Shape = NarrowShape<__nv_bfloat16, H, ColumnTiles>;
+  using Layout = typename Shape::Layout;
+  static constexpr int kSteps = H / 16;
+
+  uint32_t q[ColumnTiles][kSteps][2];
+  float o[ColumnTiles][kSteps][4];
+  float m[ColumnTiles][2], l[ColumnTiles][2];
+  int last[ColumnTiles][2], first[ColumnTiles][2];  // keys that the row sees
+  int all_from, all_to;                             // every row sees keys all_from .. all_to
+
+  __device__ __forceinline__ void begin(const PagedArgs& a, const Cursor<Shape>& c, float*) {
+    const int lane = threadIdx.x % kWarp, column = lane / 4, pair = lane % 4;
+    const int rows = c.span.r.rows * a.group;
+    const auto* base = static_cast<const __nv_bfloat16*>(a.q);
+#pragma unroll
+    for (int j = 0; j < ColumnTiles; ++j) {
+      const int r = c.first_row() + 8 * j + column;
+      const bool there = r < rows;
+      const auto* from = base + int64_t(c.span.r.begin + r / a.group) * a.q_stride + (c.kv_head() * a.group + r % a.group) * H + 2 * pair;
+#pragma unroll
+      for (int k = 0; k < kSteps; ++k) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          q[j][k][half] = there ? *reinterpret_cast<const uint32_t*>(from + 16 * k + 8 * half) : 0u;
+          o[j][k][2 * half] = o[j][k][2 * half + 1] = 0;
+        }
+      }
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const int row = min(c.first_row() + 8 * j + 2 * pair + e, rows - 1) / a.group;
+        m[j][e] = -INFINITY;
+        l[j][e] = 0;
+        last[j][e] = c.span.r.context + row;
+        first[j][e] = first_seen(a, last[j][e]);
+      }
+    }
+    all_to = c.span.r.context;
+    all_from = first_seen(a, c.span.r.context + c.span.r.rows - 1);
+  }
+
+  // Keys `key`.. of this warp; keys and values: shared addresses.
+  __device__ __forceinline__ void step(const PagedArgs& a, uint32_t keys, uint32_t values, const uint8_t*, int key) {
+    const int lane = threadIdx.x % kWarp;
+    float s[ColumnTiles][4] = {};
+#pragma unroll
+    for (int k = 0; k < kSteps; ++k) {
+      uint32_t part[4];
+      load_matrices(part, keys + Layout::at(lane % 16, 2 * k + lane / 16));
+#pragma unroll
+      for (int j = 0; j < ColumnTiles; ++j) multiply_add(s[j], part, q[j][k][0], q[j][k][1]);
+    }
+    const bool all_seen = key >= all_from && key + Shape::kKeys - 1 <= all_to;
+    uint32_t weights[ColumnTiles][2];
+#pragma unroll
+    for (int j = 0; j < ColumnTiles; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) s[j][i] *= a.scale_log2;
+      if (!all_seen) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int at = key + lane / 4 + i / 2 * 8;
+          if (at > last[j][i % 2] || at < first[j][i % 2]) s[j][i] = -INFINITY;
+        }
+      }
+      float p[4], shrink[2];
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        float most = fmaxf(s[j][e], s[j][2 + e]);
+#pragma unroll
+        for (int by = 4; by < kWarp; by *= 2) most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, by));
+        most = fmaxf(most, m[j][e]);
+        const float safe = finite(most);
+        shrink[e] = exp2f(m[j][e] - safe);
+        p[e] = exp2f(s[j][e] - safe);
+        p[2 + e] = exp2f(s[j][2 + e] - safe);
+        m[j][e] = most;
+        l[j][e] = l[j][e] * shrink[e] + p[e] + p[2 + e];
+      }
+#pragma unroll
+      for (int k = 0; k < kSteps; ++k) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) o[j][k][i] *= shrink[i % 2];
+      }
+      weights[j][0] = transposed(pack_bf16(p[0], p[1]));
+      weights[j][1] = transposed(pack_bf16(p[2], p[3]));
+    }
+#pragma unroll
+    for (int k = 0; k < kSteps; ++k) {
+      uint32_t part[4];
+      load_matrices_transposed(part, values + Layout::at(lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2));
+#pragma unroll
+      for (int j = 0; j < ColumnTiles; ++j) multiply_add(o[j][k], part, weights[j][0], weights[j][1]);
+    }
+  }
+
+  // Sums of the weights over the lanes; the warp's m and l of every row.
+  __device__ __forceinline__ void end(float* m_of, float* l_of) {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int j = 0; j < ColumnTiles; ++j) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+#pragma unroll
+        for (int by = 4; by < kWarp; by *= 2) l[j][e] += __shfl_xor_sync(kAllLanes, l[j][e], by);
+        if (lane < 4) {
+          m_of[8 * j + 2 * lane + e] = m[j][e];
+          l_of[8 * j + 2 * lane + e] = l[j][e];
+        }
+      }
+    }
+  }
+  // visit(row, dimension, sum) for all that this lane has; most_of(row): the maximum that they are brought to.
+  template <class MostOf, class Visit>
+  __device__ __forceinline__ void each_sum(const MostOf& most_of, const Visit& visit) const {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int j = 0; j < ColumnTiles; ++j) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const int row = 8 * j + 2 * (lane % 4) + e;
+        const float by = exp2f(m[j][e] - finite(most_of(row)));
+#pragma unroll
+        for (int k = 0; k < kSteps; ++k) {
+          visit(row, 16 * k + lane / 4, o[j][k][e] * by);
+          visit(row, 16 * k + lane / 4 + 8, o[j][k][2 + e] * by);
+        }
+      }
+    }
+  }
+};
+
+// fp32: scores of key lane % 8, a quarter of the dimensions a lane; sums of dimensions lane, lane + 32, ...
+template <int H>
+struct PlainSums {
+  using Shape = NarrowShape<float, H, 1>;
+  using Layout = typename Shape::Layout;
+  static constexpr int kRows = Shape::kRows, kDims = (H + kWarp - 1) / kWarp;
+
+  float o[kRows][kDims], m[kRows], l[kRows];
+  const float* q;  // shared [kRows, H]
+  int context, rows, group, first_row;
+
+  __device__ __forceinline__ void begin(const PagedArgs& a, const Cursor<Shape>& c, float* queries) {
+    context = c.span.r.context, rows = c.span.r.rows * a.group, group = a.group, first_row = c.first_row();
+    __syncthreads();  // the unit before has been read
+    for (int i = threadIdx.x; i < kRows * H; i += kThreads) {
+      const int r = first_row + i / H;
+      const int64_t token = c.span.r.begin + r / group;
+      queries[i] = r < rows ? static_cast<const float*>(a.q)[token * a.q_stride + (c.kv_head() * group + r % group) * H + i % H] : 0.0f;
+    }
+    __syncthreads();
+    q = queries;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      m[r] = -INFINITY;
+      l[r] = 0;
+#pragma unroll
+      for (int i = 0; i < kDims; ++i) o[r][i] = 0;
+    }
+  }
+
+  __device__ __forceinline__ void step(const PagedArgs& a, uint32_t keys, uint32_t values, const uint8_t* shared, int key) {
+    const int lane = threadIdx.x % kWarp, row_of_lane = lane % 8;
+    const uint8_t *k = shared + (keys - shared_address(shared)), *v = shared + (values - shared_address(shared));
+    float s[kRows] = {};
+#pragma unroll
+    for (int c = 0; c < H / 16; ++c) {
+      const int chunk = lane / 8 * (H / 16) + c;
+      const float4 x = *reinterpret_cast<const float4*>(k + Layout::at(row_of_lane, chunk));
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        const float4 y = *reinterpret_cast<const float4*>(q + r * H + 4 * chunk);
+        s[r] = fmaf(x.x, y.x, fmaf(x.y, y.y, fmaf(x.z, y.z, fmaf(x.w, y.w, s[r]))));
+      }
+    }
+    float p[kRows];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      s[r] += __shfl_xor_sync(kAllLanes, s[r], 8);
+      s[r] += __shfl_xor_sync(kAllLanes, s[r], 16);
+      const int position = context + min(first_row + r, rows - 1) / group, at = key + row_of_lane;
+      const float score = at > position || at < first_seen(a, position) ? -INFINITY : s[r] * a.scale_log2;
+      float most = score;
+#pragma unroll
+      for (int by = 1; by < 8; by *= 2) most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, by));
+      most = fmaxf(most, m[r]);
+      const float shrink = exp2f(m[r] - finite(most));
+      p[r] = exp2f(score - finite(most));
+      m[r] = most;
+      l[r] = l[r] * shrink + p[r];
+#pragma unroll
+      for (int i = 0; i < kDims; ++i) o[r][i] *= shrink;
+    }
+#pragma unroll
+    for (int at = 0; at < Shape::kKeys; ++at) {
+      float x[kDims];
+#pragma unroll
+      for (int i = 0; i < kDims; ++i) {
+        const int h = lane + kWarp * i;
+        x[i] = h < H ? *reinterpret_cast<const float*>(v + Layout::at(at, h / 4) + h % 4 * 4) : 0.0f;
+      }
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        const float weight = __shfl_sync(kAllLanes, p[r], at);
+#pragma unroll
+        for (int i = 0; i < kDims; ++i) o[r][i] = fmaf(weight, x[i], o[r][i]);
+      }
+    }
+  }
+
+  __device__ __forceinline__ void end(float* m_of, float* l_of) {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+      for (int by = 1; by < 8; by *= 2) l[r] += __shfl_xor_sync(kAllLanes, l[r], by);
+      if (lane == 0) m_of[r] = m[r], l_of[r] = l[r];
+    }
+  }
+  template <class MostOf, class Visit>
+  __device__ __forceinline__ void each_sum(const MostOf& most_of, const Visit& visit) const {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const float by = exp2f(m[r] - finite(most_of(r)));
+#pragma unroll
+      for (int i = 0; i < kDims; ++i) {
+        if (lane + kWarp * i < H) visit(r, lane + kWarp * i, o[r][i] * by);
+      }
+    }
+  }
+};
+
+template <class T, int H, int ColumnTiles>
+struct SumsOf {
+  using Type = TensorSums<H, ColumnTiles>;
+};
+template <int H>
+struct SumsOf<float, H, 1> {
+  using Type = PlainSums<H>;
+};
+
+// ---- the copies of a step
+
+// The cache block that has this warp's keys of a tile; -1: none of them is seen.
+template <class Shape>
+__device__ __forceinline__ int block_at(const PagedArgs& a, const Cursor<Shape>& c) {
+  const int key = c.tile * Shape::kTile + int(threadIdx.x) / kWarp * Shape::kKeys;
+  if (key >= c.span.r.context + c.span.r.rows) return -1;
+  return __ldg(a.table + c.s * a.table_width + key / a.block_size);
+}
+
+// Keys that no row sees are zeros: what the cache holds there may be no number.
+template <class T, int H, class Shape>
+__device__ __forceinline__ void start_copies(const PagedArgs& a, const Cursor<Shape>& c, int block, uint32_t stage) {
+  using Layout = typename Shape::Layout;
+  const int lane = threadIdx.x % kWarp;
+  const int key = c.tile * Shape::kTile + int(threadIdx.x) / kWarp * Shape::kKeys;
+  const int from = first_seen(a, c.span.r.context), to = c.span.r.context + c.span.r.rows;
+  const int64_t row_bytes = int64_t(a.kv_heads) * H * sizeof(T);
+  const uint8_t* keys =
+      a.cache + (block < 0 ? 0 : block * a.block_bytes + key % a.block_size * row_bytes) + c.kv_head() * int(H * sizeof(T));
+  const int64_t values = a.block_size * row_bytes;
+  static_assert(Shape::kKeys * Shape::kChunks % kWarp == 0);
+#pragma unroll
+  for (int i = 0; i < Shape::kKeys * Shape::kChunks / kWarp; ++i) {
+    const int at = lane + kWarp * i, row = at / Shape::kChunks, chunk = at % Shape::kChunks;
+    const bool seen = block >= 0 && key + row >= from && key + row < to;
+    const uint8_t* mine = keys + (seen ? row * row_bytes + chunk * 16 : 0);
+    const uint32_t place = stage + Layout::at(row, chunk);
+    copy_16_async(place, mine, seen);
+    copy_16_async(place + Shape::kMatrix, mine + (seen ? values : 0), seen);
+  }
+}
+
+// ---- the end of a piece
+
+struct Piece {
+  int token, kv_head, first_row, rows;  // rows of the unit that are there
+  bool whole;
+  int64_t slot, slots_from, slots_to;  // of the workspace; blocks that have pieces of the unit
+};
+
+template <class T, int H>
+__device__ __forceinline__ void write_out(const PagedArgs& a, const Piece& piece, int row, int h, const float4& x, float l) {
+  const int r = piece.first_row + row;
+  const int64_t at = (int64_t(piece.token + r / a.group) * a.heads + piece.kv_head * a.group + r % a.group) * H + h;
+  const float by = 1 / l;
+  const float values[4]{x.x * by, x.y * by, x.z * by, x.w * by};
+  store<T, 4>(static_cast<T*>(a.out) + at, values);
+}
+
+// Shared memory of a block, after its stages.
+template <class Shape>
+struct Desk {
+  float* sums;     // [2, rows, kSumRow]
+  float* weights;  // [2, warps, rows]
+  float* queries;
+};
+
+// Adds up the pieces of a unit, in order. By the whole block.
+template <class T, int H, class Shape>
+__device__ void add_pieces(const PagedArgs& a, const Piece& piece, const Desk<Shape>& desk) {
+  const int count = int(piece.slots_to - piece.slots_from + 1);
+  const auto slot_of = [&](int i) { return a.partials + (2 * (piece.slots_from + i) + (i == 0)) * int64_t(Shape::kPartial); };
+  float *m_of = desk.sums, *l_of = desk.sums + count * Shape::kRows;
+  for (int i = threadIdx.x; i < count * piece.rows; i += kThreads) {
+    const float* slot = slot_of(i / piece.rows);
+    const int row = i % piece.rows;
+    m_of[i / piece.rows * Shape::kRows + row] = __ldcg(slot + row);
+    l_of[i / piece.rows * Shape::kRows + row] = __ldcg(slot + Shape::kRows + row);
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < piece.rows * (H / 4); i += kThreads) {
+    const int row = i / (H / 4), h = i % (H / 4) * 4;
+    float most = -INFINITY;
+    for (int n = 0; n < count; ++n) most = fmaxf(most, m_of[n * Shape::kRows + row]);
+    float4 sum{0, 0, 0, 0};
+    float l = 0;
+#pragma unroll 8
+    for (int n = 0; n < count; ++n) {
+      const float4 x = __ldcg(reinterpret_cast<const float4*>(slot_of(n) + 2 * Shape::kRows + row * H + h));
+      const float by = exp2f(m_of[n * Shape::kRows + row] - finite(most));
+      l = fmaf(by, l_of[n * Shape::kRows + row], l);
+      sum.x = fmaf(by, x.x, sum.x), sum.y = fmaf(by, x.y, sum.y), sum.z = fmaf(by, x.z, sum.z), sum.w = fmaf(by, x.w, sum.w);
+    }
+    write_out<T, H>(a, piece, row, h, sum, l);
+  }
+}
+
+template <class T, int H, class Shape, class Sums>
+__device__ void end_piece(const PagedArgs& a, const Piece& piece, Sums& sums, const Desk<Shape>& desk) {
+  const int warp = threadIdx.x / kWarp;
+  constexpr int kRows = Shape::kRows;
+  float *m_of = desk.weights, *l_of = desk.weights + kWarps * kRows;
+  sums.end(m_of + warp * kRows, l_of + warp * kRows);
+  __syncthreads();
+  const auto most_of = [&](int row) {
+    float most = m_of[row];
+#pragma unroll
+    for (int w = 1; w < kWarps; ++w) most = fmaxf(most, m_of[w * kRows + row]);
+    return most;
+  };
+  float* mine = desk.sums + warp % 2 * kRows * Shape::kSumRow;
+  if (warp < 2) sums.each_sum(most_of, [&](int row, int h, float x) { mine[row * Shape::kSumRow + h] = x; });
+  __syncthreads();
+  if (warp >= 2) sums.each_sum(most_of, [&](int row, int h, float x) { mine[row * Shape::kSumRow + h] += x; });
+  __syncthreads();
+  float* slot = a.partials + piece.slot * Shape::kPartial;
+  for (int i = threadIdx.x; i < piece.rows * (H / 4); i += kThreads) {
+    const int row = i / (H / 4), h = i % (H / 4) * 4;
+    const float4 x = *reinterpret_cast<const float4*>(desk.sums + row * Shape::kSumRow + h);
+    const float4 y = *reinterpret_cast<const float4*>(desk.sums + (kRows + row) * Shape::kSumRow + h);
+    const float4 sum{x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w};
+    float l = 0;
+    const float most = most_of(row);
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) l += l_of[w * kRows + row] * exp2f(m_of[w * kRows + row] - finite(most));
+    if (piece.whole) {
+      write_out<T, H>(a, piece, row, h, sum, l);
+    } else {
+      *reinterpret_cast<float4*>(slot + 2 * kRows + row * H + h) = sum;
+      if (h == 0) slot[row] = most, slot[kRows + row] = l;
+    }
+  }
+  if (!piece.whole) {
+    __threadfence();
+    __syncthreads();
+    auto* last = reinterpret_cast<int*>(desk.weights);
+    if (threadIdx.x == 0) *last = atomicAdd(a.counters + piece.slots_from, 1) == int(piece.slots_to - piece.slots_from);
+    __syncthreads();
+    const bool adds = *last;
+    if (adds) {
+      __threadfence();
+      add_pieces<T, H>(a, piece, desk);
+    }
+  }
+  __syncthreads();  // the desk may be used again
+}
+
+template <class T, int H, int ColumnTiles>
+__global__ void __launch_bounds__(kThreads, NarrowShape<T, H, ColumnTiles>::kBlocks) narrow(const PagedArgs a) {
+  using Shape = NarrowShape<T, H, ColumnTiles>;
+  extern __shared__ __align__(128) uint8_t shared[];
+  uint8_t* desk_at = shared + kWarps * Shape::kStages * 2 * Shape::kMatrix;
+  const Desk<Shape> desk{reinterpret_cast<float*>(desk_at), reinterpret_cast<float*>(desk_at + Shape::kSums),
+                         reinterpret_cast<float*>(desk_at + Shape::kSums + Shape::kWeights)};
+  const Part part = part_of<Shape>(a, reinterpret_cast<int64_t*>(desk_at + Shape::kOther - 64));
+  if (blockIdx.x >= part.blocks || part.line == 0) return;
+
+  Cursor<Shape> use;
+  use.s = part.s;
+  use.span = span_of<Shape>(a, part.s);
+  use.unit = part.offset / use.span.tiles();
+  use.tile = use.span.first + part.offset % use.span.tiles();
+  Cursor<Shape> ahead = use;
+  const int count = int(part.end - part.begin), warp = threadIdx.x / kWarp;
+  const uint32_t stages = shared_address(shared) + warp * Shape::kStages * 2 * Shape::kMatrix;
+  int block = block_at(a, ahead), started = 0;
+  const auto start_next = [&] {  // an empty group where nothing is left, so that groups can be counted
+    if (started < count) {
+      start_copies<T, H>(a, ahead, block, stages + started % Shape::kStages * 2 * Shape::kMatrix);
+      if (++started < count) {
+        ahead.next(a);
+        block = block_at(a, ahead);
+      }
+    }
+    commit_copies();
+  };
+  for (int i = 0; i < Shape::kStages - 1; ++i) start_next();
+
+  typename SumsOf<T, H, ColumnTiles>::Type sums;
+  for (int i = 0; i < count; ++i) {
+    wait_copies<Shape::kStages - 2>();
+    __syncwarp();  // all lanes' copies are there, and all have read the stage that is filled next
+    start_next();
+    if (i == 0 || use.tile == use.span.first) sums.begin(a, use, desk.queries);
+    const uint32_t stage = stages + i % Shape::kStages * 2 * Shape::kMatrix;
+    sums.step(a, stage, stage + Shape::kMatrix, shared, use.tile * Shape::kTile + warp * Shape::kKeys);
+    const bool unit_ends = use.tile == use.span.end - 1;
+    if (unit_ends || i == count - 1) {
+      const int64_t unit_begin = part.begin + i - (use.tile - use.span.first), unit_end = unit_begin + use.span.tiles();
+      const bool begun_here = unit_begin >= part.begin;
+      Piece piece{.token = use.span.r.begin,
+                  .kv_head = use.kv_head(),
+                  .first_row = use.first_row(),
+                  .rows = min(Shape::kRows, use.span.r.rows * a.group - use.first_row()),
+                  .whole = begun_here && unit_ends,
+                  .slot = 2 * int64_t(blockIdx.x) + begun_here,
+                  .slots_from = part.block_of(unit_begin),
+                  .slots_to = part.block_of(unit_end - 1)};
+      end_piece<T, H, Shape>(a, piece, sums, desk);
+    }
+    if (i < count - 1) use.next(a);
+  }
+}
+
+template <class T, int H, int ColumnTiles>
+struct Kernel {
+  using Shape = NarrowShape<T, H, ColumnTiles>;
+  static NarrowSizes sizes(int processors) { return {Shape::kBlocks * processors, Shape::kPartial}; }
+  static void launch(const PagedArgs& args, int processors, Stream stream) {
+    check_cuda(cudaFuncSetAttribute(narrow<T, H, ColumnTiles>, cudaFuncAttributeMaxDynamicSharedMemorySize, Shape::kBytes),
+               "paged attention's shared memory");
+    narrow<T, H, ColumnTiles><<<unsigned(Shape::kBlocks * processors), kThreads, Shape::kBytes, handle_of(stream)>>>(args);
+    check_cuda(cudaGetLastError(), "paged attention");
+  }
+};
+
+// f(Kernel<...>)
+template <class F>
+void with_kernel(const PagedAttention& a, const F& f) {
+  const int64_t group = a.heads / a.kv_heads, rows = std::min(a.max_rows, narrow_rows(a)) * group;
+  const auto of_size = [&](auto size) {
+    constexpr int kH = decltype(size)::value;
+    if (a.type == Float::kF32)
+      f(Kernel<float, kH, 1>());
+    else if (rows <= 8)
+      f(Kernel<__nv_bfloat16, kH, 1>());
+    else
+      f(Kernel<__nv_bfloat16, kH, 2>());
+  };
+  switch (a.head_dim) {
+    case 16:
+      return of_size(std::integral_constant<int, 16>());
+    case 32:
+      return of_size(std::integral_constant<int, 32>());
+    case 64:
+      return of_size(std::integral_constant<int, 64>());
+    case 80:
+      return of_size(std::integral_constant<int, 80>());
+    case 96:
+      return of_size(std::integral_constant<int, 96>());
+    case 128:
+      return of_size(std::integral_constant<int, 128>());
+    case 192:
+      return of_size(std::integral_constant<int, 192>());
+    case 256:
+      return of_size(std::integral_constant<int, 256>());
+    default:
+      fail("[cuda] paged attention has no heads of ", a.head_dim);
+  }
+}
+
+int processors_of(int device) {
+  int count = 0;
+  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "number of multiprocessors");
+  return count;
+}
+
+}  // namespace
+
+NarrowSizes narrow_sizes(const PagedAttention& a, int device) {
+  NarrowSizes sizes;
+  with_kernel(a, [&](auto kernel) { sizes = kernel.sizes(processors_of(device)); });
+  return sizes;
+}
+
+void launch_narrow(const PagedAttention& a, const PagedArgs& args, Stream stream) {
+  with_kernel(a, [&](auto kernel) { kernel.launch(args, processors_of(stream.device), stream); });
+}
+
+}  // namespace r1::kernels::cuda
