@@ -67,7 +67,7 @@ int64_t block_bytes(const PlanInput& in, const Shape& s) {
 int64_t optimizer_scratch(const PlanInput& in, const Shape& s, const Plan& plan) {
   const int64_t matrix = plan.network.largest_matrix * kF32;
   if (in.trainer.optim == "muon") return 6 * matrix;  // scaled gradient, look-ahead, and Newton-Schulz' x, next x and two Gram matrices
-  return in.cuda ? std::max(matrix, s.V * s.D * kF32) : 0;
+  return 0;
 }
 
 // A training step is largest either when the backward begins (the whole graph, logits, the head's gradient) or when it ends (all
@@ -78,7 +78,8 @@ void plan_training(const PlanInput& in, const Shape& s, Plan& plan) {
   const int64_t graph = graph_bytes(in, s), logits = logits_bytes(in, s), block = block_bytes(in, s);
   const int64_t sums = accumulate ? P * kF32 : 0;  // gradients of earlier micro-batches
   const int64_t head_gradient = table * kF32 + (half ? table * e : 0);
-  const int64_t all_gradients = half ? P * (accumulate ? kF32 + e : kF32) : P * kF32;
+  // Of an only micro-batch a device's optimizer reads the gradients as they come.
+  const int64_t all_gradients = half ? P * (accumulate ? kF32 + e : in.cuda ? e : kF32) : P * kF32;
   // A tied table's gradient is made twice (head, embedding), and once more while it is added to an earlier sum.
   const int64_t table_again = (in.model.tie_word_embeddings ? table * kF32 : 0) + (accumulate ? table * kF32 : 0);
   const int64_t begin = sums + head_gradient + graph + std::max(logits, block),
@@ -92,7 +93,7 @@ void plan_training(const PlanInput& in, const Shape& s, Plan& plan) {
         {"gradient of the head", "", head_gradient}};
     if (sums) plan.training.push_back({"gradients", "fp32 sums over micro-batches", sums});
   } else {
-    plan.training = {{"gradients", half ? "fp32 sums" : "", all_gradients},
+    plan.training = {{"gradients", half && (accumulate || !in.cuda) ? "fp32 sums" : "", all_gradients},
                      {"update", "the embedding's gradient twice, scratch of the optimizer", end - all_gradients}};
   }
 }

@@ -161,14 +161,16 @@ struct Trainer::Impl {
   // The same, and if a device has not the memory for it, once more in halves.
   Tensor accumulate_in_memory(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator,
                               const std::function<bool()>& stop, StepResult& result) {
+    std::string reason;
     try {
       return accumulate(micro_batches, spec, denominator, stop, result);
     } catch (const c10::OutOfMemoryError& e) {
-      log_warning("step ", global_step + 1, ": out of memory; done again with every micro-batch cut in two (",
-                  first_line(e.what_without_backtrace()), ")");
+      reason = first_line(e.what_without_backtrace());
     }
     drop_gradients();  // here, where the graph is gone with what was thrown
     const std::vector<data::Batch> halves = halved(micro_batches);
+    log_warning("step ", global_step + 1, ": out of memory (", reason, "); done again in ", halves.size(), " micro-batches instead of ",
+                micro_batches.size());
     try {
       return accumulate(halves, spec, denominator, stop, result);
     } catch (const c10::OutOfMemoryError& e) {
