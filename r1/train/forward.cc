@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "r1/base/error.h"
+#include "r1/ops/autograd.h"
 #include "r1/ops/device_lists.h"
 #include "r1/tensor/aten.h"
 
@@ -81,6 +82,24 @@ struct Uploaded {
   }
 };
 
+// Rows of x, none of them twice: on a device their gradients are put back, where ATen would add them up one by one.
+Tensor picked_rows(const Tensor& x_TD, const Tensor& rows_R) {
+  if (x_TD.is_cpu() || !ops::needs_grad({x_TD})) return x_TD.index_select(0, rows_R);
+  Tensor picked_RD;
+  {
+    const at::NoGradGuard no_grad;
+    picked_RD = x_TD.index_select(0, rows_R);
+  }
+  return ops::differentiable("picked_rows", picked_RD, {x_TD}, {rows_R},
+                             [tokens = x_TD.size(0)](const Tensor& d_RD, const ops::Tensors& saved, const ops::Wanted&) {
+                               return ops::Tensors{aten::zeros({tokens, d_RD.size(1)}, d_RD.options()).index_copy_(0, saved[0], d_RD)};
+                             });
+}
+
+Tensor spread(const Tensor& x_R, const Tensor& rows_R, int64_t tokens) {
+  return aten::zeros({tokens}, x_R.options()).index_copy(0, rows_R, x_R);
+}
+
 // The head only for rows that are learned from: prompts of SFT and RL cost no [rows, V] product.
 ops::LogProbs weighted_logprobs(const model::Transformer& model, const LearnedRows& learned, const Tensor& x_TD, const Tensor& targets_T,
                                 const ForwardArgs& args) {
@@ -90,10 +109,19 @@ ops::LogProbs weighted_logprobs(const model::Transformer& model, const LearnedRo
     if (all.entropy_T.defined()) all.entropy_T = all.entropy_T.masked_fill(targets_T < 0, 0);
     return all;
   }
-  const ops::LogProbs some = ops::linear_logprob(x_TD.index_select(0, rows_R), model.head(), targets_T.index_select(0, rows_R),
-                                                 args.temperature, args.want_entropy);
-  const auto spread = [&](const Tensor& x_R) { return aten::zeros({x_TD.size(0)}, x_R.options()).index_copy(0, rows_R, x_R); };
-  return {spread(some.logprob_T), some.entropy_T.defined() ? spread(some.entropy_T) : Tensor()};
+  const ops::LogProbs some =
+      ops::linear_logprob(picked_rows(x_TD, rows_R), model.head(), targets_T.index_select(0, rows_R), args.temperature, args.want_entropy);
+  const int64_t tokens = x_TD.size(0);
+  return {spread(some.logprob_T, rows_R, tokens), some.entropy_T.defined() ? spread(some.entropy_T, rows_R, tokens) : Tensor()};
+}
+
+// The same where the loss is their weighted sum.
+ops::Nll weighted_nll(const model::Transformer& model, const Uploaded& on, const Tensor& x_TD, const ForwardArgs& args) {
+  const Tensor& rows_R = on.learned.rows_R;
+  if (!rows_R.defined()) return ops::linear_nll(x_TD, model.head(), on.targets_T, on.weight_T, args.temperature);
+  const ops::Nll some = ops::linear_nll(picked_rows(x_TD, rows_R), model.head(), on.targets_T.index_select(0, rows_R),
+                                        on.weight_T.index_select(0, rows_R), args.temperature);
+  return {some.sum, spread(some.logprob_T, rows_R, x_TD.size(0))};
 }
 
 // The batch as module `depth` (0-based) sees it: after token t comes ids[t + depth + 1], and targets[t + depth + 1] is to be predicted.
@@ -142,9 +170,16 @@ ForwardResult forward(model::Transformer& model, const data::Batch& batch, const
   check_batch(batch, model.config().vocab_size);
   const Uploaded on(batch, args, model.device());
   const Tensor x_TD = model.hidden(on.ids_T, on.context, nullptr, args.model);
-  const ops::LogProbs out = args.only_weighted ? weighted_logprobs(model, on.learned, x_TD, on.targets_T, args)
-                                               : ops::linear_logprob(x_TD, model.head(), on.targets_T, args.temperature, args.want_entropy);
-  ForwardResult result{&batch, out.logprob_T, out.entropy_T, on.weight_T, {}};
+  ForwardResult result{.batch = &batch, .loss_weight_T = on.weight_T};
+  if (args.nll && args.only_weighted && !args.want_entropy && x_TD.is_cuda()) {
+    const ops::Nll nll = weighted_nll(model, on, x_TD, args);
+    result.nll = nll.sum, result.logprob_T = nll.logprob_T;
+  } else {
+    const ops::LogProbs out = args.only_weighted
+                                  ? weighted_logprobs(model, on.learned, x_TD, on.targets_T, args)
+                                  : ops::linear_logprob(x_TD, model.head(), on.targets_T, args.temperature, args.want_entropy);
+    result.logprob_T = out.logprob_T, result.entropy_T = out.entropy_T;
+  }
   if (args.mtp) result.further = further_predictions(model, batch, x_TD, on.context, args);
   return result;
 }

@@ -13,6 +13,7 @@ struct ForwardArgs {
   double temperature = 1.0;
   bool want_entropy = false;
   bool only_weighted = false;  // rows with loss_weight 0 give log-probability 0 and skip the head
+  bool nll = false;            // ForwardResult::nll where a device makes it; the log-probabilities then have no graph
   double dropout = 0;
   uint64_t dropout_seed = 0;
   double aux_scale = 0;                 // nn::LayerContext

@@ -10,6 +10,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/ops/logprob.h"
 
 namespace r1::train {
 namespace {
@@ -35,8 +36,7 @@ int64_t bytes_of(tensor::DType dtype) {
 
 // Rows of logits that ops/logprob holds at a time, and the tensors it makes of them.
 int64_t logits_bytes(const PlanInput& in, const Shape& s) {
-  const int64_t floats = in.cuda ? int64_t{256} << 20 : int64_t{16} << 20;
-  const int64_t rows = std::clamp<int64_t>(floats / s.V / 8 * 8, 8, std::max<int64_t>(in.micro_batch_tokens, 8));
+  const int64_t rows = ops::logits_chunk_rows(in.micro_batch_tokens, s.V, in.cuda ? at::kCUDA : at::kCPU, in.dtype);
   const bool half = in.dtype != at::kFloat;
   return rows * s.V * (kF32 + (half ? bytes_of(in.dtype) : 0));  // half: the product itself, or its gradient, in the model's dtype too
 }

@@ -86,6 +86,7 @@ struct Trainer::Impl {
     args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | micro);
     args.model.activation_checkpointing = config.gradient_checkpointing;
     args.record = &record;
+    args.nll = spec.nll;
     args.mtp = spec.mtp && model.mtp_depth() > 0 && model.config().mtp_loss_weight > 0;
     return args;
   }

@@ -37,6 +37,8 @@ struct ForwardResult {
   Tensor logprob_T;      // of batch->targets, with graph
   Tensor entropy_T;      // no graph; undefined unless asked for
   Tensor loss_weight_T;  // fp32 on the device
+  // -sum of loss_weight_T times logprob_T, with graph (ops::linear_nll): where it was asked for and x is on a device, else undefined.
+  Tensor nll;
 
   // Multi-token prediction, module by module: log-probability (with graph) of the token `depth` places after the target, 0 where the
   // document ends before, and that token's weight.
@@ -76,6 +78,7 @@ struct LossSpec {
   std::function<double(const data::Batch&)> weight;
   double temperature = 1.0;
   bool want_entropy = false;
+  bool nll = false;  // the loss takes ForwardResult::nll where that is defined, and needs no graph of the log-probabilities then
   // Adds mtp_loss_weight times the mean cross entropy of multi-token prediction, if the model has it (metric mtp_loss).
   bool mtp = false;
 };

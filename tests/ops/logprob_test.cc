@@ -65,6 +65,84 @@ TEST(LinearLogprob, ChunksGiveTheSameBitsAsRowsAlone) {
   EXPECT_LE(distance(whole.grads[1], want.grads[1]), 2e-5);
 }
 
+// Odd vocabularies, ones that fill the vectors, and more rows than a chunk of the device holds.
+TEST(LinearLogprob, VocabulariesAndChunksCuda) {
+  SKIP_WITHOUT_CUDA();
+  for (const auto& [tokens, vocab] : std::vector<std::pair<int64_t, int64_t>>{{5, 7}, {37, 50257}, {130, 32768}, {5300, 70001}}) {
+    const Tensor targets = targets_with_holes(tokens, vocab, at::kCUDA);
+    const Tensors inputs{randn({tokens, 16}, 1), randn({vocab, 16}, 2)};
+    expect_op_equals_ref([&](const Tensors& t) { return linear_logprob(t[0], t[1], targets, 0.8).logprob_T; },
+                         [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, 0.8).logprob_T; }, inputs, at::kCUDA);
+    const c10::NoGradGuard no_grad;
+    const Tensor x = inputs[0].to(at::kCUDA), head = inputs[1].to(at::kCUDA);
+    EXPECT_LE(distance(linear_logprob(x.to(at::kFloat), head.to(at::kFloat), targets, 0.8, true).entropy_T,
+                       linear_logprob_ref(x, head, targets, 0.8, true).entropy_T),
+              2e-5);
+  }
+}
+
+// Somebody wants one gradient only.
+void test_one_gradient(at::Device device) {
+  const Tensor targets = targets_with_holes(41, 301, device);
+  const Tensor x = randn({41, 32}, 1).to(device, at::kFloat), head = randn({301, 32}, 2).to(device, at::kFloat);
+  const Tensor x_leaf = x.clone().requires_grad_(), head_leaf = head.clone().requires_grad_();
+  const auto loss = [&](const Tensor& a, const Tensor& b) { return linear_logprob(a, b, targets).logprob_T.sum(); };
+  const Tensors both = gradients({loss(x_leaf, head_leaf)}, {Tensor()}, {x_leaf, head_leaf});
+  EXPECT_LE(distance(gradients({loss(x_leaf, head)}, {Tensor()}, {x_leaf})[0], both[0]), 1e-6);
+  EXPECT_LE(distance(gradients({loss(x, head_leaf)}, {Tensor()}, {head_leaf})[0], both[1]), 1e-6);
+  const Tensor weights = randn({41}, 6).to(device, at::kFloat);
+  const auto nll = [&](const Tensor& a, const Tensor& b) { return linear_nll(a, b, targets, weights).sum; };
+  const Tensors nll_both = gradients({nll(x_leaf, head_leaf)}, {Tensor()}, {x_leaf, head_leaf});
+  EXPECT_LE(distance(gradients({nll(x_leaf, head)}, {Tensor()}, {x_leaf})[0], nll_both[0]), 1e-6);
+  EXPECT_LE(distance(gradients({nll(x, head_leaf)}, {Tensor()}, {head_leaf})[0], nll_both[1]), 1e-6);
+}
+TEST(LinearLogprob, OneGradient) {
+  test_one_gradient(at::kCPU);
+}
+TEST(LinearLogprob, OneGradientCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_one_gradient(at::kCUDA);
+}
+
+// ---- linear_nll
+void test_nll(at::Device device, int64_t tokens, int64_t vocab) {
+  const Tensor targets = targets_with_holes(tokens, vocab, device), weights = randn({tokens}, 6).abs().to(device);
+  weights[1].fill_(0);
+  const auto weights_for = [&](const Tensor& x) { return weights.to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat); };
+  for (const double temperature : {1.0, 0.7}) {
+    // A factor after it, as a loss has it.
+    const auto with = [&](auto* op) {
+      return Op([=](const Tensors& t) { return op(t[0], t[1], targets, weights_for(t[0]), temperature).sum * 0.25; });
+    };
+    for (const Tolerance& tolerance : kTolerances) {
+      Tensors inputs;
+      for (const Tensor& t : {randn({tokens, 32}, 1), randn({vocab, 32}, 2) * 0.3}) inputs.push_back(t.to(tolerance.type).to(at::kDouble));
+      const Result got = run(with(linear_nll), inputs, device, tolerance.type, aten::scalar_tensor(1.5)),
+                   want = run(with(linear_nll_ref), inputs, device, at::kDouble, aten::scalar_tensor(1.5));
+      EXPECT_LE(distance(got.out, want.out), tolerance.value) << tolerance.type;
+      for (size_t i = 0; i < 2; ++i) EXPECT_LE(distance(got.grads[i], want.grads[i]), tolerance.gradient) << tolerance.type << " " << i;
+    }
+  }
+  const Tensor x = randn({tokens, 32}, 1).to(device, at::kFloat).requires_grad_(), head = randn({vocab, 32}, 2).to(device, at::kFloat);
+  const Nll nll = linear_nll(x, head, targets, weights.to(at::kFloat));
+  EXPECT_FALSE(nll.logprob_T.requires_grad());
+  EXPECT_LE(distance(nll.logprob_T, linear_logprob(x, head, targets).logprob_T), 1e-6);
+}
+TEST(LinearNll, EqualsItsDefinition) {
+  test_nll(at::kCPU, 41, 301);
+}
+TEST(LinearNll, EqualsItsDefinitionCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_nll(at::kCUDA, 41, 301);
+  test_nll(at::kCUDA, 9, 50257);
+  test_nll(at::kCUDA, 300, 131072);
+}
+TEST(LinearNll, SaysWhatItExpected) {
+  const Tensor x = aten::zeros({2, 3}), head = aten::zeros({5, 3}), targets = aten::zeros({2}, at::kLong);
+  EXPECT_THROW(linear_nll(x, head, targets, aten::zeros({3})), Error);
+  EXPECT_THROW(linear_nll(x, head, targets, aten::zeros({2}, at::kLong)), Error);
+}
+
 TEST(LinearLogprob, ExtremeLogitsStayFinite) {
   const Tensor x = aten::tensor({1.0f}).view({1, 1}), head = aten::tensor({3e4f, -3e4f, 0.0f}).view({3, 1});
   const auto r = linear_logprob(x, head, aten::tensor({1}, at::kLong), 1, true);

@@ -45,6 +45,22 @@ TEST(RotaryTable, GrowsWithoutChangingARow) {
   EXPECT_TRUE(aten::equal(grown.cos_PH, whole.cos_PH) && aten::equal(grown.sin_PH, whole.sin_PH));
 }
 
+// Heads out of a wider tensor, sizes that fill the vectors and that do not, more heads than a thread takes.
+TEST(RotaryPairs, StridedHeadsCuda) {
+  SKIP_WITHOUT_CUDA();
+  for (const bool interleaved : {false, true}) {
+    for (const int64_t H : {128, 64, 24, 6}) {
+      const auto with = [&](auto* op) {
+        return [=](const Tensors& t) {
+          const RotaryTable table = rotary_table(rotary_frequencies(H, 10000, {}), 64, t[0].device(), interleaved);
+          return op(t[0].narrow(1, 1, 9), table, positions_on(t[0].device()));
+        };
+      };
+      expect_op_equals_ref(with(rotary), with(rotary_ref), {randn({5, 12, H}, 1)}, at::kCUDA);
+    }
+  }
+}
+
 // Values 2i and 2i + 1 turn as one complex number.
 TEST(RotaryPairs, ByHand) {
   const Tensor x = randn({1, 1, 20}, 1).to(at::kFloat), y = rotary(x, pairs_on(at::kCPU), aten::tensor(std::vector<int32_t>{7}, at::kInt));
