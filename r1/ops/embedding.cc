@@ -4,8 +4,10 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/embedding.h"
+#include "r1/kernels/cuda/embedding.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/cuda_kernels.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -43,6 +45,30 @@ Tensor embedding_cpu(const Tensor& ids_T, const Tensor& weight_VD) {
                         });
 }
 
+// Rows of the table by ATen. Its gradient would be added up row by row by atomics, in the table's type; here it is sorted by id first.
+Tensor embedding_cuda(const Tensor& ids_T, const Tensor& weight_VD) {
+  Tensor x_TD;
+  {
+    const at::NoGradGuard no_grad;
+    x_TD = aten::index_select(weight_VD, 0, ids_T);
+  }
+  if (!needs_grad({weight_VD})) return x_TD;
+  const int64_t vocab = weight_VD.size(0), dim = weight_VD.size(1);
+  return differentiable("embedding", x_TD, {weight_VD}, {ids_T}, [vocab, dim](const Tensor& dx, const Tensors& saved, const Wanted&) {
+    const Tensor dx_TD = dx.contiguous(), dweight_VD = aten::zeros({vocab, dim}, dx.options());
+    const auto [ids_T, order_T] = aten::sort(saved[0], /*stable=*/true);
+    kernels::cuda::embedding_backward({.type = kernel_float(dx.scalar_type()),
+                                       .dout = dx_TD.const_data_ptr(),
+                                       .ids = ids_T.const_data_ptr<int64_t>(),
+                                       .order = order_T.const_data_ptr<int64_t>(),
+                                       .dtable = dweight_VD.mutable_data_ptr(),
+                                       .tokens = ids_T.size(0),
+                                       .dim = dim},
+                                      kernel_stream(dx.device()));
+    return Tensors{dweight_VD};
+  });
+}
+
 }  // namespace
 
 Tensor embedding(const Tensor& ids_T, const Tensor& weight_VD) {
@@ -55,7 +81,9 @@ Tensor embedding(const Tensor& ids_T, const Tensor& weight_VD) {
             t);
     }
   }
-  return has_cpu_kernels(weight_VD) ? embedding_cpu(ids_T, weight_VD) : embedding_ref(ids_T, weight_VD);
+  if (has_cpu_kernels(weight_VD)) return embedding_cpu(ids_T, weight_VD);
+  if (has_cuda_kernels(weight_VD)) return embedding_cuda(ids_T, weight_VD);
+  return embedding_ref(ids_T, weight_VD);
 }
 
 }  // namespace r1::ops

@@ -240,6 +240,21 @@ TEST(Embedding, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   test_embedding(at::kCUDA);
 }
+// A word that stands in every line: thousands of rows make one, which bf16 sums would lose; widths on and off the vectors.
+TEST(Embedding, ManyRowsOfOneIdAreSummedInFp32Cuda) {
+  SKIP_WITHOUT_CUDA();
+  for (const int64_t D : {896, 1100, 37}) {
+    const int64_t T = 3001;
+    Tensor ids = random_ids(T, 50, 1);
+    ids.narrow(0, 500, 2000).fill_(7);
+    const Tensor dout = randn({T, D}, 2).to(at::kBFloat16) + 1;
+    const Op op = [&](const Tensors& t) { return embedding(ids.to(t[0].device()), t[0]); };
+    const Tensor want = run(op, {randn({60, D}, 3)}, at::kCPU, at::kFloat, dout).grads[0].to(at::kBFloat16);
+    const Tensor one = run(op, {randn({60, D}, 3)}, at::kCUDA, at::kBFloat16, dout).grads[0].cpu();
+    EXPECT_LE(distance(one, want), 1.0 / 256) << D;  // one rounding, of sums in another order
+    EXPECT_TRUE(aten::equal(one, run(op, {randn({60, D}, 3)}, at::kCUDA, at::kBFloat16, dout).grads[0].cpu())) << D;
+  }
+}
 TEST(Embedding, RefusesIdsOutsideTheTable) {
   EXPECT_THROW(embedding(aten::tensor({0, 5}, at::kLong), aten::zeros({5, 2})), Error);
   EXPECT_THROW(embedding(aten::tensor({-1}, at::kLong), aten::zeros({5, 2})), Error);

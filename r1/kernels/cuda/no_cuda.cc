@@ -2,6 +2,7 @@
 #include "r1/base/error.h"
 #include "r1/kernels/cuda/blocks.h"
 #include "r1/kernels/cuda/device.h"
+#include "r1/kernels/cuda/embedding.h"
 #include "r1/kernels/cuda/gemv.h"
 #include "r1/kernels/cuda/glu.h"
 #include "r1/kernels/cuda/norm.h"
@@ -50,6 +51,9 @@ void copy_blocks(const BlockPool*, int64_t, const BlockCopy*, int64_t, Stream) {
 void token_places(const TokenPlaces&, Stream) {
   refuse();
 }
+void append_rows(const TokenPlaces&, const void*, int64_t, void*, Stream) {
+  refuse();
+}
 
 bool takes_gemv(const Gemv&) {
   return false;
@@ -71,7 +75,7 @@ void adamw(const StepTable&, const AdamWStep&, const double*, Stream) {
   refuse();
 }
 
-bool has_paged_attention(Float, int64_t, int32_t) {
+bool has_paged_attention(Float, int64_t, int64_t, int32_t) {
   return false;
 }
 int64_t narrow_rows(const PagedAttention&) {
@@ -98,6 +102,10 @@ void qkv_heads_backward(const QkvHeadsBackward&, Stream) {
 }
 
 void sample(const Sampling&, Stream) {
+  refuse();
+}
+
+void embedding_backward(const EmbeddingBackward&, Stream) {
   refuse();
 }
 
