@@ -51,6 +51,7 @@ RunnerConfig running(const EngineConfig& c) {
           .block_size = int32_t(c.block_size),
           .speculate = c.num_speculative_tokens > 0,
           .exact = c.exact,
+          .cuda_graphs = c.cuda_graphs,
           .max_sequences = c.max_num_seqs,
           .max_tokens = c.max_num_batched_tokens,
           .max_model_len = c.max_model_len};
@@ -76,6 +77,9 @@ struct Engine::Impl {
   std::vector<SampleRow> rows;
   std::vector<int64_t> index;
   std::vector<Sampled> sampled;
+  // Logits of the next step, which runs on the device while the tokens of the one before it come back and are given out.
+  Tensor ahead;
+  std::vector<int64_t> sources;
   std::unordered_map<RequestId, std::shared_ptr<const TokenSink>> sinks;  // null: cancelled while tokens are given out
   bool delivering = false;
 
@@ -91,6 +95,8 @@ struct Engine::Impl {
   std::unique_ptr<Sequence> new_sequence(const Request& request, std::shared_ptr<Group> group);
   void follow_weights();
   void sample(const Tensor& logits, const std::vector<PendingSample>& samplers);
+  void launch_ahead();
+  Tensor forward();
   TokenEvent accept(Sequence* s, Sampled& sampled);
   void sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events);
   void deliver(std::vector<TokenEvent>& events);
@@ -158,7 +164,28 @@ void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>
   index.clear();
   for (const PendingSample& s : samplers) index.push_back(s.row);
   sampler.enqueue(logits, index, rows);
+  if (runner.replays()) launch_ahead();
   sampler.collect(sampled);
+}
+
+void Engine::Impl::launch_ahead() {
+  try {
+    if (const Schedule* plan = scheduler.schedule_ahead(sources)) ahead = runner.forward_ahead(*plan, sampler.tokens(), sources);
+  } catch (const std::exception&) {  // the step after this one will meet it again
+    scheduler.drop_ahead();
+    ahead = Tensor();
+  }
+}
+
+// The next step's logits; undefined if there is nothing to do, or nothing of it samples.
+Tensor Engine::Impl::forward() {
+  const Schedule& plan = scheduler.schedule();
+  if (plan.sequences.empty()) return {};
+  const Tensor logits = runner.forward(plan);
+  ++counted.steps;
+  for (const ScheduledSequence& s : plan.sequences)
+    counted.prefill_tokens += std::max<int64_t>(0, std::min(s.sequence->prompt_tokens - s.sequence->cached, s.tokens));
+  return logits;
 }
 
 TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
@@ -272,16 +299,18 @@ std::vector<TokenEvent> Engine::step() {
   Impl& m = *impl_;
   check(!m.delivering, "[engine] step() was called by a request's sink, which may add and cancel requests but not step");
   m.follow_weights();
-  const Schedule& plan = m.scheduler.schedule();
-  if (plan.sequences.empty()) return {};
-  const Tensor logits = m.runner.forward(plan);
-  ++m.counted.steps;
-  for (const ScheduledSequence& s : plan.sequences)
-    m.counted.prefill_tokens += std::max<int64_t>(0, std::min(s.sequence->prompt_tokens - s.sequence->cached, s.tokens));
-  const std::vector<PendingSample>& samplers = m.scheduler.computed();
+  Tensor logits = std::exchange(m.ahead, {});
+  std::vector<PendingSample> samplers;
+  if (logits.defined()) samplers = m.scheduler.computed();
+  if (samplers.empty()) {  // none was launched ahead, or all of its sequences have ended since
+    logits = m.forward();
+    samplers = m.scheduler.computed();
+  } else {
+    ++m.counted.steps;
+  }
   std::vector<TokenEvent> events;
   events.reserve(samplers.size());
-  m.sample_all(logits, samplers, events);
+  m.sample_all(logits, std::move(samplers), events);
   if (m.config.num_speculative_tokens > 0) m.runner.draft(m.scheduler);
   m.deliver(events);
   return events;
@@ -321,6 +350,8 @@ void EngineConfig::visit(Fields& v) {
     Range{0.01, 1});
   v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
   v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
+  v("cuda_graphs", cuda_graphs,
+    "GPU: capture decode steps once for each size and replay them, which saves the host's time of every launch");
   v("num_speculative_tokens", num_speculative_tokens,
     "guess so many tokens ahead by the model's own multi-token prediction: same text, fewer steps", Range{0, 1});
   v("weight_update", weight_update,

@@ -33,7 +33,8 @@ struct EngineConfig {
   int64_t kv_cache_memory = 0;          // bytes for all layers; 0: 1 GiB on the CPU, a share of the free memory on a GPU
   double gpu_memory_utilization = 0.9;  // that share; lower where a trainer needs room beside it
   bool enable_prefix_caching = true;
-  bool exact = true;  // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
+  bool exact = true;        // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
+  bool cuda_graphs = true;  // GPU: steps that only decode are captured once for each size and replayed
   int64_t num_speculative_tokens = 0;
   std::string weight_update = "error";  // what a step does with half-done sequences when the model's version has changed
 

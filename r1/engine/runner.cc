@@ -38,9 +38,13 @@ int64_t block_bytes(const model::Transformer& model, int32_t block_size, bool sp
 }
 
 Runner::Runner(model::Transformer& model, const RunnerConfig& config)
-    : model_(model), speculate_(config.speculate), buffers_(model.device(), limits_of(config)) {
+    : model_(model),
+      speculate_(config.speculate),
+      no_block_(int32_t(config.num_blocks)),
+      graphs_(model, std::min(config.max_sequences, config.max_tokens), config.cuda_graphs && !config.speculate),
+      buffers_(model.device(), limits_of(config)) {
   for (int i = 0; i < model.num_caches(speculate_); ++i)
-    caches_.push_back(new_cache(config.num_blocks, model.cache_bytes(i, config.block_size), model.device()));
+    caches_.push_back(new_cache(config.num_blocks + (graphs_.on() ? 1 : 0), model.cache_bytes(i, config.block_size), model.device()));
   context_.sequences.block_size = config.block_size;
   context_.sequences.exact = config.exact;
 }
@@ -49,11 +53,39 @@ Tensor Runner::forward(const Schedule& schedule) {
   const at::NoGradGuard no_grad;
   ops::copy_blocks(caches_, schedule.copies);
   pack(schedule);
+  const bool decodes = int64_t(rows_.size()) == schedule.tokens && schedule.tokens == int64_t(schedule.sequences.size());
+  if (decodes && graphs_.on()) return replay(schedule.tokens);
   const Tensor x_TD = model_.hidden(buffers_.list(kIds), context_, &caches_);
   if (speculate_) hidden_TD_ = x_TD;
   if (rows_.empty()) return {};
   if (int64_t(rows_.size()) == schedule.tokens) return model_.logits(x_TD);  // a pure decode step: every row samples
   return model_.logits(aten::index_select(x_TD, 0, buffers_.list(kRows)));
+}
+
+// The step that lies in the buffers; logits of its first `rows` rows.
+Tensor Runner::replay(int64_t rows) {
+  model_.reach(context_.sequences.max_position);
+  const auto step = [&] { return model_.logits(model_.hidden(buffers_.list(kIds), context_, &caches_)); };
+  return graphs_.run(context_.sequences.count(), step).narrow(0, 0, rows);
+}
+
+Tensor Runner::forward_ahead(const Schedule& schedule, const Tensor& tokens, const std::vector<int64_t>& sources) {
+  const at::NoGradGuard no_grad;
+  const int64_t count = schedule.tokens;
+  ops::copy_blocks(caches_, schedule.copies);
+  begin_pack();
+  bool in_order = true;
+  for (size_t i = 0; i < schedule.sequences.size(); ++i) {
+    const Sequence& s = *schedule.sequences[i].sequence;
+    ids_.push_back(0);
+    pack_sequence(s, s.cached, 1);
+    rows_.push_back(sources[i]);
+    in_order &= sources[i] == int64_t(i);
+  }
+  pad(graphs_.padded(count) - count);
+  end_pack();
+  buffers_.list(kIds).narrow(0, 0, count).copy_(in_order ? tokens.narrow(0, 0, count) : tokens.index_select(0, buffers_.list(kRows)));
+  return replay(count);
 }
 
 void Runner::pack(const Schedule& schedule) {
@@ -69,7 +101,22 @@ void Runner::pack(const Schedule& schedule) {
     if (!scheduled.samples()) continue;
     for (int64_t t = scheduled.tokens - 1; t < rows; ++t) rows_.push_back(first + t);
   }
+  const int64_t count = context_.sequences.count();
+  if (graphs_.on() && int64_t(rows_.size()) == count && schedule.tokens == count) pad(graphs_.padded(count) - count);
   end_pack();
+}
+
+// Sequences of one token that nobody waits for.
+void Runner::pad(int64_t sequences) {
+  ops::Sequences& batch = context_.sequences;
+  for (int64_t i = 0; i < sequences; ++i) {
+    const size_t index = batch.context_lens.size();
+    ids_.push_back(0);
+    batch.cu_seqlens.push_back(batch.cu_seqlens.back() + 1);
+    batch.context_lens.push_back(0);
+    if (batch.block_tables.size() <= index) batch.block_tables.emplace_back();
+    batch.block_tables[index].assign(1, no_block_);
+  }
 }
 
 void Runner::begin_pack() {

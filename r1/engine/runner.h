@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "r1/engine/decode_graphs.h"
 #include "r1/engine/scheduler.h"
 #include "r1/model/transformer.h"
 #include "r1/nn/layer_context.h"
@@ -17,6 +18,7 @@ struct RunnerConfig {
   int32_t block_size = 16;
   bool speculate = false;                                        // with the caches of multi-token prediction
   bool exact = true;                                             // ops::Sequences::exact
+  bool cuda_graphs = true;                                       // where the model's steps can be replayed
   int64_t max_sequences = 0, max_tokens = 0, max_model_len = 0;  // of a step; of a sequence
 };
 
@@ -28,6 +30,10 @@ class Runner {
   // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that
   // samples and of the guesses after it, in the schedule's order; undefined if none does.
   Tensor forward(const Schedule& schedule);
+  // Whether decode steps are replayed, so that forward_ahead() may be called.
+  bool replays() const { return graphs_.on(); }
+  // forward() of a schedule made ahead (Scheduler::schedule_ahead): sequence i's token is tokens[sources[i]], int64 on the device.
+  Tensor forward_ahead(const Schedule& schedule, const Tensor& tokens, const std::vector<int64_t>& sources);
   // After forward(), once its tokens have been accepted: multi-token prediction over the rows that stay, and a guess (Sequence::draft) for
   // each sequence that decodes. What it caches for a token depends on the token after it, so a block that is shared at that border may
   // hold another sequence's: guesses may be poorer there, the output knows nothing of them.
@@ -35,6 +41,8 @@ class Runner {
 
  private:
   void pack(const Schedule& schedule);
+  void pad(int64_t sequences);
+  Tensor replay(int64_t rows);
 
   // What of the last forward draft() needs: sequence `id` had rows first_row .. of tokens at first_position ..
   struct PackedRows {
@@ -48,6 +56,8 @@ class Runner {
 
   model::Transformer& model_;
   bool speculate_;
+  int32_t no_block_;  // a block that belongs to nobody, for the rows of a padded step
+  DecodeGraphs graphs_;
   std::vector<nn::LayerCache> caches_;
   std::vector<PackedRows> packed_;
   Tensor hidden_TD_;

@@ -42,6 +42,7 @@ void Scheduler::move(Sequence* s, Stage stage) {
 // --- what runs next ---
 
 const Schedule& Scheduler::schedule() {
+  check(!ahead_, "[scheduler] a step that was planned ahead is still on its way");
   schedule_.sequences.clear();
   schedule_.copies.clear();
   schedule_.tokens = 0;
@@ -50,6 +51,38 @@ const Schedule& Scheduler::schedule() {
   schedule_prefills();
   if (!preempted_now_) admit();
   return schedule_;
+}
+
+const Schedule* Scheduler::schedule_ahead(std::vector<int64_t>& sources) {
+  const int64_t count = int64_t(samplers_.size());
+  const bool others_wait = !waiting_.empty() && running() < config_.max_num_seqs;
+  if (others_wait || count != running() || count > config_.max_num_batched_tokens || blocks_.free_blocks() < count) return nullptr;
+  for (const PendingSample& p : samplers_)
+    if (p.drafts > 0 || p.sequence->stage != Stage::kRunning || p.sequence->uncached() != 0) return nullptr;
+  schedule_.sequences.clear();
+  schedule_.copies.clear();
+  schedule_.tokens = 0;
+  sources.clear();
+  for (int64_t i = 0; i < count; ++i) {
+    Sequence* s = samplers_[size_t(i)].sequence;
+    if (int64_t(s->tokens.size()) + 1 >= s->max_tokens) continue;
+    make_room(s);  // a block for each is free
+    plan(s, 1);
+    sources.push_back(i);
+  }
+  ahead_ = !sources.empty();
+  return ahead_ ? &schedule_ : nullptr;
+}
+
+void Scheduler::drop_ahead() {
+  ahead_ = false;
+  schedule_.sequences.clear();
+}
+
+void Scheduler::leave_ahead(const Sequence* s) {
+  if (!ahead_) return;
+  for (ScheduledSequence& scheduled : schedule_.sequences)
+    if (scheduled.sequence == s) scheduled.sequence = nullptr;
 }
 
 void Scheduler::plan(Sequence* s, int64_t tokens, int64_t drafts) {
@@ -191,6 +224,7 @@ bool Scheduler::preempt_youngest(Sequence* for_whom) {
 }
 
 void Scheduler::preempt(Sequence* s) {
+  leave_ahead(s);
   ++preemptions_;
   preempted_now_ = true;
   drop_leadership(s);
@@ -236,6 +270,10 @@ const std::vector<PendingSample>& Scheduler::computed() {
   int64_t row = 0;
   for (const ScheduledSequence& scheduled : schedule_.sequences) {
     Sequence* s = scheduled.sequence;
+    if (!s) {  // ended since it was planned
+      ++row;
+      continue;
+    }
     const bool samples = scheduled.samples();
     s->cached += scheduled.tokens;
     remember_full_blocks(s);
@@ -251,6 +289,7 @@ const std::vector<PendingSample>& Scheduler::computed() {
     }
     row += 1 + scheduled.drafts;
   }
+  ahead_ = false;
   return samplers_;
 }
 
@@ -275,6 +314,7 @@ void Scheduler::append(Sequence* s, TokenId token) {
 }
 
 void Scheduler::finish(Sequence* s) {
+  leave_ahead(s);
   drop_leadership(s);
   if (s->stage == Stage::kFollowing) remove_follower(s);
   release_blocks(s);

@@ -60,6 +60,13 @@ class Scheduler {
   void add(std::unique_ptr<Sequence> sequence);
   const Schedule& schedule();
   const std::vector<PendingSample>& computed();
+  // The step after the one that was computed last, planned before that one's tokens are known: one token more of each of its sequences but
+  // those that end there by their length. Null where there is more to do than to go on decoding, or blocks are scarce. `sources`: of each
+  // sequence of the plan, which of the samplers it is. computed() comes when the tokens are appended, and leaves out who has ended by then;
+  // schedule() must not come in between.
+  const Schedule* schedule_ahead(std::vector<int64_t>& sources);
+  // There will be no computed() for it.
+  void drop_ahead();
   void append(Sequence* sequence, TokenId token);
   // The token appended last was guessed right: the forward has cached it already.
   void accept_draft(Sequence* sequence) { ++sequence->cached; }
@@ -106,6 +113,7 @@ class Scheduler {
   void move(Sequence* s, Stage stage);
   void remove_follower(Sequence* s);
   void forget_prefixes();
+  void leave_ahead(const Sequence* s);
 
   SchedulerConfig config_;
   BlockManager blocks_;
@@ -115,6 +123,7 @@ class Scheduler {
   Schedule schedule_;
   std::vector<PendingSample> samplers_;
   bool preempted_now_ = false;
+  bool ahead_ = false;      // schedule_ is of schedule_ahead()
   RequestId blocked_ = -1;  // the head of the queue that did not fit, and the free blocks then
   int64_t blocked_free_ = 0;
   int64_t preemptions_ = 0, prefix_hit_tokens_ = 0;

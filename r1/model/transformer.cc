@@ -24,6 +24,7 @@ struct Transformer::Parts : nn::Module {
   std::unique_ptr<nn::Norm> norm;
   nn::Weight head_VD;                                     // undefined: tied
   std::vector<std::shared_ptr<ops::RotaryTable>> rotary;  // the blocks' own
+  void arrange() override;
 
   // What carries state from token to token, in the order of the caches: of each block its attention, then its MLP where that has state.
   // Blocks of `mtp` come last.
@@ -125,6 +126,11 @@ void Transformer::Parts::parameters(nn::ParameterList list) {
   if (head_VD.defined()) list.add("head", head_VD);
 }
 
+void Transformer::Parts::arrange() {
+  for (const auto& block : blocks) block->arrange();
+  for (const auto& module : mtp) module->arrange();
+}
+
 void Transformer::Parts::after_step(const nn::ForwardRecord& record) {
   for (const auto& block : blocks) block->after_step(record);
   for (const auto& module : mtp) module->after_step(record);
@@ -143,6 +149,7 @@ Transformer::Transformer(const ModelConfig& config, tensor::Device device, tenso
   std::vector<nn::Parameter> parameters;
   parts_->parameters(nn::ParameterList(parameters));
   weights_ = make_weight_table(parameters, family_of(config_.family));
+  if (allocation == Allocation::kAtOnce) arrange();
 }
 
 Transformer::~Transformer() = default;
@@ -190,20 +197,23 @@ Tensor Transformer::hidden_from(const Tensor& embedded_TD, const nn::LayerContex
   const auto observe = [&](int layer, const Tensor& x_TD) {
     if (options.observe) options.observe(layer, x_TD);
   };
-  Tensor x_TD = embedded_TD;
+  nn::Residual stream{embedded_TD, {}};
   if (parts_->positions) {
     check(sequences.position_components == 1, "[transformer] learned positions have one component, got ", sequences.position_components);
-    x_TD = x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
+    stream.x_TD = stream.x_TD + (*parts_->positions)(sequences.positions_T.to(at::kLong));
   }
-  observe(-1, x_TD);
+  observe(-1, stream.x_TD);
   for (size_t i = 0; i < parts_->blocks.size(); ++i) {
     nn::Block& block = *parts_->blocks[i];
-    x_TD = options.activation_checkpointing && !sequences.paged()
-               ? block.checkpointed(x_TD, context)
-               : block(x_TD, context, sequences.paged() ? parts_->caches_of(i, *caches) : nn::BlockCaches{});
-    observe(int(i), x_TD);
+    if (options.activation_checkpointing && !sequences.paged())
+      stream = {block.checkpointed(stream.sum(), context), {}};
+    else
+      stream = block(stream, context, sequences.paged() ? parts_->caches_of(i, *caches) : nn::BlockCaches{});
+    if (options.observe) stream = {stream.sum(), {}};
+    observe(int(i), stream.x_TD);
   }
-  x_TD = (*parts_->norm)(x_TD, context);
+  const Tensor x_TD =
+      stream.delta_TD.defined() ? parts_->norm->add(stream.x_TD, stream.delta_TD, context).normed : (*parts_->norm)(stream.x_TD, context);
   observe(num_layers(), x_TD);
   return x_TD;
 }
@@ -246,6 +256,30 @@ void Transformer::set_requires_grad(bool on) {
 
 void Transformer::after_step(const nn::ForwardRecord& record) {
   parts_->after_step(record);
+}
+
+void Transformer::arrange() {
+  parts_->arrange();
+}
+
+bool Transformer::replayable() const {
+  return std::all_of(parts_->blocks.begin(), parts_->blocks.end(),
+                     [](const auto& block) { return block->attention().replayable() && block->mlp().replayable(); });
+}
+
+void Transformer::reach(int64_t position) {
+  parts_->reach(position, config_.max_position_embeddings);
+}
+
+uint64_t Transformer::memory_stamp() const {
+  uint64_t stamp = 0;
+  const auto mix = [&](const Tensor& t) {
+    stamp = (stamp ^ uint64_t(reinterpret_cast<uintptr_t>(t.is_meta() ? nullptr : t.const_data_ptr()))) * 0x9E3779B97F4A7C15;
+    stamp ^= stamp >> 29;
+  };
+  for (const WeightRow& row : weights_) mix(*row.tensor);
+  for (const auto& table : parts_->rotary) mix(table->cos_PH), mix(table->sin_PH);
+  return stamp;
 }
 
 int Transformer::num_caches(bool mtp) const {

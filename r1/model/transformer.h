@@ -78,6 +78,14 @@ class Transformer {
   tensor::Device device() const { return device_; }
   tensor::DType dtype() const { return dtype_; }
 
+  // After weights were loaded into their slots: layers may move them to where their products want them.
+  void arrange();
+  // For whoever replays a captured forward. Whether a decode step's launches are the same whatever the lengths; makes what positions up to
+  // this one need (rotary tables); and a number that changes when memory that a captured forward reads lies elsewhere.
+  bool replayable() const;
+  void reach(int64_t position);
+  uint64_t memory_stamp() const;
+
   // Raised by whoever changes weights (optimizer step, load): the engine drops its prefix cache when it sees another version.
   int64_t version() const { return version_; }
   void bump_version() { ++version_; }

@@ -117,6 +117,7 @@ void load_weights(Transformer& model, const fs::path& name, const WeightProgress
   const at::NoGradGuard no_grad;
   const fs::path path = weights_at(find_model(name));
   is_gguf(path) ? load_gguf(model, path, progress, how) : load_safetensors(model, path, progress, how);
+  model.arrange();
   model.bump_version();
 }
 

@@ -1,6 +1,7 @@
 // One pre-norm decoder block:
 //   h = x + attention(norm(x))
 //   y = h + mlp(norm(h))
+// What runs from block to block is y in its two terms, h and mlp(norm(h)): the sum is made together with the norm that follows.
 // Where there are post-norms (Gemma), what attention and MLP give is normed before it is added. In training, dropout acts on what is added.
 // What the parts are is the caller's choice (model/layers).
 #pragma once
@@ -26,19 +27,27 @@ struct BlockCaches {
   const LayerCache* mlp = nullptr;
 };
 
+struct Residual {
+  Tensor x_TD, delta_TD;  // the stream is their sum; delta undefined: x alone
+  Tensor sum() const { return delta_TD.defined() ? x_TD.add(delta_TD) : x_TD; }
+};
+
 class Block : public Module {
  public:
   // `index`: the layer's number; it tells its dropout masks from others'.
   Block(int index, BlockParts parts);
-  Tensor operator()(const Tensor& x_TD, const LayerContext& context, BlockCaches caches = {}) const;
+  Residual operator()(const Residual& in, const LayerContext& context, BlockCaches caches = {}) const;
   // The same numbers and gradients, bit for bit, but only x is kept for the backward, which runs the block again. Training form only.
   Tensor checkpointed(const Tensor& x_TD, const LayerContext& context);
   const AttentionLayer& attention() const { return *parts_.attention; }
   const FeedForward& mlp() const { return *parts_.mlp; }
   void parameters(ParameterList list) override;
   void after_step(const ForwardRecord& record) override;
+  void arrange() override;
 
  private:
+  ops::AddNormed normed(const std::unique_ptr<Norm>& norm, const Residual& in, const LayerContext& context) const;
+
   int index_;
   BlockParts parts_;
 };

@@ -14,6 +14,8 @@ class FeedForward : public Module {
   virtual bool has_cache() const { return false; }
   // Bytes of one block of `block_size` tokens.
   virtual int64_t cache_bytes(int32_t) const { return 0; }
+  // As AttentionLayer's.
+  virtual bool replayable() const { return false; }
 };
 
 }  // namespace r1::nn

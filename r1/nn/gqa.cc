@@ -4,6 +4,8 @@
 
 #include "r1/base/error.h"
 #include "r1/ops/attention.h"
+#include "r1/ops/cpu_kernels.h"
+#include "r1/ops/qkv_heads.h"
 
 namespace r1::nn {
 
@@ -55,8 +57,28 @@ Tensor Gqa::output(const Tensor& a_TNH) const {
 
 Tensor Gqa::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
   check((cache != nullptr) == context.sequences.paged(), "[attention] expected a cache exactly when sequences are paged");
+  if (has_joint(x_TD)) return output(attend_jointly(x_TD, context, cache));
   const Heads heads{queries(x_TD, context.sequences.positions_T), keys(x_TD, context.sequences.positions_T), values(x_TD)};
   return output(attend(x_TD, heads, context, cache));
+}
+
+void Gqa::arrange() {
+  if (placement_.device.is_cuda() && q_) joint_.join({&*q_, &*k_, &*v_});
+}
+
+bool Gqa::has_joint(const Tensor& x_TD) const {
+  return attends_plainly() && ops::has_cuda_kernels(x_TD) && (qkv_ || joint_.holds());
+}
+
+Tensor Gqa::attend_jointly(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
+  const Tensor qkv_TE = qkv_ ? (*qkv_)(x_TD) : joint_(x_TD);
+  const ops::HeadsShape heads{.heads = shape_.heads, .kv_heads = shape_.kv_heads, .head_dim = shape_.head_dim};
+  std::optional<ops::HeadNorms> norms;
+  if (q_norm_) norms = {q_norm_->weight(), k_norm_->weight(), shape_.norm_eps, shape_.norm_offset};
+  const ops::Sequences& s = context.sequences;
+  if (cache) return ops::paged_qkv_attention(qkv_TE, heads, norms ? &*norms : nullptr, rotary_.get(), *cache, s, scale(), shape_.window);
+  const ops::Qkv h = ops::split_heads(qkv_TE, heads, norms ? &*norms : nullptr, rotary_.get(), s.positions_T);
+  return ops::attention(h.q_TNH, h.k_TKH, h.v_TKH, s, scale(), shape_.window);
 }
 
 Tensor Gqa::attend(const Tensor&, const Heads& h, const LayerContext& context, const LayerCache* cache) const {

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "r1/nn/attention_layer.h"
-#include "r1/nn/linear.h"
+#include "r1/nn/joint_linear.h"
 #include "r1/nn/norm.h"
 #include "r1/ops/rotary.h"
 
@@ -32,6 +32,8 @@ class Gqa : public AttentionLayer {
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
   int64_t cache_bytes(int32_t block_size) const override;
   void parameters(ParameterList list) override;
+  void arrange() override;
+  bool replayable() const override { return attends_plainly(); }
 
  protected:
   struct Heads {
@@ -39,6 +41,9 @@ class Gqa : public AttentionLayer {
   };
   // -> [T, N, H]. What stands between the projections; x is the layer's input.
   virtual Tensor attend(const Tensor& x_TD, const Heads& heads, const LayerContext& context, const LayerCache* cache) const;
+
+  // False where attend() is another.
+  virtual bool attends_plainly() const { return true; }
 
   Tensor queries(const Tensor& x_TD, const Tensor& positions_T) const;
   Tensor keys(const Tensor& x_TD, const Tensor& positions_T) const;
@@ -52,10 +57,15 @@ class Gqa : public AttentionLayer {
   // x through the layer's own weight, or through the heads [first, first + heads) of the common one: [T, heads, H].
   Tensor project(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first, int64_t heads) const;
 
+  // The joint form: one product, then norms, rotation and what follows in as few steps as the device has for them.
+  bool has_joint(const Tensor& x_TD) const;
+  Tensor attend_jointly(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const;
+
   GqaShape shape_;
   Placement placement_;
   std::shared_ptr<const ops::RotaryTable> rotary_;
   std::optional<Linear> q_, k_, v_, qkv_;
+  JointLinear joint_;  // of q_, k_ and v_
   Linear o_;
   std::optional<RmsNorm> q_norm_, k_norm_;
 };

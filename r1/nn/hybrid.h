@@ -13,6 +13,7 @@ class Hybrid : public Gqa {
   void parameters(ParameterList list) override;
 
  protected:
+  bool attends_plainly() const override { return false; }
   Tensor attend(const Tensor& x_TD, const Heads& heads, const LayerContext& context, const LayerCache* cache) const override;
 
  private:

@@ -14,6 +14,10 @@ class Linear : public Module {
   Tensor rows(const Tensor& x_TI, int64_t first, int64_t count) const;
   // The matrix as [out, in] for this use, for a layer whose product is another (nn/mla).
   Tensor matrix() const { return weight_OI_.dense(); }
+  // The slots, and whether the weight lies packed (it has no tensor then).
+  Tensor& weight() { return weight_OI_.slot(); }
+  Tensor& bias() { return bias_O_; }
+  bool packed() const { return weight_OI_.packed(); }
   // Lists weight under the layer's own name ("q") and the bias beside it ("q_bias").
   void parameters(ParameterList list) override;
   void parameters(ParameterList list, const std::string& name);

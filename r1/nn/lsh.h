@@ -14,6 +14,7 @@ class Lsh : public Gqa {
   int64_t cache_bytes(int32_t block_size) const override;
 
  protected:
+  bool attends_plainly() const override { return false; }
   Tensor attend(const Tensor& x_TD, const Heads& heads, const LayerContext& context, const LayerCache* cache) const override;
 
  private:

@@ -8,7 +8,7 @@
 namespace r1::nn {
 
 Mlp::Mlp(const MlpShape& s, const Placement& placement)
-    : shape_(s), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
+    : shape_(s), on_cuda_(placement.device.is_cuda()), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
   if (s.activation == MlpShape::kSwiGlu || s.activation == MlpShape::kGeGlu) gate_.emplace(s.dim, s.inner, s.bias, placement);
   if (s.activation == MlpShape::kNormGelu) norm_F_ = new_weight({s.inner}, placement), norm_bias_F_ = new_weight({s.inner}, placement);
 }
@@ -16,8 +16,10 @@ Mlp::Mlp(const MlpShape& s, const Placement& placement)
 Tensor Mlp::hidden(const Tensor& x_TD) const {
   switch (shape_.activation) {
     case MlpShape::kSwiGlu:
+      if (gate_up_.holds()) return ops::swiglu_joint(gate_up_(x_TD));
       return ops::swiglu((*gate_)(x_TD), up_(x_TD));
     case MlpShape::kGeGlu:
+      if (gate_up_.holds()) return ops::geglu_joint(gate_up_(x_TD), ops::GeluForm::kTanh);
       return ops::geglu((*gate_)(x_TD), up_(x_TD), ops::GeluForm::kTanh);
     case MlpShape::kNormGelu:
       return ops::layer_norm_gelu(up_(x_TD), norm_F_, norm_bias_F_, shape_.norm_eps, ops::GeluForm::kTanh);
@@ -25,6 +27,10 @@ Tensor Mlp::hidden(const Tensor& x_TD) const {
       break;
   }
   return ops::gelu(up_(x_TD), ops::GeluForm::kTanh);
+}
+
+void Mlp::arrange() {
+  if (on_cuda_ && gate_) gate_up_.join({&*gate_, &up_});
 }
 
 Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "r1/nn/feed_forward.h"
-#include "r1/nn/linear.h"
+#include "r1/nn/joint_linear.h"
 
 namespace r1::nn {
 
@@ -26,13 +26,17 @@ class Mlp : public FeedForward {
   Tensor operator()(const Tensor& x_TD) const { return down_(hidden(x_TD)); }
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const override;
   void parameters(ParameterList list) override;
+  void arrange() override;
+  bool replayable() const override { return true; }
 
  private:
   Tensor hidden(const Tensor& x_TD) const;
 
   MlpShape shape_;
+  bool on_cuda_;
   std::optional<Linear> gate_;
   Linear up_, down_;
+  JointLinear gate_up_;          // of gate_ and up_
   Tensor norm_F_, norm_bias_F_;  // kNormGelu: of the norm between up and down
 };
 

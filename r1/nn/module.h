@@ -38,6 +38,8 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
   virtual void parameters(ParameterList list) = 0;
+  // When all weights are there (made, or loaded): a layer may move them to where its products want them.
+  virtual void arrange() {}
   // After each optimizer step, with what the step's forwards recorded: what is learned by rule and not by gradient (a router's bias).
   virtual void after_step(const ForwardRecord&) {}
 };

@@ -15,7 +15,7 @@ Mtp::Mtp(int index, int64_t dim, MtpParts parts, const Placement& placement)
 Tensor Mtp::operator()(const Tensor& h_TD, const Tensor& e_TD, const LayerContext& context, BlockCaches caches) const {
   check(h_TD.sizes() == e_TD.sizes(), "[mtp] expected as many embeddings as states, got ", e_TD.sizes(), " and ", h_TD.sizes());
   const Tensor both_TE = aten::cat({(*embedding_norm_)(e_TD, context), (*hidden_norm_)(h_TD, context)}, 1);
-  return block_(project_(both_TE), context, caches);
+  return block_({project_(both_TE), {}}, context, caches).sum();
 }
 
 void Mtp::parameters(ParameterList list) {
@@ -24,6 +24,10 @@ void Mtp::parameters(ParameterList list) {
   project_.parameters(list, "eh_proj");
   block_.parameters(list);
   head_norm_->parameters(list, "shared_head_norm");
+}
+
+void Mtp::arrange() {
+  block_.arrange();
 }
 
 void Mtp::after_step(const ForwardRecord& record) {

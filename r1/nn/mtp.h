@@ -28,6 +28,7 @@ class Mtp : public Module {
   const Block& block() const { return block_; }
   void parameters(ParameterList list) override;
   void after_step(const ForwardRecord& record) override;
+  void arrange() override;
 
  private:
   std::unique_ptr<Norm> embedding_norm_, hidden_norm_, head_norm_;

@@ -3,6 +3,7 @@
 
 #include "r1/nn/layer_context.h"
 #include "r1/nn/module.h"
+#include "r1/ops/add_norm.h"
 
 namespace r1::nn {
 
@@ -10,6 +11,8 @@ namespace r1::nn {
 class Norm : public Module {
  public:
   virtual Tensor operator()(const Tensor& x, const LayerContext& context) const = 0;
+  // x + delta, and the norm of that.
+  virtual ops::AddNormed add(const Tensor& x, const Tensor& delta, const LayerContext& context) const;
   // Lists the weight as `name`, and whatever else there is as name + "_<what>".
   virtual void parameters(ParameterList list, const std::string& name) = 0;
   void parameters(ParameterList list) override { parameters(list, "weight"); }
@@ -30,8 +33,10 @@ class RmsNorm : public Norm {
       : weight_D_(new_weight({dim}, placement)), eps_(eps), offset_(offset) {}
   Tensor operator()(const Tensor& x) const;
   Tensor operator()(const Tensor& x, const LayerContext&) const override { return (*this)(x); }
+  ops::AddNormed add(const Tensor& x, const Tensor& delta, const LayerContext& context) const override;
   using Norm::parameters;
   void parameters(ParameterList list, const std::string& name) override { list.add(name, weight_D_); }
+  const Tensor& weight() const { return weight_D_; }
 
  private:
   Tensor weight_D_;
@@ -43,6 +48,7 @@ class LayerNorm : public Norm {
   LayerNorm(int64_t dim, double eps, const Placement& placement)
       : weight_D_(new_weight({dim}, placement)), bias_D_(new_weight({dim}, placement)), eps_(eps) {}
   Tensor operator()(const Tensor& x, const LayerContext&) const override;
+  ops::AddNormed add(const Tensor& x, const Tensor& delta, const LayerContext& context) const override;
   using Norm::parameters;
   void parameters(ParameterList list, const std::string& name) override;
 

@@ -37,9 +37,10 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
           want[2] ? grad_bias(dy_TO) : Tensor()};
 }
 
-// linear_ordered's, which has no bias, where the products are ATen's otherwise.
+// Where the products are ATen's otherwise.
 Tensors backward_aten(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
-  return {want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(dy_TO.t(), saved[0]) : Tensor(), Tensor()};
+  return {want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(dy_TO.t(), saved[0]) : Tensor(),
+          want[2] ? dy_TO.sum(0) : Tensor()};
 }
 
 void check_shapes(const char* op, const Tensor& x_TI, const Tensor& weight_OI) {
@@ -62,10 +63,10 @@ Tensor linear_cpu(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bia
   return differentiable("linear", y_TO, {x_TI, weight_OI, bias_O}, {x, weight}, back);
 }
 
-// A few rows on a GPU, without a graph; y in `type`. Undefined where ATen's product is to be taken.
+// A few rows on a GPU; y in `type`. Undefined where ATen's product is to be taken.
 Tensor linear_few_rows(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O, at::ScalarType type) {
   if (!has_cuda_kernels(x_TI) || x_TI.size(0) > kernels::cuda::kGemvRows || x_TI.stride(1) != 1 || !weight_OI.is_contiguous() ||
-      needs_grad({x_TI, weight_OI, bias_O}))
+      (bias_O.defined() && !bias_O.is_contiguous()))
     return {};
   kernels::cuda::Gemv product{.x = x_TI.const_data_ptr(),
                               .x_stride = x_TI.stride(0),
@@ -76,11 +77,19 @@ Tensor linear_few_rows(const Tensor& x_TI, const Tensor& weight_OI, const Tensor
                               .rows = x_TI.size(0),
                               .in = x_TI.size(1),
                               .out = weight_OI.size(0)};
-  if ((bias_O.defined() && !bias_O.is_contiguous()) || !kernels::cuda::takes_gemv(product)) return {};
-  const Tensor y_TO = aten::empty({product.rows, product.out}, x_TI.options().dtype(type));
-  product.y = y_TO.mutable_data_ptr();
-  kernels::cuda::gemv(product, kernel_stream(x_TI.device()));
-  return y_TO;
+  if (!kernels::cuda::takes_gemv(product)) return {};
+  Tensor y_TO;
+  {
+    const at::NoGradGuard no_grad;
+    y_TO = aten::empty({product.rows, product.out}, x_TI.options().dtype(type));
+    product.y = y_TO.mutable_data_ptr();
+    kernels::cuda::gemv(product, kernel_stream(x_TI.device()));
+  }
+  if (!needs_grad({x_TI, weight_OI, bias_O})) return y_TO;
+  return differentiable("linear", y_TO, {x_TI, weight_OI, bias_O}, {x_TI, weight_OI},
+                        [own = x_TI.scalar_type()](const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
+                          return backward_aten(dy_TO.to(own), saved, want);
+                        });
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
+#include <cstdlib>
+#include <fstream>
+
 #include "r1/base/error.h"
 
 namespace r1::tensor {
@@ -22,6 +25,18 @@ constexpr std::string_view kTorchPrefix = "torch.";
 
 int device_count(c10::DeviceType type) {
   return c10::impl::hasDeviceGuardImpl(type) ? c10::impl::getDeviceGuardImpl(type)->deviceCount() : 0;
+}
+
+// Why libtorch sees no GPU, as far as one can tell without a driver.
+std::string why_no_cuda() {
+  if (!c10::impl::hasDeviceGuardImpl(c10::DeviceType::CUDA)) return "this build has no CUDA (scripts/build.sh cuda makes one that has)";
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  if (visible && (!*visible || std::string_view(visible) == "-1"))
+    return str("CUDA_VISIBLE_DEVICES is '", visible, "', which hides every GPU");
+  std::ifstream driver("/proc/driver/nvidia/version");
+  std::string version;
+  if (!std::getline(driver, version)) return "this machine has no NVIDIA driver";
+  return str("no GPU can be used with this driver, which may be too old for CUDA 13 (580 or later): ", printable(version));
 }
 
 }  // namespace
@@ -54,7 +69,7 @@ Device parse_device(std::string_view name) {
     index = std::stoi(std::string(name.substr(5)));
   }
   const int count = device_count(c10::DeviceType::CUDA);
-  if (count == 0) fail_usage("device '", name, "': this build or machine has no CUDA device");
+  if (count == 0) fail_usage("device '", name, "': ", why_no_cuda(), "; --device cpu runs without one");
   if (index >= count) fail_usage("device '", name, "': this machine has CUDA devices 0 to ", count - 1);
   return Device(c10::DeviceType::CUDA, c10::DeviceIndex(index));
 }

@@ -183,6 +183,26 @@ TEST_P(EngineKindOn, ProbabilitiesAreThoseOfTheCpu) {
   }
 }
 
+// Steps that are replayed give what steps that are launched give, whatever numbers of sequences they are padded to; also after the weights
+// have changed in place, and when the tables of positions have grown.
+TEST_P(EngineOn, CapturedStepsChangeNothing) {
+  auto requests = greedy_requests(23);
+  for (size_t i = 0; i < requests.size(); ++i) requests[i].sampling.max_new_tokens = 20 + int64_t(i);
+  const auto m = model(tiny_config());
+  EngineConfig plain = small_config(), replayed = small_config();
+  plain.cuda_graphs = false;
+  Engine a(*m, plain), b(*m, replayed);
+  for (int round = 0; round < 3; ++round) {
+    const auto expected = answers_of(a, requests), got = answers_of(b, requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(got[i].ids, expected[i].ids) << "request " << i << " round " << round;
+      for (size_t t = 0; t < got[i].logprobs.size(); ++t)
+        EXPECT_NEAR(got[i].logprobs[t], expected[i].logprobs[t], std::max(rounding(at::kFloat), 1e-6));
+    }
+    if (round == 1) m->init_weights(2);
+  }
+}
+
 TEST_P(EngineOn, SpeculationChangesNoToken) {
   const auto requests = greedy_requests(16);
   for (const bool chain : {false, true}) {

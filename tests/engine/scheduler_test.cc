@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "r1/base/error.h"
 #include "r1/base/rng.h"
 
 namespace r1::engine {
@@ -72,6 +73,14 @@ struct World {
   std::map<RequestId, std::vector<TokenId>> answers;
   int64_t copies = 0, accepted = 0, refused = 0;
   int guesses = 0;  // tokens guessed ahead; every third guess is wrong
+  // Steps are launched before the tokens of those before them are known, where the scheduler finds that right.
+  bool goes_ahead = false, is_ahead = false;
+  int64_t steps_ahead = 0;
+  struct Write {
+    BlockId block;
+    int64_t slot;
+    size_t source;
+  };
 
   void guess(Sequence* s) {
     s->draft.clear();
@@ -85,16 +94,46 @@ struct World {
     }
   }
 
+  // What the device does with a plan whose tokens it has and the host has not: its places are written, whoever ends meanwhile.
+  std::vector<Write> launch_ahead() {
+    std::vector<int64_t> sources;
+    const Schedule* plan = goes_ahead ? scheduler.schedule_ahead(sources) : nullptr;
+    is_ahead = plan != nullptr;
+    if (!plan) return {};
+    ++steps_ahead;
+    EXPECT_EQ(plan->sequences.size(), sources.size());
+    std::vector<Write> writes;
+    for (const auto& [from, to] : plan->copies) model.memory[size_t(to)] = std::vector<TokenId>(model.memory[size_t(from)]);
+    for (size_t i = 0; i < sources.size(); ++i) {
+      const Sequence& s = *plan->sequences[i].sequence;
+      EXPECT_LT(s.cached + 1, s.max_tokens);
+      EXPECT_EQ(s.cached, int64_t(s.tokens.size()));
+      const BlockId block = s.blocks.at(size_t(s.cached / kBlockSize));
+      EXPECT_EQ(scheduler.blocks().references(block), 1) << "writes into a shared block";
+      writes.push_back({block, s.cached % kBlockSize, size_t(sources[i])});
+    }
+    return writes;
+  }
+
   void step() {
-    const Schedule& plan = scheduler.schedule();
-    ASSERT_LE(plan.tokens, scheduler.config().max_num_batched_tokens);
-    ASSERT_LE(scheduler.running(), scheduler.config().max_num_seqs);
-    if (plan.sequences.empty()) return;
-    copies += int64_t(plan.copies.size());
-    model.run(plan, scheduler.blocks());
-    if (testing::Test::HasFatalFailure()) return;
+    std::vector<PendingSample> samplers;
+    if (is_ahead) samplers = scheduler.computed();
+    if (samplers.empty()) {
+      const Schedule& plan = scheduler.schedule();
+      ASSERT_LE(plan.tokens, scheduler.config().max_num_batched_tokens);
+      ASSERT_LE(scheduler.running(), scheduler.config().max_num_seqs);
+      is_ahead = false;
+      if (plan.sequences.empty()) return;
+      copies += int64_t(plan.copies.size());
+      model.run(plan, scheduler.blocks());
+      if (testing::Test::HasFatalFailure()) return;
+      samplers = scheduler.computed();
+    }
+    std::vector<TokenId> made;
+    for (const PendingSample& p : samplers) made.push_back(next_token(*p.sequence));
+    for (const Write& write : launch_ahead()) model.memory[size_t(write.block)][size_t(write.slot)] = made[write.source];
     int64_t row = 0;
-    for (const auto& pending : scheduler.computed()) {
+    for (const auto& pending : samplers) {
       Sequence* s = pending.sequence;
       ASSERT_LE(pending.row, row);  // followers share their leader's
       row = pending.row + 1 + pending.drafts;
@@ -155,6 +194,53 @@ TEST(Scheduler, PrefillsInChunksAndDecodesFirst) {
   w.run_out();
   EXPECT_EQ(w.answers[1].size(), 20u);
   EXPECT_EQ(w.answers[2].size(), 20u);
+}
+
+// Sequences of all lengths that come, end and are cancelled while a step is on its way, in a cache that is roomy or tight: nobody's tokens
+// change, and no slot is written that another reads.
+TEST(Scheduler, StepsLaunchedAheadChangeNoToken) {
+  for (const int64_t blocks : {200, 30}) {
+    World plain(config(blocks, 6, 40)), ahead(config(blocks, 6, 40));
+    ahead.goes_ahead = true;
+    for (World* w : {&plain, &ahead}) {
+      Rng rng(11);
+      RequestId next = 1;
+      for (int round = 0; round < 200 && !testing::Test::HasFatalFailure(); ++round) {
+        if (rng.below(8) == 0) {
+          const auto group = rng.below(2) ? std::make_shared<Group>() : nullptr;
+          const auto prompt = counting(int64_t(1 + rng.below(12)), TokenId(rng.below(3)));
+          const int64_t count = group ? 3 : 1, answer = int64_t(1 + rng.below(30));
+          for (int64_t i = 0; i < count; ++i) w->scheduler.add(new_sequence(next++, prompt, answer, group));
+        }
+        w->step();
+      }
+      w->run_out();
+    }
+    EXPECT_EQ(ahead.answers, plain.answers);
+    EXPECT_GT(ahead.steps_ahead, 50);
+    EXPECT_EQ(plain.steps_ahead, 0);
+  }
+}
+
+TEST(Scheduler, AStepAheadLeavesOutWhoEnds) {
+  World w(config(64, 8, 100));
+  for (RequestId id = 1; id <= 3; ++id) w.scheduler.add(new_sequence(id, counting(5, TokenId(id * 20)), id == 2 ? 1 : 9));
+  w.model.run(w.scheduler.schedule(), w.scheduler.blocks());
+  ASSERT_EQ(w.scheduler.computed().size(), 3u);
+  std::vector<int64_t> sources;
+  const Schedule* plan = w.scheduler.schedule_ahead(sources);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(sources, (std::vector<int64_t>{0, 2})) << "the second ends with the token that is on its way";
+  EXPECT_THROW(w.scheduler.schedule(), Error);
+  for (RequestId id : {1, 3}) w.scheduler.append(w.scheduler.find(id), 7);
+  w.scheduler.finish(w.scheduler.find(2));
+  w.scheduler.finish(w.scheduler.find(1));  // cancelled
+  const auto& samplers = w.scheduler.computed();
+  ASSERT_EQ(samplers.size(), 1u);
+  EXPECT_EQ(samplers[0].sequence->id, 3);
+  EXPECT_EQ(samplers[0].row, 1);
+  w.scheduler.add(new_sequence(4, counting(3), 2));
+  EXPECT_EQ(w.scheduler.schedule_ahead(sources), nullptr) << "somebody waits";
 }
 
 TEST(Scheduler, APromptSeenBeforeIsNotPrefilledAgain) {

@@ -79,7 +79,7 @@ TEST(Block, IsItsEquations) {
     for (const bool qk_norm : {false, true}) {
       const Fixture f(bias, qk_norm);
       EXPECT_EQ(f.w.size(), 9u + (bias ? 4 : 0) + (qk_norm ? 2 : 0));
-      EXPECT_LT((f.block(f.x_TD, f.context) - by_hand(f)).abs().max().item<double>(), 1e-4) << bias << qk_norm;
+      EXPECT_LT((f.block({f.x_TD, {}}, f.context).sum() - by_hand(f)).abs().max().item<double>(), 1e-4) << bias << qk_norm;
     }
   }
 }
@@ -89,17 +89,17 @@ TEST(Block, DropoutDependsOnSeedAndLayerOnly) {
   Fixture f(false, false);
   f.context.dropout = 0.5;
   f.context.dropout_seed = 1;
-  const Tensor once = f.block(f.x_TD, f.context);
-  EXPECT_TRUE(aten::equal(once, f.block(f.x_TD, f.context)));
+  const Tensor once = f.block({f.x_TD, {}}, f.context).sum();
+  EXPECT_TRUE(aten::equal(once, f.block({f.x_TD, {}}, f.context).sum()));
   f.context.dropout_seed = 2;
-  EXPECT_FALSE(aten::equal(once, f.block(f.x_TD, f.context)));
+  EXPECT_FALSE(aten::equal(once, f.block({f.x_TD, {}}, f.context).sum()));
 }
 
 TEST(Block, CacheAndPagedContextGoTogether) {
   const at::NoGradGuard no_grad;
   const Fixture f(false, false);
   const LayerCache cache = aten::randn({4});
-  EXPECT_THROW(f.block(f.x_TD, f.context, {.attention = &cache}), Error);
+  EXPECT_THROW(f.block({f.x_TD, {}}, f.context, {.attention = &cache}), Error);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ TEST(Mtp, IsItsEquations) {
   const LayerContext context{ops::sequences_on(at::kCPU, {0, 4, int32_t(kTokens)})};
   const Tensor h_TD = aten::randn({kTokens, kDim}), e_TD = aten::randn({kTokens, kDim});
   const Tensor both = aten::cat({ops::rms_norm_ref(e_TD, w.at("enorm"), 1e-5), ops::rms_norm_ref(h_TD, w.at("hnorm"), 1e-5)}, 1);
-  const Tensor g_TD = block(ops::linear_ref(both, w.at("eh_proj"), {}), context);
+  const Tensor g_TD = block({ops::linear_ref(both, w.at("eh_proj"), {}), {}}, context).sum();
   const Tensor found = mtp(h_TD, e_TD, context);
   EXPECT_LT((found - g_TD).abs().max().item<double>(), 1e-5);
   EXPECT_LT((mtp.head_norm(found, context) - ops::rms_norm_ref(g_TD, w.at("shared_head_norm"), 1e-5)).abs().max().item<double>(), 1e-5);

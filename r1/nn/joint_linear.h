@@ -1,0 +1,26 @@
+// Linear maps of one input that lie one below the other in memory, so that one product gives all of them. Each map stays a layer with its
+// own weight and bias, which the weight table, the optimizer and files know as ever.
+#pragma once
+
+#include <vector>
+
+#include "r1/nn/linear.h"
+#include "r1/ops/linear_joint.h"
+
+namespace r1::nn {
+
+class JointLinear {
+ public:
+  // Moves the maps' weights together, if all are plain. The maps must stay where they are.
+  void join(std::vector<Linear*> maps);
+  // Whether they lie together still; somebody may have put another tensor into a slot.
+  bool holds() const;
+  // x [T, in] -> [T, sum of outputs], in the order of join(). Only while it holds.
+  Tensor operator()(const Tensor& x_TI) const { return ops::linear_joint(x_TI, joint_); }
+
+ private:
+  std::vector<Linear*> maps_;
+  ops::JointWeights joint_;
+};
+
+}  // namespace r1::nn
