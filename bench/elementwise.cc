@@ -1,5 +1,5 @@
 // Whether the kernels between the products run at the memory's speed, on a GPU:
-//   bench_elementwise [--tokens 32768 --rounds 20 --dtype bfloat16 --only norm,glu,rotary,head]
+//   bench_elementwise [--tokens 32768 --rounds 20 --dtype bfloat16 --only norm,glu,rotary,sums,head]
 // Prints one JSON object a line for each op and direction: {"what", "shape", "ms", "tb_s", "aten_ms", "ratio"}: median time, bytes that must
 // be read and written (each tensor once) by that time, ATen's time for the same (its fastest operators, forward or its own backward), and
 // how many times faster ours is. The last round's times are taken in turn, ours and ATen's, so that a clock that changes meets both. A copy
@@ -12,6 +12,8 @@
 #include "bench/bench.h"
 #include "r1/ops/add_norm.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/column_sums.h"
+#include "r1/ops/embedding.h"
 #include "r1/ops/gelu.h"
 #include "r1/ops/layer_norm.h"
 #include "r1/ops/logprob.h"
@@ -67,6 +69,17 @@ class Bench {
     line(what, shape, forward, forward_bytes, flops);
     line(what + "_backward", shape, backward, backward_bytes, flops * 2);
     if (flops > 0) line(what + "_step", shape, both, 0, flops * 3);
+  }
+
+  void compare_forward(const std::string& what, const std::string& shape, const Tensors& inputs, double bytes, const Work& ours,
+                       const Work& theirs) const {
+    const at::NoGradGuard no_grad;
+    std::vector<double> times[2];
+    for (int64_t round = -3; round < rounds_; ++round) {
+      const double a = ms([&] { ours(inputs); }), b = ms([&] { theirs(inputs); });
+      if (round >= 0) times[0].push_back(a), times[1].push_back(b);
+    }
+    line(what, shape, times, bytes, 0);
   }
 
   void copy() const {
@@ -183,6 +196,21 @@ void gates(const Bench& bench, int64_t T, double e) {
   }
 }
 
+// What comes back to a bias and to an embedding.
+void sums(const Bench& bench, int64_t T, double e) {
+  for (const int64_t O : {896, 1152, 3072}) {
+    bench.compare_forward(
+        "column_sums", shape_of({T, O}), {bench.randn({T, O})}, double(T) * double(O) * e,
+        [](const Tensors& t) { return Tensors{ops::column_sums(t[0])}; }, [](const Tensors& t) { return Tensors{t[0].sum(0)}; });
+  }
+  const Tensor ids = aten::randint(151936, {T}, at::TensorOptions(at::kLong).device(at::kCUDA));
+  const double table = 151936.0 * 896 * e, rows = double(T) * 896 * e;
+  bench.compare(
+      "embedding", shape_of({T, 151936, 896}), {bench.randn({151936, 896})}, 2 * rows, table + 2 * rows,
+      [&](const Tensors& t) { return Tensors{ops::embedding(ids, t[0])}; },
+      [&](const Tensors& t) { return Tensors{ops::embedding_ref(ids, t[0])}; });
+}
+
 void rotary(const Bench& bench, int64_t T, double e) {
   std::vector<int32_t> places(static_cast<size_t>(T));
   for (size_t t = 0; t < places.size(); ++t) places[t] = int32_t(t % 4096);
@@ -221,7 +249,8 @@ void head(const Bench& bench, int64_t T) {
 int main(int argc, char** argv) {
   return r1::bench::exit_code_of([&] {
     using namespace r1;
-    const bench::Arguments a(argc, argv, {{"tokens", "32768"}, {"rounds", "20"}, {"dtype", "bfloat16"}, {"only", "norm,glu,rotary,head"}});
+    const bench::Arguments a(argc, argv,
+                             {{"tokens", "32768"}, {"rounds", "20"}, {"dtype", "bfloat16"}, {"only", "norm,glu,rotary,sums,head"}});
     tensor::parse_device("cuda");
     const at::ScalarType type = tensor::parse_dtype(a.text("dtype"));
     const Bench bench(a.number("rounds"), type);
@@ -231,6 +260,7 @@ int main(int argc, char** argv) {
       if (part == "norm") norms(bench, a.number("tokens"), e);
       if (part == "glu") gates(bench, a.number("tokens"), e);
       if (part == "rotary") rotary(bench, a.number("tokens"), e);
+      if (part == "sums") sums(bench, a.number("tokens"), e);
       if (part == "head") head(bench, a.number("tokens"));
     }
   });

@@ -2,6 +2,7 @@
 #include "r1/ops/add_norm.h"
 
 #include "op_test.h"
+#include "r1/ops/column_sums.h"
 #include "r1/ops/layer_norm.h"
 #include "r1/ops/norm.h"
 #include "r1/tensor/aten.h"
@@ -109,6 +110,21 @@ TEST(AddNorm, GradientsRepeatThemselvesCuda) {
     const Tensor dout = randn({3001, 2 * D}, 5);
     const Result one = run(op, inputs, at::kCUDA, at::kFloat, dout), two = run(op, inputs, at::kCUDA, at::kFloat, dout);
     for (size_t i = 0; i < inputs.size(); ++i) EXPECT_TRUE(aten::equal(one.grads[i], two.grads[i])) << D << " " << i;
+  }
+}
+
+// ---- sums over rows
+TEST(ColumnSums, EqualATensSumsCuda) {
+  SKIP_WITHOUT_CUDA();
+  for (const auto& [rows, columns] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {0, 24}, {4099, 896}, {3000, 1152}, {77, 37}, {513, 20000}}) {
+    const Tensor x = randn({rows, columns}, 1).to(at::kFloat).to(at::kCUDA), bf16 = x.to(at::kBFloat16);
+    EXPECT_LE(distance(column_sums(x), x.to(at::kDouble).sum(0)), 2e-6) << rows << " " << columns;
+    EXPECT_LE(distance(column_sums(bf16), bf16.to(at::kDouble).sum(0)), 1.0 / 256) << rows << " " << columns;
+    if (columns > 20) {
+      const Tensor part = bf16.narrow(1, 8, columns - 16);
+      EXPECT_TRUE(aten::equal(column_sums(part), column_sums(part.contiguous())));
+    }
   }
 }
 
