@@ -13,7 +13,9 @@ namespace {
 template <int kGroup>
 constexpr int kBlock = kGroup <= kWarp ? 128 : kGroup;
 constexpr int kSlowBlock = 256;
-constexpr int kWarpsAtWork = 16;  // a multiprocessor, in the backward: what its registers hold
+// Warps of a multiprocessor in the backward: as many as its registers hold.
+template <int kPacks>
+constexpr int kWarpsAtWork = kPacks == 1 ? 28 : 16;
 
 // Sum over a group: part of a warp, or the block.
 template <int kGroup>
@@ -360,11 +362,12 @@ int processors(int device) {
 
 // Rows of partial sums at most, whatever kernel makes them.
 int64_t most_partials(Stream stream) {
-  return int64_t(processors(stream.device)) * kWarpsAtWork / 2;  // blocks of two warps
+  return int64_t(processors(stream.device)) * 8;  // 16 warps in blocks of two
 }
 
-// Calls f with group and packs as constants, for rows of so many vectors; false: too many for registers.
-template <class F>
+// Calls f with group and packs as constants, for rows of so many vectors; false: too many for registers. The backward has more to keep of
+// each vector.
+template <bool kBackward, class F>
 bool with_group(int64_t vectors, F f) {
   const auto call = [&]<int kGroup, int kPacks>() {
     f.template operator()<kGroup, kPacks>();
@@ -374,13 +377,20 @@ bool with_group(int64_t vectors, F f) {
   if (vectors <= 16) return call.template operator()<16, 1>();
   if (vectors <= 32) return call.template operator()<32, 1>();
   if (vectors <= 64) return call.template operator()<32, 2>();
-  if (vectors <= 128) return call.template operator()<32, 4>();
-  if (vectors <= 192) return call.template operator()<64, 3>();
-  if (vectors <= 256) return call.template operator()<64, 4>();
-  if (vectors <= 512) return call.template operator()<128, 4>();
-  if (vectors <= 1024) return call.template operator()<256, 4>();
-  if (vectors <= 2048) return call.template operator()<512, 4>();
-  return false;
+  if constexpr (kBackward) {
+    if (vectors <= 128) return call.template operator()<64, 2>();
+    if (vectors <= 192) return call.template operator()<96, 2>();
+    if (vectors <= 256) return call.template operator()<128, 2>();
+    if (vectors <= 512) return call.template operator()<256, 2>();
+    if (vectors <= 1024) return call.template operator()<512, 2>();
+  } else {
+    if (vectors <= 128) return call.template operator()<32, 4>();
+    if (vectors <= 192) return call.template operator()<64, 3>();
+    if (vectors <= 256) return call.template operator()<64, 4>();
+    if (vectors <= 512) return call.template operator()<128, 4>();
+    if (vectors <= 1024) return call.template operator()<256, 4>();
+  }
+  return vectors <= 2048 && call.template operator()<512, 4>();
 }
 
 template <class T, bool kCentred>
@@ -403,7 +413,7 @@ void launch_norm(const Norm& n, Stream stream) {
   const auto launch_group = [&]<int kGroup, int kPacks>() {
     launch(norm_rows<T, kGroup, kPacks, kCentred>, blocks_for(n.rows, kBlock<kGroup> / kGroup), kBlock<kGroup>, 0, stream, a);
   };
-  if (!aligned || !with_group(n.dim / kPer16Bytes<T>, launch_group))
+  if (!aligned || !with_group<false>(n.dim / kPer16Bytes<T>, launch_group))
     norm_long_rows<T, kCentred><<<unsigned(n.rows), kSlowBlock, 0, handle_of(stream)>>>(a);
   check_cuda(cudaGetLastError(), "norm of rows");
 }
@@ -436,10 +446,10 @@ void launch_backward(const NormBackward& n, Stream stream) {
   int64_t blocks = 0;  // rows of partial sums
   const auto launch_group = [&]<int kGroup, int kPacks>() {
     blocks = std::min<int64_t>(blocks_for(n.rows, kBlock<kGroup> / kGroup),
-                               std::max<int64_t>(1, int64_t(processors(stream.device)) * kWarpsAtWork * kWarp / kBlock<kGroup>));
+                               std::max<int64_t>(1, int64_t(processors(stream.device)) * kWarpsAtWork<kPacks> * kWarp / kBlock<kGroup>));
     launch(norm_rows_backward<T, kGroup, kPacks, kCentred>, unsigned(blocks), kBlock<kGroup>, 0, stream, a);
   };
-  if (!aligned || !with_group(n.dim / kPer16Bytes<T>, launch_group)) {
+  if (!aligned || !with_group<true>(n.dim / kPer16Bytes<T>, launch_group)) {
     if (a.dweight || a.dbias) {  // first: dx may lie over dy
       blocks = std::min<int64_t>(n.rows, most);
       sum_slices<T, kCentred><<<dim3(blocks_for(n.dim, kSlowBlock), unsigned(blocks)), kSlowBlock, 0, handle_of(stream)>>>(a);
