@@ -168,8 +168,10 @@ Nll linear_nll(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_
     nll = {-(g.logprob_T * weights_T).sum(), g.logprob_T};
   }
   nll.sum = differentiable("linear_nll", nll.sum, {x_TD, head_VD}, {g.dx_TD, g.dhead_VD},
-                           [type = head_VD.scalar_type()](const Tensor& d, const Tensors& saved, const Wanted& want) {
-                             return Tensors{want[0] ? saved[0] * d : Tensor(), want[1] ? (saved[1] * d).to(type) : Tensor()};
+                           [options = head_VD.options()](const Tensor& d, const Tensors& saved, const Wanted& want) {
+                             Tensor dhead_VD = want[1] ? aten::empty(saved[1].sizes(), options) : Tensor();
+                             if (want[1]) aten::mul_out(dhead_VD, saved[1], d);
+                             return Tensors{want[0] ? saved[0] * d : Tensor(), dhead_VD};
                            });
   return nll;
 }

@@ -1,10 +1,13 @@
 #include "r1/tensor/aten.h"
 
+#include "r1/tensor/aten_fp8.h"
+
 #include <ATen/ops/_cudnn_attention_backward.h>
 #include <ATen/ops/_cudnn_attention_forward.h>
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/_grouped_mm.h>
+#include <ATen/ops/_scaled_mm.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/allclose.h>
@@ -37,6 +40,7 @@
 #include <ATen/ops/mean.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/one_hot.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
@@ -127,6 +131,9 @@ Tensor maximum(const Tensor& x, const Tensor& y) {
 }
 Tensor minimum(const Tensor& x, const Tensor& y) {
   return at::minimum(x, y);
+}
+void mul_out(Tensor& out, const Tensor& x, const Tensor& y) {
+  at::mul_out(out, x, y);
 }
 Tensor pow(const Scalar& x, const Tensor& exponent) {
   return at::pow(x, exponent);
@@ -289,6 +296,11 @@ std::tuple<Tensor, Tensor, Tensor> _cudnn_attention_backward(const Tensor& grad_
                                                              bool is_causal, std::optional<double> scale) {
   return at::_cudnn_attention_backward(grad_out, q, k, v, out, logsumexp, philox_seed, philox_offset, /*attn_bias=*/{}, /*cum_seq_q=*/{},
                                        /*cum_seq_k=*/{}, max_q, max_k, dropout_p, is_causal, scale);
+}
+
+Tensor _scaled_mm(const Tensor& a, const Tensor& b, const Tensor& scale_a, const Tensor& scale_b, const MaybeTensor& bias,
+                  ScalarType out_dtype, bool use_fast_accum) {
+  return at::_scaled_mm(a, b, scale_a, scale_b, bias, /*scale_result=*/{}, out_dtype, use_fast_accum);
 }
 
 }  // namespace r1::aten

@@ -56,6 +56,7 @@ Tensor isfinite(const Tensor& x);
 Tensor isnan(const Tensor& x);
 Tensor maximum(const Tensor& x, const Tensor& y);
 Tensor minimum(const Tensor& x, const Tensor& y);
+void mul_out(Tensor& out, const Tensor& x, const Tensor& y);  // rounded to out's dtype
 Tensor pow(const Scalar& x, const Tensor& exponent);
 Tensor remainder(const Tensor& x, const Scalar& y);
 Tensor rsqrt(const Tensor& x);
