@@ -116,7 +116,7 @@ bool starts_fresh(const Sequences& s) {
 }  // namespace
 
 bool has_paged_kernels(const Tensor& x, int64_t head_dim, int32_t block_size, double scale) {
-  return has_cuda_kernels(x) && kernels::cuda::has_paged_attention(kernel_float(x.scalar_type()), head_dim, block_size) && scale > 0;
+  return has_cuda_kernels(x) && kernels::cuda::has_paged_attention(kernel_float(x.scalar_type()), head_dim, /*latent=*/0, block_size) && scale > 0;
 }
 
 Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const Tensor& cache, const Sequences& s, double scale,

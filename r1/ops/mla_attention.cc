@@ -115,6 +115,7 @@ void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& s
   check(!needs_grad({latent_TW}), "[mla_append] has no gradient: run the engine's forward under no_grad");
   check_cache("mla_append", cache, s, latent_TW.size(1), latent_TW.scalar_type());
   const Tensor rows_TW = latent_TW.contiguous();
+  if (cache.is_cuda() && latent_TW.size(1) * int64_t(latent_TW.element_size()) % 4 == 0) return mla_append_cuda(rows_TW, cache, s);
   if (!cache.is_cpu()) {
     rows_of(cache, latent_TW.size(1), latent_TW.scalar_type()).index_copy_(0, s.new_places(), rows_TW);
     return;
@@ -172,6 +173,7 @@ Tensor mla_absorbed(const Tensor& q_TNW, const Tensor& cache, const Sequences& s
   check(!needs_grad({q_TNW}), "[mla_absorbed] has no gradient: run the engine's forward under no_grad");
   check_cache("mla_absorbed", cache, s, q_TNW.size(2), q_TNW.scalar_type());
   if (has_cpu_kernels(q_TNW)) return absorbed_cpu(q_TNW, cache, s, latent, scale);
+  if (has_absorbed_kernel(q_TNW, s, latent, scale)) return absorbed_cuda(q_TNW, cache, s, latent, scale);
   if (s.max_seqlen == 1 && s.tokens() == s.count() && !q_TNW.is_cpu()) return absorbed_decode(q_TNW, cache, s, latent, scale);
   return mla_absorbed_ref(q_TNW, cache, s, latent, scale);
 }

@@ -9,5 +9,9 @@ namespace r1::ops {
 Tensor context_attention_ref(const Tensor& q_TNH, const Tensor& k_LNH, const Tensor& v_LNV, const Sequences& sequences, double scale);
 // CUDA: ATen's flash attention for 16 bit types, the definition for the rest.
 Tensor context_attention_cuda(const Tensor& q_TNH, const Tensor& k_LNH, const Tensor& v_LNV, const Sequences& sequences, double scale);
+// Kernels of ours that read tables and lengths on the device (kernels/cuda): nothing that they launch depends on the contexts.
+void mla_append_cuda(const Tensor& rows_TW, const Tensor& cache, const Sequences& sequences);
+bool has_absorbed_kernel(const Tensor& q_TNW, const Sequences& sequences, int64_t latent, double scale);
+Tensor absorbed_cuda(const Tensor& q_TNW, const Tensor& cache, const Sequences& sequences, int64_t latent, double scale);
 
 }  // namespace r1::ops

@@ -3,6 +3,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <tuple>
+
 #include "op_test.h"
 #include "r1/ops/head_product.h"
 #include "r1/tensor/aten.h"
@@ -185,6 +187,43 @@ TEST(Attention, ValuesOfTheirOwnSizeCuda) {
   expect_op_equals_ref([&](const Tensors& t) { return attention(t[0], t[1], t[2], sequences, 0.3); },
                        [&](const Tensors& t) { return attention_ref(t[0], t[1], t[2], sequences, 0.3); },
                        {randn({83, 4, 24}, 1), randn({83, 4, 24}, 2), randn({83, 4, 16}, 3)}, at::kCUDA);
+}
+
+// The sizes that have a kernel: against the definition in fp64, contexts of all lengths, what is not cached is no number.
+TEST(MlaAttention, AbsorbedKernelEqualsItsDefinitionCuda) {
+  SKIP_WITHOUT_CUDA();
+  const c10::NoGradGuard no_grad;
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [heads, width, latent] : {std::tuple<int64_t, int64_t, int64_t>{4, 48, 32}, {16, 576, 512}, {20, 576, 512}}) {
+      Sequences lists{.cu_seqlens = {0, 1, 2, 3, 5, 5, 6}, .context_lens = {0, 15, 300, 40, 3, 1000}};
+      int32_t block = 0;
+      for (int64_t i = 0; i < lists.count(); ++i) {
+        lists.block_tables.emplace_back();
+        for (int64_t t = 0; t < lists.context_lens[size_t(i)] + lists.rows_of(i); t += 16) lists.block_tables.back().push_back(++block);
+      }
+      lists.block_tables[4] = {0};
+      const Sequences here = sequences_on(at::kCPU, lists), there = sequences_on(at::kCUDA, lists);
+      const auto rounded = [&](at::IntArrayRef shape, uint64_t seed) { return randn(shape, seed).to(type).to(at::kDouble); };
+      const Tensor q = rounded({6, heads, width}, 1), rows = rounded({6, width}, 2);
+      const auto cache_of = [&](at::Device device, at::ScalarType of) {
+        const Tensor cache =
+            aten::full({block + 1, mla_cache_bytes(width, 16, of)}, 0xFF, at::TensorOptions().dtype(at::kByte).device(device));
+        Sequences before = lists;
+        before.cu_seqlens = {0};
+        for (const int32_t context : lists.context_lens) before.cu_seqlens.push_back(before.cu_seqlens.back() + context);
+        before.context_lens.assign(size_t(lists.count()), 0);
+        const Sequences fed = sequences_on(device, before);
+        mla_append(rounded({fed.tokens(), width}, 3).to(device, of), cache, fed);
+        return cache;
+      };
+      const Tensor ours = cache_of(at::kCUDA, type), theirs = cache_of(at::kCPU, at::kDouble);
+      mla_append(rows.to(at::kCUDA, type), ours, there);
+      mla_append(rows, theirs, here);
+      const Tensor got = mla_absorbed(q.to(at::kCUDA, type), ours, there, latent, 0.05),
+                   want = mla_absorbed_ref(q, theirs, here, latent, 0.05);
+      EXPECT_LE(distance(got, want), type == at::kFloat ? 3e-5 : 2e-2) << type << " width " << width;
+    }
+  }
 }
 
 }  // namespace

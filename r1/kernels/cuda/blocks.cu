@@ -41,9 +41,7 @@ void launch_copy(const Pools& pools, int count, int64_t most_bytes, const Copies
   check_cuda(cudaGetLastError(), "copy of blocks");
 }
 
-__global__ void find_places(TokenPlaces a) {
-  const int64_t t = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (t >= a.count) return;
+__device__ int64_t place_of(const TokenPlaces& a, int64_t t) {
   int64_t low = 0, high = a.sequences - 1;  // the sequence: as many as end at or before t come before it
   while (low < high) {
     const int64_t middle = (low + high) / 2;
@@ -53,7 +51,19 @@ __global__ void find_places(TokenPlaces a) {
       high = middle;
   }
   const int64_t position = t - a.cu[low] + (a.first ? a.first[low] : 0);
-  a.places[t] = int64_t(a.table[low * a.table_width + position / a.block_size]) * a.block_size + position % a.block_size;
+  return int64_t(a.table[low * a.table_width + position / a.block_size]) * a.block_size + position % a.block_size;
+}
+
+__global__ void find_places(TokenPlaces a) {
+  const int64_t t = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (t < a.count) a.places[t] = place_of(a, t);
+}
+
+// A block a row.
+template <class Lane>
+__global__ void append(TokenPlaces a, const Lane* rows, int64_t lanes, Lane* cache) {
+  const int64_t t = blockIdx.x, place = place_of(a, t);
+  for (int64_t i = threadIdx.x; i < lanes; i += blockDim.x) cache[place * lanes + i] = rows[t * lanes + i];
 }
 
 }  // namespace
@@ -85,6 +95,23 @@ void token_places(const TokenPlaces& a, Stream stream) {
   const OnDevice on(stream.device);
   find_places<<<blocks_for(a.count, kThreads), kThreads, 0, handle_of(stream)>>>(a);
   check_cuda(cudaGetLastError(), "places of tokens");
+}
+
+void append_rows(const TokenPlaces& a, const void* rows, int64_t row_bytes, void* cache, Stream stream) {
+  if (a.count == 0) return;
+  const OnDevice on(stream.device);
+  check(row_bytes % 4 == 0, "[cuda] expected rows of a multiple of 4 bytes, got ", row_bytes);
+  const auto launch = [&](auto* lane) {
+    using Lane = std::remove_pointer_t<decltype(lane)>;
+    append<<<unsigned(a.count), 64, 0, handle_of(stream)>>>(a, static_cast<const Lane*>(rows), row_bytes / int64_t(sizeof(Lane)),
+                                                            static_cast<Lane*>(cache));
+  };
+  const bool wide = (reinterpret_cast<uintptr_t>(rows) | reinterpret_cast<uintptr_t>(cache) | uintptr_t(row_bytes)) % 16 == 0;
+  if (wide)
+    launch(static_cast<uint4*>(nullptr));
+  else
+    launch(static_cast<uint32_t*>(nullptr));
+  check_cuda(cudaGetLastError(), "rows to their places");
 }
 
 }  // namespace r1::kernels::cuda

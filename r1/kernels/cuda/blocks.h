@@ -32,4 +32,8 @@ struct TokenPlaces {
 };
 void token_places(const TokenPlaces& a, Stream stream);
 
+// Copies `count` rows of `row_bytes` to these places of a cache of such rows, instead of writing the places down (places: null). Addresses and
+// bytes are multiples of 4.
+void append_rows(const TokenPlaces& a, const void* rows, int64_t row_bytes, void* cache, Stream stream);
+
 }  // namespace r1::kernels::cuda

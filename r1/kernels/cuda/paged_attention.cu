@@ -14,13 +14,15 @@ int64_t counter_bytes(int blocks) {
 
 }  // namespace
 
-bool has_paged_attention(Float, int64_t head_dim, int32_t block_size) {
+bool has_paged_attention(Float, int64_t head_dim, int64_t latent, int32_t block_size) {
   constexpr int64_t kSizes[] = {16, 32, 64, 80, 96, 128, 192, 256};
-  return block_size > 0 && block_size % 16 == 0 && std::find(std::begin(kSizes), std::end(kSizes), head_dim) != std::end(kSizes);
+  const bool has_size = std::find(std::begin(kSizes), std::end(kSizes), head_dim) != std::end(kSizes);
+  const bool has_latents = (head_dim == 48 && latent == 32) || (head_dim == 576 && latent == 512);
+  return block_size > 0 && block_size % 16 == 0 && (latent == 0 ? has_size : has_latents);
 }
 
 int64_t narrow_rows(const PagedAttention& a) {
-  if (a.type == Float::kF32) return a.max_rows;
+  if (a.type == Float::kF32 || a.latent > 0) return a.max_rows;
   return std::max<int64_t>(1, 32 / (a.heads / a.kv_heads));
 }
 
@@ -39,7 +41,7 @@ void paged_attention(const PagedAttention& a, Stream stream) {
                        .cache = static_cast<const uint8_t*>(a.cache),
                        .out = a.out,
                        .q_stride = a.q_stride,
-                       .block_bytes = 2 * a.kv_heads * a.head_dim * a.block_size * size_of(a.type),
+                       .block_bytes = (a.latent > 0 ? 1 : 2) * a.kv_heads * a.head_dim * a.block_size * size_of(a.type),
                        .sequences = int(a.sequences),
                        .heads = int(a.heads),
                        .kv_heads = int(a.kv_heads),

@@ -1,5 +1,6 @@
 // Causal attention of new rows to all tokens of their sequences, straight on the blocks of a cache; the new rows' keys and values are in it
-// already. ops/attention.h says what it computes. A block is k [block_size, K, H], then v, in fp32 or bf16.
+// already. ops/attention.h says what it computes. A block is k [block_size, K, H], then v, in fp32 or bf16; or, with latents, rows
+// [block_size, H] alone, whose first numbers are the value too (ops/mla_attention.h, absorbed).
 //
 // Lengths, tables and starts are read on the device, and what is launched depends on shapes alone, so that a captured launch serves batches
 // of other lengths. Two kernels share the sequences of a batch:
@@ -20,11 +21,12 @@ namespace r1::kernels::cuda {
 struct PagedAttention {
   const void* q = nullptr;  // [tokens, heads, head_dim], tokens q_stride elements apart; at multiples of 16 bytes
   const void* cache = nullptr;
-  void* out = nullptr;  // [tokens, heads, head_dim], dense
+  void* out = nullptr;  // [tokens, heads, head_dim or latent], dense
   Float type = Float::kF32;
   int64_t tokens = 0, sequences = 0;
   int64_t q_stride = 0;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t latent = 0;  // numbers of a key that are its value; 0: values of their own. With latents there is one key head
   int32_t block_size = 16;
   const int32_t* table = nullptr;  // [sequences, table_width]; entries after a sequence's last block are not read
   int64_t table_width = 0;
@@ -37,8 +39,8 @@ struct PagedAttention {
   void* workspace = nullptr;                // paged_attention_workspace() of it, 16-byte aligned
 };
 
-// Head sizes 16, 32, 64, 80, 96, 128, 192 and 256; blocks of a multiple of 16 tokens.
-bool has_paged_attention(Float type, int64_t head_dim, int32_t block_size);
+// Head sizes 16, 32, 64, 80, 96, 128, 192 and 256, or latents of 32 in 48 and 512 in 576; blocks of a multiple of 16 tokens.
+bool has_paged_attention(Float type, int64_t head_dim, int64_t latent, int32_t block_size);
 
 // Rows that a sequence has at most to go through the narrow kernel.
 int64_t narrow_rows(const PagedAttention& a);

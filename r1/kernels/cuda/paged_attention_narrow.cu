@@ -19,25 +19,27 @@ constexpr int kWarps = 4, kThreads = kWarps * kWarp;
 constexpr int kMostPieces = 32;  // of a unit, plus two: the block that adds them up must not take longer than the others
 constexpr int kShared = 227 * 1024;
 
-template <class T, int H, int ColumnTiles>
+// Keys of H numbers; values of V: of their own where V is H, else the first V numbers of the keys.
+template <class T, int H, int V, int ColumnTiles>
 struct NarrowShape {
-  static constexpr bool kHalf = sizeof(T) == 2;
+  static constexpr bool kHalf = sizeof(T) == 2, kOwnValues = V == H;
   static constexpr int kRows = 8 * ColumnTiles;
   static constexpr int kKeys = kHalf ? 16 : 8;  // of a warp at a time
   static constexpr int kTile = kWarps * kKeys;
   static constexpr int kChunks = H * int(sizeof(T)) / 16;
   using Layout = TileLayout<kChunks>;
   static constexpr int kMatrix = Layout::bytes(kKeys);  // keys, or values, of a step
-  static constexpr int kSumRow = H + 4;                 // floats; no bank conflicts between rows
+  static constexpr int kStage = (kOwnValues ? 2 : 1) * kMatrix;
+  static constexpr int kSumRow = V + 4;  // floats; no bank conflicts between rows
   static constexpr int kSums = std::max(2 * kRows * kSumRow, 2 * (kMostPieces + 2) * kRows) * 4;
   static constexpr int kQueries = kHalf ? 0 : kRows * H * 4;
   static constexpr int kWeights = 2 * kWarps * kRows * 4;  // maximum and sum of weights, a warp and row
   static constexpr int kOther = kSums + kQueries + kWeights + 64;
-  static constexpr int bytes(int stages) { return kWarps * stages * 2 * kMatrix + kOther; }
+  static constexpr int bytes(int stages) { return kWarps * stages * kStage + kOther; }
   static constexpr int kStages = bytes(3) <= kShared / 2 - 1024 ? 3 : 2;
   static constexpr int kBytes = bytes(kStages);
   static constexpr int kBlocks = std::min(4, kShared / (kBytes + 1024));  // of a multiprocessor
-  static constexpr int kPartial = kRows * (H + 2);                        // floats
+  static constexpr int kPartial = kRows * (V + 2);                        // floats
   static_assert(kBlocks >= 1);
 };
 
@@ -147,14 +149,14 @@ __device__ Part part_of(const PagedArgs& a, int64_t* scratch) {
 // weighted sums of values.
 
 // bf16: this lane has rows 8 j + 2 (lane % 4) + e of column tile j.
-template <int H, int ColumnTiles>
+template <int H, int V, int ColumnTiles>
 struct TensorSums {
-  using Shape = NarrowShape<__nv_bfloat16, H, ColumnTiles>;
+  using Shape = NarrowShape<__nv_bfloat16, H, V, ColumnTiles>;
   using Layout = typename Shape::Layout;
-  static constexpr int kSteps = H / 16;
+  static constexpr int kSteps = H / 16, kValueSteps = V / 16;
 
   uint32_t q[ColumnTiles][kSteps][2];
-  float o[ColumnTiles][kSteps][4];
+  float o[ColumnTiles][kValueSteps][4];
   float m[ColumnTiles][2], l[ColumnTiles][2];
   int last[ColumnTiles][2], first[ColumnTiles][2];  // keys that the row sees
   int all_from, all_to;                             // every row sees keys all_from .. all_to
@@ -173,8 +175,12 @@ struct TensorSums {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           q[j][k][half] = there ? *reinterpret_cast<const uint32_t*>(from + 16 * k + 8 * half) : 0u;
-          o[j][k][2 * half] = o[j][k][2 * half + 1] = 0;
         }
+      }
+#pragma unroll
+      for (int k = 0; k < kValueSteps; ++k) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) o[j][k][i] = 0;
       }
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
@@ -228,7 +234,7 @@ struct TensorSums {
         l[j][e] = l[j][e] * shrink[e] + p[e] + p[2 + e];
       }
 #pragma unroll
-      for (int k = 0; k < kSteps; ++k) {
+      for (int k = 0; k < kValueSteps; ++k) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) o[j][k][i] *= shrink[i % 2];
       }
@@ -236,7 +242,7 @@ struct TensorSums {
       weights[j][1] = transposed(pack_bf16(p[2], p[3]));
     }
 #pragma unroll
-    for (int k = 0; k < kSteps; ++k) {
+    for (int k = 0; k < kValueSteps; ++k) {
       uint32_t part[4];
       load_matrices_transposed(part, values + Layout::at(lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2));
 #pragma unroll
@@ -271,7 +277,7 @@ struct TensorSums {
         const int row = 8 * j + 2 * (lane % 4) + e;
         const float by = exp2f(m[j][e] - finite(most_of(row)));
 #pragma unroll
-        for (int k = 0; k < kSteps; ++k) {
+        for (int k = 0; k < kValueSteps; ++k) {
           visit(row, 16 * k + lane / 4, o[j][k][e] * by);
           visit(row, 16 * k + lane / 4 + 8, o[j][k][2 + e] * by);
         }
@@ -281,11 +287,11 @@ struct TensorSums {
 };
 
 // fp32: scores of key lane % 8, a quarter of the dimensions a lane; sums of dimensions lane, lane + 32, ...
-template <int H>
+template <int H, int V>
 struct PlainSums {
-  using Shape = NarrowShape<float, H, 1>;
+  using Shape = NarrowShape<float, H, V, 1>;
   using Layout = typename Shape::Layout;
-  static constexpr int kRows = Shape::kRows, kDims = (H + kWarp - 1) / kWarp;
+  static constexpr int kRows = Shape::kRows, kDims = (V + kWarp - 1) / kWarp;
 
   float o[kRows][kDims], m[kRows], l[kRows];
   const float* q;  // shared [kRows, H]
@@ -348,7 +354,7 @@ struct PlainSums {
 #pragma unroll
       for (int i = 0; i < kDims; ++i) {
         const int h = lane + kWarp * i;
-        x[i] = h < H ? *reinterpret_cast<const float*>(v + Layout::at(at, h / 4) + h % 4 * 4) : 0.0f;
+        x[i] = h < V ? *reinterpret_cast<const float*>(v + Layout::at(at, h / 4) + h % 4 * 4) : 0.0f;
       }
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
@@ -376,19 +382,19 @@ struct PlainSums {
       const float by = exp2f(m[r] - finite(most_of(r)));
 #pragma unroll
       for (int i = 0; i < kDims; ++i) {
-        if (lane + kWarp * i < H) visit(r, lane + kWarp * i, o[r][i] * by);
+        if (lane + kWarp * i < V) visit(r, lane + kWarp * i, o[r][i] * by);
       }
     }
   }
 };
 
-template <class T, int H, int ColumnTiles>
+template <class T, int H, int V, int ColumnTiles>
 struct SumsOf {
-  using Type = TensorSums<H, ColumnTiles>;
+  using Type = TensorSums<H, V, ColumnTiles>;
 };
-template <int H>
-struct SumsOf<float, H, 1> {
-  using Type = PlainSums<H>;
+template <int H, int V>
+struct SumsOf<float, H, V, 1> {
+  using Type = PlainSums<H, V>;
 };
 
 // ---- the copies of a step
@@ -420,7 +426,7 @@ __device__ __forceinline__ void start_copies(const PagedArgs& a, const Cursor<Sh
     const uint8_t* mine = keys + (seen ? row * row_bytes + chunk * 16 : 0);
     const uint32_t place = stage + Layout::at(row, chunk);
     copy_16_async(place, mine, seen);
-    copy_16_async(place + Shape::kMatrix, mine + (seen ? values : 0), seen);
+    if (Shape::kOwnValues) copy_16_async(place + Shape::kMatrix, mine + (seen ? values : 0), seen);
   }
 }
 
@@ -432,10 +438,10 @@ struct Piece {
   int64_t slot, slots_from, slots_to;  // of the workspace; blocks that have pieces of the unit
 };
 
-template <class T, int H>
+template <class T, int V>
 __device__ __forceinline__ void write_out(const PagedArgs& a, const Piece& piece, int row, int h, const float4& x, float l) {
   const int r = piece.first_row + row;
-  const int64_t at = (int64_t(piece.token + r / a.group) * a.heads + piece.kv_head * a.group + r % a.group) * H + h;
+  const int64_t at = (int64_t(piece.token + r / a.group) * a.heads + piece.kv_head * a.group + r % a.group) * V + h;
   const float by = 1 / l;
   const float values[4]{x.x * by, x.y * by, x.z * by, x.w * by};
   store<T, 4>(static_cast<T*>(a.out) + at, values);
@@ -450,7 +456,7 @@ struct Desk {
 };
 
 // Adds up the pieces of a unit, in order. By the whole block.
-template <class T, int H, class Shape>
+template <class T, int V, class Shape>
 __device__ void add_pieces(const PagedArgs& a, const Piece& piece, const Desk<Shape>& desk) {
   const int count = int(piece.slots_to - piece.slots_from + 1);
   const auto slot_of = [&](int i) { return a.partials + (2 * (piece.slots_from + i) + (i == 0)) * int64_t(Shape::kPartial); };
@@ -462,24 +468,24 @@ __device__ void add_pieces(const PagedArgs& a, const Piece& piece, const Desk<Sh
     l_of[i / piece.rows * Shape::kRows + row] = __ldcg(slot + Shape::kRows + row);
   }
   __syncthreads();
-  for (int i = threadIdx.x; i < piece.rows * (H / 4); i += kThreads) {
-    const int row = i / (H / 4), h = i % (H / 4) * 4;
+  for (int i = threadIdx.x; i < piece.rows * (V / 4); i += kThreads) {
+    const int row = i / (V / 4), h = i % (V / 4) * 4;
     float most = -INFINITY;
     for (int n = 0; n < count; ++n) most = fmaxf(most, m_of[n * Shape::kRows + row]);
     float4 sum{0, 0, 0, 0};
     float l = 0;
 #pragma unroll 8
     for (int n = 0; n < count; ++n) {
-      const float4 x = __ldcg(reinterpret_cast<const float4*>(slot_of(n) + 2 * Shape::kRows + row * H + h));
+      const float4 x = __ldcg(reinterpret_cast<const float4*>(slot_of(n) + 2 * Shape::kRows + row * V + h));
       const float by = exp2f(m_of[n * Shape::kRows + row] - finite(most));
       l = fmaf(by, l_of[n * Shape::kRows + row], l);
       sum.x = fmaf(by, x.x, sum.x), sum.y = fmaf(by, x.y, sum.y), sum.z = fmaf(by, x.z, sum.z), sum.w = fmaf(by, x.w, sum.w);
     }
-    write_out<T, H>(a, piece, row, h, sum, l);
+    write_out<T, V>(a, piece, row, h, sum, l);
   }
 }
 
-template <class T, int H, class Shape, class Sums>
+template <class T, int V, class Shape, class Sums>
 __device__ void end_piece(const PagedArgs& a, const Piece& piece, Sums& sums, const Desk<Shape>& desk) {
   const int warp = threadIdx.x / kWarp;
   constexpr int kRows = Shape::kRows;
@@ -498,8 +504,8 @@ __device__ void end_piece(const PagedArgs& a, const Piece& piece, Sums& sums, co
   if (warp >= 2) sums.each_sum(most_of, [&](int row, int h, float x) { mine[row * Shape::kSumRow + h] += x; });
   __syncthreads();
   float* slot = a.partials + piece.slot * Shape::kPartial;
-  for (int i = threadIdx.x; i < piece.rows * (H / 4); i += kThreads) {
-    const int row = i / (H / 4), h = i % (H / 4) * 4;
+  for (int i = threadIdx.x; i < piece.rows * (V / 4); i += kThreads) {
+    const int row = i / (V / 4), h = i % (V / 4) * 4;
     const float4 x = *reinterpret_cast<const float4*>(desk.sums + row * Shape::kSumRow + h);
     const float4 y = *reinterpret_cast<const float4*>(desk.sums + (kRows + row) * Shape::kSumRow + h);
     const float4 sum{x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w};
@@ -508,9 +514,9 @@ __device__ void end_piece(const PagedArgs& a, const Piece& piece, Sums& sums, co
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) l += l_of[w * kRows + row] * exp2f(m_of[w * kRows + row] - finite(most));
     if (piece.whole) {
-      write_out<T, H>(a, piece, row, h, sum, l);
+      write_out<T, V>(a, piece, row, h, sum, l);
     } else {
-      *reinterpret_cast<float4*>(slot + 2 * kRows + row * H + h) = sum;
+      *reinterpret_cast<float4*>(slot + 2 * kRows + row * V + h) = sum;
       if (h == 0) slot[row] = most, slot[kRows + row] = l;
     }
   }
@@ -523,17 +529,17 @@ __device__ void end_piece(const PagedArgs& a, const Piece& piece, Sums& sums, co
     const bool adds = *last;
     if (adds) {
       __threadfence();
-      add_pieces<T, H>(a, piece, desk);
+      add_pieces<T, V>(a, piece, desk);
     }
   }
   __syncthreads();  // the desk may be used again
 }
 
-template <class T, int H, int ColumnTiles>
-__global__ void __launch_bounds__(kThreads, NarrowShape<T, H, ColumnTiles>::kBlocks) narrow(const PagedArgs a) {
-  using Shape = NarrowShape<T, H, ColumnTiles>;
+template <class T, int H, int V, int ColumnTiles>
+__global__ void __launch_bounds__(kThreads, NarrowShape<T, H, V, ColumnTiles>::kBlocks) narrow(const PagedArgs a) {
+  using Shape = NarrowShape<T, H, V, ColumnTiles>;
   extern __shared__ __align__(128) uint8_t shared[];
-  uint8_t* desk_at = shared + kWarps * Shape::kStages * 2 * Shape::kMatrix;
+  uint8_t* desk_at = shared + kWarps * Shape::kStages * Shape::kStage;
   const Desk<Shape> desk{reinterpret_cast<float*>(desk_at), reinterpret_cast<float*>(desk_at + Shape::kSums),
                          reinterpret_cast<float*>(desk_at + Shape::kSums + Shape::kWeights)};
   const Part part = part_of<Shape>(a, reinterpret_cast<int64_t*>(desk_at + Shape::kOther - 64));
@@ -546,11 +552,11 @@ __global__ void __launch_bounds__(kThreads, NarrowShape<T, H, ColumnTiles>::kBlo
   use.tile = use.span.first + part.offset % use.span.tiles();
   Cursor<Shape> ahead = use;
   const int count = int(part.end - part.begin), warp = threadIdx.x / kWarp;
-  const uint32_t stages = shared_address(shared) + warp * Shape::kStages * 2 * Shape::kMatrix;
+  const uint32_t stages = shared_address(shared) + warp * Shape::kStages * Shape::kStage;
   int block = block_at(a, ahead), started = 0;
   const auto start_next = [&] {  // an empty group where nothing is left, so that groups can be counted
     if (started < count) {
-      start_copies<T, H>(a, ahead, block, stages + started % Shape::kStages * 2 * Shape::kMatrix);
+      start_copies<T, H>(a, ahead, block, stages + started % Shape::kStages * Shape::kStage);
       if (++started < count) {
         ahead.next(a);
         block = block_at(a, ahead);
@@ -560,14 +566,14 @@ __global__ void __launch_bounds__(kThreads, NarrowShape<T, H, ColumnTiles>::kBlo
   };
   for (int i = 0; i < Shape::kStages - 1; ++i) start_next();
 
-  typename SumsOf<T, H, ColumnTiles>::Type sums;
+  typename SumsOf<T, H, V, ColumnTiles>::Type sums;
   for (int i = 0; i < count; ++i) {
     wait_copies<Shape::kStages - 2>();
     __syncwarp();  // all lanes' copies are there, and all have read the stage that is filled next
     start_next();
     if (i == 0 || use.tile == use.span.first) sums.begin(a, use, desk.queries);
-    const uint32_t stage = stages + i % Shape::kStages * 2 * Shape::kMatrix;
-    sums.step(a, stage, stage + Shape::kMatrix, shared, use.tile * Shape::kTile + warp * Shape::kKeys);
+    const uint32_t stage = stages + i % Shape::kStages * Shape::kStage;
+    sums.step(a, stage, stage + (Shape::kOwnValues ? Shape::kMatrix : 0), shared, use.tile * Shape::kTile + warp * Shape::kKeys);
     const bool unit_ends = use.tile == use.span.end - 1;
     if (unit_ends || i == count - 1) {
       const int64_t unit_begin = part.begin + i - (use.tile - use.span.first), unit_end = unit_begin + use.span.tiles();
@@ -580,20 +586,20 @@ __global__ void __launch_bounds__(kThreads, NarrowShape<T, H, ColumnTiles>::kBlo
                   .slot = 2 * int64_t(blockIdx.x) + begun_here,
                   .slots_from = part.block_of(unit_begin),
                   .slots_to = part.block_of(unit_end - 1)};
-      end_piece<T, H, Shape>(a, piece, sums, desk);
+      end_piece<T, V, Shape>(a, piece, sums, desk);
     }
     if (i < count - 1) use.next(a);
   }
 }
 
-template <class T, int H, int ColumnTiles>
+template <class T, int H, int V, int ColumnTiles>
 struct Kernel {
-  using Shape = NarrowShape<T, H, ColumnTiles>;
+  using Shape = NarrowShape<T, H, V, ColumnTiles>;
   static NarrowSizes sizes(int processors) { return {Shape::kBlocks * processors, Shape::kPartial}; }
   static void launch(const PagedArgs& args, int processors, Stream stream) {
-    check_cuda(cudaFuncSetAttribute(narrow<T, H, ColumnTiles>, cudaFuncAttributeMaxDynamicSharedMemorySize, Shape::kBytes),
+    check_cuda(cudaFuncSetAttribute(narrow<T, H, V, ColumnTiles>, cudaFuncAttributeMaxDynamicSharedMemorySize, Shape::kBytes),
                "paged attention's shared memory");
-    narrow<T, H, ColumnTiles><<<unsigned(Shape::kBlocks * processors), kThreads, Shape::kBytes, handle_of(stream)>>>(args);
+    narrow<T, H, V, ColumnTiles><<<unsigned(Shape::kBlocks * processors), kThreads, Shape::kBytes, handle_of(stream)>>>(args);
     check_cuda(cudaGetLastError(), "paged attention");
   }
 };
@@ -605,32 +611,32 @@ void with_kernel(const PagedAttention& a, const F& f) {
   const auto of_size = [&](auto size) {
     constexpr int kH = decltype(size)::value;
     if (a.type == Float::kF32)
-      f(Kernel<float, kH, 1>());
+      f(Kernel<float, kH, kH, 1>());
     else if (rows <= 8)
-      f(Kernel<__nv_bfloat16, kH, 1>());
+      f(Kernel<__nv_bfloat16, kH, kH, 1>());
     else
-      f(Kernel<__nv_bfloat16, kH, 2>());
+      f(Kernel<__nv_bfloat16, kH, kH, 2>());
   };
-  switch (a.head_dim) {
-    case 16:
-      return of_size(std::integral_constant<int, 16>());
-    case 32:
-      return of_size(std::integral_constant<int, 32>());
-    case 64:
-      return of_size(std::integral_constant<int, 64>());
-    case 80:
-      return of_size(std::integral_constant<int, 80>());
-    case 96:
-      return of_size(std::integral_constant<int, 96>());
-    case 128:
-      return of_size(std::integral_constant<int, 128>());
-    case 192:
-      return of_size(std::integral_constant<int, 192>());
-    case 256:
-      return of_size(std::integral_constant<int, 256>());
-    default:
-      fail("[cuda] paged attention has no heads of ", a.head_dim);
-  }
+  const auto of_latents = [&](auto width, auto latent) {
+    constexpr int kH = decltype(width)::value, kV = decltype(latent)::value;
+    if (a.type == Float::kF32)
+      f(Kernel<float, kH, kV, 1>());
+    else
+      f(Kernel<__nv_bfloat16, kH, kV, 1>());
+  };
+  const auto is = [&](int64_t head_dim, int64_t latent) { return a.head_dim == head_dim && a.latent == latent; };
+  using std::integral_constant;
+  if (is(16, 0)) return of_size(integral_constant<int, 16>());
+  if (is(32, 0)) return of_size(integral_constant<int, 32>());
+  if (is(64, 0)) return of_size(integral_constant<int, 64>());
+  if (is(80, 0)) return of_size(integral_constant<int, 80>());
+  if (is(96, 0)) return of_size(integral_constant<int, 96>());
+  if (is(128, 0)) return of_size(integral_constant<int, 128>());
+  if (is(192, 0)) return of_size(integral_constant<int, 192>());
+  if (is(256, 0)) return of_size(integral_constant<int, 256>());
+  if (is(48, 32)) return of_latents(integral_constant<int, 48>(), integral_constant<int, 32>());
+  if (is(576, 512)) return of_latents(integral_constant<int, 576>(), integral_constant<int, 512>());
+  fail("[cuda] paged attention has no heads of ", a.head_dim, " with latents of ", a.latent);
 }
 
 int processors_of(int device) {
