@@ -93,8 +93,9 @@ const Tensor* first_defined(std::span<const Tensor> tensors) {
 }
 
 void check_one_device(const char* op, std::span<const Tensor> tensors, at::Device device) {
-  for (const Tensor& t : tensors)
-    check(!t.defined() || t.device() == device, "[", op, "] expected all tensors on ", device, ", got one on ", t.device());
+  for (const Tensor& t : tensors) {
+    if (t.defined()) check(t.device() == device, "[", op, "] expected all tensors on ", device, ", got one on ", t.device());
+  }
 }
 
 void check_verdict(const char* op, const Tensor& verdict) {
