@@ -174,6 +174,12 @@ Qkv split_heads(const Tensor& qkv_TE, const HeadsShape& shape, const HeadNorms* 
   return split_by_ops(qkv_TE, shape, norms, table, positions);
 }
 
+bool paged_qkv_replays(at::ScalarType dtype, int64_t head_dim, double scale) {
+  constexpr int32_t kAnyBlockSize = 16;  // the engine's are multiples of it
+  return is_kernel_float(dtype) && scale > 0 && kernels::cuda::has_qkv_heads(head_dim) &&
+         kernels::cuda::has_paged_attention(kernel_float(dtype), head_dim, /*latent=*/0, kAnyBlockSize);
+}
+
 Tensor paged_qkv_attention(const Tensor& given_TE, const HeadsShape& shape, const HeadNorms* norms, const RotaryTable* table,
                            const Tensor& cache, const Sequences& sequences, double scale, const Window& window) {
   const Tensor& positions = sequences.positions_T;

@@ -29,6 +29,8 @@ Qkv split_heads_ref(const Tensor& qkv_TE, const HeadsShape& shape, const HeadNor
 // nothing that is launched depends on how long the sequences are, as long as each has few new rows. No gradient.
 Tensor paged_qkv_attention(const Tensor& qkv_TE, const HeadsShape& shape, const HeadNorms* norms, const RotaryTable* table,
                            const Tensor& cache, const Sequences& sequences, double scale, const Window& window = {});
+// Whether that holds for heads of this kind.
+bool paged_qkv_replays(at::ScalarType dtype, int64_t head_dim, double scale);
 Tensor paged_qkv_attention_ref(const Tensor& qkv_TE, const HeadsShape& shape, const HeadNorms* norms, const RotaryTable* table,
                                const Tensor& cache, const Sequences& sequences, double scale, const Window& window = {});
 
