@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
+#include "r1/kernels/cuda/paged_attention.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cuda_kernels.h"
