@@ -38,16 +38,16 @@ bool has_cudnn_attention(const Tensor& q_TNH, const Tensor& v_TKH, const Sequenc
 
 Tensor attention_cudnn(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& s, double scale) {
   const int64_t count = s.count(), length = s.max_seqlen;
-  const bool with_graph = needs_grad({q_TNH, k_TKH, v_TKH});
   Tensor q, k, v, out, lse, seed, offset;
   {
     const at::NoGradGuard no_grad;
+    // Always with what the backward needs: one plan for both, and the same bits.
     q = by_sequence(q_TNH, count), k = by_sequence(k_TKH, count), v = by_sequence(v_TKH, count);
-    std::tie(out, lse, seed, offset) = aten::_cudnn_attention_forward(q, k, v, length, length, /*compute_log_sumexp=*/with_graph,
+    std::tie(out, lse, seed, offset) = aten::_cudnn_attention_forward(q, k, v, length, length, /*compute_log_sumexp=*/true,
                                                                       /*dropout_p=*/0, /*is_causal=*/true, scale);
   }
   const Tensor out_TNH = packed(out);
-  if (!with_graph) return out_TNH;
+  if (!needs_grad({q_TNH, k_TKH, v_TKH})) return out_TNH;
   return differentiable("attention", out_TNH, {q_TNH, k_TKH, v_TKH}, {q_TNH, k_TKH, v_TKH, out_TNH, lse, seed, offset},
                         [count, length, scale](const Tensor& dout_TNH, const Tensors& t, const Wanted&) {
                           const auto view = [&](const Tensor& x) { return by_sequence(x, count); };
