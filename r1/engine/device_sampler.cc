@@ -19,6 +19,7 @@ namespace r1::engine {
 namespace {
 
 using kernels::cuda::kMaxTopTokens;
+using kernels::cuda::SampledRow;
 using kernels::cuda::SamplingRow;
 using kernels::cuda::TopToken;
 static_assert(sizeof(TokenCounts::Count) == sizeof(kernels::cuda::TokenCount));
@@ -37,14 +38,10 @@ at::TensorOptions options(at::ScalarType type, at::Device device) {
   return at::TensorOptions().dtype(type).device(device);
 }
 
-// What comes back: tokens, log-probabilities, faults, alternatives, one after the other.
-struct Layout {
-  int64_t rows;
-  int64_t logprobs() const { return rows * 8; }
-  int64_t broken() const { return rows * 12; }
-  int64_t top() const { return rows * 16; }
-  int64_t bytes(int64_t rows_with_top) const { return top() + rows_with_top * kMaxTopTokens * int64_t(sizeof(TopToken)); }
-};
+// The device reads and writes these by itself.
+Tensor pinned_bytes(int64_t bytes) {
+  return aten::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
+}
 
 // One enqueue() on its way.
 struct Flight {
@@ -53,7 +50,7 @@ struct Flight {
     int top = 0;
   };
   std::vector<Wants> rows;
-  Tensor results;                    // GPU: bytes, pinned
+  Tensor results, top;               // GPU: bytes, pinned: a SampledRow each; their alternatives, kMaxTopTokens each
   std::optional<c10::Event> landed;  // GPU
   std::vector<Sampled> sampled;      // CPU
 };
@@ -63,12 +60,11 @@ struct Flight {
 struct DeviceSampler::Impl {
   at::Device device;
   int64_t max_rows, vocab;
-  Layout layout{max_rows};
   Flight flights[2];
   int first = 0, flying = 0;
   Tensor tokens;
 
-  Tensor results;  // bytes, on the device
+  Tensor tokens_there;  // int64 [max_rows]
   // Rows as words, and the ids that are out for them.
   std::unique_ptr<ops::DeviceLists> lists;
   int64_t ban_room = 0;
@@ -82,9 +78,9 @@ struct DeviceSampler::Impl {
     if (device.is_cpu()) return;
     check(vocab <= kernels::cuda::kMaxSampledVocab, "[sampler] expected a vocabulary of up to ", kernels::cuda::kMaxSampledVocab,
           " tokens on a GPU, got ", vocab);
-    results = aten::empty({layout.bytes(max_rows)}, options(at::kByte, device));
+    tokens_there = aten::empty({max_rows}, options(at::kLong, device));
     for (Flight& f : flights) {
-      f.results = aten::empty({layout.bytes(max_rows)}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
+      f.results = pinned_bytes(max_rows * int64_t(sizeof(SampledRow)));
       f.landed.emplace(at::kCUDA);
     }
     make_lists(4 * max_rows);
@@ -100,7 +96,7 @@ struct DeviceSampler::Impl {
   SamplingRow row_of(const SampleRow& row, int64_t logits_row);
   void ban(const std::vector<TokenId>& ids, SamplingRow& to);
   void count(const TokenCounts& counts, SamplingRow& to);
-  void launch(const Tensor& logits_RV, bool wants_top);
+  void launch(const Tensor& logits_RV, Flight& flight, bool wants_top);
 };
 
 DeviceSampler::DeviceSampler(at::Device device, int64_t max_rows, int64_t vocab) : impl_(std::make_unique<Impl>(device, max_rows, vocab)) {}
@@ -183,24 +179,26 @@ void DeviceSampler::Impl::count(const TokenCounts& counts, SamplingRow& to) {
   to.counted = int32_t(all.size());
 }
 
-void DeviceSampler::Impl::launch(const Tensor& logits_RV, bool wants_top) {
-  if (int64_t(bans.size()) > ban_room) make_lists(2 * int64_t(bans.size()));
+// A few rows go with the launch; more of them, and lists of ids, by a copy before it.
+void DeviceSampler::Impl::launch(const Tensor& logits_RV, Flight& flight, bool wants_top) {
   const auto n = int64_t(rows.size());
+  if (wants_top && !flight.top.defined()) flight.top = pinned_bytes(max_rows * kMaxTopTokens * int64_t(sizeof(TopToken)));
+  if (int64_t(bans.size()) > ban_room) make_lists(2 * int64_t(bans.size()));
   const auto* banned = lists->on_device(1).const_data_ptr<int32_t>();
   for (size_t i = 0; i < rows.size(); ++i) rows[i].banned = banned + ban_starts[i];
-  std::memcpy(lists->write<int64_t>(0, n * kWords), rows.data(), rows.size() * sizeof(SamplingRow));
+  const bool here = n <= kernels::cuda::kRowsByValue;
+  if (!here) std::memcpy(lists->write<int64_t>(0, n * kWords), rows.data(), rows.size() * sizeof(SamplingRow));
   if (!bans.empty()) std::copy(bans.begin(), bans.end(), lists->write<int32_t>(1, int64_t(bans.size())));
   lists->send();
-  uint8_t* out = results.mutable_data_ptr<uint8_t>();
   kernels::cuda::sample({.logits = logits_RV.const_data_ptr<float>(),
                          .vocab = vocab,
                          .row_stride = logits_RV.stride(0),
-                         .rows = reinterpret_cast<const SamplingRow*>(lists->on_device(0).const_data_ptr<int64_t>()),
                          .count = n,
-                         .tokens = reinterpret_cast<int64_t*>(out),
-                         .logprobs = reinterpret_cast<float*>(out + layout.logprobs()),
-                         .broken = reinterpret_cast<int32_t*>(out + layout.broken()),
-                         .top = wants_top ? reinterpret_cast<TopToken*>(out + layout.top()) : nullptr},
+                         .rows = here ? nullptr : reinterpret_cast<const SamplingRow*>(lists->on_device(0).const_data_ptr<int64_t>()),
+                         .rows_here = rows.data(),
+                         .tokens = tokens_there.mutable_data_ptr<int64_t>(),
+                         .results = reinterpret_cast<SampledRow*>(flight.results.mutable_data_ptr<uint8_t>()),
+                         .top = wants_top ? reinterpret_cast<TopToken*>(flight.top.mutable_data_ptr<uint8_t>()) : nullptr},
                         ops::kernel_stream(device));
   for (const auto& [there, seen] : fresh) there->seen = seen;
 }
@@ -225,7 +223,7 @@ void DeviceSampler::enqueue(const Tensor& logits_RV, std::span<const int64_t> in
     ++m.flying;
     return;
   }
-  m.tokens = m.results.narrow(0, 0, n * 8).view(at::kLong);
+  m.tokens = m.tokens_there.narrow(0, 0, n);
   if (n > 0) {
     m.rows.clear();
     m.bans.clear();
@@ -237,9 +235,7 @@ void DeviceSampler::enqueue(const Tensor& logits_RV, std::span<const int64_t> in
       m.ban_starts.push_back(m.bans.size() - size_t(m.rows.back().bans));
       wants_top |= m.rows.back().top > 0;
     }
-    m.launch(logits_RV, wants_top);
-    const int64_t bytes = m.layout.bytes(wants_top ? n : 0);
-    f.results.narrow(0, 0, bytes).copy_(m.results.narrow(0, 0, bytes), /*non_blocking=*/true);
+    m.launch(logits_RV, f, wants_top);
     f.landed->record(ops::current_stream(m.device));
   }
   ++m.flying;
@@ -258,16 +254,13 @@ void DeviceSampler::collect(std::span<Sampled> out) {
   }
   if (out.empty()) return;
   f.landed->synchronize();
-  const uint8_t* data = f.results.const_data_ptr<uint8_t>();
-  const auto* tokens = reinterpret_cast<const int64_t*>(data);
-  const auto* logprobs = reinterpret_cast<const float*>(data + m.layout.logprobs());
-  const auto* broken = reinterpret_cast<const int32_t*>(data + m.layout.broken());
-  const auto* top = reinterpret_cast<const TopToken*>(data + m.layout.top());
+  const auto* results = reinterpret_cast<const SampledRow*>(f.results.const_data_ptr<uint8_t>());
+  const auto* top = f.top.defined() ? reinterpret_cast<const TopToken*>(f.top.const_data_ptr<uint8_t>()) : nullptr;
   for (size_t i = 0; i < out.size(); ++i) {
-    if (broken[i]) fail("[sampler] expected finite logits: the weights or activations hold NaN or infinity");
+    if (results[i].broken) fail("[sampler] expected finite logits: the weights or activations hold NaN or infinity");
     Sampled& s = out[i];
-    s.token = TokenId(tokens[i]);
-    s.logprob = f.rows[i].logprob ? logprobs[i] : std::numeric_limits<float>::quiet_NaN();
+    s.token = results[i].token;
+    s.logprob = f.rows[i].logprob ? results[i].logprob : std::numeric_limits<float>::quiet_NaN();
     s.top.clear();
     const int64_t alternatives = std::min<int64_t>(f.rows[i].top, m.vocab);
     for (int64_t k = 0; k < alternatives; ++k) {

@@ -1,5 +1,5 @@
 // Sampling where the logits are. On a GPU the rules and random numbers of sampler.h, all of them, without [rows, V] travelling to the host:
-// one copy there (parameters), one launch, one small copy back. Sums there are exact and a row's token depends on that row alone; it is the
+// parameters go with the launch or by one copy before it, and the kernel writes what comes out into the host's pinned memory. Sums there are exact and a row's token depends on that row alone; it is the
 // host's but for a draw within rounding (1e-6 of the probability) of a boundary. On the CPU this is sample_rows().
 //
 // Counts for penalties stay on the device beside their sequence (TokenCounts::kept): a step sends what its tokens changed.

@@ -36,18 +36,18 @@ TEST(CudaSampling, ReadsItsRowsFromTheDeviceCuda) {
   std::vector<float> logits;
   for (int64_t i = 0; i < kRows * kVocab; ++i) logits.push_back(float(rng.normal()));
   std::vector<SamplingRow> rows(kRows);
-  const Buffer logits_dev = uploaded(logits), rows_dev(0, sizeof(SamplingRow) * kRows), tokens(0, kRows * 8), logprobs(0, kRows * 4),
-               broken(0, kRows * 4), top(0, kRows * kMaxTopTokens * sizeof(TopToken));
-  const auto run = [&] {
+  const Buffer logits_dev = uploaded(logits), rows_dev(0, sizeof(SamplingRow) * kRows), tokens(0, kRows * 8),
+               results(0, kRows * sizeof(SampledRow)), top(0, kRows * kMaxTopTokens * sizeof(TopToken));
+  const auto run = [&](bool from_here = false) {
     rows_dev.upload(rows.data(), rows_dev.bytes(), {});
     sample({.logits = static_cast<const float*>(logits_dev.data()),
             .vocab = kVocab,
             .row_stride = kVocab,
-            .rows = static_cast<const SamplingRow*>(rows_dev.data()),
             .count = kRows,
+            .rows = from_here ? nullptr : static_cast<const SamplingRow*>(rows_dev.data()),
+            .rows_here = rows.data(),
             .tokens = static_cast<int64_t*>(tokens.data()),
-            .logprobs = static_cast<float*>(logprobs.data()),
-            .broken = static_cast<int32_t*>(broken.data()),
+            .results = static_cast<SampledRow*>(results.data()),
             .top = static_cast<TopToken*>(top.data())},
            {});
     return downloaded<int64_t>(tokens);
@@ -59,7 +59,9 @@ TEST(CudaSampling, ReadsItsRowsFromTheDeviceCuda) {
   for (int64_t i = 0; i < kRows; ++i) rows[size_t(i)] = {.logits_row = kRows - 1 - i, .greedy = 1, .logprob = 1, .top = 3};
   auto got = run();
   const auto alternatives = downloaded<TopToken>(top);
-  const auto scores = downloaded<float>(logprobs);
+  std::vector<float> scores;
+  for (const SampledRow& r : downloaded<SampledRow>(results)) scores.push_back(r.logprob);
+  EXPECT_EQ(run(/*from_here=*/true), got);
   for (int64_t i = 0; i < kRows; ++i) {
     EXPECT_EQ(got[size_t(i)], best(kRows - 1 - i));
     const TopToken* t = &alternatives[size_t(i * kMaxTopTokens)];
@@ -92,7 +94,11 @@ TEST(CudaSampling, ReadsItsRowsFromTheDeviceCuda) {
   rows[2].changes = 0;
   EXPECT_EQ(run(), got);
   EXPECT_EQ(downloaded<TokenCount>(counts)[0].id, best(2));
-  EXPECT_EQ(downloaded<int32_t>(broken), std::vector<int32_t>(kRows, 0));
+  const auto rest = downloaded<SampledRow>(results);
+  for (int64_t i = 0; i < kRows; ++i) {
+    EXPECT_EQ(rest[size_t(i)].token, got[size_t(i)]);
+    EXPECT_EQ(rest[size_t(i)].broken, 0);
+  }
   EXPECT_THROW(sample({.vocab = kMaxSampledVocab + 1, .count = 1}, {}), Error);
 }
 

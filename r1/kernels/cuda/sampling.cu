@@ -501,6 +501,11 @@ __device__ void draw_truncated(Row& r, const Extremes& e, F found) {
   r.find_in_order(r.sums_in_order(is_tie), tie, is_tie, found);
 }
 
+__device__ void put(const Sampling& a, int64_t row, const SampledRow& result) {
+  a.results[row] = result;
+  if (a.tokens) a.tokens[row] = result.token;
+}
+
 __device__ void sample_row(Row& r, const Sampling& a, int64_t row, const float* logits, float* values, const Extremes& e) {
   const SamplingRow& p = r.s.row;
   const int vocab = int(a.vocab);
@@ -510,10 +515,7 @@ __device__ void sample_row(Row& r, const Sampling& a, int64_t row, const float* 
   if (scores) sums = r.sums_in_order(model);
   const u64 total = sums.total;
   if (p.top > 0) top_tokens(r, e, model, total, vocab, a.top + row * kMaxTopTokens);
-  const auto found = [&](int id) {
-    a.tokens[row] = id;
-    if (p.logprob) a.logprobs[row] = logprob_of(logits[id], model, total);
-  };
+  const auto found = [&](int id) { put(a, row, {id, p.logprob ? logprob_of(logits[id], model, total) : NAN, 0}); };
   const bool leads = r.block == 0 && r.thread == 0;
   if (p.forced >= 0) {
     if (leads) found(p.forced);
@@ -533,7 +535,11 @@ __device__ void sample_row(Row& r, const Sampling& a, int64_t row, const float* 
   }
 }
 
-__global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range) {
+struct RowsByValue {
+  SamplingRow row[kRowsByValue];
+};
+
+__global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range, const __grid_constant__ RowsByValue rows) {
   extern __shared__ __align__(16) unsigned char memory[];
   Shared& s = *reinterpret_cast<Shared*>(memory);
   float* values = reinterpret_cast<float*>(memory + kSharedBytes);
@@ -543,7 +549,7 @@ __global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range
   const int64_t row = blockIdx.x / unsigned(blocks);
   Row r{cluster, s, values + warp * range, (block * kWarps + warp) * range, range, blocks, block, warp, thread % kWarp, thread};
 
-  const SamplingRow* given = a.rows + row;
+  const SamplingRow* given = a.rows ? a.rows + row : &rows.row[row];
   constexpr int kWords = sizeof(SamplingRow) / sizeof(u64);
   static_assert(sizeof(SamplingRow) % sizeof(u64) == 0 && kWords <= kThreads);
   if (thread < kWords) reinterpret_cast<u64*>(&s.row)[thread] = reinterpret_cast<const u64*>(given)[thread];
@@ -559,9 +565,8 @@ __global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range
   if (e.finite()) {
     sample_row(r, a, row, logits, values, e);
   } else if (block == 0 && thread == 0) {
-    a.tokens[row] = 0;
+    put(a, row, {0, NAN, 1});
   }
-  if (block == 0 && thread == 0) a.broken[row] = e.finite() ? 0 : 1;
   cluster.sync();  // others may read this block's memory until here, and the counts
   if (block == 0 && thread < s.row.changes) s.row.counts[s.row.change[thread].place] = s.row.change[thread].count;
 }
@@ -572,6 +577,9 @@ void sample(const Sampling& a, Stream stream) {
   if (a.count == 0) return;
   check(a.vocab > 0 && a.vocab <= kMaxSampledVocab, "[sampling] expected a vocabulary of 1 to ", kMaxSampledVocab, " tokens, got ",
         a.vocab);
+  check(a.rows || a.count <= kRowsByValue, "[sampling] expected up to ", kRowsByValue, " rows from the host, got ", a.count);
+  RowsByValue rows;
+  if (!a.rows) std::copy_n(a.rows_here, a.count, rows.row);
   const OnDevice on(stream.device);
   // More blocks are faster for few rows; what a block has less than this is not worth one.
   int blocks = 1;
@@ -591,7 +599,7 @@ void sample(const Sampling& a, Stream stream) {
   launch.stream = handle_of(stream);
   launch.attrs = &cluster;
   launch.numAttrs = 1;
-  check_cuda(cudaLaunchKernelEx(&launch, sample_rows, a, int(range)), "sampling");
+  check_cuda(cudaLaunchKernelEx(&launch, sample_rows, a, int(range), rows), "sampling");
 }
 
 }  // namespace r1::kernels::cuda

@@ -46,20 +46,28 @@ struct SamplingRow {
   } change[2];
 };
 
+// What comes out. Written once, 16 bytes a row: the memory may be the host's, pinned.
+struct alignas(16) SampledRow {
+  int32_t token = 0;
+  float logprob = 0;   // NaN where none is wanted
+  int32_t broken = 0;  // 1: the row's maximum is no finite number; the token is 0
+};
 struct TopToken {
   int32_t id = 0;
   float logprob = 0;
 };
 
+constexpr int64_t kRowsByValue = 24;
+
 struct Sampling {
   const float* logits = nullptr;  // [_, vocab]
   int64_t vocab = 0, row_stride = 0;
-  const SamplingRow* rows = nullptr;  // [count]
   int64_t count = 0;
-  int64_t* tokens = nullptr;  // [count]
-  float* logprobs = nullptr;  // [count]: of the token; anything for rows that want none
-  int32_t* broken = nullptr;  // [count]: 1 if the row's maximum is no finite number (its token is 0)
-  TopToken* top = nullptr;    // [count, kMaxTopTokens], best first, min(top, vocab) of them; null if no row wants any
+  const SamplingRow* rows = nullptr;       // [count], or
+  const SamplingRow* rows_here = nullptr;  // the same in the host's memory: they go with the launch; up to kRowsByValue
+  int64_t* tokens = nullptr;               // [count], or null: the tokens once more, where the next step takes them from
+  SampledRow* results = nullptr;           // [count]
+  TopToken* top = nullptr;  // [count, kMaxTopTokens], best first, min(top, vocab) of them; null if no row wants any; like results
 };
 void sample(const Sampling& a, Stream stream);
 
