@@ -56,7 +56,7 @@ Tensor embedding_cuda(const Tensor& ids_T, const Tensor& weight_VD) {
   const int64_t vocab = weight_VD.size(0), dim = weight_VD.size(1);
   return differentiable("embedding", x_TD, {weight_VD}, {ids_T}, [vocab, dim](const Tensor& dx, const Tensors& saved, const Wanted&) {
     const Tensor dx_TD = dx.contiguous(), dweight_VD = aten::zeros({vocab, dim}, dx.options());
-    const auto [ids_T, order_T] = aten::sort(saved[0], /*stable=*/true);
+    const auto [ids_T, order_T] = aten::sort(saved[0], /*stable=*/true, /*dim=*/0, /*descending=*/false);
     kernels::cuda::embedding_backward({.type = kernel_float(dx.scalar_type()),
                                        .dout = dx_TD.const_data_ptr(),
                                        .ids = ids_T.const_data_ptr<int64_t>(),
