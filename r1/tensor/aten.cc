@@ -300,7 +300,8 @@ std::tuple<Tensor, Tensor, Tensor> _cudnn_attention_backward(const Tensor& grad_
 
 Tensor _scaled_mm(const Tensor& a, const Tensor& b, const Tensor& scale_a, const Tensor& scale_b, const MaybeTensor& bias,
                   ScalarType out_dtype, bool use_fast_accum) {
-  return at::_scaled_mm(a, b, scale_a, scale_b, bias, /*scale_result=*/{}, out_dtype, use_fast_accum);
+  const MaybeTensor none;  // an undefined one is not none to this operator
+  return at::_scaled_mm(a, b, scale_a, scale_b, bias && bias->defined() ? bias : none, /*scale_result=*/{}, out_dtype, use_fast_accum);
 }
 
 }  // namespace r1::aten
