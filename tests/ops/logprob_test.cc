@@ -71,8 +71,9 @@ TEST(LinearLogprob, VocabulariesAndChunksCuda) {
   for (const auto& [tokens, vocab] : std::vector<std::pair<int64_t, int64_t>>{{5, 7}, {37, 50257}, {130, 32768}, {5300, 70001}}) {
     const Tensor targets = targets_with_holes(tokens, vocab, at::kCUDA);
     const Tensors inputs{randn({tokens, 16}, 1), randn({vocab, 16}, 2)};
-    expect_op_equals_ref([&](const Tensors& t) { return linear_logprob(t[0], t[1], targets, 0.8).logprob_T; },
-                         [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, 0.8).logprob_T; }, inputs, at::kCUDA);
+    expect_op_equals_ref([&](const Tensors& t) { return linear_logprob(t[0], t[1], targets.to(t[0].device()), 0.8).logprob_T; },
+                         [&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets.to(t[0].device()), 0.8).logprob_T; }, inputs,
+                         at::kCUDA);
     const c10::NoGradGuard no_grad;
     const Tensor x = inputs[0].to(at::kCUDA), head = inputs[1].to(at::kCUDA);
     EXPECT_LE(distance(linear_logprob(x.to(at::kFloat), head.to(at::kFloat), targets, 0.8, true).entropy_T,
