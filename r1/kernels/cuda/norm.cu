@@ -13,9 +13,6 @@ namespace {
 template <int kGroup>
 constexpr int kBlock = kGroup <= kWarp ? 128 : kGroup;
 constexpr int kSlowBlock = 256;
-// Warps of a multiprocessor in the backward: as many as its registers hold.
-template <int kPacks>
-constexpr int kWarpsAtWork = kPacks == 1 ? 28 : 16;
 
 // Sum over a group: part of a warp, or the block.
 template <int kGroup>
@@ -65,6 +62,14 @@ __device__ __forceinline__ Vector<T> no_vector() {
   return v;
 }
 
+// Hides from the compiler what a vector holds, so that it unpacks it again where it is needed next instead of keeping the floats: twice the
+// registers, half the warps.
+template <class T>
+__device__ __forceinline__ void stay_packed(Vector<T>& v) {
+  auto& words = reinterpret_cast<uint4&>(v);
+  asm volatile("" : "+r"(words.x), "+r"(words.y), "+r"(words.z), "+r"(words.w));
+}
+
 // The kPacks vectors of a row that a thread of its group owns: f(number of the vector, its first column).
 template <int kGroup, int kPacks, int kVec, class F>
 __device__ __forceinline__ void for_packs(int lane, int dim, F f) {
@@ -109,6 +114,8 @@ __global__ void __launch_bounds__(kBlock<kGroup>) norm_rows(const Typed<T> a) {
       for (int i = 0; i < kVec; ++i) total += to_float(x[p].v[i]);
     }
     mean = group_sum<kGroup>(total, scratch) / float(a.dim);
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) stay_packed<T>(x[p]);
   }
   float squares = 0;
   for_packs<kGroup, kPacks, kVec>(lane, dim, [&](int p, int) {
@@ -119,6 +126,8 @@ __global__ void __launch_bounds__(kBlock<kGroup>) norm_rows(const Typed<T> a) {
     }
   });
   const float rstd = 1.0f / sqrtf(group_sum<kGroup>(squares, scratch) / float(a.dim) + a.eps);
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) stay_packed<T>(x[p]);
   for_packs<kGroup, kPacks, kVec>(lane, dim, [&](int p, int c) {
     float y[kVec];
 #pragma unroll
@@ -205,6 +214,12 @@ __global__ void __launch_bounds__(kBlock<kGroup>) norm_rows_backward(const Typed
     });
     dot = group_sum<kGroup>(dot, scratch) / float(a.dim);
     if constexpr (kCentred) total = group_sum<kGroup>(total, scratch) / float(a.dim);
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      stay_packed<T>(x[p]);
+      stay_packed<T>(dy[p]);
+      stay_packed<T>(weight[p]);
+    }
     for_packs<kGroup, kPacks, kVec>(lane, dim, [&](int p, int c) {
       float dx[kVec];
 #pragma unroll
@@ -362,7 +377,7 @@ int processors(int device) {
 
 // Rows of partial sums at most, whatever kernel makes them.
 int64_t most_partials(Stream stream) {
-  return int64_t(processors(stream.device)) * 8;  // 16 warps in blocks of two
+  return int64_t(processors(stream.device)) * 16;
 }
 
 // Calls f with group and packs as constants, for rows of so many vectors; false: too many for registers. The backward has more to keep of
@@ -373,9 +388,9 @@ bool with_group(int64_t vectors, F f) {
     f.template operator()<kGroup, kPacks>();
     return true;
   };
-  if (vectors <= 8) return call.template operator()<8, 1>();
-  if (vectors <= 16) return call.template operator()<16, 1>();
-  if (vectors <= 32) return call.template operator()<32, 1>();
+  if (vectors <= 8) return call.template operator()<4, 2>();
+  if (vectors <= 16) return call.template operator()<8, 2>();
+  if (vectors <= 32) return call.template operator()<16, 2>();
   if (vectors <= 64) return call.template operator()<32, 2>();
   if constexpr (kBackward) {
     if (vectors <= 128) return call.template operator()<64, 2>();
@@ -445,9 +460,12 @@ void launch_backward(const NormBackward& n, Stream stream) {
                        takes_16_bytes<T>(a.dsum) && takes_16_bytes<T>(a.dx);
   int64_t blocks = 0;  // rows of partial sums
   const auto launch_group = [&]<int kGroup, int kPacks>() {
-    blocks = std::min<int64_t>(blocks_for(n.rows, kBlock<kGroup> / kGroup),
-                               std::max<int64_t>(1, int64_t(processors(stream.device)) * kWarpsAtWork<kPacks> * kWarp / kBlock<kGroup>));
-    launch(norm_rows_backward<T, kGroup, kPacks, kCentred>, unsigned(blocks), kBlock<kGroup>, 0, stream, a);
+    const auto kernel = norm_rows_backward<T, kGroup, kPacks, kCentred>;
+    int at_once = 0;  // blocks of a multiprocessor: all are at work together and each has as many rows
+    check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&at_once, kernel, kBlock<kGroup>, 0), "room for blocks");
+    blocks =
+        std::min({int64_t(blocks_for(n.rows, kBlock<kGroup> / kGroup)), most, int64_t(processors(stream.device)) * std::max(1, at_once)});
+    launch(kernel, unsigned(blocks), kBlock<kGroup>, 0, stream, a);
   };
   if (!aligned || !with_group<true>(n.dim / kPer16Bytes<T>, launch_group)) {
     if (a.dweight || a.dbias) {  // first: dx may lie over dy

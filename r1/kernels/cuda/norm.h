@@ -7,7 +7,7 @@
 //   backward   g = dy (weight + offset),  dx = rstd (g - xhat mean(g xhat) - mean(g)) + dsum, the middle mean for LayerNorm alone
 //              dweight = sum over rows of dy xhat,  dbias = sum over rows of dy
 //
-// One storage type for all tensors, arithmetic fp32, one rounding at the end. A row is read once: a group of 8 threads (64 numbers of bf16)
+// One storage type for all tensors, arithmetic fp32, one rounding at the end. A row is read once: a group of 4 threads (64 numbers of bf16)
 // to a block (16,384) holds it in registers; longer rows, odd widths and tensors off 16 bytes take a slower road. A row's bits depend on
 // the row only. dweight and dbias are sums in an order fixed by rows, dim and the device: no atomics.
 #pragma once
