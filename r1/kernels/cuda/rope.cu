@@ -10,7 +10,17 @@ namespace r1::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kHeads = 4;  // a thread turns the same pairs of so many heads, which share cos and sin
+constexpr int kHeadsTogether = 2;
+
+// Division by a number that a launch knows, of numbers below 2^31: a product and a shift (Granlund and Montgomery, 1994).
+struct Divisor {
+  unsigned by, factor, shift;
+  explicit Divisor(unsigned n) : by(n), shift(0) {
+    while ((uint64_t{1} << shift) < n) ++shift;
+    factor = unsigned(((uint64_t{1} << 32) * ((uint64_t{1} << shift) - n)) / n + 1);
+  }
+  __device__ __forceinline__ unsigned quotient(unsigned x) const { return (__umulhi(x, factor) + x) >> shift; }
+};
 
 template <class T>
 struct Typed {
@@ -34,15 +44,16 @@ __device__ __forceinline__ void load_floats(const float* from, float (&to)[kVec]
   }
 }
 
-// A thread has kVec pairs of up to kHeads heads of a token: `index` counts vectors of pairs, then groups of heads, then tokens.
-template <class T, int kVec, bool kHalves>
-__global__ void __launch_bounds__(kThreads) turn(const Typed<T> a, unsigned count, unsigned vectors, unsigned groups) {
+// A thread turns kVec pairs of up to kHeads heads of a token, which share cos and sin: `index` counts vectors of pairs, then groups of
+// heads, then tokens.
+template <class T, int kVec, int kHeads, bool kHalves>
+__global__ void __launch_bounds__(kThreads) turn(const Typed<T> a, unsigned count, Divisor vectors, Divisor groups) {
   wait_for_launch_before();
   const unsigned index = blockIdx.x * kThreads + threadIdx.x;
   if (index >= count) return;
-  const unsigned rest = index / vectors, first = (index - rest * vectors) * kVec;
-  const unsigned token = rest / groups;
-  const int head = int(rest - token * groups) * kHeads;
+  const unsigned rest = vectors.quotient(index), first = (index - rest * vectors.by) * kVec;
+  const unsigned token = groups.quotient(rest);
+  const int head = int(rest - token * groups.by) * kHeads;
   float cos[kVec], sin[kVec], u[kHeads][kVec], v[kHeads][kVec];
   const T* x = a.x + token * a.token_stride + head * a.head_stride;
   T* y = a.y + (int64_t(token) * a.heads + head) * 2 * a.half;
@@ -99,14 +110,14 @@ __global__ void __launch_bounds__(kThreads) turn(const Typed<T> a, unsigned coun
   }
 }
 
-template <class T>
+template <class T, int kHeads>
 void launch_turn(const RopeInto& r, Stream stream) {
   const int64_t half = r.head_dim / 2, groups = (r.heads + kHeads - 1) / kHeads;
   constexpr int kWide = kPer16Bytes<T>;
   const bool wide = half % kWide == 0 && takes_16_bytes<T>(r.x, r.token_stride, r.head_stride) && takes_16_bytes<T>(r.y) &&
                     takes_16_bytes<float>(r.cos) && takes_16_bytes<float>(r.sin);
   const int64_t vectors = wide ? half / kWide : half;
-  const int64_t most = std::max<int64_t>(1, (int64_t{1} << 31) / (vectors * groups));  // tokens a launch
+  const int64_t most = std::max<int64_t>(1, ((int64_t{1} << 31) - kThreads) / (vectors * groups));  // tokens a launch
   for (int64_t begin = 0; begin < r.tokens; begin += most) {
     const int64_t tokens = std::min(most, r.tokens - begin);
     const Typed<T> a{static_cast<const T*>(r.x) + begin * r.token_stride,
@@ -121,8 +132,9 @@ void launch_turn(const RopeInto& r, Stream stream) {
                      r.inverse ? -1.0f : 1.0f};
     const auto count = unsigned(tokens * vectors * groups);
     const bool halves = r.layout == RopeLayout::kHalves;
-    const auto kernel = wide ? (halves ? turn<T, kWide, true> : turn<T, kWide, false>) : (halves ? turn<T, 1, true> : turn<T, 1, false>);
-    launch(kernel, blocks_for(count, kThreads), kThreads, 0, stream, a, count, unsigned(vectors), unsigned(groups));
+    const auto kernel = wide ? (halves ? turn<T, kWide, kHeads, true> : turn<T, kWide, kHeads, false>)
+                             : (halves ? turn<T, 1, kHeads, true> : turn<T, 1, kHeads, false>);
+    launch(kernel, blocks_for(count, kThreads), kThreads, 0, stream, a, count, Divisor(unsigned(vectors)), Divisor(unsigned(groups)));
   }
 }
 
@@ -131,7 +143,7 @@ void launch_turn(const RopeInto& r, Stream stream) {
 void rope(const RopeInto& a, Stream stream) {
   if (a.tokens == 0 || a.heads == 0 || a.head_dim == 0) return;
   const OnDevice on(stream.device);
-  with_type(a.type, [&]<class T>(T*) { launch_turn<T>(a, stream); });
+  with_type(a.type, [&]<class T>(T*) { launch_turn<T, kHeadsTogether>(a, stream); });
 }
 
 }  // namespace r1::kernels::cuda
