@@ -5,6 +5,7 @@
 #include "r1/base/error.h"
 #include "r1/kernels/cuda/gemv.h"
 #include "r1/ops/autograd.h"
+#include "r1/ops/column_sums.h"
 #include "r1/ops/cpu_kernels.h"
 #include "r1/ops/cuda_kernels.h"
 #include "r1/ops/linear_cpu.h"
@@ -40,7 +41,7 @@ Tensors backward(const Tensor& dy, const Tensors& saved, const Wanted& want) {
 // Where the products are ATen's otherwise.
 Tensors backward_aten(const Tensor& dy_TO, const Tensors& saved, const Wanted& want) {
   return {want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor(), want[1] ? aten::matmul(dy_TO.t(), saved[0]) : Tensor(),
-          want[2] ? dy_TO.sum(0) : Tensor()};
+          want[2] ? column_sums(dy_TO) : Tensor()};
 }
 
 void check_shapes(const char* op, const Tensor& x_TI, const Tensor& weight_OI) {
@@ -92,6 +93,16 @@ Tensor linear_few_rows(const Tensor& x_TI, const Tensor& weight_OI, const Tensor
                         });
 }
 
+// On a device ATen's products, but the gradient of the bias by a kernel.
+Tensor linear_biased_cuda(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O) {
+  Tensor y_TO;
+  {
+    const at::NoGradGuard no_grad;
+    y_TO = aten::linear(x_TI, weight_OI, bias_O);
+  }
+  return differentiable("linear", y_TO, {x_TI, weight_OI, bias_O}, {x_TI, weight_OI}, backward_aten);
+}
+
 }  // namespace
 
 bool has_ordered_sums(const Tensor& weight_OI) {
@@ -119,6 +130,8 @@ Tensor linear(const Tensor& x_TI, const Tensor& weight_OI, const Tensor& bias_O)
   check(!bias_O.defined() || (bias_O.dim() == 1 && bias_O.size(0) == weight_OI.size(0)), "[linear] expected bias [", weight_OI.size(0),
         "], got ", bias_O.sizes());
   if (const Tensor y_TO = linear_few_rows(x_TI, weight_OI, bias_O, x_TI.scalar_type()); y_TO.defined()) return y_TO;
+  if (bias_O.defined() && has_cuda_kernels(x_TI) && bias_O.scalar_type() == x_TI.scalar_type() && needs_grad({x_TI, weight_OI, bias_O}))
+    return linear_biased_cuda(x_TI, weight_OI, bias_O);
   return has_cpu_products(x_TI) ? linear_cpu(x_TI, weight_OI, bias_O, x_TI.scalar_type(), backward) : aten::linear(x_TI, weight_OI, bias_O);
 }
 
