@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
+#include "r1/ops/column_sums.h"
 #include "r1/ops/linear.h"
 #include "r1/tensor/aten.h"
 
@@ -71,7 +72,7 @@ Tensor linear_joint(const Tensor& x_TI, const JointWeights& w) {
                           };
                           Tensors grads{want[0] ? aten::matmul(dy_TO, saved[1]) : Tensor()};
                           const Tensor dweight_OI = wanted(1, maps) ? aten::matmul(dy_TO.t(), saved[0]) : Tensor();
-                          const Tensor dbias_O = wanted(1 + maps, biases) ? dy_TO.sum(0) : Tensor();
+                          const Tensor dbias_O = wanted(1 + maps, biases) ? column_sums(dy_TO) : Tensor();
                           for (const Tensor& part : split(dweight_OI, weights)) grads.push_back(part);
                           if (biases > 0)
                             for (const Tensor& part : split(dbias_O, weights)) grads.push_back(part);
