@@ -116,25 +116,21 @@ bool starts_fresh(const Sequences& s) {
 }  // namespace
 
 bool has_paged_kernels(const Tensor& x, int64_t head_dim, int32_t block_size, double scale) {
-  return has_cuda_kernels(x) && kernels::cuda::has_paged_attention(kernel_float(x.scalar_type()), head_dim, /*latent=*/0, block_size) && scale > 0;
+  return has_cuda_kernels(x) && kernels::cuda::has_paged_attention(kernel_float(x.scalar_type()), head_dim, /*latent=*/0, block_size) &&
+         scale > 0;
 }
 
-Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const Tensor& cache, const Sequences& s, double scale,
-                        const Window& window) {
-  const Tensor &q_TNH = rows.q_TNH, &k_TKH = rows.k_TKH;
-  const auto device = q_TNH.device();
-  const auto stream = kernel_stream(device);
-  const bool makes_q = append.q.data != nullptr;
-  const Tensor own_TNH = makes_q ? aten::empty(q_TNH.sizes(), q_TNH.options()) : readable_heads(q_TNH, 8);
-  kernels::cuda::PagedAttention a{.q = own_TNH.const_data_ptr(),
-                                  .cache = cache.const_data_ptr(),
-                                  .type = kernel_float(q_TNH.scalar_type()),
-                                  .tokens = q_TNH.size(0),
+namespace {
+
+// All but queries, result and workspace.
+kernels::cuda::PagedAttention paged_shape(const Qkv& rows, const Tensor& cache, const Sequences& s, double scale, const Window& window) {
+  kernels::cuda::PagedAttention a{.cache = cache.const_data_ptr(),
+                                  .type = kernel_float(rows.q_TNH.scalar_type()),
+                                  .tokens = rows.q_TNH.size(0),
                                   .sequences = s.count(),
-                                  .q_stride = own_TNH.stride(0),
-                                  .heads = q_TNH.size(1),
-                                  .kv_heads = k_TKH.size(1),
-                                  .head_dim = q_TNH.size(2),
+                                  .heads = rows.q_TNH.size(1),
+                                  .kv_heads = rows.k_TKH.size(1),
+                                  .head_dim = rows.q_TNH.size(2),
                                   .block_size = s.block_size,
                                   .table = s.block_table_SM.const_data_ptr<int32_t>(),
                                   .table_width = s.block_table_SM.size(1),
@@ -144,33 +140,61 @@ Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const T
                                   .window = window.tokens,
                                   .window_grows_to = window.grows_to,
                                   .max_rows = s.max_seqlen};
-  const int64_t few = kernels::cuda::narrow_rows(a);
-  // Prompts alone: the keys are the new rows, which ATen's flash attention takes as they are.
-  const bool fresh = a.max_rows > few && has_flash(q_TNH) && has_flash_window(window) && starts_fresh(s);
-  a.has_few = has_few_rows(s, few);
-  Tensor workspace;
-  if (!fresh && a.has_few) {
-    const kernels::cuda::PagedWorkspace sizes = kernels::cuda::paged_attention_workspace(a, device.index());
-    workspace = aten::empty({sizes.bytes}, q_TNH.options().dtype(at::kByte));
-    a.workspace = workspace.mutable_data_ptr();
-    append.zeroed = static_cast<int32_t*>(a.workspace), append.zeroed_count = sizes.counters;
+  a.has_few = has_few_rows(s, kernels::cuda::narrow_rows(a));
+  return a;
+}
+
+kernels::cuda::HeadsCache cache_of(const kernels::cuda::PagedAttention& a, const Tensor& cache, const Sequences& s) {
+  return {.cache = cache.mutable_data_ptr(),
+          .block_size = a.block_size,
+          .table = a.table,
+          .table_width = a.table_width,
+          .sequences = a.sequences,
+          .cu = a.cu,
+          .context = a.context,
+          .one_row_each = s.max_seqlen == 1 && s.tokens() == s.count()};
+}
+
+// Prompts alone: their keys are the new rows, which ATen's flash attention takes as they are.
+Tensor fresh_prompts(kernels::cuda::QkvHeads append, const Qkv& rows, const Sequences& s, double scale, const Window& window) {
+  Tensor q_TNH = rows.q_TNH, k_TKH = rows.k_TKH;
+  if (append.q.data) {
+    q_TNH = aten::empty(q_TNH.sizes(), q_TNH.options()), k_TKH = aten::empty(k_TKH.sizes(), k_TKH.options());
+    append.q_out = heads(q_TNH), append.k_out = heads(k_TKH);
   }
-  if (makes_q) append.q_out = heads(own_TNH);
-  const Tensor keys_TKH = fresh && makes_q ? aten::empty(k_TKH.sizes(), k_TKH.options()) : k_TKH;
-  if (fresh && makes_q) append.k_out = heads(keys_TKH);
-  append.cache = {.cache = cache.mutable_data_ptr(),
-                  .block_size = s.block_size,
-                  .table = a.table,
-                  .table_width = a.table_width,
-                  .sequences = a.sequences,
-                  .cu = a.cu,
-                  .context = a.context,
-                  .one_row_each = s.max_seqlen == 1 && s.tokens() == s.count()};
-  kernels::cuda::qkv_heads(append, stream);
-  if (fresh)
-    return flash_forward(own_TNH, keys_TKH, rows.v_TKH, s.cu_seqlens_dev, s.cu_seqlens_dev, s.max_seqlen, s.max_seqlen, scale, window).out;
+  kernels::cuda::qkv_heads(append, kernel_stream(q_TNH.device()));
+  return flash_forward(q_TNH, k_TKH, rows.v_TKH, s.cu_seqlens_dev, s.cu_seqlens_dev, s.max_seqlen, s.max_seqlen, scale, window).out;
+}
+
+}  // namespace
+
+Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const Tensor& cache, const Sequences& s, double scale,
+                        const Window& window) {
+  const Tensor& q_TNH = rows.q_TNH;
+  const auto stream = kernel_stream(q_TNH.device());
+  kernels::cuda::PagedAttention a = paged_shape(rows, cache, s, scale, window);
+  append.cache = cache_of(a, cache, s);
+  if (a.max_rows > kernels::cuda::narrow_rows(a) && has_flash(q_TNH) && has_flash_window(window) && starts_fresh(s))
+    return fresh_prompts(append, rows, s, scale, window);
+
   const Tensor out_TNH = aten::empty(q_TNH.sizes(), q_TNH.options());
   a.out = out_TNH.mutable_data_ptr();
+  const kernels::cuda::PagedWorkspace sizes = kernels::cuda::paged_attention_workspace(a, q_TNH.device().index());
+  const Tensor workspace = aten::empty({sizes.bytes}, q_TNH.options().dtype(at::kByte));
+  a.workspace = workspace.mutable_data_ptr();
+  if (s.counters_dev.defined() && s.counters_dev.numel() >= sizes.counters)
+    a.counters = s.counters_dev.mutable_data_ptr<int32_t>();
+  else
+    append.zeroed = static_cast<int32_t*>(a.workspace), append.zeroed_count = sizes.counters;
+  if (append.q.data && a.counters && append.cache.one_row_each && kernels::cuda::has_joint_attention(a.type, a.head_dim)) {
+    a.joint = &append;
+    kernels::cuda::paged_attention(a, stream);
+    return out_TNH;
+  }
+  const Tensor made_TNH = append.q.data ? aten::empty(q_TNH.sizes(), q_TNH.options()) : readable_heads(q_TNH, 8);
+  if (append.q.data) append.q_out = heads(made_TNH);
+  a.q = made_TNH.const_data_ptr(), a.q_stride = made_TNH.stride(0);
+  kernels::cuda::qkv_heads(append, stream);
   kernels::cuda::paged_attention(a, stream);
   return out_TNH;
 }

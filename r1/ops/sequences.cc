@@ -98,6 +98,7 @@ struct SequenceBuffers::Impl {
   Limits limits;
   DeviceLists lists;
   std::vector<int64_t> own;  // how many numbers of each list of the caller
+  Tensor counters;           // Sequences::counters_dev
 
   static std::vector<DeviceLists::List> rooms(const Limits& l) {
     std::vector<DeviceLists::List> rooms{
@@ -141,15 +142,20 @@ void SequenceBuffers::Impl::point(Sequences& s) const {
   if (s.position_components > 1) s.positions_T = s.positions_T.view({s.tokens(), s.position_components});
   s.cu_seqlens_dev = s.cu_keylens_dev = s.context_lens_dev = s.block_table_SM = Tensor();
   s.made_places = {};
+  s.counters_dev = Tensor();
   s.cu_seqlens_dev = first(kStarts, s.count() + 1);
   if (s.paged() || !s.cu_keylens.empty()) s.cu_keylens_dev = first(kKeyStarts, s.count() + 1);
   if (!s.paged()) return;
+  s.counters_dev = counters;
   s.context_lens_dev = first(kContexts, s.count());
   s.block_table_SM = first(table(), s.count() * limits.blocks).view({s.count(), limits.blocks});
 }
 
 SequenceBuffers::SequenceBuffers(at::Device device, const Limits& limits)
-    : impl_(new Impl{device, limits, DeviceLists(device, Impl::rooms(limits)), std::vector<int64_t>(size_t(limits.lists))}) {}
+    : impl_(new Impl{device, limits, DeviceLists(device, Impl::rooms(limits)), std::vector<int64_t>(size_t(limits.lists)), {}}) {
+  constexpr int64_t kCounters = 4096;  // more than blocks run at a time
+  if (device.is_cuda() && limits.blocks > 0) impl_->counters = aten::zeros({kCounters}, at::TensorOptions(at::kInt).device(device));
+}
 SequenceBuffers::~SequenceBuffers() = default;
 
 void SequenceBuffers::place(Sequences& s, std::initializer_list<std::span<const int64_t>> lists) {
@@ -219,9 +225,7 @@ Tensor Sequences::new_k_slots() const {
   return made_T;
 }
 Tensor Sequences::k_slots() const {
-  Tensor& made_L = made_places.k_slots_L;
-  if (!made_L.defined()) made_L = slots_of(places(), block_size);
-  return made_L;
+  return slots_of(places(), block_size);
 }
 Tensor Sequences::new_v_slots() const {
   return new_k_slots() + int64_t(block_size);

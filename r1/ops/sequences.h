@@ -56,9 +56,12 @@ struct Sequences {
   Tensor new_k_slots() const, new_v_slots() const;  // the same where a block is block_size rows of keys, then block_size of values
   Tensor k_slots() const, v_slots() const;
   struct Places {
-    Tensor new_places_T, places_L, new_k_slots_T, k_slots_L;
+    Tensor new_places_T, places_L, new_k_slots_T;
   };
   mutable Places made_places;  // for these
+
+  // CUDA: int32 zeros for kernels that count their blocks and leave zeros behind (kernels/cuda/paged_attention.h). The same for every batch.
+  Tensor counters_dev;
 
   bool paged() const { return !block_tables.empty(); }
   int64_t count() const { return int64_t(cu_seqlens.size()) - 1; }

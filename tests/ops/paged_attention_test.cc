@@ -326,10 +326,12 @@ TEST(PagedQkvAttention, EqualsItsDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   const c10::NoGradGuard no_grad;
   for (const auto type : {at::kFloat, at::kBFloat16}) {
-    for (const HeadsShape& shape : std::vector<HeadsShape>{{14, 2, 64}, {16, 8, 128}, {6, 2, 80}, {4, 2, 24}}) {
+    for (const HeadsShape& shape : std::vector<HeadsShape>{{14, 2, 64}, {16, 8, 128}, {16, 1, 128}, {20, 1, 64}, {6, 2, 80}, {4, 2, 24}}) {
       for (const Making& making : kMakings) {
-        for (const auto& batch : std::vector<std::vector<std::pair<int32_t, int32_t>>>{
-                 {{0, 1}, {1, 1}, {300, 1}, {15, 1}}, {{0, 70}, {0, 33}, {0, 1}}, {{30, 1}, {0, 130}, {100, 50}, {16, 2}}}) {
+        for (const auto& batch :
+             std::vector<std::vector<std::pair<int32_t, int32_t>>>{{{0, 1}, {1, 1}, {300, 1}, {15, 1}, {16, 1}, {128, 1}},
+                                                                   {{0, 70}, {0, 33}, {0, 1}},
+                                                                   {{30, 1}, {0, 130}, {100, 50}, {16, 2}}}) {
           const Case c{shape, batch};
           const Sequences lists = listed(c, 5), here = sequences_on(at::kCPU, lists), there = sequences_on(at::kCUDA, lists);
           const auto rounded = [&](at::IntArrayRef size, uint64_t seed) { return randn(size, seed).to(type).to(at::kDouble); };
@@ -346,6 +348,15 @@ TEST(PagedQkvAttention, EqualsItsDefinitionCuda) {
           };
           const Tensor want = result(paged_qkv_attention_ref, at::kCPU, at::kDouble, theirs, here);
           const Tensor got = result(paged_qkv_attention, at::kCUDA, type, ours, there);
+          const auto appended = [&](const Tensor& cache, at::ScalarType of, const Tensor& slots) {
+            return cache.view(of).view({-1, shape.kv_heads, shape.head_dim}).index_select(0, slots);
+          };
+          EXPECT_LE(distance(appended(ours, type, there.new_k_slots()), appended(theirs, at::kDouble, here.new_k_slots())),
+                    type == at::kFloat ? 3e-5 : 2e-2)
+              << "keys";
+          EXPECT_TRUE(aten::equal(appended(ours, type, there.new_v_slots()).to(at::kCPU, at::kDouble),
+                                  appended(theirs, at::kDouble, here.new_v_slots())))
+              << "values";
           EXPECT_LE(distance(got, want), type == at::kFloat ? 3e-5 : 3e-2)
               << type << " size " << shape.head_dim << " normed " << making.normed << " rotated " << making.rotated << " rows "
               << batch[0].second;

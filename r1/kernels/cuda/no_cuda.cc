@@ -79,6 +79,9 @@ void adamw(const StepTable&, const AdamWStep&, const double*, Stream) {
 bool has_paged_attention(Float, int64_t, int64_t, int32_t) {
   return false;
 }
+bool has_joint_attention(Float, int64_t) {
+  return false;
+}
 int64_t narrow_rows(const PagedAttention&) {
   refuse();
 }

@@ -36,32 +36,31 @@ void paged_attention(const PagedAttention& a, Stream stream) {
   if (a.tokens == 0) return;
   const OnDevice on(stream.device);
   const int few = int(std::min(narrow_rows(a), a.max_rows));
-  auto* counters = static_cast<int*>(a.workspace);
-  const PagedArgs args{.q = a.q,
-                       .cache = static_cast<const uint8_t*>(a.cache),
-                       .out = a.out,
-                       .q_stride = a.q_stride,
-                       .block_bytes = (a.latent > 0 ? 1 : 2) * a.kv_heads * a.head_dim * a.block_size * size_of(a.type),
-                       .sequences = int(a.sequences),
-                       .heads = int(a.heads),
-                       .kv_heads = int(a.kv_heads),
-                       .group = int(a.heads / a.kv_heads),
-                       .block_size = a.block_size,
-                       .table = a.table,
-                       .cu = a.cu,
-                       .context = a.context,
-                       .table_width = a.table_width,
-                       .scale_log2 = float(double(a.scale) * kLog2E),
-                       .window = int(std::min<int64_t>(a.window, 1 << 30)),
-                       .grows_to = int(std::min<int64_t>(a.window_grows_to, 1 << 30)),
-                       .few = few,
-                       .counters = counters,
-                       .partials = nullptr};
+  PagedArgs args{.q = a.q,
+                 .cache = static_cast<const uint8_t*>(a.cache),
+                 .out = a.out,
+                 .q_stride = a.q_stride,
+                 .block_bytes = (a.latent > 0 ? 1 : 2) * a.kv_heads * a.head_dim * a.block_size * size_of(a.type),
+                 .sequences = int(a.sequences),
+                 .heads = int(a.heads),
+                 .kv_heads = int(a.kv_heads),
+                 .group = int(a.heads / a.kv_heads),
+                 .block_size = a.block_size,
+                 .table = a.table,
+                 .cu = a.cu,
+                 .context = a.context,
+                 .table_width = a.table_width,
+                 .scale_log2 = float(double(a.scale) * kLog2E),
+                 .window = int(std::min<int64_t>(a.window, 1 << 30)),
+                 .grows_to = int(std::min<int64_t>(a.window_grows_to, 1 << 30)),
+                 .few = few,
+                 .counters = a.counters ? a.counters : static_cast<int*>(a.workspace),
+                 .partials = nullptr};
   if (a.max_rows > few) launch_wide(a, args, stream);
   if (!a.has_few) return;
-  PagedArgs narrow = args;
-  narrow.partials = reinterpret_cast<float*>(static_cast<uint8_t*>(a.workspace) + counter_bytes(narrow_sizes(a, stream.device).blocks));
-  launch_narrow(a, narrow, stream);
+  args.partials = reinterpret_cast<float*>(static_cast<uint8_t*>(a.workspace) + counter_bytes(narrow_sizes(a, stream.device).blocks));
+  if (a.joint) args.joint = {a.joint->q, a.joint->k, a.joint->v, a.joint->norm, a.joint->rotation, a.joint->cache.cache};
+  launch_narrow(a, args, stream);
 }
 
 }  // namespace r1::kernels::cuda

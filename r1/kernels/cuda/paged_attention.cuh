@@ -22,6 +22,12 @@ struct PagedArgs {
   int window, grows_to;
   int few;  // rows of a sequence that the narrow kernel takes at most
   int* counters;
+  struct {  // PagedAttention::joint
+    ConstHeadRows q, k, v;
+    HeadsNorm norm;
+    HeadsRotation rotation;
+    void* cache;
+  } joint;
   float* partials;
 };
 
@@ -48,6 +54,8 @@ __device__ __forceinline__ float finite(float m) {
   return m == -INFINITY ? 0.0f : m;
 }
 
+// Its own file: the kernel on a joint projection.
+void launch_joint(const PagedAttention& a, const PagedArgs& args, Stream stream);
 void launch_narrow(const PagedAttention& a, const PagedArgs& args, Stream stream);
 void launch_wide(const PagedAttention& a, const PagedArgs& args, Stream stream);
 // Blocks of the narrow kernel that run at a time, and floats of a partial sum.

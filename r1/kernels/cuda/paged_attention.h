@@ -15,6 +15,7 @@
 
 #include "r1/kernels/cpu/rows.h"
 #include "r1/kernels/cuda/device.h"
+#include "r1/kernels/cuda/qkv_heads.h"
 
 namespace r1::kernels::cuda {
 
@@ -36,7 +37,13 @@ struct PagedAttention {
   int64_t window = 0, window_grows_to = 0;  // kernels/cpu/window.h
   int64_t max_rows = 1;                     // of a sequence: no sequence has more. 1: decoding
   bool has_few = true;                      // a sequence may have at most narrow_rows() rows; false: the narrow kernel is left out
-  void* workspace = nullptr;                // paged_attention_workspace() of it, 16-byte aligned
+  // Decoding in one launch, where has_joint_attention() and every sequence has one row: q, k and v as their projection gave them, what is to
+  // be done to them, and the cache that k and v go into (its cache and nothing else of QkvHeads::cache); q above is not read. Null: q, and the
+  // cache, are made.
+  const QkvHeads* joint = nullptr;
+  void* workspace = nullptr;  // paged_attention_workspace() of it, 16-byte aligned
+  // That many int32 zeros, zero again afterwards; launches that share them follow one another. Null: the workspace's.
+  int32_t* counters = nullptr;
 };
 
 // Head sizes 16, 32, 64, 80, 96, 128, 192 and 256, or latents of 32 in 48 and 512 in 576; blocks of a multiple of 16 tokens.
@@ -45,9 +52,12 @@ bool has_paged_attention(Float type, int64_t head_dim, int64_t latent, int32_t b
 // Rows that a sequence has at most to go through the narrow kernel.
 int64_t narrow_rows(const PagedAttention& a);
 
+// bf16, heads of 64 and 128.
+bool has_joint_attention(Float type, int64_t head_dim);
+
 struct PagedWorkspace {
   int64_t bytes = 0;
-  int64_t counters = 0;  // int32, at its start: the caller makes them zero on the stream before (QkvHeads::zeroed does)
+  int64_t counters = 0;  // int32, at its start: without PagedAttention::counters, the caller makes them zero before (QkvHeads::zeroed does)
 };
 PagedWorkspace paged_attention_workspace(const PagedAttention& a, int device);
 
