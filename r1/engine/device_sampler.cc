@@ -79,6 +79,7 @@ struct DeviceSampler::Impl {
     check(vocab <= kernels::cuda::kMaxSampledVocab, "[sampler] expected a vocabulary of up to ", kernels::cuda::kMaxSampledVocab,
           " tokens on a GPU, got ", vocab);
     tokens_there = aten::empty({max_rows}, options(at::kLong, device));
+    device = tokens_there.device();  // with its number
     for (Flight& f : flights) {
       f.results = pinned_bytes(max_rows * int64_t(sizeof(SampledRow)));
       f.landed.emplace(at::kCUDA);

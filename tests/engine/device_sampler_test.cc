@@ -24,7 +24,7 @@ class DeviceSamplerOn : public testing::TestWithParam<at::DeviceType> {
     if (!on_cpu() && !tensor::parse_device("auto").is_cuda()) GTEST_SKIP() << "no CUDA device";
   }
   bool on_cpu() const { return GetParam() == at::kCPU; }
-  at::Device device() const { return on_cpu() ? at::Device(at::kCPU) : tensor::parse_device("cuda"); }
+  at::Device device() const { return GetParam(); }
 };
 
 constexpr float kOut = -std::numeric_limits<float>::infinity();
