@@ -17,6 +17,7 @@ constexpr int kWarps = 16, kThreads = kWarps * kWarp;
 constexpr int kBins = kThreads, kBinBits = 9;  // of a histogram: one a thread
 constexpr int kMaxBlocks = 8;                  // of a cluster
 constexpr int kStep = 4 * kWarp;               // values that a warp takes at once
+constexpr int kListed = 2 * kThreads;          // tokens that a block puts in order
 constexpr int kMaxRange = int(kMaxSampledVocab / (kMaxBlocks * kWarps));
 static_assert(kMaxRange % kStep == 0 && 1 << kBinBits == kBins);
 
@@ -72,11 +73,23 @@ struct Shared {
   u64 exchange[2][kBins];
   u64 warp_total[kWarps], warp_before[kWarps];
   Found found;
-  u64 top[kMaxTopTokens];
-  unsigned top_count;
+  // Of the first block, for all: the likeliest tokens or those of a bin, as packed() has them. A count for each time it is used.
+  u64 list[kListed];
+  unsigned listed[4];
 };
 constexpr int kSharedBytes = int((sizeof(Shared) + 15) / 16 * 16);
 static_assert(kSharedBytes + kMaxRange * kWarps * int(sizeof(float)) <= 227 * 1024);
+
+// A token and its value as a number that is larger for the likelier one.
+__device__ __forceinline__ u64 packed(float z, int id) {
+  return u64(key_of(z)) << 32 | ~unsigned(id);
+}
+__device__ __forceinline__ float listed_value(u64 token) {
+  return value_of(unsigned(token >> 32));
+}
+__device__ __forceinline__ int listed_id(u64 token) {
+  return int(~unsigned(token));
+}
 
 // A thread's own bin of all, and its place: sums over the bins below it.
 struct Bins {
@@ -92,6 +105,7 @@ struct Extremes {
 
 struct Weight {
   float max, inverse_temperature;
+  __device__ __forceinline__ bool none(float z) const { return !((z - max) * inverse_temperature > kWeightless); }
   __device__ __forceinline__ u64 operator()(float z) const {
     const float x = (z - max) * inverse_temperature;
     return x > kWeightless ? __float2ull_rn(expf(x) * kUnit) : 0;  // no weight for padding, either
@@ -124,7 +138,7 @@ struct Row {
   float* z;          // this warp's, in shared memory
   int first, range;  // id of z[0]
   int blocks, block, warp, lane, thread;
-  int phase = 0;
+  int phase = 0, lists = 0;
 
   template <class T>
   __device__ T* of_block(T* mine, int other) {
@@ -152,6 +166,7 @@ struct Row {
       if (w < warp) bins.before += total;
       bins.total += total;
     }
+    __syncthreads();
     return bins;
   }
 
@@ -294,6 +309,86 @@ struct Row {
     return scan(mine);
   }
 
+  // The tokens whose value is in, on the first block's list, which has room for kListed; all are told how many there are.
+  template <class P>
+  __device__ int gather(P in) {
+    u64* list = of_block(s.list, 0);
+    unsigned* count = of_block(&s.listed[lists++], 0);
+    each([&](const float(&v)[4], int i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const bool take = in(v[j]);
+        const unsigned lanes = __ballot_sync(kAllLanes, take);
+        if (lanes == 0) continue;
+        const int leader = __ffs(lanes) - 1;
+        unsigned at = 0;
+        if (lane == leader) at = atomicAdd(count, unsigned(__popc(lanes)));
+        at = __shfl_sync(kAllLanes, at, leader) + unsigned(__popc(lanes & ((1u << lane) - 1)));
+        if (take && at < unsigned(kListed)) list[at] = packed(v[j], first + i + j);
+      }
+    });
+    cluster.sync();
+    return int(*count);
+  }
+
+  // The first block's: its list from the likeliest down.
+  __device__ void sort(int count) {
+    int size = 2;
+    while (size < count) size *= 2;
+    for (int i = thread; i < size; i += kThreads)
+      if (i >= count) s.list[i] = 0;
+    __syncthreads();
+    for (int run = 2; run <= size; run *= 2)
+      for (int step = run / 2; step > 0; step /= 2) {
+        if (thread < size / 2) {
+          const int a = 2 * thread - (thread & (step - 1)), b = a + step;
+          const u64 x = s.list[a], y = s.list[b];
+          if ((x < y) == ((a & run) == 0)) s.list[a] = y, s.list[b] = x;
+        }
+        __syncthreads();
+      }
+  }
+  // Sums over the sorted list, two tokens a thread; weight(token) of those that there are.
+  template <class W>
+  __device__ Bins sums_of_list(int count, W weight) {
+    u64 sum = 0;
+    for (int i = 2 * thread; i < min(count, 2 * thread + 2); ++i) sum += weight(s.list[i]);
+    return scan(sum);
+  }
+  struct Listed {
+    u64 token, before, size;
+  };
+  template <class W>
+  __device__ Listed find_in_list(const Bins& bins, u64 target, W weight) {
+    const Found at = locate(bins, target);
+    const u64 one = weight(s.list[2 * at.bin]);
+    if (target - at.before < one) return {s.list[2 * at.bin], at.before, one};
+    return {s.list[2 * at.bin + 1], at.before + one, at.size - one};
+  }
+
+  // Which token of a bin it is at which the sum from the largest down passes the target, for all blocks; false if the bin has too many.
+  __device__ bool find_in_bin(const Scale& scale, const Weight& weight, unsigned least, const Found& at, u64 target, Listed& result) {
+    const float middle = scale.max - (float(at.bin) + 0.5f) / scale.per_unit;
+    if (at.size / max_of(weight(middle), 1) > 2 * kListed) return false;  // far more than there is room for
+    const int count = gather([&](float v) { return scale.bin(v) == at.bin && !weight.none(v) && key_of(v) >= least; });
+    if (count > kListed) return false;
+    const auto one = [&](u64 token) { return weight(listed_value(token)); };
+    if (block == 0) {
+      sort(count);
+      result = find_in_list(sums_of_list(count, one), target - at.before, one);
+      if (thread == 0) {
+        s.exchange[phase][0] = result.token;
+        s.exchange[phase][1] = result.before + at.before;
+        s.exchange[phase][2] = result.size;
+      }
+    }
+    cluster.sync();
+    const u64* first_block = of_block(s.exchange[phase], 0);
+    result = {first_block[0], first_block[1], first_block[2]};
+    phase ^= 1;
+    return true;
+  }
+
   // Of all values with at least this key.
   template <Sum kSum>
   __device__ Bins histogram(const Scale& scale, const Weight& weight, unsigned least) {
@@ -423,6 +518,15 @@ __device__ void top_tokens(Row& r, const Extremes& e, const Weight& weight, u64 
   const float range = e.max - e.low;
   const Scale scale(e.max, fminf(range, fmaxf(32.0f, range / 64)));
   const Bins bins = r.histogram<Sum::kCount>(scale, weight, kLeastKey);
+  const auto put = [&](int place, u64 token) { out[place] = {listed_id(token), logprob_of(listed_value(token), weight, total)}; };
+  const Found last = r.locate(bins, u64(wanted - 1));
+  if (last.before + last.size <= kListed) {
+    const int count = r.gather([&](float v) { return v == v && scale.bin(v) <= last.bin; });
+    if (r.block > 0) return;
+    r.sort(count);
+    if (r.thread < wanted) put(r.thread, r.s.list[r.thread]);
+    return;
+  }
   const Cut cut = r.cut<Sum::kCount>(scale, weight, kLeastKey, bins, u64(wanted - 1));
   const float value = value_of(cut.key);
   const int above = int(cut.before), ties = wanted - above;
@@ -430,8 +534,8 @@ __device__ void top_tokens(Row& r, const Extremes& e, const Weight& weight, u64 
   if (r.thread / kWarps == r.block) r.s.warp_before[r.thread % kWarps] = equal.before;
   __syncthreads();
   unsigned seen = unsigned(r.s.warp_before[r.warp]);
-  u64* list = r.of_block(r.s.top, 0);
-  unsigned* count = r.of_block(&r.s.top_count, 0);
+  u64* list = r.of_block(r.s.list, 0);
+  unsigned* count = r.of_block(&r.s.listed[r.lists++], 0);
   r.each([&](const float(&v)[4], int i) {
     unsigned own = 0;
     bool any = false;
@@ -445,17 +549,15 @@ __device__ void top_tokens(Row& r, const Extremes& e, const Weight& weight, u64 
     seen = __shfl_sync(kAllLanes, rank + own, kWarp - 1);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const u64 packed = u64(key_of(v[j])) << 32 | ~unsigned(r.first + i + j);
-      if (v[j] > value) list[atomicAdd(count, 1u)] = packed;
-      if (v[j] == value && rank++ < unsigned(ties)) list[above + int(rank) - 1] = packed;
+      const u64 token = packed(v[j], r.first + i + j);
+      if (v[j] > value) list[atomicAdd(count, 1u)] = token;
+      if (v[j] == value && rank++ < unsigned(ties)) list[above + int(rank) - 1] = token;
     }
   });
   r.cluster.sync();
-  if (r.block > 0 || r.thread >= wanted) return;
-  const u64 mine = r.s.top[r.thread];
-  int place = 0;
-  for (int i = 0; i < wanted; ++i) place += r.s.top[i] > mine;
-  out[place] = {int(~unsigned(mine)), logprob_of(value_of(unsigned(mine >> 32)), weight, total)};
+  if (r.block > 0) return;
+  r.sort(wanted);
+  if (r.thread < wanted) put(r.thread, r.s.list[r.thread]);
 }
 
 __device__ u64 target_of(double u, u64 total) {
@@ -463,7 +565,37 @@ __device__ u64 target_of(double u, u64 total) {
   return target < total ? target : total - 1;
 }
 
-// A draw from what top-k, top-p and min-p keep, from the likeliest down. What is kept is where a rank begins, so it is known by its mass.
+// What less than this sum before it is kept by top-p.
+__device__ u64 last_kept(double top_p, u64 total) {
+  const u64 reach = u64(ceil(top_p * double(total)));
+  return reach > 0 ? Row::min_of(reach, total) - 1 : 0;
+}
+
+// The first block's draw from its list, which holds all that is kept. top_k > 0: `total` is of what that leaves, else it is given.
+template <class F>
+__device__ void draw_from_list(Row& r, int count, const Weight& weight, u64 total, F found) {
+  const SamplingRow& p = r.s.row;
+  r.sort(count);
+  const u64 least = p.top_k > 0 ? r.s.list[p.top_k - 1] >> 32 : 0;  // what is equal to the k-th stays
+  const auto one = [&](u64 token) { return token >> 32 >= least ? weight(listed_value(token)) : u64{0}; };
+  const Bins sums = r.sums_of_list(count, one);
+  u64 kept = sums.total;
+  if (p.top_p < 1) {
+    const Row::Listed last = r.find_in_list(sums, Row::min_of(last_kept(p.top_p, p.top_k > 0 ? kept : total), kept - 1), one);
+    kept = last.before + last.size;
+  }
+  if (p.min_p > 0) {
+    const Bins likely = r.sums_of_list(count, [&](u64 token) {
+      return double(expf((listed_value(token) - weight.max) * weight.inverse_temperature)) >= p.min_p ? one(token) : u64{0};
+    });
+    kept = Row::min_of(kept, likely.total);
+  }
+  const Row::Listed drawn = r.find_in_list(sums, target_of(r.s.uniform, kept), one);
+  if (r.thread == 0) found(listed_id(drawn.token));
+}
+
+// A draw from what top-k, top-p and min-p keep, from the likeliest down. If that is few, they are put in order; else what is kept is where a
+// rank begins, so it is known by its mass.
 template <class F>
 __device__ void draw_truncated(Row& r, const Extremes& e, F found) {
   const SamplingRow& p = r.s.row;
@@ -473,18 +605,43 @@ __device__ void draw_truncated(Row& r, const Extremes& e, F found) {
   if (p.top_k > 0) {
     const Scale scale(e.max, fminf(range, fmaxf(32.0f, range / 64)));
     const Bins bins = r.histogram<Sum::kCount>(scale, weight, least);
-    least = r.cut<Sum::kCount>(scale, weight, least, bins, u64(p.top_k - 1)).key;  // what is equal to the k-th stays
+    const Found last = r.locate(bins, u64(p.top_k - 1));
+    if (last.before + last.size <= kListed) {
+      const int count = r.gather([&](float v) { return v == v && scale.bin(v) <= last.bin; });
+      if (r.block == 0) draw_from_list(r, count, weight, 0, found);
+      return;
+    }
+    least = r.cut<Sum::kCount>(scale, weight, least, bins, u64(p.top_k - 1)).key;
   }
   const Scale scale(e.max, fminf(range, -kWeightless / p.inverse_temperature));
   const Bins bins = r.histogram<Sum::kMass>(scale, weight, least);
+  const u64 last = last_kept(p.top_p, bins.total);
+  if (p.top_k == 0) {
+    int deepest = kBins - 1;  // the bin with the last that is kept
+    if (p.top_p < 1) deepest = r.locate(bins, last).bin;
+    if (p.min_p > 0) deepest = min(deepest, scale.bin(e.max + float(log(p.min_p)) / p.inverse_temperature) + 1);
+    // As many as there may be, by the mass of each bin.
+    const float middle = e.max - (float(r.thread) + 0.5f) / scale.per_unit;
+    u64 about = 0;
+    if (r.thread <= deepest && bins.mine > 0) about = Row::min_of(bins.mine / Row::max_of(weight(middle), 1) + 1, 2 * kListed);
+    if (r.scan(about).total <= kListed) {
+      const int count = r.gather([&](float v) { return scale.bin(v) <= deepest && !weight.none(v); });
+      if (count <= kListed) {
+        if (r.block == 0) draw_from_list(r, count, weight, bins.total, found);
+        return;
+      }
+    }
+  }
   u64 kept = bins.total;
   if (p.top_p < 1) {
-    // The last one kept is the last before which there is less than top_p.
-    const u64 reach = u64(ceil(p.top_p * double(bins.total)));
-    const u64 last = reach > 0 ? Row::min_of(reach, bins.total) - 1 : 0;
-    const Cut cut = r.cut<Sum::kMass>(scale, weight, least, bins, last);
-    const u64 one = weight(value_of(cut.key));
-    kept = cut.before + ((last - cut.before) / one + 1) * one;
+    Row::Listed token;
+    if (r.find_in_bin(scale, weight, least, r.locate(bins, last), last, token)) {
+      kept = token.before + token.size;
+    } else {
+      const Cut cut = r.cut<Sum::kMass>(scale, weight, least, bins, last);
+      const u64 one = weight(value_of(cut.key));
+      kept = cut.before + ((last - cut.before) / one + 1) * one;
+    }
   }
   if (p.min_p > 0) {
     const Bins likely = r.sums_in_order([&](float z) {
@@ -494,6 +651,11 @@ __device__ void draw_truncated(Row& r, const Extremes& e, F found) {
     kept = Row::min_of(kept, likely.total);
   }
   const u64 target = target_of(r.s.uniform, kept);
+  Row::Listed token;
+  if (r.find_in_bin(scale, weight, least, r.locate(bins, target), target, token)) {
+    if (r.block == 0 && r.thread == 0) found(listed_id(token.token));
+    return;
+  }
   const Cut cut = r.cut<Sum::kMass>(scale, weight, least, bins, target);
   const float value = value_of(cut.key);
   const u64 tie = (target - cut.before) / weight(value);
@@ -555,7 +717,7 @@ __global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range
   if (thread < kWords) reinterpret_cast<u64*>(&s.row)[thread] = reinterpret_cast<const u64*>(given)[thread];
   if (thread == kThreads - 1) {
     s.uniform = uniform(given->seed, given->stream, given->index);
-    s.top_count = 0;
+    for (unsigned& listed : s.listed) listed = 0;
   }
   for (int l = 0; l < 3; ++l) s.limbs[l][thread] = 0;
   const float* logits = a.logits + given->logits_row * a.row_stride;

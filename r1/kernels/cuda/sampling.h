@@ -14,7 +14,7 @@
 namespace r1::kernels::cuda {
 
 constexpr int kMaxTopTokens = 20;
-constexpr int64_t kMaxSampledVocab = 425984;  // what the shared memory of a cluster holds
+constexpr int64_t kMaxSampledVocab = 409600;  // what the shared memory of a cluster holds
 
 struct TokenCount {
   int32_t id = 0, made = 0;
