@@ -23,12 +23,12 @@ static_assert(kMaxRange % kStep == 0 && 1 << kBinBits == kBins);
 
 constexpr float kOut = -INFINITY;
 constexpr float kUnit = 0x1p44f;        // of a weight; 2^44 times the largest vocabulary is below 2^63
-constexpr float kWeightless = -31.5f;   // exp of this rounds to no unit
+constexpr float kWeightless = -45.5f;   // 2 to this rounds to no unit
 constexpr unsigned kPad = 0xffffffffu;  // after a row's end: a NaN whose key is 0, below all others
 
-// Keys order floats: larger float, larger key. There is no -0 among the values (they are stored + 0).
+// Keys order floats: larger float, larger key; 0 and -0 have one.
 __device__ __forceinline__ unsigned key_of(float z) {
-  const unsigned bits = __float_as_uint(z);
+  const unsigned bits = __float_as_uint(z + 0.0f);
   return bits ^ (unsigned(int(bits) >> 31) | 0x80000000u);
 }
 __device__ __forceinline__ float value_of(unsigned key) {
@@ -68,6 +68,7 @@ struct Found {
 struct Shared {
   SamplingRow row;
   double uniform;
+  u64 arrived[kWarps];
   unsigned limbs[3][kBins];  // zero between passes
   // What a block tells the others. Two, in turn: what was written before a barrier is read until the next one.
   u64 exchange[2][kBins];
@@ -103,12 +104,21 @@ struct Extremes {
   __device__ bool finite() const { return fabsf(max) < INFINITY; }
 };
 
+// Within 2^-22 of it; exact at 0.
+__device__ __forceinline__ float exp2_near(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 struct Weight {
-  float max, inverse_temperature;
-  __device__ __forceinline__ bool none(float z) const { return !((z - max) * inverse_temperature > kWeightless); }
+  float max, inverse_temperature, slope;
+  __device__ Weight(float most, float inverse) : max(most), inverse_temperature(inverse), slope(inverse * 1.44269504f) {}
+  // Also of padding.
+  __device__ __forceinline__ bool none(float z) const { return !((z - max) * slope > kWeightless); }
   __device__ __forceinline__ u64 operator()(float z) const {
-    const float x = (z - max) * inverse_temperature;
-    return x > kWeightless ? __float2ull_rn(expf(x) * kUnit) : 0;  // no weight for padding, either
+    const float x = (z - max) * slope;
+    return x > kWeightless ? __float2ull_rn(exp2_near(x) * kUnit) : 0;
   }
 };
 
@@ -254,31 +264,15 @@ struct Row {
     return a < b ? a : b;
   }
 
-  // One value a lane. Lanes that all hit one bin, as in a flat row, add what they have before.
   template <Sum kSum>
-  __device__ __forceinline__ void add(bool in, int bin, u64 amount) {
-    const unsigned lanes = __ballot_sync(kAllLanes, in);
-    if (lanes == 0) return;
-    const int one = __shfl_sync(kAllLanes, bin, __ffs(lanes) - 1);
-    const unsigned low = unsigned(amount) & 0xffffu, middle = unsigned(amount >> 16) & 0xffffu, high = unsigned(amount >> 32);
-    if (__all_sync(kAllLanes, !in || bin == one)) {
-      if constexpr (kSum == Sum::kCount) {
-        if (lane == 0) atomicAdd(&s.limbs[0][one], unsigned(__popc(lanes)));
-      } else {
-        const unsigned sums[3] = {__reduce_add_sync(kAllLanes, in ? low : 0), __reduce_add_sync(kAllLanes, in ? middle : 0),
-                                  __reduce_add_sync(kAllLanes, in ? high : 0)};
-#pragma unroll
-        for (int l = 0; l < 3; ++l)
-          if (lane == l && sums[l] > 0) atomicAdd(&s.limbs[l][one], sums[l]);
-      }
-    } else if (in) {
-      if constexpr (kSum == Sum::kCount) {
-        atomicAdd(&s.limbs[0][bin], 1u);
-      } else {
-        if (low) atomicAdd(&s.limbs[0][bin], low);
-        if (middle) atomicAdd(&s.limbs[1][bin], middle);
-        if (high) atomicAdd(&s.limbs[2][bin], high);
-      }
+  __device__ __forceinline__ void add(int bin, u64 amount) {
+    if constexpr (kSum == Sum::kCount) {
+      atomicAdd(&s.limbs[0][bin], unsigned(amount));
+    } else {
+      const unsigned low = unsigned(amount) & 0xffffu, middle = unsigned(amount >> 16) & 0xffffu, high = unsigned(amount >> 32);
+      if (low) atomicAdd(&s.limbs[0][bin], low);
+      if (middle) atomicAdd(&s.limbs[1][bin], middle);
+      if (high) atomicAdd(&s.limbs[2][bin], high);
     }
   }
 
@@ -287,11 +281,22 @@ struct Row {
   template <Sum kSum, class B>
   __device__ Bins histogram(const Weight& weight, B bin_of) {
     each([&](const float(&v)[4], int) {
+      int bin[4];
+      u64 amount[4];
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        const int bin = bin_of(v[j], key_of(v[j]));
-        const u64 amount = kSum == Sum::kCount ? 1 : bin >= 0 ? weight(v[j]) : 0;
-        add<kSum>(bin >= 0 && amount > 0, bin, amount);
+        bin[j] = bin_of(v[j], key_of(v[j]));
+        amount[j] = bin[j] < 0 ? 0 : kSum == Sum::kCount ? 1 : weight(v[j]);
+      }
+      // All in one bin, as in a flat row: each for itself would wait for the others.
+      const int one = __shfl_sync(kAllLanes, bin[0], 0);
+      if (__all_sync(kAllLanes, one >= 0 && bin[0] == one && bin[1] == one && bin[2] == one && bin[3] == one)) {
+        const u64 sum = inclusive_sum(amount[0] + amount[1] + amount[2] + amount[3], lane);
+        if (lane == kWarp - 1) add<kSum>(one, sum);
+      } else {
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          if (amount[j] > 0) add<kSum>(bin[j], amount[j]);
       }
     });
     __syncthreads();
@@ -426,8 +431,50 @@ struct Row {
   }
 };
 
-// Reads the row. kAligned: 16 bytes a load, else a float a lane.
-template <bool kAligned>
+// Bytes on their way into a warp's memory: one lane starts the copy, all wait. A multiple of 16, as both addresses.
+__device__ void start_copy(u64* arrived, float* to, const float* from, unsigned bytes) {
+  const unsigned barrier = unsigned(__cvta_generic_to_shared(arrived)), place = unsigned(__cvta_generic_to_shared(to));
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(place), "l"(from),
+               "r"(bytes), "r"(barrier)
+               : "memory");
+}
+__device__ void await_copy(u64* arrived) {
+  const unsigned barrier = unsigned(__cvta_generic_to_shared(arrived));
+  unsigned done = 0;
+  while (!done)
+    asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], 0; selp.u32 %0, 1, 0, p; }"
+                 : "=r"(done)
+                 : "r"(barrier)
+                 : "memory");
+}
+
+// Reads a row that begins at a multiple of 16 bytes.
+__device__ Extremes read_aligned_row(Row& r, const float* logits, int vocab) {
+  const int end = max(0, min(vocab - r.first, r.range)), copied = end & ~3;
+  if (copied > 0 && r.lane == 0) start_copy(&r.s.arrived[r.warp], r.z, logits + r.first, unsigned(copied) * sizeof(float));
+  for (int at = copied + r.lane; at < r.range; at += kWarp) r.z[at] = at < end ? __ldg(logits + r.first + at) : __uint_as_float(kPad);
+  __syncwarp();
+  if (copied > 0) await_copy(&r.s.arrived[r.warp]);
+  float most = kOut, low = INFINITY;
+  int id = vocab;
+  bool broken = false;
+  r.each([&](const float(&v)[4], int i) {
+    const bool whole = i + 4 <= end;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if (!whole && i + j >= end) continue;
+      broken |= !(v[j] < INFINITY);
+      if (v[j] > most) most = v[j], id = r.first + i + j;
+      if (v[j] > kOut) low = fminf(low, v[j]);
+    }
+  });
+  return r.extremes(most, id, low, broken);
+}
+
+// Reads any row.
 __device__ Extremes read_row(Row& r, const float* logits, int vocab) {
   constexpr int kAtOnce = 4;  // steps whose loads are all on their way
   float max = kOut, low = INFINITY;
@@ -436,17 +483,12 @@ __device__ Extremes read_row(Row& r, const float* logits, int vocab) {
   const int end = min(vocab - r.first, r.range);  // values of this warp that are there; may be below 0
   const float* from = logits + r.first;
   for (int base = 0; base < r.range; base += kAtOnce * kStep) {
-    const auto index = [&](int n, int j) { return base + n * kStep + (kAligned ? 4 * r.lane + j : j * kWarp + r.lane); };
+    const auto index = [&](int n, int j) { return base + n * kStep + j * kWarp + r.lane; };
     float v[kAtOnce][4];
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
-      if (kAligned && base + (n + 1) * kStep <= end) {
-        const float4 four = __ldg(reinterpret_cast<const float4*>(from + index(n, 0)));
-        v[n][0] = four.x, v[n][1] = four.y, v[n][2] = four.z, v[n][3] = four.w;
-      } else {
 #pragma unroll
-        for (int j = 0; j < 4; ++j) v[n][j] = index(n, j) < end ? __ldg(from + index(n, j)) : __uint_as_float(kPad);
-      }
+      for (int j = 0; j < 4; ++j) v[n][j] = index(n, j) < end ? __ldg(from + index(n, j)) : __uint_as_float(kPad);
     }
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
@@ -454,17 +496,12 @@ __device__ Extremes read_row(Row& r, const float* logits, int vocab) {
       const bool whole = base + (n + 1) * kStep <= end;
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
+        r.z[index(n, j)] = v[n][j];
         if (!whole && index(n, j) >= end) continue;
-        const float x = v[n][j] += 0.0f;
+        const float x = v[n][j];
         broken |= !(x < INFINITY);
         if (x > max) max = x, id = r.first + index(n, j);
         if (x > kOut) low = fminf(low, x);
-      }
-      if constexpr (kAligned) {
-        store<float, 4>(r.z + index(n, 0), v[n]);
-      } else {
-#pragma unroll
-        for (int j = 0; j < 4; ++j) r.z[index(n, j)] = v[n][j];
       }
     }
   }
@@ -613,7 +650,7 @@ __device__ void draw_truncated(Row& r, const Extremes& e, F found) {
     }
     least = r.cut<Sum::kCount>(scale, weight, least, bins, u64(p.top_k - 1)).key;
   }
-  const Scale scale(e.max, fminf(range, -kWeightless / p.inverse_temperature));
+  const Scale scale(e.max, fminf(range, -kWeightless / weight.slope));
   const Bins bins = r.histogram<Sum::kMass>(scale, weight, least);
   const u64 last = last_kept(p.top_p, bins.total);
   if (p.top_k == 0) {
@@ -723,7 +760,7 @@ __global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range
   const float* logits = a.logits + given->logits_row * a.row_stride;
   const bool aligned = reinterpret_cast<uintptr_t>(logits) % 16 == 0;
   // There is a barrier in this: all of the above is there.
-  const Extremes e = aligned ? read_row<true>(r, logits, int(a.vocab)) : read_row<false>(r, logits, int(a.vocab));
+  const Extremes e = aligned ? read_aligned_row(r, logits, int(a.vocab)) : read_row(r, logits, int(a.vocab));
   if (e.finite()) {
     sample_row(r, a, row, logits, values, e);
   } else if (block == 0 && thread == 0) {
