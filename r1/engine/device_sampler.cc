@@ -68,6 +68,8 @@ struct DeviceSampler::Impl {
   // Rows as words, and the ids that are out for them.
   std::unique_ptr<ops::DeviceLists> lists;
   int64_t ban_room = 0;
+  const SamplingRow* rows_there = nullptr;
+  const int32_t* bans_there = nullptr;
   std::vector<SamplingRow> rows;
   std::vector<int32_t> bans;
   std::vector<size_t> ban_starts;  // of each row
@@ -91,6 +93,8 @@ struct DeviceSampler::Impl {
     ban_room = room;
     lists = std::make_unique<ops::DeviceLists>(device,
                                                std::vector<ops::DeviceLists::List>{{at::kLong, max_rows * kWords}, {at::kInt, ban_room}});
+    rows_there = reinterpret_cast<const SamplingRow*>(lists->on_device(0).const_data_ptr<int64_t>());
+    bans_there = lists->on_device(1).const_data_ptr<int32_t>();
   }
 
   void check_rows(const Tensor& logits_RV, std::span<const int64_t> index, std::span<const SampleRow> given) const;
@@ -185,8 +189,7 @@ void DeviceSampler::Impl::launch(const Tensor& logits_RV, Flight& flight, bool w
   const auto n = int64_t(rows.size());
   if (wants_top && !flight.top.defined()) flight.top = pinned_bytes(max_rows * kMaxTopTokens * int64_t(sizeof(TopToken)));
   if (int64_t(bans.size()) > ban_room) make_lists(2 * int64_t(bans.size()));
-  const auto* banned = lists->on_device(1).const_data_ptr<int32_t>();
-  for (size_t i = 0; i < rows.size(); ++i) rows[i].banned = banned + ban_starts[i];
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].banned = bans_there + ban_starts[i];
   const bool here = n <= kernels::cuda::kRowsByValue;
   if (!here) std::memcpy(lists->write<int64_t>(0, n * kWords), rows.data(), rows.size() * sizeof(SamplingRow));
   if (!bans.empty()) std::copy(bans.begin(), bans.end(), lists->write<int32_t>(1, int64_t(bans.size())));
@@ -195,7 +198,7 @@ void DeviceSampler::Impl::launch(const Tensor& logits_RV, Flight& flight, bool w
                          .vocab = vocab,
                          .row_stride = logits_RV.stride(0),
                          .count = n,
-                         .rows = here ? nullptr : reinterpret_cast<const SamplingRow*>(lists->on_device(0).const_data_ptr<int64_t>()),
+                         .rows = here ? nullptr : rows_there,
                          .rows_here = rows.data(),
                          .tokens = tokens_there.mutable_data_ptr<int64_t>(),
                          .results = reinterpret_cast<SampledRow*>(flight.results.mutable_data_ptr<uint8_t>()),
