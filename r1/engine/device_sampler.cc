@@ -89,6 +89,17 @@ struct DeviceSampler::Impl {
     make_lists(4 * max_rows);
   }
 
+  // The device writes into our memory until then.
+  ~Impl() {
+    for (; flying > 0; --flying, first ^= 1) {
+      if (!flights[first].landed) continue;
+      try {
+        flights[first].landed->synchronize();
+      } catch (const std::exception&) {  // said already to whoever asked for anything
+      }
+    }
+  }
+
   void make_lists(int64_t room) {
     ban_room = room;
     lists = std::make_unique<ops::DeviceLists>(device,
