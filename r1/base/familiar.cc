@@ -313,12 +313,14 @@ const std::vector<FamiliarOption>& familiar_options() {
       {"kv_cache_dtype", {}, "the cache has the model's dtype; a packed one does not exist here yet"},
       {"md",
        {},
-       "speculation is by the model's own multi-token prediction (engine.num_speculative_tokens); draft models do not exist here yet"},
+       "speculation is by the text itself or the model's own multi-token prediction (engine.num_speculative_tokens, engine.speculation); "
+       "draft models do not exist here yet"},
       {"model_draft",
        {},
-       "speculation is by the model's own multi-token prediction (engine.num_speculative_tokens); draft models do not exist here yet"},
-      {"draft*", {"engine.num_speculative_tokens"}, "for models with multi-token prediction"},
-      {"speculative_*", {"engine.num_speculative_tokens"}, "for models with multi-token prediction"},
+       "speculation is by the text itself or the model's own multi-token prediction (engine.num_speculative_tokens, engine.speculation); "
+       "draft models do not exist here yet"},
+      {"draft*", {"engine.num_speculative_tokens", "engine.speculation"}, "by the text itself (ngram) or by multi-token prediction"},
+      {"speculative_*", {"engine.num_speculative_tokens", "engine.speculation"}, "by the text itself (ngram) or by multi-token prediction"},
       {"mg", {"device"}, "--device cuda:1"},
       {"main_gpu", {"device"}, "--device cuda:1"},
       {"dev", {"device"}, ""},

@@ -18,13 +18,13 @@ int64_t DecodeGraphs::padded(int64_t count) const {
   return std::clamp(size, count, std::max(count, max_sequences_));
 }
 
-Tensor DecodeGraphs::run(int64_t sequences, const std::function<Tensor()>& forward) {
+Tensor DecodeGraphs::run(int64_t sequences, int64_t rows, const std::function<Tensor()>& forward) {
   // Only who changes weights may have moved them; tables of positions grow seldom, but with no version.
   if (const uint64_t stamp = model_.memory_stamp(); stamp != stamp_) {
     entries_.clear();
     stamp_ = stamp;
   }
-  const auto [it, fresh] = entries_.try_emplace(sequences);
+  const auto [it, fresh] = entries_.try_emplace({sequences, rows});
   Entry& entry = it->second;
   if (fresh) return forward();  // libraries make what they need at their first call, which can't be captured
   if (!entry.graph) {

@@ -20,9 +20,9 @@ class DecodeGraphs {
   bool on() const { return on_; }
   // How many sequences a step of `count` is to be padded to.
   int64_t padded(int64_t count) const;
-  // What forward() gives for the step of `sequences` (padded) that lies in the buffers, valid until the next run. Weights or tables that
-  // have moved since a capture end all graphs.
-  Tensor run(int64_t sequences, const std::function<Tensor()>& forward);
+  // What forward() gives for the step of `sequences` (padded) of `rows` rows each that lies in the buffers, valid until the next run.
+  // Weights or tables that have moved since a capture end all graphs.
+  Tensor run(int64_t sequences, int64_t rows, const std::function<Tensor()>& forward);
 
  private:
   struct Entry {
@@ -35,9 +35,8 @@ class DecodeGraphs {
   int64_t max_sequences_;
   bool on_;
   uint64_t stamp_ = 0;
-  int64_t version_ = -1;
   tensor::GraphMemory memory_;
-  std::map<int64_t, Entry> entries_;
+  std::map<std::pair<int64_t, int64_t>, Entry> entries_;
 };
 
 }  // namespace r1::engine

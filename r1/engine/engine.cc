@@ -6,6 +6,7 @@
 
 #include "r1/base/error.h"
 #include "r1/engine/device_sampler.h"
+#include "r1/engine/ngram_lookup.h"
 #include "r1/engine/runner.h"
 #include "r1/engine/sampler.h"
 #include "r1/engine/scheduler.h"
@@ -21,6 +22,13 @@ std::optional<int64_t> free_memory(at::Device device) {
   return kernels::cuda::memory_of(std::max<int>(device.index(), 0)).free;
 }
 
+bool guesses_by_model(const EngineConfig& c) {
+  return c.num_speculative_tokens > 0 && c.speculation == "mtp";
+}
+bool guesses_by_text(const EngineConfig& c) {
+  return c.num_speculative_tokens > 0 && c.speculation == "ngram";
+}
+
 EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   const int64_t longest = model.config().max_position_embeddings;
   if (c.max_num_seqs < 1 || c.max_num_batched_tokens < 1)
@@ -28,11 +36,17 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
                c.max_num_batched_tokens);
   if (c.block_size < 16 || c.block_size % 16 != 0) fail_usage("[engine] expected block_size to be a multiple of 16, got ", c.block_size);
   if (c.max_model_len > longest) fail_usage("[engine] expected max_model_len up to the model's ", longest, ", got ", c.max_model_len);
-  if (c.num_speculative_tokens > 0 && model.mtp_depth() == 0)
-    fail_usage("[engine] num_speculative_tokens needs a model with multi-token prediction (num_nextn_predict_layers); this one has none");
+  if (c.num_speculative_tokens > 1 && c.speculation == "mtp")
+    fail_usage("[engine] num_speculative_tokens ", c.num_speculative_tokens,
+               ": multi-token prediction guesses one; speculation ngram up to 8");
+  if (guesses_by_model(c) && model.mtp_depth() == 0)
+    fail_usage(
+        "[engine] num_speculative_tokens needs a model with multi-token prediction (num_nextn_predict_layers), which this one has not; "
+        "speculation ngram "
+        "needs none");
   if (c.max_model_len == 0) c.max_model_len = longest;
   if (c.num_blocks == 0) {
-    const int64_t bytes = block_bytes(model, int32_t(c.block_size), c.num_speculative_tokens > 0);
+    const int64_t bytes = block_bytes(model, int32_t(c.block_size), guesses_by_model(c));
     const int64_t memory = cache_memory(c, free_memory(model.device())), affordable = memory / std::max<int64_t>(bytes, 1);
     if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", memory);
     // Twice what all sequences at full length can hold: the rest keeps prefixes of those gone.
@@ -49,7 +63,8 @@ SchedulerConfig scheduling(const EngineConfig& c) {
 RunnerConfig running(const EngineConfig& c) {
   return {.num_blocks = c.num_blocks,
           .block_size = int32_t(c.block_size),
-          .speculate = c.num_speculative_tokens > 0,
+          .speculate = guesses_by_model(c),
+          .guesses = guesses_by_text(c) ? c.num_speculative_tokens : 0,
           .exact = c.exact,
           .cuda_graphs = c.cuda_graphs,
           .max_sequences = c.max_num_seqs,
@@ -96,6 +111,7 @@ struct Engine::Impl {
   void follow_weights();
   void sample(const Tensor& logits, const std::vector<PendingSample>& samplers);
   void launch_ahead();
+  void guess(const std::vector<TokenEvent>& events);
   Tensor forward();
   TokenEvent accept(Sequence* s, Sampled& sampled);
   void sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events);
@@ -164,7 +180,7 @@ void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>
   index.clear();
   for (const PendingSample& s : samplers) index.push_back(s.row);
   sampler.enqueue(logits, index, rows);
-  if (runner.replays()) launch_ahead();
+  if (runner.replays() && !guesses_by_text(config)) launch_ahead();
   sampler.collect(sampled);
 }
 
@@ -174,6 +190,19 @@ void Engine::Impl::launch_ahead() {
   } catch (const std::exception&) {  // the step after this one will meet it again
     scheduler.drop_ahead();
     ahead = Tensor();
+  }
+}
+
+// What may follow, for those whose tokens these are. A row that is computed in vain costs little while few sequences decode, and more and
+// more beyond: then nobody guesses. A sequence whose guesses were wrong makes fewer.
+void Engine::Impl::guess(const std::vector<TokenEvent>& events) {
+  constexpr int64_t kMostRows = 32;
+  const bool few = scheduler.running() * (1 + config.num_speculative_tokens) <= kMostRows;
+  for (const TokenEvent& event : events) {
+    Sequence* s = scheduler.find(event.request);
+    if (!s || s->uncached() != 1) continue;
+    s->draft.clear();
+    if (few) s->draft = ngram_lookup(s->tokens, std::min(s->most_guesses, config.num_speculative_tokens));
   }
 }
 
@@ -205,7 +234,10 @@ TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
 
 // Round by round: first everybody's next token, then, for those whose guess was right, the one after it.
 void Engine::Impl::sample_all(const Tensor& logits, std::vector<PendingSample> samplers, std::vector<TokenEvent>& events) {
-  for (const PendingSample& p : samplers) counted.draft_tokens += p.drafts;
+  for (const PendingSample& p : samplers) {
+    counted.draft_tokens += p.drafts;
+    if (p.drafts > 0) p.sequence->most_guesses = 1;  // and twice as many for each that is right
+  }
   std::vector<PendingSample> next;
   for (int64_t round = 0; !samplers.empty(); ++round, samplers.swap(next)) {
     try {
@@ -222,6 +254,7 @@ void Engine::Impl::sample_all(const Tensor& logits, std::vector<PendingSample> s
       events.push_back(accept(s, sampled[i]));
       if (!guessed || events.back().finish != FinishReason::kNone) continue;
       scheduler.accept_draft(s);
+      s->most_guesses = std::min<int64_t>(2 * s->most_guesses, 8);
       ++counted.accepted_draft_tokens;
       next.push_back({s, row + 1, drafts});
     }
@@ -311,7 +344,8 @@ std::vector<TokenEvent> Engine::step() {
   std::vector<TokenEvent> events;
   events.reserve(samplers.size());
   m.sample_all(logits, std::move(samplers), events);
-  if (m.config.num_speculative_tokens > 0) m.runner.draft(m.scheduler);
+  if (guesses_by_model(m.config)) m.runner.draft(m.scheduler);
+  if (guesses_by_text(m.config)) m.guess(events);
   m.deliver(events);
   return events;
 }
@@ -353,7 +387,10 @@ void EngineConfig::visit(Fields& v) {
   v("cuda_graphs", cuda_graphs,
     "GPU: capture decode steps once for each size and replay them, which saves the host's time of every launch");
   v("num_speculative_tokens", num_speculative_tokens,
-    "guess so many tokens ahead by the model's own multi-token prediction: same text, fewer steps", Range{0, 1});
+    "guess that many tokens ahead: same text, fewer steps (1 by the model's own multi-token prediction; up to 8 by ngram)", Range{0, 8});
+  v("speculation", speculation,
+    "who guesses: mtp, the model's multi-token prediction, or ngram, what followed the last tokens when they came before",
+    OneOf{"mtp", "ngram"});
   v("weight_update", weight_update,
     "half-done sequences when the weights change: error, recompute their cache with the new weights, or keep it as it is",
     OneOf{"error", "recompute", "keep"});

@@ -9,7 +9,8 @@
 // Speculation (num_speculative_tokens, models with multi-token prediction): a guessed token runs together with the one before it; the token
 // is drawn from the model's own logits as always, with its own random number, and if it is the guess, the next one is drawn in the same
 // step. So the text is that of decoding token by token, at any temperature, and a guess is accepted with the probability that the model
-// gives it, which is all that rejection sampling (Leviathan et al., 2023) could reach with one guess.
+// gives it, which is all that rejection sampling (Leviathan et al., 2023) could reach with one guess. Guesses may also come from the text
+// itself (speculation "ngram", any model, several at once); where many sequences decode, or guesses turn out wrong, fewer are made.
 #pragma once
 
 #include <functional>
@@ -36,6 +37,7 @@ struct EngineConfig {
   bool exact = true;        // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
   bool cuda_graphs = true;  // GPU: steps that only decode are captured once for each size and replayed
   int64_t num_speculative_tokens = 0;
+  std::string speculation = "mtp";      // who guesses: the model's multi-token prediction, or "ngram" (engine/ngram_lookup.h)
   std::string weight_update = "error";  // what a step does with half-done sequences when the model's version has changed
 
   void visit(Fields& v);

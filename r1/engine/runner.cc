@@ -40,6 +40,9 @@ int64_t block_bytes(const model::Transformer& model, int32_t block_size, bool sp
 Runner::Runner(model::Transformer& model, const RunnerConfig& config)
     : model_(model),
       speculate_(config.speculate),
+      guesses_(config.guesses),
+      max_tokens_(config.max_tokens),
+      max_model_len_(config.max_model_len),
       no_block_(int32_t(config.num_blocks)),
       graphs_(model, std::min(config.max_sequences, config.max_tokens), config.cuda_graphs && !config.speculate),
       buffers_(model.device(), limits_of(config)) {
@@ -53,8 +56,8 @@ Tensor Runner::forward(const Schedule& schedule) {
   const at::NoGradGuard no_grad;
   ops::copy_blocks(caches_, schedule.copies);
   pack(schedule);
-  const bool decodes = int64_t(rows_.size()) == schedule.tokens && schedule.tokens == int64_t(schedule.sequences.size());
-  if (decodes && graphs_.on()) return replay(schedule.tokens);
+  if (replay_rows_ == 1) return replay().narrow(0, 0, schedule.tokens);
+  if (replay_rows_ > 1) return replay(replay_rows_).index_select(0, buffers_.list(kRows));
   const Tensor x_TD = model_.hidden(buffers_.list(kIds), context_, &caches_);
   if (speculate_) hidden_TD_ = x_TD;
   if (rows_.empty()) return {};
@@ -62,11 +65,29 @@ Tensor Runner::forward(const Schedule& schedule) {
   return model_.logits(aten::index_select(x_TD, 0, buffers_.list(kRows)));
 }
 
-// The step that lies in the buffers; logits of its first `rows` rows.
-Tensor Runner::replay(int64_t rows) {
+// How many rows each sequence of a replayed step has: one, or with guesses as many as the next power of two. 0: the step is not replayed.
+int64_t Runner::rows_to_replay(const Schedule& schedule) const {
+  if (!graphs_.on()) return 0;
+  int64_t most = 1, longest = 0;
+  for (const ScheduledSequence& s : schedule.sequences) {
+    if (s.tokens != 1 || !s.samples()) return 0;
+    most = std::max(most, 1 + s.drafts);
+    longest = std::max(longest, s.sequence->cached);
+  }
+  int64_t rows = 1;
+  while (rows < most) rows *= 2;
+  rows = std::min(rows, 1 + guesses_);
+  constexpr int64_t kMost = 4;  // whose launches are the same whatever the lengths, for all groups of heads
+  const int64_t tokens = graphs_.padded(int64_t(schedule.sequences.size())) * rows;
+  const bool fits = rows == 1 || (rows <= kMost && tokens <= max_tokens_ && longest + rows <= max_model_len_);
+  return fits ? rows : 0;
+}
+
+// The step that lies in the buffers.
+Tensor Runner::replay(int64_t rows_each) {
   model_.reach(context_.sequences.max_position);
   const auto step = [&] { return model_.logits(model_.hidden(buffers_.list(kIds), context_, &caches_)); };
-  return graphs_.run(context_.sequences.count(), step).narrow(0, 0, rows);
+  return graphs_.run(context_.sequences.count(), rows_each, step);
 }
 
 Tensor Runner::forward_ahead(const Schedule& schedule, const Tensor& tokens, const std::vector<int64_t>& sources) {
@@ -85,34 +106,39 @@ Tensor Runner::forward_ahead(const Schedule& schedule, const Tensor& tokens, con
   pad(graphs_.padded(count) - count);
   end_pack();
   buffers_.list(kIds).narrow(0, 0, count).copy_(in_order ? tokens.narrow(0, 0, count) : tokens.index_select(0, buffers_.list(kRows)));
-  return replay(count);
+  return replay().narrow(0, 0, count);
 }
 
 void Runner::pack(const Schedule& schedule) {
   begin_pack();
   packed_.clear();
+  replay_rows_ = rows_to_replay(schedule);
   for (const ScheduledSequence& scheduled : schedule.sequences) {
     const Sequence& s = *scheduled.sequence;
     const int64_t rows = scheduled.tokens + scheduled.drafts, first = int64_t(ids_.size());
     for (int64_t t = 0; t < rows; ++t)
       ids_.push_back(t < scheduled.tokens ? s.tokens[size_t(s.cached + t)] : s.draft[size_t(t - scheduled.tokens)]);
-    pack_sequence(s, s.cached, rows);
+    const int64_t padding = std::max<int64_t>(0, replay_rows_ - rows);  // rows that nobody reads, written where nobody looks
+    ids_.resize(ids_.size() + size_t(padding), 0);
+    pack_sequence(s, s.cached, rows + padding);
+    std::vector<int32_t>& table = context_.sequences.block_tables[context_.sequences.context_lens.size() - 1];
+    while (int64_t(table.size()) * context_.sequences.block_size < s.cached + rows + padding) table.push_back(no_block_);
     if (speculate_) packed_.push_back({s.id, first, s.cached, rows});
     if (!scheduled.samples()) continue;
     for (int64_t t = scheduled.tokens - 1; t < rows; ++t) rows_.push_back(first + t);
   }
   const int64_t count = context_.sequences.count();
-  if (graphs_.on() && int64_t(rows_.size()) == count && schedule.tokens == count) pad(graphs_.padded(count) - count);
+  if (replay_rows_ > 0) pad(graphs_.padded(count) - count, replay_rows_);
   end_pack();
 }
 
-// Sequences of one token that nobody waits for.
-void Runner::pad(int64_t sequences) {
+// Sequences that nobody waits for.
+void Runner::pad(int64_t sequences, int64_t rows) {
   ops::Sequences& batch = context_.sequences;
   for (int64_t i = 0; i < sequences; ++i) {
     const size_t index = batch.context_lens.size();
-    ids_.push_back(0);
-    batch.cu_seqlens.push_back(batch.cu_seqlens.back() + 1);
+    ids_.resize(ids_.size() + size_t(rows), 0);
+    batch.cu_seqlens.push_back(int32_t(batch.cu_seqlens.back() + rows));
     batch.context_lens.push_back(0);
     if (batch.block_tables.size() <= index) batch.block_tables.emplace_back();
     batch.block_tables[index].assign(1, no_block_);

@@ -17,6 +17,7 @@ struct RunnerConfig {
   int64_t num_blocks = 0;
   int32_t block_size = 16;
   bool speculate = false;                                        // with the caches of multi-token prediction
+  int64_t guesses = 0;                                           // most of a sequence in a step, of guesses that come from elsewhere
   bool exact = true;                                             // ops::Sequences::exact
   bool cuda_graphs = true;                                       // where the model's steps can be replayed
   int64_t max_sequences = 0, max_tokens = 0, max_model_len = 0;  // of a step; of a sequence
@@ -41,8 +42,9 @@ class Runner {
 
  private:
   void pack(const Schedule& schedule);
-  void pad(int64_t sequences);
-  Tensor replay(int64_t rows);
+  int64_t rows_to_replay(const Schedule& schedule) const;
+  void pad(int64_t sequences, int64_t rows = 1);
+  Tensor replay(int64_t rows_each = 1);
 
   // What of the last forward draft() needs: sequence `id` had rows first_row .. of tokens at first_position ..
   struct PackedRows {
@@ -56,6 +58,7 @@ class Runner {
 
   model::Transformer& model_;
   bool speculate_;
+  int64_t guesses_, max_tokens_, max_model_len_;
   int32_t no_block_;  // a block that belongs to nobody, for the rows of a padded step
   DecodeGraphs graphs_;
   std::vector<nn::LayerCache> caches_;
@@ -64,6 +67,7 @@ class Runner {
   // Kept from step to step for their memory.
   nn::LayerContext context_;
   std::vector<int64_t> ids_, rows_, last_rows_;
+  int64_t replay_rows_ = 0;  // of the step that is packed (rows_to_replay)
   ops::SequenceBuffers buffers_;
 };
 

@@ -50,6 +50,7 @@ struct Sequence {
   std::list<Sequence*>::iterator place;  // in the queue of its stage
 
   std::vector<TokenId> draft;  // guesses of what follows `tokens`, to be checked by the next forward (speculation)
+  int64_t most_guesses = 2;    // from the text: twice what was right lately
 
   int64_t made() const { return int64_t(tokens.size()) - prompt_tokens; }
   int64_t uncached() const { return int64_t(tokens.size()) - cached; }

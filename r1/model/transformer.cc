@@ -263,8 +263,10 @@ void Transformer::arrange() {
 }
 
 bool Transformer::replayable() const {
-  return std::all_of(parts_->blocks.begin(), parts_->blocks.end(),
-                     [](const auto& block) { return block->attention().replayable() && block->mlp().replayable(); });
+  const bool packed =
+      std::any_of(weights_.begin(), weights_.end(), [](const WeightRow& row) { return row.weight && row.weight->packed(); });
+  return !packed && std::all_of(parts_->blocks.begin(), parts_->blocks.end(),
+                                [](const auto& block) { return block->attention().replayable() && block->mlp().replayable(); });
 }
 
 void Transformer::reach(int64_t position) {

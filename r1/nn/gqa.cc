@@ -66,6 +66,10 @@ void Gqa::arrange() {
   if (placement_.device.is_cuda() && q_) joint_.join({&*q_, &*k_, &*v_});
 }
 
+bool Gqa::replayable() const {
+  return attends_plainly() && ops::paged_qkv_replays(placement_.dtype, shape_.head_dim, scale()) && (qkv_ || joint_.holds());
+}
+
 bool Gqa::has_joint(const Tensor& x_TD) const {
   return attends_plainly() && ops::has_cuda_kernels(x_TD) && (qkv_ || joint_.holds());
 }

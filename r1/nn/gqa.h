@@ -33,7 +33,7 @@ class Gqa : public AttentionLayer {
   int64_t cache_bytes(int32_t block_size) const override;
   void parameters(ParameterList list) override;
   void arrange() override;
-  bool replayable() const override { return attends_plainly(); }
+  bool replayable() const override;
 
  protected:
   struct Heads {

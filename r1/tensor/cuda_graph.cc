@@ -1,6 +1,7 @@
 // Compiled in builds with CUDA only; the one file outside kernels/cuda that sees its headers.
 #include "r1/tensor/cuda_graph.h"
 
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -15,6 +16,24 @@ GraphMemory::~GraphMemory() = default;
 
 struct CudaGraph::Impl {
   at::cuda::CUDAGraph graph;
+
+  // Ends a capture that has failed. The stream says so once more, and then the allocators, the device's and that of pinned memory, must be
+  // told by us to go on as before.
+  void abandon(at::cuda::MempoolId_t pool) {
+    const auto quietly = [](auto&& f) {
+      try {
+        f();
+        return true;
+      } catch (...) {
+        return false;
+      }
+    };
+    if (!quietly([&] { graph.capture_end(); })) {
+      quietly([&] { c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::cuda::current_device(), pool); });
+      quietly([&] { at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(pool); });
+    }
+    cudaGetLastError();
+  }
 };
 CudaGraph::CudaGraph() : impl_(new Impl) {}
 CudaGraph::~CudaGraph() = default;
@@ -29,10 +48,7 @@ void CudaGraph::capture(at::Device device, const GraphMemory& memory, const std:
   try {
     body();
   } catch (...) {
-    try {
-      impl_->graph.capture_end();  // gives the allocator back; an interrupted capture is an error here
-    } catch (...) {
-    }
+    impl_->abandon(memory.impl().pool);
     throw;
   }
   impl_->graph.capture_end();

@@ -203,6 +203,35 @@ TEST_P(EngineOn, CapturedStepsChangeNothing) {
   }
 }
 
+TEST_P(EngineOn, GuessesFromTheTextChangeNoToken) {
+  auto requests = greedy_requests(9);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    requests[i].sampling.max_new_tokens = 70;
+    // The beginnings of some answers are told, and go round in circles.
+    for (TokenId t = 0; i % 3 != 2 && t < 50; ++t) requests[i].forced.push_back(40 + t % (4 + TokenId(i)));
+  }
+  requests[4].sampling.temperature = 0.7;
+  requests[5].sampling.repetition_penalty = 1.3;
+  const auto m = model(tiny_config());
+  Engine plain(*m, small_config());
+  const auto expected = answers_of(plain, requests);
+  for (const int64_t blocks : {int64_t{0}, int64_t{40}}) {
+    for (const int64_t guesses : {1, 3, 8}) {
+      EngineConfig c = small_config();
+      c.speculation = "ngram";
+      c.num_speculative_tokens = guesses;
+      c.max_num_seqs = 3;
+      if (blocks) c.num_blocks = blocks;
+      Engine guessing(*m, c);
+      const auto got = answers_of(guessing, requests);
+      for (size_t i = 0; i < requests.size(); ++i)
+        EXPECT_EQ(got[i].ids, expected[i].ids) << "request " << i << ", " << guesses << " guesses";
+      EXPECT_GT(guessing.stats().accepted_draft_tokens, 30) << guesses;
+      EXPECT_LT(guessing.stats().steps, plain.stats().generated_tokens);
+    }
+  }
+}
+
 TEST_P(EngineOn, SpeculationChangesNoToken) {
   const auto requests = greedy_requests(16);
   for (const bool chain : {false, true}) {
