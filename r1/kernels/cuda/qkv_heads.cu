@@ -138,6 +138,7 @@ __device__ __forceinline__ CacheRow cache_row(const HeadsCache& c, int64_t token
 
 template <class T, int Lanes>
 __global__ void __launch_bounds__(kThreads) forward(const QkvHeads a) {
+  wait_for_launch_before();
   const int64_t thread = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   for (int64_t i = thread; i < a.zeroed_count; i += int64_t(gridDim.x) * kThreads) a.zeroed[i] = 0;
   const Place p = place_of<Lanes>(a.shape, thread / Lanes, a.q.data ? int(a.shape.heads) : 0);
@@ -292,9 +293,8 @@ void qkv_heads(const QkvHeads& a, Stream stream) {
   with_lanes(a.shape, [&](auto* type, auto lanes) {
     using T = std::remove_pointer_t<decltype(type)>;
     constexpr int kLanes = decltype(lanes)::value;
-    forward<T, kLanes><<<blocks_for(groups * kLanes, kThreads), kThreads, 0, handle_of(stream)>>>(a);
+    launch(forward<T, kLanes>, blocks_for(groups * kLanes, kThreads), kThreads, 0, stream, a);
   });
-  check_cuda(cudaGetLastError(), "heads of q, k and v");
 }
 
 int64_t qkv_heads_workspace(const HeadsShape& shape, int device) {
