@@ -186,7 +186,9 @@ Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const T
     a.counters = s.counters_dev.mutable_data_ptr<int32_t>();
   else
     append.zeroed = static_cast<int32_t*>(a.workspace), append.zeroed_count = sizes.counters;
-  if (append.q.data && a.counters && append.cache.one_row_each && kernels::cuda::has_joint_attention(a.type, a.head_dim)) {
+  // One launch instead of two, where blocks do not go through one sequence after another, each with its own wait for its new token.
+  const bool shallow = a.sequences * a.kv_heads <= 2 * sizes.counters;
+  if (append.q.data && a.counters && append.cache.one_row_each && shallow && kernels::cuda::has_joint_attention(a.type, a.head_dim)) {
     a.joint = &append;
     kernels::cuda::paged_attention(a, stream);
     return out_TNH;

@@ -2,7 +2,7 @@
 //
 // A unit is a tile of up to 8 or 16 rows (a sequence's row times a head of the group) of one sequence and key head, against all keys that
 // these see. Keys are taken in tiles of 64 (fp32: 32), a quarter of each a warp. The tiles of all units stand one after the other on a line,
-// sequence by sequence; before those of each unit stand kUnitCost more places, for what a unit costs whatever its length. Each of P blocks
+// sequence by sequence; before those of each unit stand up to kMostUnitCost more places, for what a unit costs whatever its length. Each of P blocks
 // takes a P-th of the line, or, where that takes no longer, whole units, as many as the others. What a block has of a unit is a piece: the
 // warps' sums are added up at its end, and where the unit has other pieces elsewhere, written to the workspace with their maximum and their
 // sum of weights. A block has at most two such pieces: one whose unit began before it, one whose unit goes on after it.
@@ -19,9 +19,9 @@ namespace r1::kernels::cuda {
 namespace {
 
 constexpr int kWarps = 4, kThreads = kWarps * kWarp;
-constexpr int kMostPieces = 32;             // of a unit, plus two: the block that adds them up must not take longer than the others
-constexpr int kUnitCost = 2, kCutCost = 5;  // of a unit, and of the pieces of units, in tiles
-constexpr int kLeastTiles = 3;              // of a block
+constexpr int kMostPieces = 32;                 // of a unit, plus two: the block that adds them up must not take longer than the others
+constexpr int kMostUnitCost = 4, kCutCost = 5;  // of a unit among several of a block, and of its pieces, in tiles
+constexpr int kLeastTiles = 3;                  // of a block
 constexpr int kShared = 227 * 1024, kScratch = 128;
 
 // Keys of H numbers; values of V: of their own where V is H, else the first V numbers of the keys.
@@ -93,6 +93,7 @@ struct Part {
   int s, unit, tile;     // the first: tile of unit of sequence
   int64_t unit_at;       // place of that unit's first tile on the line
   int count;             // tiles
+  int unit_cost;         // places before a unit's tiles
   __device__ int64_t block_of(int64_t place) const { return ((place + 1) * blocks - 1) / line; }
 };
 
@@ -100,7 +101,7 @@ struct Part {
 struct Load {
   int64_t tiles = 0, units = 0;
   __device__ void add(const Span& span, int64_t by = 1) { tiles += by * span.units * span.tiles(), units += by * span.units; }
-  __device__ int64_t places() const { return tiles + kUnitCost * units; }
+  __device__ int64_t places(int unit_cost) const { return tiles + unit_cost * units; }
 };
 
 // `scratch`: kScratch bytes of shared memory.
@@ -141,11 +142,13 @@ __device__ Part part_of(const PagedArgs& a, uint8_t* scratch) {
   if (all.units == 0) return {};
 
   Part part;
-  part.line = all.places();
-  const int64_t least = max(kLeastTiles, (longest + kMostPieces - 1) / kMostPieces), grid = gridDim.x;
+  const int64_t grid = gridDim.x;
+  part.unit_cost = int(min(int64_t(kMostUnitCost), 2 * all.units / grid));
+  part.line = all.places(part.unit_cost);
+  const int64_t least = max(kLeastTiles, (longest + kMostPieces - 1) / kMostPieces);
   part.blocks = min(grid, max(int64_t(1), part.line / least));
   const int64_t unit_blocks = min(grid, all.units);
-  const bool whole = (all.units + unit_blocks - 1) / unit_blocks * (longest + kUnitCost) <= part.line / part.blocks + kCutCost;
+  const bool whole = (all.units + unit_blocks - 1) / unit_blocks * (longest + part.unit_cost) <= part.line / part.blocks + kCutCost;
   if (whole) part.blocks = unit_blocks;
   if (blockIdx.x >= part.blocks) return {};
   // Where the block begins and ends: in units, or in places of the line.
@@ -154,20 +157,20 @@ __device__ Part part_of(const PagedArgs& a, uint8_t* scratch) {
   if (threadIdx.x == 0 && end == total) shared.end = all.tiles;
   Load before = ends;
   before.tiles -= mine.tiles, before.units -= mine.units;
-  const auto place_of = [&](const Load& load) { return whole ? load.units : load.places(); };
+  const auto place_of = [&](const Load& load) { return whole ? load.units : load.places(part.unit_cost); };
   const bool has_begin = begin >= place_of(before) && begin < place_of(ends), has_end = end >= place_of(before) && end < place_of(ends);
   if (has_begin || has_end) {
     for (int s = from; s < to; ++s) {
       const Span span = span_of<Shape>(a, s);
       Load after = before;
       after.add(span);
-      const int64_t here = place_of(before), size = whole ? 1 : span.tiles() + kUnitCost;  // of a unit
+      const int64_t here = place_of(before), size = whole ? 1 : span.tiles() + part.unit_cost;  // of a unit
       const auto is_here = [&](int64_t place) { return place >= here && place < place_of(after); };
-      const auto tile_at = [&](int64_t place) { return whole ? 0 : max(0, int((place - here) % size) - kUnitCost); };
+      const auto tile_at = [&](int64_t place) { return whole ? 0 : max(0, int((place - here) % size) - part.unit_cost); };
       const auto tiles_before = [&](int64_t place) { return before.tiles + (place - here) / size * span.tiles() + tile_at(place); };
       if (is_here(begin)) {
         shared.s = s, shared.unit = int((begin - here) / size), shared.tile = tile_at(begin);
-        shared.unit_at = before.places() + shared.unit * (span.tiles() + kUnitCost) + kUnitCost;
+        shared.unit_at = before.places(part.unit_cost) + shared.unit * (span.tiles() + part.unit_cost) + part.unit_cost;
         shared.begin = tiles_before(begin);
       }
       if (is_here(end)) shared.end = tiles_before(end);
@@ -598,6 +601,22 @@ __device__ __forceinline__ void start_copies(const PagedArgs& a, const Cursor<Sh
   }
 }
 
+// Brings the queries of the unit that comes next near, by one warp: nobody waits for them here.
+template <class T, int H, bool Joint, class Shape>
+__device__ __forceinline__ void call_queries(const PagedArgs& a, const Cursor<Shape>& c) {
+  constexpr int kLines = (H * int(sizeof(T)) + 127) / 128;
+  const auto* base = static_cast<const T*>(Joint ? a.joint.q.data : a.q);
+  const int64_t stride = Joint ? a.joint.q.token_stride : a.q_stride;
+  const int rows = min(Shape::kRows, c.span.r.rows * a.group - c.first_row());
+  for (int i = threadIdx.x % kWarp; i < rows * kLines; i += kWarp) {
+    const int r = c.first_row() + i / kLines;
+    const T* from = base + int64_t(c.span.r.begin + r / a.group) * stride + (c.kv_head() * a.group + r % a.group) * H +
+                    i % kLines * (128 / int(sizeof(T)));
+    uint32_t unused;
+    asm volatile("ld.global.ca.b32 %0, [%1];" : "=r"(unused) : "l"(from));
+  }
+}
+
 // ---- the end of a piece
 
 struct Piece {
@@ -732,6 +751,7 @@ __global__ void __launch_bounds__(kThreads, NarrowShape<T, H, V, ColumnTiles>::k
       if (++started < count) {
         ahead.next(a);
         block = block_at(a, ahead);
+        if (warp == 0 && ahead.tile == ahead.span.first) call_queries<T, H, Joint>(a, ahead);
       }
     }
     commit_copies();
@@ -768,7 +788,7 @@ __global__ void __launch_bounds__(kThreads, NarrowShape<T, H, V, ColumnTiles>::k
                   .slots_from = part.block_of(unit_at),
                   .slots_to = part.block_of(unit_at + use.span.tiles() - 1)};
       end_piece<T, V, Shape>(a, piece, sums, desk);
-      unit_at += use.span.tiles() + kUnitCost;
+      unit_at += use.span.tiles() + part.unit_cost;
       begun_here = true;
     }
     if (i < count - 1) use.next(a);
