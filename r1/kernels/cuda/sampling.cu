@@ -276,8 +276,8 @@ struct Row {
     }
   }
 
-  // Count or mass of the values of each bin; bin_of(z, key) < 0: of none. A block's values are below 2^16 in number, so limbs of 16 bits
-  // do not overflow.
+  // Count or mass of the values of each bin; bin_of(z, key) < 0: of none. A block's values are below 2^16 in number and weigh up to 2^44
+  // each: limbs of 16, 16 and 12 bits have room for their sums.
   template <Sum kSum, class B>
   __device__ Bins histogram(const Weight& weight, B bin_of) {
     each([&](const float(&v)[4], int) {
@@ -451,13 +451,21 @@ __device__ void await_copy(u64* arrived) {
                  : "memory");
 }
 
-// Reads a row that begins at a multiple of 16 bytes.
-__device__ Extremes read_aligned_row(Row& r, const float* logits, int vocab) {
-  const int end = max(0, min(vocab - r.first, r.range)), copied = end & ~3;
+// How many of a warp's values are there.
+__device__ int values_of(const Row& r, int vocab) {
+  return max(0, min(vocab - r.first, r.range));
+}
+
+// Rows that begin at a multiple of 16 bytes: the copy is started, and other things may be done before it is waited for.
+__device__ void start_row(Row& r, const float* logits, int vocab) {
+  const int end = values_of(r, vocab), copied = end & ~3;
   if (copied > 0 && r.lane == 0) start_copy(&r.s.arrived[r.warp], r.z, logits + r.first, unsigned(copied) * sizeof(float));
   for (int at = copied + r.lane; at < r.range; at += kWarp) r.z[at] = at < end ? __ldg(logits + r.first + at) : __uint_as_float(kPad);
   __syncwarp();
-  if (copied > 0) await_copy(&r.s.arrived[r.warp]);
+}
+__device__ Extremes finish_row(Row& r, int vocab) {
+  const int end = values_of(r, vocab);
+  if (end > 3) await_copy(&r.s.arrived[r.warp]);
   float most = kOut, low = INFINITY;
   int id = vocab;
   bool broken = false;
@@ -480,7 +488,7 @@ __device__ Extremes read_row(Row& r, const float* logits, int vocab) {
   float max = kOut, low = INFINITY;
   int id = vocab;
   bool broken = false;
-  const int end = min(vocab - r.first, r.range);  // values of this warp that are there; may be below 0
+  const int end = values_of(r, vocab);
   const float* from = logits + r.first;
   for (int base = 0; base < r.range; base += kAtOnce * kStep) {
     const auto index = [&](int n, int j) { return base + n * kStep + j * kWarp + r.lane; };
@@ -749,6 +757,9 @@ __global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range
   Row r{cluster, s, values + warp * range, (block * kWarps + warp) * range, range, blocks, block, warp, thread % kWarp, thread};
 
   const SamplingRow* given = a.rows ? a.rows + row : &rows.row[row];
+  const float* logits = a.logits + given->logits_row * a.row_stride;
+  const bool aligned = reinterpret_cast<uintptr_t>(logits) % 16 == 0;
+  if (aligned) start_row(r, logits, int(a.vocab));
   constexpr int kWords = sizeof(SamplingRow) / sizeof(u64);
   static_assert(sizeof(SamplingRow) % sizeof(u64) == 0 && kWords <= kThreads);
   if (thread < kWords) reinterpret_cast<u64*>(&s.row)[thread] = reinterpret_cast<const u64*>(given)[thread];
@@ -757,10 +768,8 @@ __global__ void __launch_bounds__(kThreads, 2) sample_rows(Sampling a, int range
     for (unsigned& listed : s.listed) listed = 0;
   }
   for (int l = 0; l < 3; ++l) s.limbs[l][thread] = 0;
-  const float* logits = a.logits + given->logits_row * a.row_stride;
-  const bool aligned = reinterpret_cast<uintptr_t>(logits) % 16 == 0;
   // There is a barrier in this: all of the above is there.
-  const Extremes e = aligned ? read_aligned_row(r, logits, int(a.vocab)) : read_row(r, logits, int(a.vocab));
+  const Extremes e = aligned ? finish_row(r, int(a.vocab)) : read_row(r, logits, int(a.vocab));
   if (e.finite()) {
     sample_row(r, a, row, logits, values, e);
   } else if (block == 0 && thread == 0) {
