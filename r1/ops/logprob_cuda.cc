@@ -12,6 +12,15 @@ namespace r1::ops {
 
 namespace {
 
+// cuBLAS is slow, some eightfold, at sizes that are no multiple of 8: such a vocabulary (50,257) goes in two products, the second of the few
+// words left. f(first word, words).
+template <class F>
+void for_words(int64_t vocab, F f) {
+  const int64_t most = vocab / 16 * 16;
+  if (most > 0) f(int64_t{0}, most);
+  if (most < vocab) f(most, vocab - most);
+}
+
 // Rows of the logits of `tokens` texts' tokens, a chunk at a time.
 class Chunks {
  public:
@@ -32,11 +41,15 @@ class Chunks {
   void for_each(F f) {
     for (int64_t begin = 0; begin < x_.size(0); begin += rows_) {
       const int64_t count = std::min(rows_, x_.size(0) - begin);
-      Tensor z_CV = logits(count);
-      if (narrow_type())
-        aten::mm_out(z_CV, x_.narrow(0, begin, count), head_.t(), at::kFloat);
-      else
-        aten::mm_out(z_CV, x_.narrow(0, begin, count), head_.t());
+      const Tensor x_CD = x_.narrow(0, begin, count);
+      for_words(vocab_, [&](int64_t first, int64_t words) {
+        Tensor z_CW = logits(count).narrow(1, first, words);
+        const Tensor head_DW = head_.narrow(0, first, words).t();
+        if (narrow_type())
+          aten::mm_out(z_CW, x_CD, head_DW, at::kFloat);
+        else
+          aten::mm_out(z_CW, x_CD, head_DW);
+      });
       f(begin, count);
     }
   }
@@ -62,17 +75,26 @@ class GradientSums {
   }
 
   void add(const Tensor& dz_CV, int64_t begin, int64_t count) {
-    if (dx_TD.defined()) {
-      Tensor dx_CD = dx_TD.narrow(0, begin, count);
-      aten::mm_out(dx_CD, dz_CV, head_);
-    }
-    if (!dhead_VD.defined()) return;
-    const Tensor dz_VC = dz_CV.t(), x_CD = x_.narrow(0, begin, count);
     const double before = begin == 0 ? 0 : 1;  // what is there is added to, but for the first chunk
-    if (x_.scalar_type() == at::kFloat)
-      aten::addmm_out(dhead_VD, dhead_VD, dz_VC, x_CD, before);
-    else
-      aten::addmm_out(dhead_VD, dhead_VD, dz_VC, x_CD, at::kFloat, before);
+    const Tensor x_CD = x_.narrow(0, begin, count);
+    for_words(head_.size(0), [&](int64_t first, int64_t words) {
+      const Tensor dz_CW = dz_CV.narrow(1, first, words);
+      if (dx_TD.defined()) {
+        Tensor dx_CD = dx_TD.narrow(0, begin, count);
+        const Tensor head_WD = head_.narrow(0, first, words);
+        if (first == 0)
+          aten::mm_out(dx_CD, dz_CW, head_WD);
+        else
+          aten::addmm_out(dx_CD, dx_CD, dz_CW, head_WD);
+      }
+      if (dhead_VD.defined()) {
+        Tensor dhead_WD = dhead_VD.narrow(0, first, words);
+        if (x_.scalar_type() == at::kFloat)
+          aten::addmm_out(dhead_WD, dhead_WD, dz_CW.t(), x_CD, before);
+        else
+          aten::addmm_out(dhead_WD, dhead_WD, dz_CW.t(), x_CD, at::kFloat, before);
+      }
+    });
   }
 
   Tensor dx_TD, dhead_VD;  // undefined unless wanted

@@ -382,7 +382,7 @@ int64_t most_partials(Stream stream) {
 
 // Calls f with group and packs as constants, for rows of so many vectors; false: too many for registers. The backward has more to keep of
 // each vector.
-template <bool kBackward, class F>
+template <bool kBackward, bool kCentred, class F>
 bool with_group(int64_t vectors, F f) {
   const auto call = [&]<int kGroup, int kPacks>() {
     f.template operator()<kGroup, kPacks>();
@@ -393,12 +393,13 @@ bool with_group(int64_t vectors, F f) {
   if (vectors <= 32) return call.template operator()<16, 2>();
   if (vectors <= 64) return call.template operator()<32, 2>();
   if constexpr (kBackward) {
-    if (vectors <= 128) return call.template operator()<64, 2>();
-    if (vectors <= 192) return call.template operator()<96, 2>();
+    if (vectors <= 128) return call.template operator() < kCentred ? 64 : 32, kCentred ? 2 : 4 > ();
+    if (vectors <= 192) return call.template operator() < kCentred ? 96 : 64, kCentred ? 2 : 3 > ();
     if (vectors <= 256) return call.template operator()<128, 2>();
     if (vectors <= 512) return call.template operator()<256, 2>();
     if (vectors <= 1024) return call.template operator()<512, 2>();
   } else {
+    if (vectors <= 96) return call.template operator()<32, 3>();
     if (vectors <= 128) return call.template operator()<32, 4>();
     if (vectors <= 192) return call.template operator()<64, 3>();
     if (vectors <= 256) return call.template operator()<64, 4>();
@@ -428,7 +429,7 @@ void launch_norm(const Norm& n, Stream stream) {
   const auto launch_group = [&]<int kGroup, int kPacks>() {
     launch(norm_rows<T, kGroup, kPacks, kCentred>, blocks_for(n.rows, kBlock<kGroup> / kGroup), kBlock<kGroup>, 0, stream, a);
   };
-  if (!aligned || !with_group<false>(n.dim / kPer16Bytes<T>, launch_group))
+  if (!aligned || !with_group<false, kCentred>(n.dim / kPer16Bytes<T>, launch_group))
     norm_long_rows<T, kCentred><<<unsigned(n.rows), kSlowBlock, 0, handle_of(stream)>>>(a);
   check_cuda(cudaGetLastError(), "norm of rows");
 }
@@ -467,7 +468,7 @@ void launch_backward(const NormBackward& n, Stream stream) {
         std::min({int64_t(blocks_for(n.rows, kBlock<kGroup> / kGroup)), most, int64_t(processors(stream.device)) * std::max(1, at_once)});
     launch(kernel, unsigned(blocks), kBlock<kGroup>, 0, stream, a);
   };
-  if (!aligned || !with_group<true>(n.dim / kPer16Bytes<T>, launch_group)) {
+  if (!aligned || !with_group<true, kCentred>(n.dim / kPer16Bytes<T>, launch_group)) {
     if (a.dweight || a.dbias) {  // first: dx may lie over dy
       blocks = std::min<int64_t>(n.rows, most);
       sum_slices<T, kCentred><<<dim3(blocks_for(n.dim, kSlowBlock), unsigned(blocks)), kSlowBlock, 0, handle_of(stream)>>>(a);

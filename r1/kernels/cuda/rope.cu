@@ -10,7 +10,7 @@ namespace r1::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kHeadsTogether = 2;
+constexpr int kHeadsTogether = 1;
 
 // Division by a number that a launch knows, of numbers below 2^31: a product and a shift (Granlund and Montgomery, 1994).
 struct Divisor {

@@ -10,9 +10,10 @@ namespace r1::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kVec = 4;      // floats of a 16-byte load
-constexpr int kLoads = 4;    // loads a thread has under way
-constexpr int kCluster = 8;  // blocks that share a row, where it is read twice
+constexpr int kPickThreads = 256;  // of a block that has a row for itself: many of them, so that one reads where another adds up
+constexpr int kVec = 4;            // floats of a 16-byte load
+constexpr int kLoads = 4;          // loads a thread has under way
+constexpr int kCluster = 8;        // blocks that share a row, where it is read twice
 constexpr float kLog2e = 1.4426950408889634f, kLowest = -3.0e38f;
 
 // e^x by the unit for powers of two: 1 for 0, 0 for what is far below it. Relative error 2^-22 + 2^-24 |x|.
@@ -92,6 +93,7 @@ __device__ __forceinline__ Running read_row(const float* row, int64_t begin, int
 }
 
 // Over the block; every thread gets it.
+template <int kBlock>
 __device__ __forceinline__ Running over_block(Running r) {
   __shared__ Running scratch[kWarp];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
@@ -105,7 +107,7 @@ __device__ __forceinline__ Running over_block(Running r) {
   r = over_warp(r);
   if (lane == 0) scratch[warp] = r;
   __syncthreads();
-  r = over_warp(lane < kThreads / kWarp ? scratch[lane] : Running{});
+  r = over_warp(lane < kBlock / kWarp ? scratch[lane] : Running{});
   __syncthreads();
   return r;
 }
@@ -115,10 +117,11 @@ __device__ __forceinline__ float lse_of(const Running& r) {
 }
 
 template <bool kAligned, bool kEntropy>
-__global__ void __launch_bounds__(kThreads) log_prob_rows(const LogProb a) {
+__global__ void __launch_bounds__(kPickThreads) log_prob_rows(const LogProb a) {
   const int64_t row = blockIdx.x;
   const float* logits = a.logits + row * a.row_stride;
-  const Running r = over_block(read_row<kAligned, kEntropy>(logits, 0, a.vocab, a.inv_temperature, threadIdx.x, kThreads));
+  const Running r =
+      over_block<kPickThreads>(read_row<kAligned, kEntropy>(logits, 0, a.vocab, a.inv_temperature, threadIdx.x, kPickThreads));
   if (threadIdx.x != 0) return;
   const float lse = lse_of(r);
   if (a.lse) a.lse[row] = lse;
@@ -189,11 +192,81 @@ __global__ void __launch_bounds__(kThreads) gradient_rows(const LogProbGradient 
   write_gradient<T, kAligned>(a.logits + row * a.row_stride, out, begin, end, slope, threadIdx.x, kThreads);
 }
 
+// What the blocks of a cluster found, put together in the order of their ranks; `mine` is shared memory.
+__device__ __forceinline__ Running over_cluster(const cooperative_groups::cluster_group& cluster, const Running& block, Running* mine) {
+  if (threadIdx.x == 0) *mine = block;
+  cluster.sync();
+  Running r;
+#pragma unroll
+  for (int b = 0; b < kCluster; ++b) r = merged(r, *cluster.map_shared_rank(mine, b));
+  return r;
+}
+
+// Rows of up to kCluster * kThreads * kVec * kHeld numbers stay in registers between the two passes.
+template <class T, int kHeld>
+__global__ void __cluster_dims__(kCluster, 1, 1) __launch_bounds__(kThreads, 2) log_prob_gradient_held(const LogProbAndGradient a) {
+  __shared__ Running mine;
+  const auto cluster = cooperative_groups::this_cluster();
+  const int64_t row = blockIdx.x / kCluster;
+  const int vocab = int(a.vocab), part = (vocab + kCluster * kVec - 1) / (kCluster * kVec) * kVec;
+  const int begin = int(cluster.block_rank()) * part, end = min(begin + part, vocab), first = begin + int(threadIdx.x) * kVec;
+  const float* logits = a.logits + row * a.row_stride;
+  T* out = static_cast<T*>(a.gradient.data) + row * a.gradient.row_stride;
+  const int64_t target = a.targets[row];
+  if (target < 0) {  // the whole cluster sees the same
+    if (begin == 0 && threadIdx.x == 0) a.logprob[row] = 0;
+    return write_zeros(out, begin, end, threadIdx.x, kThreads);
+  }
+  float z[kHeld][kVec];
+#pragma unroll
+  for (int l = 0; l < kHeld; ++l) {
+    const int at = first + l * kThreads * kVec;
+    if (at + kVec <= end) {
+      load(logits + at, z[l]);
+    } else {
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) z[l][j] = at + j < end ? logits[at + j] : -INFINITY;
+    }
+  }
+  Running r;
+#pragma unroll
+  for (int l = 0; l < kHeld; ++l) {
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) {
+      z[l][j] *= a.inv_temperature;
+      r.most = fmaxf(r.most, z[l][j]);
+    }
+  }
+#pragma unroll
+  for (int l = 0; l < kHeld; ++l) {
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) r.sum += power(z[l][j] - r.most);
+  }
+  r = over_cluster(cluster, over_block<kThreads>(r), &mine);
+  const float lse = lse_of(r);
+  if (begin == 0 && threadIdx.x == 0) a.logprob[row] = target < vocab ? logits[target] * a.inv_temperature - lse : NAN;
+  cluster.sync();  // all have read: a block may end, and what it writes may lie over the logits
+  const Slope slope{1.0f, lse, a.dlogprob[row] * a.inv_temperature, target};
+#pragma unroll
+  for (int l = 0; l < kHeld; ++l) {
+    const int at = first + l * kThreads * kVec;
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) z[l][j] = slope(z[l][j], at + j);
+    if (at + kVec <= end) {
+      store(out + at, z[l]);
+    } else {
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) {
+        if (at + j < end) out[at + j] = from_float<T>(z[l][j]);
+      }
+    }
+  }
+}
+
 template <class T, bool kAligned>
 __global__ void __cluster_dims__(kCluster, 1, 1) __launch_bounds__(kThreads) log_prob_gradient_rows(const LogProbAndGradient a) {
-  namespace cg = cooperative_groups;
   __shared__ Running mine;
-  const cg::cluster_group cluster = cg::this_cluster();
+  const auto cluster = cooperative_groups::this_cluster();
   const int64_t row = blockIdx.x / kCluster;
   const int rank = int(cluster.block_rank());
   const int64_t part = (a.vocab + kCluster * kVec - 1) / (kCluster * kVec) * kVec;  // of each block
@@ -205,12 +278,8 @@ __global__ void __cluster_dims__(kCluster, 1, 1) __launch_bounds__(kThreads) log
     if (rank == 0 && threadIdx.x == 0) a.logprob[row] = 0;
     return write_zeros(out, begin, end, threadIdx.x, kThreads);
   }
-  Running r = over_block(read_row<kAligned, false>(logits, begin, end, a.inv_temperature, threadIdx.x, kThreads));
-  if (threadIdx.x == 0) mine = r;
-  cluster.sync();
-  r = {};
-#pragma unroll
-  for (int b = 0; b < kCluster; ++b) r = merged(r, *cluster.map_shared_rank(&mine, b));
+  const Running r = over_cluster(
+      cluster, over_block<kThreads>(read_row<kAligned, false>(logits, begin, end, a.inv_temperature, threadIdx.x, kThreads)), &mine);
   const float lse = lse_of(r);
   if (rank == 0 && threadIdx.x == 0) a.logprob[row] = target < a.vocab ? logits[target] * a.inv_temperature - lse : NAN;
   cluster.sync();  // all have read: a block may end, and what it writes may lie over the logits
@@ -235,7 +304,7 @@ void log_prob(const LogProb& given, Stream stream) {
   const bool wide = takes_16_bytes<float>(a.logits, a.row_stride);
   const auto kernel = wide ? (a.entropy ? log_prob_rows<true, true> : log_prob_rows<true, false>)
                            : (a.entropy ? log_prob_rows<false, true> : log_prob_rows<false, false>);
-  kernel<<<unsigned(a.rows), kThreads, 0, handle_of(stream)>>>(a);
+  kernel<<<unsigned(a.rows), kPickThreads, 0, handle_of(stream)>>>(a);
   check_cuda(cudaGetLastError(), "log-probabilities");
 }
 
@@ -261,6 +330,15 @@ void log_prob_and_gradient(const LogProbAndGradient& given, Stream stream) {
   if (a.gradient.row_stride == 0) a.gradient.row_stride = a.vocab;
   with_type(a.gradient.type, [&]<class T>(T*) {
     const bool wide = aligned<T>(a.logits, a.row_stride, a.gradient.data, a.gradient.row_stride);
+    constexpr int64_t kOfOne = int64_t{kCluster} * kThreads * kVec;  // numbers, a vector a thread
+    if (wide && a.vocab <= 10 * kOfOne) {
+      const auto kernel = a.vocab <= kOfOne       ? log_prob_gradient_held<T, 1>
+                          : a.vocab <= 4 * kOfOne ? log_prob_gradient_held<T, 4>
+                          : a.vocab <= 8 * kOfOne ? log_prob_gradient_held<T, 8>
+                                                  : log_prob_gradient_held<T, 10>;
+      kernel<<<unsigned(a.rows * kCluster), kThreads, 0, handle_of(stream)>>>(a);
+      return;
+    }
     (wide ? log_prob_gradient_rows<T, true>
           : log_prob_gradient_rows<T, false>)<<<unsigned(a.rows * kCluster), kThreads, 0, handle_of(stream)>>>(a);
   });

@@ -25,8 +25,8 @@ struct LogProbGradient {
 };
 void log_prob_gradient(const LogProbGradient& a, Stream stream);
 
-// Both where dlogprob is known beforehand: a row is read from memory once and, by the same cluster of blocks, a second time while the
-// device's cache still has it.
+// Both where dlogprob is known beforehand. A cluster of blocks has a row: it stays in their registers, or, beyond some 160,000 numbers or off
+// 16 bytes, is read a second time while the device's cache still has it.
 struct LogProbAndGradient {
   const float* logits = nullptr;
   int64_t rows = 0, vocab = 0, row_stride = 0;
