@@ -85,6 +85,7 @@ void expect_bad_steps_leave_all_as_it_was(at::Device device, at::ScalarType dtyp
     metrics.later(term.detach().to(at::kDouble).view({1}), [](const double* v, LossMetrics& m) { m.terms["made up"] += *v; });
     return term;
   };
+  bad_loss.nll = bad_gradient.nll = false;  // they look at each token's log-probability
   // sqrt at 0: the loss is finite, its derivative is not.
   bad_gradient.loss = [](const ForwardResult& f, double, LossMetrics&) { return (f.logprob_T * 0).sqrt().sum(); };
   const StepResult first = trainer.step(step_batches(1), bad_loss), second = trainer.step(step_batches(2), bad_gradient);
