@@ -84,7 +84,9 @@ void launch_gemv(const Gemv& a, Stream stream) {
     while (split < kWarps && (a.out + outs - 1) / outs * split < kBusyWarps && a.in > split * kWarp * kPer16Bytes<T>) split *= 2;
     launch(kernel, dim3(blocks_for(a.out, int64_t(outs) * (kWarps / split))), kWarps * kWarp, 0, stream, a, split);
   };
-  if (a.out >= 2 * kBusyWarps)
+  if (a.out >= 4 * kBusyWarps)
+    launch_with(gemv_rows<T, Y, kRows, 4>, 4);
+  else if (a.out >= 2 * kBusyWarps)
     launch_with(gemv_rows<T, Y, kRows, 2>, 2);
   else
     launch_with(gemv_rows<T, Y, kRows, 1>, 1);
