@@ -176,7 +176,8 @@ AdviceInput sft_input(const std::vector<Setting>& settings, const PlanConfig& ow
 void set_engine(AdviceInput& advice, const engine::EngineConfig& engine, int64_t memory, int64_t sequences, int64_t longest_text) {
   train::PlanInput& in = advice.plan;
   const model::Footprint& network = *in.network;
-  const int64_t token_bytes = network.cache_bytes_per_token + (engine.num_speculative_tokens > 0 && engine.speculation == "mtp" ? network.mtp_cache_bytes_per_token : 0);
+  const int64_t token_bytes = network.cache_bytes_per_token +
+                              (engine.num_speculative_tokens > 0 && engine.speculation == "mtp" ? network.mtp_cache_bytes_per_token : 0);
   const auto filled = [&](int64_t number, int64_t tokens) {
     return number * ((tokens + engine.block_size - 1) / engine.block_size) * engine.block_size * token_bytes;
   };
