@@ -4,6 +4,7 @@
 //   rollout  256 x (128 in, 256 out): tokens/s of decoding and of all
 //   mixed    256 requests, 100 to 1024 in and out, the lengths of nano-vllm's bench.py (133,966 tokens out)
 //   prefix   64 requests of 2,048 common and 64 own tokens: time to the first token, warm over cold
+//   lookup   greedy text that repeats itself, 1 and 64 requests: guesses from the text over none, the same tokens
 //   options  256 x (128 in, 128 out) with each option that a sampler may find dear, over plain sampling at temperature 1
 // bench_generate [single,rollout,...] [--shape qwen2.5-0.5b] [--graphs yes|off] [--repeat 2] [--device cuda]
 #include <ATen/core/grad_mode.h>
@@ -236,6 +237,58 @@ void prefix(const Bench& b) {
   bench::print(line);
 }
 
+void lookup(const Bench& b) {
+  for (const int64_t batch : {1, 64}) {
+    double rate[2] = {};
+    std::map<engine::RequestId, std::vector<engine::TokenId>> text[2];
+    engine::EngineStats stats;
+    for (int64_t round = 0; round <= b.repeat; ++round)
+      for (const bool guesses : {false, true}) {
+        engine::EngineConfig config;
+        config.max_num_seqs = batch;
+        config.max_model_len = 1024;
+        config.cuda_graphs = b.graphs;
+        config.gpu_memory_utilization = 0.3;
+        config.speculation = "ngram";
+        config.num_speculative_tokens = guesses ? 3 : 0;
+        config.enable_prefix_caching = false;
+        engine::Engine engine(*b.model, config);
+        // Twice: in the first the graphs are captured.
+        for (int pass = 0; pass < 2; ++pass) {
+          Rng rng(5);
+          for (int64_t i = 0; i < batch; ++i) {
+            engine::Request r = random_request(rng, b.model->config().vocab_size, 16, 400, 0);
+            const std::vector<engine::TokenId> once = r.prompt;
+            for (int k = 0; k < 3; ++k) r.prompt.insert(r.prompt.end(), once.begin(), once.end());
+            engine.add(std::move(r));
+          }
+          text[guesses].clear();
+          std::map<engine::RequestId, engine::RequestId> place;
+          const auto start = Clock::now();
+          int64_t tokens = 0;
+          while (!engine.idle())
+            for (const engine::TokenEvent& event : engine.step()) {
+              text[guesses][place.try_emplace(event.request, engine::RequestId(place.size())).first->second].push_back(event.token);
+              ++tokens;
+            }
+          if (pass == 1) rate[guesses] = std::max(rate[guesses], double(tokens) / seconds_since(start));
+        }
+        stats = engine.stats();
+      }
+    int64_t same = 0;
+    for (const auto& [place, tokens] : text[0]) same += text[1][place] == tokens;
+    Json line = b.head("lookup");
+    line.update({{"requests", batch},
+                 {"tok_s", rate[1]},
+                 {"tok_s_without", rate[0]},
+                 {"ratio", rate[1] / rate[0]},
+                 {"same_texts", same},
+                 {"guessed", stats.draft_tokens},
+                 {"right", stats.accepted_draft_tokens}});
+    bench::print(line);
+  }
+}
+
 void options(const Bench& b) {
   const auto engine = b.engine(256, 8192, 512);
   const std::vector<std::pair<const char*, std::function<void(engine::SamplingParams&)>>> all{
@@ -275,11 +328,11 @@ void run(const bench::Arguments& arguments) {
           .repeat = arguments.number("repeat")};
   b.model = std::make_unique<model::Transformer>(model::preset(b.shape), tensor::parse_device(b.device), tensor::parse_dtype("bfloat16"));
   b.model->init_weights(1);
-  const std::map<std::string, void (*)(const Bench&)> rows{
-      {"single", single}, {"rollout", rollout}, {"mixed", mixed}, {"prefix", prefix}, {"options", options}};
-  const auto wanted = bench::split(arguments.words().empty() ? "single,rollout,mixed,prefix,options" : arguments.words()[0]);
+  const std::map<std::string, void (*)(const Bench&)> rows{{"single", single}, {"rollout", rollout}, {"mixed", mixed},
+                                                           {"prefix", prefix}, {"lookup", lookup},   {"options", options}};
+  const auto wanted = bench::split(arguments.words().empty() ? "single,rollout,mixed,prefix,lookup,options" : arguments.words()[0]);
   for (const std::string& row : wanted) {
-    if (!rows.contains(row)) fail_usage("no row ", row, "; there are single, rollout, mixed, prefix and options");
+    if (!rows.contains(row)) fail_usage("no row ", row, "; there are single, rollout, mixed, prefix, lookup and options");
     rows.at(row)(b);
   }
 }

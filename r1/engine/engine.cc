@@ -111,6 +111,7 @@ struct Engine::Impl {
   void follow_weights();
   void sample(const Tensor& logits, const std::vector<PendingSample>& samplers);
   void launch_ahead();
+  bool guesses_now() const;
   void guess(const std::vector<TokenEvent>& events);
   Tensor forward();
   TokenEvent accept(Sequence* s, Sampled& sampled);
@@ -180,7 +181,7 @@ void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>
   index.clear();
   for (const PendingSample& s : samplers) index.push_back(s.row);
   sampler.enqueue(logits, index, rows);
-  if (runner.replays() && !guesses_by_text(config)) launch_ahead();
+  if (runner.replays() && !guesses_now()) launch_ahead();
   sampler.collect(sampled);
 }
 
@@ -193,16 +194,20 @@ void Engine::Impl::launch_ahead() {
   }
 }
 
-// What may follow, for those whose tokens these are. A row that is computed in vain costs little while few sequences decode, and more and
-// more beyond: then nobody guesses. A sequence whose guesses were wrong makes fewer.
-void Engine::Impl::guess(const std::vector<TokenEvent>& events) {
+// A row that is computed in vain costs little while few sequences decode, and more and more beyond: then nobody guesses.
+bool Engine::Impl::guesses_now() const {
   constexpr int64_t kMostRows = 32;
-  const bool few = scheduler.running() * (1 + config.num_speculative_tokens) <= kMostRows;
+  return guesses_by_text(config) && scheduler.running() * (1 + config.num_speculative_tokens) <= kMostRows;
+}
+
+// What may follow, for those whose tokens these are. A sequence whose guesses were wrong makes fewer.
+void Engine::Impl::guess(const std::vector<TokenEvent>& events) {
+  const bool guesses = guesses_now() && !ahead.defined();
   for (const TokenEvent& event : events) {
     Sequence* s = scheduler.find(event.request);
     if (!s || s->uncached() != 1) continue;
     s->draft.clear();
-    if (few) s->draft = ngram_lookup(s->tokens, std::min(s->most_guesses, config.num_speculative_tokens));
+    if (guesses) s->draft = ngram_lookup(s->tokens, std::min(s->most_guesses, config.num_speculative_tokens));
   }
 }
 
