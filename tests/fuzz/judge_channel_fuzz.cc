@@ -3,6 +3,7 @@
 //   - as frames of a solution in an assert run, in any order with a tester's own: no test ever passes without the tester's word and nonce;
 //   - as frames of a tester that does not know the nonce: neither;
 //   - as a program's output; as a completion to take a program from; as JSON.
+// Run it with -use_cmp=0: else libFuzzer reads the secret off the comparisons it watches, and hands it in.
 #include <cstdint>
 #include <cstdlib>
 #include <random>
