@@ -37,9 +37,10 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::cpu)
     find_library(LIBTORCH_CUDA torch_cuda PATHS ${LIBTORCH_ROOT}/lib NO_DEFAULT_PATH REQUIRED)
     find_library(LIBTORCH_C10_CUDA c10_cuda PATHS ${LIBTORCH_ROOT}/lib NO_DEFAULT_PATH REQUIRED)
     add_library(Libtorch::cuda INTERFACE IMPORTED)
-    # No include folder: nothing but .cu files includes CUDA, so that the objects of all other files are those of the cpu preset.
+    # No include folder: nothing but .cu files includes CUDA, so that the objects of all other files are those of the cpu preset. Hence the
+    # library by its path: the target CUDA::cudart would bring the folder.
     # Nothing calls libtorch_cuda by name; it must load to register its kernels.
     target_link_libraries(Libtorch::cuda INTERFACE Libtorch::cpu
-      -Wl,--push-state,--no-as-needed ${LIBTORCH_CUDA} -Wl,--pop-state ${LIBTORCH_C10_CUDA} CUDA::cudart)
+      -Wl,--push-state,--no-as-needed ${LIBTORCH_CUDA} -Wl,--pop-state ${LIBTORCH_C10_CUDA} ${CUDA_cudart_LIBRARY})
   endif()
 endif()
