@@ -1,13 +1,10 @@
 #include "r1/tensor/aten.h"
 
-#include "r1/tensor/aten_fp8.h"
-
 #include <ATen/ops/_cudnn_attention_backward.h>
 #include <ATen/ops/_cudnn_attention_forward.h>
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/_grouped_mm.h>
-#include <ATen/ops/_scaled_mm.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/allclose.h>
@@ -296,12 +293,6 @@ std::tuple<Tensor, Tensor, Tensor> _cudnn_attention_backward(const Tensor& grad_
                                                              bool is_causal, std::optional<double> scale) {
   return at::_cudnn_attention_backward(grad_out, q, k, v, out, logsumexp, philox_seed, philox_offset, /*attn_bias=*/{}, /*cum_seq_q=*/{},
                                        /*cum_seq_k=*/{}, max_q, max_k, dropout_p, is_causal, scale);
-}
-
-Tensor _scaled_mm(const Tensor& a, const Tensor& b, const Tensor& scale_a, const Tensor& scale_b, const MaybeTensor& bias,
-                  ScalarType out_dtype, bool use_fast_accum) {
-  const MaybeTensor none;  // an undefined one is not none to this operator
-  return at::_scaled_mm(a, b, scale_a, scale_b, bias && bias->defined() ? bias : none, /*scale_result=*/{}, out_dtype, use_fast_accum);
 }
 
 }  // namespace r1::aten

@@ -12,7 +12,7 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/tensor/aten.h"
-#include "r1/tensor/dtype.h"
+#include "tests/cuda_device.h"
 
 namespace r1::engine {
 
@@ -21,7 +21,7 @@ namespace {
 class DeviceSamplerOn : public testing::TestWithParam<at::DeviceType> {
  protected:
   void SetUp() override {
-    if (!on_cpu() && !tensor::parse_device("auto").is_cuda()) GTEST_SKIP() << "no CUDA device";
+    if (!on_cpu() && !has_cuda()) GTEST_SKIP() << "no CUDA device";
   }
   bool on_cpu() const { return GetParam() == at::kCPU; }
   at::Device device() const { return GetParam(); }

@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "r1/tensor/aten.h"
-#include "r1/tensor/dtype.h"
+#include "tests/cuda_device.h"
 #include "tests/engine/fixture.h"
 
 namespace r1::engine {
@@ -18,7 +18,7 @@ class DeviceTest : public testing::Test {
  protected:
   explicit DeviceTest(at::DeviceType device) : device_(device) {}
   void SetUp() override {
-    if (device_ == at::kCUDA && !tensor::parse_device("auto").is_cuda()) GTEST_SKIP() << "no CUDA device";
+    if (device_ == at::kCUDA && !has_cuda()) GTEST_SKIP() << "no CUDA device";
   }
   bool on_cpu() const { return device_ == at::kCPU; }
   // Of logits and log-probabilities, whose scale is a few units.

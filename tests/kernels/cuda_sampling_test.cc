@@ -9,28 +9,14 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/kernels/cuda/sampling.h"
+#include "tests/kernels/cuda_testing.h"
 
 namespace r1::kernels::cuda {
 namespace {
 
-template <class T>
-Buffer uploaded(const std::vector<T>& values) {
-  Buffer buffer(0, values.size() * sizeof(T));
-  buffer.upload(values.data(), buffer.bytes(), {});
-  synchronize({});
-  return buffer;
-}
-template <class T>
-std::vector<T> downloaded(const Buffer& buffer) {
-  std::vector<T> values(buffer.bytes() / sizeof(T));
-  buffer.download(values.data(), buffer.bytes(), {});
-  synchronize({});
-  return values;
-}
-
 // Same memory, same launch, other parameters: what a captured launch does.
 TEST(CudaSampling, ReadsItsRowsFromTheDeviceCuda) {
-  if (device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  SKIP_WITHOUT_CUDA();
   constexpr int64_t kVocab = 9001, kRows = 5;
   Rng rng(3);
   std::vector<float> logits;

@@ -9,27 +9,10 @@
 #include "r1/base/rng.h"
 #include "r1/kernels/cuda/blocks.h"
 #include "r1/kernels/cuda/device.h"
+#include "tests/kernels/cuda_testing.h"
 
 namespace r1::kernels::cuda {
 namespace {
-
-#define SKIP_WITHOUT_CUDA() \
-  if (device_count() == 0) GTEST_SKIP() << "no CUDA device"
-
-template <class T>
-Buffer uploaded(const std::vector<T>& values) {
-  Buffer buffer(0, values.size() * sizeof(T));
-  buffer.upload(values.data(), buffer.bytes(), {});
-  synchronize({});
-  return buffer;
-}
-template <class T>
-std::vector<T> downloaded(const Buffer& buffer) {
-  std::vector<T> values(buffer.bytes() / sizeof(T));
-  buffer.download(values.data(), buffer.bytes(), {});
-  synchronize({});
-  return values;
-}
 
 TEST(CudaDevice, SaysWhatIsThere) {
   const int devices = device_count();

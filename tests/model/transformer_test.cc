@@ -14,6 +14,7 @@
 #include "r1/model/footprint.h"
 #include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"
+#include "tests/cuda_device.h"
 
 namespace r1::model {
 namespace {
@@ -205,7 +206,7 @@ TEST(Invariance, PackingDoesNotMatter) {
 
 // The same network on both devices, fp32 against fp32.
 TEST(Transformer, EqualsTheCpuCuda) {
-  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  SKIP_WITHOUT_CUDA();
   for (const char* family : {"llama", "qwen2", "qwen3", "deepseek_v3", "gpt2", "gemma3_text"}) {
     Transformer cpu(tiny(family), at::kCPU, at::kFloat), cuda(tiny(family), at::kCUDA, at::kFloat);
     cpu.init_weights(3);
@@ -228,7 +229,7 @@ TEST(Transformer, EqualsTheCpuCuda) {
   }
 }
 TEST(Transformer, EngineFormEqualsTrainingFormCuda) {
-  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  SKIP_WITHOUT_CUDA();
   const at::NoGradGuard no_grad;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     for (const char* family : {"llama", "deepseek_v3"}) {

@@ -13,20 +13,9 @@
 #include "r1/base/rng.h"
 #include "r1/ops/autograd.h"
 #include "r1/tensor/aten.h"
-#include "r1/tensor/dtype.h"
+#include "tests/cuda_device.h"
 
 namespace r1::ops {
-
-inline bool has_cuda() {
-  try {
-    tensor::parse_device("cuda");
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-#define SKIP_WITHOUT_CUDA() \
-  if (!has_cuda()) GTEST_SKIP() << "no CUDA device"
 
 // Standard normal, fp64, a function of the seed.
 inline Tensor randn(at::IntArrayRef shape, uint64_t seed) {

@@ -1,8 +1,6 @@
 // The first minutes with one's own data: what a stage says of it before the first step, what it takes and what it refuses.
 #include <poll.h>
 #include <pty.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -377,39 +375,49 @@ TEST(Bar, ALongStepDoesNotHoldItsEnd) {
   EXPECT_FALSE(contains(words, "micro-batch")) << "what a step was at is no news when it is done: " << words;
 }
 
-// A step that never ends, on a terminal: what the test below reads. It is killed.
-TEST(BarChild, DISABLED_Run) {
-  if (!std::getenv("R1_TEST_BAR")) GTEST_SKIP() << "a child of Bar.ALongStepShowsWhatItIsAtOnATerminal, nothing by itself";
-  set_log_level(LogLevel::kInfo);
-  StepBar bar("sft", 10, "step", /*quiet=*/0.2);
-  bar.update(1, "loss 2.0");
-  bar.at("micro-batch 3/16");
-  for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
-}
+// This process's stderr is a terminal for as long as it lives.
+class StderrOnATerminal {
+ public:
+  StderrOnATerminal() : stderr_(::dup(2)) {
+    winsize size = {24, 120, 0, 0};
+    int end = -1;
+    if (::openpty(&screen_, &end, nullptr, nullptr, &size) != 0 || ::dup2(end, 2) != 2) ADD_FAILURE() << "no terminal can be made here";
+    ::close(end);
+  }
+  ~StderrOnATerminal() {
+    ::dup2(stderr_, 2);
+    ::close(stderr_);
+    ::close(screen_);
+  }
+  // What is shown until `words` are, a minute at most.
+  std::string shown_until(const std::string& words) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!contains(shown_, words) && std::chrono::steady_clock::now() < end) {
+      pollfd ready = {screen_, POLLIN, 0};
+      char part[4096];
+      const auto n = ::poll(&ready, 1, 1000) > 0 ? ::read(screen_, part, sizeof part) : 0;
+      if (n > 0) shown_.append(part, size_t(n));
+    }
+    return shown_;
+  }
+
+ private:
+  int stderr_, screen_ = -1;
+  std::string shown_;
+};
 
 TEST(Bar, ALongStepShowsWhatItIsAtOnATerminal) {
-  int terminal = -1;
-  struct winsize size = {24, 120, 0, 0};
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    setenv("R1_TEST_BAR", "1", 1);
-    execl("/proc/self/exe", "test_stages", "--gtest_filter=BarChild.DISABLED_Run", "--gtest_also_run_disabled_tests", nullptr);
-    _exit(9);
-  }
   std::string shown;
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!contains(shown, "in this step") && std::chrono::steady_clock::now() < end) {
-    pollfd ready = {terminal, POLLIN, 0};
-    if (poll(&ready, 1, 1000) <= 0) continue;
-    char part[4096];
-    const auto n = ::read(terminal, part, sizeof part);
-    if (n <= 0) break;
-    shown.append(part, size_t(n));
+  {
+    StderrOnATerminal terminal;
+    set_log_level(LogLevel::kInfo);
+    StepBar bar("sft", 10, "step", /*quiet=*/0.2);
+    bar.update(1, "loss 2.0");
+    bar.at("micro-batch 3/16");
+    shown = terminal.shown_until(" in this step");
+    bar.finish();
+    set_log_level(LogLevel::kWarning);
   }
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
-  close(terminal);
   EXPECT_TRUE(contains(shown, "loss 2.0  micro-batch 3/16, ")) << shown;
   EXPECT_TRUE(contains(shown, " in this step")) << shown;
   EXPECT_TRUE(contains(shown, "1/10 step")) << shown;

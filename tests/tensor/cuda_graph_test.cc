@@ -4,13 +4,13 @@
 
 #include "r1/base/error.h"
 #include "r1/tensor/aten.h"
-#include "r1/tensor/dtype.h"
+#include "tests/cuda_device.h"
 
 namespace r1::tensor {
 namespace {
 
 TEST(CudaGraph, ReplaysOnNewNumbersCuda) {
-  if (!parse_device("auto").is_cuda()) GTEST_SKIP() << "no CUDA device";
+  SKIP_WITHOUT_CUDA();
   const Tensor x = aten::ones({1000}, at::TensorOptions(at::kFloat).device(at::kCUDA));
   GraphMemory memory;
   CudaGraph graphs[2];
@@ -26,7 +26,7 @@ TEST(CudaGraph, ReplaysOnNewNumbersCuda) {
 }
 
 TEST(CudaGraph, WhatCannotBeCapturedIsAnErrorAndNoMoreCuda) {
-  if (!parse_device("auto").is_cuda()) GTEST_SKIP() << "no CUDA device";
+  SKIP_WITHOUT_CUDA();
   const Tensor x = aten::ones({4}, at::TensorOptions(at::kFloat).device(at::kCUDA));
   GraphMemory memory;
   CudaGraph graph;
@@ -40,7 +40,7 @@ TEST(CudaGraph, WhatCannotBeCapturedIsAnErrorAndNoMoreCuda) {
 }
 
 TEST(CudaGraph, ABuildOrMachineWithoutCudaSaysSo) {
-  if (parse_device("auto").is_cuda()) GTEST_SKIP() << "there is a CUDA device";
+  if (has_cuda()) GTEST_SKIP() << "there is a CUDA device";
   GraphMemory memory;
   CudaGraph graph;
   EXPECT_ANY_THROW(graph.capture(at::kCUDA, memory, [] {}));

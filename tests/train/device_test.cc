@@ -10,22 +10,12 @@
 #include "r1/tensor/aten.h"
 #include "r1/tensor/dtype.h"
 #include "r1/train/memory_advice.h"
+#include "tests/cuda_device.h"
 #include "tests/message_of.h"
 #include "tests/train/train_testing.h"
 
 namespace r1::train {
 namespace {
-
-bool has_cuda() {
-  try {
-    tensor::parse_device("cuda");
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-#define SKIP_WITHOUT_CUDA() \
-  if (!has_cuda()) GTEST_SKIP() << "no CUDA device"
 
 std::unique_ptr<model::Transformer> model_on(at::Device device, at::ScalarType dtype) {
   auto m = std::make_unique<model::Transformer>(tiny_config(), device, dtype);

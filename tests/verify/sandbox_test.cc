@@ -3,14 +3,21 @@
 #include "r1/verify/sandbox/sandbox.h"
 
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include "r1/base/error.h"
@@ -264,6 +271,33 @@ TEST(SandboxDoctor, NamesEveryLayerOnce) {
     EXPECT_EQ(std::count_if(states.begin(), states.end(), [&](const LayerState& s) { return s.layer == state.layer; }), 1);
     std::printf("  %s: %s: %s\n", layer_name(state.layer), state.available ? "there" : "MISSING", state.detail.c_str());
   }
+}
+
+// Tests skip for what examine() does not find, so it must find what the kernel gives: asked here with bare system calls.
+TEST(SandboxDoctor, FindsWhatTheKernelGives) {
+  const auto child_does = [](const std::function<bool()>& work) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(work() ? 0 : 1);
+    int status = 0;
+    return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  };
+  const bool namespaces = child_does([&] {
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0) return false;
+    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
+    return child_does([] { return ::mount("proc", "/proc", "proc", 0, nullptr) == 0; });
+  });
+  const bool seccomp = ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, nullptr) != 0 && errno == EFAULT;
+  const bool landlock = ::syscall(SYS_landlock_create_ruleset, nullptr, size_t{0}, 1u /* LANDLOCK_CREATE_RULESET_VERSION */) >= 1;
+  if (namespaces) {
+    EXPECT_TRUE(has_layer(Layer::kNamespaces));
+  }
+  if (seccomp) {
+    EXPECT_TRUE(has_layer(Layer::kSeccomp));
+  }
+  if (landlock) {
+    EXPECT_TRUE(has_layer(Layer::kLandlock));
+  }
+  EXPECT_TRUE(has_layer(Layer::kRlimits)) << "every Linux has them";
 }
 
 // Without the control group the limits of single processes and the watch on memory take over.

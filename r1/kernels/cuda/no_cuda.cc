@@ -3,7 +3,6 @@
 #include "r1/kernels/cuda/blocks.h"
 #include "r1/kernels/cuda/device.h"
 #include "r1/kernels/cuda/embedding.h"
-#include "r1/kernels/cuda/fp8.h"
 #include "r1/kernels/cuda/gemv.h"
 #include "r1/kernels/cuda/glu.h"
 #include "r1/kernels/cuda/norm.h"
@@ -141,10 +140,6 @@ void log_prob_gradient(const LogProbGradient&, Stream) {
   refuse();
 }
 void log_prob_and_gradient(const LogProbAndGradient&, Stream) {
-  refuse();
-}
-
-void cast_fp8(const Fp8Cast&, Stream) {
   refuse();
 }
 
