@@ -39,8 +39,7 @@ void write_stderr(std::string_view text) {
 }
 
 bool is_terminal() {
-  static const bool yes = ::isatty(2) == 1;
-  return yes;
+  return ::isatty(STDERR_FILENO) == 1;
 }
 
 // Control characters from files and models must not drive the user's terminal.

@@ -421,6 +421,7 @@ TEST(Bar, ALongStepShowsWhatItIsAtOnATerminal) {
   EXPECT_TRUE(contains(shown, "loss 2.0  micro-batch 3/16, ")) << shown;
   EXPECT_TRUE(contains(shown, " in this step")) << shown;
   EXPECT_TRUE(contains(shown, "1/10 step")) << shown;
+  EXPECT_TRUE(contains(shown, "\r\x1b[")) << "a line that stays, as in a log: " << shown;
 }
 
 }  // namespace
