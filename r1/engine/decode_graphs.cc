@@ -19,7 +19,6 @@ int64_t DecodeGraphs::padded(int64_t count) const {
 }
 
 Tensor DecodeGraphs::run(int64_t sequences, int64_t rows, const std::function<Tensor()>& forward) {
-  // Only who changes weights may have moved them; tables of positions grow seldom, but with no version.
   if (const uint64_t stamp = model_.memory_stamp(); stamp != stamp_) {
     entries_.clear();
     stamp_ = stamp;
@@ -38,6 +37,7 @@ Tensor DecodeGraphs::run(int64_t sequences, int64_t rows, const std::function<Te
     }
   }
   entry.graph->replay();
+  ++replays_;
   return entry.out;
 }
 

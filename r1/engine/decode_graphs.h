@@ -18,6 +18,7 @@ class DecodeGraphs {
   DecodeGraphs(const model::Transformer& model, int64_t max_sequences, bool wanted);
 
   bool on() const { return on_; }
+  int64_t replays() const { return replays_; }
   // How many sequences a step of `count` is to be padded to.
   int64_t padded(int64_t count) const;
   // What forward() gives for the step of `sequences` (padded) of `rows` rows each that lies in the buffers, valid until the next run.
@@ -34,6 +35,7 @@ class DecodeGraphs {
   const model::Transformer& model_;
   int64_t max_sequences_;
   bool on_;
+  int64_t replays_ = 0;
   uint64_t stamp_ = 0;
   tensor::GraphMemory memory_;
   std::map<std::pair<int64_t, int64_t>, Entry> entries_;

@@ -42,8 +42,7 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   if (guesses_by_model(c) && model.mtp_depth() == 0)
     fail_usage(
         "[engine] num_speculative_tokens needs a model with multi-token prediction (num_nextn_predict_layers), which this one has not; "
-        "speculation ngram "
-        "needs none");
+        "speculation ngram needs none");
   if (c.max_model_len == 0) c.max_model_len = longest;
   if (c.num_blocks == 0) {
     const int64_t bytes = block_bytes(model, int32_t(c.block_size), guesses_by_model(c));
@@ -370,6 +369,7 @@ EngineStats Engine::stats() const {
   const Scheduler& scheduler = impl_->scheduler;
   s.preemptions = scheduler.preemptions();
   s.prefix_hit_tokens = scheduler.prefix_hit_tokens();
+  s.replayed_steps = impl_->runner.replayed_steps();
   s.running = scheduler.running();
   s.waiting = scheduler.waiting();
   s.free_blocks = scheduler.blocks().free_blocks();

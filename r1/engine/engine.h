@@ -49,6 +49,7 @@ int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free
 struct EngineStats {
   int64_t steps = 0, prompt_tokens = 0, prefill_tokens = 0, generated_tokens = 0, preemptions = 0, prefix_hit_tokens = 0;
   int64_t draft_tokens = 0, accepted_draft_tokens = 0;  // speculation
+  int64_t replayed_steps = 0;                           // of `steps`, as CUDA graphs
   int64_t running = 0, waiting = 0, free_blocks = 0, total_blocks = 0;
 
   // Share of the guesses made since `before` that were right; nothing without guesses.

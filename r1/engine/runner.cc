@@ -77,7 +77,7 @@ int64_t Runner::rows_to_replay(const Schedule& schedule) const {
   int64_t rows = 1;
   while (rows < most) rows *= 2;
   rows = std::min(rows, 1 + guesses_);
-  constexpr int64_t kMost = 4;  // whose launches are the same whatever the lengths, for all groups of heads
+  constexpr int64_t kMost = 4;  // more rows than that are launched one by one: a graph for each number of them is dear beside their rarity
   const int64_t tokens = graphs_.padded(int64_t(schedule.sequences.size())) * rows;
   const bool fits = rows == 1 || (rows <= kMost && tokens <= max_tokens_ && longest + rows <= max_model_len_);
   return fits ? rows : 0;

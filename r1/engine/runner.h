@@ -33,6 +33,7 @@ class Runner {
   Tensor forward(const Schedule& schedule);
   // Whether decode steps are replayed, so that forward_ahead() may be called.
   bool replays() const { return graphs_.on(); }
+  int64_t replayed_steps() const { return graphs_.replays(); }
   // forward() of a schedule made ahead (Scheduler::schedule_ahead): sequence i's token is tokens[sources[i]], int64 on the device.
   Tensor forward_ahead(const Schedule& schedule, const Tensor& tokens, const std::vector<int64_t>& sources);
   // After forward(), once its tokens have been accepted: multi-token prediction over the rows that stay, and a guess (Sequence::draft) for

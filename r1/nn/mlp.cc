@@ -8,7 +8,7 @@
 namespace r1::nn {
 
 Mlp::Mlp(const MlpShape& s, const Placement& placement)
-    : shape_(s), on_cuda_(placement.device.is_cuda()), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
+    : shape_(s), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
   if (s.activation == MlpShape::kSwiGlu || s.activation == MlpShape::kGeGlu) gate_.emplace(s.dim, s.inner, s.bias, placement);
   if (s.activation == MlpShape::kNormGelu) norm_F_ = new_weight({s.inner}, placement), norm_bias_F_ = new_weight({s.inner}, placement);
 }
@@ -30,7 +30,7 @@ Tensor Mlp::hidden(const Tensor& x_TD) const {
 }
 
 void Mlp::arrange() {
-  if (on_cuda_ && gate_) gate_up_.join({&*gate_, &up_});
+  if (gate_ && up_.weight().is_cuda()) gate_up_.join({&*gate_, &up_});
 }
 
 Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {

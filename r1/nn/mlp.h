@@ -33,7 +33,6 @@ class Mlp : public FeedForward {
   Tensor hidden(const Tensor& x_TD) const;
 
   MlpShape shape_;
-  bool on_cuda_;
   std::optional<Linear> gate_;
   Linear up_, down_;
   JointLinear gate_up_;          // of gate_ and up_

@@ -92,8 +92,4 @@ std::string memory_advice(const model::Transformer& model, const TrainerConfig& 
   return text;
 }
 
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
-
 }  // namespace r1::train

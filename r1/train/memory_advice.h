@@ -18,6 +18,4 @@ std::vector<data::Batch> halved(std::span<const data::Batch> batches);
 // What a step of these micro-batches takes by plan.h, and the options that would make it fit (advice.h).
 std::string memory_advice(const model::Transformer& model, const TrainerConfig& config, std::span<const data::Batch> micro_batches);
 
-std::string first_line(const std::string& text);
-
 }  // namespace r1::train

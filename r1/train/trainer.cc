@@ -166,19 +166,23 @@ struct Trainer::Impl {
     try {
       return accumulate(micro_batches, spec, denominator, stop, result);
     } catch (const c10::OutOfMemoryError& e) {
-      reason = first_line(e.what_without_backtrace());
+      reason = foreign_message(e.what_without_backtrace());
     }
     drop_gradients();  // here, where the graph is gone with what was thrown
     const std::vector<data::Batch> halves = halved(micro_batches);
-    log_warning("step ", global_step + 1, ": out of memory (", reason, "); done again in ", halves.size(), " micro-batches instead of ",
-                micro_batches.size());
-    try {
-      return accumulate(halves, spec, denominator, stop, result);
-    } catch (const c10::OutOfMemoryError& e) {
+    const bool smaller = halves.size() > micro_batches.size();  // a single document is not cut
+    if (smaller) {
+      log_warning("step ", global_step + 1, ": ", reason, "; done again in ", halves.size(), " micro-batches instead of ",
+                  micro_batches.size());
+      try {
+        return accumulate(halves, spec, denominator, stop, result);
+      } catch (const c10::OutOfMemoryError& e) {
+        reason = foreign_message(e.what_without_backtrace());
+      }
       drop_gradients();
-      fail("training stopped at step ", global_step + 1, ": out of memory, in halves of micro-batches too (",
-           first_line(e.what_without_backtrace()), "). ", memory_advice(model, config, micro_batches));
     }
+    fail("training stopped at step ", global_step + 1, smaller ? ", in halves of micro-batches too: " : ": ", reason, " ",
+         memory_advice(model, config, micro_batches));
   }
 
   void sum_step_over_ranks(StepResult& result) {

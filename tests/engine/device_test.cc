@@ -191,7 +191,7 @@ TEST_P(EngineOn, CapturedStepsChangeNothing) {
   const auto m = model(tiny_config());
   EngineConfig plain = small_config(), replayed = small_config();
   plain.cuda_graphs = false;
-  Engine a(*m, plain), b(*m, replayed);
+  Engine a(*m, plain), b(*m, replayed);  // on the CPU there are no graphs, and both are the same
   for (int round = 0; round < 3; ++round) {
     const auto expected = answers_of(a, requests), got = answers_of(b, requests);
     for (size_t i = 0; i < requests.size(); ++i) {
@@ -201,6 +201,8 @@ TEST_P(EngineOn, CapturedStepsChangeNothing) {
     }
     if (round == 1) m->init_weights(2);
   }
+  EXPECT_EQ(a.stats().replayed_steps, 0);
+  EXPECT_EQ(b.stats().replayed_steps > 0, !on_cpu()) << b.stats().steps << " steps";
 }
 
 TEST_P(EngineOn, GuessesFromTheTextChangeNoToken) {

@@ -209,6 +209,17 @@ TEST(OutOfMemory, TheStepIsDoneAgainInHalves) {
   }
 }
 
+TEST(OutOfMemory, OneDocumentIsNotTriedTwice) {
+  const auto model = model_on(at::kCPU, at::kFloat);
+  Trainer trainer(*model, config_of(at::kFloat), 10, 1);
+  int failures = 0;
+  Rng rng(5);
+  const std::vector<data::Batch> batches{documents(rng, {20})};
+  const std::string message = message_of([&] { trainer.step(batches, with_memory_for(5, failures)); });
+  EXPECT_EQ(failures, 1);
+  EXPECT_NE(message.find("at step 1: out of memory: CUDA out of memory. Tried"), std::string::npos) << message;
+}
+
 TEST(OutOfMemory, ASecondTimeStopsWithAPlan) {
   const auto model = model_on(at::kCPU, at::kFloat);
   Trainer trainer(*model, config_of(at::kFloat), 10, 1);
