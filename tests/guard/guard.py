@@ -8,9 +8,9 @@ import tempfile
 
 FLOORS = [
     ["base"],
-    ["kernels", "tensor", "text", "report"],
-    ["ops", "dist", "data", "corpus", "verify"],
-    ["nn", "tasks"],
+    ["kernels", "tensor", "text", "report", "http"],
+    ["ops", "dist", "data", "corpus", "verify", "grammar"],
+    ["nn", "tasks", "api"],
     ["model"],
     ["train", "engine", "quant"],
     ["eval", "serve"],
@@ -19,7 +19,7 @@ FLOORS = [
 ]
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}
 MAY_INCLUDE_KERNELS = {"ops", "engine", "kernels"}
-WITHOUT_LIBTORCH = {"base", "text", "report", "kernels", "data", "corpus", "verify", "tasks"}
+WITHOUT_LIBTORCH = {"base", "text", "report", "kernels", "data", "corpus", "verify", "tasks", "http", "grammar", "api"}
 NEVER = re.compile(r"^(torch/torch\.h|torch/all\.h|torch/extension\.h|ATen/ATen\.h|ATen/Functions\.h|torch/nn.*)$")
 # Any header of one operator doubles what a file reads: r1/tensor/aten.h declares the operators, and only its definitions (and their test, which
 # compares the two) see ATen's. Two of them cost nothing and are passed on by the door itself.

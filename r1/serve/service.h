@@ -1,0 +1,108 @@
+// The model behind the server: requests of any protocol in, an engine that steps on a thread of its own, answers out through their writers.
+// Admission (queue limit, fairness between keys, priorities), prompts (template, tokens, length checks), thoughts and their budget, grammars,
+// tool calls, cancellation, embeddings, logits, and the numbers that /metrics, /slots and /props show. No HTTP in here: routes are
+// serve/*_routes.cc's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "r1/api/generation.h"
+#include "r1/base/config.h"
+#include "r1/data/prompt.h"
+#include "r1/engine/engine.h"
+#include "r1/engine/sampling_options.h"
+#include "r1/model/generation_config.h"
+#include "r1/text/chat_template.h"
+
+namespace r1::serve {
+
+// What is served; all of it outlives the service.
+struct ServedModel {
+  std::string name;                  // as clients are told: --served_model_name, or the folder's or file's name
+  std::string path;
+  model::Transformer* model = nullptr;
+  const text::Tokenizer* tokenizer = nullptr;
+  const text::ChatTemplate* chat = nullptr;  // may be null: then /v1/chat/completions is refused
+  std::vector<text::TokenId> stop_ids;
+  model::GenerationConfig generation;
+};
+
+struct ServiceConfig {
+  engine::EngineConfig engine;
+  engine::SamplingOptions sampling = engine::SamplingOptions::of_model(default_sampling());  // where a request says nothing
+  int64_t max_queue = 512;           // requests that wait beside those that run; more are refused (429)
+  double batching_window = 0;        // seconds: an idle engine waits that long for more requests before it starts
+  int64_t max_n = 128;               // samples of one request
+  int64_t max_tokens_default = 0;    // chat: 0 is what the context has left
+  int64_t thinking_budget = -1;      // where a request gives none; -1: none
+  double grammar_compile_timeout = 0.05;
+  double request_timeout = 0;        // seconds from the request to the end of its answer; 0: none
+
+  static const engine::SamplingOptions& default_sampling();
+  void visit(Fields& v);
+};
+
+struct Slot {  // one sample that runs
+  uint64_t ticket = 0;
+  int64_t choice = 0, prompt_tokens = 0, made = 0;
+  double seconds = 0;
+  std::string key;
+};
+
+// A histogram as Prometheus has it.
+struct Histogram {
+  std::vector<double> bounds;        // upper, ascending; +Inf is not among them
+  std::vector<int64_t> counts;       // one more than bounds
+  double sum = 0;
+  void add(double value);
+};
+
+struct Numbers {
+  engine::EngineStats engine;
+  int64_t running = 0, waiting = 0, prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0, prefix_queries = 0;
+  std::map<std::string, int64_t> finished;  // by reason: stop, length, tool_calls, abort, error
+  int64_t rejected = 0;
+  Histogram first_token, between_tokens, total, queued;  // seconds
+  double kv_usage = 0;               // 0..1
+  std::vector<Slot> slots;
+};
+
+class Service {
+ public:
+  using Ticket = uint64_t;
+
+  Service(const ServedModel& model, const ServiceConfig& config);
+  ~Service();  // cancels what runs; their writers hear fail()
+
+  // Queues a request of a client (`key`: whom fairness counts it for, and whose cached prefixes it may share). Throws http::ApiError if it
+  // can't be: 400 with the field, 400 context_length_exceeded with both numbers, 429 when the queue is full, 503 when the service ends.
+  // Encoding is done here, on the caller's thread; the writer is called on the engine's.
+  Ticket submit(api::Generation generation, const std::string& key);
+  // The client is gone: its samples end within the step, its writer hears nothing more. Any thread; unknown tickets are ignored.
+  void cancel(Ticket ticket);
+
+  // These wait for the engine's thread, between two steps.
+  // Mean of the final hidden states over each prompt's tokens, not normalised, fp32: [prompts][hidden_size].
+  std::vector<std::vector<float>> embed(const std::vector<std::vector<text::TokenId>>& prompts);
+  // Logits fp32 of every position: [rows][tokens * vocab].
+  std::vector<std::vector<float>> logits(const std::vector<std::vector<text::TokenId>>& rows);
+
+  // As submit() does it, for /tokenize and /apply-template.
+  std::vector<text::TokenId> encode(const std::string& text, bool add_special, bool parse_special) const;
+  std::string render(const api::GenerationRequest& request) const;  // the prompt's text
+  std::vector<text::TokenId> prompt_ids(const api::GenerationRequest& request, size_t prompt) const;
+
+  const ServedModel& served() const;
+  const ServiceConfig& config() const;
+  int64_t max_model_len() const;
+  Numbers numbers() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace r1::serve
