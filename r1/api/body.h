@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <memory>
@@ -26,6 +27,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "r1/base/json.h"
@@ -35,16 +37,18 @@ namespace r1::api {
 
 struct Limits {
   double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();  // numbers, and a list's items
-  size_t max_length = 1 << 20;          // bytes of a text, and of a list's items
+  size_t max_length = 1 << 20;             // bytes of a text, and of a list's items
   size_t min_items = 0, max_items = 4096;  // of a list or map
   std::vector<std::string> one_of = {};
   bool required = false;
-  Json schema = {};                     // for Json fields: what stands in /openapi.json
+  Json schema = {};  // for Json fields: what stands in /openapi.json
 };
 
 class Body;
 template <class T>
-concept HasVisit = requires(T& t, Body& v) { t.visit(v); };
+concept HasVisit = requires(T& t, Body& v) {
+  t.visit(v);
+};
 
 class Body {
  public:
@@ -56,10 +60,13 @@ class Body {
   template <class T>
   void operator()(const char* name, T& field, const char* help, const Limits& limits = {}) {
     if (const Json* value = begin(name, help, limits, [&] { return schema_of(static_cast<T*>(nullptr), limits); }))
-      read(*value, field, path_ + name, limits);
+      read(*value, field, path_ + used_, limits);
   }
-  // Another spelling of a field that clients send (max_completion_tokens for max_tokens): read if the field itself is absent.
+  // Another spelling of a field that clients send (max_completion_tokens for max_tokens): read if the field itself is absent. Before the
+  // field's own line.
   void alias(const char* name, const char* field);
+  // Names that clients send, mean nothing here and are near to one that does.
+  void ignore(std::initializer_list<const char*> names);
 
   // After visit(): refuses names that are near to a listed one.
   void finish();
@@ -131,9 +138,10 @@ class Body {
   static Json list_schema(Json item, const Limits& limits);
 
   const Json* object_ = nullptr;
-  std::string path_;
+  std::string path_, used_;  // used_: how the field that was found is spelled
   std::vector<std::string> names_;
-  Json properties_ = Json::object(), required_ = Json::array();
+  std::vector<std::pair<std::string, std::string>> aliases_;  // field, other spelling
+  Json properties_ = Json::object(), required_ = Json::array(), one_needed_ = Json::array();
 };
 
 // The body as a JSON object, or ApiError 400: not JSON, not an object, nested over 100 deep, invalid UTF-8.
