@@ -18,6 +18,8 @@ class TokenConstraint {
   virtual void accept(int32_t id) = 0;
   // For another sample of the same request, in the state of this one.
   virtual std::unique_ptr<TokenConstraint> clone() const = 0;
+  // It has ended something for the model (a thought whose budget was used up).
+  virtual bool cut() const { return false; }
 };
 
 }  // namespace r1::grammar
