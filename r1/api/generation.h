@@ -53,6 +53,7 @@ struct GenerationRequest {
   // Either a conversation through the chat template, or prompts as they are.
   std::optional<data::Conversation> chat;
   bool continue_final_message = false;  // chat: the last message is the assistant's and is gone on with
+  bool add_generation_prompt = true;    // chat: the template opens the assistant's turn
   using Prompt = std::variant<std::string, std::vector<TokenId>>;
   std::vector<Prompt> prompts;
   std::string suffix;                   // completions: fill in between prompt and this
