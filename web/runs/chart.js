@@ -5,6 +5,8 @@ import {number} from "../common/format.js";
 
 const kLeft = 52, kRight = 10, kTop = 8, kBottom = 22;
 
+const kFew = 40;  // points that are drawn as they are: an average of few evaluations lies far from them
+
 const finite = (value) => typeof value === "number";
 
 // About `count` round values from lo to hi.
@@ -175,7 +177,7 @@ export class Chart {
     g.rect(box.left, box.top - 2, box.right - box.left, box.bottom - box.top + 4);
     g.clip();
     const smooth = this.#source.smoothing() > 0;
-    for (const line of lines) this.#line(g, scale, box, line, color(line.color), smooth, color("--bad"));
+    for (const line of lines) this.#line(g, scale, box, line, color(line.color), smooth && line.curve.count > kFew, color("--bad"));
     g.restore();
     this.#select(g, box, color("--accent"));
     this.#read(g, scale, box, color, width);
@@ -302,7 +304,7 @@ export class Chart {
       g.lineWidth = 2;
       path(curve.smoothStep, curve.smooth);
     }
-    const few = curve.step.length <= 40 ? curve.step.map((step, i) => [x(step), curve.value[i]]).filter(([at, v]) => at !== null && finite(v) && !(this.log && v <= 0))
+    const few = curve.count <= kFew ? curve.step.map((step, i) => [x(step), curve.value[i]]).filter(([at, v]) => at !== null && finite(v) && !(this.log && v <= 0))
       .map(([at, v]) => [s.xOf(at), s.yOf(v)]) : dots;
     for (const [px, py] of few) {
       g.beginPath();
@@ -347,7 +349,7 @@ export class Chart {
       const px = s.xOf(line.x(at) ?? NaN);
       if (!(px >= box.left - 1 && px <= box.right + 1)) continue;
       shown ??= {px, at};
-      const smooth = this.#source.smoothing() > 0 && j >= 0 ? line.curve.smooth[j] : null;
+      const smooth = this.#source.smoothing() > 0 && line.curve.count > kFew && j >= 0 ? line.curve.smooth[j] : null;
       rows.push([line, at, value, smooth]);
       if (finite(value) && !(this.log && value <= 0)) {
         g.beginPath();

@@ -118,7 +118,7 @@ function drawHead() {
         alarms > 0 && el("button", {type: "button", class: "small alarm", onclick: () => open("alarms")}, `⚠ ${count(alarms)}`)),
       progress,
       el("p", {class: "muted"}, `${d.stage ? d.stage + " · " : ""}step ${count(d.step)}${d.total_steps ? ` of ${count(d.total_steps)}` : ""}`,
-        d.seconds_per_step > 0 ? ` · ${duration(d.seconds_per_step)} a step` : "", left !== null && left > 0 ? ` · ${duration(left)} left` : "",
+        d.seconds_per_step > 0 ? ` · ${duration(d.seconds_per_step)} a step` : "", left !== null && left > 0 ? ` · ${left > 7200 ? `${(left / 3600).toFixed(1)} h` : left > 120 ? `${Math.round(left / 60)} min` : duration(left)} left` : "",
         d.state !== "running" && d.modified ? ` · ${ago(1000 * d.modified, now)}${now - 1000 * d.modified > 60000 && now - 1000 * d.modified < 6048e5 ? " ago" : ""}` : ""),
       d.faults.map((fault) => el("p", {class: "fault"}, visible(fault))));
   }));
