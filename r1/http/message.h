@@ -15,13 +15,13 @@ namespace r1::http {
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
-  std::string method;                         // upper case
-  std::string path;                           // percent-decoded, without the query; starts with '/'
-  std::map<std::string, std::string> query;   // percent-decoded; the last of equal names
-  Headers headers;                            // names in lower case
+  std::string method;                        // upper case
+  std::string path;                          // percent-decoded, without the query; starts with '/'
+  std::map<std::string, std::string> query;  // percent-decoded; the last of equal names
+  Headers headers;                           // names in lower case
   std::string body;
-  std::string peer;                           // the client's address
-  std::string key;                            // which API key it came with: an opaque short name of it, "" where none is asked for
+  std::string peer;                             // the client's address
+  std::string key;                              // which API key it came with: an opaque short name of it, "" where none is asked for
   std::map<std::string, std::string> captures;  // of the route's pattern: /v1/models/{id}
 
   // The header's value, "" if it is not there.
@@ -35,6 +35,9 @@ struct Response {
   Headers headers = {};
 };
 
+// The answer to an error: as_api_error() as JSON, with Retry-After where it has one.
+Response error_response(const std::exception& error);
+
 // Answers one request, from any thread, once: either send(), or begin(), write() any number of times, end(). Calls after the client has gone
 // do nothing. When the last reference goes without an answer the client gets a 500. What the client does not read is kept up to
 // ServerConfig::max_unread bytes; a client that lets more pile up counts as gone.
@@ -42,7 +45,8 @@ class Responder {
  public:
   virtual ~Responder() = default;
   virtual void send(Response response) = 0;
-  // Chunked transfer; for server-sent events content_type is "text/event-stream".
+  // Chunked transfer (to an HTTP/1.0 client: until the connection ends); for server-sent events content_type is "text/event-stream", and a
+  // piece is then one or several whole events.
   virtual void begin(int status, std::string content_type, Headers headers = {}) = 0;
   virtual void write(std::string piece) = 0;
   virtual void end() = 0;

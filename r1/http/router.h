@@ -13,15 +13,15 @@ struct Route {
   std::string method;   // "GET"; a GET route answers HEAD too
   std::string pattern;  // "/v1/models/{id}"; {name...} as the last part takes all that is left
   Handler handler;
-  bool open = false;    // needs no API key: /health and the pages' own files
-  bool quick = false;   // runs on the I/O thread: must not block or take over 100 us. Else on one of the workers
-  int64_t max_body = 0; // bytes; 0: ServerConfig's
+  bool open = false;     // needs no API key: /health and the pages' own files
+  bool quick = false;    // runs on the I/O thread: must not block or take over 100 us. Else on one of the workers
+  int64_t max_body = 0;  // bytes; 0: ServerConfig's
 };
 
 struct Match {
-  const Route* route = nullptr;             // null: see `allowed`
+  const Route* route = nullptr;  // null: see `allowed`
   std::map<std::string, std::string> captures;
-  std::vector<std::string> allowed;         // methods of the path where only the method is wrong (405); empty: 404
+  std::vector<std::string> allowed;  // methods of the path where only the method is wrong (405); empty: 404
 };
 
 class Router {
