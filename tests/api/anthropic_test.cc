@@ -38,7 +38,8 @@ TEST(Anthropic, ReadsEveryFieldOfARequest) {
   const GenerationRequest r = request_of(R"({
     "model": "tiny", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}], "system": "Be brief.", "temperature": 0.5,
     "top_p": 0.9, "top_k": 40, "stop_sequences": ["END", "\n\nHuman:"], "metadata": {"user_id": "u1"}, "stream": true,
-    "thinking": {"type": "enabled", "budget_tokens": 2048}, "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": {"type": "object"}}},
+    "thinking": {"type": "enabled", "budget_tokens": 2048}, "output_config": {"effort": "high", "format": {"type": "json_schema",
+      "schema": {"type": "object"}}},
     "tools": [{"name": "get_weather", "description": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}],
     "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true}, "service_tier": "auto"})");
   EXPECT_EQ(r.model, "tiny");
@@ -69,10 +70,12 @@ TEST(Anthropic, BlocksBecomeMessagesForTheTemplate) {
   EXPECT_EQ(
       messages_of(
           R"("system": [{"type": "text", "text": "One.", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "Two."}], "messages": [
-      {"role": "user", "content": [{"type": "text", "text": "weather?"}, {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a file"}}]},
+      {"role": "user", "content": [{"type": "text", "text": "weather?"}, {"type": "document", "source": {"type": "text", "media_type": "text/plain",
+      "data": "a file"}}]},
       {"role": "assistant", "content": [{"type": "thinking", "thinking": "I look.", "signature": "x"}, {"type": "redacted_thinking", "data": "zz"},
         {"type": "text", "text": "Let me see."}, {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"city": "Paris"}}]},
-      {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "sunny"}], "is_error": false},
+      {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "sunny"}],
+      "is_error": false},
         {"type": "text", "text": "and?"}]}])"),
       parse_json(R"([
       {"role": "system", "content": "One.\nTwo."},
@@ -94,7 +97,8 @@ TEST(Anthropic, TakesWhatAgentsSend) {
       {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a"}]}])"),
       parse_json(R"([{"role": "system", "content": "A\nB"}, {"role": "user", "content": "1\n2"}, {"role": "system", "content": "C"},
       {"role": "user", "content": "3"},
-      {"role": "assistant", "content": null, "reasoning_content": "t", "reasoning": "t", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": {}}}]},
+      {"role": "assistant", "content": null, "reasoning_content": "t", "reasoning": "t", "tool_calls": [{"id": "a", "type": "function",
+      "function": {"name": "f", "arguments": {}}}]},
       {"role": "tool", "content": "", "tool_call_id": "a", "name": "f"}])",
                  "messages"));
   EXPECT_EQ(request_of(body_with(R"("thinking": {"type": "enabled"})")).thinking.enabled, true);
@@ -160,7 +164,8 @@ TEST(Anthropic, WholeAnswer) {
   EXPECT_EQ(out->response.content_type, "application/json");
   EXPECT_EQ(out->json(), parse_json(R"({"id": "msg_abcdefghijklmnopqrstuvwx", "type": "message", "role": "assistant", "model": "tiny",
     "content": [{"type": "thinking", "thinking": "Hmm.", "signature": "r1-abcdefghijklmnopqrstuvwx-0"}, {"type": "text", "text": "It is 12."},
-      {"type": "tool_use", "id": "call_1", "name": "add", "input": {"a": 5, "b": 7}}, {"type": "tool_use", "id": "call_2", "name": "stop", "input": {}}],
+      {"type": "tool_use", "id": "call_1", "name": "add", "input": {"a": 5, "b": 7}}, {"type": "tool_use", "id": "call_2", "name": "stop",
+      "input": {}}],
     "stop_reason": "tool_use", "stop_sequence": null,
     "usage": {"input_tokens": 7, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 7,
               "output_tokens_details": {"thinking_tokens": 3}}})",
@@ -173,7 +178,8 @@ TEST(Anthropic, StreamedAnswer) {
   EXPECT_TRUE(out->complete());
   EXPECT_EQ(out->response.content_type, "text/event-stream");
   const Json expected = parse_json(R"([
-    {"type": "message_start", "message": {"id": "msg_abcdefghijklmnopqrstuvwx", "type": "message", "role": "assistant", "model": "tiny", "content": [],
+    {"type": "message_start", "message": {"id": "msg_abcdefghijklmnopqrstuvwx", "type": "message", "role": "assistant", "model": "tiny",
+      "content": [],
       "stop_reason": null, "stop_sequence": null,
       "usage": {"input_tokens": 11, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0}}},
     {"type": "ping"},
@@ -288,10 +294,13 @@ TEST(Anthropic, CountsTokensOfTheSamePrompt) {
 const char kFull[] =
     R"({"model": "tiny", "max_tokens": 64, "system": [{"type": "text", "text": "s"}], "temperature": 0.5, "top_p": 0.9, "top_k": 40,
   "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]},
-    {"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": ""}, {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}]},
+    {"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": ""}, {"type": "tool_use", "id": "a", "name": "f",
+      "input": {"x": 1}}]},
     {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "r"}]}]}],
-  "stop_sequences": ["END"], "metadata": {"user_id": "u"}, "stream": false, "thinking": {"type": "enabled", "budget_tokens": 5, "display": "summarized"},
-  "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": {"type": "object"}}}, "output_format": {"type": "json_schema", "schema": {}},
+  "stop_sequences": ["END"], "metadata": {"user_id": "u"}, "stream": false, "thinking": {"type": "enabled", "budget_tokens": 5,
+      "display": "summarized"},
+  "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": {"type": "object"}}}, "output_format": {"type": "json_schema",
+      "schema": {}},
   "tools": [{"name": "f", "description": "d", "type": "custom", "input_schema": {"type": "object"}}],
   "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": false}})";
 

@@ -325,13 +325,15 @@ TEST(Kserve, TellsOfServerAndModel) {
 
 const char kInferBody[] =
     R"({"id": "a", "inputs": [{"name": "input_ids", "datatype": "INT64", "shape": [1, 2], "data": [0, 1], "parameters": {}},
-  {"name": "attention_mask", "datatype": "INT64", "shape": [1, 2], "data": [[1, 1]]}], "outputs": [{"name": "logits", "parameters": {"binary_data": false}}],
+  {"name": "attention_mask", "datatype": "INT64", "shape": [1, 2], "data": [[1, 1]]}], "outputs": [{"name": "logits",
+      "parameters": {"binary_data": false}}],
   "parameters": {"binary_data_output": false, "priority": 1}})";
 const char kTextBody[] =
     R"({"inputs": [{"name": "text_input", "datatype": "BYTES", "shape": [1, 1], "data": [["a"]]}], "parameters": {"max_tokens": 3, "stop": "x"}})";
 const char kGenerateBody[] =
     R"({"text_input": "p", "id": "a", "max_tokens": 3, "min_tokens": 1, "temperature": 1, "top_p": 0.5, "top_k": 3, "min_p": 0.1,
-  "repetition_penalty": 1.1, "presence_penalty": 0.1, "frequency_penalty": 0.1, "seed": 3, "stop": ["x"], "ignore_eos": false, "priority": 1, "stream": false,
+  "repetition_penalty": 1.1, "presence_penalty": 0.1, "frequency_penalty": 0.1, "seed": 3, "stop": ["x"], "ignore_eos": false, "priority": 1,
+      "stream": false,
   "exclude_input_in_output": true, "parameters": {"max_tokens": 3, "temperature": 1}})";
 
 TEST(Kserve, EveryFieldWithEveryValue) {

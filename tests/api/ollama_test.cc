@@ -278,10 +278,12 @@ TEST(Ollama, ListsTheServedModel) {
 }
 
 const char kChat[] =
-    R"({"model": "m", "messages": [{"role": "assistant", "content": "c", "thinking": "t", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"x": 1}}}]},
+    R"({"model": "m", "messages": [{"role": "assistant", "content": "c", "thinking": "t", "tool_calls": [{"id": "1", "function": {"name": "f",
+      "arguments": {"x": 1}}}]},
     {"role": "tool", "content": "r", "tool_name": "f", "tool_call_id": "1"}],
   "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}], "format": "json", "think": true, "keep_alive": 1,
-  "stream": false, "logprobs": true, "top_logprobs": 2, "options": {"temperature": 0.5, "top_p": 0.9, "min_p": 0.1, "top_k": 4, "seed": 1, "num_predict": 4,
+  "stream": false, "logprobs": true, "top_logprobs": 2, "options": {"temperature": 0.5, "top_p": 0.9, "min_p": 0.1, "top_k": 4, "seed": 1,
+      "num_predict": 4,
   "repeat_penalty": 1.1, "presence_penalty": 0.1, "frequency_penalty": 0.1, "stop": ["a"], "num_ctx": 10}})";
 const char kGenerate[] =
     R"({"model": "m", "prompt": "p", "system": "s", "raw": false, "stream": true, "options": {"stop": "x"}, "format": {"type": "object"}})";

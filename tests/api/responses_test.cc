@@ -31,9 +31,11 @@ TEST(Responses, ReadsEveryFieldOfARequest) {
       request_of(R"({"model": "tiny", "input": "hi", "instructions": "Be brief.", "max_output_tokens": 64, "temperature": 0.5,
     "top_p": 0.9, "top_k": 40, "min_p": 0.1, "seed": 7, "presence_penalty": 0.5, "frequency_penalty": -0.5, "repetition_penalty": 1.1, "stream": true,
     "store": true, "truncation": "auto", "user": "u1", "parallel_tool_calls": false, "metadata": {"a": "b"}, "top_logprobs": 3, "priority": -1,
-    "cache_salt": "s", "reasoning": {"effort": "low"}, "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}},
+    "cache_salt": "s", "reasoning": {"effort": "low"}, "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"},
+      "strict": true}},
     "tools": [{"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true}],
-    "tool_choice": {"type": "function", "name": "f"}, "chat_template_kwargs": {"enable_thinking": true}, "prompt_cache_key": "k", "safety_identifier": "x"})");
+    "tool_choice": {"type": "function", "name": "f"}, "chat_template_kwargs": {"enable_thinking": true}, "prompt_cache_key": "k",
+      "safety_identifier": "x"})");
   EXPECT_EQ(r.model, "tiny");
   EXPECT_EQ(data::to_json(r.chat->messages),
             parse_json(R"([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}])", "messages"));
@@ -67,9 +69,12 @@ TEST(Responses, ReadsEveryFieldOfARequest) {
 
 TEST(Responses, ItemsBecomeMessagesForTheTemplate) {
   EXPECT_EQ(messages_of(R"([
-      {"role": "developer", "content": "D"}, {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]},
-      {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "short"}], "content": [{"type": "reasoning_text", "text": "long"}]},
-      {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": "c", "annotations": []}]},
+      {"role": "developer", "content": "D"}, {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"},
+      {"type": "input_text", "text": "b"}]},
+      {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "short"}], "content": [{"type": "reasoning_text",
+      "text": "long"}]},
+      {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": "c",
+      "annotations": []}]},
       {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{\"x\": 1}"},
       {"type": "custom_tool_call", "call_id": "call_2", "name": "patch", "input": "*** Begin"},
       {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "input_text", "text": "one"}]},
@@ -140,8 +145,10 @@ Json response_json(const std::string& status, const std::string& output, const s
       parse_json(R"({"id": "resp_abcdefghijklmnopqrstuvwx", "object": "response", "created_at": 1764426000, "status": ")" + status + R"(",
     "model": "tiny", "output": )" +
                      output + R"(, "error": null, "incomplete_details": null, "usage": )" + usage + R"(,
-    "background": false, "instructions": "Be brief.", "max_output_tokens": 64, "metadata": {"a": "b"}, "parallel_tool_calls": true, "previous_response_id": null,
-    "reasoning": {"effort": null, "summary": null}, "service_tier": "default", "store": false, "temperature": 0.5, "text": {"format": {"type": "text"}},
+    "background": false, "instructions": "Be brief.", "max_output_tokens": 64, "metadata": {"a": "b"}, "parallel_tool_calls": true,
+      "previous_response_id": null,
+    "reasoning": {"effort": null, "summary": null}, "service_tier": "default", "store": false, "temperature": 0.5,
+      "text": {"format": {"type": "text"}},
     "tool_choice": "auto", "tools": [{"type": "function", "name": "add", "description": "adds", "parameters": {"type": "object"}, "strict": false}],
     "top_logprobs": 0, "top_p": null, "truncation": "disabled", "user": null})",
                  "expected");
@@ -150,11 +157,13 @@ Json response_json(const std::string& status, const std::string& output, const s
 }
 
 const char kOutput[] = R"([
-  {"id": "rs_abcdefghijklmnopqrstuvwx_0", "type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Hmm."}], "encrypted_content": null,
+  {"id": "rs_abcdefghijklmnopqrstuvwx_0", "type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Hmm."}],
+      "encrypted_content": null,
    "status": "completed"},
   {"id": "msg_abcdefghijklmnopqrstuvwx_1", "type": "message", "role": "assistant", "status": "completed",
    "content": [{"type": "output_text", "text": "It is 12.", "annotations": [], "logprobs": []}]},
-  {"id": "fc_abcdefghijklmnopqrstuvwx_2", "type": "function_call", "call_id": "call_1", "name": "add", "arguments": "{\"a\":5}", "status": "completed"}])";
+  {"id": "fc_abcdefghijklmnopqrstuvwx_2", "type": "function_call", "call_id": "call_1", "name": "add", "arguments": "{\"a\":5}",
+      "status": "completed"}])";
 const char kUsage[] = R"({"input_tokens": 11, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0}, "output_tokens": 7,
   "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 18})";
 const char kRequest[] =
@@ -174,21 +183,27 @@ TEST(Responses, StreamedAnswer) {
   EXPECT_TRUE(out->complete());
   Json expected = parse_json(R"([
     {"type": "response.created"}, {"type": "response.in_progress"},
-    {"type": "response.output_item.added", "output_index": 0, "item": {"id": "RS", "type": "reasoning", "summary": [], "content": [], "encrypted_content": null, "status": "in_progress"}},
+    {"type": "response.output_item.added", "output_index": 0, "item": {"id": "RS", "type": "reasoning", "summary": [], "content": [],
+      "encrypted_content": null, "status": "in_progress"}},
     {"type": "response.content_part.added", "item_id": "RS", "output_index": 0, "content_index": 0, "part": {"type": "reasoning_text", "text": ""}},
     {"type": "response.reasoning_text.delta", "item_id": "RS", "output_index": 0, "content_index": 0, "delta": "Hm"},
     {"type": "response.reasoning_text.delta", "item_id": "RS", "output_index": 0, "content_index": 0, "delta": "m."},
     {"type": "response.reasoning_text.done", "item_id": "RS", "output_index": 0, "content_index": 0, "text": "Hmm."},
-    {"type": "response.content_part.done", "item_id": "RS", "output_index": 0, "content_index": 0, "part": {"type": "reasoning_text", "text": "Hmm."}},
+    {"type": "response.content_part.done", "item_id": "RS", "output_index": 0, "content_index": 0, "part": {"type": "reasoning_text",
+      "text": "Hmm."}},
     {"type": "response.output_item.done", "output_index": 0},
-    {"type": "response.output_item.added", "output_index": 1, "item": {"id": "MSG", "type": "message", "role": "assistant", "status": "in_progress", "content": []}},
-    {"type": "response.content_part.added", "item_id": "MSG", "output_index": 1, "content_index": 0, "part": {"type": "output_text", "text": "", "annotations": [], "logprobs": []}},
+    {"type": "response.output_item.added", "output_index": 1, "item": {"id": "MSG", "type": "message", "role": "assistant", "status": "in_progress",
+      "content": []}},
+    {"type": "response.content_part.added", "item_id": "MSG", "output_index": 1, "content_index": 0, "part": {"type": "output_text", "text": "",
+      "annotations": [], "logprobs": []}},
     {"type": "response.output_text.delta", "item_id": "MSG", "output_index": 1, "content_index": 0, "delta": "It is ", "logprobs": []},
     {"type": "response.output_text.delta", "item_id": "MSG", "output_index": 1, "content_index": 0, "delta": "12.", "logprobs": []},
     {"type": "response.output_text.done", "item_id": "MSG", "output_index": 1, "content_index": 0, "text": "It is 12.", "logprobs": []},
-    {"type": "response.content_part.done", "item_id": "MSG", "output_index": 1, "content_index": 0, "part": {"type": "output_text", "text": "It is 12.", "annotations": [], "logprobs": []}},
+    {"type": "response.content_part.done", "item_id": "MSG", "output_index": 1, "content_index": 0, "part": {"type": "output_text",
+      "text": "It is 12.", "annotations": [], "logprobs": []}},
     {"type": "response.output_item.done", "output_index": 1},
-    {"type": "response.output_item.added", "output_index": 2, "item": {"id": "FC", "type": "function_call", "call_id": "call_1", "name": "add", "arguments": "", "status": "in_progress"}},
+    {"type": "response.output_item.added", "output_index": 2, "item": {"id": "FC", "type": "function_call", "call_id": "call_1", "name": "add",
+      "arguments": "", "status": "in_progress"}},
     {"type": "response.function_call_arguments.delta", "item_id": "FC", "output_index": 2, "delta": "{\"a\":"},
     {"type": "response.function_call_arguments.delta", "item_id": "FC", "output_index": 2, "delta": "5}"},
     {"type": "response.function_call_arguments.done", "item_id": "FC", "output_index": 2, "name": "add", "arguments": "{\"a\":5}"},
@@ -296,8 +311,10 @@ const char kFull[] = R"({"model": "tiny", "instructions": "I", "input": [{"role"
     {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}, {"type": "function_call_output", "call_id": "c", "output": "o"}],
   "max_output_tokens": 64, "temperature": 0.5, "top_p": 0.9, "top_k": 4, "min_p": 0.1, "seed": 7, "repetition_penalty": 1.1, "presence_penalty": 0.5,
   "frequency_penalty": 0.5, "tools": [{"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true}],
-  "tool_choice": "auto", "parallel_tool_calls": true, "text": {"format": {"type": "json_schema", "name": "n", "description": "d", "schema": {}, "strict": true}, "verbosity": "low"},
-  "reasoning": {"effort": "low", "summary": "auto", "generate_summary": "auto"}, "include": ["message.output_text.logprobs"], "top_logprobs": 2, "stream": false,
+  "tool_choice": "auto", "parallel_tool_calls": true, "text": {"format": {"type": "json_schema", "name": "n", "description": "d", "schema": {},
+      "strict": true}, "verbosity": "low"},
+  "reasoning": {"effort": "low", "summary": "auto", "generate_summary": "auto"}, "include": ["message.output_text.logprobs"], "top_logprobs": 2,
+      "stream": false,
   "store": false, "background": false, "truncation": "auto", "metadata": {"a": "b"}, "user": "u", "priority": 1, "cache_salt": "s",
   "chat_template_kwargs": {"enable_thinking": false}})";
 
