@@ -403,7 +403,8 @@ class Builder {
       std::vector<TokenId> ids = encode_plain(tokenizer_, whole);
       if (int64_t(ids.size()) <= room) return ids;
     }
-    std::string kept = before ? near_and_heads(last_bytes_of_line(whole, window), window, room) : near(first_bytes(whole, window), room);
+    std::string kept =
+        before ? near_and_heads(both_ends(last_bytes_of_line(whole, window)), window, room) : near(first_bytes(whole, window), room);
     std::vector<TokenId> ids = encode_plain(tokenizer_, kept);
     // Tokens may reach over the seams of lines, so a line less may be needed. A line that is all there is loses its far end.
     while (int64_t(ids.size()) > room) {
@@ -433,6 +434,14 @@ class Builder {
     at = text.size() - window;
     while (at < text.size() && (uint8_t(text[at]) & 0xc0) == 0x80) ++at;
     return text.substr(at);
+  }
+  // Of a very long text the whole lines of its beginning, where imports are, and of its end.
+  static std::string both_ends(std::string_view text) {
+    constexpr size_t kBeginning = 64 << 10, kEnd = 1 << 20;
+    if (text.size() <= kBeginning + kEnd) return std::string(text);
+    const size_t first = text.rfind('\n', kBeginning), last = text.find('\n', text.size() - kEnd);
+    if (last == std::string_view::npos) return std::string(text);
+    return std::string(text.substr(0, first == std::string_view::npos ? 0 : first + 1)) + std::string(text.substr(last + 1));
   }
   static bool whole_last_line(std::string_view whole, std::string_view kept) {
     const size_t newline = whole.rfind('\n');
@@ -468,7 +477,8 @@ class Builder {
     return newline == std::string_view::npos ? text.size() : newline + 1;
   }
 
-  std::string near_and_heads(std::string_view whole, size_t window, int64_t room) const {
+  std::string near_and_heads(const std::string& text, size_t window, int64_t room) const {
+    const std::string_view whole = text;
     // Lines in the window, and of those before it the ones that may be heads or imports.
     const std::vector<std::string_view> lines = split_lines(whole);
     std::vector<int64_t> costs(lines.size(), 0);

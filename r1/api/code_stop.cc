@@ -8,7 +8,7 @@
 namespace r1::api {
 namespace {
 
-constexpr size_t kFollowingLines = 8;
+constexpr size_t kFollowingLines = 8, kLongestRest = 256;
 constexpr int kEqualLines = 6;
 
 bool is_blank(char c) {
@@ -147,8 +147,8 @@ void CodeStop::read_suffix(const CodePlace& place) {
     in_middle_ = !closes_only;
     rest_ = trim(rest.substr(0, std::min(rest_end, line_end)));
     rest_blanks_ = rest.find_first_not_of(" \t");
-    // A letter alone says too little.
-    if (rest_.size() == 1 && is_word(rest_[0])) rest_.clear();
+    // A letter alone says too little, and nobody writes that much again.
+    if ((rest_.size() == 1 && is_word(rest_[0])) || rest_.size() > kLongestRest) rest_.clear();
   }
   for (size_t at = rest_is_line_ ? 0 : std::min(line_end + 1, suffix.size()); at < suffix.size();) {
     const size_t end = std::min(suffix.find('\n', at), suffix.size());
