@@ -4,16 +4,20 @@
 #   setup.sh          for the CPU build
 #   setup.sh cuda     also checks that the CUDA toolkit is there (it is found, not installed; linking needs nothing else)
 #   setup.sh gpu      also brings the 2 GB of libraries that the cuda build needs to run on a GPU
+#   setup.sh browser  also brings Chromium, its driver and a Python environment with Selenium (the pages' tests use them if they are there)
 #   setup.sh oracle   also makes the Python environment that compares with the peer libraries (tests use it if it is there)
 . "$(dirname "$0")/common.sh"
 what=${1:-cpu}
-case $what in cpu | cuda | gpu | oracle) ;; *) code=2 die "unknown argument '$what' (cpu, cuda, gpu or oracle)" ;; esac
+case $what in cpu | cuda | gpu | oracle | browser) ;; *) code=2 die "unknown argument '$what' (cpu, cuda, gpu, oracle or browser)" ;; esac
 
 packages=(build-essential ca-certificates git cmake ninja-build ccache mold clang-format-14 python3 python3-pip python3-venv unzip
   nlohmann-json3-dev libyaml-cpp-dev libpcre2-dev libutf8proc-dev libgmp-dev libmpfr-dev libseccomp-dev
   bubblewrap libreadline-dev libssl-dev zlib1g-dev libzstd-dev libsqlite3-dev libgtest-dev libbenchmark-dev)
 # The server is written to Boost 1.81 and later; each release of a distribution has another one.
 case $(. /etc/os-release; echo "$ID$VERSION_ID") in debian12) packages+=(libboost1.81-dev) ;; *) packages+=(libboost1.83-dev) ;; esac
+
+# Chromium on Debian; Ubuntu has it as a snap only, and its tests skip.
+if [ "$what" = browser ]; then case $(. /etc/os-release; echo "$ID") in debian) packages+=(chromium chromium-driver) ;; esac; fi
 
 install_packages() {
   local missing=() package root=()
@@ -64,6 +68,25 @@ oracle() {
   say "oracle: making $root (Python, about 4 GB)"
   python3 -m venv --clear "$root"
   "$root/bin/python" -m pip install -q --no-cache-dir -r "$list"
+  promtool "$root/bin" || say "no promtool; its check will be skipped"
+  touch "$mark"
+}
+
+# Prometheus' checker of metrics, out of its package: nothing is installed, no daemon started.
+promtool() {
+  local tmp
+  tmp=$(mktemp -d)
+  (cd "$tmp" && apt-get download -qq prometheus > /dev/null 2>&1 && dpkg -x prometheus_*.deb . && cp usr/bin/promtool "$1") || { rm -rf "$tmp"; return 1; }
+  rm -rf "$tmp"
+}
+
+browser() {
+  local list=tests/browser/requirements.txt root=$R1_DEPS/browser mark
+  mark=$root/.$(sha256sum < "$list" | cut -c1-16)
+  if [ -e "$mark" ]; then say "browser: there, in $root"; return; fi
+  say "browser: making $root"
+  python3 -m venv --clear "$root"
+  "$root/bin/python" -m pip install -q --no-cache-dir -r "$list"
   touch "$mark"
 }
 
@@ -75,5 +98,6 @@ case $what in
         say "CUDA: $nvcc, $("$nvcc" --version | sed -n 's/.*\(release [^,]*\),.*/\1/p')" ;;
   gpu) unpack_wheels wheels_gpu.txt ;;
   oracle) oracle ;;
+  browser) browser ;;
 esac
 say "set-up done in $((SECONDS - started)) s"

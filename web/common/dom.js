@@ -75,6 +75,16 @@ export function iconButton(name, label, onclick, attributes = {}) {
   return el("button", {...attributes, type: "button", title: label, "aria-label": label, onclick, class: "ghost" + extra}, icon(name));
 }
 
+// For a dialog's "close": takes it away. Chromium gives the focus back to a text field without a place to type at; so the field gets it anew.
+export function closeDialog(dialog) {
+  dialog.remove();
+  const field = document.activeElement;
+  if (field && field.matches("textarea, input")) {
+    field.blur();
+    field.focus();
+  }
+}
+
 // Asks in a dialog; resolves to true for `action`. With `field` it resolves to the text typed, or null.
 export function ask({title, text = "", action, danger = false, field = null}) {
   return new Promise((resolve) => {
@@ -95,7 +105,7 @@ export function ask({title, text = "", action, danger = false, field = null}) {
       }
     });
     dialog.addEventListener("close", () => {
-      dialog.remove();
+      closeDialog(dialog);
       const yes = dialog.returnValue === "yes";
       resolve(input ? (yes ? input.value : null) : yes);
     });
