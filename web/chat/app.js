@@ -99,7 +99,7 @@ function setTitle(title) {
 // ---- Scrolling: the end stays in view while one is at the end, and nothing moves otherwise.
 
 const kNear = 24, kFar = 200;  // pixels
-let lastTop = 0;
+let lastTop = 0, lastHeight = 0;
 function atEnd(near = kNear) {
   return log.scrollHeight - log.scrollTop - log.clientHeight < near;
 }
@@ -110,7 +110,11 @@ function follow() {
   following = true;
   requestAnimationFrame(() => {
     following = false;
-    if (state.stick) log.scrollTop = log.scrollHeight;
+    const height = log.scrollHeight;
+    if (state.stick) log.scrollTop = height;
+    // What comes into view may turn out higher than it was taken for.
+    if (state.stick && height !== lastHeight) follow();
+    lastHeight = height;
     byId("jump").hidden = state.stick || atEnd(kFar);
   });
 }
@@ -118,8 +122,9 @@ log.addEventListener("wheel", (event) => { if (event.deltaY < 0) state.stick = f
 log.addEventListener("touchmove", () => { state.stick = false; }, {passive: true});
 log.addEventListener("keydown", (event) => { if (["PageUp", "ArrowUp", "Home"].includes(event.key)) state.stick = false; });
 log.addEventListener("scroll", () => {
-  // Text that grows before this event is told leaves us short of the end, but not further up than we were.
-  state.stick = atEnd() || (state.stick && log.scrollTop >= lastTop);
+  // A place further up than before, in a log that is as high as before, was gone to by a person (or their search in the page).
+  if (atEnd()) state.stick = true;
+  else if (log.scrollTop < lastTop && log.scrollHeight === lastHeight) state.stick = false;
   lastTop = log.scrollTop;
   byId("jump").hidden = state.stick || atEnd(kFar);
 }, {passive: true});
