@@ -1,5 +1,7 @@
 #include "r1/api/dialogue_store.h"
 
+#include <utility>
+
 #include "r1/api/random_id.h"
 #include "r1/base/error.h"
 #include "r1/http/error.h"
@@ -24,7 +26,11 @@ DialogueStore::Lease::Lease(Lease&& other) noexcept
       kept_(std::move(other.kept_)) {}
 
 DialogueStore::Lease::~Lease() {
-  if (store_) store_->give_back(id_, std::move(kept_));
+  release();
+}
+
+void DialogueStore::Lease::release() {
+  if (DialogueStore* store = std::exchange(store_, nullptr)) store->give_back(id_, std::move(kept_));
 }
 
 void DialogueStore::erase(Sessions::iterator it) {

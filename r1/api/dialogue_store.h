@@ -34,6 +34,8 @@ class DialogueStore {
     DialogueState& state() { return state_; }
     // The state that is given back, from now on. Without it the session stays as it was taken.
     void keep() { kept_ = state_; }
+    // Gives the session back now: before the client is told that its turn is over, or its next message would find the session busy.
+    void release();
 
    private:
     friend class DialogueStore;

@@ -306,6 +306,21 @@ TEST(DialogueStore, KeepsAStateThatWasKept) {
   EXPECT_NE(store.take("", "ada").id(), id);
 }
 
+TEST(DialogueStore, AReleasedSessionIsFreeWhileTheTurnStillStands) {
+  DialogueStore store({});
+  auto lease = store.take("", "ada");
+  lease.state().turns = 1;
+  lease.keep();
+  lease.release();
+  auto next = store.take(lease.id(), "ada");
+  EXPECT_EQ(next.state().turns, 1);
+  lease.state().turns = 9;
+  lease.keep();
+  lease.release();  // it has nothing to give back any more
+  next.release();
+  EXPECT_EQ(store.look(next.id(), "ada").turns, 1);
+}
+
 TEST(DialogueStore, IsOnlyItsOwnersAndOneTurnAtATime) {
   DialogueStore store({});
   auto lease = store.take("", "ada");
