@@ -17,7 +17,7 @@ CompletionStream::CompletionStream(Engine& engine, const text::Tokenizer& tokeni
   check(r.n >= 1, "[complete] expected n of at least 1, got ", r.n);
   completions_.resize(size_t(r.n));
   const StopStrings stops(r.stop);
-  Request request{.prompt = r.prompt, .sampling = r.sampling, .forced = r.forced};
+  Request request{.prompt = r.prompt, .sampling = r.sampling, .forced = r.forced, .constraint = r.constraint};
   // A stop string that is a control token never shows up as text: it is met as an id.
   for (const std::string& stop : r.stop)
     if (const auto id = tokenizer.token_id(stop); id && tokenizer.is_special(*id)) request.sampling.stop_ids.push_back(*id);
@@ -58,7 +58,13 @@ void CompletionStream::take(const TokenEvent& event) {
 // True if the sample is complete.
 bool CompletionStream::push(Sample& s, const TokenEvent& event) {
   Completion& c = completions_[size_t(s.index)];
+  if (event.finish == FinishReason::kFailed) {
+    c.error = event.error;
+    finish(s, event.finish);
+    return true;
+  }
   c.ids.push_back(event.token);
+  c.cut = event.cut;
   if (sampling_.logprobs) c.logprobs.push_back(event.logprob);
   if (sampling_.top_logprobs > 0) c.top.push_back(event.top);
   c.model_version = event.model_version;

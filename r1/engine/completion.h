@@ -22,6 +22,7 @@ struct CompletionRequest {
   std::vector<std::string> stop;  // stop strings: the text ends before the first one; ids keep all tokens that were made
   int n = 1;
   std::vector<TokenId> forced;  // no stop string ends in these, and no stop id
+  std::shared_ptr<const grammar::TokenConstraint> constraint = nullptr;  // Request::constraint
 };
 
 struct Completion {
@@ -31,6 +32,8 @@ struct Completion {
   std::string text;                                // special tokens skipped unless keep_special
   FinishReason finish = FinishReason::kNone;
   int64_t model_version = 0;
+  bool cut = false;   // its constraint has ended something for the model (TokenEvent::cut)
+  std::string error;  // with kFailed
 };
 
 // One request's n samples: their decoders, stop strings, ends and log-probabilities. It is fed while anybody steps the engine, which must

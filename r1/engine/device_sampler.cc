@@ -52,7 +52,8 @@ struct Flight {
   std::vector<Wants> rows;
   Tensor results, top;               // GPU: bytes, pinned: a SampledRow each; their alternatives, kMaxTopTokens each
   std::optional<c10::Event> landed;  // GPU
-  std::vector<Sampled> sampled;      // CPU
+  std::vector<Sampled> sampled;      // CPU, and rows with a mask
+  std::vector<size_t> here;          // GPU: rows with a mask; the kernel has no result for them
 };
 
 }  // namespace
@@ -113,6 +114,7 @@ struct DeviceSampler::Impl {
   void ban(const std::vector<TokenId>& ids, SamplingRow& to);
   void count(const TokenCounts& counts, SamplingRow& to);
   void launch(const Tensor& logits_RV, Flight& flight, bool wants_top);
+  void sample_here(const Tensor& logits_RV, std::span<const int64_t> index, std::span<const SampleRow> given, Flight& flight);
 };
 
 DeviceSampler::DeviceSampler(at::Device device, int64_t max_rows, int64_t vocab) : impl_(std::make_unique<Impl>(device, max_rows, vocab)) {}
@@ -218,6 +220,20 @@ void DeviceSampler::Impl::launch(const Tensor& logits_RV, Flight& flight, bool w
   for (const auto& [there, seen] : fresh) there->seen = seen;
 }
 
+// Rows with a mask.
+void DeviceSampler::Impl::sample_here(const Tensor& logits_RV, std::span<const int64_t> index, std::span<const SampleRow> given,
+                                      Flight& flight) {
+  std::vector<Tensor> logits;
+  std::vector<SampleRow> masked;
+  for (size_t i : flight.here) {
+    logits.push_back(logits_RV.select(0, index[i]).to(at::kCPU).contiguous());
+    masked.push_back(given[i]);
+    masked.back().logits = logits.back().const_data_ptr<float>();
+  }
+  flight.sampled.resize(masked.size());
+  sample_rows(masked, vocab, flight.sampled);
+}
+
 void DeviceSampler::enqueue(const Tensor& logits_RV, std::span<const int64_t> index, std::span<const SampleRow> given) {
   Impl& m = *impl_;
   check(m.flying < 2, "[sampler] expected a collect() after two enqueue()s");
@@ -226,6 +242,7 @@ void DeviceSampler::enqueue(const Tensor& logits_RV, std::span<const int64_t> in
   const auto n = int64_t(given.size());
   Flight& f = m.flights[(m.first + m.flying) % 2];
   f.rows.clear();
+  f.here.clear();
   for (const SampleRow& row : given) f.rows.push_back({row.params->logprobs || row.params->top_logprobs > 0, row.params->top_logprobs});
   if (m.device.is_cpu()) {
     std::vector<SampleRow> rows(given.begin(), given.end());
@@ -238,14 +255,19 @@ void DeviceSampler::enqueue(const Tensor& logits_RV, std::span<const int64_t> in
     ++m.flying;
     return;
   }
-  m.tokens = m.tokens_there.narrow(0, 0, n);
-  if (n > 0) {
+  for (size_t i = 0; i < given.size(); ++i)
+    if (!given[i].mask.empty()) f.here.push_back(i);
+  if (!f.here.empty()) m.sample_here(logits_RV, index, given, f);
+  const int64_t there = n - int64_t(f.here.size());
+  m.tokens = m.tokens_there.narrow(0, 0, there);
+  if (there > 0) {
     m.rows.clear();
     m.bans.clear();
     m.ban_starts.clear();
     m.fresh.clear();
     bool wants_top = false;
     for (size_t i = 0; i < given.size(); ++i) {
+      if (!given[i].mask.empty()) continue;
       m.rows.push_back(m.row_of(given[i], index[i]));
       m.ban_starts.push_back(m.bans.size() - size_t(m.rows.back().bans));
       wants_top |= m.rows.back().top > 0;
@@ -267,21 +289,28 @@ void DeviceSampler::collect(std::span<Sampled> out) {
     std::move(f.sampled.begin(), f.sampled.end(), out.begin());
     return;
   }
-  if (out.empty()) return;
+  for (size_t k = 0; k < f.here.size(); ++k) out[f.here[k]] = std::move(f.sampled[k]);
+  if (out.size() == f.here.size()) return;
   f.landed->synchronize();
   const auto* results = reinterpret_cast<const SampledRow*>(f.results.const_data_ptr<uint8_t>());
   const auto* top = f.top.defined() ? reinterpret_cast<const TopToken*>(f.top.const_data_ptr<uint8_t>()) : nullptr;
-  for (size_t i = 0; i < out.size(); ++i) {
+  size_t next_here = 0;
+  for (size_t o = 0, i = 0; o < out.size(); ++o) {
+    if (next_here < f.here.size() && f.here[next_here] == o) {
+      ++next_here;
+      continue;
+    }
     if (results[i].broken) fail("[sampler] expected finite logits: the weights or activations hold NaN or infinity");
-    Sampled& s = out[i];
+    Sampled& s = out[o];
     s.token = results[i].token;
-    s.logprob = f.rows[i].logprob ? results[i].logprob : std::numeric_limits<float>::quiet_NaN();
+    s.logprob = f.rows[o].logprob ? results[i].logprob : std::numeric_limits<float>::quiet_NaN();
     s.top.clear();
-    const int64_t alternatives = std::min<int64_t>(f.rows[i].top, m.vocab);
+    const int64_t alternatives = std::min<int64_t>(f.rows[o].top, m.vocab);
     for (int64_t k = 0; k < alternatives; ++k) {
       const TopToken& t = top[int64_t(i) * kMaxTopTokens + k];
       s.top.push_back({t.id, t.logprob});
     }
+    ++i;
   }
 }
 

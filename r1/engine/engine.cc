@@ -109,6 +109,8 @@ struct Engine::Impl {
   std::unique_ptr<Sequence> new_sequence(const Request& request, std::shared_ptr<Group> group);
   void follow_weights();
   void sample(const Tensor& logits, const std::vector<PendingSample>& samplers);
+  void mask_all(std::vector<PendingSample>& samplers, std::vector<TokenEvent>& events);
+  TokenEvent failed(Sequence* s, const std::exception& error);
   void launch_ahead();
   bool guesses_now() const;
   void guess(const std::vector<TokenEvent>& events);
@@ -144,6 +146,7 @@ std::unique_ptr<Sequence> Engine::Impl::new_sequence(const Request& r, std::shar
   s->sampling = r.sampling;
   s->sample_index = r.sample_index;
   s->forced = r.forced;
+  if (r.constraint) s->constraint = r.constraint->clone();
   s->group = std::move(group);
   s->prompt_tokens = int64_t(r.prompt.size());
   s->max_tokens = std::min(s->prompt_tokens + r.sampling.max_new_tokens, config.max_model_len);
@@ -174,7 +177,8 @@ void Engine::Impl::sample(const Tensor& logits, const std::vector<PendingSample>
                     .counts = &s->counts,
                     .sample_index = s->sample_index,
                     .token_index = made,
-                    .forced = made < int64_t(s->forced.size()) ? s->forced[size_t(made)] : -1});
+                    .forced = made < int64_t(s->forced.size()) ? s->forced[size_t(made)] : -1,
+                    .mask = s->mask});
   }
   sampled.resize(samplers.size());
   index.clear();
@@ -206,7 +210,7 @@ void Engine::Impl::guess(const std::vector<TokenEvent>& events) {
     Sequence* s = scheduler.find(event.request);
     if (!s || s->uncached() != 1) continue;
     s->draft.clear();
-    if (guesses) s->draft = ngram_lookup(s->tokens, std::min(s->most_guesses, config.num_speculative_tokens));
+    if (guesses && !s->constraint) s->draft = ngram_lookup(s->tokens, std::min(s->most_guesses, config.num_speculative_tokens));
   }
 }
 
@@ -221,13 +225,54 @@ Tensor Engine::Impl::forward() {
   return logits;
 }
 
+// A sample whose constraint threw ends here; nobody else notices.
+TokenEvent Engine::Impl::failed(Sequence* s, const std::exception& error) {
+  TokenEvent event{.request = s->id, .token = -1, .finish = FinishReason::kFailed, .model_version = version, .error = error.what()};
+  scheduler.finish(s);
+  return event;
+}
+
+// Asks the constraints; takes those that fail out of `samplers`.
+void Engine::Impl::mask_all(std::vector<PendingSample>& samplers, std::vector<TokenEvent>& events) {
+  const auto words = size_t(model.config().vocab_size + 63) / 64;
+  std::erase_if(samplers, [&](const PendingSample& p) {
+    Sequence* s = p.sequence;
+    if (!s->constraint) return false;
+    s->mask.clear();
+    if (s->made() < int64_t(s->forced.size())) return false;
+    try {
+      s->mask.resize(words);
+      if (!s->constraint->mask(s->mask)) {
+        s->mask.clear();
+        return false;
+      }
+      // Ids past the model's vocabulary are nothing that could be drawn.
+      if (const int64_t past = model.config().vocab_size % 64) s->mask.back() &= (uint64_t{1} << past) - 1;
+      check(std::any_of(s->mask.begin(), s->mask.end(), [](uint64_t w) { return w != 0; }), "[engine] a constraint allows no token at all");
+      return false;
+    } catch (const std::exception& e) {
+      events.push_back(failed(s, e));
+      return true;
+    }
+  });
+}
+
 TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
   TokenEvent event{.request = s->id, .token = made.token, .logprob = made.logprob, .top = std::move(made.top), .model_version = version};
   const SamplingParams& p = s->sampling;
   scheduler.append(s, made.token);
   ++counted.generated_tokens;
-  const bool stops = s->made() > p.min_new_tokens && s->made() > int64_t(s->forced.size()) &&
-                     std::find(p.stop_ids.begin(), p.stop_ids.end(), made.token) != p.stop_ids.end();
+  if (s->constraint) {
+    try {
+      s->constraint->accept(made.token);
+      event.cut = s->constraint->cut();
+    } catch (const std::exception& e) {
+      return failed(s, e);
+    }
+  }
+  // A stop under a mask came because nothing else was left, or late enough.
+  const bool may_stop = (s->made() > p.min_new_tokens || !s->mask.empty()) && s->made() > int64_t(s->forced.size());
+  const bool stops = may_stop && std::find(p.stop_ids.begin(), p.stop_ids.end(), made.token) != p.stop_ids.end();
   if (stops)
     event.finish = FinishReason::kStop;
   else if (int64_t(s->tokens.size()) >= s->max_tokens)
@@ -244,11 +289,13 @@ void Engine::Impl::sample_all(const Tensor& logits, std::vector<PendingSample> s
   }
   std::vector<PendingSample> next;
   for (int64_t round = 0; !samplers.empty(); ++round, samplers.swap(next)) {
+    mask_all(samplers, events);
+    if (samplers.empty()) return;
     try {
       sample(logits, samplers);
     } catch (...) {
       scheduler.not_sampled(samplers);
-      if (round == 0) throw;
+      if (events.empty()) throw;
       return;  // what the rounds before made is given out; the fault will show again when these are sampled in the next step
     }
     next.clear();

@@ -4,8 +4,11 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "r1/grammar/token_constraint.h"
 
 namespace r1::engine {
 
@@ -47,17 +50,20 @@ struct Request {
   std::vector<TokenId> forced;        // these tokens are emitted first, as if sampled (forced empty thought, budget end)
   std::vector<ContentSpan> contents;  // in order, apart from each other
   uint64_t cache_salt = 0;            // requests share cached prefixes only under the same salt (tenants of a server)
+  // Which tokens may come; each sample runs a copy of it, in the state it has now. Forced tokens are told to it, not asked of it. What it
+  // throws ends that sample alone (kFailed). Nothing is guessed for such a sample, and no step is started ahead while one runs.
+  std::shared_ptr<const grammar::TokenConstraint> constraint = nullptr;
 };
 
-enum class FinishReason { kNone, kStop, kLength, kCancelled };
-const char* finish_reason_name(FinishReason reason);  // "stop", "length", "cancelled"
+enum class FinishReason { kNone, kStop, kLength, kCancelled, kFailed };  // kFailed: its constraint threw
+const char* finish_reason_name(FinishReason reason);                     // "stop", "length", "cancelled", "failed"
 
 struct TokenAlternative {
   TokenId id;
   float logprob;
 };
 
-// A token that one step made.
+// A token that one step made, or with kFailed none (-1), but why there is none.
 struct TokenEvent {
   RequestId request = 0;
   TokenId token = 0;
@@ -65,6 +71,8 @@ struct TokenEvent {
   std::vector<TokenAlternative> top;
   FinishReason finish = FinishReason::kNone;  // set on the last token
   int64_t model_version = 0;                  // weight version that made it
+  bool cut = false;                           // the constraint has ended something for the model so far (TokenConstraint::cut)
+  std::string error = {};                     // with kFailed
 };
 
 }  // namespace r1::engine

@@ -39,15 +39,47 @@ bool bans_stops(const SampleRow& row) {
   return row.token_index < row.params->min_new_tokens;
 }
 
+bool allowed(std::span<const uint64_t> mask, int64_t id) {
+  const auto word = size_t(id) / 64;
+  return word < mask.size() && (mask[word] >> (id % 64) & 1);
+}
+
+void apply_mask(float* z, int64_t vocab, std::span<const uint64_t> mask) {
+  for (int64_t first = 0; first < vocab; first += 64) {
+    const auto word = size_t(first) / 64;
+    const uint64_t bits = word < mask.size() ? mask[word] : 0;
+    if (bits == ~uint64_t{0}) continue;
+    for (int64_t id = first; id < std::min(vocab, first + 64); ++id)
+      if (!(bits >> (id - first) & 1)) z[id] = kOut;
+  }
+}
+
+// Whether some token is left when the stop ids are out too.
+bool may_ban_stops(const SampleRow& row, int64_t vocab) {
+  if (row.mask.empty()) return true;
+  const auto& stops = row.params->stop_ids;
+  for (int64_t id = 0; id < vocab; ++id)
+    if (allowed(row.mask, id) && std::find(stops.begin(), stops.end(), TokenId(id)) == stops.end()) return true;
+  return false;
+}
+
 const float* adjusted_logits(const SampleRow& row, int64_t vocab, Scratch& scratch) {
-  if (!wants_penalties(*row.params) && !bans_stops(row)) return row.logits;
+  if (!wants_penalties(*row.params) && !bans_stops(row) && row.mask.empty()) return row.logits;
   scratch.logits.assign(row.logits, row.logits + vocab);
   const SamplingParams& p = *row.params;
+  if (!row.mask.empty()) apply_mask(scratch.logits.data(), vocab, row.mask);
   if (wants_penalties(p) && row.counts) apply_penalties(scratch.logits.data(), vocab, p, *row.counts);
-  if (bans_stops(row))
+  if (bans_stops(row) && may_ban_stops(row, vocab))
     for (TokenId id : p.stop_ids)
       if (id >= 0 && id < vocab) scratch.logits[size_t(id)] = kOut;
   return scratch.logits.data();
+}
+
+// Where the model gives nothing to any token that is allowed, the first of them.
+TokenId first_allowed(const SampleRow& row, int64_t vocab) {
+  for (int64_t id = 0; id < vocab; ++id)
+    if (allowed(row.mask, id)) return TokenId(id);
+  fail("[sampler] expected a mask that allows a token");
 }
 
 // The likeliest `count` of the tokens, best first; scratch.order holds all tokens, of which those before `sorted` are in order already.
@@ -137,8 +169,11 @@ void sample_row(const SampleRow& row, int64_t vocab, Scratch& scratch, Sampled& 
     out.token = row.forced;
   } else {
     const float* z = adjusted_logits(row, vocab, scratch);
+    const bool nothing = !row.mask.empty() && row_max(z, vocab) == kOut;
     const bool truncates = (p.top_k > 0 && p.top_k < vocab) || p.top_p < 1 || p.min_p > 0;
-    if (is_greedy(p))
+    if (nothing)
+      out.token = first_allowed(row, vocab);
+    else if (is_greedy(p))
       out.token = greedy_token(z, vocab);
     else
       out.token = truncates ? draw_truncated(z, vocab, row, scratch) : draw(z, vocab, row, scratch);

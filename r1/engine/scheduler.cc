@@ -58,7 +58,7 @@ const Schedule* Scheduler::schedule_ahead(std::vector<int64_t>& sources) {
   const bool others_wait = !waiting_.empty() && running() < config_.max_num_seqs;
   if (others_wait || count != running() || count > config_.max_num_batched_tokens || blocks_.free_blocks() < count) return nullptr;
   for (const PendingSample& p : samplers_)
-    if (p.drafts > 0 || p.sequence->stage != Stage::kRunning || p.sequence->uncached() != 0) return nullptr;
+    if (p.drafts > 0 || p.sequence->constraint || p.sequence->stage != Stage::kRunning || p.sequence->uncached() != 0) return nullptr;
   schedule_.sequences.clear();
   schedule_.copies.clear();
   schedule_.tokens = 0;
@@ -93,6 +93,7 @@ void Scheduler::plan(Sequence* s, int64_t tokens, int64_t drafts) {
 // How many guesses may run after the one token of a decoding sequence: within the budget, the answer's length, and blocks that are free
 // anyway. Guesses never preempt anybody.
 int64_t Scheduler::room_for_drafts(Sequence* s) {
+  if (s->constraint) return 0;
   const int64_t budget = config_.max_num_batched_tokens - schedule_.tokens - 1;
   const int64_t left = s->max_tokens - int64_t(s->tokens.size()) - 1;
   const int64_t wanted = std::min({int64_t(s->draft.size()), budget, left});

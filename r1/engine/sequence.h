@@ -33,6 +33,9 @@ struct Sequence {
   int32_t sample_index = 0;
   std::vector<TokenId> forced;
   std::shared_ptr<Group> group;  // null: a lone request
+  // Told of every token once, when it is appended; preemption does not touch it.
+  std::unique_ptr<grammar::TokenConstraint> constraint;
+  std::vector<uint64_t> mask;  // of the next token, if the constraint gives one
 
   std::vector<TokenId> tokens;  // prompt, then what was made
   int64_t prompt_tokens = 0;

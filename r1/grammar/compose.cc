@@ -15,6 +15,10 @@ bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == text.npos;
 }
 
+std::string_view without_blanks(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+}
+
 // The longest end of `text` that `word` begins with; all of `word` included.
 size_t begun(std::string_view text, std::string_view word) {
   for (size_t n = std::min(text.size(), word.size()); n > 0; --n)
@@ -61,7 +65,10 @@ ThoughtConstraint::ThoughtConstraint(std::shared_ptr<const TokenTable> table, Th
     if (text.find(options_.close) == text.npos)
       fail_usage("[thought] expected forced tokens whose text holds ", options_.close, ", got '", printable(text), "'");
   }
-  if (stage_ == Stage::kBegin && inner_) fresh_ = inner_->clone();
+  if (stage_ != Stage::kBegin || !inner_) return;
+  fresh_ = inner_->clone();
+  for (TokenId id = 0; id < TokenId(table_->vocab_size()); ++id)
+    if (!table_->ordinary(id) && table_->bytes(id) == options_.open) open_ids_.push_back(id);
 }
 
 ThoughtConstraint::ThoughtConstraint(const ThoughtConstraint& o)
@@ -72,6 +79,7 @@ ThoughtConstraint::ThoughtConstraint(const ThoughtConstraint& o)
       stage_(o.stage_),
       tail_(o.tail_),
       inner_fits_(o.inner_fits_),
+      open_ids_(o.open_ids_),
       fresh_(o.fresh_ ? o.fresh_->clone() : nullptr),
       tokens_(o.tokens_),
       next_forced_(o.next_forced_),
@@ -128,7 +136,8 @@ bool ThoughtConstraint::mask(std::span<uint64_t> words) {
         std::fill(words.begin(), words.end(), 0);
       }
       // Tokens along the rest of the opening tag, and those that hold it whole.
-      const std::string_view rest = std::string_view(options_.open).substr(tail_.size());
+      const std::string_view so_far = without_blanks(tail_);
+      const std::string_view rest = std::string_view(options_.open).substr(so_far.size());
       const auto& trie = table_->trie();
       for (size_t n = 1; n <= rest.size(); ++n) {
         const uint32_t node = table_->find(rest.substr(0, n));
@@ -137,8 +146,8 @@ bool ThoughtConstraint::mask(std::span<uint64_t> words) {
         for (uint32_t i = trie[node].first; i < end; ++i) allow(words, table_->ids()[i]);
       }
       // The tag may be a token that no grammar knows.
-      for (TokenId id = 0; tail_.empty() && id < TokenId(table_->vocab_size()); ++id)
-        if (!table_->ordinary(id) && table_->bytes(id) == options_.open) allow(words, id);
+      if (so_far.empty())
+        for (TokenId id : open_ids_) allow(words, id);
       return true;
     }
     case Stage::kAnswer:
@@ -169,13 +178,12 @@ void ThoughtConstraint::accept(TokenId id) {
 void ThoughtConstraint::accept_in_begin(TokenId id) {
   const std::string& text = table_->bytes(id);
   tail_ += text;
-  const size_t begin = inner_ ? 0 : std::min(tail_.find_first_not_of(" \t\r\n"), tail_.size());
-  const std::string_view so_far = std::string_view(tail_).substr(begin);
+  const std::string_view so_far = without_blanks(tail_);
   const std::string& open = options_.open;
   if (so_far.starts_with(open)) {
     inner_ = std::move(fresh_);
     stage_ = Stage::kThought;
-    tokens_ = 1;
+    tokens_ = 0;
     tail_ = so_far.substr(open.size());
     return;
   }
@@ -184,7 +192,7 @@ void ThoughtConstraint::accept_in_begin(TokenId id) {
     inner_fits_ = inner_allows(id);
     if (inner_fits_ || !may_open) inner_->accept(id);
   }
-  if (!may_open || (inner_ && tail_.empty())) stage_ = Stage::kAnswer, tail_.clear(), fresh_.reset();
+  if (!may_open) stage_ = Stage::kAnswer, tail_.clear(), fresh_.reset();
 }
 
 void ThoughtConstraint::accept_in_thought(TokenId id) {

@@ -21,7 +21,7 @@ struct ThoughtOptions {
 // In a thought every token passes and is counted (but tokens that end an answer, if `inner` is still to come). At the budget the tokens of
 // `forced` follow one by one; a character that is cut in two by that is let finish first. Behind the thought comes `inner`, from its
 // beginning (null: anything); blanks between the thought and the answer's text, up to 8 bytes, belong to neither. If the text does not begin in a thought, it may
-// open one, as the very first thing.
+// open one, behind blanks at most.
 class ThoughtConstraint : public TokenConstraint {
  public:
   ThoughtConstraint(std::shared_ptr<const TokenTable> table, ThoughtOptions options, std::unique_ptr<TokenConstraint> inner);
@@ -49,6 +49,7 @@ class ThoughtConstraint : public TokenConstraint {
   std::unique_ptr<TokenConstraint> inner_;
   Stage stage_;
   std::string tail_;                        // kBegin: all; kThought: the last bytes; kGap: the blanks
+  std::vector<TokenId> open_ids_;           // kBegin: the tag as a token that no grammar knows
   bool inner_fits_ = true;                  // kBegin: what is there so far may be the answer
   std::unique_ptr<TokenConstraint> fresh_;  // kBegin: inner_ as it was
   int64_t tokens_ = 0;

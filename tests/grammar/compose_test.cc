@@ -169,7 +169,7 @@ TEST(Thought, BlanksThatTheGrammarTakes) {
 
 TEST(Thought, TheModelMayOpenOne) {
   for (const bool whole : {true, false}) {
-    ThoughtConstraint c(thought_vocabulary().table, options(false, 2), grammar_of(compile_json_object()));
+    ThoughtConstraint c(thought_vocabulary().table, options(false, 1), grammar_of(compile_json_object()));
     Talk run(c);
     EXPECT_TRUE(run.allows("{"));
     EXPECT_TRUE(run.allows("<think>"));
@@ -215,12 +215,34 @@ TEST(Thought, WhereTheAnswerMayBeginLikeTheTag) {
   }
 }
 
+// The tag may be a control token, and stand behind blanks that the answer could begin with.
+TEST(Thought, ATagThatIsAControlToken) {
+  const auto table =
+      std::make_shared<TokenTable>(std::vector<std::string>{"<think>", "</think>", "a", "\n", "<end>"}, std::vector<TokenId>{0, 1, 4});
+  const auto matcher = std::make_shared<Matcher>(compile_regex("\\n?a"), table);
+  ThoughtConstraint c(table, {.in_thought = false, .forced = {1}, .budget = 0, .stop_ids = {4}},
+                      std::make_unique<GrammarConstraint>(matcher, std::vector<TokenId>{4}));
+  std::vector<uint64_t> words(1);
+  const auto mask = [&] { return c.mask(words) ? words[0] : ~uint64_t{0}; };
+  EXPECT_EQ(mask(), 0b01101u);
+  c.accept(3);
+  EXPECT_EQ(mask(), 0b00101u);
+  c.accept(0);
+  EXPECT_TRUE(c.in_thought());
+  EXPECT_EQ(mask(), 0b00010u);
+  c.accept(1);
+  EXPECT_EQ(mask(), 0b01100u);
+  c.accept(2);
+  EXPECT_EQ(mask(), 0b10000u);
+}
+
 TEST(Thought, WithoutAGrammarEverythingPasses) {
   ThoughtConstraint c(thought_vocabulary().table, options(false, 1), nullptr);
   Talk run(c);
   run.say("\n");
   EXPECT_TRUE(run.free());
   run.token("<think>");
+  run.say("x");
   EXPECT_EQ(run.only(), id_of("\n"));
   ThoughtConstraint later(thought_vocabulary().table, options(false, 1), nullptr);
   Talk second(later);
