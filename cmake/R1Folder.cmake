@@ -30,11 +30,8 @@ set(R1_PCH_STD <algorithm> <cmath> <cstdint> <filesystem> <functional> <map> <me
   <utility> <variant> <vector> <nlohmann/json.hpp>)
 set(R1_PCH_TORCH ${R1_PCH_STD} <ATen/core/Tensor.h> <ATen/core/grad_mode.h> "\"r1/tensor/aten.h\"")
 set(R1_PCH_FOLDERS_WITHOUT kernels)
-# Under sanitizers the tests' own files are not optimised: what is looked at is the library, and they took half of the compiler's time.
-set(R1_TEST_OPTIONS)
-if(R1_SANITIZE)
-  set(R1_TEST_OPTIONS -O0)
-endif()
+# The tests' own files are not optimised: what is looked at is the library, and they took half of the compiler's time.
+set(R1_TEST_OPTIONS -O0)
 function(r1_precompile target folder)
   if(CMAKE_DISABLE_PRECOMPILE_HEADERS OR folder IN_LIST R1_PCH_FOLDERS_WITHOUT)
     return()

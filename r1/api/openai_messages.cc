@@ -125,7 +125,10 @@ void read_assistant(const Json& message, const std::string& path, data::Message&
     const Json* thought = member(message, name);
     if (!thought) continue;
     const std::string text = text_of(*thought, str(path, ".", name), kMaxText);
-    if (!text.empty()) out.fields["reasoning_content"] = out.fields["reasoning"] = text;
+    if (!text.empty()) {  // one after the other: an insertion moves what is there
+      out.fields["reasoning_content"] = text;
+      out.fields["reasoning"] = text;
+    }
     break;
   }
   if (const Json* calls = member(message, "tool_calls")) {

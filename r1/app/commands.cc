@@ -11,13 +11,20 @@ Command cmd_rejection();
 Command cmd_eval_show();
 Command cmd_eval();
 Command cmd_compare();
+Command cmd_runs();
 Command cmd_tokenizer_encode();
 Command cmd_tokenizer_decode();
 Command cmd_tokenizer_render();
 Command cmd_tokenizer_train();
 Command cmd_generate();
 Command cmd_chat();
+Command cmd_serve();
+Command cmd_code_complete();
+Command cmd_code_tests();
 Command cmd_score();
+Command cmd_intent_train();
+Command cmd_intent_eval();
+Command cmd_intent_classify();
 Command cmd_convert();
 Command cmd_models();
 Command cmd_plan();
@@ -40,13 +47,20 @@ const std::vector<Command>& commands() {
       cmd_eval_show(),  // before "eval", whose name it begins with
       cmd_eval(),
       cmd_compare(),
+      cmd_runs(),
       cmd_tokenizer_encode(),
       cmd_tokenizer_decode(),
       cmd_tokenizer_render(),
       cmd_tokenizer_train(),
       cmd_generate(),
       cmd_chat(),
+      cmd_serve(),
+      cmd_code_complete(),
+      cmd_code_tests(),
       cmd_score(),
+      cmd_intent_train(),
+      cmd_intent_eval(),
+      cmd_intent_classify(),
       cmd_convert(),
       cmd_models(),
       cmd_plan(),

@@ -17,12 +17,13 @@ CompletionStream::CompletionStream(Engine& engine, const text::Tokenizer& tokeni
   check(r.n >= 1, "[complete] expected n of at least 1, got ", r.n);
   completions_.resize(size_t(r.n));
   const StopStrings stops(r.stop);
-  Request request{.prompt = r.prompt, .sampling = r.sampling, .forced = r.forced, .constraint = r.constraint};
+  Request request{.prompt = r.prompt, .sampling = r.sampling, .forced = r.forced, .cache_salt = r.cache_salt, .constraint = r.constraint};
   // A stop string that is a control token never shows up as text: it is met as an id.
   for (const std::string& stop : r.stop)
     if (const auto id = tokenizer.token_id(stop); id && tokenizer.is_special(*id)) request.sampling.stop_ids.push_back(*id);
   const std::vector<RequestId> ids = engine_.add_group(request, r.n, [this](const TokenEvent& event) { take(event); });
-  for (int j = 0; j < r.n; ++j) running_.emplace(ids[size_t(j)], Sample{j, text::StreamDecoder(tokenizer, !keep_special, r.prompt), stops});
+  for (int j = 0; j < r.n; ++j)
+    running_.emplace(ids[size_t(j)], Sample{j, text::StreamDecoder(tokenizer, !keep_special, r.prompt, r.shown), stops});
 }
 
 CompletionStream::~CompletionStream() {
@@ -44,7 +45,11 @@ void CompletionStream::drop() {
 void CompletionStream::take(const TokenEvent& event) {
   try {
     const auto it = running_.find(event.request);
-    if (it == running_.end() || !push(it->second, event)) return;
+    if (it == running_.end()) return;
+    const bool complete = push(it->second, event);
+    if (callbacks_.on_token && event.finish != FinishReason::kFailed)
+      callbacks_.on_token(it->second.index, completions_[size_t(it->second.index)]);
+    if (!complete) return;
     auto ended = running_.extract(it);
     const Sample& sample = ended.mapped();
     if (event.finish == FinishReason::kNone) engine_.cancel(event.request);
@@ -68,12 +73,14 @@ bool CompletionStream::push(Sample& s, const TokenEvent& event) {
   if (sampling_.logprobs) c.logprobs.push_back(event.logprob);
   if (sampling_.top_logprobs > 0) c.top.push_back(event.top);
   c.model_version = event.model_version;
+  prompt_hits_ = std::max(prompt_hits_, event.prompt_hits);
   // The token that ended the answer is no part of its text.
   std::string piece;
   if (event.finish != FinishReason::kStop || keep_special_) piece = s.decoder.push(event.token);
   const bool more = show(s, s.stops.push(piece, may_stop(c)));
   if (s.stops.stopped() || !more) {
     c.finish = s.stops.stopped() ? FinishReason::kStop : FinishReason::kCancelled;
+    c.stop_string = s.stops.which();
     return true;
   }
   if (event.finish == FinishReason::kNone) return false;
@@ -86,6 +93,7 @@ void CompletionStream::finish(Sample& s, FinishReason reason) {
   show(s, s.stops.push(s.decoder.finish(), may_stop(c)));
   show(s, s.stops.finish());
   c.finish = s.stops.stopped() ? FinishReason::kStop : reason;
+  c.stop_string = s.stops.which();
 }
 
 bool CompletionStream::show(const Sample& s, const std::string& piece) {

@@ -22,6 +22,8 @@ struct CompletionRequest {
   std::vector<std::string> stop;  // stop strings: the text ends before the first one; ids keep all tokens that were made
   int n = 1;
   std::vector<TokenId> forced;  // no stop string ends in these, and no stop id
+  std::vector<TokenId> shown;   // special tokens that have a text all the same (text/stream_decoder.h)
+  uint64_t cache_salt = 0;      // Request::cache_salt
   std::shared_ptr<const grammar::TokenConstraint> constraint = nullptr;  // Request::constraint
 };
 
@@ -31,6 +33,7 @@ struct Completion {
   std::vector<std::vector<TokenAlternative>> top;  // per id if top_logprobs asks for it
   std::string text;                                // special tokens skipped unless keep_special
   FinishReason finish = FinishReason::kNone;
+  std::string stop_string;  // the one that ended it, if one did
   int64_t model_version = 0;
   bool cut = false;   // its constraint has ended something for the model (TokenEvent::cut)
   std::string error;  // with kFailed
@@ -44,6 +47,9 @@ class CompletionStream {
   struct Callbacks {
     // Each new piece of whole characters; false cancels that sample.
     std::function<bool(int sample, const std::string& piece)> on_text;
+    // After each token, its text shown, and before on_finished: completion.ids ends in it. (Tokens of a character or a stop string that is
+    // not complete have no text yet.)
+    std::function<void(int sample, const Completion& completion)> on_token;
     // As soon as a sample is complete (not for those that cancel() cuts off).
     std::function<void(int sample, const Completion& completion)> on_finished;
   };
@@ -57,6 +63,8 @@ class CompletionStream {
   int64_t running() const { return int64_t(running_.size()); }  // samples that are not complete
   // The samples that still run end here (kCancelled), with the text they have.
   void cancel();
+  // Tokens of the prompt that the prefix cache had.
+  int64_t prompt_hits() const { return prompt_hits_; }
   // What a callback threw; it has cancelled the samples. Nobody else on the engine notices.
   const std::exception_ptr& error() const { return error_; }
   std::vector<Completion>& completions() { return completions_; }
@@ -82,6 +90,7 @@ class CompletionStream {
   std::vector<Completion> completions_;
   std::unordered_map<RequestId, Sample> running_;
   std::exception_ptr error_;
+  int64_t prompt_hits_ = 0;
 };
 
 struct CompletionOptions {

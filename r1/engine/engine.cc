@@ -258,7 +258,12 @@ void Engine::Impl::mask_all(std::vector<PendingSample>& samplers, std::vector<To
 }
 
 TokenEvent Engine::Impl::accept(Sequence* s, Sampled& made) {
-  TokenEvent event{.request = s->id, .token = made.token, .logprob = made.logprob, .top = std::move(made.top), .model_version = version};
+  TokenEvent event{.request = s->id,
+                   .token = made.token,
+                   .logprob = made.logprob,
+                   .top = std::move(made.top),
+                   .model_version = version,
+                   .prompt_hits = s->prompt_hits};
   const SamplingParams& p = s->sampling;
   scheduler.append(s, made.token);
   ++counted.generated_tokens;
@@ -426,7 +431,8 @@ EngineStats Engine::stats() const {
 
 void EngineConfig::visit(Fields& v) {
   v("max_num_seqs", max_num_seqs, "sequences that decode together", Range{1, 1e5});
-  v("max_num_batched_tokens", max_num_batched_tokens, "tokens of one step, prefill and decode together", Range{1, 1e7});
+  v("max_num_batched_tokens", max_num_batched_tokens, "tokens of one step, prefill and decode together (r1 serve: 0 is by device)",
+    Range{0, 1e7});
   v("max_model_len", max_model_len, "longest prompt + answer; 0: the model's", Range{0, 1e9});
   v("block_size", block_size, "tokens a cache block (a multiple of 16)", Range{16, 1024});
   v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});

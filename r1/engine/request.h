@@ -71,6 +71,7 @@ struct TokenEvent {
   std::vector<TokenAlternative> top;
   FinishReason finish = FinishReason::kNone;  // set on the last token
   int64_t model_version = 0;                  // weight version that made it
+  int64_t prompt_hits = 0;                    // tokens of the request's prompt that the prefix cache had
   bool cut = false;                           // the constraint has ended something for the model so far (TokenConstraint::cut)
   std::string error = {};                     // with kFailed
 };

@@ -161,6 +161,7 @@ bool Scheduler::admit_one(Sequence* s) {
   }
   for (int64_t i = 0; i < wanted; ++i) s->blocks.push_back(take_block(nullptr));
   prefix_hit_tokens_ += hits * config_.block_size;
+  if (s->made() == 0) s->prompt_hits = hits * config_.block_size;
   if (group && s->made() == 0) group->prefilling = s;
   move(s, Stage::kRunning);
   plan(s, std::min(config_.max_num_batched_tokens - schedule_.tokens, s->uncached()));

@@ -49,6 +49,7 @@ struct Sequence {
   std::vector<ContentSpan> contents;
   PrefixCache::Node prefix_node;         // of the last block that is in the prefix cache
   int64_t prefix_blocks = 0;             // how many leading blocks are
+  int64_t prompt_hits = 0;               // tokens of the prompt that were in the cache already when it began
   bool may_share = true;                 // false once its cache is of mixed weight versions
   std::list<Sequence*>::iterator place;  // in the queue of its stage
 

@@ -24,13 +24,17 @@ class StopStrings {
     held_ += piece;
     if (!may_stop) open_from_ = held_.size();
     size_t at = std::string::npos;
-    for (const std::string& stop : stops_) at = std::min(at, held_.find(stop, open_from_ < stop.size() ? 0 : open_from_ - stop.size() + 1));
+    for (const std::string& stop : stops_) {
+      const size_t found = held_.find(stop, open_from_ < stop.size() ? 0 : open_from_ - stop.size() + 1);
+      if (found < at) at = found, which_ = stop;
+    }
     stopped_ = at != std::string::npos;
     return give(stopped_ ? at : held_.size() - longest_beginning());
   }
   // What was held back, if no stop string came of it.
   std::string finish() { return stopped_ ? std::string() : give(held_.size()); }
   bool stopped() const { return stopped_; }
+  const std::string& which() const { return which_; }  // the one that was met
 
  private:
   std::string give(size_t count) {
@@ -49,7 +53,7 @@ class StopStrings {
   }
 
   std::vector<std::string> stops_;
-  std::string held_;
+  std::string held_, which_;
   size_t open_from_ = 0;  // a stop string counts if it ends past this place in held_
   bool stopped_ = false;
 };

@@ -1,13 +1,13 @@
 // One client's connection, on the I/O thread: reads a request, has it admitted and answered, and again. Internal to http/: asio is in here.
 #pragma once
 
-#include <mutex>
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>

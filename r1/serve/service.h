@@ -5,13 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "r1/api/generation.h"
 #include "r1/base/config.h"
-#include "r1/data/prompt.h"
 #include "r1/engine/engine.h"
 #include "r1/engine/sampling_options.h"
 #include "r1/model/generation_config.h"
@@ -21,7 +21,7 @@ namespace r1::serve {
 
 // What is served; all of it outlives the service.
 struct ServedModel {
-  std::string name;                  // as clients are told: --served_model_name, or the folder's or file's name
+  std::string name;  // as clients are told: --served_model_name, or the folder's or file's name
   std::string path;
   model::Transformer* model = nullptr;
   const text::Tokenizer* tokenizer = nullptr;
@@ -31,15 +31,16 @@ struct ServedModel {
 };
 
 struct ServiceConfig {
-  engine::EngineConfig engine;
+  static constexpr int64_t kByDevice = 0;
+  engine::EngineConfig engine{.max_num_batched_tokens = kByDevice};                          // kByDevice: 256 on a CPU, 4096 on a GPU
   engine::SamplingOptions sampling = engine::SamplingOptions::of_model(default_sampling());  // where a request says nothing
-  int64_t max_queue = 512;           // requests that wait beside those that run; more are refused (429)
-  double batching_window = 0;        // seconds: an idle engine waits that long for more requests before it starts
-  int64_t max_n = 128;               // samples of one request
-  int64_t max_tokens_default = 0;    // chat: 0 is what the context has left
-  int64_t thinking_budget = -1;      // where a request gives none; -1: none
+  int64_t max_queue = 512;         // requests that wait beside those that run; more are refused (429)
+  double batching_window = 0;      // seconds: an idle engine waits that long for more requests before it starts
+  int64_t max_n = 128;             // samples of one request
+  int64_t max_tokens_default = 0;  // chat: 0 is what the context has left
+  int64_t thinking_budget = -1;    // where a request gives none; -1: none
   double grammar_compile_timeout = 0.05;
-  double request_timeout = 0;        // seconds from the request to the end of its answer; 0: none
+  double request_timeout = 0;  // seconds from the request to the end of its answer; 0: none
 
   static const engine::SamplingOptions& default_sampling();
   void visit(Fields& v);
@@ -54,8 +55,8 @@ struct Slot {  // one sample that runs
 
 // A histogram as Prometheus has it.
 struct Histogram {
-  std::vector<double> bounds;        // upper, ascending; +Inf is not among them
-  std::vector<int64_t> counts;       // one more than bounds
+  std::vector<double> bounds;   // upper, ascending; +Inf is not among them
+  std::vector<int64_t> counts;  // one more than bounds
   double sum = 0;
   void add(double value);
 };
@@ -66,7 +67,7 @@ struct Numbers {
   std::map<std::string, int64_t> finished;  // by reason: stop, length, tool_calls, abort, error
   int64_t rejected = 0;
   Histogram first_token, between_tokens, total, queued;  // seconds
-  double kv_usage = 0;               // 0..1
+  double kv_usage = 0;                                   // 0..1
   std::vector<Slot> slots;
 };
 

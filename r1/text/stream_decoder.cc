@@ -8,14 +8,15 @@
 
 namespace r1::text {
 
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special, std::span<const TokenId> before)
-    : tokenizer_(&tokenizer), skip_special_(skip_special) {
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special, std::span<const TokenId> before, std::vector<TokenId> shown)
+    : tokenizer_(&tokenizer), skip_special_(skip_special), shown_(std::move(shown)) {
   first_ = std::ranges::none_of(before, [this](TokenId id) { return shows(id); });
 }
 
 bool StreamDecoder::shows(TokenId id) const {
   const Tokenizer::Impl& impl = *tokenizer_->impl_;
-  return impl.known(id) && !(skip_special_ && impl.state[size_t(id)] == Tokenizer::Impl::State::kSpecial);
+  if (!impl.known(id)) return false;
+  return !skip_special_ || impl.state[size_t(id)] != Tokenizer::Impl::State::kSpecial || std::ranges::find(shown_, id) != shown_.end();
 }
 
 std::string StreamDecoder::push(TokenId id) {

@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "r1/text/tokenizer.h"
 
@@ -14,13 +15,16 @@ class StreamDecoder {
  public:
   // `before`: the ids that the text goes on from. What a decoder strips from the start of a text (SentencePiece's first space) is then not
   // stripped from the start of what follows them.
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true, std::span<const TokenId> before = {});
+  // `shown`: special tokens that have a text all the same (a thought's marks, where a vocabulary calls them special).
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true, std::span<const TokenId> before = {},
+                         std::vector<TokenId> shown = {});
   std::string push(TokenId id);
   std::string finish();
 
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
+  std::vector<TokenId> shown_;
   bool shows(TokenId id) const;
   bool first_ = true;
   std::string held_;

@@ -11,6 +11,7 @@
 
 #include "r1/base/familiar.h"
 #include "tests/app/program.h"
+#include "tests/app/serving.h"
 #include "tests/app/tiny_files.h"
 #include "tests/sandbox_lacking.h"
 #include "tests/temporary_folder.h"
@@ -101,6 +102,7 @@ void make_files() {
           {{"id", 1}, {"language", "python"}, {"code", "print(int(input()) * 2)"}, {"tests", {{{"input", "2\n"}, {"output", "4\n"}}}}}) +
           "\n");
   write_file_atomic("answers.jsonl", dump_json({{"id", 1}, {"gold", "1/2"}, {"answer", "\\boxed{0.5}"}}) + "\n");
+  make_folder("runs");
   make_folder("recipes");
   for (const auto& entry : fs::directory_iterator(source / "recipes")) {
     const std::string text = read_file(entry.path());
@@ -130,6 +132,7 @@ class Documents : public ::testing::Test {
                                                                    {"R1_MAX_NEW_TOKENS", "8"},
                                                                    {"R1_EVAL_STEPS", "0"},
                                                                    {"R1_PRESET", "tiny-test"},
+                                                                   {"R1_CONVERSATIONS", "conversations.sqlite"},
                                                                    {"R1_QUIET", "true"}};
 
  private:
@@ -153,6 +156,9 @@ TEST_F(Documents, EveryCommandOfTheReadmeRuns) {
     for (const std::string& word : line.words) typed += " " + word;
     const auto device = std::find(line.words.begin(), line.words.end(), "--device");
     if (device != line.words.end() && device + 1 != line.words.end() && device[1].starts_with("cuda")) line.words.erase(device, device + 2);
+    // A server is stopped once it answers.
+    const bool serves = line.words[0] == "serve" || line.words[0] == "runs";
+    const auto serving = serves ? std::make_unique<testing::WhileServing>() : nullptr;
     const testing::ProgramResult r = run_r1(line.words, line.input.empty() ? "" : read_file(line.input));
     EXPECT_TRUE(as_expected(line, r)) << "README.md:" << line.number << ": " << typed << "\nexit code " << r.code << "\n" << r.err;
   }

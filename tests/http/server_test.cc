@@ -443,6 +443,21 @@ TEST(Server, AllConnectionsAreLimited) {
   EXPECT_EQ(Client(server.port()).answer().status, 503);
 }
 
+TEST(Server, RoutesAreReplacedWhileItServes) {
+  TestServer server;
+  Client open(server.port()), busy(server.port());
+  EXPECT_EQ(open.get("/new").status, 404);
+  busy.send(Client::request_text("POST", "/hold"));
+  const auto held = server.held.next();
+  Router next;
+  next.get("/new", [](const RequestPtr&, const ResponderPtr& responder) { responder->send({.body = "\"new\""}); });
+  server.server->replace(std::move(next));
+  EXPECT_EQ(open.get("/new").body, "\"new\"");
+  EXPECT_EQ(open.get("/text").status, 404);
+  held->send({.body = "\"old\""});
+  EXPECT_EQ(busy.answer().body, "\"old\"");
+}
+
 TEST(Server, ItsConfigIsAListOfFields) {
   ServerConfig config;
   apply_settings(config, parse_overrides({"--port=0", "--api_key", "a", "b", "--max_body_bytes=5", "--idle_timeout=2.5"}));

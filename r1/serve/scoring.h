@@ -1,0 +1,26 @@
+// What a server reads off the model besides answers: the log-probabilities of a prompt's tokens, logits, mean hidden states. Plain forwards
+// without a cache; the caller holds the engine's thread.
+#pragma once
+
+#include <vector>
+
+#include "r1/engine/request.h"
+#include "r1/model/transformer.h"
+
+namespace r1::serve {
+
+using engine::TokenId;
+
+struct ScoredToken {
+  float logprob = 0;  // natural log, temperature 1; NaN for the first token
+  std::vector<engine::TokenAlternative> top;
+};
+
+// Of each token of ids; `top` alternatives a position. The log-probabilities are those of `r1 score`, bit for bit.
+std::vector<ScoredToken> score_prompt(model::Transformer& model, const std::vector<TokenId>& ids, int top);
+// Mean over the tokens of the final hidden states, fp32.
+std::vector<float> mean_hidden(model::Transformer& model, const std::vector<TokenId>& ids);
+// fp32 [tokens * vocab].
+std::vector<float> all_logits(model::Transformer& model, const std::vector<TokenId>& ids);
+
+}  // namespace r1::serve

@@ -1,0 +1,437 @@
+#include "r1/serve/service.h"
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <unordered_map>
+
+#include <ATen/Parallel.h>
+
+#include "r1/base/file.h"
+#include "r1/base/log.h"
+#include "r1/base/threads.h"
+#include "r1/http/error.h"
+#include "r1/serve/fair_queue.h"
+#include "r1/serve/job.h"
+#include "r1/serve/scoring.h"
+
+namespace r1::serve {
+
+using http::ApiError;
+
+const engine::SamplingOptions& ServiceConfig::default_sampling() {
+  static const engine::SamplingOptions own{};  // OpenAI's: temperature 1, nothing cut
+  return own;
+}
+
+void ServiceConfig::visit(Fields& v) {
+  v.group("", sampling);
+  v("max_queue", max_queue, "requests that may wait; more are refused with 429", Range{0, 1e6});
+  v("batching_window", batching_window, "seconds that an idle engine waits for more requests before it starts", Range{0, 10});
+  v("max_n", max_n, "samples of one request", Range{1, 16384});
+  v("max_tokens_default", max_tokens_default, "longest answer of a chat that names none; 0: what the context has left", Range{0, 1e9});
+  v("thinking_budget", thinking_budget, "tokens of thought, where a request gives none; -1: no limit", Range{-1, 1e9});
+  v("grammar_compile_timeout", grammar_compile_timeout, "seconds that a request's schema or pattern may take to compile", Range{1e-3, 60});
+  v("request_timeout", request_timeout, "seconds from a request to the end of its answer, which is cut there; 0: none", Range{0, 1e6});
+  v.group("engine", engine);
+}
+
+void Histogram::add(double value) {
+  size_t i = 0;
+  while (i < bounds.size() && value > bounds[i]) ++i;
+  ++counts[i];
+  sum += value;
+}
+
+namespace {
+
+Histogram histogram(std::vector<double> bounds) {
+  Histogram h{.bounds = std::move(bounds)};
+  h.counts.assign(h.bounds.size() + 1, 0);
+  return h;
+}
+
+engine::EngineConfig engine_config(const ServiceConfig& config, const model::Transformer& model) {
+  engine::EngineConfig c = config.engine;
+  // A step is how long a client's leaving may go unnoticed, and others' tokens wait: a quarter of a second at most, as far as this can know.
+  if (c.max_num_batched_tokens == ServiceConfig::kByDevice) c.max_num_batched_tokens = model.device().is_cuda() ? 4096 : 256;
+  return c;
+}
+
+double since(Clock::time_point from, Clock::time_point to = Clock::now()) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+struct Service::Impl {
+  ServedModel model;
+  ServiceConfig config;
+  engine::Engine engine;
+  int64_t longest;
+  Prompts prompts;
+  std::string secret;  // of this process: salts can't be chosen to meet another key's
+
+  // What other threads say to the engine's.
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<std::shared_ptr<Job>> arrived;
+  std::vector<Ticket> cancelled;
+  std::deque<std::packaged_task<void()>> calls;
+  bool stopping = false;
+  int64_t in_queue = 0;  // arrived and waiting
+  Ticket next_ticket = 1;
+
+  // The engine's thread's own.
+  FairQueue<std::shared_ptr<Job>> queue;
+  std::map<Ticket, std::shared_ptr<Job>> running;
+
+  mutable std::mutex numbers_mutex;
+  Numbers numbers;
+
+  std::thread thread;
+
+  Impl(const ServedModel& m, const ServiceConfig& c)
+      : model(m),
+        config(c),
+        engine(*m.model, engine_config(c, *m.model)),
+        longest(std::min(engine.config().max_model_len, engine.config().num_blocks * engine.config().block_size)),
+        prompts(model, config, longest) {
+    std::random_device random;
+    for (int i = 0; i < 8; ++i) secret += str(random(), ".");
+    const std::vector<double> latency = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5,
+                                         0.75,  1,     2.5,  5,    7.5,  10,   20,   40,  80,   160};
+    numbers.first_token = numbers.between_tokens = numbers.total = numbers.queued = histogram(latency);
+    for (const char* reason : {"stop", "length", "tool_calls", "abort", "error"}) numbers.finished[reason] = 0;
+    publish();
+    thread = std::thread([this] { run(); });
+  }
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    wake.notify_all();
+    thread.join();
+  }
+
+  void run();
+  bool take(std::deque<std::packaged_task<void()>>& todo);
+  void wait_for_company();
+  void admit();
+  void start(const std::shared_ptr<Job>& job);
+  void step();
+  void flush();
+  void drop(Ticket ticket);
+  void end(std::shared_ptr<Job> job, const std::exception* error);
+  void time_out();
+  void fail_youngest(const std::exception& error);
+  void fail_all();
+  void publish();
+  uint64_t salt(const Job& job) const;
+  template <class Result>
+  Result call(std::function<Result()> work);
+};
+
+// A tenant's prefixes are its own: key and salt, with this process's secret, name a place that nobody else can reach.
+uint64_t Service::Impl::salt(const Job& job) const {
+  const std::string text = secret + std::to_string(job.key().size()) + ":" + job.key() + job.cache_salt();
+  return std::stoull(sha256(text).substr(0, 16), nullptr, 16);
+}
+
+void Service::Impl::run() {
+  at::set_num_threads(num_threads());  // each thread has a count of its own
+  while (true) {
+    std::deque<std::packaged_task<void()>> todo;
+    const bool go_on = take(todo);
+    for (auto& task : todo) task();
+    if (!go_on) break;
+    time_out();
+    wait_for_company();
+    admit();
+    if (!engine.idle()) step();
+    flush();
+    publish();
+  }
+  fail_all();
+}
+
+// What others have said since; waits where there is nothing to do. False: the service ends.
+bool Service::Impl::take(std::deque<std::packaged_task<void()>>& todo) {
+  std::unique_lock lock(mutex);
+  wake.wait(lock,
+            [this] { return stopping || !arrived.empty() || !cancelled.empty() || !calls.empty() || !queue.empty() || !running.empty(); });
+  for (; !arrived.empty(); arrived.pop_front()) queue.push(arrived.front(), arrived.front()->priority(), arrived.front()->key());
+  const std::vector<Ticket> gone = std::exchange(cancelled, {});
+  todo.swap(calls);
+  const bool go_on = !stopping;
+  lock.unlock();
+  for (const Ticket ticket : gone) drop(ticket);
+  return go_on;
+}
+
+// An engine with nothing to do may wait a little, so that those who come together start together.
+void Service::Impl::wait_for_company() {
+  if (config.batching_window <= 0 || queue.empty() || !running.empty()) return;
+  const auto until = Clock::now() + std::chrono::duration<double>(config.batching_window);
+  std::unique_lock lock(mutex);
+  wake.wait_until(lock, until, [this] { return stopping || int64_t(queue.size() + arrived.size()) >= engine.config().max_num_seqs; });
+  for (; !arrived.empty(); arrived.pop_front()) queue.push(arrived.front(), arrived.front()->priority(), arrived.front()->key());
+}
+
+// The engine gets no more than it can run, so that who comes next is decided here.
+void Service::Impl::admit() {
+  while (!queue.empty()) {
+    const engine::EngineStats stats = engine.stats();
+    if (stats.running + stats.waiting >= engine.config().max_num_seqs) return;
+    const std::shared_ptr<Job> job = queue.pop();
+    {
+      const std::lock_guard lock(mutex);
+      --in_queue;
+    }
+    start(job);
+  }
+}
+
+void Service::Impl::start(const std::shared_ptr<Job>& job) {
+  queue.begin(job->key());
+  running[job->ticket()] = job;
+  try {
+    job->start(engine, model, salt(*job));
+    queue.charge(job->key(), job->prompt_tokens());
+    const std::lock_guard lock(numbers_mutex);
+    numbers.prompt_tokens += job->prompt_tokens();
+    numbers.prefix_queries += job->prompt_tokens();
+    numbers.queued.add(since(job->arrived, job->started));
+  } catch (const std::exception& error) {
+    end(job, &error);
+  }
+}
+
+void Service::Impl::step() {
+  try {
+    engine.step();
+  } catch (const std::exception& error) {
+    log_warning("[serve] a step failed: ", error.what());
+    fail_youngest(error);
+  }
+}
+
+void Service::Impl::flush() {
+  const auto now = Clock::now();
+  for (auto it = running.begin(); it != running.end();) {
+    const std::shared_ptr<Job> job = (it++)->second;  // end() takes it out
+    if (job->new_tokens > 0) {
+      const int64_t made = std::exchange(job->new_tokens, 0);
+      queue.charge(job->key(), made);
+      const std::lock_guard lock(numbers_mutex);
+      numbers.generated_tokens += made;
+      if (job->first_token == Clock::time_point{}) {
+        job->first_token = now;
+        numbers.first_token.add(since(job->arrived, now));
+      } else {
+        numbers.between_tokens.add(since(job->last_token, now));
+      }
+      job->last_token = now;
+    }
+    try {
+      if (job->flush()) end(job, nullptr);
+    } catch (const std::exception& error) {
+      end(job, &error);
+    }
+  }
+}
+
+// A request is over: its writer has had its end, or hears of the error now.
+void Service::Impl::end(std::shared_ptr<Job> job, const std::exception* error) {
+  running.erase(job->ticket());
+  queue.end(job->key());
+  if (error) {
+    try {
+      job->fail(*error);
+    } catch (const std::exception& again) {
+      log_warning("[serve] an error could not be told to its client: ", again.what());
+    }
+  }
+  job->drop();
+  const std::lock_guard lock(numbers_mutex);
+  if (error) ++numbers.finished["error"];
+  for (const std::string& reason : job->reasons()) ++numbers.finished[reason];
+  if (!error) numbers.total.add(since(job->arrived));
+}
+
+void Service::Impl::drop(Ticket ticket) {
+  if (const auto it = running.find(ticket); it != running.end()) {
+    const std::shared_ptr<Job> job = it->second;
+    running.erase(it);
+    queue.end(job->key());
+    job->drop();
+  } else if (!queue.remove_if([&](const auto& job) { return job->ticket() == ticket; })) {
+    return;
+  } else {
+    const std::lock_guard lock(mutex);
+    --in_queue;
+  }
+  const std::lock_guard lock(numbers_mutex);
+  ++numbers.finished["abort"];
+}
+
+void Service::Impl::time_out() {
+  if (config.request_timeout <= 0) return;
+  const ApiError error(503, str("the request took longer than request_timeout (", config.request_timeout, " s)"), "", "timeout");
+  std::vector<std::shared_ptr<Job>> late;
+  for (const auto& [ticket, job] : running)
+    if (since(job->arrived) > config.request_timeout) late.push_back(job);
+  for (const auto& job : late) end(job, &error);
+}
+
+// Out of memory, or a number that is none: nothing says whose fault it is, and the next step would meet it again. The youngest makes room.
+void Service::Impl::fail_youngest(const std::exception& error) {
+  if (running.empty()) return;
+  const ApiError told(500, str("the step failed: ", error.what()));
+  end(running.rbegin()->second, &told);
+}
+
+void Service::Impl::fail_all() {
+  const ApiError error(503, "the server is stopping", "", "stopping");
+  while (!running.empty()) end(running.begin()->second, &error);
+  std::deque<std::packaged_task<void()>> todo;
+  {
+    const std::lock_guard lock(mutex);
+    for (; !arrived.empty(); arrived.pop_front()) queue.push(arrived.front(), 0, arrived.front()->key());
+    todo.swap(calls);
+  }
+  for (; !queue.empty();) queue.pop()->fail(error);
+  for (auto& task : todo) task();  // who waits for them must not wait for ever
+}
+
+void Service::Impl::publish() {
+  const engine::EngineStats stats = engine.stats();
+  const std::lock_guard lock(numbers_mutex);
+  numbers.engine = stats;
+  numbers.running = int64_t(running.size());
+  numbers.cached_tokens = stats.prefix_hit_tokens;
+  numbers.kv_usage = stats.total_blocks > 0 ? 1 - double(stats.free_blocks) / double(stats.total_blocks) : 0;
+  numbers.slots.clear();
+  for (const auto& [ticket, job] : running) job->add_slots(numbers.slots);
+}
+
+// Between two steps of the engine's thread; waits for it.
+template <class Result>
+Result Service::Impl::call(std::function<Result()> work) {
+  auto promise = std::make_shared<std::promise<Result>>();
+  std::future<Result> result = promise->get_future();
+  {
+    const std::lock_guard lock(mutex);
+    if (stopping) throw ApiError(503, "the server is stopping", "", "stopping");
+    calls.emplace_back([promise, work = std::move(work)] {
+      try {
+        promise->set_value(work());
+      } catch (...) {
+        promise->set_exception(std::current_exception());
+      }
+    });
+  }
+  wake.notify_one();
+  return result.get();
+}
+
+Service::Service(const ServedModel& model, const ServiceConfig& config) : impl_(std::make_unique<Impl>(model, config)) {}
+Service::~Service() = default;
+
+Service::Ticket Service::submit(api::Generation generation, const std::string& key) {
+  Prepared prepared = impl_->prompts.prepare(generation.request);
+  const std::lock_guard lock(impl_->mutex);
+  if (impl_->stopping) throw ApiError(503, "the server is stopping", "", "stopping");
+  if (impl_->in_queue > impl_->config.max_queue) {
+    const std::lock_guard numbers_lock(impl_->numbers_mutex);
+    ++impl_->numbers.rejected;
+    ApiError error(429, str(impl_->in_queue, " requests are waiting, more than max_queue (", impl_->config.max_queue, "); try again"), "",
+                   "queue_full");
+    error.retry_after = 1;
+    throw error;
+  }
+  const Ticket ticket = impl_->next_ticket++;
+  impl_->arrived.push_back(std::make_shared<Job>(ticket, key, std::move(prepared), std::move(generation)));
+  ++impl_->in_queue;
+  impl_->wake.notify_one();
+  return ticket;
+}
+
+void Service::cancel(Ticket ticket) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->cancelled.push_back(ticket);
+  }
+  impl_->wake.notify_one();
+}
+
+namespace {
+
+void check_rows(const std::vector<std::vector<text::TokenId>>& rows, const ServedModel& model, int64_t longest, const char* field) {
+  const int64_t vocab = model.model->config().vocab_size;
+  for (const auto& ids : rows) {
+    if (ids.empty()) throw ApiError(400, "a text without tokens has nothing to compute", field);
+    if (int64_t(ids.size()) > longest)
+      throw ApiError(400, str("a text has ", ids.size(), " tokens, the context holds ", longest), field, "context_length_exceeded");
+    for (const text::TokenId id : ids)
+      if (id < 0 || id >= vocab) throw ApiError(400, str("token id ", id, " is outside the model's vocabulary of ", vocab), field);
+  }
+}
+
+}  // namespace
+
+std::vector<std::vector<float>> Service::embed(const std::vector<std::vector<text::TokenId>>& prompts) {
+  check_rows(prompts, impl_->model, impl_->model.model->config().max_position_embeddings, "input");
+  std::vector<std::vector<float>> out;
+  for (const auto& ids : prompts)  // one at a time, so that others' tokens come between
+    out.push_back(impl_->call<std::vector<float>>([&] { return mean_hidden(*impl_->model.model, ids); }));
+  return out;
+}
+
+std::vector<std::vector<float>> Service::logits(const std::vector<std::vector<text::TokenId>>& rows) {
+  check_rows(rows, impl_->model, impl_->model.model->config().max_position_embeddings, "input_ids");
+  std::vector<std::vector<float>> out;
+  for (const auto& ids : rows) out.push_back(impl_->call<std::vector<float>>([&] { return all_logits(*impl_->model.model, ids); }));
+  return out;
+}
+
+std::vector<text::TokenId> Service::encode(const std::string& text, bool add_special, bool parse_special) const {
+  return impl_->prompts.encode(text, add_special, parse_special);
+}
+
+std::string Service::render(const api::GenerationRequest& request) const {
+  return impl_->model.tokenizer->decode(impl_->prompts.ids(request, 0));
+}
+
+std::vector<text::TokenId> Service::prompt_ids(const api::GenerationRequest& request, size_t prompt) const {
+  return impl_->prompts.ids(request, prompt);
+}
+
+const ServedModel& Service::served() const {
+  return impl_->model;
+}
+const ServiceConfig& Service::config() const {
+  return impl_->config;
+}
+int64_t Service::max_model_len() const {
+  return impl_->longest;
+}
+
+Numbers Service::numbers() const {
+  Numbers out;
+  {
+    const std::lock_guard lock(impl_->numbers_mutex);
+    out = impl_->numbers;
+  }
+  const std::lock_guard lock(impl_->mutex);
+  out.waiting = impl_->in_queue;
+  return out;
+}
+
+}  // namespace r1::serve
