@@ -3,7 +3,8 @@
 
     scripts/mutate.sh [--lines 200] [--seed 1] [--folders stages,eval,app,tasks] [--list]      prints one JSON line a fault, then the score
 
-Works on a copy of the committed tree under build/mutate, with a build folder of its own; nothing of the checkout changes. A fault is one of: a comparison
+Works on a copy of the committed tree under build/mutate, with a build folder of its own; nothing of the checkout changes. (--here: on this checkout, built
+already, which is a copy that is thrown away; with --shard K/N several of them share a sample.) A fault is one of: a comparison
 or sign turned, && for ||, true for false, a number off by one, a statement left out. Lines that only describe (includes, comments, visit(), messages,
 declarations) are not sampled, and no text inside quotes is touched. A fault that does not compile is drawn again. "killed": a test of the folder, or of
 stages or app, failed, crashed or ran into --timeout; "survived" lines are the ones to write tests for.
@@ -100,9 +101,15 @@ def main():
     arguments.add_argument("--folders", default="stages,eval,app,tasks")
     arguments.add_argument("--timeout", type=float, default=300, help="seconds for a test binary")
     arguments.add_argument("--list", action="store_true", help="print the sample and stop")
+    arguments.add_argument("--here", action="store_true", help="change and build this checkout itself")
+    arguments.add_argument("--shard", default="0/1", help="K/N: every Nth line of the sample, from the Kth on")
     options = arguments.parse_args()
+    shard, shards = map(int, options.shard.split("/"))
     folders = options.folders.split(",")
-    if not options.list:
+    global TREE
+    if options.here:
+        TREE = ROOT
+    elif not options.list:
         prepare(folders)
     top = ROOT if options.list else TREE
     places = {}
@@ -113,8 +120,8 @@ def main():
     rng = random.Random(options.seed)
     sample = rng.sample(sorted(places), min(len(places), 2 * options.lines))  # twice: some will not compile
     counts, started = {"killed": 0, "survived": 0, "not compiled": 0}, time.time()
-    for folder, path, number in sample:
-        if counts["killed"] + counts["survived"] == options.lines:
+    for folder, path, number in sample[shard::shards]:
+        if counts["killed"] + counts["survived"] >= options.lines / shards:
             break
         line, what = rng.choice(places[(folder, path, number)])
         row = {"file": str(path.relative_to(top)), "line": number + 1, "fault": what, "new": line.strip()}

@@ -73,7 +73,7 @@ std::optional<Json> earlier_result(const EvalConfig& config, const fs::path& fol
     fail_usage("eval: output_dir '", folder.string(), "' holds the evaluation of another config:\n", differs, kWaysOut);
   if (!before.value("complete", false)) return std::nullopt;  // it was stopped
   const Json model = eval::model_facts(model::find_model(config.model.model_name_or_path));
-  if (before.contains("model") && before["model"].value("sha256", "") != model["sha256"])
+  if (before.contains("model") && before["model"].value("sha256", Json()) != model["sha256"])
     fail_usage("eval: output_dir '", folder.string(), "' holds the evaluation of other weights under the same name; ", kWaysOut);
   for (const Json& file : before.value("data", Json::array())) {
     const std::string path = file.value("path", "");
