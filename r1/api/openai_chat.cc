@@ -45,21 +45,26 @@ void ReasoningField::visit(Body& v) {
 }
 
 void ConversationFields::visit(Body& v, bool messages_needed) {
-  v("messages", messages, "the conversation", {.required = messages_needed, .schema = messages_schema()});
-  v("tools", tools, "functions that the model may call", {.schema = tools_schema()});
-  v("tool_choice", tool_choice, "whether it calls one", {.schema = tool_choice_schema()});
+  // Made once: a body is read more often than it is described.
+  static const Limits kMessages = {.schema = messages_schema()}, kNeededMessages = {.required = true, .schema = messages_schema()};
+  static const Limits kTools = {.schema = tools_schema()}, kToolChoice = {.schema = tool_choice_schema()};
+  static const Limits kNone = {.schema = {{"type", "null"}}}, kEmptyList = {.schema = {{"type", "array"}, {"maxItems", 0}}};
+  static const Limits kVariables = {.schema = {{"type", "object"}, {"maxProperties", kMaxVariables}}};
+  static const Limits kDocuments = {.schema = {{"type", "array"}, {"items", {{"type", "object"}}}, {"maxItems", kMaxDocuments}}};
+  static const Limits kEfforts = {.one_of = efforts()};
+  v("messages", messages, "the conversation", messages_needed ? kNeededMessages : kMessages);
+  v("tools", tools, "functions that the model may call", kTools);
+  v("tool_choice", tool_choice, "whether it calls one", kToolChoice);
   v("parallel_tool_calls", parallel_tool_calls, "whether it may call several");
-  v("functions", functions, "the old form of tools: not supported", {.schema = {{"type", "array"}, {"maxItems", 0}}});
-  v("function_call", function_call, "the old form of tool_choice: not supported", {.schema = {{"type", "null"}}});
-  v("chat_template", chat_template, "not taken from requests", {.schema = {{"type", "null"}}});
-  v("chat_template_kwargs", chat_template_kwargs, "variables for the model's chat template, e.g. {\"enable_thinking\": false}",
-    {.schema = {{"type", "object"}, {"maxProperties", kMaxVariables}}});
-  v("documents", documents, "texts for templates that know documents",
-    {.schema = {{"type", "array"}, {"items", {{"type", "object"}}}, {"maxItems", kMaxDocuments}}});
+  v("functions", functions, "the old form of tools: not supported", kEmptyList);
+  v("function_call", function_call, "the old form of tool_choice: not supported", kNone);
+  v("chat_template", chat_template, "not taken from requests", kNone);
+  v("chat_template_kwargs", chat_template_kwargs, "variables for the model's chat template, e.g. {\"enable_thinking\": false}", kVariables);
+  v("documents", documents, "texts for templates that know documents", kDocuments);
   v("add_generation_prompt", add_generation_prompt,
     "the prompt ends where the assistant's turn begins; true unless the last message is continued");
   v("continue_final_message", continue_final_message, "the answer goes on from the last message, which is the assistant's");
-  v("reasoning_effort", reasoning_effort, "none: no thought; told to the template", {.one_of = efforts()});
+  v("reasoning_effort", reasoning_effort, "none: no thought; told to the template", kEfforts);
   v("reasoning", reasoning, "the same, and more, in one object");
   v("thinking", thinking, "whether and how much it thinks");
   v("enable_thinking", enable_thinking, "whether it thinks");
@@ -143,6 +148,8 @@ void ConversationFields::apply(GenerationRequest& request) const {
 }
 
 void ChatBody::visit(Body& v) {
+  static const Limits kText = {.schema = {{"type", "array"}, {"items", {{"type", "string"}, {"enum", {"text"}}}}, {"maxItems", 1}}};
+  static const Limits kNone = {.schema = {{"type", "null"}}};
   conversation.visit(v, true);
   sampling.visit(v);
   format.visit(v);
@@ -152,10 +159,9 @@ void ChatBody::visit(Body& v) {
   v("echo", echo, "with continue_final_message: the answer begins with that message");
   v("include_reasoning", include_reasoning, "thoughts are shown");
   v("best_of", best_of, "no more than n", {.min = 1, .max = double(kMaxSamples)});
-  v("modalities", modalities, "[\"text\"]",
-    {.schema = {{"type", "array"}, {"items", {{"type", "string"}, {"enum", {"text"}}}}, {"maxItems", 1}}});
-  v("audio", audio, "not supported", {.schema = {{"type", "null"}}});
-  v("web_search_options", web_search_options, "not supported", {.schema = {{"type", "null"}}});
+  v("modalities", modalities, "[\"text\"]", kText);
+  v("audio", audio, "not supported", kNone);
+  v("web_search_options", web_search_options, "not supported", kNone);
 }
 
 GenerationRequest ChatBody::request() const {

@@ -204,9 +204,9 @@ Json prompts_schema(size_t most) {
 }
 
 void CompletionBody::visit(Body& v) {
-  v("prompt", prompt, "what the answer goes on from: a text, a list of texts, token ids, or a list of these",
-    {.required = true, .schema = prompts_schema()});
-  v("prompt_embeds", prompt_embeds, "not supported", {.schema = {{"type", "null"}}});
+  static const Limits kPrompts = {.required = true, .schema = prompts_schema()}, kNone = {.schema = {{"type", "null"}}};
+  v("prompt", prompt, "what the answer goes on from: a text, a list of texts, token ids, or a list of these", kPrompts);
+  v("prompt_embeds", prompt_embeds, "not supported", kNone);
   v("suffix", suffix, "what stands behind the answer: the model fills in between, if it can");
   sampling.visit(v);
   format.visit(v);

@@ -68,6 +68,24 @@ AnswerFormat choice_format(const std::vector<std::string>& choices, const std::s
   return pattern_format(AnswerFormat::Kind::kRegex, "(" + pattern + ")");
 }
 
+// Of a JSON schema.
+Json schema_schema() {
+  return any_of({Json{{"type", "object"}}, Json{{"type", "boolean"}}});
+}
+
+Json response_format_schema() {
+  const auto type = [](const char* name) { return Json{{"type", "string"}, {"enum", Json::array({name})}}; };
+  const auto object = [](Json properties, Json required) {
+    return Json{{"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
+  };
+  const Json named = object({{"name", {{"type", "string"}}}, {"schema", schema_schema()}}, Json::array({"name"}));
+  const Json pattern = {{"type", "string"}, {"maxLength", kMaxPattern}};
+  return any_of({object({{"type", type("text")}}, Json::array({"type"})), object({{"type", type("json_object")}}, Json::array({"type"})),
+                 object({{"type", type("json_schema")}, {"json_schema", named}}, Json::array({"type", "json_schema"})),
+                 object({{"type", type("regex")}, {"pattern", pattern}}, Json::array({"type", "pattern"})),
+                 object({{"type", type("grammar")}, {"grammar", pattern}}, Json::array({"type", "grammar"}))});
+}
+
 const Limits kPatternLimits = {.max_length = kMaxPattern};
 const Limits kChoiceLimits = {.max_length = 1024, .max_items = 1024};
 
@@ -78,6 +96,10 @@ void refuse_field(const std::string& name, const std::string& why) {
 }
 
 void SamplingFields::visit(Body& v) {
+  // Made once: a body is read more often than it is described.
+  static const Json kStop = {{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxStopLength}};
+  static const Limits kStops = {.schema = any_of({kStop, Json{{"type", "array"}, {"items", kStop}, {"maxItems", kMaxStops}}})};
+  static const Limits kEmpty = {.schema = {{"type", "object"}, {"maxProperties", 0}}};
   v("temperature", temperature, "0: the likeliest token each time", {.min = 0, .max = 100});
   v("top_p", top_p, "from the likeliest tokens that have this probability together", {.min = 0, .max = 1});
   v("top_k", top_k, "from this many likeliest tokens; 0 and -1: from all", {.min = -1, .max = 1e9});
@@ -93,14 +115,10 @@ void SamplingFields::visit(Body& v) {
     {.min = -1, .max = kMaxTokensLimit});
   v("min_tokens", min_tokens, "nothing ends the answer before", {.min = 0, .max = kMaxTokensLimit});
   v("n", n, "answers", {.min = 1, .max = double(kMaxSamples)});
-  v("stop", stop, "texts that end the answer and are not part of it",
-    {.schema = any_of({Json{{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxStopLength}},
-                       Json{{"type", "array"},
-                            {"items", {{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxStopLength}}},
-                            {"maxItems", kMaxStops}}})});
+  v("stop", stop, "texts that end the answer and are not part of it", kStops);
   v("stop_token_ids", stop_token_ids, "tokens that end the answer", {.min = 0, .max = kMaxTokensLimit, .max_items = kMaxStopIds});
   v("ignore_eos", ignore_eos, "the model's end of text does not end the answer");
-  v("logit_bias", logit_bias, "not supported; may be empty", {.schema = {{"type", "object"}, {"maxProperties", 0}}});
+  v("logit_bias", logit_bias, "not supported; may be empty", kEmpty);
   v("use_beam_search", use_beam_search, "not supported; may be false");
   v("include_stop_str_in_output", include_stop_str_in_output, "not supported; may be false");
 }
@@ -132,7 +150,8 @@ void SamplingFields::apply(GenerationRequest& request) const {
 }
 
 void StructuredOutputs::visit(Body& v) {
-  v("json", json, "a JSON schema", {.schema = any_of({Json{{"type", "object"}}, Json{{"type", "boolean"}}})});
+  static const Limits kSchema = {.schema = schema_schema()};
+  v("json", json, "a JSON schema", kSchema);
   v("regex", regex, "a regular expression", kPatternLimits);
   v("choice", choice, "one of these texts", kChoiceLimits);
   v("grammar", grammar, "a grammar", kPatternLimits);
@@ -140,25 +159,14 @@ void StructuredOutputs::visit(Body& v) {
 }
 
 void FormatFields::visit(Body& v) {
-  const Json schema = any_of({Json{{"type", "object"}}, Json{{"type", "boolean"}}});
-  const auto type = [](const char* name) { return Json{{"type", "string"}, {"enum", Json::array({name})}}; };
-  const auto object = [](Json properties, Json required) {
-    return Json{{"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
-  };
-  const Json named = object({{"name", {{"type", "string"}}}, {"schema", schema}}, Json::array({"name"}));
-  const Json pattern = {{"type", "string"}, {"maxLength", kMaxPattern}};
-  v("response_format", response_format, "the shape that the answer must have",
-    {.schema =
-         any_of({object({{"type", type("text")}}, Json::array({"type"})), object({{"type", type("json_object")}}, Json::array({"type"})),
-                 object({{"type", type("json_schema")}, {"json_schema", named}}, Json::array({"type", "json_schema"})),
-                 object({{"type", type("regex")}, {"pattern", pattern}}, Json::array({"type", "pattern"})),
-                 object({{"type", type("grammar")}, {"grammar", pattern}}, Json::array({"type", "grammar"}))})});
-  v("guided_json", guided_json, "a JSON schema for the answer (vLLM)", {.schema = schema});
+  static const Limits kResponseFormat = {.schema = response_format_schema()}, kSchema = {.schema = schema_schema()};
+  v("response_format", response_format, "the shape that the answer must have", kResponseFormat);
+  v("guided_json", guided_json, "a JSON schema for the answer (vLLM)", kSchema);
   v("guided_regex", guided_regex, "a regular expression for the answer (vLLM)", kPatternLimits);
   v("guided_grammar", guided_grammar, "a grammar for the answer (vLLM)", kPatternLimits);
   v("guided_choice", guided_choice, "the answer is one of these texts (vLLM)", kChoiceLimits);
   v("structured_outputs", structured_outputs, "the same in one object (vLLM)");
-  v("json_schema", json_schema, "a JSON schema for the answer (llama.cpp)", {.schema = schema});
+  v("json_schema", json_schema, "a JSON schema for the answer (llama.cpp)", kSchema);
   v("grammar", grammar, "a grammar for the answer (llama.cpp)", kPatternLimits);
 }
 

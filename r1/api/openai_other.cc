@@ -61,12 +61,12 @@ std::string base64(std::string_view bytes) {
 }
 
 void EmbeddingsBody::visit(Body& v) {
+  static const Limits kInputs = {.required = true, .schema = prompts_schema(kMaxEmbeddingInputs)};
   v("model", model, "the served model's name; may be left out", {.max_length = kMaxShortText});
   v.alias("content", "input");
-  v("input", input, "a text, a list of texts, token ids, or a list of these",
-    {.required = true, .schema = prompts_schema(kMaxEmbeddingInputs)});
+  v("input", input, "a text, a list of texts, token ids, or a list of these", kInputs);
   v("encoding_format", encoding_format, "numbers, or little-endian floats in base64", {.one_of = {"float", "base64"}});
-  v("dimensions", dimensions, "not supported: the model's own", {.schema = {}});
+  v("dimensions", dimensions, "not supported: the model's own");
   v("normalize", normalize, "vectors of length 1");
   v("user", user, "the client's name for who asks", {.max_length = kMaxShortText});
 }
