@@ -1,6 +1,7 @@
 #include "r1/api/runs.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -160,11 +161,13 @@ struct RunStore::Cached {
   RunCompletions completions;
   StepTimes times;
   int64_t used = 0;
+  std::atomic<size_t> points = 0;
 
   void refresh_metrics(const Place& place) {
     if (const auto file = place.files->file(place.file("metrics.jsonl")))
       while (metrics.refresh(*file, kPiece)) {
       }
+    points = metrics.points();
   }
   void refresh_times(const Place& place) {
     std::string newest;
@@ -185,7 +188,7 @@ struct RunStore::Walk {
   bool more = false;
 };
 
-RunStore::RunStore(const std::vector<std::string>& roots) {
+RunStore::RunStore(const std::vector<std::string>& roots, size_t max_points) : max_points_(max_points) {
   std::set<std::string> taken;
   for (const std::string& root : roots) {
     if (!fs::is_directory(root)) fail_usage("runs: no folder '", printable(root), "'; name folders that hold runs, or a run's own");
@@ -216,7 +219,12 @@ std::shared_ptr<RunStore::Cached> RunStore::cached(const std::string& name) {
   if (!entry) entry = std::make_shared<Cached>();
   const auto found = entry;
   found->used = ++uses_;
-  while (cache_.size() > kMaxCached)
+  const auto points = [&] {
+    size_t all = 0;
+    for (const auto& [run, kept] : cache_) all += kept->points;
+    return all;
+  };
+  while (cache_.size() > 1 && (cache_.size() > kMaxCached || points() > max_points_))
     cache_.erase(
         std::min_element(cache_.begin(), cache_.end(), [](const auto& a, const auto& b) { return a.second->used < b.second->used; }));
   return found;

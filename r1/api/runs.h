@@ -34,8 +34,9 @@ class RunStore {
   static constexpr size_t kMaxRuns = 1'000, kMaxDepth = 4, kMaxEntries = 20'000, kMaxCompared = 16, kMaxCached = 24;
   static constexpr int64_t kMaxConfig = 1 << 20, kMaxStage = 16 << 20, kMaxReport = 64 << 20;
 
-  // Each root must be a folder (usage error); it may be a run itself.
-  explicit RunStore(const std::vector<std::string>& roots);
+  // Each root must be a folder (usage error); it may be a run itself. Runs that were not asked for lately are forgotten, and read again when
+  // they are, so that about `max_points` points (16 bytes each) are kept in all.
+  explicit RunStore(const std::vector<std::string>& roots, size_t max_points = 24'000'000);
   ~RunStore();
 
   // {"runs": [{"name", "title", "stage", "state": "running" | "finished" | "stopped", "step", "total_steps" (null: not known), "modified",
@@ -74,6 +75,7 @@ class RunStore {
   static Json alarms(const Cached& cached, const Json& stage);
 
   std::vector<Root> roots_;
+  size_t max_points_;
   std::mutex mutex_;  // of what follows
   std::map<std::string, std::shared_ptr<Cached>> cache_;
   std::map<std::string, std::pair<FileStatus, MetricsRow>> last_rows_;

@@ -74,18 +74,21 @@ FileStatus OpenFile::status() const {
   return ::fstat(fd_, &s) == 0 ? status_of(s) : FileStatus{};
 }
 
-std::string OpenFile::read(int64_t offset, int64_t bytes) const {
-  // What is asked for is a limit: memory is taken for what the file has.
-  bytes = std::clamp<int64_t>(status().size - offset, 0, bytes);
-  std::string out(size_t(bytes), '\0');
-  size_t have = 0;
-  while (have < out.size()) {
-    const ssize_t n = ::pread(fd_, out.data() + have, out.size() - have, off_t(offset) + off_t(have));
+int64_t OpenFile::read(int64_t offset, char* out, int64_t bytes) const {
+  int64_t have = 0;
+  while (have < bytes) {
+    const ssize_t n = ::pread(fd_, out + have, size_t(bytes - have), off_t(offset + have));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
-    have += size_t(n);
+    have += n;
   }
-  out.resize(have);
+  return have;
+}
+
+std::string OpenFile::read(int64_t offset, int64_t bytes) const {
+  // What is asked for is a limit: memory is taken for what the file has.
+  std::string out(size_t(std::clamp<int64_t>(status().size - offset, 0, bytes)), '\0');
+  out.resize(size_t(read(offset, out.data(), int64_t(out.size()))));
   return out;
 }
 

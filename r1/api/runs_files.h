@@ -33,6 +33,7 @@ class OpenFile {
   FileStatus status() const;
   // At most `bytes` of them from `offset`; fewer at the end of the file or when reading fails.
   std::string read(int64_t offset, int64_t bytes) const;
+  int64_t read(int64_t offset, char* out, int64_t bytes) const;  // how many it were
   int fd() const { return fd_; }
 
  private:

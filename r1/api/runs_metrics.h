@@ -142,8 +142,11 @@ bool LineReader::read(const OpenFile& file, int64_t most, const Line& line) {
   if (kept.find('\n') != std::string::npos) kept.clear(), scanned_ = 0;  // written anew since
   int64_t at = cursor_.offset + scanned_, start = cursor_.offset;
   bool more = true;
-  while (more && most > 0) {
-    const std::string piece = file.read(at, std::min(kPiece, most));
+  std::string buffer(size_t(std::clamp<int64_t>(file.status().size - at, 0, std::min(kPiece, most))), '\0');
+  if (buffer.empty()) more = most <= 0;
+  while (!buffer.empty() && more && most > 0) {
+    const int64_t asked = std::min(int64_t(buffer.size()), most);
+    const std::string_view piece(buffer.data(), size_t(file.read(at, buffer.data(), asked)));
     if (piece.empty()) more = false;
     most -= int64_t(piece.size());
     at += int64_t(piece.size());

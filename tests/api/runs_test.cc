@@ -611,6 +611,17 @@ TEST_F(RunsFolder, CompareShowsWhatDiffers) {
   EXPECT_EQ(status_of([&] { runs.compare(std::vector<std::string>(17, "runs/a")); }), 400);
 }
 
+TEST_F(RunsFolder, WhatWasForgottenForWantOfRoomIsReadAgain) {
+  for (const char* name : {"a", "b", "c"}) make_run(root / name, 50);
+  RunStore runs({root.string()}, 250);  // a run has 200 points
+  for (int round = 0; round < 3; ++round)
+    for (const char* name : {"runs/a", "runs/b", "runs/c"}) {
+      EXPECT_EQ(runs.series(name, {.keys = {"loss"}}).at("series").at("loss").at("count"), 50);
+      std::ofstream(root / std::string(name).substr(5) / "metrics.jsonl", std::ios::app) << "{\"step\":" << 51 + round << ",\"other\":1}\n";
+      EXPECT_EQ(runs.details(name).at("lines"), 51 + round);
+    }
+}
+
 // ---- completions ----
 
 std::string completion(int64_t step, const std::string& id, const std::string& text, const std::string& verdict, Json reward) {
@@ -686,7 +697,7 @@ TEST_F(RunsFolder, MutatedFilesAreNeverMoreThanAFault) {
       R"({"stage":"grpo","steps":6,"version":"v","results":{"monitors":{"unparsed":{"onsets":[1,"x",null],"limit":"0.5"}},"watched":{}}})";
   files["completions.jsonl"] = completion(1, "a", "text", "right", 1) + completion(2, "a", "text", "wrong", nullptr);
   Rng rng(13);
-  for (int round = 0; round < 700; ++round) {
+  for (int round = 0; round < 300; ++round) {
     for (const auto& [name, original] : files) {
       std::string bytes = original;
       for (auto changes = rng.below(6); changes > 0 && !bytes.empty(); --changes) {
