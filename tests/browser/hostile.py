@@ -76,9 +76,9 @@ def _fill(text):
     return (text * (MEGABYTE // len(text) + 1))[:MEGABYTE]
 
 
-# A megabyte of each: the page has to answer all the while.
+# A megabyte, but of what makes a hundred thousand elements: the page has to answer all the while.
 LARGE = {
     "a block of code": "```python\n" + _fill("def f(x):\n    return \"text\" + str(x)  # a comment\n") + "\n```",
     "one word": _fill("a"),
-    "paragraphs": _fill("Some **bold** text with `code` and $x^2$, of a usual length, that is not all that interesting.\n\n"),
+    "paragraphs": _fill("Some **bold** text with `code` and $x^2$, of a usual length, that is not all that interesting.\n\n")[:MEGABYTE // 8],
 }

@@ -80,7 +80,7 @@ class HostileTest(BrowserTest):
         took = self.run_js("""const best = []; for (let k = 0; k < 3; ++k) { const from = performance.now(); const root = document.createElement('div');
             for (let i = 0; i < 4000; ++i) { const node = document.createElement('p'); node.append('x'.repeat(i % 50), document.createElement('b')); root.append(node); }
             document.body.append(root); root.offsetHeight; root.remove(); best.push(performance.now() - from); } return best.sort((a, b) => a - b)[1];""")
-        return max(1, took / QUIET)
+        return min(max(1, took / QUIET), 8)
 
     def responsive(self, content):
         """The longest task while it streams, and while it is loaded again; the better of two."""
@@ -94,7 +94,9 @@ class HostileTest(BrowserTest):
             self.ask("go")
             self.wait_rendered()
             best["streamed"] = min(best["streamed"], self.run_js("return window.seen.longest") / slowness)
-            self.assertEqual(self.stored()[0]["content"], content)
+            # (assertEqual would make a diff of the two megabytes.)
+            self.wait(lambda: self.stored()[0]["finish_reason"] == "stop", "the store")
+            self.assertTrue(self.stored()[0]["content"] == content)
             self.open()
             self.run_js("window.seen.longest = 0")
             self.click("#sidebar li[data-id] .open")
@@ -107,7 +109,7 @@ class HostileTest(BrowserTest):
         return best
 
     def test_a_megabyte_of_each(self):
-        self.browser.set_script_timeout(60)
+        self.browser.set_script_timeout(120)
         measured = {name: self.responsive(content) for name, content in LARGE.items()}
         print("\nlongest task, ms: " + json.dumps({name: {k: round(v) for k, v in value.items()} for name, value in measured.items()}), flush=True)
         self.assertEqual({name: value for name, value in measured.items() if max(value.values()) >= LIMIT}, {})
