@@ -75,7 +75,7 @@ TEST(Target, RandomBytes) {
   std::mt19937 rng(3);
   const std::string_view alphabet = "/%.2eEfF0aA?&=+\\\xC3\xA9\x01 #:*";
   int taken = 0;
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < 20'000; ++i) {
     std::string text = "/";
     for (int n = int(rng() % 24); n > 0; --n) text += alphabet[rng() % alphabet.size()];
     try {
@@ -90,7 +90,7 @@ TEST(Target, RandomBytes) {
       ASSERT_EQ(error.status, 400);
     }
   }
-  EXPECT_GT(taken, 1000);
+  EXPECT_GT(taken, 500);
 }
 
 }  // namespace
