@@ -57,7 +57,7 @@ function interrupts(line) {
 export function nextBlock(source, at) {
   while (at < source.length) {
     const end = lineEnd(source, at);
-    if (!isBlank(source.slice(at, Math.min(end, at + 1000))) || end - at > 1000) break;
+    if (!isBlank(source.slice(at, end))) break;
     at = end + 1;
   }
   if (at >= source.length) return null;
