@@ -76,7 +76,7 @@ Json number_schema(const char* type, double min, double max) {
 Json or_null(Json schema) {
   if (schema.empty()) return schema;
   if (!schema.contains("type") || !schema["type"].is_string()) return {{"anyOf", Json::array({std::move(schema), Json{{"type", "null"}}})}};
-  schema["type"] = Json::array({schema["type"], "null"});
+  if (schema["type"] != "null") schema["type"] = Json::array({schema["type"], "null"});
   if (schema.contains("enum")) schema["enum"].push_back(nullptr);
   return schema;
 }

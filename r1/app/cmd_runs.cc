@@ -1,6 +1,7 @@
 // r1 runs DIR: the dashboard of training runs in a browser, without a model: curves, completions, comparison and alarms of the runs below the
 // folders, as they grow. `r1 serve --runs DIR` has the same page beside a model's.
 #include <chrono>
+#include <cstdio>
 #include <thread>
 
 #include "r1/api/runs_routes.h"
@@ -62,6 +63,7 @@ int run(const DashboardConfig& config, const CommonOptions& common) {
   const std::string address = server.address() + "/runs";
   if (common.json) {
     print_text(dump_json(Json{{"address", address}, {"port", server.port()}}) + "\n");
+    std::fflush(stdout);  // whoever reads the pipe waits for it
   } else {
     log_info("runs: ", address, " (Ctrl-C ends)");
   }

@@ -2,6 +2,7 @@
 // --runs names, a dashboard of training runs at /runs. The port is open at once; /health says 503 until the model is loaded. Ctrl-C or SIGTERM
 // lets answers under way end, for stop_grace seconds.
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <thread>
@@ -143,7 +144,9 @@ class Program {
  private:
   // For programs that start this one: the address, and when it answers.
   void announce(const http::Server& server, const char* state) const {
-    if (common_.json) print_text(dump_json(Json{{"state", state}, {"address", server.address()}, {"port", server.port()}}) + "\n");
+    if (!common_.json) return;
+    print_text(dump_json(Json{{"state", state}, {"address", server.address()}, {"port", server.port()}}) + "\n");
+    std::fflush(stdout);  // whoever reads the pipe waits for it
   }
 
   void load(const fs::path& path) {
@@ -172,9 +175,12 @@ class Program {
     serve::RouteOptions options{.facts = facts_of(served_, service.max_model_len()), .version = build_info().version};
     if (config_.served_model_name.size() > 1)
       options.aliases.assign(config_.served_model_name.begin() + 1, config_.served_model_name.end());
+    if (!config_.dialogue.intents.empty()) {
+      serve::add_dialogue_routes(router, &service, serve::load_dialogue(config_.dialogue));
+      options.more = serve::dialogue_operations();
+    }
     serve::add_routes(router, service, options);
     serve::add_code_routes(router, service);
-    if (!config_.dialogue.intents.empty()) serve::add_dialogue_routes(router, &service, serve::load_dialogue(config_.dialogue));
     if (config_.web) {
       store_ = std::make_unique<api::Store>(conversations_file(config_.conversations));
       api::add_store_routes(router, *store_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "r1/api/openai_messages.h"
 #include "r1/base/strings.h"
 #include "r1/http/error.h"
 
@@ -63,6 +64,10 @@ std::vector<text::TokenId> Prompts::chat_ids(const api::GenerationRequest& r) co
     Json& tools = conversation.variables["tools"] = Json::array();
     for (const api::Tool& tool : r.tools) tools.push_back(tool.whole);
   }
+  if (!r.add_generation_prompt && !r.continue_final_message)
+    throw ApiError(400, "add_generation_prompt false leaves nobody to answer; continue_final_message goes on with the last message",
+                   "add_generation_prompt");
+  if (api::wants_text_arguments(model_.chat->source())) api::arguments_as_text(conversation.messages);
   std::string go_on;
   if (r.continue_final_message) {
     if (conversation.messages.empty() || conversation.messages.back().role != "assistant")
@@ -207,7 +212,9 @@ Prepared Prompts::prepare(const api::GenerationRequest& r) const {
   }
   out.constraint = constraints_.make(r, in_thought);
   // A grammar ends in them, also where the model alone would not be let to.
-  if (out.constraint && r.sampling.ignore_eos)
+  const bool held = r.format.kind != api::AnswerFormat::Kind::kText ||
+                    (!r.tools.empty() && (r.tool_choice == api::ToolChoice::kRequired || r.tool_choice == api::ToolChoice::kNamed));
+  if (held && r.sampling.ignore_eos)
     out.sampling.stop_ids.insert(out.sampling.stop_ids.end(), model_.stop_ids.begin(), model_.stop_ids.end());
   return out;
 }

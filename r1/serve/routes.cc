@@ -360,6 +360,16 @@ std::string metrics(const Numbers& n, const std::string& model, int64_t max_queu
   return out.str();
 }
 
+namespace {
+
+std::string document_of(const RouteOptions& options) {
+  std::vector<api::Operation> rows = operations();
+  rows.insert(rows.end(), options.more.begin(), options.more.end());
+  return dump_json(api::openapi_json(rows, options.version));
+}
+
+}  // namespace
+
 void add_routes(http::Router& router, Service& service, const RouteOptions& options) {
   const auto routes = std::make_shared<Routes>(router, service, options);
   routes->openai();
@@ -367,7 +377,7 @@ void add_routes(http::Router& router, Service& service, const RouteOptions& opti
   routes->kserve();
   routes->observation();
   // The handlers hold what they share as long as the router lives.
-  router.get("/openapi.json", [routes, document = dump_json(api::openapi_json(operations(), options.version))](
+  router.get("/openapi.json", [routes, document = document_of(options)](
                                   const RequestPtr&, const ResponderPtr& responder) { responder->send({.body = document}); });
 }
 

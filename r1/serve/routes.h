@@ -17,7 +17,8 @@ struct RouteOptions {
   api::OllamaModel facts;  // of the served model, as lists tell them
   std::string version;     // the program's
   int64_t created = std::time(nullptr);
-  std::vector<std::string> aliases;  // other names that the model answers to
+  std::vector<std::string> aliases;       // other names that the model answers to
+  std::vector<api::Operation> more = {};  // rows of /openapi.json for routes beside these
 };
 
 // Runs a request of any protocol for the client behind `responder`; it ends when that one leaves.

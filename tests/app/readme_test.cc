@@ -105,6 +105,7 @@ void make_files() {
   make_folder("runs");
   make_folder("recipes");
   for (const auto& entry : fs::directory_iterator(source / "recipes")) {
+    if (!entry.is_regular_file()) continue;
     const std::string text = read_file(entry.path());
     const bool stages = text.find("\nstages:") != std::string::npos;
     write_file_atomic("recipes" / entry.path().filename(), stages ? std::string(kTinyRecipe) : text);

@@ -43,7 +43,7 @@ def start():
     # A file, not a pipe: nobody reads on.
     log = open(WORK / "serve.log", "w")
     process = subprocess.Popen([R1, "serve", MODEL, "--port=0", "--json", f"--served_model_name={NAME}", f"--conversations={WORK / 'chat.sqlite'}",
-                                "--engine.max_num_seqs=16", "--engine.max_model_len=2048"], stdout=subprocess.PIPE, stderr=log, text=True)
+                                "--engine.max_num_seqs=16", "--engine.max_model_len=512", "--max_tokens_default=32"], stdout=subprocess.PIPE, stderr=log, text=True)
     for line in process.stdout:
         said = json.loads(line)
         if said["state"] == "ready":
@@ -175,7 +175,7 @@ def lm_eval():
 def schema():
     program = tool("schemathesis")
     run = subprocess.run([program, "run", BASE + "/openapi.json", "--checks=not_a_server_error", "--max-examples=" + os.environ.get("R1_SCHEMA_EXAMPLES", "12"),
-                          "--request-timeout=60", "--workers=2", "--phases=examples,coverage,fuzzing", "--seed=1", "--no-color"],
+                          "--request-timeout=120", "--workers=2", "--phases=examples,coverage,fuzzing", "--seed=1", "--no-color"],
                          capture_output=True, text=True, cwd=WORK)
     (WORK / "schemathesis.log").write_text(run.stdout + run.stderr)
     lines = [line.strip() for line in run.stdout.splitlines() if line.strip()]
