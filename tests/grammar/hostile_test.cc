@@ -49,8 +49,8 @@ TEST(Hostile, Patterns) {
         repeated("(.|..)*", 50), "[^" + repeated("é-日", 10'000) + "]"})
     expect_bounded(pattern.substr(0, 60), [&] { compile_regex(pattern); });
   EXPECT_NE(refusal([] { compile_regex("(a{1000}){1000}"); }).find("too complex"), std::string::npos);
-  EXPECT_EQ(refusal([] { compile_regex("(x+x+)+y"); }), "");
-  EXPECT_EQ(refusal([] { compile_regex("[a-z]{1,5000}"); }), "");
+  EXPECT_EQ(refusal([] { compile_regex("(x+x+)+y", unhurried()); }), "");
+  EXPECT_EQ(refusal([] { compile_regex("[a-z]{1,5000}", unhurried()); }), "");
 }
 
 TEST(Hostile, Schemas) {

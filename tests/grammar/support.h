@@ -13,6 +13,11 @@
 
 namespace r1::grammar {
 
+// For patterns that must compile, also where a sanitizer makes that many times slower.
+inline Limits unhurried() {
+  return {.seconds = 5};
+}
+
 inline namespace support {
 
 // All bytes, then pieces of many, then the stop (a control token), then an id that is no token.
