@@ -58,7 +58,7 @@ class StoreTest : public testing::Test {
 };
 
 TEST_F(StoreTest, WhatIsWrittenIsThereAfterReopening) {
-  const std::string hostile = std::string("<script>\0\xF0\x9F\x98\x80 '\"; DROP TABLE messages; --", 45);
+  const std::string hostile = std::string("<script>\0\xF0\x9F\x98\x80 '\"; DROP TABLE messages; --", 41);
   {
     Store store(file);
     Conversation c = named("c1", "title '%_\\\"");
