@@ -14,8 +14,8 @@
 namespace r1::api {
 
 struct AnswerParserOptions {
-  bool thoughts = true;        // look for them at all
-  bool in_thought = false;     // the prompt ended inside of one
+  bool thoughts = true;     // look for them at all
+  bool in_thought = false;  // the prompt ended inside of one
   std::string think_open = "<think>", think_close = "</think>";
   enum class ToolFormat { kNone, kHermes, kDeepSeek, kLlama3 } tool_format = ToolFormat::kNone;
   bool whole_is_arguments = false;  // tool_choice names a tool: the text is its arguments

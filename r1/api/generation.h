@@ -20,7 +20,7 @@ using text::TokenId;
 struct SamplingWish {
   std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
   std::optional<int64_t> top_k;
-  std::optional<uint64_t> seed;       // absent: a fresh one
+  std::optional<uint64_t> seed;  // absent: a fresh one
   std::vector<std::string> stop;
   std::vector<int64_t> stop_token_ids;
   int64_t min_tokens = 0;
@@ -36,15 +36,15 @@ struct AnswerFormat {
 
 struct Tool {
   std::string name, description;
-  Json parameters;      // JSON schema, an object schema without properties if absent
-  Json whole;           // as the template wants it: {"type": "function", "function": {..}}
+  Json parameters;  // JSON schema, an object schema without properties if absent
+  Json whole;       // as the template wants it: {"type": "function", "function": {..}}
 };
 
 enum class ToolChoice { kAuto, kNone, kRequired, kNamed };
 
 struct ThinkingWish {
-  std::optional<bool> enabled;        // enable_thinking; absent: as the template and the model do
-  std::optional<int64_t> budget;      // tokens of thought; then it is ended for the model
+  std::optional<bool> enabled;    // enable_thinking; absent: as the template and the model do
+  std::optional<int64_t> budget;  // tokens of thought; then it is ended for the model
 };
 
 struct GenerationRequest {
@@ -56,33 +56,33 @@ struct GenerationRequest {
   bool add_generation_prompt = true;    // chat: the template opens the assistant's turn
   using Prompt = std::variant<std::string, std::vector<TokenId>>;
   std::vector<Prompt> prompts;
-  std::string suffix;                   // completions: fill in between prompt and this
+  std::string suffix;  // completions: fill in between prompt and this
 
   SamplingWish sampling;
-  std::optional<int64_t> max_tokens;    // absent: as many as the context holds (chat), 16 (completions: its reader says so)
+  std::optional<int64_t> max_tokens;  // absent: as many as the context holds (chat), 16 (completions: its reader says so)
   int64_t n = 1;
-  bool echo = false;                    // completions: the prompt is part of the answer
-  bool logprobs = false;                // of the tokens of the answer (with echo: of the prompt's too)
+  bool echo = false;      // completions: the prompt is part of the answer
+  bool logprobs = false;  // of the tokens of the answer (with echo: of the prompt's too)
   int64_t top_logprobs = 0;
   AnswerFormat format;
   std::vector<Tool> tools;
   ToolChoice tool_choice = ToolChoice::kAuto;
-  std::string tool_name;                // kNamed
+  std::string tool_name;  // kNamed
   bool parallel_tool_calls = true;
   ThinkingWish thinking;
 
   bool stream = false, include_usage = false;
-  int64_t priority = 0;                 // lower is sooner (vLLM's)
-  std::string cache_salt;               // requests share cached prefixes only under the same key and salt
+  int64_t priority = 0;    // lower is sooner (vLLM's)
+  std::string cache_salt;  // requests share cached prefixes only under the same key and salt
   std::string user;
-  bool truncate_prompt = false;         // asked for by name: drop the prompt's front to make it fit; the answer says so
+  bool truncate_prompt = false;  // asked for by name: drop the prompt's front to make it fit; the answer says so
   bool return_token_ids = false;
 };
 
 struct ToolCallDelta {
   int64_t index = 0;
-  std::string id, name;    // in a call's first delta
-  std::string arguments;   // the next piece of its JSON
+  std::string id, name;   // in a call's first delta
+  std::string arguments;  // the next piece of its JSON
 };
 
 struct Alternative {
@@ -90,7 +90,7 @@ struct Alternative {
   std::string bytes;
   float logprob = 0;
 };
-struct TokenInfo : Alternative {       // logprob NaN: none (the first token of a prompt)
+struct TokenInfo : Alternative {  // logprob NaN: none (the first token of a prompt)
   std::vector<Alternative> top;
 };
 
@@ -130,7 +130,7 @@ class AnswerWriter {
     bool thought_cut = false;  // the thought's budget ended it
   };
   virtual ~AnswerWriter() = default;
-  virtual void start(const Head& head) = 0;                       // once, before anything else, when the first token is there
+  virtual void start(const Head& head) = 0;  // once, before anything else, when the first token is there
   virtual void prompt(int64_t choice, const std::string& text, const std::vector<TokenInfo>& tokens) = 0;  // with echo, before its deltas
   virtual void delta(int64_t choice, const Delta& delta) = 0;
   virtual void finish(int64_t choice, const Finish& finish) = 0;

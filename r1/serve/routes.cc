@@ -377,8 +377,9 @@ void add_routes(http::Router& router, Service& service, const RouteOptions& opti
   routes->kserve();
   routes->observation();
   // The handlers hold what they share as long as the router lives.
-  router.get("/openapi.json", [routes, document = document_of(options)](
-                                  const RequestPtr&, const ResponderPtr& responder) { responder->send({.body = document}); });
+  router.get("/openapi.json", [routes, document = document_of(options)](const RequestPtr&, const ResponderPtr& responder) {
+    responder->send({.body = document});
+  });
 }
 
 void add_loading_routes(http::Router& router) {

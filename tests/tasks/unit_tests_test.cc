@@ -205,8 +205,8 @@ TEST_F(UnitTestsTest, AnyAnswer) {
                                           "lambda: ",
                                           "if 1:",
                                           "</think>"};
-  std::vector<std::string> answers = {std::string(3000, '('), std::string(60000, '['), std::string(20000, '\n'),
-                                      std::string(5000, '-'), "assert " + std::string(2000, '~') + "add(1, 2)"};
+  std::vector<std::string> answers = {std::string(3000, '('), std::string(60000, '['), std::string(20000, '\n'), std::string(5000, '-'),
+                                      "assert " + std::string(2000, '~') + "add(1, 2)"};
   for (int i = 0; i < 300; ++i) {
     std::string answer;
     for (size_t n = rng() % 40; n > 0; --n) answer += words[rng() % words.size()];
