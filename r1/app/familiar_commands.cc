@@ -7,7 +7,7 @@ struct Row {
   std::string_view name, answer;
 };
 
-constexpr std::string_view kServe = "there is no server yet: r1 chat MODEL talks to a model, r1 generate MODEL answers a prompt";
+constexpr std::string_view kServe = "r1 serve MODEL answers the clients of OpenAI, Anthropic, Ollama and Triton, and has a chat page";
 constexpr std::string_view kTrain =
     "which training? r1 pretrain (text), r1 sft (conversations), r1 grpo (rewards), r1 run RECIPE (several stages)";
 constexpr std::string_view kDownload = "nothing is downloaded: `hf download ORG/NAME` does, and r1 models lists what is here";
@@ -22,13 +22,12 @@ constexpr std::string_view kEval = "r1 eval MODEL --task TASK (r1 eval --list_ta
 constexpr std::string_view kHub = "nothing is uploaded; a run's folder has the layout that `hf upload` takes";
 
 constexpr Row kRows[] = {
-    {"serve", kServe},
     {"server", kServe},
     {"api", kServe},
     {"vllm-serve", kServe},
     {"llama-server", kServe},
     {"vllm", kServe},
-    {"ollama", "r1 chat MODEL talks to a model, r1 models lists what is here; there is no server yet"},
+    {"ollama", "r1 chat MODEL talks to a model, r1 models lists what is here, r1 serve MODEL speaks its API"},
     {"llama-cli", "r1 chat MODEL talks to a model, r1 generate MODEL --prompt TEXT answers once"},
     {"llama-perplexity", "r1 score MODEL gives the log-probabilities of a text"},
     {"llama-quantize", kQuantize},

@@ -174,8 +174,8 @@ def lm_eval():
 # ---- the published schema
 def schema():
     program = tool("schemathesis")
-    run = subprocess.run([program, "run", BASE + "/openapi.json", "--checks=not_a_server_error", "--max-examples=" + os.environ.get("R1_SCHEMA_EXAMPLES", "12"),
-                          "--request-timeout=120", "--workers=2", "--phases=examples,coverage,fuzzing", "--seed=1", "--no-color"],
+    run = subprocess.run([program, "run", BASE + "/openapi.json", "--checks=not_a_server_error", "--max-examples=" + os.environ.get("R1_SCHEMA_EXAMPLES", "4"),
+                          "--request-timeout=120", "--workers=2", "--phases=fuzzing", "--seed=1", "--no-color"],
                          capture_output=True, text=True, cwd=WORK)
     (WORK / "schemathesis.log").write_text(run.stdout + run.stderr)
     lines = [line.strip() for line in run.stdout.splitlines() if line.strip()]
