@@ -46,7 +46,7 @@ action "completion is a script" 0 '^ok$' sh_ 'r1 completion bash > c && bash -n 
 action "a full disk" 1 'cannot write to stdout' sh_ 'r1 options > /dev/full'
 
 # ---- words of other programs ----
-action "serve" 2 'there is no server yet: r1 chat' r1 serve model.gguf
+action "another server's name" 2 'r1 serve MODEL answers' r1 llama-server model.gguf
 action "train" 2 'r1 sft .*r1 grpo' r1 train --config x.yaml
 action "quantize" 2 'does not exist here yet' r1 quantize in.gguf out.gguf q4_k_m
 action "export" 2 'r1 convert' r1 export model
