@@ -30,8 +30,12 @@ set(R1_PCH_STD <algorithm> <cmath> <cstdint> <filesystem> <functional> <map> <me
   <utility> <variant> <vector> <nlohmann/json.hpp>)
 set(R1_PCH_TORCH ${R1_PCH_STD} <ATen/core/Tensor.h> <ATen/core/grad_mode.h> "\"r1/tensor/aten.h\"")
 set(R1_PCH_FOLDERS_WITHOUT kernels)
-# The tests' own files are not optimised: what is looked at is the library, and they took half of the compiler's time.
+# The tests' own files are not optimised: what is looked at is the library, and they took half of the compiler's time. g++ tries to work out
+# every JSON literal while it compiles, in vain, which is half of such a file's time: it may give up early.
 set(R1_TEST_OPTIONS -O0)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND R1_TEST_OPTIONS -fconstexpr-ops-limit=10000)
+endif()
 function(r1_precompile target folder)
   if(CMAKE_DISABLE_PRECOMPILE_HEADERS OR folder IN_LIST R1_PCH_FOLDERS_WITHOUT)
     return()
