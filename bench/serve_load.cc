@@ -90,7 +90,7 @@ Streamed stream(int port, const Json& body) {
   const auto begun = Clock::now();
   client.send(Client::request_text("POST", "/v1/completions", dump_json(body), {{"Content-Type", "application/json"}}));
   const auto head = client.head();
-  check(head.status == 200, "status ", head.status);
+  if (head.status != 200) fail("status ", head.status, ": ", client.receive());
   Streamed out;
   while (const auto event = client.event()) {
     if (event->data == "[DONE]") continue;
@@ -197,7 +197,8 @@ void Bench::streams() {
       by_engine();
       by_server();
     }
-    check(direct == through, "the server's texts are not the engine's");
+    for (size_t i = 0; i < direct.size(); ++i)
+      check(direct[i] == through[i], "prompt ", i, ": the engine's text is ", printable(direct[i]), ", the server's ", printable(through[i]));
     ratios.push_back(servers.back() / engines.back());
   }
   bench::print({{"bench", "serve_load/streams"},

@@ -271,6 +271,10 @@ Json Body::list_schema(Json item, const Limits& limits) {
   return {{"type", "array"}, {"items", std::move(item)}, {"minItems", limits.min_items}, {"maxItems", limits.max_items}};
 }
 
+void refuse(const std::string& path, const std::string& what, const char* code) {
+  throw ApiError(400, str(path, ": ", what), path, code);
+}
+
 Json parse_body(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) throw ApiError(400, "the body is empty; expected a JSON object");
   Json json;

@@ -144,6 +144,9 @@ class Body {
   Json properties_ = Json::object(), required_ = Json::array(), one_needed_ = Json::array();
 };
 
+// ApiError 400, "<path>: <what>".
+[[noreturn]] void refuse(const std::string& path, const std::string& what, const char* code = "invalid_value");
+
 // The body as a JSON object, or ApiError 400: not JSON, not an object, nested over 100 deep, invalid UTF-8.
 Json parse_body(std::string_view text);
 

@@ -12,9 +12,6 @@ namespace {
 
 using Blocks = CodeLanguage::Blocks;
 
-bool is_word(char c) {
-  return std::isalnum(uint8_t(c)) || c == '_' || uint8_t(c) >= 0x80;
-}
 template <class List>
 bool among(std::string_view word, const List& list) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
@@ -100,6 +97,12 @@ const CodeLanguage* find_code_language(std::string_view name) {
   return wanted == "text" || wanted == "plaintext" ? &plain_text() : nullptr;
 }
 
+std::string code_language_names() {
+  std::string names;
+  for (const CodeLanguage& language : code_languages()) names += std::string(language.name) + ", ";
+  return names + std::string(plain_text().name);
+}
+
 const CodeLanguage& code_language_of(std::string_view path) {
   const size_t slash = path.find_last_of("/\\");
   const std::string file = lower(slash == std::string_view::npos ? path : path.substr(slash + 1));
@@ -108,6 +111,23 @@ const CodeLanguage& code_language_of(std::string_view path) {
   for (const CodeLanguage& language : code_languages())
     if (among(file, language.file_names) || (!extension.empty() && among(extension, language.extensions))) return language;
   return plain_text();
+}
+
+bool is_word(char c) {
+  return std::isalnum(uint8_t(c)) || c == '_' || uint8_t(c) >= 0x80;
+}
+
+int indent_of(std::string_view line) {
+  int columns = 0;
+  for (char c : line) {
+    if (c == '\t')
+      columns += 8 - columns % 8;
+    else if (c == ' ')
+      ++columns;
+    else
+      break;
+  }
+  return columns;
 }
 
 bool is_import(const CodeLanguage& language, std::string_view line) {

@@ -26,10 +26,16 @@ const std::vector<CodeLanguage>& code_languages();
 const CodeLanguage& plain_text();
 // By name or alias, any case; null if there is none such.
 const CodeLanguage* find_code_language(std::string_view name);
+// "python, javascript, .., text", for messages.
+std::string code_language_names();
 // By the path's extension or file name; plain_text() for what none of them claims.
 const CodeLanguage& code_language_of(std::string_view path);
 
 bool is_import(const CodeLanguage& language, std::string_view line);
+// Columns of blanks in front, a tab up to the next eighth.
+int indent_of(std::string_view line);
+// Of a name: a letter, a digit, _, or a byte of a character beyond ASCII.
+bool is_word(char c);
 
 class CodeScanner {
  public:

@@ -1,8 +1,8 @@
 #include "r1/api/code_prompt.h"
 
 #include <algorithm>
-#include <cctype>
 
+#include "r1/api/characters.h"
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
 
@@ -120,19 +120,6 @@ std::vector<size_t> spelled_in(const Tokenizer& tokenizer, std::string_view text
 text::Encoding encode_offsets(const Tokenizer& tokenizer, std::string_view text) {
   const std::vector<size_t> plain = spelled_in(tokenizer, text);
   return tokenizer.encode_with_offsets(text, {.plain_at = plain});
-}
-
-int indent_of(std::string_view line) {
-  int columns = 0;
-  for (char c : line) {
-    if (c == '\t')
-      columns += 8 - columns % 8;
-    else if (c == ' ')
-      ++columns;
-    else
-      break;
-  }
-  return columns;
 }
 
 bool only_closes(std::string_view words) {
@@ -420,12 +407,6 @@ class Builder {
     return ids;
   }
 
-  // Whole characters of the first `window` bytes.
-  static std::string_view first_bytes(std::string_view text, size_t window) {
-    if (text.size() <= window) return text;
-    while (window > 0 && (uint8_t(text[window]) & 0xc0) == 0x80) --window;
-    return text.substr(0, window);
-  }
   // The text, or of a last line that is longer than `window` bytes only these.
   static std::string_view last_bytes_of_line(std::string_view text, size_t window) {
     const size_t newline = text.rfind('\n');

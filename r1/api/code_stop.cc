@@ -1,7 +1,6 @@
 #include "r1/api/code_stop.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "r1/base/strings.h"
 
@@ -14,25 +13,8 @@ constexpr int kEqualLines = 6;
 bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
 }
-bool is_word(char c) {
-  return std::isalnum(uint8_t(c)) || c == '_' || uint8_t(c) >= 0x80;
-}
 int64_t word_bytes(std::string_view text) {
   return std::ranges::count_if(text, is_word);
-}
-
-// Columns of blanks in front, a tab up to the next eighth.
-int indent_of(std::string_view line) {
-  int columns = 0;
-  for (char c : line) {
-    if (c == '\t')
-      columns += 8 - columns % 8;
-    else if (c == ' ')
-      ++columns;
-    else
-      break;
-  }
-  return columns;
 }
 
 std::string without_returns(const std::string& text) {
@@ -74,6 +56,10 @@ void unix_lines(CodePlace& place) {
   place.prefix = without_returns(place.prefix);
   place.suffix = without_returns(place.suffix);
   for (CodeFile& file : place.files) file.text = without_returns(file.text);
+}
+
+CodeStop::Scope CodeStop::scope_named(std::string_view name) {
+  return name == "line" ? Scope::kLine : name == "none" ? Scope::kNone : Scope::kBlock;
 }
 
 CodeStop::CodeStop(const CodePlace& place, Scope scope)

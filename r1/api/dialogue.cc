@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "r1/api/characters.h"
 #include "r1/api/intent_features.h"
 #include "r1/base/error.h"
 
@@ -14,14 +15,6 @@ constexpr size_t kRanked = 5, kOffered = 3, kShortWords = 4, kMaxSaid = 200, kMa
 const char* awaiting_name(Awaiting a) {
   constexpr std::array<const char*, 4> kNames = {"nothing", "slot", "confirmation", "choice"};
   return kNames[size_t(a)];
-}
-
-// At most `most` bytes, no character cut in two.
-std::string cut(std::string text, size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
-  text.resize(most);
-  return text;
 }
 
 size_t count_words(const std::vector<TextToken>& tokens) {
@@ -120,7 +113,7 @@ Dialogue::Dialogue(DialogueDomain domain) : domain_(std::move(domain)) {}
 Understanding Dialogue::understand(const DialogueState& state, std::string_view message, const Classifier& classify,
                                    std::chrono::year_month_day today) const {
   Understanding u;
-  u.message = cut(mask_secrets(message), kMaxMessageBytes);
+  u.message = first_bytes(mask_secrets(message), kMaxMessageBytes);
   const auto ranked = [&](const std::string& text) {
     IntentRanking ranking = classify(text);
     std::erase_if(ranking, [&](const IntentScore& s) { return !domain_.intents.count(s.name); });
@@ -162,8 +155,12 @@ Decision Dialogue::decide(DialogueState& state, const Understanding& said, const
 }
 
 void Dialogue::close(DialogueState& state, const Understanding& said, const Decision& decision, const std::string& reply) const {
-  DialogueTurn turn{state.turns, cut(said.message, kMaxKept), cut(reply, kMaxKept), state.intent, decision.action.text(), state.confidence};
-  state.window.push_back(std::move(turn));
+  state.window.push_back({.number = state.turns,
+                          .user = std::string(first_bytes(said.message, kMaxKept)),
+                          .reply = std::string(first_bytes(reply, kMaxKept)),
+                          .intent = state.intent,
+                          .action = decision.action.text(),
+                          .confidence = state.confidence});
   while (int64_t(state.window.size()) > domain_.window) state.window.pop_front();
 }
 
@@ -337,6 +334,9 @@ void Dialogue::fill(Turn& turn) const {
   DialogueState& s = turn.state;
   const auto it = domain_.intents.find(s.intent);
   if (it == domain_.intents.end()) return;
+  const auto put = [&](const std::string& slot, const std::string& value, const std::string& said, const char* source) {
+    s.slots[slot] = {std::string(first_bytes(value, kMaxSaid)), std::string(first_bytes(said, kMaxSaid)), source, s.turns};
+  };
   for (const auto* list : {&it->second.needs, &it->second.takes}) {
     for (const std::string& slot : *list) {
       const auto values = turn.said.values.find(slot);
@@ -344,12 +344,12 @@ void Dialogue::fill(Turn& turn) const {
         const SlotValue& first = values->second.front();
         const bool clear =
             std::all_of(values->second.begin(), values->second.end(), [&](const SlotValue& v) { return v.value == first.value; });
-        if (clear || s.awaited_slot == slot) s.slots[slot] = {cut(first.value, kMaxSaid), cut(first.text, kMaxSaid), "rule", s.turns};
+        if (clear || s.awaited_slot == slot) put(slot, first.value, first.text, "rule");
         continue;
       }
       const auto model = turn.found.find(slot);
       if (model == turn.found.end() || s.slots.count(slot) || !contains_words(turn.said.message, model->second)) continue;
-      s.slots[slot] = {cut(model->second, kMaxSaid), cut(model->second, kMaxSaid), "model", s.turns};
+      put(slot, model->second, model->second, "model");
     }
   }
 }

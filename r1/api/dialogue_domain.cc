@@ -198,7 +198,7 @@ void check_template(const std::string& text, const std::string& where, const std
   }
 }
 
-void check_intent(const DialogueDomain& domain, const std::string& name, const DialogueIntent& intent, const std::string& where) {
+void check_intent(const DialogueDomain& domain, const DialogueIntent& intent, const std::string& where) {
   std::vector<std::string> known, all;
   for (const auto& [slot, spec] : domain.slots) all.push_back(slot);
   for (const auto* list : {&intent.needs, &intent.takes}) {
@@ -213,7 +213,6 @@ void check_intent(const DialogueDomain& domain, const std::string& name, const D
   }
   check_template(intent.confirm, str(where, ".confirm"), known);
   check_template(intent.answer, str(where, ".answer"), known);
-  check(!name.empty(), where);
 }
 
 void read_replies(Reader& r, DialogueDomain& domain) {
@@ -276,7 +275,7 @@ DialogueDomain parse_dialogue_domain(const Json& document, std::string_view wher
        [&](const std::string& name, const Json& value, const std::string& at) { domain.intents[name] = read_intent(name, value, at); });
   r.finish();
   if (domain.intents.empty()) fail_usage(where, ": intents are missing");
-  for (const auto& [name, intent] : domain.intents) check_intent(domain, name, intent, str(where, ": intents.", name));
+  for (const auto& [name, intent] : domain.intents) check_intent(domain, intent, str(where, ": intents.", name));
   return domain;
 }
 

@@ -47,7 +47,7 @@ void DialogueStore::sweep(Clock::time_point now) {
   }
 }
 
-void DialogueStore::touch(Session& session, const std::string&, Clock::time_point now) {
+void DialogueStore::touch(Session& session, Clock::time_point now) {
   session.last = now;
   order_.splice(order_.end(), order_, session.place);
 }
@@ -88,7 +88,7 @@ DialogueStore::Lease DialogueStore::take(const std::string& id, const std::strin
       throw http::ApiError(409, "a turn of this dialogue is under way: send the next message when it has been answered", "session",
                            "session_busy");
   }
-  touch(it->second, it->first, now);
+  touch(it->second, now);
   it->second.busy = true;
   return Lease(this, it->first, it->second.state);
 }

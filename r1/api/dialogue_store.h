@@ -64,7 +64,7 @@ class DialogueStore {
   using Sessions = std::map<std::string, Session>;
 
   void sweep(Clock::time_point now);
-  void touch(Session& session, const std::string& id, Clock::time_point now);
+  void touch(Session& session, Clock::time_point now);
   Sessions::iterator find(const std::string& id, const std::string& owner);
   void make_room();
   void erase(Sessions::iterator it);

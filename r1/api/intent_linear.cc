@@ -184,9 +184,6 @@ void softmax(std::span<float> logits) {
   for (float& v : logits) v /= sum;
 }
 
-LinearClassifier::LinearClassifier(int64_t classes, int64_t features)
-    : classes_(classes), weights_(size_t(classes * features)), bias_(size_t(classes)) {}
-
 LinearClassifier LinearClassifier::from_parts(int64_t classes, std::vector<float> weights, std::vector<float> bias) {
   check(classes >= 2 && bias.size() == size_t(classes) && weights.size() % size_t(classes) == 0, "[linear] expected weights [features, ",
         classes, "] and ", classes, " biases, got ", weights.size(), " and ", bias.size());

@@ -25,7 +25,6 @@ struct LinearOptions {
 class LinearClassifier {
  public:
   LinearClassifier() = default;
-  LinearClassifier(int64_t classes, int64_t features);
   // What was saved, checked: sizes fit, all finite. weights [features][classes].
   static LinearClassifier from_parts(int64_t classes, std::vector<float> weights, std::vector<float> bias);
 

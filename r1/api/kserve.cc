@@ -7,10 +7,10 @@
 #include <cstring>
 
 #include "r1/api/block_writer.h"
+#include "r1/api/characters.h"
 #include "r1/api/openai_fields.h"
 #include "r1/api/openai_json.h"
 #include "r1/base/error.h"
-#include "r1/base/utf8.h"
 #include "r1/http/error.h"
 
 namespace r1::api {
@@ -22,10 +22,6 @@ static_assert(std::endian::native == std::endian::little, "tensors are sent as t
 
 constexpr size_t kMaxText = 8 << 20, kMaxRows = 1024, kMaxTexts = 128, kMaxParameters = 64;
 constexpr int64_t kJsonPerBinary = 3;  // a float as text takes that much more
-
-[[noreturn]] void refuse(const std::string& path, const std::string& what, const char* code = "invalid_value") {
-  throw ApiError(400, path + ": " + what, path, code);
-}
 
 // Parameters are a flat object of few scalars.
 void check_parameters(const Json& parameters, const std::string& path) {
@@ -161,14 +157,6 @@ std::vector<int64_t> read_int64(const Input& input, int64_t rows, int64_t column
   return out;
 }
 
-void check_text(const std::string& text, const std::string& path) {
-  for (const char *p = text.data(), *end = p + text.size(); p < end;) {
-    uint32_t cp = 0;
-    p += decode_utf8(p, end, &cp);
-    if (cp == kInvalidChar) refuse(path, "expected UTF-8");
-  }
-}
-
 std::vector<std::string> read_texts(const Input& input) {
   check_datatype(input, "BYTES");
   const std::vector<int64_t>& shape = input.tensor->shape;
@@ -191,7 +179,7 @@ std::vector<std::string> read_texts(const Input& input) {
     flatten(input.tensor->data, shape, 0, input.path + ".data", elements);
     for (const Json* element : elements) Body::read(*element, out.emplace_back(), input.path + ".data", {.max_length = kMaxText});
   }
-  for (const std::string& text : out) check_text(text, input.path);
+  if (!std::ranges::all_of(out, is_utf8)) refuse(input.path, "expected UTF-8");
   return out;
 }
 
@@ -276,6 +264,15 @@ void apply(const KserveSampling& s, GenerationRequest& r) {
   std::erase(r.sampling.stop, "");  // as clients of Triton write that there is none
 }
 
+// What every answer begins with.
+Json head_json(const std::string& id, const std::string& model) {
+  Json out = Json::object();
+  if (!id.empty()) out["id"] = id;
+  out["model_name"] = model;
+  out["model_version"] = kKserveVersion;
+  return out;
+}
+
 // Texts of an answer: an infer response, one object, or server-sent events.
 class TextWriter : public AnswerWriter {
  public:
@@ -325,15 +322,8 @@ class TextWriter : public AnswerWriter {
       texts_.at(size_t(choice)) += text;
   }
 
-  Json head_json() const {
-    Json out = Json::object();
-    if (!options_.id.empty()) out["id"] = options_.id;
-    out["model_name"] = options_.model;
-    out["model_version"] = kKserveVersion;
-    return out;
-  }
   Json piece_json(const std::string& text) const {
-    Json out = head_json();
+    Json out = head_json(options_.id, options_.model);
     out["text_output"] = text;
     return out;
   }
@@ -350,7 +340,7 @@ class TextWriter : public AnswerWriter {
     } else {
       output["data"] = texts_;
     }
-    Json json = head_json();
+    Json json = head_json(options_.id, options_.model);
     json["outputs"] = Json::array({std::move(output)});
     http::Response response{.body = dump_json(json), .headers = headers_};
     if (!options_.binary) return response;
@@ -381,14 +371,6 @@ bool wants_binary(const KserveInferBody& body, const char* output) {
     binary = parameter<bool>(body.outputs[i].parameters, "binary_data", path + ".parameters").value_or(binary);
   }
   return binary;
-}
-
-Json head_of(const KserveInfer& infer, const KserveModel& model) {
-  Json out = Json::object();
-  if (!infer.id.empty()) out["id"] = infer.id;
-  out["model_name"] = model.name;
-  out["model_version"] = kKserveVersion;
-  return out;
 }
 
 // Row i's logits at their places, zeros elsewhere.
@@ -518,7 +500,7 @@ http::Response kserve_logits(const KserveInfer& infer, const KserveModel& model,
     output["parameters"] = {{"binary_data_size", total * sizeof(float)}};
   else
     output["data"] = Json::array();
-  Json json = head_of(infer, model);
+  Json json = head_json(infer.id, model.name);
   json["outputs"] = Json::array({std::move(output)});
   http::Response response{.body = dump_json(json)};
   const auto append = infer.binary ? append_binary : append_text;

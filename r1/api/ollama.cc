@@ -334,10 +334,7 @@ std::optional<Generation> read_ollama_chat(const std::string& text, const http::
   turns.move_to(r);
   for (size_t i = 0; i < body.tools.size(); ++i) {
     const OllamaFunction& function = body.tools[i].function;
-    const std::string path = str("tools[", i, "].function");
-    if (!function.parameters.is_null() && !function.parameters.is_object())
-      throw ApiError(400, path + ".parameters: expected a JSON schema, an object", path + ".parameters", "invalid_type");
-    r.tools.push_back(make_tool(function.name, function.description, function.parameters, path));
+    r.tools.push_back(make_tool(function.name, function.description, function.parameters, str("tools[", i, "].function")));
   }
   Ignored ignored;
   read_common(body, r, ignored);

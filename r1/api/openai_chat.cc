@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "r1/api/openai_messages.h"
+#include "r1/api/turns.h"
 #include "r1/base/error.h"
 #include "r1/http/error.h"
 
@@ -12,10 +13,6 @@ namespace {
 using http::ApiError;
 
 constexpr size_t kMaxDocuments = 256, kMaxVariables = 64;
-
-[[noreturn]] void refuse(const std::string& path, const std::string& what) {
-  throw ApiError(400, str(path, ": ", what), path, "invalid_value");
-}
 
 const std::vector<std::string>& efforts() {
   static const std::vector<std::string> all = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
@@ -80,10 +77,7 @@ void ConversationFields::apply_tools(GenerationRequest& request) const {
   if (!tools.is_null()) request.tools = read_tools(tools, "tools");
   if (!tool_choice.is_null()) read_tool_choice(tool_choice, "tool_choice", request);
   request.parallel_tool_calls = parallel_tool_calls;
-  if (request.tools.empty() || request.tool_choice == ToolChoice::kNone) return;
-  Json list = Json::array();
-  for (const Tool& tool : request.tools) list.push_back(tool.whole);
-  request.chat->variables["tools"] = std::move(list);
+  tell_tools(request);
 }
 
 // What a request says of thinking, the plainest word last, so that it counts.

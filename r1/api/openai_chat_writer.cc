@@ -3,20 +3,24 @@
 
 #include "r1/api/openai_chat.h"
 #include "r1/api/openai_json.h"
+#include "r1/api/openai_writer.h"
 
 namespace r1::api {
 namespace {
 
-class ChatWriter : public AnswerWriter {
+class ChatWriter : public OpenaiWriter {
  public:
-  ChatWriter(const ChatAnswerOptions& options, http::ResponderPtr responder) : options_(options), responder_(std::move(responder)) {}
+  ChatWriter(const ChatAnswerOptions& options, http::ResponderPtr responder)
+      : OpenaiWriter(std::move(responder), {"chatcmpl-", "chat.completion", "chat.completion.chunk"}, options.stream, options.include_usage),
+        options_(options) {}
 
   void start(const Head& head) override {
-    head_ = head;
+    begin(head);
     choices_.resize(size_t(head.choices));
-    if (options_.stream) begin_stream();
-    if (options_.prefix.empty()) return;
-    for (size_t i = 0; i < choices_.size(); ++i) add_content(int64_t(i), options_.prefix, {});
+    if (stream_)
+      for (int64_t i = 0; i < head.choices; ++i) write_delta(i, {{"role", "assistant"}, {"content", ""}}, {});
+    if (!options_.prefix.empty())
+      for (int64_t i = 0; i < head.choices; ++i) add_content(i, options_.prefix, {});
   }
 
   void prompt(int64_t, const std::string&, const std::vector<TokenInfo>&) override {}
@@ -37,33 +41,7 @@ class ChatWriter : public AnswerWriter {
     own.finish = openai_finish(finish.reason);
     own.stop_reason = stop_reason(finish);
     own.thought_cut = finish.thought_cut;
-    if (!options_.stream) return;
-    // The last one waits for the times.
-    if (!last_chunk_.empty()) responder_->write(http::sse(chunk(last_chunk_, "")));
-    last_chunk_ = choice_json(choice, Json::object(), {});
-  }
-
-  void end(const Usage& usage, const Timings& timings) override {
-    const Json times = timings_json(usage, timings);
-    if (!options_.stream) {
-      responder_->send({.body = dump_json(whole(usage, times))});
-      return;
-    }
-    const std::string more = ",\"timings\":" + dump_json(times);
-    if (!last_chunk_.empty()) responder_->write(http::sse(chunk(last_chunk_, more)));
-    if (options_.include_usage)
-      responder_->write(http::sse(opening_ + "\"choices\":[],\"usage\":" + dump_json(usage_json(usage)) + more + "}"));
-    responder_->write(http::sse("[DONE]"));
-    responder_->end();
-  }
-
-  void fail(const std::exception& error) override {
-    if (!streaming_) {
-      responder_->send(http::error_response(error));
-      return;
-    }
-    responder_->write(http::sse(http::error_response(error).body));
-    responder_->end();
+    if (stream_) write_last(choice_json(choice, Json::object(), {}));
   }
 
  private:
@@ -75,39 +53,17 @@ class ChatWriter : public AnswerWriter {
     bool thought_cut = false;
   };
 
-  Json envelope(const char* object) const {
-    Json out = {{"id", "chatcmpl-" + head_.id},
-                {"object", object},
-                {"created", head_.created},
-                {"model", head_.model},
-                {"system_fingerprint", system_fingerprint(head_.model_version)}};
-    if (head_.truncated) out["truncated"] = true;
-    return out;
-  }
-
-  void begin_stream() {
-    streaming_ = true;
-    opening_ = dump_json(envelope("chat.completion.chunk"));
-    opening_.back() = ',';
-    responder_->begin(200, "text/event-stream", event_headers());
-    for (int64_t i = 0; i < head_.choices; ++i) write_delta(i, {{"role", "assistant"}, {"content", ""}}, {});
-  }
-
-  std::string chunk(const std::string& choice, const std::string& more) const {
-    return opening_ + "\"choices\":[" + choice + "]" + (options_.include_usage ? ",\"usage\":null" : "") + more + "}";
-  }
-
   Json logprobs(const std::vector<TokenInfo>& tokens) const {
     if (!options_.logprobs || tokens.empty()) return nullptr;
     return {{"content", logprobs_content(tokens)}, {"refusal", nullptr}};
   }
 
-  std::string choice_json(int64_t choice, Json delta, const std::vector<TokenInfo>& tokens) const {
+  Json choice_json(int64_t choice, Json delta, const std::vector<TokenInfo>& tokens) const {
     const Choice& own = choices_.at(size_t(choice));
     Json out = {{"index", choice}, {"delta", std::move(delta)}, {"logprobs", logprobs(tokens)}, {"finish_reason", nullptr}};
     if (!own.finish.empty()) add_finish(out, own);
     if (options_.return_token_ids && !tokens.empty()) out["token_ids"] = token_ids(tokens);
-    return dump_json(out);
+    return out;
   }
 
   static void add_finish(Json& out, const Choice& choice) {
@@ -117,7 +73,7 @@ class ChatWriter : public AnswerWriter {
   }
 
   void write_delta(int64_t choice, Json delta, const std::vector<TokenInfo>& tokens) {
-    responder_->write(http::sse(chunk(choice_json(choice, std::move(delta), tokens), "")));
+    write_choice(choice_json(choice, std::move(delta), tokens));
   }
 
   void keep(int64_t choice, const std::vector<TokenInfo>& tokens) {
@@ -126,19 +82,19 @@ class ChatWriter : public AnswerWriter {
   }
 
   void add_content(int64_t choice, const std::string& text, const std::vector<TokenInfo>& tokens) {
-    if (options_.stream) return write_delta(choice, {{"content", text}}, tokens);
+    if (stream_) return write_delta(choice, {{"content", text}}, tokens);
     choices_.at(size_t(choice)).content += text;
     keep(choice, tokens);
   }
 
   void add_reasoning(int64_t choice, const std::string& text, const std::vector<TokenInfo>& tokens) {
-    if (options_.stream) return write_delta(choice, {{"reasoning_content", text}, {"reasoning", text}}, tokens);
+    if (stream_) return write_delta(choice, {{"reasoning_content", text}, {"reasoning", text}}, tokens);
     choices_.at(size_t(choice)).reasoning += text;
     keep(choice, tokens);
   }
 
   void add_calls(int64_t choice, const std::vector<ToolCallDelta>& calls, const std::vector<TokenInfo>& tokens) {
-    if (options_.stream) {
+    if (stream_) {
       Json list = Json::array();
       for (const ToolCallDelta& call : calls) list.push_back(call_delta(call));
       return write_delta(choice, {{"tool_calls", std::move(list)}}, tokens);
@@ -171,8 +127,7 @@ class ChatWriter : public AnswerWriter {
     return out;
   }
 
-  Json whole(const Usage& usage, const Json& times) const {
-    Json out = envelope("chat.completion");
+  Json choices() override {
     Json list = Json::array();
     for (size_t i = 0; i < choices_.size(); ++i) {
       const Choice& choice = choices_[i];
@@ -181,18 +136,11 @@ class ChatWriter : public AnswerWriter {
       if (options_.return_token_ids) entry["token_ids"] = token_ids(choice.tokens);
       list.push_back(std::move(entry));
     }
-    out["choices"] = std::move(list);
-    out["usage"] = usage_json(usage);
-    out["timings"] = times;
-    return out;
+    return list;
   }
 
   const ChatAnswerOptions options_;
-  const http::ResponderPtr responder_;
-  Head head_;
   std::vector<Choice> choices_;
-  bool streaming_ = false;
-  std::string opening_, last_chunk_;
 };
 
 }  // namespace

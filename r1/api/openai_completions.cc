@@ -4,6 +4,7 @@
 #include <map>
 
 #include "r1/api/openai_json.h"
+#include "r1/api/openai_writer.h"
 #include "r1/base/error.h"
 #include "r1/http/error.h"
 
@@ -59,19 +60,15 @@ struct OldLogprobs {
   }
 };
 
-class CompletionWriter : public AnswerWriter {
+class CompletionWriter : public OpenaiWriter {
  public:
   CompletionWriter(const CompletionAnswerOptions& options, http::ResponderPtr responder)
-      : options_(options), responder_(std::move(responder)) {}
+      : OpenaiWriter(std::move(responder), {"cmpl-", "text_completion", "text_completion"}, options.stream, options.include_usage),
+        options_(options) {}
 
   void start(const Head& head) override {
-    head_ = head;
+    begin(head);
     choices_.resize(size_t(head.choices));
-    if (!options_.stream) return;
-    streaming_ = true;
-    opening_ = dump_json(envelope());
-    opening_.back() = ',';
-    responder_->begin(200, "text/event-stream", event_headers());
   }
 
   void prompt(int64_t choice, const std::string& text, const std::vector<TokenInfo>& tokens) override { add(choice, text, tokens); }
@@ -85,32 +82,7 @@ class CompletionWriter : public AnswerWriter {
     Choice& own = choices_.at(size_t(choice));
     own.finish = openai_finish(finish.reason);
     own.stop_reason = stop_reason(finish);
-    if (!options_.stream) return;
-    if (!last_chunk_.empty()) responder_->write(http::sse(chunk(last_chunk_, "")));
-    last_chunk_ = choice_json(choice, "", {});
-  }
-
-  void end(const Usage& usage, const Timings& timings) override {
-    const Json times = timings_json(usage, timings);
-    if (!options_.stream) {
-      responder_->send({.body = dump_json(whole(usage, times))});
-      return;
-    }
-    const std::string more = ",\"timings\":" + dump_json(times);
-    if (!last_chunk_.empty()) responder_->write(http::sse(chunk(last_chunk_, more)));
-    if (options_.include_usage)
-      responder_->write(http::sse(opening_ + "\"choices\":[],\"usage\":" + dump_json(usage_json(usage)) + more + "}"));
-    responder_->write(http::sse("[DONE]"));
-    responder_->end();
-  }
-
-  void fail(const std::exception& error) override {
-    if (!streaming_) {
-      responder_->send(http::error_response(error));
-      return;
-    }
-    responder_->write(http::sse(http::error_response(error).body));
-    responder_->end();
+    if (stream_) write_last(choice_json(choice, "", {}, own));
   }
 
  private:
@@ -121,34 +93,16 @@ class CompletionWriter : public AnswerWriter {
     int64_t offset = 0;
   };
 
-  Json envelope() const {
-    Json out = {{"id", "cmpl-" + head_.id},
-                {"object", "text_completion"},
-                {"created", head_.created},
-                {"model", head_.model},
-                {"system_fingerprint", system_fingerprint(head_.model_version)}};
-    if (head_.truncated) out["truncated"] = true;
-    return out;
-  }
-
-  std::string chunk(const std::string& choice, const std::string& more) const {
-    return opening_ + "\"choices\":[" + choice + "]" + (options_.include_usage ? ",\"usage\":null" : "") + more + "}";
-  }
-
   void add(int64_t choice, const std::string& text, const std::vector<TokenInfo>& tokens) {
-    if (options_.stream) return responder_->write(http::sse(chunk(choice_json(choice, text, tokens), "")));
     Choice& own = choices_.at(size_t(choice));
+    if (stream_) return write_choice(choice_json(choice, text, tokens, own));
     own.text += text;
     if (options_.logprobs || options_.return_token_ids) own.tokens.insert(own.tokens.end(), tokens.begin(), tokens.end());
   }
 
-  std::string choice_json(int64_t choice, const std::string& text, const std::vector<TokenInfo>& tokens) {
-    return dump_json(choice_json(choice, text, tokens, choices_.at(size_t(choice))));
-  }
-
   Json choice_json(int64_t index, const std::string& text, const std::vector<TokenInfo>& tokens, Choice& own) const {
     Json out = {{"index", index}, {"text", text}, {"logprobs", nullptr}, {"finish_reason", nullptr}};
-    if (options_.logprobs && (!tokens.empty() || !options_.stream)) {
+    if (options_.logprobs && (!tokens.empty() || !stream_)) {
       OldLogprobs logprobs;
       for (const TokenInfo& token : tokens) logprobs.add(token, options_.top_logprobs, own.offset);
       out["logprobs"] = logprobs.json();
@@ -160,22 +114,14 @@ class CompletionWriter : public AnswerWriter {
     return out;
   }
 
-  Json whole(const Usage& usage, const Json& times) {
-    Json out = envelope();
+  Json choices() override {
     Json list = Json::array();
     for (size_t i = 0; i < choices_.size(); ++i) list.push_back(choice_json(int64_t(i), choices_[i].text, choices_[i].tokens, choices_[i]));
-    out["choices"] = std::move(list);
-    out["usage"] = usage_json(usage);
-    out["timings"] = times;
-    return out;
+    return list;
   }
 
   const CompletionAnswerOptions options_;
-  const http::ResponderPtr responder_;
-  Head head_;
   std::vector<Choice> choices_;
-  bool streaming_ = false;
-  std::string opening_, last_chunk_;
 };
 
 }  // namespace

@@ -10,10 +10,6 @@ namespace {
 
 using http::ApiError;
 
-[[noreturn]] void refuse(const std::string& path, const std::string& what) {
-  throw ApiError(400, str(path, ": ", what), path, "invalid_value");
-}
-
 Json any_of(std::initializer_list<Json> schemas) {
   Json list = Json::array();
   for (const Json& schema : schemas) list.push_back(schema);
@@ -92,7 +88,7 @@ const Limits kChoiceLimits = {.max_length = 1024, .max_items = 1024};
 }  // namespace
 
 void refuse_field(const std::string& name, const std::string& why) {
-  throw ApiError(400, str(name, ": ", why), name, "unsupported_parameter");
+  refuse(name, why, "unsupported_parameter");
 }
 
 void SamplingFields::visit(Body& v) {

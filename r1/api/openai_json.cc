@@ -2,21 +2,12 @@
 
 #include <cmath>
 
+#include "r1/api/characters.h"
 #include "r1/base/build_info.h"
 #include "r1/base/error.h"
-#include "r1/base/utf8.h"
 
 namespace r1::api {
 namespace {
-
-bool whole_characters(std::string_view bytes) {
-  for (const char *p = bytes.data(), *end = p + bytes.size(); p < end;) {
-    uint32_t character;
-    p += decode_utf8(p, end, &character);
-    if (character == kInvalidChar) return false;
-  }
-  return true;
-}
 
 double per_second(int64_t n, double seconds) {
   return seconds > 0 ? double(n) / seconds : 0;
@@ -56,7 +47,7 @@ Json timings_json(const Usage& usage, const Timings& timings) {
 }
 
 std::string token_text(std::string_view bytes) {
-  if (whole_characters(bytes)) return std::string(bytes);
+  if (is_utf8(bytes)) return std::string(bytes);
   std::string out = "bytes:";
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "r1/api/body.h"
+#include "r1/api/turns.h"
 #include "r1/base/error.h"
 #include "r1/http/error.h"
 
@@ -12,10 +13,6 @@ namespace {
 using http::ApiError;
 
 constexpr size_t kMaxName = 128, kMaxId = 256, kMaxText = size_t{8} << 20;
-
-[[noreturn]] void refuse(const std::string& path, const std::string& what, const char* code = "invalid_value") {
-  throw ApiError(400, str(path, ": ", what), path, code);
-}
 
 [[noreturn]] void refuse_type(const std::string& path, const std::string& expected, const Json& value) {
   refuse(path, str("expected ", expected, ", got ", value.type_name()), "invalid_type");
@@ -156,18 +153,6 @@ data::Message read_message(const Json& message, const std::string& path) {
   return out;
 }
 
-bool name_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == ':' ||
-         c == '/';
-}
-
-std::string read_tool_name(const Json& function, const std::string& path) {
-  const std::string name = text_of(need(function, "name", path), path + ".name", kMaxName);
-  if (name.empty() || !std::ranges::all_of(name, name_letter))
-    refuse(path + ".name", str("expected letters, digits, '_', '-', '.', ':', '/', got '", printable(name), "'"));
-  return name;
-}
-
 Tool read_tool(const Json& tool, const std::string& path) {
   check_object(tool, path);
   if (const std::string type = text_of(need(tool, "type", path), path + ".type", kMaxName); type != "function")
@@ -175,19 +160,10 @@ Tool read_tool(const Json& tool, const std::string& path) {
   const Json& function = need(tool, "function", path);
   const std::string place = path + ".function";
   check_object(function, place);
-  Tool out;
-  out.name = read_tool_name(function, place);
-  if (const Json* text = member(function, "description")) out.description = text_of(*text, place + ".description", kMaxText);
-  out.parameters = {{"type", "object"}, {"properties", Json::object()}};
-  if (const Json* schema = member(function, "parameters")) {
-    check_object(*schema, place + ".parameters");
-    if (!schema->empty()) out.parameters = *schema;
-  }
-  Json whole = {{"name", out.name}};
-  if (!out.description.empty()) whole["description"] = out.description;
-  whole["parameters"] = out.parameters;
-  out.whole = {{"type", "function"}, {"function", std::move(whole)}};
-  return out;
+  const std::string name = text_of(need(function, "name", place), place + ".name", kMaxName);
+  const Json *description = member(function, "description"), *parameters = member(function, "parameters");
+  const std::string text = description ? text_of(*description, place + ".description", kMaxText) : "";
+  return make_tool(name, text, parameters ? *parameters : Json(), place);
 }
 
 }  // namespace
@@ -234,11 +210,8 @@ void read_tool_choice(const Json& choice, const std::string& path, GenerationReq
     const Json* function = member(choice, "function");
     if (function) check_object(*function, path + ".function");
     const std::string place = function ? path + ".function" : path;
-    request.tool_name = text_of(need(function ? *function : choice, "name", place), place + ".name", kMaxName);
-    request.tool_choice = ToolChoice::kNamed;
-    if (std::ranges::none_of(request.tools, [&](const Tool& tool) { return tool.name == request.tool_name; }))
-      refuse(place + ".name", str("no tool is called '", printable(request.tool_name), "'"));
-    return;
+    const std::string name = text_of(need(function ? *function : choice, "name", place), place + ".name", kMaxName);
+    return choose_tool(request, name, place + ".name");
   }
   if (!choice.is_string()) refuse_type(path, "'none', 'auto', 'required' or an object that names a function", choice);
   std::string word;

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "r1/api/characters.h"
 #include "r1/api/openai_completions.h"
 #include "r1/base/error.h"
-#include "r1/base/utf8.h"
 #include "r1/http/error.h"
 
 namespace r1::api {
@@ -16,17 +16,8 @@ using http::ApiError;
 
 constexpr size_t kMaxText = size_t{8} << 20, kMaxIds = 4 << 20;
 
-bool is_text(std::string_view bytes) {
-  for (const char *p = bytes.data(), *end = p + bytes.size(); p < end;) {
-    uint32_t character;
-    p += decode_utf8(p, end, &character);
-    if (character == kInvalidChar) return false;
-  }
-  return true;
-}
-
 Json piece_json(const std::string& piece) {
-  if (is_text(piece)) return piece;
+  if (is_utf8(piece)) return piece;
   Json bytes = Json::array();
   for (const char c : piece) bytes.push_back(unsigned(static_cast<unsigned char>(c)));
   return bytes;

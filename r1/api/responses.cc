@@ -132,9 +132,6 @@ void read_tools(const ResponsesBody& body, GenerationRequest& request, Ignored& 
       ignored.push_back(path);
       continue;
     }
-    if (!tool.parameters.is_null() && !tool.parameters.is_object())
-      throw ApiError(400, str(path, ".parameters: expected a JSON schema, an object, got ", tool.parameters.type_name()),
-                     path + ".parameters", "invalid_type");
     request.tools.push_back(make_tool(tool.name, tool.description, tool.parameters, path));
   }
 }

@@ -33,9 +33,9 @@ std::string root_name(const fs::path& path) {
   std::string name = path.filename().string();
   if (name.empty() || name == "." || name == "..") name = fs::weakly_canonical(path).filename().string();
   for (char& c : name)
-    if (!is_run_path(std::string(1, c)) && c != '.') c = '-';
+    if (!is_plain_path(std::string(1, c)) && c != '.') c = '-';
   name = name.substr(0, 100);
-  return is_run_path(name) ? name : "runs";
+  return is_plain_path(name) ? name : "runs";
 }
 
 bool is_inside_a_run(const std::string& name) {
@@ -200,7 +200,7 @@ RunStore::RunStore(const std::vector<std::string>& roots, size_t max_points) : m
 RunStore::~RunStore() = default;
 
 RunStore::Place RunStore::find(const std::string& name) const {
-  if (!is_run_path(name))
+  if (!is_plain_path(name))
     throw http::ApiError(400,
                          str("run: '", printable(name), "' is no run's name: parts of letters, digits, '.', '_' and '-' between slashes"),
                          "run", "invalid_run_name");
@@ -250,7 +250,7 @@ void RunStore::walk(const Place& here, size_t depth, Walk& walk) {
   walk.more |= walk.entries >= kMaxEntries;
   for (const FolderEntry& entry : entries) {
     if (!entry.may_be_folder || is_inside_a_run(entry.name)) continue;
-    if (!is_run_path(entry.name)) {
+    if (!is_plain_path(entry.name)) {
       ++walk.skipped;
       continue;
     }

@@ -3,7 +3,7 @@
 // named under "faults" and never an error. Safe from several threads.
 //
 // A run is a folder that r1's training stages write (stages/run.h): metrics.jsonl, or config.yaml beside configs.jsonl. Its name is that of
-// its root and the way below it, "runs/r1-zero-tiny/zero". Names are checked (runs_files.h); one that is no name is http::ApiError 400, one
+// its root and the way below it, "runs/r1-zero-tiny/zero". Names are checked (base/files_below.h); one that is no name is http::ApiError 400, one
 // that nothing stands under 404.
 #pragma once
 

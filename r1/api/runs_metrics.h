@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "r1/api/runs_files.h"
+#include "r1/base/files_below.h"
 #include "r1/base/json.h"
 
 namespace r1::api {

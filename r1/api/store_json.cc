@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "r1/api/body.h"
+#include "r1/api/characters.h"
 #include "r1/api/random_id.h"
 #include "r1/http/error.h"
 
@@ -104,12 +105,8 @@ struct ChangeBody {
 };
 
 void check_object(const Json& value, const std::string& param) {
-  if (!value.is_object()) throw http::ApiError(400, param + ": expected an object", param, "invalid_type");
-  if (dump_json(value).size() > kMaxObject) throw http::ApiError(400, str(param, ": over ", kMaxObject >> 10, " KiB"), param, "too_large");
-}
-
-[[noreturn]] void refuse(const std::string& param, const std::string& what) {
-  throw http::ApiError(400, param + ": " + what, param, "invalid_value");
+  if (!value.is_object()) refuse(param, "expected an object", "invalid_type");
+  if (dump_json(value).size() > kMaxObject) refuse(param, str("over ", kMaxObject >> 10, " KiB"), "too_large");
 }
 
 void check_stored(StoredConversationBody& c, const std::string& place) {
@@ -137,11 +134,7 @@ Conversation from_plain(const Json& json, const std::string& place) {
   reader.finish();
   Conversation c;
   c.id = random_id(24);
-  c.title = body.title.empty() ? body.messages.front().content.substr(0, 60) : body.title;
-  // No character cut in two.
-  while (body.title.empty() && body.messages.front().content.size() > c.title.size() && !c.title.empty() &&
-         (uint8_t(body.messages.front().content[c.title.size()]) & 0xC0) == 0x80)
-    c.title.pop_back();
+  c.title = body.title.empty() ? first_bytes(body.messages.front().content, 60) : body.title;
   for (PlainBody::Line& line : body.messages) {
     Message m;
     m.id = random_id(24);

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
+#include "r1/api/body.h"
 #include "r1/base/error.h"
-#include "r1/http/error.h"
 
 namespace r1::api {
-
-using http::ApiError;
 
 void Turns::append(std::string& to, const std::string& text) {
   if (!to.empty() && !text.empty()) to += '\n';
@@ -89,9 +87,10 @@ Tool make_tool(const std::string& name, const std::string& description, Json par
            std::string_view("_-.:/").find(c) != std::string_view::npos;
   };
   if (name.empty() || name.size() > 128 || !std::ranges::all_of(name, fits))
-    throw ApiError(400, str(path, ".name: expected 1 to 128 letters, digits and _ - . : /, got '", printable(name), "'"), path + ".name",
-                   "invalid_value");
-  if (parameters.is_null()) parameters = {{"type", "object"}, {"properties", Json::object()}};
+    refuse(path + ".name", str("expected 1 to 128 letters, digits and _ - . : /, got '", printable(name), "'"));
+  if (!parameters.is_null() && !parameters.is_object())
+    refuse(path + ".parameters", str("expected a JSON schema, an object, got ", parameters.type_name()), "invalid_type");
+  if (parameters.empty()) parameters = {{"type", "object"}, {"properties", Json::object()}};
   Tool tool{name, description, std::move(parameters), {}};
   Json function = {{"name", name}};
   if (!description.empty()) function["description"] = description;
@@ -102,14 +101,13 @@ Tool make_tool(const std::string& name, const std::string& description, Json par
 
 void choose_tool(GenerationRequest& request, const std::string& name, const std::string& path) {
   if (std::ranges::none_of(request.tools, [&](const Tool& tool) { return tool.name == name; }))
-    throw ApiError(400, str(path, ": no tool is called '", printable(name), "'"), path, "invalid_value");
+    refuse(path, str("no tool is called '", printable(name), "'"));
   request.tool_choice = ToolChoice::kNamed;
   request.tool_name = name;
 }
 
 AnswerFormat schema_format(const Json& schema, const std::string& path) {
-  if (!schema.is_object())
-    throw ApiError(400, str(path, ": expected a JSON schema, an object, got ", schema.type_name()), path, "invalid_type");
+  if (!schema.is_object()) refuse(path, str("expected a JSON schema, an object, got ", schema.type_name()), "invalid_type");
   return {.kind = AnswerFormat::Kind::kJsonSchema, .schema = schema, .pattern = {}};
 }
 
@@ -119,14 +117,17 @@ void set_effort(GenerationRequest& request, const std::string& effort) {
   if (request.chat) request.chat->variables["reasoning_effort"] = effort;
 }
 
-void tell_template(GenerationRequest& request) {
-  if (!request.chat) return;
-  Json& variables = request.chat->variables;
-  if (request.thinking.enabled) variables["enable_thinking"] = *request.thinking.enabled;
+void tell_tools(GenerationRequest& request) {
   if (request.tools.empty() || request.tool_choice == ToolChoice::kNone) return;
   Json list = Json::array();
   for (const Tool& tool : request.tools) list.push_back(tool.whole);
-  variables["tools"] = std::move(list);
+  request.chat->variables["tools"] = std::move(list);
+}
+
+void tell_template(GenerationRequest& request) {
+  if (!request.chat) return;
+  if (request.thinking.enabled) request.chat->variables["enable_thinking"] = *request.thinking.enabled;
+  tell_tools(request);
 }
 
 }  // namespace r1::api

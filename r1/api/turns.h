@@ -47,8 +47,8 @@ class Turns {
   size_t calls_ = 0;
 };
 
-// A tool as templates and the service want it, checked: a name of 1 to 128 letters, digits and _ - . : /, parameters null or an object.
-// `path` is where it stands in the body.
+// A tool as templates and the service want it, checked: a name of 1 to 128 letters, digits and _ - . : /; parameters an object, null and {} for an
+// object of no known properties. `path` is where it stands in the body.
 Tool make_tool(const std::string& name, const std::string& description, Json parameters, const std::string& path);
 
 // The named tool is the one to call, or ApiError 400.
@@ -60,7 +60,8 @@ AnswerFormat schema_format(const Json& schema, const std::string& path);
 // "none" is no thinking; any other effort is thinking. The template is told which (reasoning_effort).
 void set_effort(GenerationRequest& request, const std::string& effort);
 
-// Tools and thinking as variables for the template, when all of the request is read.
+// Tools, and thinking as well, as variables for the template, when all of the request is read.
+void tell_tools(GenerationRequest& request);
 void tell_template(GenerationRequest& request);
 
 }  // namespace r1::api

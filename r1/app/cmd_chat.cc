@@ -18,6 +18,7 @@
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
 #include "r1/data/prompt.h"
+#include "r1/data/thought.h"
 #include "r1/engine/completion.h"
 #include "r1/stages/run.h"
 
@@ -217,9 +218,8 @@ class Chat {
                                                   : t.encode(messages_.back().content, {.add_special_tokens = t.add_bos()});
     std::string suffix = config_.prompt_suffix;
     if (think_ != "auto") {
-      const std::string tail = t.decode({ids.end() - std::min<int64_t>(4, int64_t(ids.size())), ids.end()});
-      const bool open = tail.find("<think>") != std::string::npos;  // R1's template opens the thought itself
-      suffix += think_ == "on" ? (open ? "" : "<think>\n") : (open ? "\n</think>\n\n" : "<think>\n\n</think>\n\n");
+      const std::string tail = t.decode({ids.end() - std::min<int64_t>(16, int64_t(ids.size())), ids.end()});
+      suffix += data::thought_suffix(tail + suffix, think_ == "on");
     }
     const auto more = t.encode(suffix, {.parse_special = true});
     ids.insert(ids.end(), more.begin(), more.end());

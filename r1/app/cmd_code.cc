@@ -96,16 +96,10 @@ api::CodePlace read_place(const CompleteConfig& c) {
   place.path = at.file;
   place.language = c.language.empty() ? &api::code_language_of(at.file) : api::find_code_language(c.language);
   if (!place.language)
-    fail_usage("--language: '", printable(c.language),
-               "' is not among those that are known: python, javascript, typescript, java, c, cpp, csharp, go, rust, ruby, php, bash");
+    fail_usage("--language: '", printable(c.language), "' is not among those that are known: ", api::code_language_names());
   for (const std::string& file : c.files) place.files.push_back({file, read_file(file)});
   api::unix_lines(place);
   return place;
-}
-
-api::CodeStop::Scope scope_of(const std::string& name) {
-  using Scope = api::CodeStop::Scope;
-  return name == "line" ? Scope::kLine : name == "none" ? Scope::kNone : Scope::kBlock;
 }
 
 int run_complete(const CompleteConfig& config, const CommonOptions& common) {
@@ -131,7 +125,7 @@ int run_complete(const CompleteConfig& config, const CommonOptions& common) {
   request.sampling.stop_ids = prompt.stop_ids;
   for (text::TokenId id : loaded.stop_ids) request.sampling.stop_ids.push_back(id);
 
-  std::vector<api::CodeStop> stops(size_t(config.n), api::CodeStop(place, scope_of(config.stop_at)));
+  std::vector<api::CodeStop> stops(size_t(config.n), api::CodeStop(place, api::CodeStop::scope_named(config.stop_at)));
   std::vector<std::string> texts(size_t(config.n));
   const bool streams = !common.json && config.n == 1;
   const auto show = [&](int sample, const std::string& piece) {

@@ -92,7 +92,7 @@ int64_t bytes_of(const fs::path& model) {
 
 api::OllamaModel facts_of(const serve::ServedModel& m, int64_t longest) {
   const model::ModelConfig& c = m.model->config();
-  const auto written = fs::last_write_time(m.path).time_since_epoch() - fs::file_time_type::clock::now().time_since_epoch();
+  const auto written = std::chrono::file_clock::to_sys(fs::last_write_time(m.path));
   const std::string chat = m.chat ? m.chat->source() : "";
   return {.name = m.name,
           .format = fs::path(m.path).extension() == ".gguf" ? "gguf" : "safetensors",
@@ -100,10 +100,10 @@ api::OllamaModel facts_of(const serve::ServedModel& m, int64_t longest) {
           .quantization = m.model->dtype() == at::kBFloat16 ? "BF16" : "F32",
           .chat_template = chat,
           .license = "",
-          .digest = sha256(m.path),
+          .digest = "",
           .bytes = bytes_of(m.path),
           .parameters = model::parameter_count(c),
-          .modified = std::time(nullptr) + int64_t(std::chrono::duration_cast<std::chrono::seconds>(written).count()),
+          .modified = int64_t(std::chrono::duration_cast<std::chrono::seconds>(written.time_since_epoch()).count()),
           .context_length = longest,
           .hidden_size = c.hidden_size,
           .layers = c.num_hidden_layers,

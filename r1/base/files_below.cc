@@ -1,4 +1,4 @@
-#include "r1/api/runs_files.h"
+#include "r1/base/files_below.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "r1/base/error.h"
 #include "r1/base/progress.h"
 
-namespace r1::api {
+namespace r1 {
 namespace {
 
 constexpr size_t kMaxPart = 128, kMaxParts = 8;
@@ -41,10 +41,10 @@ int open_step_by_step(int root, const std::string& path, int flags) {
   return at;
 }
 
-int open_beneath(int root, const std::string& path, int flags) {
+int open_beneath(int root, const std::string& path, int flags, Links links) {
   open_how how{};
   how.flags = uint64_t(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (links == Links::kNone ? RESOLVE_NO_SYMLINKS : 0);
   const int fd = int(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
   if (fd < 0 && (errno == ENOSYS || errno == EPERM)) return open_step_by_step(root, path, flags);
   return fd;
@@ -56,7 +56,7 @@ FileStatus status_of(const struct stat& s) {
 
 }  // namespace
 
-bool is_run_path(std::string_view path) {
+bool is_plain_path(std::string_view path) {
   for (size_t parts = 1;; ++parts) {
     const size_t slash = path.find('/');
     if (parts > kMaxParts || !is_name(path.substr(0, slash))) return false;
@@ -92,11 +92,12 @@ std::string OpenFile::read(int64_t offset, int64_t bytes) const {
   return out;
 }
 
-FilesBelow::FilesBelow(const std::filesystem::path& root) : root_(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
+FilesBelow::FilesBelow(const std::filesystem::path& root, Links links)
+    : root_(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), links_(links) {}
 
 std::optional<OpenFile> FilesBelow::open(const std::string& path, int flags) const {
-  if (root_.fd() < 0 || (!path.empty() && !is_run_path(path))) return {};
-  const int fd = open_beneath(root_.fd(), path.empty() ? "." : path, flags);
+  if (root_.fd() < 0 || (!path.empty() && !is_plain_path(path))) return {};
+  const int fd = open_beneath(root_.fd(), path.empty() ? "." : path, flags, links_);
   if (fd < 0) return {};
   return OpenFile(fd);
 }
@@ -143,4 +144,4 @@ std::optional<std::string> FilesBelow::read(const std::string& path, int64_t mos
   return {};
 }
 
-}  // namespace r1::api
+}  // namespace r1

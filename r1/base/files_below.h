@@ -1,6 +1,7 @@
 // Files below a root that somebody else may write to, opened so that nothing outside of it can be reached: no "..", no absolute path, no
-// symbolic link that leads out (openat2 with RESOLVE_BENEATH; on a kernel without it no symbolic link at all). Only regular files are opened,
-// so a pipe that bears a log's name does not hang its reader. What is not there, or may not be read, is "nothing", not an error.
+// symbolic link that leads out (openat2 with RESOLVE_BENEATH; on a kernel without it no symbolic link at all) or, if so asked, none whatever.
+// Only regular files are opened, so a pipe that bears a log's name does not hang its reader. What is not there, or may not be read, is
+// "nothing", not an error.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
-namespace r1::api {
+namespace r1 {
 
 // 1 to 8 parts between slashes, each [A-Za-z0-9._-]{1,128} and not "." or "..".
-bool is_run_path(std::string_view path);
+bool is_plain_path(std::string_view path);
 
 struct FileStatus {
   int64_t size = 0;
@@ -45,9 +46,11 @@ struct FolderEntry {
   bool may_be_folder = false;  // a folder, or a link that may lead to one
 };
 
+enum class Links { kBelow, kNone };  // which are followed: those that lead to what is below the root, or none
+
 class FilesBelow {
  public:
-  explicit FilesBelow(const std::filesystem::path& root);
+  explicit FilesBelow(const std::filesystem::path& root, Links links = Links::kBelow);
 
   std::optional<OpenFile> file(const std::string& path) const;
   std::optional<OpenFile> folder(const std::string& path) const;  // "": the root
@@ -61,6 +64,7 @@ class FilesBelow {
   std::optional<OpenFile> open(const std::string& path, int flags) const;
 
   OpenFile root_;
+  Links links_;
 };
 
-}  // namespace r1::api
+}  // namespace r1

@@ -7,6 +7,7 @@
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
 #include "r1/engine/row_math.h"
+#include "r1/grammar/token_mask.h"
 #include "r1/kernels/cpu/softmax.h"
 
 namespace r1::engine {
@@ -39,11 +40,6 @@ bool bans_stops(const SampleRow& row) {
   return row.token_index < row.params->min_new_tokens;
 }
 
-bool allowed(std::span<const uint64_t> mask, int64_t id) {
-  const auto word = size_t(id) / 64;
-  return word < mask.size() && (mask[word] >> (id % 64) & 1);
-}
-
 void apply_mask(float* z, int64_t vocab, std::span<const uint64_t> mask) {
   for (int64_t first = 0; first < vocab; first += 64) {
     const auto word = size_t(first) / 64;
@@ -59,7 +55,7 @@ bool may_ban_stops(const SampleRow& row, int64_t vocab) {
   if (row.mask.empty()) return true;
   const auto& stops = row.params->stop_ids;
   for (int64_t id = 0; id < vocab; ++id)
-    if (allowed(row.mask, id) && std::find(stops.begin(), stops.end(), TokenId(id)) == stops.end()) return true;
+    if (grammar::allowed(row.mask, id) && std::find(stops.begin(), stops.end(), TokenId(id)) == stops.end()) return true;
   return false;
 }
 
@@ -78,7 +74,7 @@ const float* adjusted_logits(const SampleRow& row, int64_t vocab, Scratch& scrat
 // Where the model gives nothing to any token that is allowed, the first of them.
 TokenId first_allowed(const SampleRow& row, int64_t vocab) {
   for (int64_t id = 0; id < vocab; ++id)
-    if (allowed(row.mask, id)) return TokenId(id);
+    if (grammar::allowed(row.mask, id)) return TokenId(id);
   fail("[sampler] expected a mask that allows a token");
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/grammar/token_mask.h"
 #include "r1/text/unicode.h"
 
 namespace r1::grammar {
@@ -28,16 +29,6 @@ size_t begun(std::string_view text, std::string_view word) {
 
 void keep_end(std::string& text, size_t most) {
   if (text.size() > most) text.erase(0, text.size() - most);
-}
-
-void allow(std::span<uint64_t> words, TokenId id) {
-  if (id >= 0 && size_t(id) / 64 < words.size()) words[size_t(id) / 64] |= uint64_t{1} << (id % 64);
-}
-void forbid(std::span<uint64_t> words, TokenId id) {
-  if (id >= 0 && size_t(id) / 64 < words.size()) words[size_t(id) / 64] &= ~(uint64_t{1} << (id % 64));
-}
-bool allowed(std::span<const uint64_t> words, TokenId id) {
-  return id >= 0 && size_t(id) / 64 < words.size() && (words[size_t(id) / 64] >> (id % 64) & 1);
 }
 
 // Calls take(id, rest) for the tokens below `node`, rest being their bytes behind it.
@@ -239,10 +230,6 @@ std::unique_ptr<TokenConstraint> TriggerConstraint::clone() const {
   return std::unique_ptr<TokenConstraint>(new TriggerConstraint(*this));
 }
 
-size_t TriggerConstraint::matched() const {
-  return begun(tail_, trigger_);
-}
-
 bool TriggerConstraint::mask(std::span<uint64_t> words) {
   if (running_) {
     if (running_->complete() || running_->left()) return false;  // it may be over, and then everything passes
@@ -258,7 +245,7 @@ bool TriggerConstraint::mask(std::span<uint64_t> words) {
     below(*table_, node, [&](TokenId id, std::string_view) { forbid(words, id); });
     inner_->place().mask_below(node, words);
   };
-  for (size_t have = matched();;) {
+  for (size_t have = begun(tail_, trigger_);;) {
     if (const uint32_t node = table_->find(std::string_view(trigger_).substr(have)); node != 0) restrict_below(node);
     if (have == 0) break;
     have = begun(std::string_view(trigger_).substr(0, have).substr(1), trigger_);  // shorter ends that are beginnings too

@@ -71,7 +71,6 @@ class TriggerConstraint : public TokenConstraint {
 
  private:
   TriggerConstraint(const TriggerConstraint& other);
-  size_t matched() const;  // bytes of the trigger at the end of what is out
 
   std::shared_ptr<const TokenTable> table_;
   std::string trigger_;

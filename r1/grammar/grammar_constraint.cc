@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/grammar/token_mask.h"
 
 namespace r1::grammar {
 
@@ -16,16 +17,10 @@ bool GrammarConstraint::mask(std::span<uint64_t> words) {
     std::fill(words.begin(), words.end(), 0);
   else
     place_.mask(words);
-  const auto allowed = [&](TokenId id) { return id >= 0 && size_t(id) / 64 < words.size(); };
   bool end = left_ || ended_ || place_.complete();
   if (!end) end = std::all_of(words.begin(), words.end(), [](uint64_t w) { return w == 0; });  // no token of this vocabulary goes on
   // A stop id may be an ordinary token too; it ends the answer all the same.
-  for (TokenId id : stop_ids_) {
-    if (!allowed(id)) continue;
-    uint64_t& word = words[size_t(id) / 64];
-    const uint64_t bit = uint64_t{1} << (id % 64);
-    word = end ? word | bit : word & ~bit;
-  }
+  for (TokenId id : stop_ids_) end ? allow(words, id) : forbid(words, id);
   return true;
 }
 

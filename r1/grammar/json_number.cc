@@ -46,18 +46,6 @@ class Numbers {
  public:
   explicit Numbers(Expressions& x) : x_(x) {}
 
-  Node shape(bool integer, bool exponent, int64_t most_digits) {
-    const Node whole = x_.choice({x_.literal("0"), x_.concat({range('1', '9'), x_.repeat(digit(), 0, most_digits - 1)})});
-    const Node sign = x_.optional(x_.literal("-"));
-    if (integer) return x_.choice({x_.literal("0"), x_.concat({sign, range('1', '9'), x_.repeat(digit(), 0, most_digits - 1)})});
-    std::vector<Node> parts{sign, whole,
-                            x_.optional(x_.concat({x_.literal("."), x_.repeat(digit(), 1, std::max<int64_t>(18, most_digits))}))};
-    if (exponent)
-      parts.push_back(x_.optional(
-          x_.concat({x_.bytes({{'E', 'E'}, {'e', 'e'}}), x_.optional(x_.bytes({{'+', '+'}, {'-', '-'}})), x_.repeat(digit(), 1, 2)})));
-    return x_.concat(std::move(parts));
-  }
-
   Node at_least(const Decimal& d, bool strict) {
     const Node minus = x_.literal("-");
     if (d.negative) return x_.choice({any(), x_.concat({minus, size_at_most(d, strict)})});
@@ -128,6 +116,19 @@ class Numbers {
 
 }  // namespace
 
+Node number_shape(Expressions& x, bool integer, bool exponent, int64_t digits) {
+  const auto digit = [&] { return x.bytes({{'0', '9'}}); };
+  const Node zero = x.literal("0"), sign = x.optional(x.literal("-"));
+  const Node positive = x.concat({x.bytes({{'1', '9'}}), x.repeat(digit(), 0, digits - 1)});
+  if (integer) return x.choice({zero, x.concat({sign, positive})});
+  const Node fraction = x.concat({x.literal("."), x.repeat(digit(), 1, std::max<int64_t>(18, digits))});
+  std::vector<Node> parts{sign, x.choice({zero, positive}), x.optional(fraction)};
+  if (exponent)
+    parts.push_back(
+        x.optional(x.concat({x.bytes({{'E', 'E'}, {'e', 'e'}}), x.optional(x.bytes({{'+', '+'}, {'-', '-'}})), x.repeat(digit(), 1, 2)})));
+  return x.concat(std::move(parts));
+}
+
 std::shared_ptr<const Dfa> bounded_number(Expressions& x, bool integer, const std::vector<Bound>& lower, const std::vector<Bound>& upper,
                                           const std::string& where) {
   Numbers numbers(x);
@@ -137,7 +138,7 @@ std::shared_ptr<const Dfa> bounded_number(Expressions& x, bool integer, const st
   for (const Bound& b : upper) most.emplace_back(decimal_of(b.value, where), b.strict);
   for (const auto* bounds : {&least, &most})
     for (const auto& [d, strict] : *bounds) longest = std::max({longest, int64_t(d.whole.size()) + 1, int64_t(d.fraction.size()) + 1});
-  Dfa dfa = regular(x, numbers.shape(integer, lower.empty() && upper.empty(), longest));
+  Dfa dfa = regular(x, number_shape(x, integer, false, longest));
   for (const auto& [d, strict] : least) dfa = intersect(dfa, regular(x, numbers.at_least(d, strict)), x.budget());
   for (const auto& [d, strict] : most) dfa = intersect(dfa, regular(x, numbers.at_most(d, strict)), x.budget());
   return std::make_shared<const Dfa>(std::move(dfa));

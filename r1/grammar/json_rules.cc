@@ -1,3 +1,4 @@
+#include "r1/grammar/json_number.h"
 #include "r1/grammar/json_schema.h"
 
 namespace r1::grammar {
@@ -67,17 +68,11 @@ Node JsonRules::make_string() {
 }
 
 Node JsonRules::make_integer() {
-  const auto digit = [&] { return x_.bytes({{'0', '9'}}); };
-  return x_.choice({x_.literal("0"), x_.concat({x_.optional(x_.literal("-")), x_.bytes({{'1', '9'}}), x_.repeat(digit(), 0, 17)})});
+  return number_shape(x_, true, false);
 }
 
 Node JsonRules::make_number() {
-  const auto digit = [&] { return x_.bytes({{'0', '9'}}); };
-  const Node whole = x_.choice({x_.literal("0"), x_.concat({x_.bytes({{'1', '9'}}), x_.repeat(digit(), 0, 17)})});
-  const Node fraction = x_.concat({x_.literal("."), x_.repeat(digit(), 1, 18)});
-  const Node exponent =
-      x_.concat({x_.bytes({{'E', 'E'}, {'e', 'e'}}), x_.optional(x_.bytes({{'+', '+'}, {'-', '-'}})), x_.repeat(digit(), 1, 2)});
-  return x_.concat({x_.optional(x_.literal("-")), whole, x_.optional(fraction), x_.optional(exponent)});
+  return number_shape(x_, false, true);
 }
 
 Node JsonRules::make_value() {

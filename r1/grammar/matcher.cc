@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "r1/base/error.h"
+#include "r1/grammar/token_mask.h"
 
 namespace r1::grammar {
 
@@ -140,11 +141,6 @@ struct MaskKey {
   Frame frame;  // of a counted call right below, else of kUnknown
   friend auto operator<=>(const MaskKey&, const MaskKey&) = default;
 };
-
-void set_bit(std::span<uint64_t> words, TokenId id) {
-  const auto i = size_t(id) / 64;
-  if (i < words.size()) words[i] |= uint64_t{1} << (id % 64);
-}
 
 }  // namespace
 
@@ -326,10 +322,10 @@ const StateMask& Matcher::Impl::state_mask(const MaskKey& key) {
       made.few.insert(made.few.end(), first, last);
       if (made.few.size() <= words) return;
       made.words.assign(words, 0);
-      for (TokenId id : made.few) set_bit(made.words, id);
+      for (TokenId id : made.few) allow(made.words, id);
       made.few.clear();
     } else {
-      for (; first != last; ++first) set_bit(made.words, *first);
+      for (; first != last; ++first) allow(made.words, *first);
     }
   };
   walk(0, set, take, &made.leaves);
@@ -349,12 +345,12 @@ const StateMask& Matcher::Impl::state_mask(const MaskKey& key) {
 void Matcher::Impl::mask_tails(int32_t state, const Frame& frame, StackId below, std::span<uint64_t> words) {
   const StateMask& mask = state_mask({state, frame});
   for (size_t i = 0, n = std::min(words.size(), mask.words.size()); i < n; ++i) words[i] |= mask.words[i];
-  for (TokenId id : mask.few) set_bit(words, id);
+  for (TokenId id : mask.few) allow(words, id);
   if (mask.leaves.empty()) return;
   const SetId set = after(below);
   if (memory.sets[set].items.empty()) return;
   const auto take = [&](const TokenId* first, const TokenId* last) {
-    for (; first != last; ++first) set_bit(words, *first);
+    for (; first != last; ++first) allow(words, *first);
   };
   for (uint32_t node : mask.leaves) walk(node, set, take, nullptr);
 }
@@ -473,7 +469,7 @@ void Matcher::Place::mask_below(uint32_t node, std::span<uint64_t> words) {
   const std::lock_guard lock(m.mutex);
   m.tidy();
   const auto take = [&](const TokenId* first, const TokenId* last) {
-    for (; first != last; ++first) set_bit(words, *first);
+    for (; first != last; ++first) allow(words, *first);
   };
   m.walk(node, set_, take, nullptr);
 }

@@ -278,7 +278,7 @@ class Parser {
     return one(cp);
   }
 
-  uint32_t digits(size_t count) {
+  uint32_t hex(size_t count) {
     uint32_t value = 0;
     for (size_t i = 0; i < count; ++i, ++at_) {
       const char c = peek();
@@ -287,12 +287,11 @@ class Parser {
     }
     return value;
   }
-  uint32_t hex(size_t count) { return digits(count); }
   uint32_t braced() {
     ++at_;
     const size_t end = text_.find('}', at_);
     if (end == text_.npos || end == at_ || end - at_ > 6) refuse("expected one to six hex digits in braces");
-    const uint32_t value = digits(end - at_);
+    const uint32_t value = hex(end - at_);
     ++at_;
     if (value >= kInvalidChar || (value >= 0xD800 && value < 0xE000)) refuse("expected a code point");
     return value;
@@ -370,11 +369,12 @@ class Parser {
   bool ignore_case_ = false, dot_all_ = false;
 };
 
-}  // namespace
-
+// Anchors are zero width: the result belongs into regular().
 Node parse_regex(Expressions& x, std::string_view pattern, std::string_view where) {
   return Parser(x, pattern, where).parse();
 }
+
+}  // namespace
 
 std::shared_ptr<const Dfa> regex_whole(Expressions& x, std::string_view pattern, std::string_view where) {
   return std::make_shared<const Dfa>(regular(x, parse_regex(x, pattern, where)));

@@ -6,6 +6,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/base/strings.h"
 #include "r1/http/error.h"
 
 namespace r1::http {
@@ -57,9 +58,8 @@ std::vector<std::string> keys_of_file(const std::string& path) {
   const std::string text = read_file(path);
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    std::string line = text.substr(begin, end - begin);
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.pop_back();
-    if (!line.empty()) keys.push_back(line);
+    const std::string_view line = trim(std::string_view(text).substr(begin, end - begin));
+    if (!line.empty()) keys.emplace_back(line);
     begin = end + 1;
   }
   if (keys.empty()) fail_usage("[serve] api_key_file ", path, " has no key: write one a line");
@@ -106,8 +106,7 @@ std::string Access::key_of(const Request& request) const {
   if (const std::string_view plain = request.header("x-api-key"); !plain.empty()) given.push_back(plain);
   const Key* found = nullptr;
   for (std::string_view key : given) {
-    while (key.starts_with(' ')) key.remove_prefix(1);
-    const std::string digest = sha256(key);
+    const std::string digest = sha256(trim(key));
     for (const Key& known : keys_)
       if (equal_in_constant_time(known.digest, digest)) found = &known;
   }

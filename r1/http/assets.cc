@@ -1,56 +1,24 @@
 #include "r1/http/assets.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <memory>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/base/files_below.h"
+#include "r1/base/strings.h"
 #include "r1/http/error.h"
 
 namespace r1::http {
 namespace {
 
-constexpr size_t kMaxAssetBytes = 64 << 20, kMaxAssets = 4096;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-bool is_plain_name(std::string_view part) {
-  return !part.empty() && part.front() != '.' && part.size() <= 128 && std::all_of(part.begin(), part.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  });
-}
-
-[[noreturn]] void not_there(std::string_view relative) {
-  throw ApiError(404, str("there is no file ", printable(relative)), "", "not_found");
-}
+constexpr int64_t kMaxAssetBytes = 64 << 20;
+constexpr size_t kMaxAssets = 4096;
 
 bool has_tag(std::string_view header, std::string_view etag) {
   while (!header.empty()) {
     const size_t end = std::min(header.find(','), header.size());
-    std::string_view tag = header.substr(0, end);
+    std::string_view tag = trim(header.substr(0, end));
     header.remove_prefix(std::min(end + 1, header.size()));
-    while (tag.starts_with(' ')) tag.remove_prefix(1);
-    while (tag.ends_with(' ')) tag.remove_suffix(1);
     if (tag.starts_with("W/")) tag.remove_prefix(2);
     if (tag == etag || tag == "*") return true;
   }
@@ -71,11 +39,11 @@ std::vector<std::string> files_below(const std::filesystem::path& folder) {
   std::vector<std::string> found;
   std::error_code ec;
   for (fs::recursive_directory_iterator at(folder, ec), end; !ec && at != end && found.size() < kMaxAssets; at.increment(ec)) {
-    if (!is_plain_name(at->path().filename().string())) {
+    std::string path = at->path().lexically_relative(folder).generic_string();
+    if (at->path().filename().string().starts_with('.') || !is_plain_path(path))
       at.disable_recursion_pending();
-      continue;
-    }
-    if (at->symlink_status(ec).type() == fs::file_type::regular) found.push_back(at->path().lexically_relative(folder).generic_string());
+    else if (at->symlink_status(ec).type() == fs::file_type::regular)
+      found.push_back(std::move(path));
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -155,30 +123,8 @@ void add_asset_folder(Router& router, const std::filesystem::path& folder) {
 }
 
 std::string read_beneath(const std::filesystem::path& folder, std::string_view relative) {
-  Descriptor at(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (at.get() < 0) not_there(relative);
-  for (std::string_view rest = relative;;) {
-    const size_t slash = rest.find('/');
-    const std::string part(rest.substr(0, slash));
-    if (!is_plain_name(part)) not_there(relative);
-    const bool last = slash == std::string_view::npos;
-    at = Descriptor(::openat(at.get(), part.c_str(), O_CLOEXEC | O_NOFOLLOW | (last ? O_RDONLY | O_NONBLOCK : O_PATH | O_DIRECTORY)));
-    if (at.get() < 0) not_there(relative);
-    if (last) break;
-    rest.remove_prefix(slash + 1);
-  }
-  struct stat status {};
-  if (::fstat(at.get(), &status) != 0 || !S_ISREG(status.st_mode) || size_t(status.st_size) > kMaxAssetBytes) not_there(relative);
-  std::string bytes(size_t(status.st_size), '\0');
-  size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t n = ::read(at.get(), bytes.data() + filled, bytes.size() - filled);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    filled += size_t(n);
-  }
-  bytes.resize(filled);
-  return bytes;
+  if (auto bytes = FilesBelow(folder, Links::kNone).read(std::string(relative), kMaxAssetBytes)) return std::move(*bytes);
+  throw ApiError(404, str("there is no file ", printable(relative)), "", "not_found");
 }
 
 }  // namespace r1::http

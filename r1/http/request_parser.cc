@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
+#include <boost/version.hpp>
 #include <cstring>
 
 #include "r1/base/error.h"
 #include "r1/http/error.h"
+
+// An older parser refuses every body until it is told a limit, and compiles all the same.
+static_assert(BOOST_VERSION >= 108100, "the server is written to Boost 1.81 and later: scripts/setup.sh installs it");
 
 namespace r1::http {
 namespace {

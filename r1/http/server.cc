@@ -9,7 +9,6 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 
@@ -80,11 +79,6 @@ void prepare(tcp::socket& socket, double write_timeout) {
   set(TCP_NOTSENT_LOWAT, 128 << 10);                                // what is unread piles up where it is counted, not in the kernel
 }
 
-bool is_loopback_bound(const tcp::acceptor& acceptor) {
-  error_code ignored;
-  return acceptor.local_endpoint(ignored).address().is_loopback();
-}
-
 }  // namespace
 
 void ServerConfig::visit(Fields& v) {
@@ -112,11 +106,12 @@ void ServerConfig::visit(Fields& v) {
 
 struct Server::Impl {
   Impl(const ServerConfig& config, Router router) : core(config, std::move(router)), acceptor(listen(config, core.io)), ticker(core.io) {
-    address = acceptor.local_endpoint().address().to_string();
-    if (address.find(':') != std::string::npos) address = "[" + address + "]";
-    port = acceptor.local_endpoint().port();
+    const tcp::endpoint bound = acceptor.local_endpoint();
+    address = bound.address().to_string();
+    if (bound.address().is_v6()) address = "[" + address + "]";
+    port = bound.port();
     allow_descriptors(config.max_connections);
-    if (!is_loopback_bound(acceptor) && !core.access.asks_for_key())
+    if (!bound.address().is_loopback() && !core.access.asks_for_key())
       log_warning("[serve] listening on ", address, " without an API key: whoever reaches it may use it; --api_key_file asks for one");
     accept();
     tick();
@@ -173,11 +168,8 @@ struct Server::Impl {
     ticker.expires_after(kTick);
     ticker.async_wait([this](const error_code& ec) {
       if (ec) return;
-      std::vector<std::shared_ptr<Connection>> all;
-      all.reserve(core.connections.size());
-      for (const auto& [at, connection] : core.connections) all.push_back(connection);
       const auto now = Clock::now();
-      for (const auto& connection : all) connection->tick(now);
+      for_all([now](Connection& c) { c.tick(now); });
       if (core.stopping) {
         if (core.connections.empty() || now >= stop_by) return end();
       } else if (accept_waits) {
@@ -204,9 +196,11 @@ struct Server::Impl {
     for_all([](Connection& c) { c.stop(true); });
   }
 
+  // Of a copy: what is done to one may take it, or another, off the list.
   template <class F>
   void for_all(F act) {
     std::vector<std::shared_ptr<Connection>> all;
+    all.reserve(core.connections.size());
     for (const auto& [at, connection] : core.connections) all.push_back(connection);
     for (const auto& connection : all) act(*connection);
   }

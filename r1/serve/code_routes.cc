@@ -6,6 +6,7 @@
 
 #include "r1/api/body.h"
 #include "r1/api/code_prompt.h"
+#include "r1/api/openai_json.h"
 #include "r1/base/strings.h"
 #include "r1/http/error.h"
 
@@ -111,9 +112,7 @@ CodeBody as_code_body(InfillBody& in) {
 const api::CodeLanguage& language_of(const CodeBody& body) {
   if (!body.language.empty()) {
     if (const api::CodeLanguage* known = api::find_code_language(body.language)) return *known;
-    std::string names;
-    for (const api::CodeLanguage& l : api::code_languages()) names += (names.empty() ? "" : ", ") + std::string(l.name);
-    throw http::ApiError(400, "language: expected one of " + names + ", text", "language");
+    throw http::ApiError(400, "language: expected one of " + api::code_language_names(), "language");
   }
   if (!body.path.empty()) return api::code_language_of(body.path);
   return body.files.empty() ? api::plain_text() : api::code_language_of(body.files.front().path);
@@ -175,7 +174,7 @@ class CodeWriter : public api::AnswerWriter {
   void start(const Head& head) override {
     head_ = head;
     for (int64_t i = 0; i < head.choices; ++i) choices_.push_back({stop_});
-    if (stream_) responder_->begin(200, "text/event-stream", {{"cache-control", "no-cache"}});
+    if (stream_) responder_->begin(200, "text/event-stream", api::event_headers());
   }
 
   void prompt(int64_t, const std::string&, const std::vector<api::TokenInfo>&) override {}
@@ -203,17 +202,11 @@ class CodeWriter : public api::AnswerWriter {
   }
 
   void fail(const std::exception& error) override {
-    const http::ApiError e = http::as_api_error(error);
-    if (!std::exchange(answered_, true)) {
-      if (stream_ && !choices_.empty()) {
-        responder_->write(http::sse(dump_json(e.to_json())));
-        responder_->end();
-      } else {
-        http::Response response{.status = e.status, .body = dump_json(e.to_json())};
-        if (e.retry_after > 0) response.headers.emplace_back("retry-after", std::to_string(e.retry_after));
-        responder_->send(std::move(response));
-      }
-    }
+    if (std::exchange(answered_, true)) return;
+    http::Response response = http::error_response(error);
+    if (!stream_ || choices_.empty()) return responder_->send(std::move(response));
+    responder_->write(http::sse(response.body));
+    responder_->end();
   }
 
  private:
@@ -285,11 +278,11 @@ class CodeWriter : public api::AnswerWriter {
                                                    : "word"},
                 {"stopping_word", c.why}};
     out["r1"] = about_;
-    if (timings_)
-      out["timings"] = {{"prompt_n", head_.prompt_tokens},
-                        {"prompt_ms", timings_->prompt * 1000},
-                        {"predicted_n", made()},
-                        {"predicted_ms", (timings_->total - timings_->first_token) * 1000}};
+    if (usage_ && timings_) {
+      api::Usage usage = *usage_;
+      usage.completion_tokens = made();
+      out["timings"] = api::timings_json(usage, *timings_);
+    }
     return out;
   }
 
@@ -328,11 +321,6 @@ class CodeWriter : public api::AnswerWriter {
   std::optional<api::Timings> timings_;
 };
 
-api::CodeStop::Scope scope_of(const std::string& name) {
-  using Scope = api::CodeStop::Scope;
-  return name == "line" ? Scope::kLine : name == "none" ? Scope::kNone : Scope::kBlock;
-}
-
 void complete_code(Service& service, const http::RequestPtr& request, const http::ResponderPtr& responder, CodeBody body, Dialect dialect) {
   const int64_t context = service.max_model_len();
   if (body.max_tokens + 16 > context)
@@ -361,7 +349,8 @@ void complete_code(Service& service, const http::RequestPtr& request, const http
   r.user = body.user;
   r.return_token_ids = true;  // they are counted where the completion is cut
   const auto running = std::make_shared<Running>(service);
-  generation.writer = std::make_unique<CodeWriter>(responder, running, dialect, body.stream, place, scope_of(body.stop_at), prompt);
+  generation.writer =
+      std::make_unique<CodeWriter>(responder, running, dialect, body.stream, place, api::CodeStop::scope_named(body.stop_at), prompt);
   running->began(service.submit(std::move(generation), request->key));
   responder->on_gone([running] { running->cancel(); });
 }

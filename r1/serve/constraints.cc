@@ -30,11 +30,17 @@ std::string key_of(const api::GenerationRequest& r) {
 
 }  // namespace
 
+bool is_held(const api::GenerationRequest& r) {
+  return r.format.kind != Kind::kText ||
+         (!r.tools.empty() && (r.tool_choice == api::ToolChoice::kRequired || r.tool_choice == api::ToolChoice::kNamed));
+}
+
 Constraints::Constraints(const ServedModel& model, const ServiceConfig& config)
     : model_(model),
       config_(config),
       table_(std::make_shared<grammar::TokenTable>(*model.tokenizer)),
-      tool_format_(model.chat ? api::tool_format_of(model.chat->source()) : ToolFormat::kNone) {}
+      tool_format_(model.chat ? api::tool_format_of(model.chat->source()) : ToolFormat::kNone),
+      knows_thoughts_(model.tokenizer->token_id("<think>") || (model.chat && model.chat->source().find("think>") != std::string::npos)) {}
 Constraints::~Constraints() = default;
 
 // Compiled on the request's own thread, within its time; a grammar that was used before comes with its masks.
@@ -111,15 +117,12 @@ std::unique_ptr<grammar::TokenConstraint> Constraints::calls_when_triggered(cons
 }
 
 std::unique_ptr<grammar::TokenConstraint> Constraints::make(const api::GenerationRequest& r, bool in_thought) const {
-  if (model_.stop_ids.empty() &&
-      (r.format.kind != Kind::kText || r.tool_choice == api::ToolChoice::kRequired || r.tool_choice == api::ToolChoice::kNamed))
+  if (model_.stop_ids.empty() && is_held(r))
     throw ApiError(400, "this model names no token that ends an answer, so an answer's format can't be held", "response_format");
   std::unique_ptr<grammar::TokenConstraint> inner = answer(r);
   if (!r.chat) return inner;
   const int64_t budget = r.thinking.budget.value_or(config_.thinking_budget);
-  const bool may_think =
-      in_thought || model_.tokenizer->token_id("<think>") || (model_.chat && model_.chat->source().find("think>") != std::string::npos);
-  if (!may_think || (budget < 0 && !inner)) return inner;
+  if ((!in_thought && !knows_thoughts_) || (budget < 0 && !inner)) return inner;
   const auto forced = model_.tokenizer->encode("\n</think>\n\n", {.parse_special = true});
   return std::make_unique<grammar::ThoughtConstraint>(
       table_,

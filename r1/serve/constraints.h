@@ -20,6 +20,9 @@ class TokenTable;
 
 namespace r1::serve {
 
+// Whether the whole answer (after its thought) follows a grammar.
+bool is_held(const api::GenerationRequest& request);
+
 class Constraints {
  public:
   Constraints(const ServedModel& model, const ServiceConfig& config);
@@ -28,6 +31,10 @@ class Constraints {
   // Null if nothing is asked for. `in_thought`: the prompt ends inside of one. Throws http::ApiError 400 for what can't be compiled, with the
   // field ("response_format.json_schema") and the place in it.
   std::unique_ptr<grammar::TokenConstraint> make(const api::GenerationRequest& request, bool in_thought) const;
+
+  // What the model's template and vocabulary say it writes.
+  bool knows_thoughts() const { return knows_thoughts_; }
+  api::AnswerParserOptions::ToolFormat tool_format() const { return tool_format_; }
 
  private:
   using Matcher = std::shared_ptr<grammar::Matcher>;
@@ -39,7 +46,8 @@ class Constraints {
   const ServedModel& model_;
   const ServiceConfig& config_;
   std::shared_ptr<const grammar::TokenTable> table_;
-  api::AnswerParserOptions::ToolFormat tool_format_;
+  const api::AnswerParserOptions::ToolFormat tool_format_;
+  const bool knows_thoughts_;
 
   // The grammars used last, with the masks that they have learned; the newest first.
   mutable std::mutex mutex_;

@@ -7,6 +7,7 @@
 
 #include "r1/api/body.h"
 #include "r1/api/intent_features.h"
+#include "r1/api/openai_json.h"
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 #include "r1/base/strings.h"
@@ -95,15 +96,11 @@ void close_turn(Turn& turn, const std::string& reply) {
   turn.lease.release();
 }
 
-void begin_stream(const ResponderPtr& responder) {
-  responder->begin(200, "text/event-stream", {{"cache-control", "no-store"}});
-}
-
 void answer(Turn& turn, const ResponderPtr& responder, bool stream, const std::string& reply, const char* source) {
   close_turn(turn, reply);
   const Json whole = turn_json(turn, reply, source);
   if (!stream) return responder->send({.body = dump_json(whole)});
-  begin_stream(responder);
+  responder->begin(200, "text/event-stream", api::event_headers());
   responder->write(http::sse(dump_json(turn_json(turn, nullptr, source)), "state"));
   responder->write(http::sse(dump_json(Json{{"text", reply}}), "delta"));
   responder->write(http::sse(dump_json(whole), "done"));
@@ -119,7 +116,7 @@ class ReplyWriter : public api::AnswerWriter {
 
   void start(const Head&) override {
     if (!stream_) return;
-    begin_stream(responder_);
+    responder_->begin(200, "text/event-stream", api::event_headers());
     begun_ = true;
     responder_->write(http::sse(dump_json(turn_json(*turn_, nullptr, "model")), "state"));
   }
@@ -129,7 +126,7 @@ class ReplyWriter : public api::AnswerWriter {
     reply_ += delta.content;
     if (stream_) responder_->write(http::sse(dump_json(Json{{"text", delta.content}}), "delta"));
   }
-  void finish(int64_t, const Finish& finish) override { reason_ = finish.reason; }
+  void finish(int64_t, const Finish&) override {}
   void end(const api::Usage&, const api::Timings&) override {
     std::string reply(trim(reply_));
     const bool empty = reply.empty();
@@ -148,9 +145,9 @@ class ReplyWriter : public api::AnswerWriter {
       return answer(*turn_, responder_, stream_, turn_->decision.reply, "template");
     }
     turn_->lease.release();
-    const ApiError told = http::as_api_error(error);
-    if (!begun_) return responder_->send({.status = told.status, .body = dump_json(told.to_json())});
-    responder_->write(http::sse(dump_json(told.to_json()), "error"));
+    http::Response response = http::error_response(error);
+    if (!begun_) return responder_->send(std::move(response));
+    responder_->write(http::sse(response.body, "error"));
     responder_->end();
   }
 
@@ -158,7 +155,7 @@ class ReplyWriter : public api::AnswerWriter {
   std::shared_ptr<Turn> turn_;
   ResponderPtr responder_;
   bool stream_, begun_ = false;
-  std::string reply_, reason_;
+  std::string reply_;
 };
 
 // What the model is told: fixed instructions first, which the prefix cache keeps; then the last exchange, the message, and what to say.

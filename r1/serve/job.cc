@@ -2,23 +2,13 @@
 
 #include <algorithm>
 #include <ctime>
-#include <random>
 
-#include "r1/grammar/compose.h"
-#include "r1/http/error.h"
+#include "r1/api/random_id.h"
 #include "r1/serve/scoring.h"
 
 namespace r1::serve {
 
 namespace {
-
-std::string random_id() {
-  static constexpr std::string_view kLetters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  thread_local std::mt19937_64 random{std::random_device{}()};
-  std::string id(24, '0');
-  for (char& c : id) c = kLetters[random() % kLetters.size()];
-  return id;
-}
 
 double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -39,7 +29,6 @@ void Job::start(engine::Engine& engine, const ServedModel& model, uint64_t cache
   model_ = &model;
   started = Clock::now();
   const api::GenerationRequest& r = generation_.request;
-  if (r.echo) echo(engine);
   const bool answers = r.max_tokens.value_or(1) > 0;
   for (size_t p = 0; p < prepared_.prompts.size(); ++p) {
     const size_t first = p * size_t(r.n);
@@ -50,8 +39,11 @@ void Job::start(engine::Engine& engine, const ServedModel& model, uint64_t cache
       }
       continue;
     }
+    engine::SamplingParams sampling = prepared_.sampling;
+    sampling.max_new_tokens = prepared_.prompts[p].max_new_tokens;
+    sampling.min_new_tokens = std::min(sampling.min_new_tokens, sampling.max_new_tokens);
     engine::CompletionRequest request{.prompt = prepared_.prompts[p].ids,
-                                      .sampling = prepared_.sampling,
+                                      .sampling = sampling,
                                       .stop = prepared_.stop,
                                       .n = int(r.n),
                                       .shown = prepared_.shown,
@@ -68,14 +60,17 @@ void Job::start(engine::Engine& engine, const ServedModel& model, uint64_t cache
   }
 }
 
-void Job::echo(engine::Engine& engine) {
+bool Job::score_next(engine::Engine& engine) {
   const api::GenerationRequest& r = generation_.request;
-  for (const Prepared::Prompt& prompt : prepared_.prompts) {
-    std::vector<api::TokenInfo>& infos = prompt_tokens_info_.emplace_back();
-    if (!r.logprobs) continue;
-    const std::vector<ScoredToken> scored = score_prompt(engine.model(), prompt.ids, int(r.top_logprobs));
-    for (size_t i = 0; i < prompt.ids.size(); ++i) infos.push_back(token_info(prompt.ids[i], scored[i].logprob, scored[i].top));
+  if (!r.echo || echoed_.size() == prepared_.prompts.size()) return false;
+  const std::vector<text::TokenId>& ids = prepared_.prompts[echoed_.size()].ids;
+  std::vector<api::TokenInfo> infos;
+  if (r.logprobs) {
+    const std::vector<ScoredToken> scored = score_prompt(engine.model(), ids, int(r.top_logprobs));
+    for (size_t i = 0; i < ids.size(); ++i) infos.push_back(token_info(ids[i], scored[i].logprob, scored[i].top));
   }
+  echoed_.push_back(std::move(infos));
+  return true;
 }
 
 api::TokenInfo Job::token_info(text::TokenId id, float logprob, const std::vector<engine::TokenAlternative>& top) const {
@@ -132,7 +127,7 @@ void Job::complete(Choice& choice, const engine::Completion& c) {
 void Job::write(size_t c) {
   if (!head_written_) {
     head_written_ = true;
-    generation_.writer->start({.id = random_id(),
+    generation_.writer->start({.id = api::random_id(24),
                                .model = model_->name,
                                .created = int64_t(std::time(nullptr)),
                                .choices = samples(),
@@ -142,7 +137,7 @@ void Job::write(size_t c) {
     if (generation_.request.echo)
       for (size_t i = 0; i < choices_.size(); ++i) {
         const size_t p = i / size_t(generation_.request.n);
-        generation_.writer->prompt(int64_t(i), prepared_.prompts[p].text, prompt_tokens_info_[p]);
+        generation_.writer->prompt(int64_t(i), prepared_.prompts[p].text, echoed_[p]);
       }
   }
   Choice& choice = *choices_[c];
@@ -165,6 +160,7 @@ void Job::finish_choice(size_t c) {
 bool Job::flush() {
   for (const auto& stream : streams_)
     if (stream->error()) std::rethrow_exception(stream->error());
+  if (generation_.request.echo && echoed_.size() < prepared_.prompts.size()) return false;  // the prompts come first
   bool all = true;
   for (size_t c = 0; c < choices_.size(); ++c) {
     Choice& choice = *choices_[c];
@@ -192,10 +188,6 @@ void Job::fail(const std::exception& error) {
 
 void Job::drop() {
   streams_.clear();
-}
-
-int64_t Job::running() const {
-  return std::ranges::count_if(choices_, [](const auto& choice) { return !choice->complete; });
 }
 
 void Job::add_slots(std::vector<Slot>& slots) const {

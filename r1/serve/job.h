@@ -19,8 +19,10 @@ class Job {
  public:
   Job(Service::Ticket ticket, std::string key, Prepared prepared, api::Generation generation);
 
-  // Queues the samples; prompts that are echoed with log-probabilities are scored at once. Throws what the engine does.
+  // Queues the samples. Throws what the engine does.
   void start(engine::Engine& engine, const ServedModel& model, uint64_t cache_salt);
+  // Between two steps: the log-probabilities of the next prompt that is echoed; false if there is none. Nothing is written before all have theirs.
+  bool score_next(engine::Engine& engine);
   // After a step: what is new goes to the writer. True when all choices are done and the writer has its end.
   bool flush();
   void fail(const std::exception& error);
@@ -32,7 +34,6 @@ class Job {
   int64_t priority() const { return generation_.request.priority; }
   const std::string& cache_salt() const { return generation_.request.cache_salt; }
   int64_t samples() const { return int64_t(choices_.size()); }
-  int64_t running() const;
   int64_t prompt_tokens() const { return prompt_tokens_; }
   int64_t generated() const { return usage_.completion_tokens; }
   const std::vector<std::string>& reasons() const { return reasons_; }
@@ -57,7 +58,6 @@ class Job {
   void add(api::Delta& to, api::Delta&& from) const;
   void write(size_t c);
   void finish_choice(size_t c);
-  void echo(engine::Engine& engine);
   api::TokenInfo token_info(text::TokenId id, float logprob, const std::vector<engine::TokenAlternative>& top) const;
 
   const Service::Ticket ticket_;
@@ -67,7 +67,7 @@ class Job {
   const ServedModel* model_ = nullptr;
   std::vector<std::unique_ptr<engine::CompletionStream>> streams_;  // a prompt each
   std::vector<std::unique_ptr<Choice>> choices_;
-  std::vector<std::vector<api::TokenInfo>> prompt_tokens_info_;
+  std::vector<std::vector<api::TokenInfo>> echoed_;  // of the prompts that are scored
   std::vector<std::string> reasons_;
   api::Usage usage_;
   int64_t prompt_tokens_ = 0;

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include "r1/api/openai_messages.h"
-#include "r1/base/strings.h"
+#include "r1/data/thought.h"
 #include "r1/http/error.h"
 
 namespace r1::serve {
@@ -12,8 +13,6 @@ namespace r1::serve {
 namespace {
 
 using http::ApiError;
-
-constexpr const char* kThinkOpen = "<think>";
 
 uint64_t fresh_seed() {
   thread_local std::mt19937_64 random{std::random_device{}()};
@@ -32,8 +31,7 @@ Prompts::Prompts(const ServedModel& model, const ServiceConfig& config, int64_t 
       longest_(longest),
       maker_(*model.tokenizer, model.chat, {}, model.stop_ids),
       constraints_(model, config),
-      fim_(api::find_fim_tokens(*model.tokenizer)),
-      tool_format_(model.chat ? api::tool_format_of(model.chat->source()) : api::AnswerParserOptions::ToolFormat::kNone) {
+      fim_(api::find_fim_tokens(*model.tokenizer)) {
   for (const char* mark : {"<think>", "</think>", "<tool_call>", "</tool_call>", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>",
                            "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "<|python_tag|>"})
     if (const auto id = model.tokenizer->token_id(mark); id && model.tokenizer->is_special(*id)) shown_.push_back(*id);
@@ -43,14 +41,9 @@ std::vector<text::TokenId> Prompts::encode(const std::string& text, bool add_spe
   return model_.tokenizer->encode(text, {.parse_special = parse_special, .add_special_tokens = add_special});
 }
 
-bool Prompts::knows_thoughts() const {
-  return model_.tokenizer->token_id(kThinkOpen).has_value() || (model_.chat && model_.chat->source().find("think>") != std::string::npos);
-}
-
-bool Prompts::ends_in_thought(const std::vector<text::TokenId>& ids) const {
-  const std::vector<text::TokenId> tail(ids.end() - std::min<int64_t>(16, int64_t(ids.size())), ids.end());
-  const std::string text = model_.tokenizer->decode_bytes(tail);
-  return trim(text).ends_with(kThinkOpen);
+// Enough of the prompt's end to see whether a thought is open there.
+std::string Prompts::end_of(const std::vector<text::TokenId>& ids) const {
+  return model_.tokenizer->decode_bytes({ids.end() - std::min<int64_t>(16, int64_t(ids.size())), ids.end()});
 }
 
 // A template that knows nothing of thoughts is helped: the prompt goes on with an open or an empty one.
@@ -58,12 +51,6 @@ std::vector<text::TokenId> Prompts::chat_ids(const api::GenerationRequest& r) co
   if (!model_.chat)
     throw ApiError(400, str("the model ", model_.name, " has no chat template: use /v1/completions"), "messages", "no_chat_template");
   data::Conversation conversation = *r.chat;
-  if (!conversation.variables.is_object()) conversation.variables = Json::object();
-  if (r.thinking.enabled) conversation.variables["enable_thinking"] = *r.thinking.enabled;
-  if (!r.tools.empty() && r.tool_choice != api::ToolChoice::kNone) {
-    Json& tools = conversation.variables["tools"] = Json::array();
-    for (const api::Tool& tool : r.tools) tools.push_back(tool.whole);
-  }
   if (!r.add_generation_prompt && !r.continue_final_message)
     throw ApiError(400, "add_generation_prompt false leaves nobody to answer; continue_final_message goes on with the last message",
                    "add_generation_prompt");
@@ -86,12 +73,8 @@ std::vector<text::TokenId> Prompts::chat_ids(const api::GenerationRequest& r) co
     ids.insert(ids.end(), more.begin(), more.end());
   };
   const bool by_template = model_.chat->source().find("enable_thinking") != std::string::npos;
-  if (r.thinking.enabled && !by_template) {
-    const bool open = ends_in_thought(ids);
-    if (*r.thinking.enabled && !open) append("<think>\n", true);
-    if (!*r.thinking.enabled && open) append("\n</think>\n\n", true);
-    if (!*r.thinking.enabled && !open && knows_thoughts()) append("<think>\n\n</think>\n\n", true);
-  }
+  if (r.thinking.enabled && !by_template && (*r.thinking.enabled || constraints_.knows_thoughts()))
+    append(data::thought_suffix(end_of(ids), *r.thinking.enabled), true);
   if (!go_on.empty()) append(go_on, false);
   return ids;
 }
@@ -134,13 +117,14 @@ engine::SamplingParams Prompts::sampling_of(const api::GenerationRequest& r) con
   take(options.presence_penalty, wish.presence_penalty);
   take(options.frequency_penalty, wish.frequency_penalty);
   options.top_k = std::max<int64_t>(options.top_k, 0);
+  const int64_t at_least = std::max(std::exchange(options.min_new_tokens, 0), wish.min_tokens);
   engine::SamplingParams out;
   try {
     out = options.params(1);
   } catch (const Error& e) {
     throw ApiError(400, e.what());
   }
-  out.min_new_tokens = wish.min_tokens;
+  out.min_new_tokens = at_least;
   out.seed = wish.seed ? *wish.seed : fresh_seed();
   if (!wish.ignore_eos) out.stop_ids = model_.stop_ids;
   for (const int64_t id : wish.stop_token_ids) out.stop_ids.push_back(text::TokenId(id));
@@ -153,7 +137,6 @@ engine::SamplingParams Prompts::sampling_of(const api::GenerationRequest& r) con
 void Prompts::fit(Prepared& out, const api::GenerationRequest& r) const {
   const bool answers = r.max_tokens.value_or(1) > 0;
   const int64_t wish = r.max_tokens.value_or(config_.max_tokens_default > 0 ? config_.max_tokens_default : longest_);
-  int64_t longest_prompt = 0;
   for (Prepared::Prompt& prompt : out.prompts) {
     const int64_t most = longest_ - (answers ? 1 : 0);
     int64_t n = int64_t(prompt.ids.size());
@@ -169,10 +152,8 @@ void Prompts::fit(Prepared& out, const api::GenerationRequest& r) const {
                      str("the prompt has ", n, " tokens, the context holds ", longest_, answers ? " and an answer needs one" : "",
                          "; shorten it, or ask for truncate_prompt"),
                      field_of(r), "context_length_exceeded");
-    longest_prompt = std::max(longest_prompt, n);
+    prompt.max_new_tokens = std::max<int64_t>(1, std::min(wish, longest_ - n));
   }
-  out.sampling.max_new_tokens = std::max<int64_t>(1, std::min(wish, longest_ - longest_prompt));
-  out.sampling.min_new_tokens = std::min(out.sampling.min_new_tokens, out.sampling.max_new_tokens);
 }
 
 Prepared Prompts::prepare(const api::GenerationRequest& r) const {
@@ -181,7 +162,7 @@ Prepared Prompts::prepare(const api::GenerationRequest& r) const {
   const size_t prompts = r.chat ? 1 : r.prompts.size();
   if (prompts == 0) throw ApiError(400, "missing: prompt", "prompt");
   for (size_t i = 0; i < prompts; ++i) {
-    Prepared::Prompt prompt{ids(r, i), {}};
+    Prepared::Prompt prompt{.ids = ids(r, i)};
     if (r.echo) {
       const std::string* text = r.chat ? nullptr : std::get_if<std::string>(&r.prompts[i]);
       prompt.text = text ? *text : model_.tokenizer->decode(prompt.ids);
@@ -199,22 +180,21 @@ Prepared Prompts::prepare(const api::GenerationRequest& r) const {
   bool in_thought = false;
   if (r.chat) {
     out.parsed = true;
-    in_thought = ends_in_thought(out.prompts[0].ids);
+    in_thought = data::ends_in_thought(end_of(out.prompts[0].ids));
     out.parser.in_thought = in_thought;
     out.shown = shown_;
     if (!r.tools.empty() && r.tool_choice != api::ToolChoice::kNone) {
       // A model whose template names no format is told Hermes' by most prompts, and by the grammar where a call is asked for.
-      out.parser.tool_format =
-          tool_format_ == api::AnswerParserOptions::ToolFormat::kNone ? api::AnswerParserOptions::ToolFormat::kHermes : tool_format_;
+      using ToolFormat = api::AnswerParserOptions::ToolFormat;
+      const ToolFormat spoken = constraints_.tool_format();
+      out.parser.tool_format = spoken == ToolFormat::kNone ? ToolFormat::kHermes : spoken;
       out.parser.whole_is_arguments = r.tool_choice == api::ToolChoice::kNamed;
       out.parser.tool_name = r.tool_name;
     }
   }
   out.constraint = constraints_.make(r, in_thought);
   // A grammar ends in them, also where the model alone would not be let to.
-  const bool held = r.format.kind != api::AnswerFormat::Kind::kText ||
-                    (!r.tools.empty() && (r.tool_choice == api::ToolChoice::kRequired || r.tool_choice == api::ToolChoice::kNamed));
-  if (held && r.sampling.ignore_eos)
+  if (is_held(r) && r.sampling.ignore_eos)
     out.sampling.stop_ids.insert(out.sampling.stop_ids.end(), model_.stop_ids.begin(), model_.stop_ids.end());
   return out;
 }

@@ -18,10 +18,11 @@ namespace r1::serve {
 struct Prepared {
   struct Prompt {
     std::vector<text::TokenId> ids;
-    std::string text;  // where it is echoed
+    std::string text = {};       // where it is echoed
+    int64_t max_new_tokens = 1;  // what the request asks for, as far as the context holds it
   };
   std::vector<Prompt> prompts;
-  engine::SamplingParams sampling;
+  engine::SamplingParams sampling;  // of all prompts, but for max_new_tokens
   std::vector<std::string> stop;
   std::vector<text::TokenId> shown;                            // special tokens that the parser reads
   std::shared_ptr<const grammar::TokenConstraint> constraint;  // null: none
@@ -44,8 +45,7 @@ class Prompts {
   std::vector<text::TokenId> fill_in_ids(const std::string& prefix, const std::string& suffix) const;
   std::vector<text::TokenId> chat_ids(const api::GenerationRequest& request) const;
   engine::SamplingParams sampling_of(const api::GenerationRequest& request) const;
-  bool knows_thoughts() const;
-  bool ends_in_thought(const std::vector<text::TokenId>& ids) const;
+  std::string end_of(const std::vector<text::TokenId>& ids) const;
   void fit(Prepared& out, const api::GenerationRequest& request) const;
 
   const ServedModel& model_;
@@ -54,7 +54,6 @@ class Prompts {
   data::PromptMaker maker_;
   Constraints constraints_;
   std::optional<api::FimTokens> fim_;
-  api::AnswerParserOptions::ToolFormat tool_format_;
   std::vector<text::TokenId> shown_;
 };
 

@@ -341,8 +341,8 @@ std::string metrics(const Numbers& n, const std::string& model, int64_t max_queu
   counter("prompt_tokens_total", "Tokens of prompts.", n.prompt_tokens);
   counter("generation_tokens_total", "Tokens of answers.", n.generated_tokens);
   counter("num_preemptions_total", "Requests that gave their cache up to another and were begun again.", n.engine.preemptions);
-  counter("prefix_cache_queries_total", "Tokens of prompts that were looked up in the prefix cache.", n.prefix_queries);
-  counter("prefix_cache_hits_total", "Those of them that it had.", n.cached_tokens);
+  counter("prefix_cache_queries_total", "Tokens of prompts that were looked up in the prefix cache.", n.prompt_tokens);
+  counter("prefix_cache_hits_total", "Those of them that it had.", n.engine.prefix_hit_tokens);
   for (const auto& [reason, count] : n.finished) {
     out.counter("r1_request_success_total", "Answers that ended, by reason.", double(count), {{"finished_reason", reason}});
     out.counter("vllm:request_success_total", "Answers that ended, by reason.", double(count),

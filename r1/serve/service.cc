@@ -82,7 +82,7 @@ struct Service::Impl {
   std::condition_variable wake;
   std::deque<std::shared_ptr<Job>> arrived;
   std::vector<Ticket> cancelled;
-  std::deque<std::packaged_task<void()>> calls;
+  std::deque<std::function<void()>> calls;
   bool stopping = false;
   int64_t in_queue = 0;  // arrived and waiting
   Ticket next_ticket = 1;
@@ -121,13 +121,22 @@ struct Service::Impl {
   }
 
   void run();
-  bool take(std::deque<std::packaged_task<void()>>& todo);
+  bool take(std::deque<std::function<void()>>& todo);
   void wait_for_company();
   void admit();
   void start(const std::shared_ptr<Job>& job);
+  void score();
   void step();
   void flush();
   void drop(Ticket ticket);
+  void not_waiting() {
+    const std::lock_guard lock(mutex);
+    --in_queue;
+  }
+  int64_t free_places() const {
+    const std::lock_guard lock(numbers_mutex);
+    return std::max<int64_t>(0, engine.config().max_num_seqs - numbers.engine.running - numbers.engine.waiting);
+  }
   void end(std::shared_ptr<Job> job, const std::exception* error);
   void time_out();
   void fail_youngest(const std::exception& error);
@@ -147,13 +156,14 @@ uint64_t Service::Impl::salt(const Job& job) const {
 void Service::Impl::run() {
   at::set_num_threads(num_threads());  // each thread has a count of its own
   while (true) {
-    std::deque<std::packaged_task<void()>> todo;
+    std::deque<std::function<void()>> todo;
     const bool go_on = take(todo);
     for (auto& task : todo) task();
     if (!go_on) break;
     time_out();
     wait_for_company();
     admit();
+    score();
     if (!engine.idle()) step();
     flush();
     publish();
@@ -162,7 +172,7 @@ void Service::Impl::run() {
 }
 
 // What others have said since; waits where there is nothing to do. False: the service ends.
-bool Service::Impl::take(std::deque<std::packaged_task<void()>>& todo) {
+bool Service::Impl::take(std::deque<std::function<void()>>& todo) {
   std::unique_lock lock(mutex);
   wake.wait(lock,
             [this] { return stopping || !arrived.empty() || !cancelled.empty() || !calls.empty() || !queue.empty() || !running.empty(); });
@@ -190,10 +200,7 @@ void Service::Impl::admit() {
     const engine::EngineStats stats = engine.stats();
     if (stats.running + stats.waiting >= engine.config().max_num_seqs) return;
     const std::shared_ptr<Job> job = queue.pop();
-    {
-      const std::lock_guard lock(mutex);
-      --in_queue;
-    }
+    not_waiting();
     start(job);
   }
 }
@@ -206,10 +213,20 @@ void Service::Impl::start(const std::shared_ptr<Job>& job) {
     queue.charge(job->key(), job->prompt_tokens());
     const std::lock_guard lock(numbers_mutex);
     numbers.prompt_tokens += job->prompt_tokens();
-    numbers.prefix_queries += job->prompt_tokens();
     numbers.queued.add(since(job->arrived, job->started));
   } catch (const std::exception& error) {
     end(job, &error);
+  }
+}
+
+// One prompt a turn, so that others' tokens come between.
+void Service::Impl::score() {
+  for (const auto& [ticket, job] : running) {
+    try {
+      if (job->score_next(engine)) return;
+    } catch (const std::exception& error) {
+      return end(job, &error);
+    }
   }
 }
 
@@ -271,11 +288,10 @@ void Service::Impl::drop(Ticket ticket) {
     running.erase(it);
     queue.end(job->key());
     job->drop();
-  } else if (!queue.remove_if([&](const auto& job) { return job->ticket() == ticket; })) {
-    return;
+  } else if (queue.remove_if([&](const auto& job) { return job->ticket() == ticket; })) {
+    not_waiting();
   } else {
-    const std::lock_guard lock(mutex);
-    --in_queue;
+    return;
   }
   const std::lock_guard lock(numbers_mutex);
   ++numbers.finished["abort"];
@@ -285,9 +301,16 @@ void Service::Impl::time_out() {
   if (config.request_timeout <= 0) return;
   const ApiError error(503, str("the request took longer than request_timeout (", config.request_timeout, " s)"), "", "timeout");
   std::vector<std::shared_ptr<Job>> late;
+  const auto too_late = [this](const auto& job) { return since(job->arrived) > config.request_timeout; };
   for (const auto& [ticket, job] : running)
-    if (since(job->arrived) > config.request_timeout) late.push_back(job);
+    if (too_late(job)) late.push_back(job);
   for (const auto& job : late) end(job, &error);
+  while (const std::shared_ptr<Job> job = queue.remove_if(too_late)) {
+    not_waiting();
+    job->fail(error);
+    const std::lock_guard lock(numbers_mutex);
+    ++numbers.finished["error"];
+  }
 }
 
 // Out of memory, or a number that is none: nothing says whose fault it is, and the next step would meet it again. The youngest makes room.
@@ -300,7 +323,7 @@ void Service::Impl::fail_youngest(const std::exception& error) {
 void Service::Impl::fail_all() {
   const ApiError error(503, "the server is stopping", "", "stopping");
   while (!running.empty()) end(running.begin()->second, &error);
-  std::deque<std::packaged_task<void()>> todo;
+  std::deque<std::function<void()>> todo;
   {
     const std::lock_guard lock(mutex);
     for (; !arrived.empty(); arrived.pop_front()) queue.push(arrived.front(), 0, arrived.front()->key());
@@ -315,7 +338,6 @@ void Service::Impl::publish() {
   const std::lock_guard lock(numbers_mutex);
   numbers.engine = stats;
   numbers.running = int64_t(running.size());
-  numbers.cached_tokens = stats.prefix_hit_tokens;
   numbers.kv_usage = stats.total_blocks > 0 ? 1 - double(stats.free_blocks) / double(stats.total_blocks) : 0;
   numbers.slots.clear();
   for (const auto& [ticket, job] : running) job->add_slots(numbers.slots);
@@ -348,7 +370,8 @@ Service::Ticket Service::submit(api::Generation generation, const std::string& k
   Prepared prepared = impl_->prompts.prepare(generation.request);
   const std::lock_guard lock(impl_->mutex);
   if (impl_->stopping) throw ApiError(503, "the server is stopping", "", "stopping");
-  if (impl_->in_queue > impl_->config.max_queue) {
+  // Who finds a free place does not wait, though nobody has led him there yet.
+  if (impl_->in_queue >= impl_->config.max_queue + impl_->free_places()) {
     const std::lock_guard numbers_lock(impl_->numbers_mutex);
     ++impl_->numbers.rejected;
     ApiError error(429, str(impl_->in_queue, " requests are waiting, more than max_queue (", impl_->config.max_queue, "); try again"), "",

@@ -63,7 +63,7 @@ struct Histogram {
 
 struct Numbers {
   engine::EngineStats engine;
-  int64_t running = 0, waiting = 0, prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0, prefix_queries = 0;
+  int64_t running = 0, waiting = 0, prompt_tokens = 0, generated_tokens = 0;
   std::map<std::string, int64_t> finished;  // by reason: stop, length, tool_calls, abort, error
   int64_t rejected = 0;
   Histogram first_token, between_tokens, total, queued;  // seconds

@@ -38,8 +38,14 @@ YAML::Node document(const fs::path& file) {
   EXPECT_EQ(all.size(), 1u) << file;
   return all.at(0);
 }
+YAML::Node deployment() {
+  return document("kubernetes/base/deployment.yaml");
+}
+YAML::Node pod_spec() {
+  return deployment()["spec"]["template"]["spec"];
+}
 YAML::Node container() {
-  return document("kubernetes/base/deployment.yaml")["spec"]["template"]["spec"]["containers"][0];
+  return pod_spec()["containers"][0];
 }
 std::vector<std::string> strings(const YAML::Node& list) {
   return list.as<std::vector<std::string>>();
@@ -57,6 +63,9 @@ std::multimap<std::string, std::string> flags(const std::vector<std::string>& ar
     out.emplace(key, equals == std::string::npos ? "" : a.substr(equals + 1));
   }
   return out;
+}
+std::multimap<std::string, std::string> pod_flags() {
+  return flags(strings(container()["args"]), "deployment.yaml");
 }
 std::string flag(const std::multimap<std::string, std::string>& all, const std::string& key) {
   EXPECT_EQ(all.count(key), 1u) << key;
@@ -90,7 +99,7 @@ TEST(Deploy, ThePodsFlagsAreTheProgramsAndAreTheSafeOnes) {
   EXPECT_FALSE(flag(given, "api_key_file").empty()) << "a server that other machines reach asks for a key";
   EXPECT_GE(given.count("allowed_hosts"), 1u);
   // Answers under way end before the pod is killed.
-  const YAML::Node pod = document("kubernetes/base/deployment.yaml")["spec"]["template"]["spec"];
+  const YAML::Node pod = pod_spec();
   EXPECT_GE(pod["terminationGracePeriodSeconds"].as<int>(), std::stoi(flag(given, "stop_grace")) + 10);
   // A service called r1 would set R1_PORT=tcp://.. in the pod, which the program would read as its option.
   EXPECT_EQ(pod["enableServiceLinks"].as<bool>(), false);
@@ -115,7 +124,7 @@ TEST(Deploy, ProbesAskHealthOnTheServersPort) {
 }
 
 TEST(Deploy, ThePodHasNoRightsItDoesNotNeed) {
-  const YAML::Node pod = document("kubernetes/base/deployment.yaml")["spec"]["template"]["spec"], c = container();
+  const YAML::Node pod = pod_spec(), c = container();
   EXPECT_TRUE(pod["securityContext"]["runAsNonRoot"].as<bool>());
   EXPECT_GT(pod["securityContext"]["runAsUser"].as<int>(), 0);
   EXPECT_EQ(pod["securityContext"]["seccompProfile"]["type"].as<std::string>(), "RuntimeDefault");
@@ -127,7 +136,7 @@ TEST(Deploy, ThePodHasNoRightsItDoesNotNeed) {
 }
 
 TEST(Deploy, VolumesClaimsAndSecretsMeet) {
-  const YAML::Node pod = document("kubernetes/base/deployment.yaml")["spec"]["template"]["spec"], c = container();
+  const YAML::Node pod = pod_spec(), c = container();
   std::map<std::string, YAML::Node> volumes;
   for (const YAML::Node& v : pod["volumes"]) volumes[v["name"].as<std::string>()] = v;
   std::map<std::string, bool> mounts;  // path, whether it can be written
@@ -136,7 +145,7 @@ TEST(Deploy, VolumesClaimsAndSecretsMeet) {
     mounts[m["mountPath"].as<std::string>()] = !(m["readOnly"] && m["readOnly"].as<bool>());
   }
   EXPECT_EQ(mounts.size(), volumes.size());
-  const auto given = flags(strings(c["args"]), "deployment.yaml");
+  const auto given = pod_flags();
   const auto below = [&](const std::string& file, bool written) {
     for (const auto& [path, writable] : mounts)
       if (file.starts_with(path + "/") && (writable || !written)) return true;
@@ -156,18 +165,17 @@ TEST(Deploy, VolumesClaimsAndSecretsMeet) {
 }
 
 TEST(Deploy, SelectorsFindThePods) {
-  const YAML::Node labels = document("kubernetes/base/deployment.yaml")["spec"]["template"]["metadata"]["labels"];
+  const YAML::Node labels = deployment()["spec"]["template"]["metadata"]["labels"];
   const auto finds = [&](const YAML::Node& selector) {
     EXPECT_GT(selector.size(), 0u);
     for (const auto& entry : selector) EXPECT_EQ(labels[entry.first.as<std::string>()].as<std::string>(""), entry.second.as<std::string>());
   };
-  finds(document("kubernetes/base/deployment.yaml")["spec"]["selector"]["matchLabels"]);
+  finds(deployment()["spec"]["selector"]["matchLabels"]);
   const YAML::Node service = document("kubernetes/base/service.yaml");
   finds(service["spec"]["selector"]);
   EXPECT_EQ(service["spec"]["ports"][0]["targetPort"].as<std::string>(), "http");
   EXPECT_EQ(service["spec"]["ports"][0]["port"].as<int>(), 8080);
-  EXPECT_EQ(flags(strings(container()["args"]), "deployment.yaml").find("allowed_hosts")->second,
-            service["metadata"]["name"].as<std::string>());
+  EXPECT_EQ(pod_flags().find("allowed_hosts")->second, service["metadata"]["name"].as<std::string>());
   finds(document("kubernetes/base/pdb.yaml")["spec"]["selector"]["matchLabels"]);
   const YAML::Node policy = document("kubernetes/base/networkpolicy.yaml")["spec"];
   finds(policy["podSelector"]["matchLabels"]);
@@ -179,8 +187,7 @@ TEST(Deploy, SelectorsFindThePods) {
 
 TEST(Deploy, TheAutoscalersNumberIsOneThatMetricsHas) {
   const YAML::Node spec = document("kubernetes/base/hpa.yaml")["spec"];
-  EXPECT_EQ(spec["scaleTargetRef"]["name"].as<std::string>(),
-            document("kubernetes/base/deployment.yaml")["metadata"]["name"].as<std::string>());
+  EXPECT_EQ(spec["scaleTargetRef"]["name"].as<std::string>(), deployment()["metadata"]["name"].as<std::string>());
   const std::string metric = spec["metrics"][0]["pods"]["metric"]["name"].as<std::string>();
   serve::Numbers numbers;
   for (serve::Histogram* h : {&numbers.first_token, &numbers.between_tokens, &numbers.total, &numbers.queued}) h->counts = {0};
@@ -190,7 +197,7 @@ TEST(Deploy, TheAutoscalersNumberIsOneThatMetricsHas) {
   EXPECT_EQ(rule["name"]["as"].as<std::string>(), metric);
   EXPECT_TRUE(rule["seriesQuery"].as<std::string>().starts_with(metric + "{"));
   // More pods come long before the queue refuses requests.
-  const int64_t limit = std::stoll(flag(flags(strings(container()["args"]), "deployment.yaml"), "max_queue"));
+  const int64_t limit = std::stoll(flag(pod_flags(), "max_queue"));
   EXPECT_LT(std::stoll(spec["metrics"][0]["pods"]["target"]["averageValue"].as<std::string>()), limit);
 }
 
@@ -222,7 +229,7 @@ TEST(Deploy, TheImageRunsTheServerAsNobody) {
       steps[line.substr(0, space)].push_back(line.substr(space + 1));
   EXPECT_EQ(steps["FROM"].size(), 2u) << "what builds it stays out of it";
   ASSERT_EQ(steps["USER"].size(), 1u);
-  const YAML::Node security = document("kubernetes/base/deployment.yaml")["spec"]["template"]["spec"]["securityContext"];
+  const YAML::Node security = pod_spec()["securityContext"];
   EXPECT_EQ(steps["USER"][0], security["runAsUser"].as<std::string>() + ":" + security["runAsGroup"].as<std::string>());
   EXPECT_EQ(steps["EXPOSE"], std::vector<std::string>{"8080"});
   const auto entry = YAML::Load(steps["ENTRYPOINT"].at(0)).as<std::vector<std::string>>();

@@ -5,7 +5,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BrowserTest, By, Keys, main
+from harness import Keys, MockTest, main
 
 RICH = r"""# Title
 
@@ -44,7 +44,7 @@ The answer is \(\boxed{42}\). It costs $5 to $10, or **$4** each; set $HOME/bin:
 """
 
 
-class ChatTest(BrowserTest):
+class ChatTest(MockTest):
     # ---- Answers.
 
     def test_answer_streams_with_thoughts_and_numbers(self):
@@ -137,6 +137,26 @@ class ChatTest(BrowserTest):
         self.press(Keys.ENTER)
         self.wait(lambda: len(self.messages()) == 2 and not self.busy(), "the answer")
         self.assertEqual(self.messages()[0], "precious words")
+
+    def test_question_stays_in_its_conversation(self):
+        """Also where the store is slow, and another one is opened meanwhile."""
+        mine, other = self.make("Mine"), self.make("Other")
+        self.open(f"/?chat={mine}")
+        self.wait(lambda: len(self.messages()) == 2, "the conversation")
+        self.state["store_delay"] = 1
+        self.ask("where does it go?", wait=False)
+        self.find("#input").send_keys("and this?", Keys.ENTER)  # one at a time
+        self.assertEqual(self.find("#input").get_attribute("value"), "and this?")
+        self.click(f"#sidebar li[data-id='{other}'] .open")
+        self.wait(lambda: self.shown() == other and len(self.messages()) == 2, "the other")
+        self.wait(lambda: len(self.state["store"].whole(mine)["messages"]) == 3, "the store")
+        self.state["store_delay"] = 0
+        self.wait_rendered()
+        self.assertEqual((len(self.messages()), len(self.state["store"].whole(other)["messages"]), self.state["asked"]), (2, 2, []))
+        self.click(f"#sidebar li[data-id='{mine}'] .open")
+        self.wait(lambda: self.messages()[-1] == "where does it go?", "the question")
+        self.assertEqual(self.find("#input").get_attribute("value"), "and this?")
+        self.run_js("sessionStorage.clear(); document.getElementById('input').value = ''")
 
     def test_answer_is_stored_later_when_the_store_is_away(self):
         self.answer_next("word " * 40, delay=0.02)
@@ -513,7 +533,13 @@ class ChatTest(BrowserTest):
         self.press("half a thought")
         self.browser.refresh()
         self.wait(lambda: self.find("#input").get_attribute("value") == "half a thought", "the draft")
-        self.run_js("sessionStorage.clear(); document.getElementById('input').value = ''")
+        # Once it is sent it is no draft any more.
+        self.answer_next("fine")
+        self.press(Keys.ENTER)
+        self.wait(lambda: len(self.messages()) == 2 and not self.busy(), "the answer")
+        self.click("#new-chat")
+        self.wait(lambda: self.count(".welcome") == 1, "a new chat")
+        self.assertEqual(self.find("#input").get_attribute("value"), "")
 
     def test_dark_and_light(self):
         def background():

@@ -5,11 +5,11 @@ import time
 import unittest
 
 import mock_server
-from harness import BrowserTest, Keys, main
+from harness import MockTest, Keys, main
 from mock_server import Refusal
 
 HOSTILE = ["<img src=x onerror=ran()>", "<script>ran()</script>", "javascript:ran()", "</span><svg onload=ran()>", "{{constructor.constructor('ran()')()}}", "\u202eevil"]
-DOMAIN = {"object": "dialogue.domain", "name": "banking", "window": 8, "intents": [],
+DOMAIN = {"object": "dialogue.domain", "name": "banking", "window": 8, "intents": [{"name": "fee", "title": "A fee", "needs": []}, {"name": "charged_twice", "title": "Charged twice", "needs": ["amount", "date"]}],
           "slots": [{"name": "amount", "title": "amount", "type": "amount"}, {"name": "date", "title": "day", "type": "date"}]}
 
 
@@ -73,7 +73,7 @@ class Handler(mock_server.Handler):
         self.wfile.write(b"0\r\n\r\n")
 
 
-class DialogueTest(BrowserTest):
+class DialogueTest(MockTest):
     def setUp(self):
         super().setUp()
         self.server.RequestHandlerClass = Handler
@@ -123,8 +123,10 @@ class DialogueTest(BrowserTest):
 
     def test_examples_fill_in(self):
         self.fresh()
+        self.assertEqual(self.texts(".empty button"), ["Charged twice"])
         self.click(".empty button")
         self.wait(lambda: self.count("#log .turn.agent .meta") == 1, "an answer")
+        self.assertEqual(self.texts(".turn.user"), ["Charged twice"])
 
     def test_errors_are_told_and_the_message_is_kept(self):
         self.fresh()

@@ -1,18 +1,21 @@
-"""What the browser's tests stand on: one Chromium for all of them (Selenium, headless), a server, and waiting for what should be seen.
+"""What the browser's tests stand on: one Chromium for all of them (Selenium, headless), a server (mock_server.py, or the program itself), and waiting
+for what should be seen.
 
 A test program ends with main(); it exits with 77, which CTest counts as skipped, where Chromium, its driver or Selenium is not there
 (scripts/setup.sh browser brings them)."""
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import time
 import unittest
-import urllib.request
 
 import mock_server
 
 SKIPPED = 77
+PROGRAM = os.environ.get("R1_PROGRAM") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/cpu/r1")
 
 
 def skip(reason):
@@ -58,44 +61,45 @@ def start_browser():
     return browser
 
 
+class Program:
+    """r1 with --json, from when it says where it listens; `ready`: from when it answers."""
+
+    def __init__(self, *arguments, ready=False):
+        self.process = subprocess.Popen([PROGRAM, *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for line in self.process.stdout:
+            said = json.loads(line)
+            self.base, self.port = f"http://127.0.0.1:{said['port']}", said["port"]
+            if not ready or said["state"] == "ready":
+                return
+        raise RuntimeError(f"{arguments}: exit code {self.process.wait()}")
+
+    def stop(self, signal=signal.SIGTERM):
+        self.process.send_signal(signal)
+        self.process.wait(20)
+        self.process.stdout.close()
+
+
 class BrowserTest(unittest.TestCase):
+    """A page of `self.base`."""
     browser = None
 
     @classmethod
     def setUpClass(cls):
-        cls.server = mock_server.start()
-        cls.base = f"http://127.0.0.1:{cls.server.server_address[1]}"
-        cls.state = cls.server.state
         if BrowserTest.browser is None:
             BrowserTest.browser = start_browser()
-        cls.browser = BrowserTest.browser
-        cls.browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": cls.base})
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.shutdown()
-        cls.server.server_close()
-
-    def setUp(self):
-        self.state.update(next=[], asked=[], csp=[], aborted=0, down_until=0, key="")
-        self.state["store"].all.clear()
 
     def tearDown(self):
         # No test may leave a script error or a violated policy behind.
-        seen = self.run_js("return window.seen")
+        seen = self.run_js("return window.seen || {errors: [], csp: [], ran: 0}")
         self.assertEqual(seen["errors"], [])
         self.assertEqual(seen["csp"], [])
         self.assertEqual(seen["ran"], 0)
-        self.assertEqual(self.state["csp"], [])
 
     # ---- What a person does.
 
     def open(self, path="/"):
         self.browser.get(self.base + path)
         self.wait(lambda: self.run_js("return document.getElementById('send') !== null && document.getElementById('status').textContent !== ''"), "the page")
-
-    def answer_next(self, content, **plan):
-        self.state["next"].append({"content": content, **plan})
 
     def ask(self, text, wait=True):
         before = self.count(".message.assistant.whole")
@@ -176,18 +180,43 @@ class BrowserTest(unittest.TestCase):
 
     # ---- What the server has.
 
-    def conversation(self):
-        """The one that is shown, as the server has it."""
-        cid = self.run_js("return new URLSearchParams(location.search).get('chat')")
-        return self.state["store"].whole(cid)
+    def shown(self):
+        """The id of the conversation that is shown."""
+        return self.run_js("return new URLSearchParams(location.search).get('chat')")
 
     def stored(self, role="assistant"):
         return [m for m in self.conversation()["messages"] if m["role"] == role]
 
 
-def get_json(url):
-    with urllib.request.urlopen(url) as response:
-        return json.load(response)
+class MockTest(BrowserTest):
+    """Over mock_server.py."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = mock_server.start()
+        cls.base = f"http://127.0.0.1:{cls.server.server_address[1]}"
+        cls.state = cls.server.state
+        cls.browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": cls.base})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.shutdown()
+        cls.server.server_close()
+
+    def setUp(self):
+        self.state.update(next=[], asked=[], csp=[], aborted=0, down_until=0, store_delay=0, key="")
+        self.state["store"].all.clear()
+
+    def tearDown(self):
+        super().tearDown()
+        self.assertEqual(self.state["csp"], [])
+
+    def answer_next(self, content, **plan):
+        self.state["next"].append({"content": content, **plan})
+
+    def conversation(self):
+        return self.state["store"].whole(self.shown())
 
 
 def main():

@@ -4,7 +4,7 @@ import json
 import os
 import unittest
 
-from harness import BrowserTest, main
+from harness import MockTest, main
 from hostile import LARGE, STRINGS
 
 ELEMENTS = set("""article div span p h2 h3 h4 h5 h6 ul ol li blockquote hr br em strong del sub sup code pre figure figcaption table thead tbody tr th td a button svg path
@@ -31,7 +31,7 @@ QUIET = 14   # ms that slowness() takes where nothing else runs
 LIMIT = 200  # ms: a task of the page that is longer keeps a click or a key waiting
 
 
-class HostileTest(BrowserTest):
+class HostileTest(MockTest):
     def check(self):
         self.wait_rendered()
         self.assertEqual(self.run_js(INSPECT, sorted(ELEMENTS)), [])

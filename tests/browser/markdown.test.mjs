@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {SseParser} from "../../web/common/sse.js";
+import {GrowingAnswer} from "../../web/chat/answer.js";
 import {languageOf, tokenize} from "../../web/chat/highlight.js";
 import {latexToMathml} from "../../web/chat/latex.js";
 import {inline, looksLikeMath, nextBlock} from "../../web/chat/markdown.js";
@@ -290,4 +291,25 @@ test("no text takes long", async (t) => {
       assert.ok(ratio <= 24, `${ratio.toFixed(1)} times as long`);
     });
   }
+});
+
+test("an answer grows by its parts, and so do its numbers", () => {
+  const fresh = {content: "", reasoning: "", model: "", prompt_tokens: 0, completion_tokens: 0, reasoning_tokens: 0, thinking_seconds: 0, seconds: 0, tokens_per_second: 0, finish_reason: ""};
+  const grow = (message, parts) => {
+    const growing = new GrowingAnswer(message);
+    assert.deepEqual(parts.map((part) => growing.take(part)), parts.map((part) => "content" in part));
+    growing.tick();
+    return message;
+  };
+  const parts = [{reasoning: "a", content: "", model: "m"}, {reasoning: "b", content: ""}, {reasoning: "", content: "c"}, {finish: "length"}];
+  const message = grow({...fresh}, parts);
+  assert.deepEqual([message.content, message.reasoning, message.model, message.finish_reason], ["c", "ab", "m", "length"]);
+  assert.deepEqual([message.completion_tokens, message.reasoning_tokens], [3, 2]);
+  assert.ok(message.seconds > 0 && message.thinking_seconds > 0);
+  // What the server counted is better than the pieces; a continued answer adds to what it had.
+  grow(message, [{reasoning: "", content: "d"}, {finish: "stop"}, {usage: {prompt_tokens: 7, completion_tokens: 5, completion_tokens_details: {reasoning_tokens: 1}}}, {timings: {predicted_per_second: 9}}]);
+  assert.deepEqual([message.content, message.finish_reason, message.prompt_tokens, message.completion_tokens, message.reasoning_tokens, message.tokens_per_second], ["cd", "stop", 7, 8, 3, 9]);
+  // Numbers that are none.
+  const odd = grow({...fresh}, [{usage: {prompt_tokens: "x", completion_tokens: null}}, {timings: {predicted_per_second: "fast"}}, {timings: {}}]);
+  assert.deepEqual([odd.prompt_tokens, odd.completion_tokens, odd.tokens_per_second, odd.thinking_seconds], [0, 0, 0, 0]);
 });

@@ -225,6 +225,8 @@ class Handler(BaseHTTPRequestHandler):
     def conversations(self, parts, query, body):
         store = self.server.state["store"]
         method = self.command
+        if method == "PUT":
+            time.sleep(self.server.state["store_delay"])
         with store.lock:
             if not parts:
                 if method == "GET":
@@ -312,7 +314,7 @@ class Server(ThreadingHTTPServer):
 
 def start(port=0):
     server = Server(("127.0.0.1", port), Handler)
-    server.state = {"store": Conversations(), "next": [], "asked": [], "csp": [], "aborted": 0, "down_until": 0, "key": ""}
+    server.state = {"store": Conversations(), "next": [], "asked": [], "csp": [], "aborted": 0, "down_until": 0, "store_delay": 0, "key": ""}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 

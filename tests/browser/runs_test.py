@@ -4,15 +4,12 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 import unittest
 
 import harness
-from harness import ActionChains, BrowserTest, By, main
-
-PROGRAM = os.environ.get("R1_PROGRAM") or os.path.join(os.path.dirname(__file__), "../../build/cpu/r1")
+from harness import PROGRAM, ActionChains, BrowserTest, Program, main
 
 
 def line(step, **values):
@@ -62,44 +59,29 @@ class RunsTest(BrowserTest):
     def setUpClass(cls):
         if not os.access(PROGRAM, os.X_OK):
             harness.skip(f"no program at {PROGRAM}")
-        if BrowserTest.browser is None:
-            BrowserTest.browser = harness.start_browser()
-        cls.browser = BrowserTest.browser
-        cls.port = 0
-
-    @classmethod
-    def tearDownClass(cls):
-        pass
+        super().setUpClass()
 
     def setUp(self):
         self.root = tempfile.mkdtemp(prefix="r1_runs_") + "/runs"
         os.makedirs(self.root)
-        self.process = None
+        self.program = None
         self.browser.set_window_size(1200, 820)
 
     def tearDown(self):
-        seen = self.run_js("return window.seen || {errors: [], csp: [], ran: 0}")
-        self.browser.get("about:blank")
-        self.stop()
-        shutil.rmtree(os.path.dirname(self.root))
-        self.assertEqual(seen["errors"], [])
-        self.assertEqual(seen["csp"], [])
-        self.assertEqual(seen["ran"], 0)
+        try:
+            super().tearDown()
+        finally:
+            self.browser.get("about:blank")
+            if self.program:
+                self.program.stop()
+            shutil.rmtree(os.path.dirname(self.root))
 
     def serve(self, port=0):
-        self.process = subprocess.Popen([PROGRAM, "runs", self.root, "--port", str(port), "--poll_interval", "0.05", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        address = json.loads(self.process.stdout.readline())
-        self.base, self.port = address["address"].rsplit("/runs", 1)[0], address["port"]
-
-    def stop(self):
-        if self.process:
-            self.process.terminate()
-            self.process.wait(20)
-            self.process.stdout.close()
-            self.process = None
+        self.program = Program("runs", self.root, "--port", str(port), "--poll_interval", "0.05")
+        self.base = self.program.base
 
     def open(self, hash=""):
-        if not self.process:
+        if not self.program:
             self.serve()
         self.browser.get("about:blank")
         self.browser.get(f"{self.base}/runs#{hash}")
@@ -252,10 +234,10 @@ class RunsTest(BrowserTest):
         make_run(f"{self.root}/zero", steps=10)
         self.open()
         self.wait_curve("reward", 10)
-        self.stop()
+        self.program.stop()
         self.wait(lambda: "reconnecting" in self.text(".status") or "reached" in self.text(".status"), "the word that it is gone")
         put(f"{self.root}/zero/metrics.jsonl", "".join(line(s, reward=s / 100, loss=1) for s in range(11, 15)), "a")
-        self.serve(self.port)
+        self.serve(self.program.port)
         self.assertEqual(self.wait_curve("reward", 14)["step"], list(range(1, 15)))
 
     def test_a_run_that_is_removed_says_so_and_the_others_go_on(self):

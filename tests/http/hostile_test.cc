@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <random>
 
 #include "r1/http/request_parser.h"
@@ -15,6 +14,7 @@ namespace {
 using test::Answer;
 using test::Client;
 using test::eventually;
+using test::resident_kib;
 using test::seconds_since;
 using test::TestServer;
 
@@ -259,13 +259,6 @@ TEST(Hostile, IdleConnectionsAreEnded) {
   std::this_thread::sleep_for(std::chrono::milliseconds(700));
   held->send({.body = "1"});
   EXPECT_EQ(waiting.answer().body, "1");
-}
-
-int64_t resident_kib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmRSS:")) return std::stoll(line.substr(6));
-  return 0;
 }
 
 // 1,000 connections that drip, while others are served as before.

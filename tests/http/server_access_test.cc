@@ -12,14 +12,6 @@ using test::Answer;
 using test::Client;
 using test::TestServer;
 
-Json body_of(const Answer& answer) {
-  return parse_json(answer.body, "answer");
-}
-std::string code_of(const Answer& answer) {
-  const Json code = body_of(answer).at("error").at("code");
-  return code.is_null() ? "" : code.get<std::string>();
-}
-
 // Every route: without a key, with a wrong one, with a right one.
 TEST(ServerAccess, EveryRouteButOpenOnesAsksForTheKey) {
   TestServer server([](ServerConfig& c) { c.api_key = {"right-key", "other-key"}; });

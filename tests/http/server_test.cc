@@ -17,14 +17,6 @@ using test::Client;
 using test::eventually;
 using test::TestServer;
 
-Json body_of(const Answer& answer) {
-  return parse_json(answer.body, "answer");
-}
-std::string code_of(const Answer& answer) {
-  const Json code = body_of(answer).at("error").at("code");
-  return code.is_null() ? "" : code.get<std::string>();
-}
-
 TEST(Server, TellsItsAddress) {
   TestServer server;
   EXPECT_GT(server.port(), 0);

@@ -1,7 +1,6 @@
 // Streams, and clients that leave.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <random>
 
 #include "tests/http/test_server.h"
@@ -12,6 +11,7 @@ namespace {
 using test::Answer;
 using test::Client;
 using test::eventually;
+using test::resident_kib;
 using test::seconds_since;
 using test::TestServer;
 
@@ -293,13 +293,6 @@ TEST(Streams, AbortsAtRandomBytes) {
   stop = true;
   writer.join();
   EXPECT_EQ(Client(server.port()).get("/text").body, "text");
-}
-
-int64_t resident_kib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmRSS:")) return std::stoll(line.substr(6));
-  return 0;
 }
 
 // Many streams at once: all open, all fed, all ended. R1_STREAMS=4000 for more.

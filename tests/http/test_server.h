@@ -3,7 +3,7 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -29,6 +29,23 @@ inline bool eventually(const std::function<bool()>& condition, double seconds = 
 
 inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+inline Json body_of(const Answer& answer) {
+  return parse_json(answer.body, "answer");
+}
+// Of the error in the answer; "" if it has none.
+inline std::string code_of(const Answer& answer) {
+  const Json code = body_of(answer).at("error").at("code");
+  return code.is_null() ? "" : code.get<std::string>();
+}
+
+// What this process has in memory.
+inline int64_t resident_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmRSS:")) return std::stoll(line.substr(6));
+  return 0;
 }
 
 // Answers that wait until the test makes them.

@@ -4,7 +4,7 @@ local-chat-completions, schemathesis over /openapi.json, promtool over /metrics,
 
     clients.py R1 MODEL          R1: the program; MODEL: SmolLM2-135M-Instruct as GGUF
 
-Each part that its package is missing for is skipped, and says so. Prints one line a part; exit code 1 if one fails."""
+Each part that its package is missing for is skipped, and says so. Prints one line a part; exit code 1 if one fails, 77 if none fails and one is skipped."""
 import importlib.util
 import json
 import os
@@ -212,12 +212,13 @@ def curl_lines():
 
 
 def main():
-    failed = 0
+    failed = skipped = 0
     for part in (openai_client, lm_eval, schema, metrics, curl_lines):
         begun = time.time()
         try:
             print(f"{part.__name__}: ok, {part()}, {time.time() - begun:.0f} s", flush=True)
         except Skip as why:
+            skipped += 1
             print(f"{part.__name__}: skipped, {why}", flush=True)
         except Exception as error:  # each part by itself
             failed += 1
@@ -230,7 +231,7 @@ def main():
         print(f"the server ended with {code}")
     if not failed:
         shutil.rmtree(WORK)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed else 77 if skipped else 0)
 
 
 server, BASE = start()

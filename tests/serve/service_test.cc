@@ -368,6 +368,65 @@ TEST(Service, RequestTimeout) {
   EXPECT_EQ(service.numbers().finished.at("error"), 1);
 }
 
+// Who waits is timed out as well.
+TEST(Service, RequestTimeoutInTheQueue) {
+  Served s(byte_model());
+  ServiceConfig config = service_config();
+  config.request_timeout = 0.3;
+  config.engine.max_num_seqs = 1;
+  Service service(s.served, config);
+  std::vector<HeardPtr> heard;
+  for (int i = 0; i < 40; ++i) {
+    api::GenerationRequest r = completion("abc", 500);
+    r.sampling.ignore_eos = true;
+    heard.push_back(submit(service, r));
+  }
+  for (const auto& h : heard) ASSERT_TRUE(h->wait(20));
+  EXPECT_EQ(heard.back()->status, 503);
+  EXPECT_EQ(heard.back()->starts, 0);
+  EXPECT_TRUE(quiet(service));
+}
+
+// An answer has what the context leaves its own prompt, whatever other prompts came with it.
+TEST(Service, EachPromptHasItsOwnRoom) {
+  Served s(byte_model());
+  Service service(s.served, service_config());
+  api::GenerationRequest r = completion("short", 100);
+  r.prompts.push_back(std::string(500, 'x'));
+  r.sampling.ignore_eos = true;
+  const HeardPtr heard = submit(service, r);
+  ASSERT_TRUE(heard->wait());
+  ASSERT_EQ(heard->error, "");
+  EXPECT_EQ(heard->usage.completion_tokens, 100 + 12);
+}
+
+TEST(Service, ManyEchoedPromptsLetOthersIn) {
+  Served s(byte_model());
+  Service service(s.served, service_config());
+  api::GenerationRequest many = completion("p", 0);
+  many.echo = many.logprobs = true;
+  many.prompts.assign(200, std::string(400, 'p'));
+  const HeardPtr long_one = submit(service, many, "a");
+  const HeardPtr other = submit(service, completion("abc", 3), "b");
+  ASSERT_TRUE(other->wait());
+  EXPECT_FALSE(long_one->done) << "the other waited for all of them";
+  ASSERT_TRUE(long_one->wait(120));
+  EXPECT_EQ(long_one->choices.size(), 200u);
+  EXPECT_EQ(long_one->choices[199].prompt_tokens.size(), 400u);
+}
+
+TEST(Service, TheServersLeastLengthHolds) {
+  Served s(alphabet_model());
+  ServiceConfig config = service_config();
+  config.sampling.min_new_tokens = 4;
+  Service service(s.served, config);
+  api::GenerationRequest r = completion("a", 6);
+  r.sampling.stop = {"c"};
+  const HeardPtr heard = submit(service, r);
+  ASSERT_TRUE(heard->wait());
+  EXPECT_EQ(heard->choices[0].content, "bcdefg");
+}
+
 TEST(Service, Embeddings) {
   Served s(byte_model());
   Service service(s.served, service_config());

@@ -7,8 +7,9 @@
 import {api} from "../common/api.js";
 import {byId, el, ask, icon, iconButton, replace} from "../common/dom.js";
 import {count} from "../common/format.js";
+import {store, stored} from "../common/storage.js";
 import {topbar} from "../common/topbar.js";
-import {answer, bodyOf, samplingOf} from "./answer.js";
+import {GrowingAnswer, answer, bodyOf, samplingOf} from "./answer.js";
 import {Saver, conversations} from "./conversations.js";
 import {MessageView} from "./message_view.js";
 import {editSettings, storedSettings} from "./settings.js";
@@ -30,7 +31,7 @@ const state = {
   opening: 0,
 };
 
-// The answers that are being made, by conversation: {message, abort, done}. They go on while another conversation is looked at.
+// The answers that are being made, by conversation: {message, abort, ended}. They go on while another conversation is looked at.
 const running = new Map();
 const here = () => running.get(state.conversation?.id);
 
@@ -270,39 +271,33 @@ async function open(id, {push = true, quiet = false, message = null} = {}) {
 
 const draftKey = () => `r1.draft.${state.conversation?.id || "new"}`;
 function keepDraft() {
-  try {
-    if (input.value) sessionStorage.setItem(draftKey(), input.value.slice(0, 1 << 20));
-    else sessionStorage.removeItem(draftKey());
-  } catch {
-    // Full or off.
-  }
+  store("sessionStorage", draftKey(), input.value.slice(0, 1 << 20));
 }
 function takeDraft() {
-  try {
-    input.value = sessionStorage.getItem(draftKey()) || "";
-  } catch {
-    input.value = "";
-  }
+  input.value = stored("sessionStorage", draftKey());
   fit();
 }
 addEventListener("pagehide", keepDraft);
 
 // ---- Asking.
 
+let sending = false;
 async function submit() {
   const text = question();
-  if (here() || !text.trim()) return;
+  if (here() || sending || !text.trim()) return;
   const typed = input.value;
   const kept = attachments;
   input.value = "";
+  keepDraft();
   attachments = [];
   showAttachments();
   fit();
   say("");
   state.stick = true;
+  sending = true;
+  let asked = false;
   try {
-    await addQuestion(text, state.leaf);
-    keepDraft();
+    asked = await addQuestion(text, state.leaf);
   } catch (error) {
     // Not stored, so not asked; what was typed is still there.
     if (!input.value) input.value = typed;
@@ -310,27 +305,32 @@ async function submit() {
     showAttachments();
     fit();
     say(`Not sent: ${error.message}`);
-    return;
   }
-  requestAnswer(state.leaf);
+  sending = false;
+  if (asked) requestAnswer(state.leaf);
 }
 
-// Stores a question under `parent`; state.leaf is it then.
+// Stores a question under `parent`; state.leaf is it then. False: another conversation has been opened meanwhile, and the question waits in its own.
 async function addQuestion(text, parent) {
-  if (!state.conversation) {
-    const conversation = {id: newId(), title: titleOf(text), settings: state.settings};
-    const {messages, ...made} = await conversations.create(conversation);
-    state.conversation = made;
-    address(made.id);
-    sidebar.select(made.id);
-    setTitle(made.title);
+  let {conversation, tree} = state;
+  if (!conversation) {
+    const {messages, ...made} = await conversations.create({id: newId(), title: titleOf(text), settings: state.settings});
+    conversation = made;
+    if (state.tree === tree) {
+      state.conversation = made;
+      address(made.id);
+      sidebar.select(made.id);
+      setTitle(made.title);
+    }
   }
   const message = {id: newId(), parent, role: "user", content: text, reasoning: "", finish_reason: "stop", version: 0};
-  await saver.save(state.conversation.id, message);
+  await saver.save(conversation.id, message);
+  sidebar.refresh();
+  if (state.conversation?.id !== conversation.id) return false;
   state.tree.add(message);
   state.leaf = message.id;
   show();
-  sidebar.refresh();
+  return true;
 }
 
 let leaving = false;
@@ -338,67 +338,41 @@ addEventListener("pagehide", () => { leaving = true; });
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
 // An answer to the message `parent`; or `continued` goes on.
-async function requestAnswer(parent, continued = null) {
+function requestAnswer(parent, continued = null) {
   if (!state.conversation || here()) return;
   say("");
-  const conversation = state.conversation.id;
   const message = continued || {id: newId(), parent, role: "assistant", content: "", reasoning: "", model: currentModel(), sampling: samplingOf(state.settings),
     prompt_tokens: 0, completion_tokens: 0, reasoning_tokens: 0, thinking_seconds: 0, seconds: 0, tokens_per_second: 0, finish_reason: "", error: "", version: 0};
-  const before = {completion: continued ? message.completion_tokens : 0, reasoning: continued ? message.reasoning_tokens : 0, seconds: continued ? message.seconds : 0};
   message.finish_reason = message.error = "";
   const path = state.tree.path(parent);
   if (continued) path.push(message);
-  const run = {message, abort: new AbortController(), done: () => {}};
-  running.set(conversation, run);
-  const {tree} = state;
-  if (!continued) tree.add(message);
+  const body = bodyOf({path, settings: state.settings, model: currentModel(), continued: continued !== null});
+  const run = {message, abort: new AbortController()};
+  running.set(state.conversation.id, run);
+  if (!continued) state.tree.add(message);
   else if (state.views.get(message.id)) state.views.get(message.id).stale = true;
   state.leaf = message.id;
   show();
   announce("The answer is coming");
-  const began = performance.now();
-  let first = 0, pieces = 0, thoughts = 0;
-  const tick = setInterval(() => showNumbers(), 250);
+  run.ended = makeAnswer(state.conversation.id, state.tree, run, body);
+}
+
+// To its end, whatever that is; other conversations may be looked at meanwhile.
+async function makeAnswer(conversation, tree, {message, abort}, body) {
+  const growing = new GrowingAnswer(message);
   const view = () => state.views.get(message.id);
   const showNumbers = () => {
-    const now = performance.now();
-    message.seconds = before.seconds + (now - began) / 1000;
-    if (first && !message.content) message.thinking_seconds = (now - first) / 1000;
+    growing.tick();
     view()?.showStats();
   };
+  const tick = setInterval(showNumbers, 250);
   try {
     // The question stands; the answer's place does too, before a token is asked for.
     await saver.save(conversation, message);
-    const body = bodyOf({path, settings: state.settings, model: currentModel(), continued: continued !== null});
-    for await (const part of answer(body, run.abort.signal)) {
-      if (part.content || part.reasoning) {
-        if (!first) first = performance.now();
-        ++pieces;
-        if (part.model) message.model = part.model;
-        if (part.reasoning) {
-          message.reasoning += part.reasoning;
-          message.reasoning_tokens = before.reasoning + ++thoughts;
-        }
-        if (part.content) {
-          if (!message.content && message.reasoning) message.thinking_seconds = (performance.now() - first) / 1000;
-          message.content += part.content;
-        }
-        message.completion_tokens = before.completion + pieces;
-        const seconds = (performance.now() - first) / 1000;
-        if (seconds > 0.2) message.tokens_per_second = (pieces - 1) / seconds;
-        view()?.update();
-        saver.later(conversation, message);
-      } else if (part.finish) {
-        message.finish_reason = part.finish;
-      } else if (part.usage) {
-        message.prompt_tokens = part.usage.prompt_tokens || 0;
-        message.completion_tokens = before.completion + (part.usage.completion_tokens || pieces);
-        message.reasoning_tokens = before.reasoning + (part.usage.completion_tokens_details?.reasoning_tokens || thoughts);
-        const seconds = (performance.now() - first) / 1000;
-        if (first && seconds > 0) message.tokens_per_second = Math.max(0, (part.usage.completion_tokens || pieces) - 1) / seconds;
-      } else if (part.timings?.predicted_per_second) {
-        message.tokens_per_second = part.timings.predicted_per_second;
-      }
+    for await (const part of answer(body, abort.signal)) {
+      if (!growing.take(part)) continue;
+      view()?.update();
+      saver.later(conversation, message);
     }
     announce("The answer is complete");
   } catch (error) {
@@ -416,24 +390,20 @@ async function requestAnswer(parent, continued = null) {
   }
   clearInterval(tick);
   running.delete(conversation);
-  if (first || message.finish_reason === "abort") showNumbers();
-  if (!Number.isFinite(message.tokens_per_second)) message.tokens_per_second = 0;
+  if (growing.begun || message.finish_reason === "abort") showNumbers();
   saver.soon(conversation, message);
-  view()?.finish(state.tree.siblings(message.id), state.leaf === message.id);
+  view()?.finish(tree.siblings(message.id), state.leaf === message.id);
   showSend();
   follow();
   sidebar.refresh();
   tell(conversation);
-  run.done();
 }
 
-function stopRunning() {
+// Resolves when the answer that is being made here has ended.
+async function stopRunning() {
   const run = here();
-  if (!run) return Promise.resolve();
-  return new Promise((resolve) => {
-    run.done = resolve;
-    run.abort.abort();
-  });
+  run?.abort.abort();
+  await run?.ended;
 }
 
 // ---- Editing. A question's edit is a new branch; an answer is corrected where it stands, and what follows it stays.
@@ -482,7 +452,7 @@ async function branch(message, text) {
   if (!text.trim()) return;
   try {
     await stopRunning();
-    await addQuestion(text, message.parent);
+    if (!await addQuestion(text, message.parent)) return;
     cancelEdit();
   } catch (error) {
     say(`Not sent: ${error.message}`);
@@ -493,9 +463,10 @@ async function branch(message, text) {
 }
 
 async function correct(view, text) {
+  const {id} = state.conversation;
   const changed = {...view.message, content: text};
   try {
-    await saver.save(state.conversation.id, changed);
+    await saver.save(id, changed);
   } catch (error) {
     say(error.message);
     return;
@@ -504,7 +475,7 @@ async function correct(view, text) {
   Object.assign(view.message, changed);
   view.stale = true;
   show();
-  tell(state.conversation.id);
+  tell(id);
 }
 
 // ---- Settings.

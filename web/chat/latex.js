@@ -79,7 +79,7 @@ function inAlphabet(text, alphabet) {
   return out;
 }
 
-export class LatexError extends Error {}
+class LatexError extends Error {}
 
 class Parser {
   constructor(source) {

@@ -10,8 +10,8 @@ import {safeUrl} from "./text.js";
 const kMaxBlock = 1 << 15;     // of one block; longer ones go on as another, longer lines are shown as they are
 const kMaxParagraph = 6000;    // likewise, at a line's end
 const kMaxList = 4000;         // likewise, between two of its items
-export const kMaxDepth = 10;       // of quotes and lists in each other
-const kMaxSpans = 12;              // of emphasis in each other
+export const kMaxDepth = 10;   // of quotes and lists in each other
+const kMaxSpans = 12;          // of emphasis in each other
 const kMaxMath = 20000;
 
 const kFence = /^ {0,3}(`{3,}|~{3,})[ \t]*([^\n]*)$/;
@@ -92,7 +92,7 @@ function fenced(source, at, line, end) {
     }
     i = stop + 1;
   }
-  return {type: "code", lang, from, to: source.length, indent: fence.indent, end: source.length, closed: false, unclosed: true};
+  return {type: "code", lang, from, to: source.length, indent: fence.indent, end: source.length, closed: false};
 }
 
 function math(source, at, line) {
@@ -114,7 +114,7 @@ function math(source, at, line) {
   const whole = found < 0 ? source.slice(start, start + kMaxMath) : source.slice(start, found);
   if (found < 0) {
     // Still coming, or never closed: then it is a paragraph.
-    return whole.length < kMaxMath && !/\n[ \t]*\n/.test(whole) ? {type: "paragraph", text: whole, end: source.length, closed: false, pending: true} : null;
+    return whole.length < kMaxMath && !/\n[ \t]*\n/.test(whole) ? {type: "paragraph", text: whole, end: source.length, closed: false} : null;
   }
   if (found - start > kMaxMath || /\n[ \t]*\n/.test(whole)) return null;
   const after = found + close.length;
@@ -229,7 +229,7 @@ function list(source, at, first) {
 }
 
 // Cells between bars that are neither escaped nor in code.
-export function cells(line) {
+function cells(line) {
   const text = line.trim();
   const out = [];
   let cell = "";

@@ -84,18 +84,8 @@ function blockElement(source, block, depth = 0) {
       return el("div", {class: "table", tabindex: 0, role: "region", "aria-label": "Table"}, el("table", null,
         el("thead", null, el("tr", null, block.header.map((cell, i) => el("th", {class: block.align[i] || null, dir: directionOf(cell), scope: "col"}, spans(inline(cell)))))),
         el("tbody", null, block.rows.map((row) => el("tr", null, row.map((cell, i) => el("td", {class: block.align[i] || null, dir: directionOf(cell)}, spans(inline(cell)))))))));
-    case "code": {
-      const view = new CodeView(block.lang);
-      view.set(codeText(source, block), true);
-      while (!view.step(Infinity));
-      return view.root;
-    }
-    case "plain": {
-      const view = new PlainView();
-      view.set(source.slice(block.from, block.to), true);
-      while (!view.step(Infinity));
-      return view.root;
-    }
+    case "code": return whole(new CodeView(block.lang), codeText(source, block));
+    case "plain": return plainText(source.slice(block.from, block.to));
     default: return el("p", {dir: directionOf(block.text)}, spans(inline(block.text)));
   }
 }
@@ -110,7 +100,6 @@ function codeText(source, block) {
 // A text that only grows, shown as a row of chunks. step(deadline) works until then; true: all is shown.
 class ChunkedText {
   #text = "";
-  #last = false;
   #done = 0;     // shown in chunks that are complete
   #open = null;  // the chunk after them
   #shown = 0;
@@ -124,9 +113,8 @@ class ChunkedText {
     return this.#text;
   }
 
-  set(text, last) {
+  set(text) {
     this.#text = text;
-    this.#last = last;
   }
 
   step(deadline) {
@@ -204,6 +192,17 @@ class CodeView extends ChunkedText {
   size(piece, lines) {
     return `${lines}lh`;
   }
+}
+
+function whole(view, text) {
+  view.set(text);
+  view.step(Infinity);
+  return view.root;
+}
+
+// A text as it was written.
+export function plainText(text) {
+  return whole(new PlainView(), text);
 }
 
 export async function copyText(text, button = null) {
@@ -333,7 +332,7 @@ export class MarkdownView {
       this.#place(block).append(view.root);
     }
     const {view} = this.#grows;
-    view.set(block.type === "code" ? codeText(this.#source, block) : this.#source.slice(block.from, block.to), closed);
+    view.set(block.type === "code" ? codeText(this.#source, block) : this.#source.slice(block.from, block.to));
     if (!view.step(deadline)) return "deadline";
     if (!closed) return "done";
     this.#grows = null;

@@ -2,8 +2,8 @@
 
 import {el, icon, iconButton, replace} from "../common/dom.js";
 import {count, duration} from "../common/format.js";
-import {MarkdownView, copyText} from "./markdown_view.js";
-import {clean, directionOf, withoutBidi} from "./text.js";
+import {MarkdownView, copyText, plainText} from "./markdown_view.js";
+import {clean} from "./text.js";
 
 const kEnds = {length: "Stopped at the limit of tokens.", abort: "Stopped.", "": "Cut off before its end.", tool_calls: "Asked for a tool."};
 
@@ -28,22 +28,9 @@ export class MessageView {
       this.update();
       if (!streaming) this.#finishViews();
     } else {
-      this.#showPlain();
+      this.body.append(plainText(clean(message.content)));
     }
     this.showFoot(siblings, last);
-  }
-
-  // Questions are shown as they were written, in pieces where they are long.
-  #showPlain() {
-    const text = withoutBidi(clean(this.message.content));
-    replace(this.body);
-    for (let at = 0; at < text.length || at === 0;) {
-      let end = text.length - at > 12000 ? text.lastIndexOf("\n", at + 8000) : text.length;
-      if (end <= at) end = Math.min(text.length, at + 8000);
-      const piece = text.slice(at, end);
-      this.body.append(el("div", {class: text.length > 12000 ? "chunk whole plain" : "plain", dir: directionOf(piece)}, piece));
-      at = text[end] === "\n" ? end + 1 : Math.max(end, at + 1);
-    }
   }
 
   // What came since the last call.

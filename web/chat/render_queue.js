@@ -34,8 +34,3 @@ export function schedule(view) {
   queue.add(view);
   wake();
 }
-
-// Whether all that was scheduled is shown.
-export function idle() {
-  return queue.size === 0;
-}

@@ -3,6 +3,7 @@
 
 import {apiKey, setApiKey} from "../common/api.js";
 import {closeDialog, el} from "../common/dom.js";
+import {store, stored} from "../common/storage.js";
 
 const kStored = "r1.settings";
 
@@ -21,18 +22,10 @@ const kNumbers = [
 
 export function storedSettings() {
   try {
-    const settings = JSON.parse(localStorage.getItem(kStored) || "{}");
+    const settings = JSON.parse(stored("localStorage", kStored) || "{}");
     return settings && typeof settings === "object" && !Array.isArray(settings) ? settings : {};
   } catch {
     return {};
-  }
-}
-
-function store(settings) {
-  try {
-    localStorage.setItem(kStored, JSON.stringify(settings));
-  } catch {
-    // Storage is off or full: they last as long as the page.
   }
 }
 
@@ -93,7 +86,7 @@ export function editSettings(settings, {models = [], defaults = {}} = {}) {
       if (budget.value !== "") out.thinking_budget = Number(budget.value);
       if (model) out.model = model.value;
       setApiKey(key.value.trim());
-      store(out);
+      store("localStorage", kStored, JSON.stringify(out));
       resolve(out);
     });
     document.body.append(dialog);

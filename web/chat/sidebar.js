@@ -5,7 +5,7 @@ import {ago} from "../common/format.js";
 import {conversations} from "./conversations.js";
 import {withoutBidi} from "./text.js";
 
-export function download(name, json) {
+function download(name, json) {
   const url = URL.createObjectURL(new Blob([JSON.stringify(json, null, 1)], {type: "application/json"}));
   el("a", {href: url, download: name}).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
@@ -44,7 +44,7 @@ export class Sidebar {
   async refresh() {
     const asked = ++this.#asked;
     try {
-      const {conversations: rows, more} = await conversations.list(this.search.value.trim(), Math.max(100, this.#rows.length));
+      const {conversations: rows, more} = await conversations.list(this.search.value.trim(), Math.min(1000, Math.max(100, this.#rows.length)));
       if (asked !== this.#asked) return;  // a newer question is under way
       this.#rows = rows;
       this.#more = more;

@@ -1,26 +1,20 @@
 // The server's API from a page: JSON in, JSON out, errors as ApiError with the server's own message. The API key, where the server asks for one,
 // is kept in this browser's storage and sent as a bearer token; a 401 raises "r1:unauthorized" on window.
+import {store, stored} from "./storage.js";
 
 const kKeyName = "r1.api_key";
 let keyInMemory = "";  // where storage is off
 
 export function apiKey() {
-  try {
-    return localStorage.getItem(kKeyName) || keyInMemory;
-  } catch {
-    return keyInMemory;
-  }
+  return stored("localStorage", kKeyName) || keyInMemory;
 }
 
 export function setApiKey(key) {
   keyInMemory = key;
-  try {
-    if (key) localStorage.setItem(kKeyName, key);
-    else localStorage.removeItem(kKeyName);
-  } catch {
-    // Then it lasts as long as the page.
-  }
+  store("localStorage", kKeyName, key);
 }
+
+export const kLost = "The connection to the server was lost.";
 
 export class ApiError extends Error {
   constructor(status, message, {code = null, param = null, retryAfter = 0} = {}) {

@@ -17,7 +17,7 @@ export function el(tag, attributes = null, ...children) {
   return node;
 }
 
-export function append(node, children) {
+function append(node, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     if (Array.isArray(child)) append(node, child);
@@ -95,15 +95,8 @@ export function ask({title, text = "", action, danger = false, field = null}) {
         text && el("p", null, text),
         input,
         el("div", {class: "buttons"},
-          el("button", {type: "submit", value: "no", class: "ghost", onclick: (event) => { event.preventDefault(); dialog.close("no"); }}, "Cancel"),
+          el("button", {type: "button", value: "no", class: "ghost", onclick: () => dialog.close("no")}, "Cancel"),
           el("button", {type: "submit", value: "yes", class: danger ? "danger" : "primary"}, action))));
-    // Enter in the field takes the form's first submit button, which is Cancel's: it means the action.
-    if (input) input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.isComposing) {
-        event.preventDefault();
-        dialog.close("yes");
-      }
-    });
     dialog.addEventListener("close", () => {
       closeDialog(dialog);
       const yes = dialog.returnValue === "yes";

@@ -21,16 +21,6 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-export function bytes(n) {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let i = 0;
-  while (n >= 1024 && i + 1 < units.length) {
-    n /= 1024;
-    ++i;
-  }
-  return `${i ? n.toPrecision(3) : n} ${units[i]}`;
-}
-
 // Of a time in milliseconds since 1970.
 export function ago(then, now = Date.now()) {
   const seconds = Math.max(0, (now - then) / 1000);

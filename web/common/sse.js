@@ -1,4 +1,5 @@
 // Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) from a fetch, which, unlike EventSource, can POST.
+import {ApiError, kLost} from "./api.js";
 
 // Text in as it comes, events out: {event, data}. Lines end in \n, \r\n or \r, also where a piece ends between the two.
 export class SseParser {
@@ -51,7 +52,8 @@ export class SseParser {
   }
 }
 
-// The events of a response's body, in order. Ends when the body does; leaving the loop hangs up.
+// The events of a response's body, in order. Ends when the body does; leaving the loop hangs up. A connection that breaks is an ApiError: the browser's
+// words for it are not for people.
 export async function* events(response) {
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
@@ -62,6 +64,8 @@ export async function* events(response) {
       if (done) return;
       yield* parser.push(decoder.decode(value, {stream: true}));
     }
+  } catch (error) {
+    throw error instanceof TypeError ? new ApiError(0, kLost) : error;
   } finally {
     reader.cancel().catch(() => {});
   }

@@ -1,5 +1,5 @@
 // A classic script in <head>, before the first paint, so that a dark page does not flash white: puts data-theme on <html> as stored or as the
-// system has it, and follows the system while nothing is stored. window.r1Theme: current(), toggle().
+// system has it, and follows the system while nothing is stored. window.r1Theme: toggle().
 (function () {
   "use strict";
   var key = "r1.theme";
@@ -15,25 +15,26 @@
   function current() {
     return stored() || (system.matches ? "dark" : "light");
   }
-  function apply() {
-    document.documentElement.dataset.theme = current();
+  function show(theme) {
+    document.documentElement.dataset.theme = theme;
     window.dispatchEvent(new Event("r1:theme"));
+  }
+  function apply() {
+    show(current());
   }
   function toggle() {
     var next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     try {
       window.localStorage.setItem(key, next);
-      apply();
     } catch (error) {
-      document.documentElement.dataset.theme = next;
-      window.dispatchEvent(new Event("r1:theme"));
+      // Then it lasts as long as the page.
     }
-    return next;
+    show(next);
   }
   system.addEventListener("change", apply);
   window.addEventListener("storage", function (event) {
     if (event.key === key) apply();
   });
-  window.r1Theme = {current: current, toggle: toggle};
+  window.r1Theme = {toggle: toggle};
   apply();
 })();

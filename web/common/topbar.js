@@ -4,9 +4,7 @@ import {el, iconButton, replace} from "./dom.js";
 const kPages = [["chat", "/", "Chat"], ["runs", "/runs", "Runs"], ["dialogue", "/dialogue", "Dialogue"]];
 
 export function topbar(header, current, {before = [], after = []} = {}) {
-  const theme = iconButton("moon", "Dark or light", () => {
-    window.r1Theme.toggle();
-  });
+  const theme = iconButton("moon", "Dark or light", () => window.r1Theme.toggle());
   const show = () => {
     const dark = document.documentElement.dataset.theme === "dark";
     theme.setAttribute("aria-pressed", String(dark));

@@ -1,40 +1,30 @@
 // The dialogue page: turns go to /v1/dialogue as a stream; what comes back is the tracked state, the reply as it is made, and both when done.
 // The session's id is kept for this tab, so that a reload goes on where it was.
-import {api, request, setApiKey} from "/common/api.js";
-import {ask, byId, el, iconButton, replace} from "/common/dom.js";
-import {events} from "/common/sse.js";
-import {topbar} from "/common/topbar.js";
-import {showState} from "/dialogue/state.js";
+import {api, request} from "../common/api.js";
+import {byId, el, iconButton, replace} from "../common/dom.js";
+import {askForKey} from "../common/key.js";
+import {events} from "../common/sse.js";
+import {store, stored} from "../common/storage.js";
+import {topbar} from "../common/topbar.js";
+import {showState} from "./state.js";
 
 const kSession = "r1.dialogue.session", kWords = "r1.dialogue.words";
-const kExamples = ["My new card still hasn't arrived", "I was charged twice for the same thing yesterday", "Can I top up with US dollars?"];
 
-let session = stored(kSession);
+let session = stored("sessionStorage", kSession);
 let busy = false;
 let domain = null;
 
-function stored(name) {
-  try {
-    return sessionStorage.getItem(name) || "";
-  } catch {
-    return "";
-  }
-}
-
-function store(name, value) {
-  try {
-    if (value) sessionStorage.setItem(name, value);
-    else sessionStorage.removeItem(name);
-  } catch {
-    // Then a reload begins anew.
-  }
+// "": none. A reload goes on with it.
+function setSession(id) {
+  session = id;
+  store("sessionStorage", kSession, id);
 }
 
 const log = byId("log"), input = byId("message"), send = byId("send"), side = byId("state");
 const words = el("select", {"aria-label": "Whose words", title: "Whose words the replies are in"},
   el("option", {value: "template"}, "Domain's words"), el("option", {value: "model"}, "Model's words"));
-words.value = stored(kWords) || "template";
-words.addEventListener("change", () => store(kWords, words.value));
+words.value = stored("sessionStorage", kWords) || "template";
+words.addEventListener("change", () => store("sessionStorage", kWords, words.value));
 
 topbar(byId("topbar"), "dialogue", {after: [words, iconButton("plus", "New dialogue", begin)]});
 
@@ -52,23 +42,24 @@ function metaOf(turn) {
   return `${turn.action.argument ? `${turn.action.name}: ${turn.action.argument}` : turn.action.name}, ${words}, understood in ${turn.understood_ms.toFixed(0)} ms`;
 }
 
+// With the first of what the domain is about and asks back for.
 function empty(text) {
+  const examples = domain ? domain.intents.filter((intent) => intent.needs.length).slice(0, 3) : [];
   replace(log, el("div", {class: "empty"},
     el("p", null, text),
-    domain && el("ul", null, kExamples.map((example) => el("li", null, el("button", {type: "button", onclick: () => say(example)}, example))))));
+    el("ul", null, examples.map(({title}) => el("li", null, el("button", {type: "button", onclick: () => say(title)}, title))))));
 }
 
-function show(state, id) {
-  showState(side, state, domain, id);
+function show(state) {
+  showState(side, state, domain, state && session);
 }
 
-async function begin() {
+function begin() {
   if (busy) return;
   if (session) api(`/v1/dialogue/${session}`, {method: "DELETE"}).catch(() => {});
-  session = "";
-  store(kSession, "");
+  setSession("");
   empty(domain ? `A support dialogue about ${domain.name || "this service"}.` : "");
-  show(null, "");
+  show(null);
   input.focus();
 }
 
@@ -87,10 +78,7 @@ async function say(text) {
   } catch (error) {
     reply.node.remove();
     add("error", error.message);
-    if (error.code === "session_not_found") {
-      session = "";
-      store(kSession, "");
-    }
+    if (error.code === "session_not_found") setSession("");
     if (!input.value) input.value = text;
   }
   setBusy(false);
@@ -107,9 +95,8 @@ async function turn(text, reply) {
     if (event.event === "error") throw new Error(data.error.message);
     if (event.event === "delta") reply.body.append(data.text);
     if (event.event === "state" || event.event === "done") {
-      session = data.session;
-      store(kSession, session);
-      show(data.state, session);
+      setSession(data.session);
+      show(data.state);
     }
     if (event.event === "done") {
       done = true;
@@ -139,12 +126,7 @@ input.addEventListener("keydown", (event) => {
   byId("form").requestSubmit();
 });
 
-window.addEventListener("r1:unauthorized", async () => {
-  const key = await ask({title: "API key", text: "This server asks for a key.", action: "Use it", field: ""});
-  if (!key) return;
-  setApiKey(key);
-  open();
-});
+askForKey(open);
 
 async function open() {
   try {
@@ -152,7 +134,7 @@ async function open() {
   } catch (error) {
     domain = null;
     empty(error.status === 404 ? "This server has no dialogues: start it with an intent model and a domain (--dialogue.intents, --dialogue.domain)." : error.message);
-    show(null, "");
+    show(null);
     return;
   }
   if (!session) return begin();
@@ -163,10 +145,9 @@ async function open() {
       add("user", t.user);
       add("agent", t.reply, t.action);
     }
-    show(found.state, session);
+    show(found.state);
   } catch {
-    session = "";
-    store(kSession, "");
+    setSession("");
     begin();
   }
 }

@@ -1,5 +1,5 @@
 // The tracked state as a column: intent with the ranking as bars, slots, last action, the turns in the window.
-import {el, replace} from "/common/dom.js";
+import {el, replace} from "../common/dom.js";
 
 const percent = (x) => `${(100 * x).toFixed(x < 0.1 ? 1 : 0)} %`;
 

@@ -2,6 +2,7 @@
 // is not finite leaves a gap and a mark on the lower edge. Drag: zoom into a range; double click: out again; pointer or arrow keys: read-out.
 import {el, iconButton, replace} from "../common/dom.js";
 import {number} from "../common/format.js";
+import {firstWhere} from "./data.js";
 
 const kLeft = 52, kRight = 10, kTop = 8, kBottom = 22;
 
@@ -10,7 +11,7 @@ const kFew = 40;  // points that are drawn as they are: an average of few evalua
 const finite = (value) => typeof value === "number";
 
 // About `count` round values from lo to hi.
-export function ticks(lo, hi, count) {
+function ticks(lo, hi, count) {
   const rough = (hi - lo) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(rough)), share = rough / power;
   const step = power * (share <= 1.5 ? 1 : share <= 3 ? 2 : share <= 7 ? 5 : 10);
   const out = [];
@@ -25,7 +26,7 @@ function logTicks(lo, hi) {
   return out;
 }
 
-export function axisNumber(x) {
+function axisNumber(x) {
   const size = Math.abs(x);
   if (size >= 1e15) return x.toExponential(0);
   for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (size >= unit) return `${Number((x / unit).toPrecision(4))}${name}`;
@@ -44,14 +45,16 @@ const seconds = (x) => {
 export const readout = (value) => value === null ? "NaN" : finite(value) ? number(value) : value === "inf" ? "Inf" : "-Inf";
 
 // The place of the step nearest to `step`; -1 without steps.
-export function nearest(steps, step) {
-  let lo = 0, hi = steps.length - 1;
-  while (lo < hi) {
-    const mid = (lo + hi) >> 1;
-    if (steps[mid] < step) lo = mid + 1;
-    else hi = mid;
-  }
-  return hi > 0 && steps.length && step - steps[hi - 1] < steps[hi] - step ? hi - 1 : hi;
+function nearest(steps, step) {
+  const i = Math.min(firstWhere(steps.length, (k) => steps[k] >= step), steps.length - 1);
+  return i > 0 && step - steps[i - 1] < steps[i] - step ? i - 1 : i;
+}
+
+// The mark that stands for a run.
+export function swatch(color) {
+  const node = el("i", {class: "swatch"});
+  node.style.background = `var(${color})`;
+  return node;
 }
 
 export class Chart {
@@ -217,13 +220,8 @@ export class Chart {
       if (!longest || !longest.curve.step.length) return null;
       const at = x0 + (pixel - box.left) / (box.right - box.left) * (x1 - x0);
       if (this.#source.axis() === "step") return at;
-      let lo = 0, hi = longest.curve.step.length - 1;
-      while (lo < hi) {
-        const mid = (lo + hi) >> 1;
-        if ((longest.x(longest.curve.step[mid]) ?? -Infinity) < at) lo = mid + 1;
-        else hi = mid;
-      }
-      return longest.curve.step[lo];
+      const steps = longest.curve.step;
+      return steps[Math.min(firstWhere(steps.length, (i) => (longest.x(steps[i]) ?? -Infinity) >= at), steps.length - 1)];
     };
     return {x0, x1, y0, y1, xOf, yOf, stepAt};
   }
@@ -370,12 +368,9 @@ export class Chart {
     g.lineTo(Math.round(shown.px) + 0.5, box.bottom);
     g.stroke();
     g.setLineDash([]);
-    replace(this.#tip, rows.map(([line, at, value, smooth]) => {
-      const swatch = el("i", {class: "swatch"});
-      swatch.style.background = `var(${line.color})`;
-      return el("div", null, swatch, el("b", null, readout(value)), smooth === null ? null : el("span", null, ` avg ${number(smooth)}`),
-        el("span", {class: "where"}, ` step ${at.toLocaleString("en-US")}`), this.#drawn.lines.length > 1 && el("span", {class: "where"}, ` ${line.name}`));
-    }));
+    replace(this.#tip, rows.map(([line, at, value, smooth]) =>
+      el("div", null, swatch(line.color), el("b", null, readout(value)), smooth === null ? null : el("span", null, ` avg ${number(smooth)}`),
+        el("span", {class: "where"}, ` step ${at.toLocaleString("en-US")}`), this.#drawn.lines.length > 1 && el("span", {class: "where"}, ` ${line.name}`))));
     this.#tip.hidden = false;
     const right = shown.px < width / 2;
     this.#tip.style.left = right ? `${shown.px + 12}px` : "auto";

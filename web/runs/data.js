@@ -4,6 +4,17 @@ import {events} from "../common/sse.js";
 
 const kMaxTail = 400;  // points appended before a curve is asked for anew, thinned
 
+// The first of n places at which `test` holds, which then holds for all that follow; n: at none.
+export function firstWhere(n, test) {
+  let lo = 0, hi = n;
+  while (lo < hi) {
+    const mid = (lo + hi) >> 1;
+    if (test(mid)) hi = mid;
+    else lo = mid + 1;
+  }
+  return lo;
+}
+
 export const palette = (i) => `--series-${i % 8 + 1}`;
 
 export function query(path, parameters) {
@@ -104,13 +115,9 @@ export class Runs extends EventTarget {
   time(name, step) {
     const times = this.#times.get(name);
     if (!times || !times.step.length) return null;
-    let lo = 0, hi = times.step.length - 1;
-    if (hi === 0) return times.time[0];
-    while (hi - lo > 1) {
-      const mid = (lo + hi) >> 1;
-      if (times.step[mid] <= step) lo = mid;
-      else hi = mid;
-    }
+    const n = times.step.length;
+    if (n === 1) return times.time[0];
+    const hi = Math.min(n - 1, Math.max(1, firstWhere(n, (i) => times.step[i] > step))), lo = hi - 1;
     const share = (step - times.step[lo]) / (times.step[hi] - times.step[lo] || 1);
     return times.time[lo] + share * (times.time[hi] - times.time[lo]);
   }

@@ -1,13 +1,13 @@
 // The dashboard: which runs are chosen, which panel is open; both stand in the address, so that a link and a reload keep them.
-import {setApiKey} from "../common/api.js";
-import {ask, byId, el, replace} from "../common/dom.js";
+import {byId, el, replace} from "../common/dom.js";
 import {ago, count, duration, number} from "../common/format.js";
+import {askForKey} from "../common/key.js";
 import {topbar} from "../common/topbar.js";
-import {Chart} from "./chart.js";
+import {Chart, swatch} from "./chart.js";
 import {Completions} from "./completions.js";
 import {palette, query, Runs} from "./data.js";
 import {grouped, titleOf, unitOf} from "./groups.js";
-import {aboutPanel, alarmsPanel, comparePanel, swatch} from "./panels.js";
+import {aboutPanel, alarmsPanel, comparePanel} from "./panels.js";
 import {visible} from "./text.js";
 
 const kTabs = [["charts", "Curves"], ["completions", "Completions"], ["compare", "Compare"], ["alarms", "Alarms"], ["about", "Settings"]];
@@ -78,7 +78,7 @@ function drawList() {
     folder && el("div", {class: "folder", title: folder}, shortName(folder)),
     el("ul", null, members.sort((a, b) => b.modified - a.modified).map((run) => {
       const place = runs.selected.indexOf(run.name), box = el("input", {type: "checkbox", checked: place >= 0, "data-run": run.name, onchange: () => toggle(run.name, box.checked)});
-      return el("li", null, el("label", {class: "run" + (place >= 0 ? " chosen" : "")}, box, place >= 0 ? swatch(place) : el("i", {class: "swatch none"}),
+      return el("li", null, el("label", {class: "run" + (place >= 0 ? " chosen" : "")}, box, place >= 0 ? swatch(palette(place)) : el("i", {class: "swatch none"}),
         el("span", {class: "title"}, run.title, run.stage && el("small", null, ` ${run.stage}`)),
         el("span", {class: `state ${run.state}`, title: run.state}, run.state === "running" ? "running" : run.state === "finished" ? "done" : "stopped"),
         el("span", {class: "detail"}, `${count(run.step)}${run.total_steps && run.total_steps !== run.step ? ` of ${count(run.total_steps)}` : ""} · ${headline(run)}`),
@@ -109,12 +109,12 @@ function drawHead() {
   const now = Date.now();
   replace(byId("head"), runs.selected.map((name, i) => {
     const d = runs.details.get(name);
-    if (!d) return el("div", {class: "card about"}, swatch(i), el("b", null, shortName(name)), el("p", {class: "muted"}, failed.get(name) ?? "reading …"));
+    if (!d) return el("div", {class: "card about"}, swatch(palette(i)), el("b", null, shortName(name)), el("p", {class: "muted"}, failed.get(name) ?? "reading …"));
     const left = d.total_steps && d.seconds_per_step && d.state === "running" ? (d.total_steps - d.step) * d.seconds_per_step : null;
     const alarms = d.alarm_list.length;
     const progress = d.total_steps ? el("progress", {max: d.total_steps, value: Math.min(d.step, d.total_steps), "aria-label": "Progress"}) : null;
     return el("div", {class: "card about"},
-      el("div", {class: "line"}, swatch(i), el("b", {title: name}, shortName(name)), el("span", {class: `state ${d.state}`}, d.state),
+      el("div", {class: "line"}, swatch(palette(i)), el("b", {title: name}, shortName(name)), el("span", {class: `state ${d.state}`}, d.state),
         alarms > 0 && el("button", {type: "button", class: "small alarm", onclick: () => open("alarms")}, `⚠ ${count(alarms)}`)),
       progress,
       el("p", {class: "muted"}, `${d.stage ? d.stage + " · " : ""}step ${count(d.step)}${d.total_steps ? ` of ${count(d.total_steps)}` : ""}`,
@@ -288,14 +288,7 @@ function start() {
     if (event.persisted) runs.resume();
   });
   window.addEventListener("hashchange", () => choose(readAddress()));
-  let asking = false;
-  window.addEventListener("r1:unauthorized", async () => {
-    if (asking) return;
-    asking = true;
-    const key = await ask({title: "API key", text: "This server asks for a key.", action: "Use it", field: ""});
-    asking = false;
-    if (!key) return;
-    setApiKey(key);
+  askForKey(async () => {
     await refreshList();
     choose(runs.selected);
   });

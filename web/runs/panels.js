@@ -2,7 +2,7 @@
 import {apiKey} from "../common/api.js";
 import {el, replace} from "../common/dom.js";
 import {count, number} from "../common/format.js";
-import {readout} from "./chart.js";
+import {readout, swatch} from "./chart.js";
 import {palette, query} from "./data.js";
 import {titleOf} from "./groups.js";
 import {clock, flatten, plain, visible} from "./text.js";
@@ -10,17 +10,11 @@ import {clock, flatten, plain, visible} from "./text.js";
 const kKinds = {monitor: "monitor", skipped: "skipped step", rewound: "went back", not_finite: "not finite", advice: "look at this"};
 const kMostAlarms = 300;
 
-export function swatch(i) {
-  const node = el("i", {class: "swatch"});
-  node.style.background = `var(${palette(i)})`;
-  return node;
-}
-
 export async function comparePanel(node, names, shortName) {
   if (names.length < 2) return replace(node, el("p", {class: "muted"}, "Choose two or more runs on the left to see what differs."));
   try {
     const answer = await query("/compare", {runs: names.join(",")});
-    const head = () => el("tr", null, el("th", null), answer.runs.map((name, i) => el("th", {class: "number"}, swatch(i), ` ${shortName(name)}`)));
+    const head = () => el("tr", null, el("th", null), answer.runs.map((name, i) => el("th", {class: "number"}, swatch(palette(i)), ` ${shortName(name)}`)));
     const table = (title, rows, cell, empty) => [el("h3", null, title), rows.length
       ? el("div", {class: "scroll card"}, el("table", null, el("thead", null, head()), el("tbody", null, rows.map(cell)))) : el("p", {class: "muted"}, empty)];
     replace(node, ...table("Settings that differ", answer.config, ({key, values}) => el("tr", null, el("td", null, el("code", null, visible(key))), values.map((value) => el("td", {class: "number"}, plain(value)))),
@@ -38,7 +32,7 @@ export function alarmsPanel(node, runs, names, shortName, toCharts) {
   replace(node, el("div", {class: "scroll card"}, el("table", {class: "alarms"},
     el("thead", null, el("tr", null, ["Run", "Step", "When", "What", ""].map((text) => el("th", null, text)))),
     el("tbody", null, alarms.slice(0, kMostAlarms).map((alarm) => el("tr", {"data-kind": alarm.kind},
-      el("td", null, swatch(alarm.i), ` ${shortName(alarm.name)}`),
+      el("td", null, swatch(palette(alarm.i)), ` ${shortName(alarm.name)}`),
       el("td", {class: "number"}, alarm.step === null ? "–" : count(alarm.step)),
       el("td", null, clock(alarm.time) || "–"),
       el("td", null, el("span", {class: "chip kind"}, kKinds[alarm.kind] ?? alarm.kind), " ", alarm.monitor ? el("code", null, visible(alarm.monitor)) : null, " ", visible(alarm.text),
