@@ -8,7 +8,7 @@
 //   bench_code_tests --model MODEL [--limit N] [--samples 8] [--rounds 2] [--mutants 6] [--tokens 160] [--seqs 64] [--data FILE]
 #include <atomic>
 #include <chrono>
-#include <thread>
+#include <future>
 
 #include "bench/bench.h"
 #include "r1/base/threads.h"
@@ -29,12 +29,12 @@ double seconds_since(Clock::time_point start) {
 
 void in_parallel(size_t count, const std::function<void(size_t)>& work) {
   std::atomic<size_t> next = 0;
-  std::vector<std::thread> threads;
+  std::vector<std::future<void>> threads;
   for (int t = 0; t < usable_cpus(); ++t)
-    threads.emplace_back([&] {
+    threads.push_back(std::async(std::launch::async, [&] {
       for (size_t i; (i = next++) < count;) work(i);
-    });
-  for (std::thread& t : threads) t.join();
+    }));
+  for (std::future<void>& t : threads) t.get();
 }
 
 // Changes that the problem's own tests notice, at most `count`.

@@ -307,4 +307,46 @@ void add_runs_routes(http::Router& router, const RunsConfig& config) {
   add_stream(router, store, config);
 }
 
+std::vector<Operation> runs_operations() {
+  const Json text = {{"type", "string"}}, number = {{"type", "number"}};
+  const auto integer = [](int64_t least, int64_t most) { return Json{{"type", "integer"}, {"minimum", least}, {"maximum", most}}; };
+  const Parameter run{"run", "query", "name of the run", text}, runs{"runs", "query", "names of runs between commas", text};
+  std::vector<Operation> out;
+  const auto row = [&out](const char* path, const char* summary, std::vector<Parameter> query, const char* type = "application/json") {
+    out.push_back({.method = "GET",
+                   .pattern = path,
+                   .summary = summary,
+                   .tag = "Runs",
+                   .content_type = type,
+                   .parameters = std::move(query),
+                   .statuses = {404}});
+  };
+  row("/api/runs", "The training runs", {});
+  row("/api/runs/details", "One run without its points", {run});
+  row("/api/runs/series", "Curves of a run, thinned",
+      {run,
+       {"keys", "query", "names of metrics between commas", text},
+       {"points", "query", "of a curve", integer(10, 10'000)},
+       {"from_step", "query", "first step", number},
+       {"to_step", "query", "last step", number},
+       {"smoothing", "query", "weight of what came before", {{"type", "number"}, {"minimum", 0}, {"maximum", 0.9999}}}});
+  row("/api/runs/metrics", "Lines of metrics after a cursor",
+      {run, {"from", "query", "cursor of the last answer", text}, {"limit", "query", "lines", integer(1, 10'000)}});
+  row("/api/runs/stream", "What is appended to runs, as server-sent events",
+      {runs, {"from", "query", "cursors between commas", text}}, "text/event-stream");
+  row("/api/runs/completions", "Completions that a run has kept",
+      {run,
+       {"step", "query", "of this step", integer(0, int64_t(1e15))},
+       {"id", "query", "this one", text},
+       {"verdict", "query", "with this verdict", text},
+       {"reward_min", "query", "least reward", number},
+       {"reward_max", "query", "highest reward", number},
+       {"search", "query", "text in it", text},
+       {"offset", "query", "after so many", integer(0, int64_t(1e12))},
+       {"limit", "query", "so many", integer(1, 200)}});
+  row("/api/runs/compare", "Settings and results of runs side by side", {runs});
+  row("/api/runs/report", "The run's report.html", {run}, "text/html");
+  return out;
+}
+
 }  // namespace r1::api

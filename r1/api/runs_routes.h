@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "r1/api/openapi.h"
 #include "r1/base/config.h"
 #include "r1/http/router.h"
 
@@ -29,5 +30,7 @@ struct RunsConfig {
 
 // Usage error if a root is no folder.
 void add_runs_routes(http::Router& router, const RunsConfig& config);
+// Their rows in /openapi.json.
+std::vector<Operation> runs_operations();
 
 }  // namespace r1::api

@@ -111,4 +111,34 @@ void add_store_routes(http::Router& router, Store& store) {
   });
 }
 
+std::vector<Operation> store_operations() {
+  std::vector<Operation> out;
+  const auto row = [&out](const char* method, const char* pattern, const char* summary, Json request = {}, std::vector<Parameter> query = {}) {
+    out.push_back({.method = method,
+                   .pattern = pattern,
+                   .summary = summary,
+                   .tag = "Conversations",
+                   .request = std::move(request),
+                   .parameters = std::move(query),
+                   .statuses = {404, 409}});
+  };
+  const Json count = {{"type", "integer"}, {"minimum", 0}};
+  const char* const all = "/api/conversations";
+  const char* const one = "/api/conversations/{conversation}";
+  const char* const message = "/api/conversations/{conversation}/messages/{message}";
+  row("GET", all, "The conversations, the latest first", {},
+      {{"query", "query", "words that a title or message has"}, {"limit", "query", "so many", count}, {"offset", "query", "after so many", count}});
+  row("POST", all, "Makes a conversation", conversation_schema());
+  row("GET", "/api/conversations/export", "All conversations as a file that import takes");
+  row("POST", "/api/conversations/import", "Adds what an export, or a list of chats, has",
+      {{"type", Json::array({"object", "array"})}});
+  row("GET", one, "A conversation with all its messages");
+  row("PATCH", one, "Title, settings, pin or the branch that is shown", conversation_change_schema());
+  row("DELETE", one, "Removes a conversation");
+  row("GET", "/api/conversations/{conversation}/export", "One conversation as a file that import takes");
+  for (const char* method : {"PUT", "POST"}) row(method, message, "Adds a message, or replaces it by a higher version", message_schema());
+  row("DELETE", message, "Removes a message with all that hangs under it");
+  return out;
+}
+
 }  // namespace r1::api

@@ -16,6 +16,9 @@
 // second and at its end, so that a page or server that dies loses at most the last second of an answer that nobody acknowledged.
 #pragma once
 
+#include <vector>
+
+#include "r1/api/openapi.h"
 #include "r1/api/store.h"
 #include "r1/http/router.h"
 
@@ -23,5 +26,7 @@ namespace r1::api {
 
 // `store` outlives the server.
 void add_store_routes(http::Router& router, Store& store);
+// Their rows in /openapi.json.
+std::vector<Operation> store_operations();
 
 }  // namespace r1::api

@@ -175,17 +175,23 @@ class Program {
     serve::RouteOptions options{.facts = facts_of(served_, service.max_model_len()), .version = build_info().version};
     if (config_.served_model_name.size() > 1)
       options.aliases.assign(config_.served_model_name.begin() + 1, config_.served_model_name.end());
+    const auto document = [&options](std::vector<api::Operation> rows) {
+      options.more.insert(options.more.end(), std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+    };
     if (!config_.dialogue.intents.empty()) {
       serve::add_dialogue_routes(router, &service, serve::load_dialogue(config_.dialogue));
-      options.more = serve::dialogue_operations();
+      document(serve::dialogue_operations());
     }
-    serve::add_routes(router, service, options);
     serve::add_code_routes(router, service);
+    document(serve::code_operations());
     if (config_.web) {
       store_ = std::make_unique<api::Store>(conversations_file(config_.conversations));
       api::add_store_routes(router, *store_);
+      document(api::store_operations());
     }
     api::add_runs_routes(router, config_.runs);
+    document(api::runs_operations());
+    serve::add_routes(router, service, options);  // the last: /openapi.json describes them all
     return router;
   }
 

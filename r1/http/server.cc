@@ -1,7 +1,6 @@
 #include "r1/http/server.h"
 
 #include <netinet/tcp.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/log.h"
+#include "r1/base/open_files.h"
 #include "r1/http/connection.h"
 #include "r1/http/error.h"
 
@@ -55,15 +55,9 @@ tcp::acceptor listen(const ServerConfig& config, asio::io_context& io) {
 
 // A connection is a file descriptor, and the usual soft limit is 1024.
 void allow_descriptors(int64_t connections) {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted = rlim_t(connections) + 512;
-  if (limit.rlim_cur >= wanted) return;
-  const rlim_t soft = limit.rlim_cur;
-  limit.rlim_cur = std::min(wanted, limit.rlim_max);
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = soft;
-  if (limit.rlim_cur < wanted)
-    log_warning("[serve] only ", limit.rlim_cur, " file descriptors are allowed (ulimit -n), fewer than max_connections ", connections);
+  const int64_t wanted = connections + 512, allowed = allow_open_files(wanted);
+  if (allowed < wanted)
+    log_warning("[serve] only ", allowed, " file descriptors are allowed (ulimit -n), fewer than max_connections ", connections);
 }
 
 void prepare(tcp::socket& socket, double write_timeout) {

@@ -370,4 +370,20 @@ void add_code_routes(http::Router& router, Service& service) {
   });
 }
 
+std::vector<api::Operation> code_operations() {
+  return {{.method = "POST",
+           .pattern = "/v1/code/completions",
+           .summary = "Code for the place of a cursor",
+           .tag = "Code",
+           .request = api::body_schema<CodeBody>(),
+           .streams = true,
+           .statuses = {404}},
+          {.method = "POST",
+           .pattern = "/infill",
+           .summary = "The same, as llama.cpp's clients ask",
+           .tag = "Code",
+           .request = api::body_schema<InfillBody>(),
+           .streams = true}};
+}
+
 }  // namespace r1::serve

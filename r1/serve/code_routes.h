@@ -2,6 +2,9 @@
 // editor plug-ins that speak it.
 #pragma once
 
+#include <vector>
+
+#include "r1/api/openapi.h"
 #include "r1/http/router.h"
 #include "r1/serve/service.h"
 
@@ -9,5 +12,7 @@ namespace r1::serve {
 
 // The service outlives the router.
 void add_code_routes(http::Router& router, Service& service);
+// Their rows in /openapi.json.
+std::vector<api::Operation> code_operations();
 
 }  // namespace r1::serve

@@ -362,9 +362,16 @@ std::string metrics(const Numbers& n, const std::string& model, int64_t max_queu
 
 namespace {
 
-std::string document_of(const RouteOptions& options) {
+// Whatever asks for a key is in the document: who adds a route without its row is told by the first start.
+std::string document_of(const http::Router& router, const RouteOptions& options) {
   std::vector<api::Operation> rows = operations();
   rows.insert(rows.end(), options.more.begin(), options.more.end());
+  for (const http::Route& route : router.routes()) {
+    std::string pattern = route.pattern;
+    if (const size_t rest = pattern.find("...}"); rest != pattern.npos) pattern.erase(rest, 3);
+    const auto describes = [&](const api::Operation& o) { return o.method == route.method && (o.pattern == pattern || o.pattern == route.pattern); };
+    check(route.open || std::ranges::any_of(rows, describes), "[serve] ", route.method, " ", route.pattern, " is not in /openapi.json");
+  }
   return dump_json(api::openapi_json(rows, options.version));
 }
 
@@ -376,8 +383,9 @@ void add_routes(http::Router& router, Service& service, const RouteOptions& opti
   routes->other_protocols();
   routes->kserve();
   routes->observation();
+  const std::string document = document_of(router, options);
   // The handlers hold what they share as long as the router lives.
-  router.get("/openapi.json", [routes, document = document_of(options)](const RequestPtr&, const ResponderPtr& responder) {
+  router.get("/openapi.json", [routes, document](const RequestPtr&, const ResponderPtr& responder) {
     responder->send({.body = document});
   });
 }

@@ -367,7 +367,7 @@ TEST(Hostile, Mutations) {
     }
   }
   EXPECT_EQ(requests, 20'000);
-  EXPECT_GT(answered, 1000);
+  EXPECT_GT(answered, 500);  // who hangs up on what is still being sent takes answers along: how many depends on the machine
   EXPECT_GT(refused, 500);
   EXPECT_EQ(Client(server.port()).get("/text").body, "text");
   EXPECT_TRUE(eventually([&] { return server.server->counters().connections == 0; }));

@@ -230,7 +230,8 @@ std::unique_ptr<Cgroup> CgroupTrees::make(const Limits& limits) const {
     auto& folder = made[parent.folder];
     if (!folder.empty()) return folder;
     folder = parent.folder + name;
-    check(::mkdir(folder.c_str(), 0755) == 0, "[sandbox] cannot make the control group ", folder, ": ", std::strerror(errno),
+    const bool there = ::mkdir(folder.c_str(), 0755) == 0;  // before errno is asked
+    check(there, "[sandbox] cannot make the control group ", folder, ": ", std::strerror(errno),
           "; r1 sandbox doctor says what is in the way");
     group->folders_.push_back(folder);
     // A thread that moves itself takes no lock against all forks of the machine; version 2 has whole processes only.
@@ -240,7 +241,8 @@ std::unique_ptr<Cgroup> CgroupTrees::make(const Limits& limits) const {
     return folder;
   };
   const auto set = [](const std::string& path, int64_t value) {
-    check(write_to(path, std::to_string(value)), "[sandbox] cannot write ", value, " to ", path, ": ", std::strerror(errno));
+    const bool written = write_to(path, std::to_string(value));
+    check(written, "[sandbox] cannot write ", value, " to ", path, ": ", std::strerror(errno));
   };
   group->memory_ = folder_in(memory_);
   group->memory_v2_ = memory_.v2;

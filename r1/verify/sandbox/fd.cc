@@ -19,7 +19,8 @@ void Fd::reset(int fd) {
 
 Pipe make_pipe() {
   int ends[2];
-  check(::pipe2(ends, O_CLOEXEC) == 0, "[sandbox] no pipe: ", std::strerror(errno), "; raise the limit on open files (ulimit -n)");
+  const bool made = ::pipe2(ends, O_CLOEXEC) == 0;  // before errno is asked
+  check(made, "[sandbox] no pipe: ", std::strerror(errno), "; raise the limit on open files (ulimit -n)");
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
