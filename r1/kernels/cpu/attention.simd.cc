@@ -106,7 +106,7 @@ R1_INLINE Span within_step(const Span& span, int64_t first) {
 template <class T>
 R1_INLINE void add_values(const Keys<T>& keys, Queries& q, int64_t r, int64_t end, const float* p, int64_t tile0, const Span& of) {
   const int64_t v_step = keys.value_step();
-  for (int64_t t = of.lo / kKeyTile; t * kKeyTile < of.hi;) {
+  for (int64_t t = of.lo / kKeyTile; of.lo < of.hi && t * kKeyTile < of.hi;) {
     const T* v = keys.values(tile0 + t);
     int64_t next = t + 1;  // tiles that follow each other in memory are one
     while (next * kKeyTile < of.hi && keys.values(tile0 + next) == v + (next - t) * kKeyTile * v_step) ++next;
