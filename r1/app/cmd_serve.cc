@@ -57,6 +57,9 @@ struct ServeConfig {
     v.alias("ctx_size", "engine.max_model_len");
     v.alias("gpu_memory_utilization", "engine.gpu_memory_utilization");
     v.alias("enable_prefix_caching", "engine.enable_prefix_caching");
+    v.alias("kv_cache_dtype", "engine.kv_cache_dtype");
+    v.alias("attention_window", "engine.attention_window");
+    v.alias("attention_sink_tokens", "engine.attention_sink_tokens");
   }
 };
 

@@ -175,10 +175,13 @@ AdviceInput sft_input(const std::vector<Setting>& settings, const PlanConfig& ow
 // `sequences` of `longest` tokens each are what the engine can have to hold at most.
 void set_engine(AdviceInput& advice, const engine::EngineConfig& engine, int64_t memory, int64_t sequences, int64_t longest_text) {
   train::PlanInput& in = advice.plan;
+  in.cache = engine::cache_form(engine);
+  in.network = std::make_shared<model::Footprint>(model::footprint(in.model, in.dtype, in.cache));
   const model::Footprint& network = *in.network;
   const int64_t token_bytes = network.cache_bytes_per_token +
                               (engine.num_speculative_tokens > 0 && engine.speculation == "mtp" ? network.mtp_cache_bytes_per_token : 0);
-  const auto filled = [&](int64_t number, int64_t tokens) {
+  const auto filled = [&](int64_t number, int64_t all_tokens) {
+    const int64_t tokens = engine::most_cached_tokens(engine, all_tokens);
     return number * ((tokens + engine.block_size - 1) / engine.block_size) * engine.block_size * token_bytes;
   };
   // As the engine counts: all of cache_memory(), but no more than twice what its sequences can fill.

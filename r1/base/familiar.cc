@@ -25,6 +25,7 @@ constexpr const char kTemplate[] = "the tokenizer's own template is taken (promp
 constexpr const char kServer[] = "that is an option of r1 serve (r1 serve --help)";
 constexpr const char kNoNeed[] = "r1 needs no such setting";
 constexpr const char kPacked[] = "texts are always packed, without padding";
+constexpr const char kCacheType[] = "one for keys and values: float32, bfloat16 or int8";
 constexpr const char kMemoryMap[] = "weights are read into memory once; there is nothing to set";
 constexpr const char kOffload[] =
     "offloading to the CPU does not exist here yet; gradient_checkpointing and smaller micro-batches save memory";
@@ -307,10 +308,18 @@ const std::vector<FamiliarOption>& familiar_options() {
       {"fa", {}, kAttention},
       {"np", {"engine.max_num_seqs"}, ""},
       {"parallel", {"engine.max_num_seqs"}, ""},
-      {"ctk", {}, "the cache has the model's dtype; a packed one does not exist here yet"},
-      {"ctv", {}, "the cache has the model's dtype; a packed one does not exist here yet"},
-      {"cache_type*", {}, "the cache has the model's dtype; a packed one does not exist here yet"},
-      {"kv_cache_dtype", {}, "the cache has the model's dtype; a packed one does not exist here yet"},
+      {"ctk", {"engine.kv_cache_dtype"}, kCacheType},
+      {"ctv", {"engine.kv_cache_dtype"}, kCacheType},
+      {"cache_type*", {"engine.kv_cache_dtype"}, kCacheType},
+      {"kv_cache_dtype", {"engine.kv_cache_dtype"}, ""},
+      {"quantized_cache", {"engine.kv_cache_dtype"}, kCacheType},
+      {"kv_bits", {"engine.kv_cache_dtype"}, kCacheType},
+      {"max_kv_size", {"engine.attention_window"}, ""},
+      {"window_length", {"engine.attention_window"}, ""},
+      {"num_sink_tokens", {"engine.attention_sink_tokens"}, ""},
+      {"start_size", {"engine.attention_sink_tokens"}, ""},
+      {"keep", {"engine.attention_sink_tokens"}, "with engine.attention_window"},
+      {"context_shift", {"engine.attention_window"}, "positions stay absolute, so the model's context is still the end"},
       {"md",
        {},
        "speculation is by the text itself or the model's own multi-token prediction (engine.num_speculative_tokens, engine.speculation); "
@@ -392,6 +401,13 @@ std::string familiar_option(std::string_view key, const std::vector<std::string>
 }
 
 std::string familiar_value(std::string_view key, std::string_view value) {
+  if (key == "kv_cache_dtype" || key.ends_with(".kv_cache_dtype")) {
+    if (value.starts_with("q") || value.starts_with("fp8") || value.starts_with("iq"))
+      return "write int8: 8 bits and a scale a token and head";
+    if (value == "f32" || value == "fp32") return "write float32";
+    if (value == "bf16" || value == "f16" || value == "fp16" || value == "float16") return "write bfloat16";
+    return "";
+  }
   if (key != "optim") return "";
   if (value.find("8bit") != std::string_view::npos || value.find("4bit") != std::string_view::npos)
     return "optimizer states in 8 bit do not exist here yet; muon keeps one moment of a matrix instead of two";

@@ -29,6 +29,13 @@ bool guesses_by_text(const EngineConfig& c) {
   return c.num_speculative_tokens > 0 && c.speculation == "ngram";
 }
 
+ops::CacheType cache_type(const std::string& name) {
+  return name == "float32"    ? ops::CacheType::kFloat32
+         : name == "bfloat16" ? ops::CacheType::kBFloat16
+         : name == "int8"     ? ops::CacheType::kInt8
+                              : ops::CacheType::kModel;
+}
+
 EngineConfig finished(EngineConfig c, const model::Transformer& model) {
   const int64_t longest = model.config().max_position_embeddings;
   if (c.max_num_seqs < 1 || c.max_num_batched_tokens < 1)
@@ -44,24 +51,34 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
         "[engine] num_speculative_tokens needs a model with multi-token prediction (num_nextn_predict_layers), which this one has not; "
         "speculation ngram needs none");
   if (c.max_model_len == 0) c.max_model_len = longest;
+  if (c.attention_window == 0) c.attention_sink_tokens = 0;
+  if (cache_type(c.kv_cache_dtype) == (model.dtype() == at::kFloat ? ops::CacheType::kFloat32 : ops::CacheType::kBFloat16) &&
+      (model.dtype() == at::kFloat || model.dtype() == at::kBFloat16))
+    c.kv_cache_dtype = "auto";
+  const int64_t bytes = block_bytes(model, cache_form(c), guesses_by_model(c));  // throws where the model can keep no such cache
   if (c.num_blocks == 0) {
-    const int64_t bytes = block_bytes(model, int32_t(c.block_size), guesses_by_model(c));
     const int64_t memory = cache_memory(c, free_memory(model.device())), affordable = memory / std::max<int64_t>(bytes, 1);
     if (affordable < 1) fail_usage("[engine] expected kv_cache_memory of at least one block (", bytes, " bytes), got ", memory);
     // Twice what all sequences at full length can hold: the rest keeps prefixes of those gone.
-    const int64_t useful = 2 * c.max_num_seqs * ((c.max_model_len + c.block_size - 1) / c.block_size);
+    const int64_t useful = 2 * c.max_num_seqs * ((most_cached_tokens(c, c.max_model_len) + c.block_size - 1) / c.block_size);
     c.num_blocks = std::min(affordable, useful);
   }
   return c;
 }
 
 SchedulerConfig scheduling(const EngineConfig& c) {
-  return {c.max_num_seqs, c.max_num_batched_tokens, c.num_blocks, int32_t(c.block_size), c.enable_prefix_caching};
+  return {.max_num_seqs = c.max_num_seqs,
+          .max_num_batched_tokens = c.max_num_batched_tokens,
+          .num_blocks = c.num_blocks,
+          .block_size = int32_t(c.block_size),
+          .prefix_caching = c.enable_prefix_caching,
+          .kept_first = c.attention_sink_tokens,
+          .kept_last = c.attention_window};
 }
 
 RunnerConfig running(const EngineConfig& c) {
   return {.num_blocks = c.num_blocks,
-          .block_size = int32_t(c.block_size),
+          .form = cache_form(c),
           .speculate = guesses_by_model(c),
           .guesses = guesses_by_text(c) ? c.num_speculative_tokens : 0,
           .exact = c.exact,
@@ -72,6 +89,14 @@ RunnerConfig running(const EngineConfig& c) {
 }
 
 }  // namespace
+
+ops::CacheForm cache_form(const EngineConfig& c) {
+  return {int32_t(c.block_size), cache_type(c.kv_cache_dtype), c.attention_window > 0 ? c.attention_sink_tokens : 0, c.attention_window};
+}
+
+int64_t most_cached_tokens(const EngineConfig& c, int64_t tokens) {
+  return cache_form(c).most_tokens(tokens, c.max_num_batched_tokens);
+}
 
 int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free) {
   if (config.kv_cache_memory > 0) return config.kv_cache_memory;
@@ -86,6 +111,7 @@ struct Engine::Impl {
   DeviceSampler sampler;
   RequestId next_id = 1;
   int64_t version;
+  int64_t cache_bytes_per_token;
   EngineStats counted;
   // Kept from step to step for their memory.
   std::vector<SampleRow> rows;
@@ -103,7 +129,8 @@ struct Engine::Impl {
         scheduler(scheduling(config)),
         runner(m, running(config)),
         sampler(m.device(), config.max_num_seqs, m.config().vocab_size),
-        version(m.version()) {}
+        version(m.version()),
+        cache_bytes_per_token(block_bytes(m, cache_form(config), guesses_by_model(config)) / config.block_size) {}
 
   void check_request(const Request& request) const;
   std::unique_ptr<Sequence> new_sequence(const Request& request, std::shared_ptr<Group> group);
@@ -134,8 +161,9 @@ void Engine::Impl::check_request(const Request& r) const {
   }
   const int64_t reach = std::min(prompt + r.sampling.max_new_tokens, config.max_model_len);
   const int64_t room = config.num_blocks * config.block_size;
-  check(reach <= room, "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens,
-        "), the cache holds ", room, ": raise kv_cache_memory or num_blocks, or lower max_new_tokens");
+  check(scheduler.fits(reach), "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens,
+        "), the cache holds ", room, config.attention_window > 0 ? ", too few for the window" : "",
+        ": raise kv_cache_memory or num_blocks, or lower max_new_tokens");
   for (const std::vector<TokenId>* ids : {&r.prompt, &r.forced})
     for (TokenId id : *ids) check(id >= 0 && id < vocab, "[engine] token id ", id, " is outside the model's vocabulary of ", vocab);
 }
@@ -422,6 +450,7 @@ EngineStats Engine::stats() const {
   s.preemptions = scheduler.preemptions();
   s.prefix_hit_tokens = scheduler.prefix_hit_tokens();
   s.replayed_steps = impl_->runner.replayed_steps();
+  s.cache_bytes_per_token = impl_->cache_bytes_per_token;
   s.running = scheduler.running();
   s.waiting = scheduler.waiting();
   s.free_blocks = scheduler.blocks().free_blocks();
@@ -440,6 +469,13 @@ void EngineConfig::visit(Fields& v) {
     Range{0, 1e13});
   v("gpu_memory_utilization", gpu_memory_utilization, "share of a GPU's free memory that the cache takes when kv_cache_memory is 0",
     Range{0.01, 1});
+  v("kv_cache_dtype", kv_cache_dtype,
+    "keys and values in the cache: auto is the model's dtype; int8, with a scale a token and head, takes 0.27 of float32's memory",
+    OneOf{"auto", "float32", "bfloat16", "int8"});
+  v("attention_window", attention_window,
+    "look back at that many tokens only, so that a sequence's cache is bounded however long it gets; 0: at all", Range{0, 1e9});
+  v("attention_sink_tokens", attention_sink_tokens, "with attention_window: the first tokens of a sequence, which stay in sight",
+    Range{0, 1e6});
   v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
   v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
   v("cuda_graphs", cuda_graphs,

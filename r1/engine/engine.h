@@ -3,6 +3,9 @@
 // after an optimizer step the next token comes from the new weights with nothing copied (a new model version drops the prefix cache and,
 // unless allowed, refuses to go on with half-done sequences).
 //
+// A cache in another dtype than the model's (kv_cache_dtype) and a window (attention_window) change what the model says, each request the same
+// way whatever its company: the invariants below hold, but the trainer's own numbers are others.
+//
 // Invariant mode (default on CPU): a sequence's tokens and log-probabilities do not depend, bit for bit, on what else is in the batch, on
 // chunking, preemption or prefix hits.
 //
@@ -33,6 +36,9 @@ struct EngineConfig {
   int64_t num_blocks = 0;               // 0: as many as cache_memory() holds
   int64_t kv_cache_memory = 0;          // bytes for all layers; 0: 1 GiB on the CPU, a share of the free memory on a GPU
   double gpu_memory_utilization = 0.9;  // that share; lower where a trainer needs room beside it
+  std::string kv_cache_dtype = "auto";  // what keys and values are kept as: the model's dtype, float32, bfloat16 or int8 (ops/cache_form.h)
+  int64_t attention_window = 0;  // tokens that a query looks back at, itself included; 0: all. Blocks before it are given back, but for
+  int64_t attention_sink_tokens = 4;  // these first tokens, which stay in sight (StreamingLLM, arXiv 2309.17453). Positions stay absolute
   bool enable_prefix_caching = true;
   bool exact = true;        // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
   bool cuda_graphs = true;  // GPU: steps that only decode are captured once for each size and replayed
@@ -43,6 +49,11 @@ struct EngineConfig {
   void visit(Fields& v);
 };
 
+// How the cache is kept.
+ops::CacheForm cache_form(const EngineConfig& config);
+// Tokens that a sequence of `tokens` tokens can have cached at once: all, or with a window the first, the last and those of one step.
+int64_t most_cached_tokens(const EngineConfig& config, int64_t tokens);
+
 // Bytes that the cache may take: on a GPU with this much free memory, or (nothing) on the CPU.
 int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free);
 
@@ -51,6 +62,7 @@ struct EngineStats {
   int64_t draft_tokens = 0, accepted_draft_tokens = 0;  // speculation
   int64_t replayed_steps = 0;                           // of `steps`, as CUDA graphs
   int64_t running = 0, waiting = 0, free_blocks = 0, total_blocks = 0;
+  int64_t cache_bytes_per_token = 0;  // of all layers
 
   // Share of the guesses made since `before` that were right; nothing without guesses.
   std::optional<double> draft_acceptance(const EngineStats& before) const {

@@ -17,8 +17,13 @@ enum : size_t { kIds, kRows, kLastRows, kLists };
 ops::SequenceBuffers::Limits limits_of(const RunnerConfig& c) {
   return {.sequences = c.max_sequences,
           .tokens = c.max_tokens,
-          .blocks = std::min(c.num_blocks, (c.max_model_len + c.block_size - 1) / c.block_size),
+          .blocks = std::min(c.num_blocks, (c.max_model_len + c.form.block_size - 1) / c.form.block_size),
           .lists = int64_t(kLists)};
+}
+
+// CUDA: whether attention reads a cache of this form where it lies. Others are gathered by tables that the host reads.
+bool has_kernels(const ops::CacheForm& form) {
+  return form.type == ops::CacheType::kModel && (form.kept_last == 0 || form.kept_first == 0);
 }
 
 // Big host allocations come zeroed from the system page by page as they are used; filling them would commit memory that may never be
@@ -31,9 +36,9 @@ Tensor new_cache(int64_t blocks, int64_t bytes, const tensor::Device& device) {
 
 }  // namespace
 
-int64_t block_bytes(const model::Transformer& model, int32_t block_size, bool speculate) {
+int64_t block_bytes(const model::Transformer& model, const ops::CacheForm& form, bool speculate) {
   int64_t bytes = 0;
-  for (int i = 0; i < model.num_caches(speculate); ++i) bytes += model.cache_bytes(i, block_size);
+  for (int i = 0; i < model.num_caches(speculate); ++i) bytes += model.cache_bytes(i, form);
   return bytes;
 }
 
@@ -44,11 +49,15 @@ Runner::Runner(model::Transformer& model, const RunnerConfig& config)
       max_tokens_(config.max_tokens),
       max_model_len_(config.max_model_len),
       no_block_(int32_t(config.num_blocks)),
-      graphs_(model, std::min(config.max_sequences, config.max_tokens), config.cuda_graphs && !config.speculate),
+      graphs_(model, std::min(config.max_sequences, config.max_tokens),
+              config.cuda_graphs && !config.speculate && has_kernels(config.form)),
       buffers_(model.device(), limits_of(config)) {
   for (int i = 0; i < model.num_caches(speculate_); ++i)
-    caches_.push_back(new_cache(config.num_blocks + (graphs_.on() ? 1 : 0), model.cache_bytes(i, config.block_size), model.device()));
-  context_.sequences.block_size = config.block_size;
+    caches_.push_back(new_cache(config.num_blocks + (graphs_.on() ? 1 : 0), model.cache_bytes(i, config.form), model.device()));
+  context_.sequences.block_size = config.form.block_size;
+  context_.sequences.cache_type = config.form.type;
+  context_.sequences.kept_first = config.form.kept_first;
+  context_.sequences.kept_last = config.form.kept_last;
   context_.sequences.exact = config.exact;
 }
 
@@ -160,7 +169,10 @@ void Runner::pack_sequence(const Sequence& s, int64_t first, int64_t rows) {
   batch.cu_seqlens.push_back(int32_t(batch.cu_seqlens.back() + rows));
   batch.context_lens.push_back(int32_t(first));
   if (batch.block_tables.size() <= index) batch.block_tables.emplace_back();
-  batch.block_tables[index].assign(s.blocks.begin(), s.blocks.end());
+  std::vector<int32_t>& table = batch.block_tables[index];
+  table.assign(s.blocks.begin(), s.blocks.end());
+  // A place of a block that is gone has one of the sequence's own: nobody looks at it, but whole tiles around what is seen may be loaded.
+  if (s.gone_end > s.gone_begin) std::fill(table.begin() + s.gone_begin, table.begin() + s.gone_end, table.back());
 }
 
 void Runner::end_pack() {

@@ -15,7 +15,7 @@ namespace r1::engine {
 
 struct RunnerConfig {
   int64_t num_blocks = 0;
-  int32_t block_size = 16;
+  ops::CacheForm form = {};
   bool speculate = false;                                        // with the caches of multi-token prediction
   int64_t guesses = 0;                                           // most of a sequence in a step, of guesses that come from elsewhere
   bool exact = true;                                             // ops::Sequences::exact
@@ -73,6 +73,6 @@ class Runner {
 };
 
 // Bytes of one block over all layers.
-int64_t block_bytes(const model::Transformer& model, int32_t block_size, bool speculate);
+int64_t block_bytes(const model::Transformer& model, const ops::CacheForm& form, bool speculate);
 
 }  // namespace r1::engine

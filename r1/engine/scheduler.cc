@@ -11,8 +11,7 @@ Scheduler::Scheduler(const SchedulerConfig& config)
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   Sequence* s = sequence.get();
-  check(!s->tokens.empty() && blocks_for(s->max_tokens) <= blocks_.total_blocks(), "[scheduler] request ", s->id,
-        " can't fit into the cache");
+  check(!s->tokens.empty() && fits(s->max_tokens), "[scheduler] request ", s->id, " can't fit into the cache");
   s->prefix_node = PrefixCache::root(s->cache_salt);
   s->place = waiting_.insert(waiting_.end(), s);
   sequences_[s->id] = std::move(sequence);
@@ -46,10 +45,11 @@ const Schedule& Scheduler::schedule() {
   schedule_.sequences.clear();
   schedule_.copies.clear();
   schedule_.tokens = 0;
-  preempted_now_ = false;
+  preempted_now_ = starved_now_ = false;
+  for (Sequence* s : running_) give_back_unseen(s);
   schedule_decodes();
   schedule_prefills();
-  if (!preempted_now_) admit();
+  if (!preempted_now_ && !starved_now_) admit();
   return schedule_;
 }
 
@@ -66,6 +66,7 @@ const Schedule* Scheduler::schedule_ahead(std::vector<int64_t>& sources) {
   for (int64_t i = 0; i < count; ++i) {
     Sequence* s = samplers_[size_t(i)].sequence;
     if (int64_t(s->tokens.size()) + 1 >= s->max_tokens) continue;
+    give_back_unseen(s);
     make_room(s);  // a block for each is free
     plan(s, 1);
     sources.push_back(i);
@@ -125,11 +126,49 @@ void Scheduler::schedule_decodes() {
 }
 
 void Scheduler::schedule_prefills() {
-  for (Sequence* s : running_) {
+  for (auto it = running_.begin(); it != running_.end();) {
     const int64_t budget = config_.max_num_batched_tokens - schedule_.tokens;
     if (budget <= 0) break;
-    if (s->stage == Stage::kRunning && s->uncached() > 1) plan(s, std::min(budget, s->uncached()));
+    Sequence* s = *it;
+    if (s->stage != Stage::kRunning || s->uncached() <= 1) {
+      ++it;
+      continue;
+    }
+    // Nobody who is planned already may lose his blocks, so only where nobody is does a prompt push others out: those are younger.
+    if (schedule_.sequences.empty() && config_.kept_last > 0 && !make_room(s)) break;
+    ++it;
+    const int64_t tokens = take_chunk(s, std::min(budget, s->uncached()), running() > 1 ? std::max<int64_t>(1, running() / 4) : 0);
+    if (tokens > 0) plan(s, tokens);
+    starved_now_ |= tokens == 0;
   }
+}
+
+// Blocks for up to `wanted` tokens after s->cached, of those that are free but for `spare`; how many tokens they are for. Without a window a
+// sequence has had the blocks of all its tokens since it was admitted.
+int64_t Scheduler::take_chunk(Sequence* s, int64_t wanted, int64_t spare) {
+  while (int64_t(s->blocks.size()) < blocks_for(s->cached + wanted) && blocks_.free_blocks() > spare)
+    s->blocks.push_back(take_block(nullptr));
+  return std::min(wanted, int64_t(s->blocks.size()) * config_.block_size - s->cached);
+}
+
+// What the next query, the one of token s->cached, does not see, none after it does.
+void Scheduler::give_back_unseen(Sequence* s) {
+  if (config_.kept_last == 0) return;
+  const int64_t size = config_.block_size, first = blocks_for(config_.kept_first), end = (s->cached + 1 - config_.kept_last) / size;
+  if (end <= std::max(first, s->gone_end)) return;
+  if (s->gone_end == 0) s->gone_begin = s->gone_end = first;
+  for (; s->gone_end < end; ++s->gone_end) {
+    BlockId& block = s->blocks[size_t(s->gone_end)];
+    blocks_.release(block, prefixes_.contains(block));
+    block = kNoBlock;
+  }
+}
+
+// Blocks that a sequence of so many tokens can't do without: where not all are kept, those of what one token sees, one that is half seen at
+// either border, and the token's own.
+int64_t Scheduler::fewest_blocks(int64_t tokens) const {
+  const int64_t all = blocks_for(tokens);
+  return config_.kept_last > 0 ? std::min(all, blocks_for(config_.kept_first) + blocks_for(config_.kept_last) + 2) : all;
 }
 
 void Scheduler::admit() {
@@ -152,19 +191,23 @@ bool Scheduler::admit_one(Sequence* s) {
     return false;  // nothing has come free since the last try: don't hash its prompt again
   const int64_t spare = running_.empty() ? 0 : std::max<int64_t>(1, running() / 4);
   const int64_t hits = reuse_prefix(s);
-  const int64_t wanted = blocks_for(int64_t(s->tokens.size())) - int64_t(s->blocks.size());
+  give_back_unseen(s);
+  const int64_t budget = config_.max_num_batched_tokens - schedule_.tokens;
+  const int64_t gone = s->gone_end - s->gone_begin, length = int64_t(s->tokens.size());
+  const int64_t wanted =
+      std::max(std::min(blocks_for(length), fewest_blocks(length) + gone), blocks_for(s->cached + 1)) - int64_t(s->blocks.size());
   if (wanted + spare > blocks_.free_blocks()) {
     release_blocks(s);
     blocked_ = s->id;
     blocked_free_ = blocks_.free_blocks();
     return false;
   }
-  for (int64_t i = 0; i < wanted; ++i) s->blocks.push_back(take_block(nullptr));
+  const int64_t chunk = take_chunk(s, config_.kept_last > 0 ? std::min(budget, s->uncached()) : s->uncached(), spare);
   prefix_hit_tokens_ += hits * config_.block_size;
   if (s->made() == 0) s->prompt_hits = hits * config_.block_size;
   if (group && s->made() == 0) group->prefilling = s;
   move(s, Stage::kRunning);
-  plan(s, std::min(config_.max_num_batched_tokens - schedule_.tokens, s->uncached()));
+  plan(s, std::min(budget, chunk));
   return true;
 }
 
@@ -236,8 +279,10 @@ void Scheduler::preempt(Sequence* s) {
 
 // Deepest block first: the end of a chain is evicted before its beginning, so no node of the prefix cache outlives its parent.
 void Scheduler::release_blocks(Sequence* s) {
-  for (auto it = s->blocks.rbegin(); it != s->blocks.rend(); ++it) blocks_.release(*it, prefixes_.contains(*it));
+  for (auto it = s->blocks.rbegin(); it != s->blocks.rend(); ++it)
+    if (*it != kNoBlock) blocks_.release(*it, prefixes_.contains(*it));
   s->blocks.clear();
+  s->gone_begin = s->gone_end = 0;
   s->draft.clear();
   s->cached = s->prefix_blocks = 0;
   s->prefix_node = PrefixCache::root(s->cache_salt);
@@ -297,7 +342,9 @@ const std::vector<PendingSample>& Scheduler::computed() {
 
 void Scheduler::fork(Sequence* from, Sequence* to) {
   to->blocks = from->blocks;
-  for (BlockId b : to->blocks) blocks_.retain(b);
+  to->gone_begin = from->gone_begin, to->gone_end = from->gone_end;
+  for (BlockId b : to->blocks)
+    if (b != kNoBlock) blocks_.retain(b);
   to->cached = from->cached;
   to->prefix_blocks = from->prefix_blocks;
   to->prefix_node = from->prefix_node;

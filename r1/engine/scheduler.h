@@ -4,6 +4,10 @@
 // every admitted request fits into the empty cache, so all requests end. Samples of one prompt prefill it once; a partly filled block that
 // several hold is copied before one of them writes (copy on write).
 //
+// Where a sequence keeps its first and last tokens only (kept_last), blocks wholly between are given back as soon as no later query sees
+// them, and prompts take the blocks of one chunk at a time: a sequence holds a bounded number of them, however long it is. A chunk is cut
+// to what is free; one that gets nothing waits for those that decode, and if nobody does, the youngest gives its blocks up.
+//
 // Knows tokens and blocks, nothing of tensors. One step:
 //   const Schedule& plan = schedule();  <copy blocks, run the forward>;  const auto& samplers = computed();  <sample>;  append(...) or
 //   finish(...) each
@@ -50,13 +54,14 @@ struct SchedulerConfig {
   int64_t max_num_seqs = 64, max_num_batched_tokens = 2048, num_blocks = 0;
   int32_t block_size = 16;
   bool prefix_caching = true;
+  int64_t kept_first = 0, kept_last = 0;  // ops/cache_form.h; kept_last 0: all tokens
 };
 
 class Scheduler {
  public:
   explicit Scheduler(const SchedulerConfig& config);
 
-  // The sequence must fit into the empty cache (blocks_for(max_tokens) <= total_blocks), which is the caller's to check.
+  // The sequence must fit into the empty cache (fits(max_tokens)), which is the caller's to check.
   void add(std::unique_ptr<Sequence> sequence);
   const Schedule& schedule();
   const std::vector<PendingSample>& computed();
@@ -82,6 +87,8 @@ class Scheduler {
   // Sequences that have cached tokens.
   bool any_cached() const;
 
+  // Whether a sequence of so many tokens can be run by itself.
+  bool fits(int64_t tokens) const { return fewest_blocks(tokens) <= blocks_.total_blocks(); }
   int64_t blocks_for(int64_t tokens) const { return (tokens + config_.block_size - 1) / config_.block_size; }
   int64_t running() const { return int64_t(running_.size()); }
   int64_t waiting() const { return int64_t(waiting_.size()); }
@@ -100,6 +107,9 @@ class Scheduler {
   void admit();
   bool admit_one(Sequence* s);
   void plan(Sequence* s, int64_t tokens, int64_t drafts = 0);
+  int64_t fewest_blocks(int64_t tokens) const;
+  void give_back_unseen(Sequence* s);
+  int64_t take_chunk(Sequence* s, int64_t wanted, int64_t spare);
   int64_t room_for_drafts(Sequence* s);
   bool make_room(Sequence* s);  // a writable slot for token s->cached
   BlockId take_block(Sequence* for_whom);
@@ -122,7 +132,7 @@ class Scheduler {
   Queue waiting_, running_;  // by id; running_ holds followers too
   Schedule schedule_;
   std::vector<PendingSample> samplers_;
-  bool preempted_now_ = false;
+  bool preempted_now_ = false, starved_now_ = false;
   bool ahead_ = false;      // schedule_ is of schedule_ahead()
   RequestId blocked_ = -1;  // the head of the queue that did not fit, and the free blocks then
   int64_t blocked_free_ = 0;

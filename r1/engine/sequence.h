@@ -44,7 +44,8 @@ struct Sequence {
 
   Stage stage = Stage::kWaiting;
   int64_t cached = 0;
-  std::vector<BlockId> blocks;
+  std::vector<BlockId> blocks;  // by position; those at [gone_begin, gone_end), which nothing looks at any more, are kNoBlock
+  int64_t gone_begin = 0, gone_end = 0;
   uint64_t cache_salt = 0;
   std::vector<ContentSpan> contents;
   PrefixCache::Node prefix_node;         // of the last block that is in the prefix cache

@@ -34,7 +34,7 @@ int64_t attention_flops(const ModelConfig& c) {
 
 }  // namespace
 
-Footprint footprint(const ModelConfig& given, tensor::DType dtype) {
+Footprint footprint(const ModelConfig& given, tensor::DType dtype, const ops::CacheForm& cache) {
   const Transformer model(measured(given), at::kMeta, dtype);
   const ModelConfig& c = model.config();
   Footprint f;
@@ -55,7 +55,8 @@ Footprint footprint(const ModelConfig& given, tensor::DType dtype) {
   }
   f.active_parameters = f.parameters - idle;
   for (int i = 0; i < model.num_caches(true); ++i)
-    (i < model.num_caches() ? f.cache_bytes_per_token : f.mtp_cache_bytes_per_token) += model.cache_bytes(i, kBlock) / kBlock;
+    (i < model.num_caches() ? f.cache_bytes_per_token : f.mtp_cache_bytes_per_token) +=
+        model.cache_bytes(i, {kBlock, cache.type, cache.kept_first, cache.kept_last}) / kBlock;
   f.flops_per_token = 2 * f.active_parameters;
   f.attention_flops_per_context_token = attention_flops(c);
   return f;

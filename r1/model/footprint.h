@@ -3,6 +3,7 @@
 #pragma once
 
 #include "r1/model/config.h"
+#include "r1/ops/cache_form.h"
 #include "r1/tensor/dtype.h"
 
 namespace r1::model {
@@ -21,8 +22,8 @@ struct Footprint {
   int64_t flops_per_token = 0, attention_flops_per_context_token = 0;
 };
 
-// `config`: need not be finished. `dtype`: of the cache.
-Footprint footprint(const ModelConfig& config, tensor::DType dtype);
+// `config`: need not be finished. `dtype`: of the model. `cache`: the engine's; its blocks' size does not matter.
+Footprint footprint(const ModelConfig& config, tensor::DType dtype, const ops::CacheForm& cache = {});
 
 // All parameters, those of multi-token prediction included.
 int64_t parameter_count(const ModelConfig& config);

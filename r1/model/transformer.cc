@@ -31,8 +31,8 @@ struct Transformer::Parts : nn::Module {
   struct CacheOwner {
     const nn::Block* block;
     bool is_mlp;
-    int64_t bytes(int block_size) const {
-      return is_mlp ? block->mlp().cache_bytes(block_size) : block->attention().cache_bytes(block_size);
+    int64_t bytes(const ops::CacheForm& form) const {
+      return is_mlp ? block->mlp().cache_bytes(form) : block->attention().cache_bytes(form);
     }
   };
   std::vector<CacheOwner> cache_owners;
@@ -288,8 +288,8 @@ int Transformer::num_caches(bool mtp) const {
   return int(parts_->first_cache[parts_->blocks.size() + (mtp ? parts_->mtp.size() : 0)]);
 }
 
-int64_t Transformer::cache_bytes(int cache, int block_size) const {
-  return parts_->cache_owners.at(size_t(cache)).bytes(block_size);
+int64_t Transformer::cache_bytes(int cache, const ops::CacheForm& form) const {
+  return parts_->cache_owners.at(size_t(cache)).bytes(form);
 }
 
 int Transformer::num_layers() const {

@@ -70,8 +70,8 @@ class Transformer {
   // What the engine allocates: a cache for each layer's attention, and one for whatever else carries state from token to token.
   // `mtp`: those of multi-token prediction as well, after the others.
   int num_caches(bool mtp = false) const;
-  // Bytes of one block of `block_size` tokens in that cache.
-  int64_t cache_bytes(int cache, int block_size) const;
+  // Bytes of one block in that cache. Throws (usage) if there can be none of that form.
+  int64_t cache_bytes(int cache, const ops::CacheForm& form) const;
   int num_layers() const;
 
   const ModelConfig& config() const { return config_; }

@@ -10,8 +10,8 @@ class AttentionLayer : public Module {
  public:
   // x [T, D] -> [T, D]. `cache`: this layer's, when the context is paged; else null.
   virtual Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const = 0;
-  // Bytes of one block of `block_size` tokens.
-  virtual int64_t cache_bytes(int32_t block_size) const = 0;
+  // Bytes of one block. Throws (usage) if the layer can keep no cache of that form.
+  virtual int64_t cache_bytes(const ops::CacheForm& form) const = 0;
   // Whether a decode step's launches on a GPU are the same whatever the sequences' lengths, so that a CUDA graph of them can be replayed.
   virtual bool replayable() const { return false; }
 };

@@ -44,7 +44,7 @@ class BlockwiseFeedForward : public FeedForward {
   BlockwiseFeedForward(std::unique_ptr<FeedForward> inner, int64_t block);
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
   bool has_cache() const override { return inner_->has_cache(); }
-  int64_t cache_bytes(int32_t block_size) const override { return inner_->cache_bytes(block_size); }
+  int64_t cache_bytes(const ops::CacheForm& form) const override { return inner_->cache_bytes(form); }
   void parameters(ParameterList list) override { inner_->parameters(list); }
   void after_step(const ForwardRecord& record) override { inner_->after_step(record); }
 

@@ -12,8 +12,8 @@ class FeedForward : public Module {
   virtual Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const = 0;
   // Whether it carries state from token to token, which the engine keeps in blocks; most don't.
   virtual bool has_cache() const { return false; }
-  // Bytes of one block of `block_size` tokens.
-  virtual int64_t cache_bytes(int32_t) const { return 0; }
+  // Bytes of one block. Throws (usage) if the layer can keep no cache of that form.
+  virtual int64_t cache_bytes(const ops::CacheForm&) const { return 0; }
   // As AttentionLayer's.
   virtual bool replayable() const { return false; }
 };

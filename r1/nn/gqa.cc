@@ -90,8 +90,8 @@ Tensor Gqa::attend(const Tensor&, const Heads& h, const LayerContext& context, c
                : ops::attention(h.q_TNH, h.k_TKH, h.v_TKH, context.sequences, scale(), shape_.window);
 }
 
-int64_t Gqa::cache_bytes(int32_t block_size) const {
-  return ops::paged_attention_bytes(shape_.kv_heads, shape_.head_dim, block_size, placement_.device, placement_.dtype);
+int64_t Gqa::cache_bytes(const ops::CacheForm& form) const {
+  return ops::paged_attention_bytes(shape_.kv_heads, shape_.head_dim, form, placement_.device, placement_.dtype);
 }
 
 void Gqa::parameters(ParameterList list) {

@@ -30,7 +30,7 @@ class Gqa : public AttentionLayer {
   Gqa(const GqaShape& shape, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement);
   // x [T, D] -> [T, D]. `cache`: this layer's, when the context is paged; else null.
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
-  int64_t cache_bytes(int32_t block_size) const override;
+  int64_t cache_bytes(const ops::CacheForm& form) const override;
   void parameters(ParameterList list) override;
   void arrange() override;
   bool replayable() const override;

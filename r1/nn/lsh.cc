@@ -6,8 +6,9 @@ Lsh::Lsh(const GqaShape& s, std::shared_ptr<const ops::RotaryTable> rotary, cons
          const Placement& placement)
     : Gqa(s, std::move(rotary), placement), hash_(hash), directions_(ops::lsh_directions(s.head_dim, hash, seed, placement.device)) {}
 
-int64_t Lsh::cache_bytes(int32_t block_size) const {
-  return ops::paged_lsh_bytes(shape().kv_heads, shape().head_dim, hash_.rounds, block_size, placement().dtype);
+int64_t Lsh::cache_bytes(const ops::CacheForm& form) const {
+  ops::check_plain_cache("lsh_attention", "layers with hashed attention", form);
+  return ops::paged_lsh_bytes(shape().kv_heads, shape().head_dim, hash_.rounds, form.block_size, placement().dtype);
 }
 
 Tensor Lsh::attend(const Tensor&, const Heads& h, const LayerContext& context, const LayerCache* cache) const {

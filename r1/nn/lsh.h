@@ -11,7 +11,7 @@ class Lsh : public Gqa {
  public:
   Lsh(const GqaShape& shape, std::shared_ptr<const ops::RotaryTable> rotary, const ops::LshShape& hash, uint64_t seed,
       const Placement& placement);
-  int64_t cache_bytes(int32_t block_size) const override;
+  int64_t cache_bytes(const ops::CacheForm& form) const override;
 
  protected:
   bool attends_plainly() const override { return false; }

@@ -83,8 +83,8 @@ Tensor Mla::absorbed(const Tensor& q_TNH, const LayerContext& context, const Lay
   return ops::head_product(ops::mla_absorbed(q_TNW, cache, context.sequences, shape_.kv_lora, shape_.scale), w_v_NRV);
 }
 
-int64_t Mla::cache_bytes(int32_t block_size) const {
-  return ops::mla_cache_bytes(shape_.cached(), block_size, placement_.dtype);
+int64_t Mla::cache_bytes(const ops::CacheForm& form) const {
+  return ops::mla_cache_bytes(shape_.cached(), form, placement_.dtype);
 }
 
 void Mla::parameters(ParameterList list) {

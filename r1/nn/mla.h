@@ -35,7 +35,7 @@ class Mla : public AttentionLayer {
  public:
   Mla(const MlaShape& shape, std::shared_ptr<const ops::RotaryTable> rotary, const Placement& placement);
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
-  int64_t cache_bytes(int32_t block_size) const override;
+  int64_t cache_bytes(const ops::CacheForm& form) const override;
   void parameters(ParameterList list) override;
 
  private:

@@ -27,7 +27,7 @@ class Moe : public FeedForward {
   Moe(const std::string& name, const MoeShape& shape, const Placement& placement);
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
   bool has_cache() const override { return router_.has_cache(); }
-  int64_t cache_bytes(int32_t block_size) const override { return router_.cache_bytes(block_size); }
+  int64_t cache_bytes(const ops::CacheForm& form) const override { return router_.cache_bytes(form); }
   void parameters(ParameterList list) override;
   void after_step(const ForwardRecord& record) override { router_.after_step(record); }
 

@@ -42,8 +42,8 @@ Tensor Router::balanced(const Tensor& y_TD, const ops::Routes& routes, const ops
   return weight > 0 ? ops::attach_loss(y_TD, loss, weight) : y_TD;
 }
 
-int64_t Router::cache_bytes(int32_t block_size) const {
-  return shape_.context ? ops::paged_running_mean_bytes(shape_.dim, block_size) : 0;
+int64_t Router::cache_bytes(const ops::CacheForm& form) const {
+  return shape_.context ? ops::paged_running_mean_bytes(shape_.dim, form.block_size) : 0;
 }
 
 void Router::parameters(ParameterList list) {

@@ -36,7 +36,7 @@ class Router : public Module {
   // What the layer gives, with the balance loss of these routes attached; in training only (LayerContext::training).
   Tensor balanced(const Tensor& y_TD, const ops::Routes& routes, const ops::ExpertRows& rows, const LayerContext& context) const;
   bool has_cache() const { return shape_.context; }
-  int64_t cache_bytes(int32_t block_size) const;
+  int64_t cache_bytes(const ops::CacheForm& form) const;
   void parameters(ParameterList list) override;  // "router" and "router_bias"
   void after_step(const ForwardRecord& record) override;
 

@@ -27,7 +27,7 @@ void check_paged_attention(const char* op, const Tensor& q_TNH, const Tensor& k_
   check_attention_shapes(op, q_TNH, k_TKH, v_TKH, sequences);
   check(v_TKH.size(2) == k_TKH.size(2), "[", op, "] expected values of the keys' size ", k_TKH.size(2), ", got ", v_TKH.size(2));
   check(sequences.paged(), "[", op, "] expected block tables, got none");
-  const int64_t bytes = paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.block_size, cache.device(), k_TKH.scalar_type());
+  const int64_t bytes = paged_attention_bytes(k_TKH.size(1), k_TKH.size(2), sequences.cache_form(), cache.device(), k_TKH.scalar_type());
   check_cache(op, cache, bytes, q_TNH, sequences);
   check(!needs_grad({q_TNH, k_TKH, v_TKH}), "[", op, "] has no gradient: run the engine's forward under no_grad");
 }
@@ -62,9 +62,21 @@ Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v
   return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);
 }
 
-int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::Device device, at::ScalarType dtype) {
-  if (device.is_cpu() && is_kernel_float(dtype)) return paged_attention_bytes_cpu(kv_heads, head_dim, block_size, dtype);
-  return 2 * kv_heads * head_dim * block_size * int64_t(c10::elementSize(dtype));
+at::ScalarType cache_dtype(CacheType type, at::ScalarType of_model) {
+  return type == CacheType::kFloat32 ? at::kFloat : type == CacheType::kBFloat16 ? at::kBFloat16 : of_model;
+}
+
+void check_plain_cache(const char* op, const char* layers, const CacheForm& form) {
+  if (form.type != CacheType::kModel)
+    fail_usage("[", op, "] ", layers, " keep their cache in the model's dtype: leave kv_cache_dtype at auto");
+  if (form.kept_last > 0)
+    fail_usage("[", op, "] ", layers, " look at tokens of the whole text: an attention_window is not for them, leave it at 0");
+}
+
+int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, const CacheForm& form, at::Device device, at::ScalarType dtype) {
+  if (device.is_cpu() && is_kernel_float(dtype)) return paged_attention_bytes_cpu(kv_heads, head_dim, form, dtype);
+  if (form.type == CacheType::kInt8) return kv_heads * int8_row_bytes(head_dim) * form.block_size;
+  return 2 * kv_heads * head_dim * form.block_size * int64_t(c10::elementSize(cache_dtype(form.type, dtype)));
 }
 
 }  // namespace r1::ops

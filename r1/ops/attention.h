@@ -34,13 +34,18 @@ Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, 
 Tensor attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Sequences& sequences, double scale,
                      const Window& window = {});
 
-// `cache`: uint8 [blocks, paged_attention_bytes(...)], one layer's. The layout inside a block is this op's business: it differs between
-// devices and dtypes, so a block may be copied whole but not read.
+// `cache`: uint8 [blocks, paged_attention_bytes(...)], one layer's, of the form that `sequences` say (cache_form.h). The layout inside a block
+// is this op's business: it differs between devices and dtypes, so a block may be copied whole but not read. What was rounded when it was
+// written (bf16 under an fp32 model, int8) is attended to as it stands in the cache, by the step that writes it too: so chunks and batches do
+// not matter there either. A query sees what both its window and the form's kept_first and kept_last let it see.
 Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
                        double scale, const Window& window = {});
-// The definition, on the plain layout: a block is k [block_size, K, H], then v.
+// The definition, on the plain layout: a block is k [block_size, K, H], then v, in the cache's type; as int8 rows of block_size tokens, each
+// [K, 2 H + 8] bytes: key, value, the fp32 scales of both. Only what some query sees is read.
 Tensor paged_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
                            double scale, const Window& window = {});
-int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::Device device, at::ScalarType dtype);
+int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, const CacheForm& form, at::Device device, at::ScalarType dtype);
+// Throws if a cache of this form is not the plain one that the op `op` (of the layers called `layers`) needs.
+void check_plain_cache(const char* op, const char* layers, const CacheForm& form);
 
 }  // namespace r1::ops

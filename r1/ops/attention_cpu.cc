@@ -97,14 +97,17 @@ std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
   return rows;
 }
 
-Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH,
+Tensor attend_paged_cpu(const kernels::AttentionShape& given, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH,
                         const Tensor& cache, const Sequences& sequences) {
   const Tensor k = k_TKH.contiguous(), v = v_TKH.contiguous();
   const auto rows = paged_rows(sequences);
   const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
-                             .type = kernel_float(k.scalar_type()),
+                             .type = kernel_float(cache_dtype(sequences.cache_type, k.scalar_type())),
                              .block_size = sequences.block_size,
-                             .block_stride = cache.stride(0)};
+                             .block_stride = cache.stride(0),
+                             .int8 = sequences.cache_type == CacheType::kInt8};
+  kernels::AttentionShape shape = given;
+  shape.kept_first = sequences.kept_first, shape.kept_last = sequences.kept_last;
   kernels::append_kv(shape, pool, in(k), in(v), rows.data(), sequences.count());
   Tensor out_TNH = aten::empty_like(q_TNH);
   kernels::attention_forward_paged(
@@ -118,9 +121,12 @@ Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tenso
   return attend_paged_cpu(shape_of(q, k_TKH, scale, window), q, k_TKH, v_TKH, cache, sequences);
 }
 
-int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::ScalarType dtype) {
-  check(block_size > 0 && block_size % 16 == 0, "[paged_attention] expected a block size that is a multiple of 16, got ", block_size);
-  return int64_t(kernels::attention_block_bytes(block_size, kv_heads, head_dim, head_dim, kernel_float(dtype)));
+int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, const CacheForm& form, at::ScalarType dtype) {
+  check(form.block_size > 0 && form.block_size % 16 == 0, "[paged_attention] expected a block size that is a multiple of 16, got ",
+        form.block_size);
+  if (form.type == CacheType::kInt8) return int64_t(kernels::attention_block_bytes_int8(form.block_size, kv_heads, head_dim, head_dim));
+  return int64_t(
+      kernels::attention_block_bytes(form.block_size, kv_heads, head_dim, head_dim, kernel_float(cache_dtype(form.type, dtype))));
 }
 
 }  // namespace r1::ops

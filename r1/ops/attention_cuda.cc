@@ -120,7 +120,19 @@ bool has_paged_kernels(const Tensor& x, int64_t head_dim, int32_t block_size, do
          scale > 0;
 }
 
+bool has_plain_form(const Tensor& q_TNH, const Sequences& s) {
+  const bool same = s.cache_type != CacheType::kInt8 && cache_dtype(s.cache_type, q_TNH.scalar_type()) == q_TNH.scalar_type();
+  return same && (s.kept_last == 0 || s.kept_first == 0);
+}
+
 namespace {
+
+// The last tokens that are kept are a window like any other.
+Window narrowed(const Window& window, const Sequences& s) {
+  if (s.kept_last == 0) return window;
+  if (window.tokens == 0) return {s.kept_last};
+  return {std::min(window.tokens, s.kept_last), std::min(window.grows_to, s.kept_last)};
+}
 
 // All but queries, result and workspace.
 kernels::cuda::PagedAttention paged_shape(const Qkv& rows, const Tensor& cache, const Sequences& s, double scale, const Window& window) {
@@ -169,7 +181,8 @@ Tensor fresh_prompts(kernels::cuda::QkvHeads append, const Qkv& rows, const Sequ
 }  // namespace
 
 Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const Tensor& cache, const Sequences& s, double scale,
-                        const Window& window) {
+                        const Window& given) {
+  const Window window = narrowed(given, s);
   const Tensor& q_TNH = rows.q_TNH;
   const auto stream = kernel_stream(q_TNH.device());
   kernels::cuda::PagedAttention a = paged_shape(rows, cache, s, scale, window);
@@ -203,6 +216,7 @@ Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const T
 
 Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& s,
                             double scale, const Window& window) {
+  if (!has_plain_form(q_TNH, s)) return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, s, scale, window);
   if (has_paged_kernels(q_TNH, q_TNH.size(2), s.block_size, scale)) {
     const Qkv rows{q_TNH, readable_heads(k_TKH), readable_heads(v_TKH)};
     return paged_by_kernels({.shape = {.type = kernel_float(q_TNH.scalar_type()),
@@ -218,8 +232,9 @@ Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tens
   slots_PKH.index_copy_(0, s.new_k_slots(), k_TKH);
   slots_PKH.index_copy_(0, s.new_v_slots(), v_TKH);
   const Tensor k_LKH = slots_PKH.index_select(0, s.k_slots()), v_LKH = slots_PKH.index_select(0, s.v_slots());
-  if (!has_flash(q_TNH) || !has_flash_window(window)) return paged_plain(q_TNH, k_LKH, v_LKH, s, scale, window);
-  return flash_forward(q_TNH, k_LKH, v_LKH, s.cu_seqlens_dev, s.cu_keylens_dev, s.max_seqlen, s.max_keylen, scale, window).out;
+  const Window seen = narrowed(window, s);
+  if (!has_flash(q_TNH) || !has_flash_window(seen)) return paged_plain(q_TNH, k_LKH, v_LKH, s, scale, seen);
+  return flash_forward(q_TNH, k_LKH, v_LKH, s.cu_seqlens_dev, s.cu_keylens_dev, s.max_seqlen, s.max_keylen, scale, seen).out;
 }
 
 }  // namespace r1::ops

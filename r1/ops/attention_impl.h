@@ -33,7 +33,14 @@ Tensor attend_paged_cpu(const kernels::AttentionShape& shape, const Tensor& q_TN
                         const Tensor& cache, const Sequences& sequences);
 // The kernels' view of the new rows of each sequence; points into `sequences`.
 std::vector<kernels::PagedSequence> paged_rows(const Sequences& sequences);
-int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, int32_t block_size, at::ScalarType dtype);
+int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, const CacheForm& form, at::ScalarType dtype);
+
+// Of a cache that is not int8.
+at::ScalarType cache_dtype(CacheType type, at::ScalarType of_model);
+// Of a token and kv head in the plain layout of int8.
+inline int64_t int8_row_bytes(int64_t head_dim) {
+  return 2 * head_dim + 2 * int64_t(sizeof(float));
+}
 
 // CUDA, 16 bit (attention_cudnn.cc): cuDNN's attention of sequences that all have one length, twice as fast as flash attention. Made for a
 // shape at its first call (tens of milliseconds), so it is for lengths that come again: multiples of 64, from 256.
@@ -45,11 +52,23 @@ Tensor attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_
                       const Window& window);
 Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
                             double scale, const Window& window);
-// Writes the new keys and values into a cache of the plain layout (paged_attention_ref) and returns each sequence's whole keys and values
-// [l, K, H]. Any device and dtype.
+// Rows x [..., H] as int8 and their scales [..., 1] fp32, as kernels::quantize_row makes them; on any device, from any dtype.
+struct Int8Rows {
+  Tensor number, scale;
+};
+Int8Rows quantized(const Tensor& x);
+
+// Writes the new keys and values into a cache of the plain layout (paged_attention_ref) and returns, of each sequence, those [l, K, H] that
+// some of its queries may see (int8: as what it stands for, fp32 or fp64). Any device and dtype.
 struct KeysAndValues {
   Tensor k_lKH, v_lKH;
+  Tensor position_l;  // int64, ascending
 };
 std::vector<KeysAndValues> append_and_gather(const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences);
+// hidden[i, j]: of the keys at these positions, the query at position first + i does not see key j, because it comes later or because the
+// sequence does not keep it.
+Tensor hidden_by_form(const Tensor& position_l, int64_t queries, int64_t first, const CacheForm& form);
+// CUDA: the cache's form is one that the paged kernels take.
+bool has_plain_form(const Tensor& q_TNH, const Sequences& sequences);
 
 }  // namespace r1::ops

@@ -8,6 +8,7 @@
 
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/attention.h"
+#include "r1/ops/attention_impl.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/cpu_kernels.h"
 #include "r1/ops/mla_attention_impl.h"
@@ -23,9 +24,47 @@ int64_t keys_of(const Sequences& s, int64_t i) {
   return s.context_lens[size_t(i)] + s.cu_seqlens[size_t(i) + 1] - s.cu_seqlens[size_t(i)];
 }
 
+// Rows [T, W] as they stand in a cache of that type: of another dtype, or as int8 groups and then their scales, as bytes.
+struct Stored {
+  CacheType type;
+  at::ScalarType dtype;  // of the model
+
+  at::ScalarType element() const { return type == CacheType::kInt8 ? at::kByte : cache_dtype(type, dtype); }
+  int64_t elements(int64_t width) const {
+    const int64_t groups = (width + kInt8Group - 1) / kInt8Group;
+    return type == CacheType::kInt8 ? groups * (kInt8Group + int64_t(sizeof(float))) : width;
+  }
+  int64_t bytes(int64_t width) const { return elements(width) * int64_t(c10::elementSize(element())); }
+  bool same() const { return element() == dtype; }
+
+  Tensor from(const Tensor& rows_TW) const {
+    if (type != CacheType::kInt8) return rows_TW.to(element()).contiguous();
+    const int64_t width = rows_TW.size(1), missing = (kInt8Group - width % kInt8Group) % kInt8Group;
+    const Int8Rows rows = quantized(aten::constant_pad_nd(rows_TW, {0, missing}).view({rows_TW.size(0), -1, kInt8Group}));
+    return aten::cat({rows.number.flatten(1).view(at::kByte), rows.scale.flatten(1).contiguous().view(at::kByte)}, 1);
+  }
+  Tensor to_rows(const Tensor& stored_LE, int64_t width) const {
+    if (type != CacheType::kInt8) return stored_LE.to(dtype);
+    const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
+    const int64_t groups = stored_LE.size(1) / (kInt8Group + int64_t(sizeof(float)));
+    const Tensor number_LGE = stored_LE.narrow(1, 0, groups * kInt8Group).contiguous().view(at::kChar).view({-1, groups, kInt8Group});
+    const Tensor scale_LG = stored_LE.narrow(1, groups * kInt8Group, groups * 4).contiguous().view(at::kFloat);
+    return (number_LGE.to(wide) * scale_LG.unsqueeze(2).to(wide)).flatten(1).narrow(1, 0, width).to(dtype).contiguous();
+  }
+};
+Stored stored_by(const Sequences& s, at::ScalarType dtype) {
+  return {s.cache_type, dtype};
+}
+
+// Where in a sequence no query of the batch looks: tokens [first, last).
+std::pair<int64_t, int64_t> unseen(const Sequences& s, int64_t i) {
+  if (s.kept_last == 0) return {0, 0};
+  return {s.kept_first, std::max(s.kept_first, s.context_lens[size_t(i)] + 1 - s.kept_last)};
+}
+
 void check_cache(const char* op, const Tensor& cache, const Sequences& s, int64_t width, at::ScalarType dtype) {
   check(s.paged(), "[", op, "] expected block tables, got none");
-  const int64_t bytes = mla_cache_bytes(width, s.block_size, dtype);
+  const int64_t bytes = mla_cache_bytes(width, s.cache_form(), dtype);
   check(cache.dim() == 2 && cache.scalar_type() == at::kByte && cache.is_contiguous() && cache.size(1) == bytes, "[", op,
         "] expected a cache of bytes [blocks, ", bytes, "], got ", cache.scalar_type(), " ", cache.sizes());
   check(s.block_bound <= cache.size(0), "[", op, "] expected block ids below ", cache.size(0), ", got ", s.block_bound - 1);
@@ -68,15 +107,20 @@ Tensor attend_cpu(const Tensor& q_tNH, const kernels::ConstHeads& k, const kerne
   const std::vector<int32_t> cu_q = running_sums(s, first, last, false), cu_keys = running_sums(s, first, last, true);
   const Tensor q = q_tNH.contiguous();
   Tensor out_tNV = aten::empty({q.size(0), q.size(1), v_dim}, q.options());
-  kernels::attention_forward(
-      {.shape = {.heads = q.size(1), .kv_heads = kv_heads, .head_dim = q.size(2), .v_dim = v_dim, .scale = float(scale)},
-       .q = heads_in(q),
-       .k = k,
-       .v = v,
-       .out = rows(out_tNV),
-       .cu_seqlens = cu_q.data(),
-       .sequences = last - first,
-       .cu_keys = cu_keys.data()});
+  kernels::attention_forward({.shape = {.heads = q.size(1),
+                                        .kv_heads = kv_heads,
+                                        .head_dim = q.size(2),
+                                        .v_dim = v_dim,
+                                        .scale = float(scale),
+                                        .kept_first = s.kept_first,
+                                        .kept_last = s.kept_last},
+                              .q = heads_in(q),
+                              .k = k,
+                              .v = v,
+                              .out = rows(out_tNV),
+                              .cu_seqlens = cu_q.data(),
+                              .sequences = last - first,
+                              .cu_keys = cu_keys.data()});
   return out_tNV;
 }
 
@@ -105,8 +149,8 @@ Tensor absorbed_decode(const Tensor& q_SNW, const Tensor& cache, const Sequences
 
 }  // namespace
 
-int64_t mla_cache_bytes(int64_t width, int32_t block_size, at::ScalarType dtype) {
-  return block_size * width * int64_t(c10::elementSize(dtype));
+int64_t mla_cache_bytes(int64_t width, const CacheForm& form, at::ScalarType dtype) {
+  return form.block_size * Stored{form.type, dtype}.bytes(width);
 }
 
 void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& s) {
@@ -114,13 +158,14 @@ void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& s
         latent_TW.sizes());
   check(!needs_grad({latent_TW}), "[mla_append] has no gradient: run the engine's forward under no_grad");
   check_cache("mla_append", cache, s, latent_TW.size(1), latent_TW.scalar_type());
-  const Tensor rows_TW = latent_TW.contiguous();
-  if (cache.is_cuda() && latent_TW.size(1) * int64_t(latent_TW.element_size()) % 4 == 0) return mla_append_cuda(rows_TW, cache, s);
+  const Stored stored = stored_by(s, latent_TW.scalar_type());
+  const Tensor rows_TW = stored.same() ? latent_TW.contiguous() : stored.from(latent_TW);
+  const int64_t row_bytes = stored.bytes(latent_TW.size(1));
+  if (cache.is_cuda() && row_bytes % 4 == 0) return mla_append_cuda(rows_TW, cache, s);
   if (!cache.is_cpu()) {
-    rows_of(cache, latent_TW.size(1), latent_TW.scalar_type()).index_copy_(0, s.new_places(), rows_TW);
+    rows_of(cache, rows_TW.size(1), rows_TW.scalar_type()).index_copy_(0, s.new_places(), rows_TW);
     return;
   }
-  const int64_t row_bytes = latent_TW.size(1) * int64_t(latent_TW.element_size());
   const auto* from = static_cast<const uint8_t*>(rows_TW.const_data_ptr());
   for (int64_t i = 0; i < s.count(); ++i) {
     const uint8_t* mine = from + s.cu_seqlens[size_t(i)] * row_bytes;
@@ -133,17 +178,33 @@ Tensor mla_gather(const Tensor& cache, const Sequences& s, int64_t first, int64_
   check_cache("mla_gather", cache, s, width, dtype);
   const std::vector<int32_t> cu_keys = running_sums(s, 0, last, true);
   const int64_t begin = cu_keys[size_t(first)], total = cu_keys.back() - begin;
-  if (!cache.is_cpu()) return rows_of(cache, width, dtype).index_select(0, s.places().narrow(0, begin, total));
-  Tensor rows_LW = aten::empty({total, width}, at::TensorOptions().dtype(dtype));
-  const int64_t row_bytes = width * int64_t(c10::elementSize(dtype));
-  auto* to = static_cast<uint8_t*>(rows_LW.mutable_data_ptr());
-  for (int64_t i = first; i < last; ++i) {
-    uint8_t* mine = to + (cu_keys[size_t(i)] - begin) * row_bytes;
-    for_places(cache, s, i, 0, keys_of(s, i), row_bytes, [&](int64_t row, int64_t count, const uint8_t* place) {
-      std::memcpy(mine + row * row_bytes, place, size_t(count * row_bytes));
-    });
+  const Stored stored = stored_by(s, dtype);
+  const auto begin_of = [&](int64_t i) { return cu_keys[size_t(i)] - begin; };
+  if (!cache.is_cpu()) {
+    const Tensor rows_LE = rows_of(cache, stored.elements(width), stored.element()).index_select(0, s.places().narrow(0, begin, total));
+    const Tensor rows_LW = stored.same() ? rows_LE : stored.to_rows(rows_LE, width);
+    for (int64_t i = first; i < last; ++i) {
+      const auto [from, to] = unseen(s, i);
+      if (to > from) rows_LW.narrow(0, begin_of(i) + from, to - from).zero_();
+    }
+    return rows_LW;
   }
-  return rows_LW;
+  Tensor rows_LE = aten::empty({total, stored.elements(width)}, at::TensorOptions().dtype(stored.element()));
+  const int64_t row_bytes = stored.bytes(width);
+  auto* to = static_cast<uint8_t*>(rows_LE.mutable_data_ptr());
+  for (int64_t i = first; i < last; ++i) {
+    uint8_t* mine = to + begin_of(i) * row_bytes;
+    const auto [gone, back] = unseen(s, i);
+    const auto copy = [&](int64_t from, int64_t end) {
+      for_places(cache, s, i, from, end, row_bytes, [&](int64_t row, int64_t count, const uint8_t* place) {
+        std::memcpy(mine + (from + row) * row_bytes, place, size_t(count * row_bytes));
+      });
+    };
+    copy(0, gone);
+    std::memset(mine + gone * row_bytes, 0, size_t((back - gone) * row_bytes));
+    copy(back, keys_of(s, i));
+  }
+  return stored.same() ? rows_LE : stored.to_rows(rows_LE, width);
 }
 
 Tensor mla_expanded(const Tensor& q_TNH, const Tensor& cache, const Sequences& s, int64_t width, const ExpandLatents& expand,
@@ -153,7 +214,9 @@ Tensor mla_expanded(const Tensor& q_TNH, const Tensor& cache, const Sequences& s
   const auto expanded = [&](int64_t first, int64_t last) { return expand(mla_gather(cache, s, first, last, width, q_TNH.scalar_type())); };
   if (!has_cpu_kernels(q_TNH)) {
     const auto [k_LNH, v_LNV] = expanded(0, s.count());
-    return q_TNH.is_cuda() ? context_attention_cuda(q_TNH, k_LNH, v_LNV, s, scale) : context_attention_ref(q_TNH, k_LNH, v_LNV, s, scale);
+    const bool all_kept = s.kept_last == 0;
+    return q_TNH.is_cuda() && all_kept ? context_attention_cuda(q_TNH, k_LNH, v_LNV, s, scale)
+                                       : context_attention_ref(q_TNH, k_LNH, v_LNV, s, scale);
   }
   std::vector<Tensor> outputs;
   for (int64_t first = 0, last; first < s.count(); first = last) {
@@ -173,6 +236,7 @@ Tensor mla_absorbed(const Tensor& q_TNW, const Tensor& cache, const Sequences& s
   check(!needs_grad({q_TNW}), "[mla_absorbed] has no gradient: run the engine's forward under no_grad");
   check_cache("mla_absorbed", cache, s, q_TNW.size(2), q_TNW.scalar_type());
   if (has_cpu_kernels(q_TNW)) return absorbed_cpu(q_TNW, cache, s, latent, scale);
+  if (s.kept_last > 0 || !stored_by(s, q_TNW.scalar_type()).same()) return mla_absorbed_ref(q_TNW, cache, s, latent, scale);
   if (has_absorbed_kernel(q_TNW, s, latent, scale)) return absorbed_cuda(q_TNW, cache, s, latent, scale);
   if (s.max_seqlen == 1 && s.tokens() == s.count() && !q_TNW.is_cpu()) return absorbed_decode(q_TNW, cache, s, latent, scale);
   return mla_absorbed_ref(q_TNW, cache, s, latent, scale);

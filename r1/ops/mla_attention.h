@@ -11,6 +11,10 @@
 //   absorbed  [W_K[n]^T q_nope ; q_rope] is one query of width W against the latents themselves; the sum of latents goes through W_V[n] at
 //             the end. R + W products a cached token and head, and the latents are read once for all heads.
 //
+// The cache is of the form that the batch says (cache_form.h): rows are rounded to its type when they are written, int8 with one scale a token and
+// kInt8Group values, and made again from what stands there. Where first and last tokens alone are kept, the rows between are zeros, which no
+// query sees.
+//
 // CPU: in either form a token's result does not depend, bit for bit, on chunks, batches, block ids or threads. No gradients.
 #pragma once
 
@@ -21,8 +25,9 @@
 
 namespace r1::ops {
 
-// Bytes of a block of `block_size` tokens of `width` = R + P values: rows [block_size, W] of that dtype.
-int64_t mla_cache_bytes(int64_t width, int32_t block_size, at::ScalarType dtype);
+// Bytes of a block of tokens of `width` = R + P values: rows [block_size, W] of the form's type, or the model's `dtype`.
+inline constexpr int64_t kInt8Group = 64;
+int64_t mla_cache_bytes(int64_t width, const CacheForm& form, at::ScalarType dtype);
 
 // Writes the new tokens' rows [T, W] after the cached ones. `cache`: uint8 [blocks, mla_cache_bytes(...)], one layer's.
 void mla_append(const Tensor& latent_TW, const Tensor& cache, const Sequences& sequences);

@@ -186,7 +186,7 @@ Tensor paged_qkv_attention(const Tensor& given_TE, const HeadsShape& shape, cons
   const Tensor& positions = sequences.positions_T;
   check_heads("paged_qkv_attention", given_TE, shape, norms, table, positions);
   check(!needs_grad({given_TE}), "[paged_qkv_attention] has no gradient: run the engine's forward under no_grad");
-  if (!has_heads_kernel(given_TE, shape.head_dim, norms, table, positions) ||
+  if (!has_plain_form(given_TE, sequences) || !has_heads_kernel(given_TE, shape.head_dim, norms, table, positions) ||
       !has_paged_kernels(given_TE, shape.head_dim, sequences.block_size, scale)) {
     const Qkv h = split_by_ops(given_TE, shape, norms, table, positions);
     return paged_attention(h.q_TNH, h.k_TKH, h.v_TKH, cache, sequences, scale, window);

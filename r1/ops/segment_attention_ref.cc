@@ -9,17 +9,18 @@ namespace r1::ops {
 
 namespace {
 
-// Queries at positions `first`.. against keys at positions 0..
-Tensor attend(const Tensor& q_tNH, const Tensor& k_lKH, const Tensor& v_lKH, const Tensor& bias_NB, int64_t first, double scale) {
+// Queries at positions `first`.. against keys at position_l.
+Tensor attend(const Tensor& q_tNH, const KeysAndValues& keys, const Tensor& bias_NB, int64_t first, double scale, const CacheForm& form) {
+  const auto& [k_lKH, v_lKH, position_l] = keys;
   const auto wide = q_tNH.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const int64_t t = q_tNH.size(0), l = k_lKH.size(0), repeat = q_tNH.size(1) / k_lKH.size(1), w = (bias_NB.size(1) + 1) / 2;
   const Tensor q_NtH = q_tNH.to(wide).transpose(0, 1);
   const Tensor k_NlH = k_lKH.to(wide).transpose(0, 1).repeat_interleave(repeat, 0);
   const Tensor v_NlH = v_lKH.to(wide).transpose(0, 1).repeat_interleave(repeat, 0);
   const auto index = at::TensorOptions().dtype(at::kLong).device(q_tNH.device());
-  const Tensor key_l = aten::arange(l, index).unsqueeze(0), position_t = aten::arange(first, first + t, index).unsqueeze(1);
+  const Tensor key_l = position_l.unsqueeze(0), position_t = aten::arange(first, first + t, index).unsqueeze(1);
   const Tensor segment_t = aten::floor_divide(position_t, w) * w, distance_tl = position_t - key_l;
-  const Tensor hidden_tl = (distance_tl < 0).logical_or(key_l < segment_t - (w - 1)), own_tl = key_l >= segment_t;
+  const Tensor hidden_tl = hidden_by_form(position_l, t, first, form).logical_or(key_l < segment_t - (w - 1)), own_tl = key_l >= segment_t;
   const Tensor bias_Ntl = bias_NB.to(wide).index_select(1, distance_tl.clamp(0, 2 * w - 2).flatten()).view({q_tNH.size(1), t, l});
   // The memory's keys and values are constants.
   const Tensor dots_Ntl =
@@ -37,8 +38,9 @@ Tensor segment_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, const Ten
   std::vector<Tensor> outputs;
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin;
-    outputs.push_back(
-        attend(q_TNH.narrow(0, begin, length), k_TKH.narrow(0, begin, length), v_TKH.narrow(0, begin, length), bias_NB, 0, scale));
+    const KeysAndValues all{k_TKH.narrow(0, begin, length), v_TKH.narrow(0, begin, length),
+                            aten::arange(length, at::TensorOptions().dtype(at::kLong).device(q_TNH.device()))};
+    outputs.push_back(attend(q_TNH.narrow(0, begin, length), all, bias_NB, 0, scale, {}));
   }
   return aten::cat(outputs, 0);
 }
@@ -49,7 +51,7 @@ Tensor paged_segment_attention_ref(const Tensor& q_TNH, const Tensor& k_TKH, con
   std::vector<Tensor> outputs;
   for (int64_t s = 0; s < sequences.count(); ++s) {
     const int64_t begin = sequences.cu_seqlens[s], length = sequences.cu_seqlens[s + 1] - begin;
-    outputs.push_back(attend(q_TNH.narrow(0, begin, length), cached[s].k_lKH, cached[s].v_lKH, bias_NB, sequences.context_lens[s], scale));
+    outputs.push_back(attend(q_TNH.narrow(0, begin, length), cached[s], bias_NB, sequences.context_lens[s], scale, sequences.cache_form()));
   }
   return aten::cat(outputs, 0);
 }

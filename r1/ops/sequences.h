@@ -18,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "r1/ops/cache_form.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::ops {
@@ -35,6 +36,8 @@ struct Sequences {
   std::vector<int32_t> context_lens;               // [S] tokens cached before this forward
   std::vector<std::vector<int32_t>> block_tables;  // [S] block ids in order of position; hold context + new tokens
   bool exact = true;  // CPU: rows are the training form's bits; false: a layer may take a faster form that is near (nn/mla)
+  CacheType cache_type = CacheType::kModel;  // cache_form.h; of the paged form, like the next
+  int64_t kept_first = 0, kept_last = 0;
 
   // ---- what is made of it
   int32_t max_seqlen = 0;    // longest run of new rows
@@ -63,6 +66,7 @@ struct Sequences {
   // CUDA: int32 zeros for kernels that count their blocks and leave zeros behind (kernels/cuda/paged_attention.h). The same for every batch.
   Tensor counters_dev;
 
+  CacheForm cache_form() const { return {block_size, cache_type, kept_first, kept_last}; }
   bool paged() const { return !block_tables.empty(); }
   int64_t count() const { return int64_t(cu_seqlens.size()) - 1; }
   int64_t tokens() const { return cu_seqlens.back(); }

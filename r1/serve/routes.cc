@@ -357,6 +357,8 @@ std::string metrics(const Numbers& n, const std::string& model, int64_t max_queu
   out.counter("r1_engine_steps_total", "Forward passes of the engine.", double(n.engine.steps));
   out.gauge("r1_kv_blocks_free", "Blocks of the cache that nobody holds.", double(n.engine.free_blocks));
   out.gauge("r1_kv_blocks", "Blocks of the cache.", double(n.engine.total_blocks));
+  out.gauge("r1_kv_bytes_per_token", "Bytes that the cache takes for a token, all layers together.",
+            double(n.engine.cache_bytes_per_token));
   return out.str();
 }
 

@@ -35,10 +35,14 @@ std::optional<Change> checkpointing(const AdviceInput& in) {
 std::optional<Change> half_precision(const AdviceInput& in) {
   if (in.plan.dtype != at::kFloat) return std::nullopt;
   Change c{in.plan.training ? "--bf16" : "--dtype bfloat16",
-           in.plan.training ? "weights and activations in bfloat16, beside float32 masters" : "weights and cache in bfloat16", in};
+           in.plan.training                               ? "weights and activations in bfloat16, beside float32 masters"
+           : in.plan.cache.type == ops::CacheType::kModel ? "weights and cache in bfloat16"
+                                                          : "weights in bfloat16",
+           in};
   c.changed.plan.dtype = at::kBFloat16;
-  c.changed.plan.network = std::make_shared<model::Footprint>(model::footprint(in.plan.model, at::kBFloat16));
+  c.changed.plan.network = std::make_shared<model::Footprint>(model::footprint(in.plan.model, at::kBFloat16, in.plan.cache));
   c.changed.plan.trainer.bf16 = true;
+  if (in.plan.cache.type != ops::CacheType::kModel) return c;
   c.changed.plan.cache_bytes = in.plan.cache_bytes == in.cache_needed ? in.plan.cache_bytes / 2 : in.plan.cache_bytes;
   c.changed.cache_needed = in.cache_needed / 2;
   return c;
@@ -190,10 +194,11 @@ int64_t longest_length(const AdviceInput& input) {
 
 Streams most_streams(const AdviceInput& input, int64_t context) {
   PlanInput in = input.plan;
-  const int64_t token = (in.network ? *in.network : model::footprint(in.model, in.dtype)).cache_bytes_per_token;
-  const int64_t stream = std::max<int64_t>(1, (context + kCacheBlock - 1) / kCacheBlock * kCacheBlock * token);
+  const int64_t token = (in.network ? *in.network : model::footprint(in.model, in.dtype, in.cache)).cache_bytes_per_token;
   in.longest_text = context;
   in.engine_tokens = std::max(in.engine_tokens, in.engine_sequences);
+  const int64_t cached = in.cache.most_tokens(context, in.engine_tokens);
+  const int64_t stream = std::max<int64_t>(1, (cached + kCacheBlock - 1) / kCacheBlock * kCacheBlock * token);
   in.cache_bytes = stream;
   // Everything but what grows with the streams.
   in.engine_sequences = 0;

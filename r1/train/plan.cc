@@ -194,7 +194,7 @@ Plan make_plan(const PlanInput& in) {
   const Shape s(in.model);
   const int64_t e = bytes_of(in.dtype);
   Plan plan;
-  plan.network = in.network ? *in.network : model::footprint(in.model, in.dtype);
+  plan.network = in.network ? *in.network : model::footprint(in.model, in.dtype, in.cache);
   plan.parameters = plan.network.parameters + plan.network.mtp_parameters;
   const int64_t P = plan.parameters, muon = in.trainer.optim == "muon" ? plan.network.matrix_parameters : 0;
   plan.resident.push_back({"weights", tensor::dtype_name(in.dtype), P * e});

@@ -26,6 +26,7 @@ struct PlanInput {
 
   bool reference_model = false;                          // GRPO with beta > 0
   int64_t cache_bytes = 0;                               // the engine's block pool; 0: no engine
+  ops::CacheForm cache = {};                             // how it is kept
   int64_t engine_tokens = 0, engine_sequences = 0;       // of one engine step
   int64_t program_bytes = 0;                             // code, libraries, allocator (measured by the caller)
   std::shared_ptr<const model::Footprint> network = {};  // of model and dtype, for who plans often; null: counted

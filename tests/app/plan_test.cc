@@ -97,6 +97,24 @@ TEST(PlanCommand, ServingSaysHowManyConversationsFit) {
   EXPECT_GE(plan({"serve", "qwen2.5-0.5b", "--gpu=4090"})["advice"]["streams"].size(), 3u);
 }
 
+// A cache in 8 bits, and one that a window bounds, as the engine has them.
+TEST(PlanCommand, CachesOfOtherForms) {
+  const Json plain = plan({"serve", "qwen2.5-0.5b", "--gpu=4090", "--context=8192"});
+  const Json packed = plan({"serve", "qwen2.5-0.5b", "--gpu=4090", "--context=8192", "--engine.kv_cache_dtype=int8"});
+  const int64_t bytes = plain["cache_bytes_per_token"];  // bfloat16, heads of 64
+  EXPECT_EQ(packed["cache_bytes_per_token"].get<int64_t>(), bytes * (64 + 4) / 128);
+  EXPECT_GT(packed["advice"]["streams"][0]["number"].get<int64_t>(), plain["advice"]["streams"][0]["number"].get<int64_t>() * 3 / 2);
+  const auto windowed = [&](int64_t context) {
+    return plan({"serve", "qwen2.5-0.5b", "--gpu=4090", str("--context=", context),
+                 "--engine.attention_window=1024"})["advice"]["streams"][0]["number"]
+        .get<int64_t>();
+  };
+  EXPECT_GT(windowed(8192), plain["advice"]["streams"][0]["number"].get<int64_t>() * 2);
+  EXPECT_EQ(windowed(8192), windowed(32768));
+  const Json latent = plan({"serve", "deepseek-v3", "--gpu=h100", "--engine.kv_cache_dtype=int8"}, 1);
+  EXPECT_EQ(latent["cache_bytes_per_token"], 61 * 9 * (64 + 4));  // 576 values a token and layer, in groups of 64
+}
+
 TEST(PlanCommand, WordsForPeople) {
   const std::string text = run_r1({"plan", "sft", "qwen2.5-7b", "--gpu=4090"}).out;
   for (const char* part : {"does not fit", "RTX 4090, sold as 24 GB", "--gradient_checkpointing", "--optim muon", "the largest that fits",

@@ -66,6 +66,16 @@ TEST(Familiar, OrThatThereIsNoSuchThingYet) {
   EXPECT_NE(refusal({"--optim=adamv"}).find("did you mean 'adamw'?"), std::string::npos);
 }
 
+TEST(Familiar, TypesOfACache) {
+  for (const char* option : {"-ctk", "-ctv", "--cache_type_k=q8_0", "--kv_cache_dtype=fp8", "--kv_bits=8"})
+    EXPECT_NE(refusal({option}).find("engine.kv_cache_dtype"), std::string::npos) << option;
+  for (const char* value : {"q8_0", "q4_0", "fp8", "fp8_e4m3"})
+    EXPECT_NE(familiar_value("engine.kv_cache_dtype", value).find("write int8"), std::string::npos) << value;
+  EXPECT_EQ(familiar_value("kv_cache_dtype", "f32"), "write float32");
+  EXPECT_EQ(familiar_value("engine.kv_cache_dtype", "f16"), "write bfloat16");
+  EXPECT_EQ(familiar_value("engine.kv_cache_dtype", "int7"), "");
+}
+
 // llama.cpp's options of one dash.
 TEST(Familiar, OneDash) {
   EXPECT_NE(refusal({"-ngl", "99"}).find("--device cuda"), std::string::npos);

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <vector>
@@ -21,7 +22,9 @@ constexpr TokenId kJunk = -77;
 
 struct FakeModel {
   std::vector<std::vector<TokenId>> memory;
-  explicit FakeModel(int64_t blocks) : memory(size_t(blocks), std::vector<TokenId>(kBlockSize, kJunk)) {}
+  int64_t kept_first, kept_last;
+  explicit FakeModel(const SchedulerConfig& c)
+      : memory(size_t(c.num_blocks), std::vector<TokenId>(kBlockSize, kJunk)), kept_first(c.kept_first), kept_last(c.kept_last) {}
 
   void run(const Schedule& plan, const BlockManager& blocks) {
     for (const auto& [from, to] : plan.copies) memory[size_t(from)].swap(scratch_ = memory[size_t(from)]), memory[size_t(to)] = scratch_;
@@ -42,9 +45,12 @@ struct FakeModel {
     for (const auto& [s, tokens, drafts] : plan.sequences) check_context(*s, s->cached + tokens);
   }
   void check_context(const Sequence& s, int64_t count) const {
-    for (int64_t t = 0; t < count; ++t)
+    for (int64_t t = 0; t < count; ++t) {
+      if (kept_last > 0 && t >= kept_first && t <= s.cached - kept_last) continue;  // the next query does not see it
+      ASSERT_NE(s.blocks[size_t(t / kBlockSize)], kNoBlock) << "request " << s.id << " position " << t;
       ASSERT_EQ(memory[size_t(s.blocks[size_t(t / kBlockSize)])][size_t(t % kBlockSize)], s.tokens[size_t(t)])
           << "request " << s.id << " position " << t;
+    }
   }
 
  private:
@@ -67,7 +73,7 @@ TokenId next_token(const Sequence& s) {
 }
 
 struct World {
-  explicit World(SchedulerConfig config) : scheduler(config), model(config.num_blocks) {}
+  explicit World(SchedulerConfig config) : scheduler(config), model(config) {}
   Scheduler scheduler;
   FakeModel model;
   std::map<RequestId, std::vector<TokenId>> answers;
@@ -219,6 +225,52 @@ TEST(Scheduler, StepsLaunchedAheadChangeNoToken) {
     EXPECT_EQ(ahead.answers, plain.answers);
     EXPECT_GT(ahead.steps_ahead, 50);
     EXPECT_EQ(plain.steps_ahead, 0);
+  }
+}
+
+// Where first and last tokens alone are kept: in a cache that is roomy, tight, or no larger than one sequence needs, with groups, prefixes,
+// guesses and steps ahead, everybody finds what he sees, and nobody holds more than that.
+TEST(Scheduler, KeepingFirstAndLastTokens) {
+  for (const auto& [first, last] : std::vector<std::pair<int64_t, int64_t>>{{3, 10}, {0, 7}, {9, 1}}) {
+    SchedulerConfig roomy = config(200, 6, 40);
+    roomy.kept_first = first, roomy.kept_last = last;
+    for (const int64_t blocks : {200, 16, 8})
+      for (const int guesses : {0, 2})
+        for (const bool goes_ahead : {false, true}) {
+          SchedulerConfig c = roomy;
+          c.num_blocks = blocks;
+          World w(c);
+          w.guesses = guesses, w.goes_ahead = goes_ahead && guesses == 0;
+          Rng rng(11);
+          RequestId next = 1;
+          size_t tokens = 0;
+          ASSERT_TRUE(w.scheduler.fits(1000));
+          for (int round = 0; round < 300 && !HasFatalFailure(); ++round) {
+            if (rng.below(8) == 0) {
+              const auto group = rng.below(2) ? std::make_shared<Group>() : nullptr;
+              const auto prompt = counting(int64_t(1 + rng.below(rng.below(3) ? 12 : 150)), TokenId(rng.below(3)));
+              const int64_t count = group ? 3 : 1, answer = int64_t(1 + rng.below(60));
+              tokens += size_t(count * answer);
+              for (int64_t i = 0; i < count; ++i) w.scheduler.add(new_sequence(next++, prompt, answer, group));
+            }
+            w.step();
+            for (RequestId id = 1; id < next; ++id)
+              if (const Sequence* s = w.scheduler.find(id)) {
+                const auto held = std::count_if(s->blocks.begin(), s->blocks.end(), [](BlockId b) { return b != kNoBlock; });
+                ASSERT_LE(held, (first + last + 40) / kBlockSize + 3) << "request " << id << " of " << s->tokens.size() << " tokens";
+              }
+          }
+          w.run_out();
+          size_t made = 0;
+          for (const auto& [id, answer] : w.answers) made += answer.size();
+          EXPECT_EQ(made, tokens) << first << " " << last << " in " << blocks;
+          if (blocks == 200) {
+            EXPECT_GT(w.scheduler.prefix_hit_tokens(), 0);
+          }
+          if (guesses > 0) {
+            EXPECT_GT(w.accepted, 0);
+          }
+        }
   }
 }
 

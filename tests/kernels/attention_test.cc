@@ -64,6 +64,7 @@ Exact exact(const Problem& p, const std::vector<double>& q, const std::vector<do
         if (s.window_max > window) window = std::clamp((t - p.cu[i] + 1) / 4, window, s.window_max);
         int64_t begin = window ? std::max<int64_t>(p.cu[i], t + 1 - window) : p.cu[i];
         if (s.segments) begin = p.cu[i] + std::max<int64_t>(0, (t - p.cu[i]) / window * window - (window - 1));
+        const auto kept = [&](int64_t j) { return s.kept_last == 0 || j - p.cu[i] < s.kept_first || j > t - s.kept_last; };
         std::vector<double> w;
         double sum = 0;
         for (int64_t j = begin; j < end; ++j) {
@@ -72,7 +73,7 @@ Exact exact(const Problem& p, const std::vector<double>& q, const std::vector<do
           x *= s.scale;
           if (s.soft_cap > 0) x = s.soft_cap * std::tanh(x / s.soft_cap);
           if (s.bias) x += s.bias[h * s.bias_span + t - j];
-          w.push_back(std::exp(x));
+          w.push_back(kept(j) ? std::exp(x) : 0);
           sum += w.back();
         }
         r.lse[t * s.heads + h] = std::log(sum);
@@ -105,6 +106,21 @@ std::vector<AttentionShape> shapes() {
       {.heads = 2, .kv_heads = 1, .head_dim = 16, .v_dim = 16, .scale = 0.3f, .window = 7, .window_max = 40},
       segments,
   };
+}
+
+// Of sequences that keep their first and last keys only: beside a window of the layer's own, too.
+std::vector<AttentionShape> keeping_shapes() {
+  std::vector<AttentionShape> all;
+  for (const auto& [first, last] : std::vector<std::pair<int64_t, int64_t>>{{4, 20}, {0, 33}, {1, 1}, {70, 64}, {130, 5}, {4, 1000}})
+    for (const int64_t window : {0, 50}) {
+      AttentionShape s{.heads = 6, .kv_heads = 2, .head_dim = 16, .v_dim = 16, .scale = 0.3f, .window = window};
+      s.kept_first = first, s.kept_last = last;
+      all.push_back(s);
+    }
+  AttentionShape segments = shapes().back();
+  segments.kept_first = 4, segments.kept_last = 22;
+  all.push_back(segments);
+  return all;
 }
 
 TEST(Attention, AgainstDoubles) {
@@ -145,9 +161,13 @@ TEST(Attention, SequencesDoNotSeeEachOther) {
 }
 
 // A pool of NaNs with shuffled blocks, filled and read in chunks of `chunk` tokens.
-Result run_paged(const Problem& p, int64_t block_size, int64_t chunk, Float type) {
+// Where a sequence does not keep all keys, the blocks between are lost before each step: their memory is NaNs and their place in the table has
+// another block.
+Result run_paged(const Problem& p, int64_t block_size, int64_t chunk, Float type, bool int8 = false) {
   const AttentionShape& s = p.s;
-  const int64_t bytes = attention_block_bytes(block_size, s.kv_heads, s.head_dim, s.v_dim, type), stride = bytes + 64;
+  const int64_t bytes = int8 ? attention_block_bytes_int8(block_size, s.kv_heads, s.head_dim, s.v_dim)
+                             : attention_block_bytes(block_size, s.kv_heads, s.head_dim, s.v_dim, type),
+                stride = bytes + 64;
   std::vector<std::vector<int32_t>> tables(p.sequences());
   int32_t blocks = 0;
   for (int64_t i = 0; i < p.sequences(); ++i) blocks += int32_t((p.cu[i + 1] - p.cu[i] + block_size - 1) / block_size);
@@ -156,12 +176,21 @@ Result run_paged(const Problem& p, int64_t block_size, int64_t chunk, Float type
   for (int64_t at = 0; next > 0; at += block_size)
     for (int64_t i = 0; i < p.sequences(); ++i)
       if (p.cu[i + 1] - p.cu[i] > at) tables[i].push_back(--next);
-  const KvPool pool{memory.data(), type, block_size, stride};
+  const KvPool pool{memory.data(), type, block_size, stride, int8};
+  const auto lose_between = [&](int64_t sequence, int64_t position) {
+    const int64_t first = (s.kept_first + block_size - 1) / block_size, end = (position + 1 - s.kept_last) / block_size;
+    for (int64_t b = first; s.kept_last > 0 && b < end; ++b) {
+      int32_t& block = tables[sequence][size_t(b)];
+      if (block != tables[sequence].back()) std::memset(memory.data() + block * stride, 0xFF, size_t(stride));
+      block = tables[sequence].back();
+    }
+  };
   Result r{std::vector<float>(p.tokens() * s.heads * s.v_dim), std::vector<float>(p.tokens() * s.heads)};
   for (int64_t done = 0;; done += chunk) {
     std::vector<PagedSequence> batch;
     for (int64_t i = 0; i < p.sequences(); ++i) {
       const int64_t n = p.cu[i + 1] - p.cu[i];
+      if (done < n) lose_between(i, done);
       if (done < n) batch.push_back({p.cu[i] + done, std::min(chunk, n - done), std::min(n, done + chunk), tables[i].data()});
     }
     if (batch.empty()) return r;
@@ -198,6 +227,71 @@ TEST(Attention, Bf16PoolGivesTheBitsOfRoundedKeys) {
   for (float& x : p.v) x = from_bf16(to_bf16(x));
   EXPECT_EQ(run_packed(p).out, paged.out);
   for_each_isa_and_threads([&](const std::string& where) { EXPECT_EQ(run_paged(p, 32, 50, Float::kBf16).out, paged.out) << where; });
+}
+
+TEST(Attention, KeepingFirstAndLastKeys) {
+  for (const AttentionShape& s : keeping_shapes()) {
+    const Problem p = make_problem(s, {1, 300, 64, 0, 17});
+    const std::string what = str("first ", s.kept_first, ", last ", s.kept_last, ", window ", s.window);
+    const Exact e = exact(p, doubles(p.q), doubles(p.k), doubles(p.v));
+    const Result r = run_packed(p);
+    for (size_t i = 0; i < r.out.size(); ++i) ASSERT_NEAR(r.out[i], e.out[i], 2e-6) << what << " " << i;
+    for (size_t i = 0; i < r.lse.size(); ++i) ASSERT_NEAR(r.lse[i], e.lse[i], 4e-6) << what << " " << i;
+    for (int64_t block_size : {16, 48})
+      for (int64_t chunk : {1, 7, 33, 1000}) {
+        const Result paged = run_paged(p, block_size, chunk, Float::kF32);
+        ASSERT_EQ(0, std::memcmp(paged.out.data(), r.out.data(), r.out.size() * 4)) << what << " " << block_size << " " << chunk;
+        ASSERT_EQ(0, std::memcmp(paged.lse.data(), r.lse.data(), r.lse.size() * 4)) << what << " " << block_size << " " << chunk;
+      }
+    for_each_isa_and_threads([&](const std::string& where) { EXPECT_EQ(run_packed(p).out, r.out) << what << " " << where; });
+  }
+  Problem all = make_problem(shapes()[0], {130, 9});
+  const Result want = run_packed(all);
+  all.s.kept_first = 4, all.s.kept_last = 130;
+  EXPECT_EQ(run_packed(all).out, want.out);
+}
+
+TEST(Attention, RowsOfInt8) {
+  int8_t q[5];
+  const float x[5] = {-2, 1, 0.5f, 127 * 0.25f, 0.125f};  // scale 0.25: halves go to the even number
+  EXPECT_EQ(quantize_row(x, 5, q), 0.25f);
+  EXPECT_EQ(std::vector<int>(q, q + 5), (std::vector<int>{-8, 4, 2, 127, 0}));
+  const float odd[2] = {0.375f, -127 * 0.25f};
+  EXPECT_EQ(quantize_row(odd, 2, q), 0.25f);
+  EXPECT_EQ(std::vector<int>(q, q + 2), (std::vector<int>{2, -127}));
+  const float zeros[2] = {0, -0.0f}, infinite[2] = {1, std::numeric_limits<float>::infinity()}, nan[2] = {std::nanf(""), 1};
+  EXPECT_EQ(quantize_row(zeros, 2, q), 0);
+  EXPECT_TRUE(std::isnan(quantize_row(infinite, 2, q)) && std::isnan(quantize_row(nan, 2, q)));
+  const float tiny[2] = {2e-43f, -2e-43f};  // of a scale that is all but zero
+  quantize_row(tiny, 2, q);
+  EXPECT_EQ(std::vector<int>(q, q + 2), (std::vector<int>{127, -127}));
+  const float huge[2] = {3e38f, -1e38f};
+  EXPECT_NEAR(quantize_row(huge, 2, q) * q[1], -1e38f, 3e38f / 254);
+}
+
+// Each row of `dim` numbers as its int8 form stands for.
+std::vector<double> as_int8(const std::vector<float>& x, int64_t dim) {
+  std::vector<double> all(x.size());
+  std::vector<int8_t> q(static_cast<size_t>(dim));
+  for (size_t row = 0; row < x.size(); row += size_t(dim)) {
+    const double scale = quantize_row(x.data() + row, dim, q.data());
+    for (size_t d = 0; d < size_t(dim); ++d) all[row + d] = scale * q[d];
+  }
+  return all;
+}
+
+TEST(Attention, Int8PoolIsAttentionToTheRoundedKeys) {
+  std::vector<AttentionShape> all = shapes();
+  for (const AttentionShape& s : keeping_shapes()) all.push_back(s);
+  for (const AttentionShape& s : all) {
+    if (!s.causal) continue;
+    const Problem p = make_problem(s, {200, 1, 39});
+    const Result r = run_paged(p, 32, 1000, Float::kF32, true);
+    const Exact e = exact(p, doubles(p.q), as_int8(p.k, s.head_dim), as_int8(p.v, s.v_dim));
+    for (size_t i = 0; i < r.out.size(); ++i) ASSERT_NEAR(r.out[i], e.out[i], 4e-6) << i;
+    for (int64_t chunk : {1, 9, 64}) EXPECT_EQ(run_paged(p, 16, chunk, Float::kF32, true).out, r.out) << chunk;
+    for_each_isa_and_threads([&](const std::string& where) { EXPECT_EQ(run_paged(p, 32, 50, Float::kF32, true).out, r.out) << where; });
+  }
 }
 
 TEST(Attention, Bf16StorageOfEverything) {
@@ -443,6 +537,10 @@ TEST(Attention, RefusesNonsense) {
   EXPECT_THROW(attention_backward(b), Error);
   EXPECT_THROW(attention_block_bytes(24, 1, 8, 8, Float::kF32), Error);
   EXPECT_EQ(attention_block_bytes(32, 2, 64, 64, Float::kBf16), 32u * 2 * 128 * 2);
+  EXPECT_EQ(attention_block_bytes_int8(32, 2, 64, 64), 32u * 2 * (128 + 8));
+  EXPECT_THROW(attention_block_bytes_int8(24, 1, 8, 8), Error);
+  b.dk.type = Float::kF32, b.shape.kept_last = 5;
+  EXPECT_THROW(attention_backward(b), Error);
 }
 
 }  // namespace

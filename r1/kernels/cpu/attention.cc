@@ -1,7 +1,9 @@
 #include "r1/kernels/cpu/attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "r1/base/error.h"
@@ -24,6 +26,8 @@ void check_shape(const AttentionShape& s, const char* op) {
   check(!s.segments || (s.window > 0 && s.window_max == 0 && s.causal), "[", op, "] expected segments of at least one token, got ",
         s.window);
   check(!s.bias || s.bias_span > 0, "[", op, "] expected a bias_span > 0 beside a bias, got ", s.bias_span);
+  check(s.kept_first >= 0 && s.kept_last >= 0 && (s.kept_last == 0 || s.causal), "[", op,
+        "] expected kept_first, kept_last >= 0 of causal attention, got ", s.kept_first, ", ", s.kept_last);
   check(s.window_max == 0 || s.window > 0, "[", op, "] expected a window to grow from, got none and window_max ", s.window_max);
 }
 
@@ -35,6 +39,7 @@ H dense(H h, int64_t row) {
 
 // Keys that the last of `rows` queries before `position` sees, at most.
 int64_t keys_seen(const AttentionShape& s, int64_t rows, int64_t position) {
+  if (s.kept_last > 0) position = std::min(position, s.kept_first + s.kept_last - 1 + rows);
   if (s.segments) return std::min(position, 2 * s.window - 1 + rows);
   return s.window > 0 ? std::min(position, s.window_at(position - 1) + rows - 1) : position;
 }
@@ -147,10 +152,40 @@ size_t attention_block_bytes(int64_t block_size, int64_t kv_heads, int64_t head_
   return size_t(block_size * kv_heads * (head_dim + padded_to_lanes(v_dim)) * size_of(type));
 }
 
+size_t attention_block_bytes_int8(int64_t block_size, int64_t kv_heads, int64_t head_dim, int64_t v_dim) {
+  check(block_size > 0 && block_size % kKeyTile == 0, "[attention_block_bytes] expected a block size that is a multiple of 16, got ",
+        block_size);
+  return size_t(block_size * kv_heads * (head_dim + padded_to_lanes(v_dim) + 2 * int64_t(sizeof(float))));
+}
+
+float quantize_row(const float* x, int64_t count, int8_t* to) {
+  float top = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < count; ++i) {
+    const float size = std::fabs(x[i]);
+    finite &= size <= std::numeric_limits<float>::max();
+    top = std::max(top, size);
+  }
+  const float scale = top / 127;
+  if (!finite || scale == 0) {
+    std::memset(to, 0, size_t(count));
+    return finite ? 0 : std::numeric_limits<float>::quiet_NaN();
+  }
+  // Adding 1.5 x 2^23 leaves no place behind the point. A scale that is hardly a number may be so coarse that the quotient passes 127.
+  constexpr float kWhole = 12582912;
+  for (int64_t i = 0; i < count; ++i) to[i] = int8_t(std::clamp((x[i] / scale + kWhole) - kWhole, -127.0f, 127.0f));
+  return scale;
+}
+
 namespace {
 
+size_t pool_bytes(const KvPool& pool, const AttentionShape& s) {
+  return pool.int8 ? attention_block_bytes_int8(pool.block_size, s.kv_heads, s.head_dim, s.v_dim)
+                   : attention_block_bytes(pool.block_size, s.kv_heads, s.head_dim, s.v_dim, pool.type);
+}
+
 KvPool checked(KvPool pool, const AttentionShape& s) {
-  const int64_t bytes = int64_t(attention_block_bytes(pool.block_size, s.kv_heads, s.head_dim, s.v_dim, pool.type));
+  const int64_t bytes = int64_t(pool_bytes(pool, s));
   if (!pool.block_stride) pool.block_stride = bytes;
   check(pool.block_stride >= bytes && pool.block_stride % 4 == 0, "[attention] expected blocks of at least ", bytes,
         " bytes, a multiple of 4, got ", pool.block_stride);
@@ -180,6 +215,26 @@ void append_token(const AttentionShape& s, int64_t block_size, const ConstHeads&
   }
 }
 
+// The same to a block of int8. `row`: room for a head's key or value.
+void append_token_int8(const AttentionShape& s, int64_t block_size, const ConstHeads& k, const ConstHeads& v, int64_t row, char* block,
+                       int64_t at) {
+  const int64_t v_row = padded_to_lanes(s.v_dim), numbers = block_size * (s.head_dim + v_row);
+  constexpr int64_t kChunk = 1024;
+  check(std::max(s.head_dim, v_row) <= kChunk, "[append_kv] expected heads of up to ", kChunk, " for an int8 pool, got ", s.head_dim);
+  float x[kChunk];
+  int8_t whole[kChunk];
+  for (int64_t h = 0; h < s.kv_heads; ++h) {
+    auto* head = reinterpret_cast<int8_t*>(block) + h * int8_head_bytes(block_size, s.head_dim, v_row);
+    auto* scales = reinterpret_cast<float*>(head + numbers);
+    for (int64_t d = 0; d < s.head_dim; ++d) x[d] = load_value(k, row * k.row_stride + h * s.head_dim + d);
+    scales[at] = quantize_row(x, s.head_dim, whole);
+    int8_t* tile = head + at / kKeyTile * kKeyTile * s.head_dim + at % kKeyTile;
+    for (int64_t d = 0; d < s.head_dim; ++d) tile[d * kKeyTile] = whole[d];
+    for (int64_t d = 0; d < v_row; ++d) x[d] = d < s.v_dim ? load_value(v, row * v.row_stride + h * s.v_dim + d) : 0.0f;
+    scales[block_size + at] = quantize_row(x, v_row, head + block_size * s.head_dim + at * v_row);
+  }
+}
+
 }  // namespace
 
 void append_kv(const AttentionShape& s, const KvPool& given, ConstHeads k, ConstHeads v, const PagedSequence* sequences, int64_t count) {
@@ -193,7 +248,9 @@ void append_kv(const AttentionShape& s, const KvPool& given, ConstHeads k, Const
     for (int64_t r = 0; r < q.q_rows; ++r) {
       const int64_t position = q.keys - q.q_rows + r;
       char* block = static_cast<char*>(pool.data) + q.blocks[position / pool.block_size] * pool.block_stride;
-      if (pool.type == Float::kF32)
+      if (pool.int8)
+        append_token_int8(s, pool.block_size, k, v, q.q_begin + r, block, position % pool.block_size);
+      else if (pool.type == Float::kF32)
         append_token(s, pool.block_size, k, v, q.q_begin + r, reinterpret_cast<float*>(block), position % pool.block_size);
       else
         append_token(s, pool.block_size, k, v, q.q_begin + r, reinterpret_cast<uint16_t*>(block), position % pool.block_size);
@@ -261,6 +318,8 @@ void attention_backward(const AttentionBackward& given) {
   AttentionBackward a = given;
   AttentionShape& s = a.shape;
   check_shape(s, "attention_backward");
+  check(s.kept_last == 0, "[attention_backward] expected all keys kept, got the last ", s.kept_last,
+        ": engines keep fewer, training does not");
   if (!a.cu_keys) a.cu_keys = a.cu_seqlens;
   check_seqlens(a.cu_seqlens, a.sequences, "attention_backward");
   check_seqlens(a.cu_keys, a.sequences, "attention_backward");

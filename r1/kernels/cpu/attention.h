@@ -4,7 +4,8 @@
 //   out[t, h] = sum_j softmax_j(score(q[t, h], k[j, h'])) v[j, h'],  h' = h / (heads / kv_heads),  score(q, k) = cap(scale q . k),
 //   cap(s) = s, or soft_cap tanh(s / soft_cap); j runs over the keys of t's own sequence that t may see: causal: up to its own position;
 //   window: of these, the last `window` (itself included; with window_max the last window_at(position)); segments: of these, those of its
-//   own segment of `window` tokens and the window - 1 before the segment; not causal: all. With a bias, bias[h, distance] is added to a
+//   own segment of `window` tokens and the window - 1 before the segment; not causal: all. Of these again, with kept_last, those that a
+//   sequence keeps: its first kept_first and the last kept_last before the query, itself included. With a bias, bias[h, distance] is added to a
 //   score (after scale and cap), distance being t's position minus j's.
 //
 // The algorithm is the online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao 2022) over steps of 64 keys, at multiples of 64 of the
@@ -16,7 +17,9 @@
 // Contract of the bits: a query's result depends on its q, on its sequence's keys and values and on its position only: not on which other
 // queries or sequences are computed with it, on chunks of a prefill, on cached or shared blocks, on the block size, on threads or on the
 // instruction set. With a pool of fp32, serving gives the very bits of training; with a pool of bf16, those of training with k and v
-// rounded to bf16.
+// rounded to bf16. A pool of int8 holds whole numbers with a scale for each token and kv head (quantize_row): a dot product with them is
+// multiplied by the key's scale, a probability by the value's, so the result is that of training with k and v rounded so, but for the
+// rounding of these products.
 //
 // Layouts: q [T, heads, head_dim], k [T, kv_heads, head_dim], v and out [T, ..., v_dim]; a token's heads are contiguous, row_stride (in
 // elements, 0 = dense) is the distance between tokens. lse [T, heads] is dense: log sum exp of the scores (natural). Any head_dim and v_dim
@@ -38,7 +41,10 @@ struct AttentionShape {
   int64_t window = 0;      // 0: none
   int64_t window_max = 0;  // above window: the window grows up to this (window.h)
   float soft_cap = 0;      // 0: none
-  bool segments = false;   // window is the length of a segment; keys of earlier segments are constants to the backward
+  // Forward only: of the keys that a query may see by the above, the first kept_first of its sequence and the last kept_last up to itself.
+  // kept_last 0: all. Blocks of a pool that hold none of these are not read.
+  int64_t kept_first = 0, kept_last = 0;
+  bool segments = false;  // window is the length of a segment; keys of earlier segments are constants to the backward
 
   // fp32 [heads, bias_span]; bias_span exceeds every distance that occurs (segments: 2 window - 1). Null: none.
   const float* bias = nullptr;
@@ -83,12 +89,20 @@ void attention_backward(const AttentionBackward& a);
 // ---- the paged pool: blocks of block_size tokens (a multiple of 16), one layer. A block holds, for each kv head, its keys as tiles
 // [block_size / 16][head_dim][16] and then its values [block_size][v_dim rounded up to 16]. Memory need not be cleared.
 size_t attention_block_bytes(int64_t block_size, int64_t kv_heads, int64_t head_dim, int64_t v_dim, Float type);
+// The same as int8: tiles and values one byte a number, and after them, for each kv head, fp32 scales of its keys [block_size] and of its
+// values [block_size].
+size_t attention_block_bytes_int8(int64_t block_size, int64_t kv_heads, int64_t head_dim, int64_t v_dim);
+
+// to[i] = x[i] / scale to the nearest whole number (halves to even), scale = max |x| / 127; returns the scale. All zeros: scale 0. A row
+// with a number that is not finite has a NaN for its scale: it must not be mended in silence.
+float quantize_row(const float* x, int64_t count, int8_t* to);
 
 struct KvPool {
   void* data;  // block b starts at data + b * block_stride bytes
   Float type = Float::kF32;
   int64_t block_size;
   int64_t block_stride = 0;  // 0: attention_block_bytes; more when a block also holds other things (all layers, say)
+  bool int8 = false;         // int8 and scales; `type` says nothing then
 };
 // Tokens q_begin .. q_begin + q_rows - 1 of the packed rows are the last q_rows of the `keys` tokens of a sequence; blocks[i] holds its
 // tokens i * block_size and up.
@@ -97,7 +111,7 @@ struct PagedSequence {
   const int32_t* blocks;
 };
 
-// Writes the k and v rows of the sequences' new tokens into their blocks (rounding when the pool is bf16).
+// Writes the k and v rows of the sequences' new tokens into their blocks (rounding when the pool is bf16 or int8).
 void append_kv(const AttentionShape& shape, const KvPool& pool, ConstHeads k, ConstHeads v, const PagedSequence* sequences, int64_t count);
 
 // All keys must have been appended.

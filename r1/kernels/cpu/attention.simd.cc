@@ -15,11 +15,19 @@ struct Keys {
   const KvPool& pool;
   int64_t kv_head, head_dim, v_row;
 
+  static constexpr bool kScaled = sizeof(T) == 1;
+
   const T* block(int64_t t) const {
     const int64_t per_block = pool.block_size / kKeyTile;
     const char* base = (const char*)pool.data + s.blocks[t / per_block] * pool.block_stride;
+    if (kScaled) return (const T*)(base + kv_head * int8_head_bytes(pool.block_size, head_dim, v_row));
     return (const T*)base + kv_head * pool.block_size * (head_dim + v_row);
   }
+  // Scales of the tile's keys, and of its values.
+  const float* key_scales(int64_t t) const {
+    return (const float*)(block(t) + pool.block_size * (head_dim + v_row)) + t % (pool.block_size / kKeyTile) * kKeyTile;
+  }
+  const float* value_scales(int64_t t) const { return key_scales(t) + pool.block_size; }
   const T* keys(int64_t t) const {
     if (!s.blocks) return (const T*)(s.k_tiles + kv_head * s.k_head_stride + t * kKeyTile * head_dim);
     return block(t) + t % (pool.block_size / kKeyTile) * kKeyTile * head_dim;
@@ -31,17 +39,31 @@ struct Keys {
   int64_t value_step() const { return s.blocks ? v_row : s.v_step; }
 };
 
+// The keys that a query sees: those of its span and, before it, the first that its sequence keeps.
+struct Seen {
+  Span first, span;
+};
+R1_INLINE Seen seen_by(const AttentionShape& s, int64_t position, int64_t keys) {
+  const Span may = visible(s, position, keys);
+  if (s.kept_last == 0) return {{0, 0}, may};
+  const int64_t lo = max_of(may.lo, position + 1 - s.kept_last);
+  return {{may.lo, min_of(s.kept_first, lo)}, {lo, may.hi}};
+}
+R1_INLINE bool reaches_into(const Span& span, int64_t begin, int64_t end) {
+  return span.lo < span.hi && span.lo < end && span.hi > begin;
+}
+
 // The queries of a unit and their running state.
 struct Queries {
   int64_t count, q_row, v_row;
   float *q, *o, *m, *l;
-  Span* span;
+  Seen* seen;
   const float** bias;  // [count] by key; null: none
 
   Queries(int64_t n, int64_t q_dim, int64_t v_dim) : count(n), q_row(round_up(q_dim, kLanes)), v_row(round_up(v_dim, kLanes)) {
-    char* p = (char*)scratch_bytes(Scratch::kAttentionUnit, n * ((q_row + v_row + 2) * sizeof(float) + sizeof(Span) + sizeof(float*)));
-    span = (Span*)p;
-    bias = (const float**)(span + n);
+    char* p = (char*)scratch_bytes(Scratch::kAttentionUnit, n * ((q_row + v_row + 2) * sizeof(float) + sizeof(Seen) + sizeof(float*)));
+    seen = (Seen*)p;
+    bias = (const float**)(seen + n);
     q = (float*)(bias + n);
     o = q + n * q_row;
     m = o + n * v_row;
@@ -53,12 +75,15 @@ struct Queries {
 struct Softmaxed {
   float old_max, sum;
 };
-// `bias`: of the step's keys, or null.
-R1_INLINE Softmaxed softmax_row(const AttentionShape& s, float* p, int64_t tiles, int64_t lo, int64_t hi, const float* bias, float& m) {
+// `seen`: which of the keys from `first`, the step's; `bias`: theirs, or null.
+R1_INLINE Softmaxed softmax_row(const AttentionShape& s, float* p, int64_t tiles, const Seen& seen, int64_t first, const float* bias,
+                                float& m) {
   const F16 low = set1(-__builtin_inff());
   F16 x[kStepTiles], top = low;
   for (int64_t t = 0; t < kStepTiles; ++t) {
-    x[t] = t < tiles ? select(lanes_between(t, lo, hi), scored(s, load(p + t * kLanes), bias ? bias + t * kLanes : nullptr), low) : low;
+    const Mask lanes =
+        lanes_between(t, seen.span.lo - first, seen.span.hi - first) | lanes_between(t, seen.first.lo - first, seen.first.hi - first);
+    x[t] = t < tiles ? select(lanes, scored(s, load(p + t * kLanes), bias ? bias + t * kLanes : nullptr), low) : low;
     top = max(top, x[t]);
   }
   const float old = m, highest = reduce_max(top);
@@ -72,21 +97,50 @@ R1_INLINE Softmaxed softmax_row(const AttentionShape& s, float* p, int64_t tiles
   return {old, reduce_add(sum)};
 }
 
+// What [span) has of the step from `first`, relative to it.
+R1_INLINE Span within_step(const Span& span, int64_t first) {
+  return {max_of(0, span.lo - first), min_of(kStep, span.hi - first)};
+}
+
+// o of rows [r, end) += p times the values [lo, hi) of the step whose first tile is tile0. Keys outside are not touched, whatever lies there.
+template <class T>
+R1_INLINE void add_values(const Keys<T>& keys, Queries& q, int64_t r, int64_t end, const float* p, int64_t tile0, const Span& of) {
+  const int64_t v_step = keys.value_step();
+  for (int64_t t = of.lo / kKeyTile; of.lo < of.hi && t * kKeyTile < of.hi;) {
+    const T* v = keys.values(tile0 + t);
+    int64_t next = t + 1;  // tiles that follow each other in memory are one
+    while (next * kKeyTile < of.hi && keys.values(tile0 + next) == v + (next - t) * kKeyTile * v_step) ++next;
+    const int64_t from = max_of(of.lo, t * kKeyTile), to = min_of(of.hi, next * kKeyTile);
+    add_rows(q.o + r * q.v_row, q.v_row, p + from, kStep, 1, end - r, v + (from - t * kKeyTile) * v_step, v_step, to - from,
+             q.v_row / kLanes);
+    t = next;
+  }
+}
+
+// p[r][j] *= the scale of the step's key j, or of its value. Where a row does not see j this may be anything, and nobody looks at it.
+template <class T>
+R1_INLINE void scale_step(const Keys<T>& keys, int64_t n, int64_t tile0, int64_t tiles, bool of_values, float* p) {
+  for (int64_t t = 0; t < tiles; ++t) {
+    const F16 scale = load(of_values ? keys.value_scales(tile0 + t) : keys.key_scales(tile0 + t));
+    for (int64_t r = 0; r < n; ++r) store(p + r * kStep + t * kLanes, load(p + r * kStep + t * kLanes) * scale);
+  }
+}
+
 // One step of keys for rows [r0, r0 + n), n <= kRows.
 template <class T>
 void step_rows(const AttentionShape& s, const Keys<T>& keys, Queries& q, int64_t r0, int64_t n, int64_t step) {
   alignas(64) float p[kRows * kStep], factor[kLanes] = {};
   const int64_t first = step * kStep, tile0 = step * kStepTiles;
-  const int64_t tiles = min_of(kStepTiles, ceil_div(q.span[r0 + n - 1].hi - first, kKeyTile));
+  const int64_t tiles = min_of(kStepTiles, ceil_div(q.seen[r0 + n - 1].span.hi - first, kKeyTile));
   const T* k[kStepTiles];
   for (int64_t t = 0; t < tiles; ++t) k[t] = keys.keys(tile0 + t);
   dot_tiles(q.q + r0 * q.q_row, q.q_row, n, k, tiles, s.head_dim, p);
+  if constexpr (Keys<T>::kScaled) scale_step(keys, n, tile0, tiles, false, p);
 
   float sums[kRows];
   for (int64_t r = 0; r < n; ++r) {
-    const Span span = q.span[r0 + r];
-    const Softmaxed x = softmax_row(s, p + r * kStep, tiles, span.lo - first, span.hi - first,
-                                    q.bias[r0 + r] ? q.bias[r0 + r] + first : nullptr, q.m[r0 + r]);
+    const Softmaxed x =
+        softmax_row(s, p + r * kStep, tiles, q.seen[r0 + r], first, q.bias[r0 + r] ? q.bias[r0 + r] + first : nullptr, q.m[r0 + r]);
     factor[r] = x.old_max - q.m[r0 + r];
     sums[r] = x.sum;
   }
@@ -97,21 +151,19 @@ void step_rows(const AttentionShape& s, const Keys<T>& keys, Queries& q, int64_t
     for (int64_t d = 0; d < q.v_row; d += kLanes) store(o + d, load(o + d) * set1(factor[r]));
   }
 
-  // Rows that see the same keys of this step go together; keys outside a row's span are not touched, whatever lies there.
+  if constexpr (Keys<T>::kScaled) scale_step(keys, n, tile0, tiles, true, p);
+
+  // Rows that see the same keys of this step go together.
   for (int64_t r = 0; r < n;) {
-    const int64_t lo = max_of(0, q.span[r0 + r].lo - first), hi = min_of(kStep, q.span[r0 + r].hi - first);
+    const Span early = within_step(q.seen[r0 + r].first, first), late = within_step(q.seen[r0 + r].span, first);
+    const auto same = [&](const Seen& other) {
+      const Span e = within_step(other.first, first), l = within_step(other.span, first);
+      return e.lo == early.lo && e.hi == early.hi && l.lo == late.lo && l.hi == late.hi;
+    };
     int64_t end = r + 1;
-    while (end < n && max_of(0, q.span[r0 + end].lo - first) == lo && min_of(kStep, q.span[r0 + end].hi - first) == hi) ++end;
-    const int64_t v_step = keys.value_step();
-    for (int64_t t = lo / kKeyTile; t * kKeyTile < hi;) {
-      const T* v = keys.values(tile0 + t);
-      int64_t next = t + 1;  // tiles that follow each other in memory are one
-      while (next * kKeyTile < hi && keys.values(tile0 + next) == v + (next - t) * kKeyTile * v_step) ++next;
-      const int64_t from = max_of(lo, t * kKeyTile), to = min_of(hi, next * kKeyTile);
-      add_rows(q.o + (r0 + r) * q.v_row, q.v_row, p + r * kStep + from, kStep, 1, end - r, v + (from - t * kKeyTile) * v_step, v_step,
-               to - from, q.v_row / kLanes);
-      t = next;
-    }
+    while (end < n && same(q.seen[r0 + end])) ++end;
+    add_values(keys, q, r0 + r, r0 + end, p + r * kStep, tile0, early);
+    add_values(keys, q, r0 + r, r0 + end, p + r * kStep, tile0, late);
     r = end;
   }
 }
@@ -130,21 +182,27 @@ void run_unit(const AttentionWork& w, const AttentionUnit& u) {
     for (int64_t d = 0; d < q.v_row; d += kLanes) store(q.o + r * q.v_row + d, zero());
     q.m[r] = -__builtin_inff(), q.l[r] = 0;
     const int64_t position = seq.keys - seq.q_rows + row;
-    q.span[r] = visible(s, position, seq.keys);
+    q.seen[r] = seen_by(s, position, seq.keys);
     q.bias[r] = s.bias ? s.bias + bias_offset(s, head0 + r % group, position) : nullptr;
   }
 
-  const int64_t steps = ceil_div(q.span[q.count - 1].hi, kStep);
-  int64_t begin = 0, end = 0;  // rows that see anything of a step: spans ascend, so they are a window of rows
-  for (int64_t step = q.span[0].lo / kStep; step < steps; ++step) {
-    while (begin < q.count && q.span[begin].hi <= step * kStep) ++begin;
-    while (end < q.count && q.span[end].lo < (step + 1) * kStep) ++end;
+  // Of each step, the rows that see any of it: one run of them, since what a row sees begins and ends no earlier than for the row before.
+  const auto run = [&](int64_t step) {
+    const int64_t from = step * kStep, to = from + kStep;
+    const auto sees = [&](const Seen& seen) { return reaches_into(seen.span, from, to) || reaches_into(seen.first, from, to); };
+    int64_t begin = 0, end = q.count;
+    while (begin < end && !sees(q.seen[begin])) ++begin;
+    while (end > begin && !sees(q.seen[end - 1])) --end;
     const int64_t chunks = ceil_div(end - begin, kRows);
     for (int64_t c = 0; c < chunks; ++c) {
       const int64_t r0 = begin + (end - begin) * c / chunks, r1 = begin + (end - begin) * (c + 1) / chunks;
       step_rows(s, keys, q, r0, r1 - r0, step);
     }
-  }
+  };
+  const int64_t steps = ceil_div(q.seen[q.count - 1].span.hi, kStep);
+  int64_t step = 0;
+  for (; step < ceil_div(q.seen[q.count - 1].first.hi, kStep); ++step) run(step);
+  for (step = max_of(step, q.seen[0].span.lo / kStep); step < steps; ++step) run(step);
 
   for (int64_t r = 0; r < q.count; ++r) {
     const int64_t token = seq.q_begin + u.row_begin + r / group, head = head0 + r % group;
@@ -190,10 +248,12 @@ void AttentionSimd<kIsa>::pack_rows(const RowPacking& p, int threads) {
 
 template <>
 void AttentionSimd<kIsa>::forward(const AttentionWork& w) {
-  const bool wide = !w.sequences[0].blocks || w.pool.type == Float::kF32;
+  const bool packed = w.sequences[0].blocks && w.pool.int8, wide = !w.sequences[0].blocks || w.pool.type == Float::kF32;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(w.threads) if (w.threads > 1)
   for (int64_t i = 0; i < w.unit_count; ++i) {
-    if (wide)
+    if (packed)
+      run_unit<int8_t>(w, w.units[i]);
+    else if (wide)
       run_unit<float>(w, w.units[i]);
     else
       run_unit<bf16>(w, w.units[i]);

@@ -12,6 +12,11 @@ static inline int64_t padded_to_lanes(int64_t dim) {
   return (dim + 15) / 16 * 16;
 }
 
+// A kv head's part of a block of int8: keys, values (v_row a token), scales of both.
+static inline int64_t int8_head_bytes(int64_t block_size, int64_t head_dim, int64_t v_row) {
+  return block_size * (head_dim + v_row + 2 * int64_t(sizeof(float)));
+}
+
 // Packed training tensors copied to tiles: per sequence and kv head, keys [tiles][dim][16] (zero beyond the end).
 // Tiles of sequence s and kv head h start at tiles_begin[s] * kv_heads + h * (tiles of s), in units of dim * 16 floats.
 struct TilePacking {

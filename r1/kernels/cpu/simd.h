@@ -112,6 +112,9 @@ R1_INLINE Mask operator<(F16 a, F16 b) {
 R1_INLINE Mask operator&(Mask a, Mask b) {
   return {__mmask16(a.m & b.m)};
 }
+R1_INLINE Mask operator|(Mask a, Mask b) {
+  return {__mmask16(a.m | b.m)};
+}
 R1_INLINE Mask and_not(Mask a, Mask b) {
   return {__mmask16(a.m & ~b.m)};
 }
@@ -152,6 +155,10 @@ R1_INLINE void store(bf16* p, F16 a) {
 }
 R1_INLINE void store_n(bf16* p, F16 a, int64_t n) {
   _mm256_mask_storeu_epi16(p, mask_first(n).m, narrow(a));
+}
+
+R1_INLINE F16 load(const int8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p)))};
 }
 
 // A lane as a pair of bf16: its upper and its lower half as floats.
@@ -290,6 +297,9 @@ R1_INLINE Mask operator<(F16 x, F16 y) {
 R1_INLINE Mask operator&(Mask x, Mask y) {
   return {_mm256_and_ps(x.a, y.a), _mm256_and_ps(x.b, y.b)};
 }
+R1_INLINE Mask operator|(Mask x, Mask y) {
+  return {_mm256_or_ps(x.a, y.a), _mm256_or_ps(x.b, y.b)};
+}
 R1_INLINE Mask and_not(Mask x, Mask y) {
   return {_mm256_andnot_ps(y.a, x.a), _mm256_andnot_ps(y.b, x.b)};
 }
@@ -350,6 +360,12 @@ R1_INLINE void store_n(bf16* p, F16 x, int64_t n) {
   bf16 lanes[16];
   store(lanes, x);
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+}
+R1_INLINE __m256 load8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+}
+R1_INLINE F16 load(const int8_t* p) {
+  return {load8(p), load8(p + 8)};
 }
 R1_INLINE F16 upper_bf16(F16 x) {
   const __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(int(0xFFFF0000)));
@@ -484,6 +500,9 @@ R1_INLINE Mask operator<(const F16& a, const F16& b) {
 R1_INLINE Mask operator&(const Mask& a, const Mask& b) {
   return each_mask([&](int i) { return a.m[i] && b.m[i]; });
 }
+R1_INLINE Mask operator|(const Mask& a, const Mask& b) {
+  return each_mask([&](int i) { return a.m[i] || b.m[i]; });
+}
 R1_INLINE Mask and_not(const Mask& a, const Mask& b) {
   return each_mask([&](int i) { return a.m[i] && !b.m[i]; });
 }
@@ -519,6 +538,9 @@ R1_INLINE void store_n(bf16* p, const F16& a, int64_t n) {
 }
 R1_INLINE void store(bf16* p, const F16& a) {
   store_n(p, a, 16);
+}
+R1_INLINE F16 load(const int8_t* p) {
+  return each([&](int i) { return float(p[i]); });
 }
 R1_INLINE F16 upper_bf16(const F16& a) {
   return each([&](int i) { return bits_float(float_bits(a.v[i]) & 0xFFFF0000); });
