@@ -287,6 +287,8 @@ class Handler(BaseHTTPRequestHandler):
                     if plan["error"]:
                         event({"error": {"message": plan["error"], "type": "server_error", "param": None, "code": None}})
                         self.wfile.write(b"0\r\n\r\n")
+                    if plan["drop"]:
+                        time.sleep(0.5)  # what was sent is read before the connection is gone
                     if plan["error"] or plan["drop"]:
                         self.close_connection = True
                         return
