@@ -1,6 +1,9 @@
 // Honest programs are called right, in every style of test and every language that is installed; wrong ones get the verdict that says why.
+#include <atomic>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <thread>
 
 #include "r1/base/error.h"
 #include "r1/verify/judge/language.h"
@@ -390,6 +393,31 @@ TEST(Judge, EarlyStopAndDeadlines) {
   EXPECT_LT(waited.seconds, 1);
   EXPECT_EQ(waited.verdict, Verdict::kNotRun);
   other.join();
+}
+
+// Under a steady load nobody has time for those that are used up; they hold processes and descriptors all the same.
+TEST(Judge, UsedSandboxesDoNotPileUp) {
+  constexpr int kWorkers = 4, kWarm = 2, kChecks = 160;
+  const Judge judge({.workers = kWorkers, .warm = kWarm});
+  ASSERT_EQ(judge.unavailable(), "");
+  judge.wait_until_warm();
+  const auto open_files = [] {
+    namespace fs = std::filesystem;
+    return int(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+  };
+  const int before = open_files();
+  const Suite suite{.kind = Suite::Kind::kStdin, .tests = {{.input = "1", .expected = "1"}}};
+  std::atomic<int> next = 0, passed = 0;
+  int most = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kWorkers; ++t)
+    threads.emplace_back([&] {
+      while (next++ < kChecks) passed += judge.check({"python", "print(input())"}, suite).passed();
+    });
+  for (; next < kChecks; std::this_thread::sleep_for(std::chrono::milliseconds(5))) most = std::max(most, open_files());
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(passed, kChecks);
+  EXPECT_LE(most - before, 24 * (kWorkers + kWarm + 4));  // of a sandbox that runs or waits for its end
 }
 
 TEST(Judge, RefusesWhatIsNoSuite) {

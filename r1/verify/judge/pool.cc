@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 #include "r1/verify/judge/python_source.h"
@@ -145,8 +147,10 @@ void LauncherPool::give_back(std::unique_ptr<Launcher> launcher) {
   launcher->process->kill();
   {
     std::lock_guard lock(mutex_);
-    used_.push_back(std::move(launcher));
+    // Under a steady load the pool's thread only starts new ones: who is faster than it ends his own, or they pile up with all that they hold.
+    if (int(used_.size()) < std::max(4, warm_)) used_.push_back(std::move(launcher));
   }
+  launcher.reset();
   wanted_.notify_one();
 }
 

@@ -39,7 +39,7 @@ class LauncherPool {
 
   // A warm one if there is one and the limits are the pool's, else a new one.
   std::unique_ptr<Launcher> take(const LauncherLimits& limits);
-  // Used up; its end costs milliseconds, which a pool with warm launchers pays behind the caller's back.
+  // Used up; its end costs milliseconds, which a pool with warm launchers pays behind the caller's back, as long as few wait for it.
   void give_back(std::unique_ptr<Launcher> launcher);
   void wait_until_warm();
   const LauncherLimits& limits() const { return limits_; }
