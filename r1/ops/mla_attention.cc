@@ -59,7 +59,8 @@ Stored stored_by(const Sequences& s, at::ScalarType dtype) {
 // Where in a sequence no query of the batch looks: tokens [first, last).
 std::pair<int64_t, int64_t> unseen(const Sequences& s, int64_t i) {
   if (s.kept_last == 0) return {0, 0};
-  return {s.kept_first, std::max(s.kept_first, s.context_lens[size_t(i)] + 1 - s.kept_last)};
+  const int64_t first = std::min(s.kept_first, keys_of(s, i));
+  return {first, std::max(first, s.context_lens[size_t(i)] + 1 - s.kept_last)};
 }
 
 void check_cache(const char* op, const Tensor& cache, const Sequences& s, int64_t width, at::ScalarType dtype) {
