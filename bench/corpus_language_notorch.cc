@@ -113,8 +113,13 @@ void run(const bench::Arguments& a) {
         documents.back() += " " + lines[i];
     }
     Json line = {{"bench", "corpus_language"}, {"language", label}};
-    for (const auto& [what, texts] : {std::pair{"one_line", lines}, {"three_lines", joined(lines, 3)}, {"document", documents}})
-      sums[what] += line[what] = accuracy(model, texts, label);
+    const std::pair<const char*, const std::vector<std::string>> lengths[] = {
+        {"one_line", lines}, {"three_lines", joined(lines, 3)}, {"document", documents}};
+    for (const auto& [what, texts] : lengths) {
+      const double right = accuracy(model, texts, label);
+      line[what] = right;
+      sums[what] += right;
+    }
     bench::print(line);
     all_lines.insert(all_lines.end(), lines.begin(), lines.end());
     all_documents.insert(all_documents.end(), documents.begin(), documents.end());

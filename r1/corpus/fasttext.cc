@@ -214,13 +214,16 @@ struct Matrix {
 // says so without a look into the rows. A bucket's row is found by the rank of its bit.
 class Buckets {
  public:
-  void build(std::vector<std::pair<int32_t, int32_t>> rows, int32_t buckets) {
-    std::sort(rows.begin(), rows.end());
-    blocks_.assign(size_t(buckets) / 64 + 1, {});
-    for (const auto& [bucket, row] : rows) {
-      blocks_[size_t(bucket) / 64].bits |= uint64_t{1} << (bucket % 64);
-      row_of_rank_.push_back(row);
+  // By bucket, rising.
+  void build(const std::vector<std::pair<int32_t, int32_t>>& rows) {
+    for (const auto& [bucket, row] : rows) row_of_rank_.push_back(row);
+    const size_t blocks = size_t(rows.back().first) / 64 + 1;
+    if (blocks > (size_t{1} << 20) + 64 * rows.size()) {  // no model that anyone trained: bits would take too much memory
+      for (const auto& [bucket, row] : rows) buckets_.push_back(uint32_t(bucket));
+      return;
     }
+    blocks_.resize(blocks);
+    for (const auto& [bucket, row] : rows) blocks_[size_t(bucket) / 64].bits |= uint64_t{1} << (bucket % 64);
     uint32_t rank = 0;
     for (Block& block : blocks_) {
       block.rank = rank;
@@ -228,6 +231,10 @@ class Buckets {
     }
   }
   int32_t find(uint32_t bucket) const {
+    if (bucket / 64 >= blocks_.size()) {
+      const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
+      return at == buckets_.end() || *at != bucket ? -1 : row_of_rank_[size_t(at - buckets_.begin())];
+    }
     const Block& block = blocks_[bucket / 64];
     const uint64_t bit = uint64_t{1} << (bucket % 64);
     if (!(block.bits & bit)) return -1;
@@ -241,6 +248,7 @@ class Buckets {
   };
   std::vector<Block> blocks_;
   std::vector<int32_t> row_of_rank_;
+  std::vector<uint32_t> buckets_;
 };
 
 // A node of the Huffman tree; leaves are 0 .. labels - 1.
@@ -388,7 +396,7 @@ void FastText::Model::read_entries(Bytes& in) {
   std::sort(rows.begin(), rows.end());
   const auto twice = std::adjacent_find(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first == b.first; });
   check(twice == rows.end(), where, ": a bucket is kept twice");
-  kept.build(std::move(rows), int32_t(buckets.divisor()));
+  kept.build(rows);
 }
 
 // As fastText builds it from the labels' counts, which fall: two queues, leaves from the last and inner nodes from the first.

@@ -1,5 +1,7 @@
 #include "r1/corpus/language.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -19,14 +21,39 @@ FastText load_model(const std::string& path) {
   return FastText::load(path);
 }
 
-bool has_letters(std::string_view text, int64_t wanted) {
+struct Letters {
+  int64_t all = 0, small = 0, capital = 0;
+};
+Letters letters_of(std::string_view text) {
   const uint8_t* flags = text::char_flags();
+  Letters letters;
   const char *p = text.data(), *const end = p + text.size();
-  for (uint32_t cp; wanted > 0 && p < end;) {
+  for (uint32_t cp; p < end;) {
     p += decode_utf8(p, end, &cp);
-    wanted -= (flags[cp] & text::kLetter) != 0;
+    if (!(flags[cp] & text::kLetter)) continue;
+    ++letters.all;
+    if (cp < 0x80) {
+      ++(cp >= 'a' ? letters.small : letters.capital);
+    } else {
+      letters.capital += utf8proc_tolower(int32_t(cp)) != int32_t(cp);
+      letters.small += utf8proc_toupper(int32_t(cp)) != int32_t(cp);
+    }
   }
-  return wanted <= 0;
+  return letters;
+}
+
+std::string lower(std::string_view text) {
+  std::string out;
+  const char *p = text.data(), *const end = p + text.size();
+  for (uint32_t cp; p < end;) {
+    const int n = decode_utf8(p, end, &cp);
+    if (cp == kInvalidChar)
+      out.append(p, size_t(n));
+    else
+      append_utf8(out, uint32_t(utf8proc_tolower(int32_t(cp))));
+    p += n;
+  }
+  return out;
 }
 
 // The first `most` bytes, without the word that the cut goes through.
@@ -54,8 +81,9 @@ LanguageIdentifier::LanguageIdentifier(const LanguageConfig& config)
 
 LanguageGuess LanguageIdentifier::identify(std::string_view text) const {
   text = beginning(text, max_bytes_);
-  if (!has_letters(text, min_letters_)) return {};
-  const auto best = model_.predict(text);
+  const Letters letters = letters_of(text);
+  if (letters.all < std::max<int64_t>(min_letters_, 1)) return {};
+  const auto best = letters.capital > letters.small ? model_.predict(lower(text)) : model_.predict(text);
   if (best.empty()) return {};
   return {languages()[size_t(best[0].label)], std::min(best[0].probability, 1.0f)};
 }

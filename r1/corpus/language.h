@@ -1,7 +1,8 @@
 // Which language a text is in, by a fastText classifier, and a filter that keeps the wanted ones.
 //
 // A document is asked as a whole, its lines as blanks, as fastText's users do; no more than its first `max_bytes` count, cut at a blank.
-// Numbers, markup and addresses are language to no one but move the answer, so a text with few letters is not asked at all ("unsure").
+// A text mostly of capitals is asked in small letters: the published models have hardly seen such ones and take them for any language.
+// Numbers, markup and addresses are language to no one but move the answer, so a text with few letters is not asked at all ("language:none").
 #pragma once
 
 #include <map>

@@ -173,12 +173,9 @@ class ArpaReader {
 
   void add(int n, const uint32_t* ids, float probability, float backoff) {
     if (index_.size() < size_t(n + 1)) index_.resize(size_t(n + 1));
-    const uint64_t key = ngram_key(ids, n);
-    const auto place = index_[size_t(n)].emplace(key, uint32_t(table_.orders[size_t(n - 1)].size()));
-    if (!place.second) {
-      // Perhaps it was put in for a longer one: no, those come later. So it is there twice.
-      fail(lines_.where(), ": this ", n, "-gram is given twice");
-    }
+    // Those that put_suffix() puts in come later, when longer n-grams are read.
+    const bool fresh = index_[size_t(n)].add(ngram_key(ids, n), uint32_t(table_.orders[size_t(n - 1)].size()));
+    check(fresh, lines_.where(), ": this ", n, "-gram is given twice");
     append(n, ids, probability, backoff);
     if (n > 2) put_suffix(n - 1, ids + 1);
   }
@@ -192,20 +189,20 @@ class ArpaReader {
 
   // The n-gram must be there, so that a search from the last word leftwards comes by it.
   void put_suffix(int n, const uint32_t* ids) {
-    if (index_[size_t(n)].contains(ngram_key(ids, n))) return;
+    if (index_[size_t(n)].find(ngram_key(ids, n)) != NgramIndex::kNone) return;
     if (n > 2) put_suffix(n - 1, ids + 1);
     const float backed_off = probability_of(n - 1, ids + 1) + backoff_of(n - 1, ids);
-    index_[size_t(n)].emplace(ngram_key(ids, n), uint32_t(table_.orders[size_t(n - 1)].size()));
+    index_[size_t(n)].add(ngram_key(ids, n), uint32_t(table_.orders[size_t(n - 1)].size()));
     append(n, ids, backed_off, 0);
   }
   float probability_of(int n, const uint32_t* ids) const {
-    return table_.orders[size_t(n - 1)].probabilities[n == 1 ? ids[0] : index_[size_t(n)].at(ngram_key(ids, n))];
+    return table_.orders[size_t(n - 1)].probabilities[n == 1 ? ids[0] : index_[size_t(n)].find(ngram_key(ids, n))];
   }
   float backoff_of(int n, const uint32_t* ids) const {
     const NgramTable::Order& order = table_.orders[size_t(n - 1)];
     if (n == 1) return order.backoffs[ids[0]];
-    const auto at = index_[size_t(n)].find(ngram_key(ids, n));
-    return at == index_[size_t(n)].end() ? 0 : order.backoffs[at->second];
+    const uint32_t at = index_[size_t(n)].find(ngram_key(ids, n));
+    return at == NgramIndex::kNone ? 0 : order.backoffs[at];
   }
 
   std::string name_;
@@ -214,7 +211,7 @@ class ArpaReader {
   std::string line_;
   std::vector<int64_t> counts_;
   Ids ids_;
-  std::vector<std::unordered_map<uint64_t, uint32_t>> index_;  // of the order, by key
+  std::vector<NgramIndex> index_;  // of the order, by key
   NgramTable table_;
 };
 

@@ -230,26 +230,6 @@ struct Level {
   size_t size() const { return first.size(); }
 };
 
-// From an n-gram's key to its place.
-class Index {
- public:
-  void reset(size_t n) { slots_.assign(std::bit_ceil(n * 2 + 2), {0, 0}); }
-  void add(uint64_t key, uint32_t place) {
-    size_t at = key & (slots_.size() - 1);
-    while (slots_[at].first != 0) at = (at + 1) & (slots_.size() - 1);
-    slots_[at] = {std::max<uint64_t>(key, 1), place};
-  }
-  uint32_t find(uint64_t key) const {
-    for (size_t at = key & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
-      check(slots_[at].first != 0, "[ngram] an n-gram's context was not counted");
-      if (slots_[at].first == std::max<uint64_t>(key, 1)) return slots_[at].second;
-    }
-  }
-
- private:
-  std::vector<std::pair<uint64_t, uint32_t>> slots_;
-};
-
 using Discounts = std::array<double, 4>;  // by a, from 3 on the same
 
 }  // namespace
@@ -365,7 +345,7 @@ void NgramTrainer::Work::find_discounts() {
     uint64_t with[5] = {};  // how many n-grams have a = 1, 2, 3, 4
     for (const uint64_t a : level.adjusted)
       if (a < 5) ++with[a];
-    if (n + 1 < order) {
+    if (n + 1 < order && !level.parent.empty()) {
       // lmplz counts the last n-gram of a lower order by how often it was seen, not by a. To get its numbers, so do we.
       const size_t last = level.size() - 1 - (n == 0 ? 2 : 0);
       const bool on_last_row = n == 0 || level.parent[last] == levels[size_t(n - 1)].size() - 1 - (n == 1 ? 2 : 0);
@@ -401,7 +381,6 @@ void NgramTrainer::Work::find_discounts() {
 }
 
 void NgramTrainer::Work::smooth() {
-  Index contexts;
   for (int n = 0; n < order; ++n) {
     Level& level = levels[size_t(n)];
     Level* below = n == 0 ? nullptr : &levels[size_t(n - 1)];
@@ -409,7 +388,7 @@ void NgramTrainer::Work::smooth() {
     // Where each n-gram's context stands in the level below.
     std::vector<uint32_t> context(level.size());
     if (n > 0) {
-      contexts.reset(below->size());
+      NgramIndex contexts;
       uint32_t ids[kMaxNgramOrder];
       const auto words_of = [&](int m, size_t at) {  // of an n-gram of m + 1 words, the first first
         for (int k = m; k >= 0; --k) {
@@ -424,6 +403,7 @@ void NgramTrainer::Work::smooth() {
       for (size_t i = 0; i < level.size(); ++i) {
         words_of(n, i);
         context[i] = contexts.find(ngram_key(ids, n));
+        check(context[i] != NgramIndex::kNone, "[ngram] an n-gram's context was not counted");
       }
     }
     // For each context: the sum of a, and what discounts (and pruned n-grams) leave to the lower order.
