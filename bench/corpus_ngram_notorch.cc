@@ -84,7 +84,7 @@ void run(const bench::Arguments& a) {
                 {"model_mb", double(fs::file_size(folder / "model.bin")) / 1e6}};
   if (!a.text("lmplz").empty()) {
     write_file_atomic(folder / "text", as_text(lines));
-    const std::string command = a.text("lmplz") + " -o " + a.text("order") + " -S 1G -T " + folder.string() + "/ < " +
+    const std::string command = a.text("lmplz") + " -o " + a.text("order") + " -S 1G --skip_symbols -T " + folder.string() + "/ < " +
                                 (folder / "text").string() + " > " + (folder / "peer.arpa").string() + " 2> /dev/null";
     rusage before{}, after{};
     getrusage(RUSAGE_CHILDREN, &before);

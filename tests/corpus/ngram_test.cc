@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <map>
 
 #include "r1/base/file.h"
@@ -48,6 +49,11 @@ NgramTable train(const Training& run) {
   for (size_t i = 0; i < lines().size(); ++i)
     if (!run.options.discount_fallback || i < kFewLines) trainer.add_sentence(lines()[i]);
   return trainer.finish();
+}
+
+// Without waiting for the disk.
+void write(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
 }
 
 using Rows = std::map<std::string, std::pair<float, float>>;
@@ -200,7 +206,7 @@ const std::string kUnigrams = "-1 <s> -0.3\n-0.5 </s>\n-0.4\ta\t-0.2\n";
 
 NgramTable read(const std::string& text) {
   const TemporaryFolder folder("arpa");
-  write_file_atomic(folder.path() / "x.arpa", text);
+  write(folder.path() / "x.arpa", text);
   return read_arpa(folder.path() / "x.arpa");
 }
 
@@ -253,7 +259,7 @@ TEST(ArpaTest, WhatIsWrongIsNamed) {
   says("\\data\\\nngram 1=3x\n", "expected \"ngram N=COUNT\"");
   says("\\data\\\nngram 1=3\n", "expected \\1-grams:, got the end of the file");
   says(arpa(kUnigrams, "-0.1 <s> a\n", 4), "3 1-grams, but \\data\\ says 4");
-  says(arpa(kUnigrams, "-0.1 <s> a\n", 2), ":9: more 1-grams than the 2");
+  says(arpa(kUnigrams, "-0.1 <s> a\n", 2), ":8: more 1-grams than the 2");
   says(arpa(kUnigrams, "-0.1 <s> x\n"), "'x' is no unigram");
   says(arpa(kUnigrams, "0.1 <s> a\n"), "above 0");
   says(arpa(kUnigrams, "nan <s> a\n"), "'nan' is no log10");
@@ -286,14 +292,14 @@ TEST(NgramModelTest, BrokenFilesAreErrors) {
   NgramModel::load(kGolden / "order3_pruned2.arpa.gz").write(path);
   const std::string whole = read_file(path);
   for (size_t n = 0; n < whole.size(); n += n < 300 ? 7 : whole.size() / 31) {
-    write_file_atomic(path, whole.substr(0, n));
+    write(path, whole.substr(0, n));
     EXPECT_THROW(NgramModel::load(path), Error) << n;
   }
   for (size_t at = 8; at < 250; ++at) {
     for (const char value : {'\0', '\x01', '\xff'}) {
       std::string flipped = whole;
       flipped[at] = value;
-      write_file_atomic(path, flipped);
+      write(path, flipped);
       try {
         NgramModel::load(path).sentence("bal never one");
       } catch (const Error&) {
@@ -304,7 +310,7 @@ TEST(NgramModelTest, BrokenFilesAreErrors) {
   std::string full = whole;
   for (size_t at = 256; at < full.size(); ++at)
     if (full[at] == 0) full[at] = 1;
-  write_file_atomic(path, full);
+  write(path, full);
   NgramModel::load(path).sentence("bal never one");
 }
 
