@@ -84,7 +84,6 @@ std::map<std::string, std::vector<std::string>> real_texts(const fs::path& root)
   texts["shakespeare"] = blocks(split(read_file(root / "tinyshakespeare/input.txt")), 80);
   texts["ntrex"] = blocks(split(read_unpacked(root / "ntrex/newstest2019-ref.eng-US.first1000.txt.gz")), 10);
   texts["wikitext"] = blocks(split(read_unpacked(root / "wikitext2/wiki.test.raw.gz")), 20);
-  texts["stackexchange"] = blocks(split(read_unpacked(root / "stackexchange/coffee.Posts.xml.gz")), 1);
   std::map<std::string, std::string> articles;
   const Json all = parse_json_file(root / "html_articles/ground-truth.json");
   for (const auto& [key, article] : all.items()) articles[key] = article["articleBody"].get<std::string>();

@@ -83,7 +83,6 @@ def of_data(root):
     yield "shakespeare", blocks(read("tinyshakespeare/input.txt").split("\n"), 80)
     yield "ntrex", blocks(read("ntrex/newstest2019-ref.eng-US.first1000.txt.gz").split("\n"), 10)
     yield "wikitext", blocks(read("wikitext2/wiki.test.raw.gz").split("\n"), 20)
-    yield "stackexchange", blocks(read("stackexchange/coffee.Posts.xml.gz").split("\n"), 1)  # XML as it stands: markup
     articles = json.loads(read("html_articles/ground-truth.json"))
     yield "articles", [articles[key]["articleBody"] for key in sorted(articles)]
 
