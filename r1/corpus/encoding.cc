@@ -28,6 +28,8 @@ constexpr Encoding kEncodings[] = {
     {"UTF-16BE", " utf-16be unicodefffe "},
     {"UTF-32LE", " utf-32le utf-32 "},
     {"UTF-32BE", " utf-32be "},
+    {"CP437", " cp437 ibm437 437 "},
+    {"CP850", " cp850 cp-850 ibm850 850 "},
     {"CP866", " ibm866 cp866 866 "},
     {"ISO-8859-2", " iso-8859-2 iso8859-2 iso_8859-2 latin2 l2 "},
     {"ISO-8859-3", " iso-8859-3 latin3 l3 "},

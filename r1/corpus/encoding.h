@@ -1,6 +1,7 @@
 // Bytes in any encoding to UTF-8: what is declared (an HTTP header, <meta>, XML's declaration, MIME), else UTF-8 if the bytes are, else
 // windows-1252. Names are those of the WHATWG Encoding Standard (https://encoding.spec.whatwg.org), so "latin1" is windows-1252, as browsers
-// have it; a name outside of it counts as none. What cannot be decoded becomes U+FFFD.
+// have it; a name outside of it (and of cp437 and cp850, which mail has) counts as
+// none. What cannot be decoded becomes U+FFFD.
 #pragma once
 
 #include <string>

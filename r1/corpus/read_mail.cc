@@ -10,15 +10,6 @@
 namespace r1::corpus {
 namespace {
 
-// "From someone@x Thu Jan  1 00:00:00 1970": a word, and a time of day somewhere behind it.
-bool is_from_line(std::string_view line) {
-  if (!line.starts_with("From ") || line.size() > 1000) return false;
-  for (size_t i = 7; i + 2 < line.size(); ++i)
-    if (line[i] == ':' && std::isdigit(static_cast<unsigned char>(line[i - 1])) && std::isdigit(static_cast<unsigned char>(line[i + 1])))
-      return true;
-  return false;
-}
-
 class Mbox : public Reader {
  public:
   Mbox(Input input, const Opening& opening) : input_(std::move(input)), opening_(opening) {}
@@ -56,7 +47,7 @@ class Mbox : public Reader {
     while (true) {
       const std::string_view ahead = input_.peek(1024).substr(0, 1024);
       if (ahead.empty()) break;
-      if (empty_before && is_from_line(ahead.substr(0, ahead.find('\n')))) {
+      if (empty_before && begins_mbox(ahead.substr(0, ahead.find('\n')))) {
         if (any) break;
         begin_ = input_.at();
         input_.until('\n', line, 1000, cut);
@@ -86,6 +77,24 @@ class Mbox : public Reader {
 };
 
 }  // namespace
+
+// "From someone@x Thu Jan  1 00:00:00 1970": a word, and behind it a month, a time of day and a year. ("From here on 12:30 ..." in a body, which
+// few writers quote, is not one.)
+bool begins_mbox(std::string_view line) {
+  line = line.substr(0, line.find('\n'));
+  if (!line.starts_with("From ") || line.size() > 300) return false;
+  const auto digit = [&](size_t i) { return i < line.size() && std::isdigit(static_cast<unsigned char>(line[i])); };
+  bool month = false, time = false, year = false;
+  for (size_t i = 6; i < line.size(); ++i) {
+    if (line[i - 1] != ' ') continue;
+    constexpr std::string_view kMonths = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
+    month |= i + 3 < line.size() && line[i + 3] == ' ' && kMonths.find(line.substr(i, 4)) % 4 == 0;
+    time |= digit(i) && ((digit(i + 1) && line.substr(i + 2).starts_with(':') && digit(i + 3)) ||
+                         (line.substr(i + 1).starts_with(':') && digit(i + 2)));
+    year |= digit(i) && digit(i + 1) && digit(i + 2) && digit(i + 3) && !digit(i + 4);
+  }
+  return month && time && year;
+}
 
 std::unique_ptr<Reader> read_mbox(Input input, const Opening& opening) {
   return std::make_unique<Mbox>(std::move(input), opening);

@@ -161,8 +161,11 @@ class Warc : public Reader {
     if (!input_.fault().empty() && int64_t(have) < length) return false;  // counted by next(), as is what it says
     const std::string_view after = input_.peek(4);
     if (int64_t(have) < length || !(after.empty() || after.starts_with("\r\n") || after.starts_with("\n") || after.starts_with("WARC/"))) {
+      // The next record may begin inside of what was taken, even so late that only a part of its first word was.
+      block += input_.peek(16).substr(0, 16);
       const size_t inside = block.find("\r\n\r\nWARC/1.");
-      if (inside != std::string::npos) input_.unread(std::string_view(block).substr(inside + 4));
+      block.resize(have);
+      if (inside != std::string::npos && inside + 4 < have) input_.unread(std::string_view(block).substr(inside + 4));
       counts.broken(where(begin), int64_t(have) < length && inside == std::string::npos ? "truncated" : "warc:bad_length", int64_t(have));
       return false;
     }

@@ -61,6 +61,8 @@ class Wikipedia : public Reader {
       page_ = {};
       page_.open = true;
       page_.begin = xml_.at();
+    } else if (event.name == "text") {
+      page_.text.clear();  // <text/>: this revision has none
     } else if (event.name == "redirect") {
       page_.redirect = true;
     } else if (event.name == "revision") {

@@ -3,6 +3,7 @@
 #include <cctype>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
@@ -98,16 +99,22 @@ class Epub : public Reader {
 
     std::map<std::string, const Zip::Entry*> by_name;
     for (const Zip::Entry& e : zip.entries()) by_name.emplace(e.name, &e);
+    const std::set<std::string> encrypted = encrypted_entries(zip);
     std::map<std::string, int> read;  // a spine may name a chapter a thousand times: a bomb
     for (const std::string& id : package.spine) {
       const auto item = package.manifest.find(id);
-      if (item == package.manifest.end() || item->second.second.find("html") == std::string::npos) continue;
+      if (item == package.manifest.end()) continue;
       const std::string name = resolved(entry->name, item->second.first);
+      if (!is_chapter(item->second.second, name)) continue;
       if (read[name]++ > 0) continue;
       const auto chapter = by_name.find(name);
       const auto broken = [&](const std::string& reason) { counts.broken(input_.name() + "!" + name + "#0", reason); };
       if (chapter == by_name.end()) {
         broken("epub:missing_chapter");
+        continue;
+      }
+      if (encrypted.contains(name)) {
+        broken("epub:encrypted");
         continue;
       }
       const auto markup = zip.read(*chapter->second, size_t(opening_.options.max_document_bytes), fault);
@@ -134,6 +141,35 @@ class Epub : public Reader {
     return "";
   }
 
+  // XHTML under any of the names that it bears in books; the table of contents says what the chapters say.
+  static bool is_chapter(std::string type, std::string_view name) {
+    std::ranges::transform(type, type.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+    if (type.find("html") != std::string::npos) return true;
+    const std::string ending = ending_of(name);
+    return (type.empty() || type.find("xml") != std::string::npos) &&
+           (ending == ".xhtml" || ending == ".html" || ending == ".htm" || ending == ".xml");
+  }
+
+  // Entries that digital rights management encrypts. Fonts that are only obfuscated stand in the same list, and harm nobody.
+  static std::set<std::string> encrypted_entries(const Zip& zip) {
+    std::set<std::string> names;
+    std::string fault;
+    const Zip::Entry* entry = zip.find("META-INF/encryption.xml");
+    const auto xml = entry ? zip.read(*entry, size_t{8} << 20, fault) : std::nullopt;
+    if (!xml) return names;
+    Input in = Input::memory(*xml, "");
+    XmlReader reader(in, size_t{1} << 16);
+    bool font = false;
+    for (XmlReader::Event e; reader.next(e);) {
+      if (e.kind != XmlReader::Kind::kOpen) continue;
+      if (e.name == "EncryptedData") font = false;
+      if (const std::string* algorithm = e.attribute("Algorithm"); e.name == "EncryptionMethod" && algorithm)
+        font = *algorithm == "http://www.idpf.org/2008/embedding" || *algorithm == "http://ns.adobe.com/pdf/enc#RC";
+      if (const std::string* uri = e.attribute("URI"); e.name == "CipherReference" && uri && !font) names.insert(resolved("", *uri));
+    }
+    return names;
+  }
+
   static Package read_package(const std::string& opf) {
     Package p;
     Input in = Input::memory(opf, "");
@@ -144,7 +180,9 @@ class Epub : public Reader {
         said.clear();
         const std::string *id = e.attribute("id"), *href = e.attribute("href"), *type = e.attribute("media-type"),
                           *ref = e.attribute("idref");
-        if (e.name == "item" && id && href && type && p.manifest.size() < 100'000) p.manifest[*id] = {*href, *type};
+        const std::string* properties = e.attribute("properties");
+        const bool contents = properties && properties->find("nav") != std::string::npos;
+        if (e.name == "item" && id && href && !contents && p.manifest.size() < 100'000) p.manifest[*id] = {*href, type ? *type : ""};
         if (e.name == "itemref" && ref && p.spine.size() < 100'000) p.spine.push_back(*ref);
       } else if (e.kind == XmlReader::Kind::kText) {
         said += e.text;

@@ -152,16 +152,6 @@ bool begins_mail(std::string_view head) {
   constexpr std::string_view kFields[] = {"Return-Path:", "Received:", "Delivered-To:", "Message-ID:", "MIME-Version:", "X-Original-To:"};
   return std::ranges::any_of(kFields, [&](std::string_view field) { return head.starts_with(field); });
 }
-bool begins_mbox(std::string_view head) {
-  if (!head.starts_with("From ")) return false;
-  const std::string_view line = head.substr(0, head.find('\n'));
-  if (line.size() > 300) return false;
-  for (size_t i = 7; i + 2 < line.size(); ++i)
-    if (line[i] == ':' && std::isdigit(static_cast<unsigned char>(line[i - 1])) && std::isdigit(static_cast<unsigned char>(line[i + 1])))
-      return true;
-  return false;
-}
-
 // What its bytes say; "" if they say nothing.
 std::string kind_of_bytes(Input& input, const std::string& ending) {
   const std::string_view head = input.peek(size_t{1} << 13);

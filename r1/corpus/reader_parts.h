@@ -70,6 +70,8 @@ struct LatexInput {
 LatexInput next_latex_input(std::string_view latex, size_t from);
 bool is_latex_document(std::string_view latex);  // has a \documentclass (or LaTeX 2.09's \documentstyle) outside of comments
 
+// Do these bytes begin with the line that separates the messages of an mbox? read_mail.cc
+bool begins_mbox(std::string_view line);
 // Do these first bytes begin a tar? Do its first two members share a key and have endings that a WebDataset has? read_tar.cc
 bool begins_tar(std::string_view head);
 bool begins_webdataset(std::string_view head);

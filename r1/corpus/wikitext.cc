@@ -269,7 +269,7 @@ class Article {
     if (name.starts_with("lang-") || is_one_of(name,
                                                " nowrap nobr small big smaller larger abbr tooltip em strong smallcaps sc kbd var mono val "
                                                "num formatnum quote blockquote cquote bq poem quotation angbr as_is visible_anchor vanchor "
-                                               "ship uss hms underline keypress "))
+                                               "ship uss hms underline keypress nihongo "))
       return (name.ends_with("quote") ? "\n" : "") + argument(1) + (name.ends_with("quote") ? "\n" : "");
     if (is_one_of(name, " lang transl transliteration translit script lang2 color fontcolor "))
       return args.size() > 3 ? argument(3) : argument(2);

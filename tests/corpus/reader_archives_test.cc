@@ -150,6 +150,24 @@ TEST(ReaderEpub, ChaptersInTheOrderOfTheSpine) {
   EXPECT_EQ(files.read("b.epub", zip({{"mimetype", "application/epub+zip", false}})).reasons(), "epub:no_package: 1");
 }
 
+TEST(ReaderEpub, EncryptedChaptersAreNamedAndObfuscatedFontsHarmNobody) {
+  Files files("reader_epub_drm");
+  const auto with = [](const std::string& algorithm, const std::string& uri) {
+    return zip({{"META-INF/encryption.xml", "<encryption><enc:EncryptedData><enc:EncryptionMethod Algorithm=\"" + algorithm +
+                                                "\"/><enc:CipherReference URI=\"" + uri + "\"/></enc:EncryptedData></encryption>"},
+                {"c.opf",
+                 "<item id=\"a\" href=\"a.html\" media-type=\"text/HTML\"/><item id=\"b\" href=\"b.xhtml\" "
+                 "media-type=\"application/xml\"/><item id=\"n\" href=\"n.html\" media-type=\"text/html\" properties=\"nav\"/>"
+                 "<itemref idref=\"n\"/><itemref idref=\"a\"/><itemref idref=\"b\"/>"},
+                {"a.html", "<p>one</p>"},
+                {"b.xhtml", "<p>two</p>"},
+                {"n.html", "contents"}});
+  };
+  const Read drm = files.read("a.epub", with("http://www.w3.org/2001/04/xmlenc#aes128-cbc", "a.html"));
+  EXPECT_EQ(listed(drm), "a.epub=two\n; epub:encrypted: 1");
+  EXPECT_EQ(listed(files.read("b.epub", with("http://www.idpf.org/2008/embedding", "font.ttf"))), "b.epub=one\n\ntwo\n; ");
+}
+
 TEST(ReaderEpub, TheRealBook) {
   const std::string path = data_file("epub/debian-policy.epub");
   if (path.empty()) GTEST_SKIP() << "no epub/debian-policy.epub (set R1_DATA)";

@@ -75,12 +75,13 @@ TEST(Mime, QuotesMayGo) {
 TEST(ReaderMail, AnMboxIsCutAtItsFromLines) {
   Files files("reader_mbox");
   const std::string box =
-      "From a@x Thu Jan  1 00:00:00 1970\nSubject: one\n\nbody\n>From the start\nFrom here 12:30 it goes on\n\nFrom is a word\n\n"
+      "From a@x Thu Jan  1 00:00:00 1970\nSubject: one\n\nbody\n>From the start\nFrom here 12:30 it goes on\n\nFrom is a word, at 12:30 in "
+      "2020 too\n\n"
       "From b@x Thu Jan  1 00:00:00 1970\r\nSubject: two\r\n\r\n\r\n\r\nFrom c@x Thu Jan  1 00:00:00 1970\nSubject: three\n\nend";
   const Read read = files.read("a", box);
   ASSERT_EQ(read.documents.size(), 2u) << read.reasons();
   EXPECT_EQ(read.documents[0].kind, "mbox");
-  EXPECT_EQ(read.documents[0].text, "body\nFrom the start\nFrom here 12:30 it goes on\n\nFrom is a word\n");
+  EXPECT_EQ(read.documents[0].text, "body\nFrom the start\nFrom here 12:30 it goes on\n\nFrom is a word, at 12:30 in 2020 too\n");
   EXPECT_EQ(read.documents[1].title, "three");
   EXPECT_EQ(read.documents[1].offset, int64_t(box.find("From c@x")));
   EXPECT_EQ(read.reasons(), "mail:no_text: 1");

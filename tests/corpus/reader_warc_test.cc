@@ -119,6 +119,13 @@ TEST(ReaderWarc, ReadingGoesOnBehindALie) {
     EXPECT_TRUE(got.starts_with("abc ")) << length << ": " << got;
     EXPECT_NE(got.find("warc:bad_length: 1"), std::string::npos) << length << ": " << got;
   }
+  // too long by less than the next record's first word (warcio: "Record not followed by newline, perhaps Content-Length is invalid")
+  const std::string body = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + lie;
+  for (int more = 1; more < 12; ++more) {
+    const std::string got = texts("e.warc", a + response("Content-Type: text/html\r\n", lie, int64_t(body.size()) + more) + b + c);
+    EXPECT_TRUE(got.starts_with("ab") || got.starts_with("axb")) << more << ": " << got;
+    EXPECT_NE(got.find("c "), std::string::npos) << more << ": " << got;
+  }
   EXPECT_EQ(texts("f.warc", a + record("response", "application/http", "x", "Content-Length: 12x\r\n") + b),
             "ab warc:bad_length: 1, warc:no_record: 1");
   EXPECT_EQ(texts("g.warc", a + "garbage\nof two lines\n" + b), "ab warc:no_record: 1");
