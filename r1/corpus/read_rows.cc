@@ -66,7 +66,12 @@ void take_named(Json& row, Document& d) {
 }
 
 void keep_rest(Json row, Document& d) {
-  for (auto it = row.begin(); it != row.end();) it = it->is_null() ? row.erase(it) : it + 1;
+  for (auto it = row.begin(); it != row.end();) {
+    if (it->is_null())
+      it = row.erase(it);
+    else
+      ++it;
+  }
   if (!row.is_object() || row.empty()) return;
   const bool both = d.extra.is_object();
   if (dump_json(row).size() > kMaxExtra) return;

@@ -154,7 +154,7 @@ class TarMembers {
     m.name = is_utf8(name) ? name : to_utf8(name);
     const bool file = m.type == '0' || m.type == '7';
     end_ = file || m.type == 'S' ? rounded(m.begin, m.size) : m.begin;  // links and folders have no bytes, whatever they say
-    const std::string place = str(input_.name(), "!", printable(m.name), "#0");
+    const std::string place = str(input_.name(), "!", shown_name(m.name), "#0");
     if (m.type == '5' || m.name.ends_with('/')) return false;
     if (!file) return counts.broken(place, m.type == 'S' ? "tar:sparse" : "tar:no_file"), false;
     if (is_evil_name(m.name.starts_with("./") ? std::string_view(m.name).substr(2) : std::string_view(m.name))) {
@@ -227,12 +227,12 @@ class Tar : public Reader {
   }
 
  private:
-  std::string member_place() const { return input_.name() + "!" + printable(member_.name) + "#0"; }
+  std::string member_place() const { return input_.name() + "!" + shown_name(member_.name) + "#0"; }
   bool truncated_by_parent() { return input_.at_end() && input_.at() < member_.begin + member_.size; }
 
   void open(Counts& counts) {
     Opening inner = opening_;
-    const std::string name = input_.name() + "!" + printable(member_.name);
+    const std::string name = input_.name() + "!" + shown_name(member_.name);
     if (opening_.depth > kMaxArchiveDepth) return counts.broken(name + "#0", "too_deep", member_.size);
     Input part = Input::part(input_, member_.size, name);
     const std::string kind = kind_of_input(part);
@@ -276,21 +276,21 @@ class Tar : public Reader {
       int64_t budget = opening_.options.max_document_bytes;
       const std::string whole = with_inputs(latex_[name], name, 0, budget);
       if (budget <= 0) {
-        counts.broken(input_.name() + "!" + printable(name) + "#0", "too_large");
+        counts.broken(input_.name() + "!" + shown_name(name) + "#0", "too_large");
         continue;
       }
       d.text = text_of_latex(whole, d);
       if (d.text.empty()) {
-        counts.broken(input_.name() + "!" + printable(name) + "#0", "empty", int64_t(whole.size()));
+        counts.broken(input_.name() + "!" + shown_name(name) + "#0", "empty", int64_t(whole.size()));
         continue;
       }
-      d.source = input_.name() + "!" + printable(name);
+      d.source = input_.name() + "!" + shown_name(name);
       d.kind = "latex";
       d.licence = opening_.licence;
       return true;
     }
     for (const auto& [name, text] : latex_)
-      if (!used_.contains(name)) counts.broken(input_.name() + "!" + printable(name) + "#0", "latex:not_used", int64_t(text.size()));
+      if (!used_.contains(name)) counts.broken(input_.name() + "!" + shown_name(name) + "#0", "latex:not_used", int64_t(text.size()));
     latex_.clear();
     d.text.clear();
     return false;
@@ -354,7 +354,7 @@ class WebDataset : public Reader {
       if (sample.members.is_null()) return false;
       const std::string reason = document(sample, d);
       if (reason.empty()) return true;
-      counts.broken(str(input_.name(), "!", printable(sample.key), "#", sample.begin), reason);
+      counts.broken(str(input_.name(), "!", shown_name(sample.key), "#", sample.begin), reason);
     }
   }
 
@@ -369,7 +369,7 @@ class WebDataset : public Reader {
   void take(Sample& s, const std::string& what, Counts& counts) {
     const bool text = what == "txt" || what == "text" || what == "caption" || what == "md" || what == "html", json = what == "json";
     if (!text && !json) {
-      if (s.members.size() < 100) s.members[printable(what)] = ahead_->size;
+      if (s.members.size() < 100) s.members[shown_name(what)] = ahead_->size;
       return;
     }
     if (ahead_->size > opening_.options.max_document_bytes) {
@@ -384,7 +384,7 @@ class WebDataset : public Reader {
       have += n;
     }
     if (have < bytes.size()) {
-      counts.broken(str(input_.name(), "!", printable(ahead_->name), "#0"), "truncated", int64_t(have));
+      counts.broken(str(input_.name(), "!", shown_name(ahead_->name), "#0"), "truncated", int64_t(have));
       return;
     }
     (json ? s.json : s.text) = std::move(bytes);
@@ -416,11 +416,11 @@ class WebDataset : public Reader {
       }
     }
     d.kind = "webdataset";
-    d.source = input_.name() + "!" + printable(s.key);
+    d.source = input_.name() + "!" + shown_name(s.key);
     d.offset = s.begin;
     if (d.licence.empty()) d.licence = opening_.licence;
     if (d.extra.is_null()) d.extra = Json::object();
-    d.extra["key"] = printable(s.key);
+    d.extra["key"] = shown_name(s.key);
     if (!s.members.empty()) d.extra["members"] = s.members;
     return "";
   }

@@ -229,7 +229,7 @@ class ZipMembers : public Reader {
   }
   void open(const Zip::Entry& entry, Counts& counts) {
     if (entry.name.ends_with('/')) return;
-    const std::string name = input_.name() + "!" + printable(entry.name);
+    const std::string name = input_.name() + "!" + shown_name(entry.name);
     std::string fault;
     if (is_evil_name(entry.name)) {
       counts.broken(name + "#0", "evil_name", int64_t(entry.packed));

@@ -161,7 +161,7 @@ std::string kind_of_bytes(Input& input, const std::string& ending) {
   if (begins("%PDF-")) return "pdf";
   if (begins("7z\xBC\xAF\x27\x1C") || begins("Rar!\x1A\x07")) return "7z";
   if (begins("PK\x03\x04")) {
-    if (head.substr(30).starts_with("mimetypeapplication/epub") || ending == ".epub") return "epub";
+    if (head.substr(std::min<size_t>(30, head.size())).starts_with("mimetypeapplication/epub") || ending == ".epub") return "epub";
     const std::string_view name = head.substr(std::min<size_t>(30, head.size()));
     if (name.starts_with("[Content_Types].xml") || name.starts_with("mimetypeapplication/vnd.oasis") || name.starts_with("_rels/"))
       return "office";

@@ -341,11 +341,12 @@ class Article {
 std::string without_outer_links(std::string_view text) {
   std::string out;
   out.reserve(text.size());
+  size_t end = 0;  // of the link, or of the line: looked for once, however many links begin in front of it
   for (size_t i = 0; i < text.size();) {
     const std::string_view left = text.substr(i);
     if (left[0] == '[' && (left.starts_with("[http://") || left.starts_with("[https://") || left.starts_with("[//") ||
                            left.starts_with("[ftp://") || left.starts_with("[mailto:"))) {
-      size_t end = i;
+      if (end < i) end = i;
       while (end < text.size() && text[end] != ']' && text[end] != '\n') ++end;
       if (end < text.size() && text[end] == ']') {
         const std::string_view inside = text.substr(i + 1, end - i - 1);
@@ -372,7 +373,6 @@ std::string without_quotes(std::string_view line) {
     size_t n = 0;
     while (i + n < line.size() && line[i + n] == '\'') ++n;
     if (n >= 2) {
-      if (n == 4) out += '\'';
       if (n > 5) out.append(n - 5, '\'');
       i += n;
     } else {

@@ -54,6 +54,19 @@ bool is_evil_name(std::string_view name) {
   return std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
+std::string shown_name(std::string_view name) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : name.substr(0, 4096)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7F)
+      out += c;
+    else
+      out += std::string("\\x") + kDigits[byte >> 4] + kDigits[byte & 15];
+  }
+  return out;
+}
+
 std::optional<Zip> Zip::open(std::string_view bytes, std::string& fault) {
   const std::optional<Table> table = find_table(bytes);
   if (!table) return fault = bytes.starts_with("PK") ? "truncated" : "zip:no_table", std::nullopt;

@@ -39,4 +39,7 @@ class Zip {
 // control characters. Nothing is ever unpacked to disk here, but who made such a name meant no text.
 bool is_evil_name(std::string_view name);
 
+// The name as it may stand in a document's source: control characters as \x..
+std::string shown_name(std::string_view name);
+
 }  // namespace r1::corpus

@@ -202,6 +202,7 @@ class Zstandard : public Unpacker {
  public:
   ~Zstandard() override { ZSTD_freeDStream(stream_); }
   size_t unpack(std::string_view& in, char* out, size_t n, std::string& fault) override {
+    if (in.empty() && !inside_) return 0;  // the library would begin a frame that is not there
     ZSTD_inBuffer from{in.data(), in.size(), 0};
     ZSTD_outBuffer to{out, n, 0};
     do {

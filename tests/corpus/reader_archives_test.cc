@@ -9,7 +9,7 @@ namespace {
 
 std::string listed(const Read& read) {
   std::string out;
-  for (const Document& d : read.documents) out += d.source.substr(d.source.rfind('/') + 1) + "=" + d.text + ";";
+  for (const Document& d : read.documents) out += d.source.substr(d.source.find_last_of("/!") + 1) + "=" + d.text + ";";
   return out + " " + read.reasons();
 }
 

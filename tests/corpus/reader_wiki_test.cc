@@ -96,12 +96,13 @@ TEST(ReaderWikipedia, DamageCostsAPage) {
   const std::string b = page("B", "two");
   EXPECT_EQ(titles("a.xml", kHead + page("A", "one") + b.substr(0, b.size() / 2) + page("C", "three")), "AC broken_record: 1");
   EXPECT_EQ(titles("b.xml", kHead + page("A", "one") + b.substr(0, b.size() / 2)), "A truncated: 1");
-  EXPECT_EQ(titles("c.xml", kHead + page("A", "one") + "<page <broken a=\"" + b + page("C", "three")), "ABC ")
+  EXPECT_EQ(titles("c.xml", kHead + page("A", "one") + "<page <broken a=\"" + b + page("C", "three")), "ABC broken_record: 1")
       << "a quote that never closes";
   std::string bomb = "<!DOCTYPE m [<!ENTITY a \"aaaaaaaaaa\">";
   for (char c = 'b'; c < 'k'; ++c) bomb += "<!ENTITY "s + c + " \"&" + char(c - 1) + ";&" + char(c - 1) + ";&" + char(c - 1) + ";\">";
   EXPECT_EQ(titles("d.xml", bomb + "]>" + kHead + page("A", "&j;") + page("C", "three")), "AC xml:entities: 1");
-  EXPECT_EQ(titles("e.xml", kHead + page("A", "<a>" + std::string(100'000, '<') + "</a>") + page("C", "three")).back(), ' ');
+  EXPECT_NE(titles("e.xml", kHead + page("A", "<a>" + std::string(100'000, '<') + "</a>") + page("C", "three")).find("C"),
+            std::string::npos);
   std::string damaged = bzip2(page("X", std::string(2'000, 'x')));
   for (size_t i = 20; i < damaged.size(); ++i) damaged[i] = char(i * 31);
   EXPECT_EQ(titles("f.xml.bz2", bzip2(kHead + page("A", "one")) + damaged + bzip2(page("C", "three"))), "AC damaged_packing: 1");
