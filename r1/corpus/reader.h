@@ -25,14 +25,15 @@ class Reader {
 };
 
 struct ReadOptions {
-  std::string kind = "auto";           // or a name of reader_kinds(), for files whose content does not tell
-  std::string text_column = "auto";    // of rows (JSON, CSV, TSV, Parquet)
+  std::string kind = "auto";         // or a name of reader_kinds(), for files whose content does not tell
+  std::string text_column = "auto";  // of rows (JSON, CSV, TSV, Parquet)
   int64_t max_document_bytes = kMaxDocumentBytes;
+  bool mail_quotes = true;  // false: what a mail quotes of an earlier one (">" in front) is left out
 };
 
 struct ReaderKind {
-  std::string name, what;              // "warc", "WARC of HTML responses, gzip members"
-  std::vector<std::string> endings;    // ".warc", ".warc.gz"
+  std::string name, what;            // "warc", "WARC of HTML responses, gzip members"
+  std::vector<std::string> endings;  // ".warc", ".warc.gz"
 };
 const std::vector<ReaderKind>& reader_kinds();
 
