@@ -88,6 +88,7 @@ HtmlContent::HtmlContent(const HtmlTree& tree, const HtmlOptions& options) {
   drop_around(tree, options);
   weigh(tree);
   choose_root(tree);
+  take_lead(tree);
   drop_link_groups(tree);
 }
 
@@ -175,7 +176,7 @@ void HtmlContent::drop_around(const HtmlTree& tree, const HtmlOptions& options) 
       ++i;
       continue;
     }
-    for (uint32_t j = uint32_t(i); j < node.end; ++j) dropped_[j] = 1;
+    this->drop(tree, i);
     i = int32_t(node.end);
   }
 }
@@ -208,6 +209,40 @@ void HtmlContent::choose_root(const HtmlTree& tree) {
   }
 }
 
+// A text often begins beside its body: a summary or first paragraph in a box of its own. What stands before and reads like prose brings the
+// element above in; what small things stand behind are then left out.
+void HtmlContent::take_lead(const HtmlTree& tree) {
+  for (int level = 0; level < 2 && root_ > 0; ++level) {
+    const int32_t parent = tree[root_].parent;
+    if (parent <= 0 || tree[parent].tag == Tag::kBody) return;
+    bool lead = false;
+    for (int32_t c = tree[parent].first; c >= 0 && c != root_; c = tree[c].next) {
+      const size_t k = size_t(c);
+      lead |= !dropped_[k] && mass_[k] >= 60 && links_[k] < 0.2F * weight_[k];
+    }
+    if (lead) {
+      for (int32_t c = tree[root_].next; c >= 0; c = tree[c].next)
+        if (mass_[size_t(c)] < 0.15F * mass_[size_t(root_)]) drop(tree, c);
+      root_ = parent;
+    } else if (level == 1) {
+      return;
+    } else {
+      // One empty box around the body is allowed.
+      const int32_t above = tree[parent].parent;
+      if (above <= 0 || mass_[size_t(parent)] > 1.05F * mass_[size_t(root_)]) return;
+      bool outer = false;
+      for (int32_t c = tree[above].first; c >= 0 && c != parent; c = tree[c].next)
+        outer |= !dropped_[size_t(c)] && mass_[size_t(c)] >= 60 && links_[size_t(c)] < 0.2F * weight_[size_t(c)];
+      if (!outer) return;
+      root_ = parent;
+    }
+  }
+}
+
+void HtmlContent::drop(const HtmlTree& tree, int32_t node) {
+  for (uint32_t j = uint32_t(node); j < tree[node].end; ++j) dropped_[j] = 1;
+}
+
 void HtmlContent::drop_link_groups(const HtmlTree& tree) {
   for (int32_t i = root_ + 1; i < int32_t(tree[root_].end);) {
     const size_t k = size_t(i);
@@ -221,10 +256,11 @@ void HtmlContent::drop_link_groups(const HtmlTree& tree) {
       const float density = links_[k] / weight_[k];
       const bool group = node.tag != Tag::kP && node.tag != Tag::kTd && node.tag != Tag::kTh && node.tag != Tag::kLi &&
                          node.tag != Tag::kDd && node.tag != Tag::kTr;
-      drop = group ? density > 0.5F && mass_[k] < 0.3F * weight_[k] : density > 0.9F && node.tag == Tag::kP;
+      drop = group ? density > 0.5F && mass_[k] < 0.3F * weight_[k] && (mass_[k] < 0.2F * mass_[size_t(root_)] || mass_[k] == 0)
+                   : density > 0.9F && node.tag == Tag::kP;
     }
     if (drop) {
-      for (uint32_t j = uint32_t(i); j < node.end; ++j) dropped_[j] = 1;
+      this->drop(tree, i);
       i = int32_t(node.end);
     } else {
       ++i;

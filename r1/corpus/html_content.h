@@ -29,7 +29,9 @@ class HtmlContent {
   void weigh(const HtmlTree& tree);
   void drop_around(const HtmlTree& tree, const HtmlOptions& options);
   void choose_root(const HtmlTree& tree);
+  void take_lead(const HtmlTree& tree);
   void drop_link_groups(const HtmlTree& tree);
+  void drop(const HtmlTree& tree, int32_t node);
 
   int32_t root_ = 0;
   std::vector<uint8_t> roles_;

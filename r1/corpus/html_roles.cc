@@ -31,6 +31,7 @@ constexpr Word kWords[] = {
     {"bookmark", kAroundRole},
     {"breadcrumb", kAroundRole, true},
     {"byline", kMetaRole},
+    {"caption", kMetaRole},
     {"carousel", kAroundRole},
     {"colophon", kAroundRole},
     {"comment", kCommentRole},
@@ -130,7 +131,6 @@ constexpr Word kWords[] = {
     {"tooltip", kAroundRole},
     {"topbar", kAroundRole},
     {"trending", kAroundRole},
-    {"tweet", kAroundRole},
     {"widget", kAroundRole},
     {"widgets", kAroundRole},
     {"yarpp", kAroundRole},
@@ -294,6 +294,9 @@ uint8_t roles_of(const HtmlTree& tree, int32_t node) {
     case Tag::kAside:
       roles = kAroundRole;
       break;
+    case Tag::kFigcaption:
+      roles = kMetaRole;
+      break;
     case Tag::kMain:
       roles = kMainRole;
       break;
@@ -305,6 +308,8 @@ uint8_t roles_of(const HtmlTree& tree, int32_t node) {
     uint8_t more = roles_of_attribute(a, n.tag);
     // What holds the whole page is named after its parts.
     if (n.tag == Tag::kBody || n.tag == Tag::kHtml) more = 0;
+    // What is quoted is text, whatever the quotation is called.
+    if (n.tag == Tag::kBlockquote) more &= kHiddenRole;
     roles |= more;
   }
   return roles;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "r1/base/strings.h"
+#include "r1/corpus/boilerplate.h"
 #include "r1/corpus/html_entities.h"
 
 namespace r1::corpus {
@@ -324,8 +325,10 @@ class Writer {
     std::string saved;
     std::swap(saved, line_);
     blocks_.clear();
+    in_cell_ = true;
     children(node);
     flush();
+    in_cell_ = false;
     std::string text;
     for (const Block& b : blocks_) {
       if (!text.empty()) text += ' ';
@@ -344,6 +347,10 @@ class Writer {
     const int heading = heading_;
     heading_ = 0;
     if (line_.empty()) return;
+    if (!in_cell_ && is_boilerplate_line(line_)) {
+      line_.clear();
+      return;
+    }
     Block block;
     block.heading = heading;
     const std::string indent(size_t(2 * std::max(0, list_depth_ - 1)), ' ');
@@ -401,6 +408,7 @@ class Writer {
   std::vector<Block> blocks_;
   std::string line_, scratch_, pending_mark_;
   int heading_ = 0, list_depth_ = 0;
+  bool in_cell_ = false;
 };
 
 }  // namespace
