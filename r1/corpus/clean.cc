@@ -97,7 +97,7 @@ bool is_control(uint8_t b) {
   return b == 0x81 || b == 0x8D || b == 0x8F || b == 0x90 || b == 0x9D;
 }
 
-// How much a sequence proves by itself: 2 for sure, 1 with another beside it, 0 nothing.
+// How much a sequence proves by itself: 2 for sure, 1 with another beside it or a sure one anywhere in the text, 0 nothing.
 int proof_of(const Sequence& s, uint32_t before) {
   const uint8_t lead = s.byte[0], second = s.byte[1];
   for (int i = 1; i < s.n; ++i)
@@ -106,19 +106,30 @@ int proof_of(const Sequence& s, uint32_t before) {
   if (s.n == 3) {
     if (lead == 0xE2) return second >= 0x80 && second <= 0xAF ? 2 : 1;
     if (lead == 0xEF && (second == 0xBB || second == 0xBF || second == 0xBC || second == 0xBD)) return 2;
-    return follows_letters(second) ? 1 : 2;
+    return follows_letters(second) && follows_letters(s.byte[2]) ? 1 : 2;
   }
   const bool shouted = is_upper_letter(before);
   if (lead == 0xC2) return shouted && follows_letters(second) ? 0 : 2;
   if (lead == 0xC3) return shouted && follows_letters(second) ? 1 : 2;
   if (lead == 0xC4 || lead == 0xC5) return follows_letters(second) ? 1 : 2;
   if (lead >= 0xCE && lead <= 0xDB && lead != 0xD2 && lead != 0xD3 && lead != 0xD5 && lead != 0xD6) return 1;
-  return follows_letters(second) || shouted ? 0 : 1;
+  return follows_letters(second) && shouted ? 0 : 1;
+}
+
+// Whether a sequence of the text is sure to have been read wrongly.
+bool has_proof(std::string_view text) {
+  for (size_t at = text.find('\xC3'); at != text.npos; at = text.find('\xC3', at)) {
+    const Sequence s = sequence_at(text, at);
+    if (s.bytes && proof_of(s, at > 0 ? uint8_t(text[at - 1]) : 0) == 2) return true;
+    at += s.bytes ? s.bytes : 1;
+  }
+  return false;
 }
 
 std::string repair_once(std::string_view text, bool* changed) {
   std::string out;
   *changed = false;
+  const bool proven = has_proof(text);
   uint32_t before = 0;
   for (size_t at = 0; at < text.size();) {
     const uint8_t c = uint8_t(text[at]);
@@ -150,7 +161,7 @@ std::string repair_once(std::string_view text, bool* changed) {
       end += s.bytes;
       ++count;
     }
-    if (count > 0 && (best == 2 || (best == 1 && count > 1))) {
+    if (count > 0 && (best == 2 || (best == 1 && (proven || count > 1)))) {
       if (!*changed) out.assign(text.substr(0, at));
       *changed = true;
       out += decoded;

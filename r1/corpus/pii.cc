@@ -208,7 +208,7 @@ class Masker {
       }
       if (n > 4) return false;
       if (groups == 0 && gaps == 0) first = value;
-      ++groups;
+      if (++groups > 8) return false;
       after_colon = false;
       if (end >= text_.size() || text_[end] != ':') break;
     }
@@ -424,18 +424,36 @@ class Masker {
     return at;
   }
 
-  bool phone(const Number& n) {
+  // The number as it stands, else what is before one of its blanks: another may follow ("415-555-2671 2021").
+  bool phone(Number n) {
+    const bool mixed = n.plus || n.bracket || n.separators.find_first_not_of(' ') != std::string::npos;
+    while (true) {
+      if (n.digits.size() < 7) return false;
+      if (is_whole(n) && is_phone(n)) break;
+      const size_t blank = mixed ? n.separators.rfind(' ') : std::string::npos;
+      if (blank == std::string::npos) return false;
+      n.groups.resize(blank + 1);
+      n.separators.resize(blank);
+      n.digits.resize(size_t(std::accumulate(n.groups.begin(), n.groups.end(), 0)));
+      n.end = end_of_digits(n, n.digits.size());
+    }
+    mask(Pii::kPhone, n.begin, n.end);
+    return true;
+  }
+
+  bool is_whole(const Number& n) const {
     const size_t count = n.digits.size();
     if (count < 7 || count > 15 || !ends_clean(n.end) || !begins_clean(n.begin)) return false;
-    if (n.end + 1 < text_.size() && (text_[n.end] == ',' || text_[n.end] == '.' || text_[n.end] == '-' || text_[n.end] == ':') &&
-        is_digit(text_[n.end + 1]))
-      return false;
-    if (n.end < text_.size() && (text_[n.end] == '%' || text_[n.end] == '=')) return false;
-    if (is_phone(n)) {
-      mask(Pii::kPhone, n.begin, n.end);
-      return true;
-    }
-    return false;
+    if (n.end >= text_.size()) return true;
+    const char after = text_[n.end];
+    if (after == '%' || after == '=') return false;
+    const bool goes_on = n.end + 1 < text_.size() && is_digit(text_[n.end + 1]);
+    return !goes_on || (after != ',' && after != '.' && after != '-' && after != ':');
+  }
+  // Groups of a longer number stand before it.
+  bool goes_back(const Number& n) const {
+    return n.begin >= 2 && is_digit(text_[n.begin - 2]) &&
+           (text_[n.begin - 1] == ' ' || text_[n.begin - 1] == '-' || text_[n.begin - 1] == '.');
   }
 
   bool is_phone(const Number& n) const {
@@ -451,6 +469,7 @@ class Masker {
     if (is_date(n)) return false;
     if (d.size() == 13 && (d.starts_with("978") || d.starts_with("979"))) return false;
     if (north_american(n)) return true;
+    if (goes_back(n)) return false;
     const bool called = called_phone(n.begin);
     if (d.starts_with("00") && d.size() >= 11 && country_code_length(d.substr(2)) && (n.groups.size() >= 3 || called)) return true;
     if (called) return n.separators.find('.') == n.separators.npos || n.groups.size() > 2;

@@ -34,7 +34,7 @@ TEST(Clean, MarksWithoutText) {
                            "a\r\nb\rc\xE2\x80\xA8"
                            "d\fe"),
             "a\nb\nc\nd\ne");
-  EXPECT_EQ(repair_unicode("so\xC2\xADft zero\xE2\x80\x8Bwidth\xE2\x81\xA0 bell\x07 nul" + std::string(1, '\0') + "!"),
+  EXPECT_EQ(repair_unicode("so\xC2\xAD" "ft zero\xE2\x80\x8Bwidth\xE2\x81\xA0 bell\x07 nul" + std::string(1, '\0') + "!"),
             "soft zerowidth bell nul!");
   EXPECT_EQ(repair_unicode("a\xE2\x80\x8D"
                            "b"),
