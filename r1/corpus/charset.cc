@@ -145,10 +145,9 @@ Utf8Shape utf8_shape(std::string_view bytes) {
     }
     uint32_t cp;
     const int n = decode_utf8(p, end, &cp);
-    // A sequence that the end of the bytes cuts is not broken.
     if (cp != kInvalidChar) {
       ++shape.characters;
-    } else if (end - p > 3) {
+    } else if (shape.characters == 0 || end - p > 3) {  // a sequence that the end cuts is not broken
       ++shape.broken;
     }
     p += n;

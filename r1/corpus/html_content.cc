@@ -85,11 +85,32 @@ HtmlContent::HtmlContent(const HtmlTree& tree, const HtmlOptions& options) {
   }
   weigh_text(tree);
   weigh(tree);
-  drop_around(tree, options);
+  const std::vector<char> hidden = dropped_;
+  drop_around(tree);
   weigh(tree);
   choose_root(tree);
   take_lead(tree);
   drop_link_groups(tree);
+  if (options.comments) take_comments(tree, hidden);
+}
+
+// Comments were set aside while the text was chosen; now they come back, in the text or behind it.
+void HtmlContent::take_comments(const HtmlTree& tree, const std::vector<char>& hidden) {
+  for (int32_t i = 0; i < tree.size();) {
+    const size_t k = size_t(i);
+    if (hidden[k] || !dropped_[k] || !(roles_[k] & kCommentRole)) {
+      ++i;
+      continue;
+    }
+    std::copy(hidden.begin() + i, hidden.begin() + ptrdiff_t(tree[i].end), dropped_.begin() + i);
+    if (i < root_ || i >= int32_t(tree[root_].end)) {
+      comments_.push_back(i);
+    } else {
+      // What stands around them in the text comes back too.
+      for (int32_t up = tree[i].parent; up > root_; up = tree[up].parent) dropped_[size_t(up)] = 0;
+    }
+    i = int32_t(tree[i].end);
+  }
 }
 
 // Texts go to their blocks; what is hidden weighs nothing.
@@ -138,7 +159,7 @@ void HtmlContent::weigh(const HtmlTree& tree) {
   }
 }
 
-void HtmlContent::drop_around(const HtmlTree& tree, const HtmlOptions& options) {
+void HtmlContent::drop_around(const HtmlTree& tree) {
   const float all = mass_[0], all_weight = weight_[0];
   // Comments are more than the text below many a text; but where they are nearly all there is, they are the text.
   float comments = 0;
@@ -150,7 +171,7 @@ void HtmlContent::drop_around(const HtmlTree& tree, const HtmlOptions& options) 
       ++i;
     }
   }
-  const bool drop_comments = !options.comments && all - comments > 300;
+  const bool drop_comments = all - comments > 300;
   int32_t in_article = -1;  // end of the article or main around node i
   for (int32_t i = 0; i < tree.size();) {
     const size_t k = size_t(i);

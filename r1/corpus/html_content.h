@@ -20,6 +20,8 @@ class HtmlContent {
 
   int32_t root() const { return root_; }  // of the text
   bool dropped(int32_t node) const { return dropped_[size_t(node)]; }
+  // Readers' comments outside the text, in order; none unless they are asked for.
+  const std::vector<int32_t>& comments() const { return comments_; }
   float weight(int32_t node) const { return weight_[size_t(node)]; }  // of all text below that is not dropped
   float links(int32_t node) const { return links_[size_t(node)]; }    // the part of it in links
   float mass(int32_t node) const { return mass_[size_t(node)]; }
@@ -27,14 +29,16 @@ class HtmlContent {
  private:
   void weigh_text(const HtmlTree& tree);
   void weigh(const HtmlTree& tree);
-  void drop_around(const HtmlTree& tree, const HtmlOptions& options);
+  void drop_around(const HtmlTree& tree);
   void choose_root(const HtmlTree& tree);
   void take_lead(const HtmlTree& tree);
   void drop_link_groups(const HtmlTree& tree);
   void drop(const HtmlTree& tree, int32_t node);
+  void take_comments(const HtmlTree& tree, const std::vector<char>& hidden);
 
   int32_t root_ = 0;
   std::vector<uint8_t> roles_;
+  std::vector<int32_t> comments_;
   std::vector<char> dropped_;
   // Of each node's own text: characters, of them in links, sentence ends and commas.
   std::vector<float> own_, own_links_;

@@ -71,6 +71,10 @@ class Writer {
     children(content_.root());
     flush();
     drop_last_headings();
+    for (int32_t node : content_.comments()) {
+      children(node);
+      flush();
+    }
     return join();
   }
 
