@@ -276,7 +276,7 @@ void HtmlContent::drop_link_groups(const HtmlTree& tree) {
     if (is_block(node.tag) && weight_[k] > 0 && !is_heading(node.tag)) {
       const float density = links_[k] / weight_[k];
       const bool group = node.tag != Tag::kP && node.tag != Tag::kTd && node.tag != Tag::kTh && node.tag != Tag::kLi &&
-                         node.tag != Tag::kDd && node.tag != Tag::kTr;
+                         node.tag != Tag::kDd && node.tag != Tag::kDt && node.tag != Tag::kTr;
       drop = group ? density > 0.5F && mass_[k] < 0.3F * weight_[k] && (mass_[k] < 0.2F * mass_[size_t(root_)] || mass_[k] == 0)
                    : density > 0.9F && node.tag == Tag::kP;
     }

@@ -250,7 +250,8 @@ class Reader {
 
   // The page's own heading if its <title> has it too; else what was stated for sharing; else <title> without the site's name.
   void choose_title() {
-    if (!h1_.empty() && h1_count_ == 1 && !title_.empty() && title_.find(h1_) != title_.npos) {
+    if (!h1_.empty() && h1_count_ == 1 && !title_.empty() && title_.find(h1_) != title_.npos &&
+        (title_.starts_with(h1_) || !title_.ends_with(h1_))) {
       page_.title = h1_;
     } else if (!og_title_.empty()) {
       page_.title = without_site(og_title_);
@@ -270,7 +271,8 @@ class Reader {
       if (at == title.npos || at == 0) continue;
       const std::string tail = title.substr(at + bar.size());
       const std::string head = title.substr(0, at);
-      const bool is_site = !page_.site.empty() && lower(tail) == lower(page_.site);
+      const bool is_site = (!page_.site.empty() && lower(tail) == lower(page_.site)) ||
+                           (h1_count_ == 1 && tail == h1_);  // a site's name as the heading of each page
       if (is_site || (!h1_.empty() && head == h1_)) return head;
       if (page_.site.empty() && tail.size() < 30 && head.size() > 2 * tail.size()) return head;
     }

@@ -70,7 +70,7 @@ class Writer {
   std::string run() {
     children(content_.root());
     flush();
-    drop_last_headings();
+    drop_empty_headings();
     for (int32_t node : content_.comments()) {
       children(node);
       flush();
@@ -155,6 +155,7 @@ class Writer {
   }
 
   void link(int32_t node) {
+    if (is_anchor(node)) return;
     if (!options_.links) return children(node);
     const std::string address = one_line(tree_.attribute(node, Attr::kHref), true);
     const size_t begin = line_.size();
@@ -167,6 +168,13 @@ class Writer {
     line_.resize(begin);
     line_ += '[' + label + "](" + address + ')';
     if (blank_after) line_ += ' ';
+  }
+
+  // The mark beside a heading that leads to itself.
+  bool is_anchor(int32_t node) const {
+    if (!tree_.attribute(node, Attr::kHref).starts_with('#') || tree_[node].end - uint32_t(node) > 3) return false;
+    const std::string inside = plain_text(tree_, node);
+    return inside == "§" || inside == "¶" || inside == "#" || inside == "🔗" || inside == "↩" || inside == "\xEF\x83\x81";
   }
 
   // 10<sup>5</sup> is not 105; a footnote's mark is no number.
@@ -379,9 +387,18 @@ class Writer {
     blocks_.push_back(std::move(block));
   }
 
-  // A heading with nothing below it led to what was dropped.
-  void drop_last_headings() {
-    while (!blocks_.empty() && blocks_.back().heading) blocks_.pop_back();
+  // A heading with nothing below it, not even a smaller heading, led to what was dropped.
+  void drop_empty_headings() {
+    int next = 1;  // rank of the heading that follows; 0: text does
+    for (size_t i = blocks_.size(); i-- > 0;) {
+      Block& b = blocks_[i];
+      if (b.heading && next && b.heading >= next) {
+        b.text.clear();
+      } else {
+        next = b.heading;
+      }
+    }
+    std::erase_if(blocks_, [](const Block& b) { return b.text.empty(); });
   }
 
   std::string join() const {
