@@ -78,8 +78,9 @@ __attribute__((target("avx2"))) void least_avx2(std::span<const uint64_t> x, con
                                                 std::vector<uint32_t>& least) {
   const size_t stride = h.a_low.size(), n_blocks = (x.size() + kBlock - 1) / kBlock;
   for (size_t i = 0; i < stride; i += 8) {
-    const auto load = [&](const std::vector<uint32_t>& v) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&v[i])); };
-    const __m256i a_low = load(h.a_low), a_high = load(h.a_high), b_high = load(h.b_high);
+    const __m256i a_low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&h.a_low[i]));
+    const __m256i a_high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&h.a_high[i]));
+    const __m256i b_high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&h.b_high[i]));
     const __m256i a_odd = _mm256_srli_epi64(a_low, 32);
     __m256i all = _mm256_set1_epi32(-1);
     for (size_t k = 0; k < n_blocks; ++k) {

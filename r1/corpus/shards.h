@@ -73,6 +73,7 @@ class Parts {
     const uint64_t fit = std::max<uint64_t>(1024, uint64_t(memory_bytes) / (2 * sizeof(Record)));
     parts_.resize(size_t(std::min<uint64_t>(4096, (expected + fit - 1) / fit + (expected == 0))));
     buffer_ = std::max<size_t>(64, size_t(fit / parts_.size()));
+    if (parts_.size() == 1) parts_[0].reserve(size_t(expected));
   }
   ~Parts() {
     for (size_t i = 0; spilled_ && i < parts_.size(); ++i) {
@@ -95,7 +96,10 @@ class Parts {
         std::memcpy(part.data(), bytes.data(), bytes.size());
         fs::remove(path(i));
       }
-      part.insert(part.end(), parts_[i].begin(), parts_[i].end());
+      if (part.empty())
+        part.swap(parts_[i]);
+      else
+        part.insert(part.end(), parts_[i].begin(), parts_[i].end());
       std::vector<Record>().swap(parts_[i]);
       use(part);
     }

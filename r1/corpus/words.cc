@@ -398,6 +398,20 @@ class WordMaker {
   std::vector<std::string_view> suffixes_;
 };
 
+void append_lower(std::string& out, std::string_view characters) {
+  for (const char *p = characters.data(), *end = p + characters.size(); p < end;) {
+    uint32_t c = 0;
+    const int n = decode_utf8(p, end, &c);
+    if (c == kDottedI)
+      out += "i\xCC\x87";
+    else if (classes()[c] & kHasLower)
+      append_utf8(out, lower(c));
+    else
+      out.append(p, size_t(n));
+    p += n;
+  }
+}
+
 void Words::assign(std::string_view text, const WordOptions& options) {
   WordMaker(text, options, *this).run();
 }

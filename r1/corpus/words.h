@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -18,12 +19,16 @@ struct WordOptions {
   bool sources = false;    // where each word stands in the text
 };
 
+// Lower case as Python's str.lower() has it, of one character or more (a last sigma is like any other).
+void append_lower(std::string& out, std::string_view characters);
+
 // The words with one blank between them. To be used again and again: it keeps its memory.
 class Words {
  public:
   void assign(std::string_view text, const WordOptions& options = {});
 
   size_t size() const { return ends_.size(); }
+  bool empty() const { return ends_.empty(); }
   std::string_view operator[](size_t i) const { return stretch(i, 1); }
   // Words [first, first + n) with the blanks between them.
   std::string_view stretch(size_t first, size_t n) const {
