@@ -76,6 +76,10 @@ MinhashText::MinhashText(const MinhashOptions& options)
 
 void MinhashText::shingles(std::string_view text, Words& words, std::vector<uint64_t>& out) const {
   words.assign(text, {.characters = options_.characters});
+  hash(words, out);
+}
+
+void MinhashText::hash(const Words& words, std::vector<uint64_t>& out) const {
   out.clear();
   const auto n = size_t(options_.ngram);
   if (words.size() < n) return;

@@ -41,6 +41,8 @@ class MinhashText {
   explicit MinhashText(const MinhashOptions& options);
   // Hashes of all shingles in their order; none if there are too few words.
   void shingles(std::string_view text, Words& words, std::vector<uint64_t>& out) const;
+  // The same of words that are there already.
+  void hash(const Words& words, std::vector<uint64_t>& out) const;
   const MinhashSigner& signer() const { return signer_; }
 
  private:

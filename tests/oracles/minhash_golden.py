@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes tests/golden/minhash.json with datatrove: words, signatures, clusters.
 
-pip install datatrove spacy; then: tests/oracles/minhash_golden.py tests/golden/minhash.json [DOCUMENTS.jsonl OUT.json]
-The second form: clusters of the documents of a file, for bench_corpus_dedup_notorch.
+pip install datatrove spacy; then: tests/oracles/minhash_golden.py tests/golden/minhash.json
+bench/peers/corpus_dedup.py uses it too.
 """
 import json
 import random
@@ -97,11 +97,6 @@ def near_duplicates():
 
 
 def main():
-    if len(sys.argv) > 2:
-        documents = [json.loads(line)["text"] for line in open(sys.argv[2], encoding="utf-8")]
-        least, sign, rest = clusters(documents, MinhashConfig())
-        json.dump({"clusters": least, "sign_seconds": sign, "rest_seconds": rest}, open(sys.argv[1], "w"))
-        return
     texts = TEXTS + [made_up(seed) for seed in range(40)]
     golden = {"words": [{"text": t, "words": words_of(t)} for t in texts], "signatures": []}
     for fc, precision in (("xxhash", 64), ("xxhash", 32), ("sha1", 64), ("sha1", 32)):
@@ -121,4 +116,5 @@ def main():
         f.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
