@@ -60,9 +60,9 @@ TEST_F(DecontaminateTest, ReportsBothDirections) {
   const std::vector<Json> lines = stage.report();
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0]["document"], "train#1");
-  EXPECT_EQ(lines[0]["items"][0]["runs"], 2);
-  EXPECT_EQ(lines[0]["items"][0]["of"], 10);
-  EXPECT_EQ(lines[0]["items"][0]["text"], "Natalia sold clips to 48 of her friends in April, and");
+  EXPECT_EQ(lines[0]["items"][0]["runs"], 3);
+  EXPECT_EQ(lines[0]["items"][0]["of"], 11);
+  EXPECT_EQ(lines[0]["items"][0]["text"], "Natalia sold clips to 48 of her friends in April, and then");
   const std::string item = lines[2]["item"];
   EXPECT_TRUE(item.ends_with("a.csv:2 question")) << item;
   EXPECT_EQ(lines[2]["count"], 2);
@@ -98,7 +98,7 @@ TEST_F(DecontaminateTest, Thresholds) {
   options.ngram = 8;
   options.min_share = 0.5;
   const Decontaminate half(options);
-  Document d = document("Natalia sold clips to 48 of her friends in April");  // 3 of 12 runs
+  Document d = document("Natalia sold clips to 48 of her friends in April");  // 3 of 13 runs
   EXPECT_EQ(half.apply(d), "");
   d = document(kQuestion);
   EXPECT_EQ(half.apply(d), "decontaminate");

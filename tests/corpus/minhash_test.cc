@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "r1/base/error.h"
+#include "r1/base/json.h"
 #include "r1/base/rng.h"
 #include "r1/base/threads.h"
 #include "r1/corpus/split.h"

@@ -161,7 +161,9 @@ TEST(Substring, ByTokens) {
   const TemporaryFolder one("substring_tokens"), two("substring_tokens_two");
   std::vector<std::string> words;
   for (int i = 0; i < 40; ++i) words.push_back("word" + std::string(1, char('a' + i % 26)) + std::to_string(i) + " ");
-  const auto tokenizer = text::Tokenizer::from_words(words, {});
+  std::vector<std::string> vocabulary = words;
+  vocabulary.push_back("<unk>");
+  const auto tokenizer = text::Tokenizer::from_words(vocabulary, {});
   std::string a, b = words[39] + words[38];
   for (int i = 0; i < 30; ++i) a += words[size_t(i)];
   for (int i = 5; i < 20; ++i) b += words[size_t(i)];

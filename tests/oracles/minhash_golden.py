@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/golden/minhash.json with datatrove: words, signatures, clusters.
 
-pip install datatrove spacy; then: tests/oracles/minhash_golden.py tests/golden/minhash.json
+pip install datatrove spacy tokenizers orjson "xxhash<4"; then: tests/oracles/minhash_golden.py tests/golden/minhash.json
 bench/peers/corpus_dedup.py uses it too.
 """
 import json
