@@ -8,7 +8,7 @@
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
 #include "r1/base/utf8.h"
-#include "r1/corpus/words.h"
+#include "r1/corpus/compared_words.h"
 #include "r1/text/unicode.h"
 
 namespace r1::corpus {

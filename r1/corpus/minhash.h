@@ -14,7 +14,7 @@
 #include "r1/base/config.h"
 #include "r1/corpus/minhash_sign.h"
 #include "r1/corpus/shards.h"
-#include "r1/corpus/words.h"
+#include "r1/corpus/compared_words.h"
 
 namespace r1::corpus {
 

@@ -1,4 +1,4 @@
-#include "r1/corpus/words.h"
+#include "r1/corpus/compared_words.h"
 
 #include <algorithm>
 #include <array>
