@@ -335,7 +335,13 @@ class Files : public Reader {
       reader_.reset();
       if (at_ == paths_.size()) return false;
       const std::string& path = paths_[at_++];
-      reader_ = open_path(path, options_, licences_);
+      try {
+        reader_ = open_path(path, options_, licences_);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kUsage) throw;
+        counts.broken(path + "#0", "refused_kind");
+        continue;
+      }
       if (!reader_) counts.broken(path + "#0", "unknown_kind");
     }
   }
@@ -383,9 +389,7 @@ std::unique_ptr<Reader> open_reader(const std::string& path, const ReadOptions& 
   return reader;
 }
 
-std::unique_ptr<Reader> open_readers(const std::vector<std::string>& named, const ReadOptions& options) {
-  if (options.kind != "auto" && !find_kind(options.kind))
-    fail_usage("no reader is called '", printable(options.kind), "'; there are: ", all_kinds());
+std::vector<std::string> input_files(const std::vector<std::string>& named) {
   std::vector<std::string> paths;
   for (const std::string& name : named) {
     std::error_code ignored;
@@ -410,9 +414,20 @@ std::unique_ptr<Reader> open_readers(const std::vector<std::string>& named, cons
     std::ranges::sort(found);
     paths.insert(paths.end(), found.begin(), found.end());
   }
+  return paths;
+}
+
+std::unique_ptr<Reader> open_files(std::vector<std::string> paths, const ReadOptions& options) {
+  if (options.kind != "auto" && !find_kind(options.kind))
+    fail_usage("no reader is called '", printable(options.kind), "'; there are: ", all_kinds());
+  return std::make_unique<Files>(std::move(paths), options);
+}
+
+std::unique_ptr<Reader> open_readers(const std::vector<std::string>& named, const ReadOptions& options) {
+  std::vector<std::string> paths = input_files(named);
   // named alone, a file of no known kind is the user's to mend; in a folder it is counted
   if (paths.size() == 1 && paths == named) return open_reader(paths[0], options);
-  return std::make_unique<Files>(std::move(paths), options);
+  return open_files(std::move(paths), options);
 }
 
 }  // namespace r1::corpus

@@ -77,8 +77,9 @@ ShardFile::ShardFile(const fs::path& path, const std::string& options, size_t ro
 }
 
 void in_threads(size_t n, const std::function<void(size_t)>& work) {
+  thread_local bool inside = false;
   const size_t threads = std::min(n, size_t(num_threads()));
-  if (threads <= 1) {
+  if (threads <= 1 || inside) {
     for (size_t i = 0; i < n; ++i) work(i);
     return;
   }
@@ -86,6 +87,7 @@ void in_threads(size_t n, const std::function<void(size_t)>& work) {
   std::exception_ptr error;
   std::mutex lock;
   const auto run = [&] {
+    inside = true;
     for (size_t i; (i = next++) < n;) {
       try {
         work(i);
@@ -95,6 +97,7 @@ void in_threads(size_t n, const std::function<void(size_t)>& work) {
         next = n;
       }
     }
+    inside = false;
   };
   std::vector<std::thread> running;
   for (size_t t = 1; t < threads; ++t) running.emplace_back(run);

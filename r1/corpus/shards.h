@@ -59,7 +59,8 @@ class ShardFile {
   size_t begin_, row_bytes_, rows_;
 };
 
-// Runs work(i) for i in [0, n) on num_threads() threads; the first error is thrown once all have ended.
+// Runs work(i) for i in [0, n) on num_threads() threads; the first error is thrown once all have ended. Inside of such
+// work it runs one after another on the thread that calls it.
 void in_threads(size_t n, const std::function<void(size_t)>& work);
 
 // Records in parts by some bits of their hash, so that equal ones meet, with no more than about `memory_bytes` of them in memory: in one piece if
