@@ -113,7 +113,8 @@ Outputs::Outputs(const PipelineConfig& c, const text::Tokenizer* tokenizer, int6
   for (const std::string& name : part_names(c)) {
     auto part = std::make_unique<Part>();
     part->shard = number;
-    if (has(c.formats, "jsonl")) part->documents = std::make_unique<DocumentWriter>(path(folder_of(c, "data", name), number + ".jsonl.zst"));
+    if (has(c.formats, "jsonl"))
+      part->documents = std::make_unique<DocumentWriter>(path(folder_of(c, "data", name), number + ".jsonl.zst"));
     if (has(c.formats, "tokens")) {
       check(tokenizer != nullptr, "[data] tokens without a tokenizer");
       const fs::path folder = folder_of(c, "tokens", name);

@@ -187,7 +187,8 @@ class Pipeline {
     const Json before = parse_json_file(path);
     if (before == now) return;
     const std::string difference = json_diff(before, now);
-    fail_usage(path.string(), ": the run there ", complaint, ":\n", difference.substr(0, 2000), "\nname another --output, or remove that folder");
+    fail_usage(path.string(), ": the run there ", complaint, ":\n", difference.substr(0, 2000),
+               "\nname another --output, or remove that folder");
   }
 
   // Of processes that were killed; of another worker's files it cannot be known.
@@ -209,7 +210,8 @@ class Pipeline {
     for (int64_t i = 0; i < int64_t(shards_.size()); ++i)
       if (!passes_[0].done(i) && missing.size() < 300) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
     if (!missing.empty())
-      fail_usage(out_.string(), ": of ", shards_.size(), " shards these are not there yet: ", missing, "; run their workers (shard number % of), then merge");
+      fail_usage(out_.string(), ": of ", shards_.size(), " shards these are not there yet: ", missing,
+                 "; run their workers (shard number % of), then merge");
   }
 
   // Calls work(i) of each shard that is mine: side by side if there are enough to give every thread one, else one after another, in each of
@@ -267,11 +269,8 @@ class Pipeline {
     Json out = Json::array();
     for (const auto& [goes, stays] : pairs) {
       const Document &a = documents[goes], &b = documents[stays];
-      out.push_back({{"stage", stage},
-                     {"document", a.id()},
-                     {"text", excerpt(a.text)},
-                     {"stays", b.id()},
-                     {"stays_text", excerpt(b.text)}});
+      out.push_back(
+          {{"stage", stage}, {"document", a.id()}, {"text", excerpt(a.text)}, {"stays", b.id()}, {"stays_text", excerpt(b.text)}});
     }
     return out;
   }
@@ -494,7 +493,8 @@ Json read_run_config(const std::string& output) {
 RunCounts read_counts(const std::string& output) {
   const fs::path out(output);
   read_run_config(output);
-  if (!fs::exists(out / "counts.json")) fail_usage(output, ": the run is not done yet (it has no counts.json); the same command goes on with it");
+  if (!fs::exists(out / "counts.json"))
+    fail_usage(output, ": the run is not done yet (it has no counts.json); the same command goes on with it");
   const Json json = parse_json_file(out / "counts.json");
   RunCounts all;
   try {

@@ -71,8 +71,9 @@ void PipelineConfig::visit(Fields& v) {
   v("input", input, "files, folders and patterns");
   v("optional_input", optional_input, "what of the input is not there is left out with a word, not an error");
   v("output", output, "folder of the run; a run that was stopped goes on there");
-  v("stages", stages, "in their order, by default html, clean, pii, language, quality, length, exact, near, decontaminate, split; also score, lines, "
-                      "substring, window");
+  v("stages", stages,
+    "in their order, by default html, clean, pii, language, quality, length, exact, near, decontaminate, split; also score, lines, "
+    "substring, window");
   v("kind", kind, "what the files are, where their content does not tell (r1 data kinds)");
   v("text_column", text_column, "of rows: the column with the text; auto: by name");
   v("mail_quotes", mail_quotes, "keep what a mail quotes of an earlier one");
@@ -125,7 +126,8 @@ void PipelineConfig::resolve() {
       fail_usage("formats: '", printable(format), "' is none; there are jsonl, tokens, webdataset");
   const bool tokens = std::ranges::find(formats, "tokens") != formats.end();
   if (tokens && tokenizer.empty()) fail_usage("the format tokens needs --tokenizer");
-  if (seen.contains("substring") && substring.unit == "tokens" && tokenizer.empty()) fail_usage("substring.unit is tokens: that needs --tokenizer");
+  if (seen.contains("substring") && substring.unit == "tokens" && tokenizer.empty())
+    fail_usage("substring.unit is tokens: that needs --tokenizer");
   if (seen.contains("split")) split.check_shares();
 }
 

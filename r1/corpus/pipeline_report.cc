@@ -58,8 +58,9 @@ std::string number(const std::string& text) {
 }
 
 std::string funnel(const RunCounts& run) {
-  std::string out = "<h2>Stages</h2><div class=\"card box\"><table class=\"plain\"><tr><th>stage</th><th class=\"n\">documents out</th>"
-                    "<th class=\"n\">bytes out</th><th style=\"width:34%\">of what was read</th><th class=\"n\">dropped</th></tr>";
+  std::string out =
+      "<h2>Stages</h2><div class=\"card box\"><table class=\"plain\"><tr><th>stage</th><th class=\"n\">documents out</th>"
+      "<th class=\"n\">bytes out</th><th style=\"width:34%\">of what was read</th><th class=\"n\">dropped</th></tr>";
   const int64_t all = run.stages.empty() ? 0 : run.stages[0].second.documents_in();
   for (const auto& [name, c] : run.stages) {
     int64_t dropped = 0;
@@ -81,8 +82,10 @@ std::string reasons(const RunCounts& run) {
               cell("<span class=\"soft\">" + html_escape(r.examples.empty() ? "" : r.examples[0]) + "</span>") + "</tr>";
   }
   if (rows.empty()) return "";
-  return "<h2>Why documents went</h2><div class=\"card box\"><table class=\"plain\"><tr><th>stage</th><th>reason</th><th class=\"n\">documents</th>"
-         "<th class=\"n\">of the stage's</th><th class=\"n\">bytes</th><th>the first one</th></tr>" + rows + "</table></div>";
+  return "<h2>Why documents went</h2><div class=\"card box\"><table class=\"plain\"><tr><th>stage</th><th>reason</th><th "
+         "class=\"n\">documents</th>"
+         "<th class=\"n\">of the stage's</th><th class=\"n\">bytes</th><th>the first one</th></tr>" +
+         rows + "</table></div>";
 }
 
 std::string amounts(const std::string& title, const std::map<std::string, Survey::Amount>& all, size_t most = 25) {
@@ -94,9 +97,10 @@ std::string amounts(const std::string& title, const std::map<std::string, Survey
   std::string out = "<div class=\"card box\"><h3>" + title + "</h3><table class=\"plain\">";
   for (size_t i = 0; i < std::min(most, rows.size()); ++i) {
     const auto& [name, a] = rows[i];
-    out += "<tr>" + cell(name == "?" ? "<span class=\"soft\">not known</span>" : html_escape(name.substr(0, 120))) + number(count(a.documents)) +
-           number(human_bytes(double(a.bytes))) + number(a.tokens ? human_count(double(a.tokens)) + " tokens" : "") +
-           "<td style=\"width:26%\">" + bar(a.documents, documents) + "</td></tr>";
+    out += "<tr>" + cell(name == "?" ? "<span class=\"soft\">not known</span>" : html_escape(name.substr(0, 120))) +
+           number(count(a.documents)) + number(human_bytes(double(a.bytes))) +
+           number(a.tokens ? human_count(double(a.tokens)) + " tokens" : "") + "<td style=\"width:26%\">" + bar(a.documents, documents) +
+           "</td></tr>";
   }
   if (rows.size() > most) out += "<tr>" + cell("<span class=\"soft\">and " + count(int64_t(rows.size() - most)) + " more</span>") + "</tr>";
   return out + "</table></div>";
@@ -113,8 +117,8 @@ std::string histogram(const std::string& title, const std::map<int64_t, int64_t>
   for (const auto& [at, n] : columns) most = std::max(most, n);
   constexpr int kWidth = 560, kHeight = 150;
   const double step = double(kWidth) / double(columns.size());
-  std::string out = "<div class=\"card box\"><h3>" + title + "</h3><svg class=\"lengths\" role=\"img\" aria-label=\"" + title + "\" viewBox=\"0 0 " +
-                    std::to_string(kWidth) + " " + std::to_string(kHeight + 34) + "\">";
+  std::string out = "<div class=\"card box\"><h3>" + title + "</h3><svg class=\"lengths\" role=\"img\" aria-label=\"" + title +
+                    "\" viewBox=\"0 0 " + std::to_string(kWidth) + " " + std::to_string(kHeight + 34) + "\">";
   for (size_t i = 0; i < columns.size(); ++i) {
     const auto [at, n] = columns[i];
     const double height = double(kHeight) * double(n) / double(most), x = step * double(i);
@@ -131,9 +135,9 @@ std::string histogram(const std::string& title, const std::map<int64_t, int64_t>
 }
 
 std::string sample_card(const Survey::Sample& s) {
-  return "<article class=\"card box\"><b>" + html_escape(s.title.empty() ? s.id : s.title) + "</b><br><span class=\"soft\">" + html_escape(s.id) +
-         (s.url.empty() ? "" : " · " + html_escape(s.url)) + (s.part.empty() ? "" : " · " + html_escape(s.part)) + "</span><pre class=\"text\">" +
-         html_escape(s.text) + "</pre></article>";
+  return "<article class=\"card box\"><b>" + html_escape(s.title.empty() ? s.id : s.title) + "</b><br><span class=\"soft\">" +
+         html_escape(s.id) + (s.url.empty() ? "" : " · " + html_escape(s.url)) + (s.part.empty() ? "" : " · " + html_escape(s.part)) +
+         "</span><pre class=\"text\">" + html_escape(s.text) + "</pre></article>";
 }
 
 std::string duplicates(const Json& examples) {
@@ -144,7 +148,8 @@ std::string duplicates(const Json& examples) {
       return "<div class=\"card box\"><span class=\"soft\">" + html_escape(e.value(id, "")) + "</span><pre class=\"text\">" +
              html_escape(e.value(text, "")) + "</pre></div>";
     };
-    out += "<h3>" + html_escape(e.value("stage", "")) + "</h3><div class=\"grid two\">" + side("document", "text") + side("stays", "stays_text") + "</div>";
+    out += "<h3>" + html_escape(e.value("stage", "")) + "</h3><div class=\"grid two\">" + side("document", "text") +
+           side("stays", "stays_text") + "</div>";
   }
   return out;
 }
@@ -176,8 +181,10 @@ std::string pipeline_report(const std::string& output) {
   const Json config = read_run_config(output);
   const Survey& s = run.survey;
   std::string page =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"><title>Data report</title><style>";
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width,initial-scale=1\">"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"><title>Data "
+      "report</title><style>";
   page += std::string(report::kReportStyle) + kOwnStyle + "</style></head><body><main><header><h1>What became of the data</h1><p>";
   for (const Json& name : config.at("input")) page += html_escape(name.get<std::string>()) + " ";
   page += "</p></header>" + tiles(run) + funnel(run) + reasons(run);
@@ -194,8 +201,8 @@ std::string pipeline_report(const std::string& output) {
     for (const Survey::Sample& sample : samples) page += sample_card(sample);
     page += "</div>";
   }
-  page += "<h2>Options</h2><div class=\"card box\"><details><summary>as they were</summary><pre class=\"text\">" + html_escape(dump_json(config, 1)) +
-          "</pre></details></div>";
+  page += "<h2>Options</h2><div class=\"card box\"><details><summary>as they were</summary><pre class=\"text\">" +
+          html_escape(dump_json(config, 1)) + "</pre></details></div>";
   return page + "</main></body></html>\n";
 }
 

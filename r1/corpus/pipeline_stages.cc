@@ -125,7 +125,8 @@ class DecontaminateStage : public DocumentStage {
   Json found_in(const Document& d) const {
     Json items = Json::array();
     for (const Decontaminate::Match& m : filter_.matches(d.text))
-      items.push_back({{"item", filter_.item_name(m.item)}, {"runs", m.runs}, {"of", m.of}, {"text", d.text.substr(m.begin, m.end - m.begin)}});
+      items.push_back(
+          {{"item", filter_.item_name(m.item)}, {"runs", m.runs}, {"of", m.of}, {"text", d.text.substr(m.begin, m.end - m.begin)}});
     return items.empty() ? Json() : Json{{"document", d.id()}, {"items", items}};
   }
   Decontaminate filter_;

@@ -18,7 +18,8 @@ bool can_be_cut(const std::string& path) {
   if (ending != ".jsonl" && ending != ".ndjson") return false;
   std::ifstream file(path, std::ios::binary);
   char c = 0;
-  while (file.get(c) && (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\xef' || c == '\xbb' || c == '\xbf')) {}
+  while (file.get(c) && (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\xef' || c == '\xbb' || c == '\xbf')) {
+  }
   return file && c == '{';
 }
 
@@ -48,8 +49,7 @@ void add_stretches(const std::string& path, int64_t size, int64_t shard_bytes, s
 // The reader of a stretch, whose places begin at 0, with those of the file.
 class Stretch : public Reader {
  public:
-  Stretch(const InputShard& shard, const ReadOptions& options)
-      : begin_(shard.begin), file_(fs::path(shard.files[0])) {
+  Stretch(const InputShard& shard, const ReadOptions& options) : begin_(shard.begin), file_(fs::path(shard.files[0])) {
     if (!file_.seek(begin_)) fail(shard.files[0], ": cannot be read from byte ", begin_, " on; has it changed?");
     reader_ = open_input(Input::part(file_, shard.end - begin_, shard.files[0]), {.options = options});
   }

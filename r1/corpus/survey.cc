@@ -148,10 +148,14 @@ void Survey::add(const Survey& other) {
 Json Survey::to_json() const {
   Json dropped = Json::object();
   for (const auto& [reason, samples] : dropped_) dropped[reason] = samples_json(samples);
-  return {{"parts", amounts_json(parts_)},       {"languages", amounts_json(languages_)},
-          {"kinds", amounts_json(kinds_)},       {"licences", amounts_json(licences_)},
-          {"domains", amounts_json(domains_)},   {"characters", histogram_json(lengths_)},
-          {"tokens", histogram_json(token_lengths_)}, {"kept", samples_json(kept_)},
+  return {{"parts", amounts_json(parts_)},
+          {"languages", amounts_json(languages_)},
+          {"kinds", amounts_json(kinds_)},
+          {"licences", amounts_json(licences_)},
+          {"domains", amounts_json(domains_)},
+          {"characters", histogram_json(lengths_)},
+          {"tokens", histogram_json(token_lengths_)},
+          {"kept", samples_json(kept_)},
           {"dropped", dropped}};
 }
 
