@@ -208,7 +208,7 @@ std::string charset_of_page(std::string_view bytes, std::string_view declared) {
   return shape.broken == 0 || shape.characters > shape.broken ? "utf-8" : "windows-1252";
 }
 
-std::string to_utf8(std::string_view bytes, std::string_view charset) {
+std::string utf8_of_page(std::string_view bytes, std::string_view charset) {
   const Label* row = label_row(charset);
   const std::string_view name = row ? row->name : "utf-8";
   if (name == "utf-8") {

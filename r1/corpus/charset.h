@@ -18,6 +18,6 @@ std::string charset_of_label(std::string_view label);
 std::string charset_of_page(std::string_view bytes, std::string_view declared = {});
 
 // Valid UTF-8, without a byte order mark; what the charset does not know becomes U+FFFD.
-std::string to_utf8(std::string_view bytes, std::string_view charset);
+std::string utf8_of_page(std::string_view bytes, std::string_view charset);
 
 }  // namespace r1::corpus

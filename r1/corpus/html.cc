@@ -13,7 +13,7 @@ HtmlPage read_html(std::string_view bytes, const HtmlOptions& options) {
   page.charset = charset_of_page(bytes, options.charset);
   std::string converted;
   if (page.charset != "utf-8") {
-    converted = to_utf8(bytes, page.charset);
+    converted = utf8_of_page(bytes, page.charset);
     bytes = converted;
   } else if (bytes.starts_with("\xEF\xBB\xBF")) {
     bytes.remove_prefix(3);

@@ -97,17 +97,17 @@ TEST(Charset, LabelsAndDeclarations) {
   EXPECT_EQ(charset_of_page("<meta charset=latin1>日本語です"), "utf-8");  // a lie
   EXPECT_EQ(charset_of_page("caf\xE9"), "windows-1252");
   EXPECT_EQ(charset_of_page("caf\xE9", "koi8-r"), "koi8-r");
-  EXPECT_EQ(to_utf8("\x93\xFA\x96\x7B", "shift_jis"), "日本");
-  EXPECT_EQ(to_utf8("\xC4\xE3\xBA\xC3", "gbk"), "你好");
-  EXPECT_EQ(to_utf8("\xCF\xF0\xE8\xE2\xE5\xF2", "windows-1251"), "Привет");
-  EXPECT_EQ(to_utf8("\x93quoted\x94 \x80", "iso-8859-1"), "“quoted” €");
-  EXPECT_EQ(to_utf8(std::string("\xFF\xFE"
+  EXPECT_EQ(utf8_of_page("\x93\xFA\x96\x7B", "shift_jis"), "日本");
+  EXPECT_EQ(utf8_of_page("\xC4\xE3\xBA\xC3", "gbk"), "你好");
+  EXPECT_EQ(utf8_of_page("\xCF\xF0\xE8\xE2\xE5\xF2", "windows-1251"), "Привет");
+  EXPECT_EQ(utf8_of_page("\x93quoted\x94 \x80", "iso-8859-1"), "“quoted” €");
+  EXPECT_EQ(utf8_of_page(std::string("\xFF\xFE"
                                 "a\0\xE9\0",
                                 6),
                     "utf-16le"),
             "aé");
-  EXPECT_EQ(to_utf8("ok \xC4", "gb18030"), "ok \xEF\xBF\xBD");
-  EXPECT_EQ(to_utf8("\xFFx", "utf-8"), "\xEF\xBF\xBDx");
+  EXPECT_EQ(utf8_of_page("ok \xC4", "gb18030"), "ok \xEF\xBF\xBD");
+  EXPECT_EQ(utf8_of_page("\xFFx", "utf-8"), "\xEF\xBF\xBDx");
 }
 
 TEST(Html, ArticleWithoutWhatIsAround) {
