@@ -11,14 +11,8 @@ namespace r1::corpus {
 HtmlPage read_html(std::string_view bytes, const HtmlOptions& options) {
   HtmlPage page;
   page.charset = charset_of_page(bytes, options.charset);
-  std::string converted;
-  if (page.charset != "utf-8") {
-    converted = utf8_of_page(bytes, page.charset);
-    bytes = converted;
-  } else if (bytes.starts_with("\xEF\xBB\xBF")) {
-    bytes.remove_prefix(3);
-  }
-  const HtmlTree tree(bytes);
+  const std::string utf8 = utf8_of_page(bytes, page.charset);
+  const HtmlTree tree(utf8);
   page.cut = tree.cut();
   const std::string stated = read_metadata(tree, page);
   const HtmlContent content(tree, options);

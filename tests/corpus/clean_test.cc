@@ -15,7 +15,9 @@ TEST(Clean, FindsWhatFtfyFinds) {
   for (const Json& row : golden["rows"]) {
     const auto was = row["was"].get<std::string>(), given = row["in"].get<std::string>();
     const std::string ours = repair_unicode(given);
-    if (row["ftfy"] == row["was"]) EXPECT_EQ(ours, was) << "of " << given;
+    if (row["ftfy"] == row["was"]) {
+      EXPECT_EQ(ours, was) << "of " << given;
+    }
     found += ours == was;
     theirs += row["ftfy"] == row["was"];
   }
@@ -34,7 +36,9 @@ TEST(Clean, MarksWithoutText) {
                            "a\r\nb\rc\xE2\x80\xA8"
                            "d\fe"),
             "a\nb\nc\nd\ne");
-  EXPECT_EQ(repair_unicode("so\xC2\xAD" "ft zero\xE2\x80\x8Bwidth\xE2\x81\xA0 bell\x07 nul" + std::string(1, '\0') + "!"),
+  EXPECT_EQ(repair_unicode("so\xC2\xAD"
+                           "ft zero\xE2\x80\x8Bwidth\xE2\x81\xA0 bell\x07 nul" +
+                           std::string(1, '\0') + "!"),
             "soft zerowidth bell nul!");
   EXPECT_EQ(repair_unicode("a\xE2\x80\x8D"
                            "b"),

@@ -218,6 +218,8 @@ TEST(Html, NothingStopsIt) {
     EXPECT_EQ(text::to_valid_utf8(read.text), read.text) << page.substr(0, 40);
   }
   EXPECT_EQ(read_html(many("<div>", 100000) + "deep").text, "deep");
+  // A byte out of place in a page of UTF-8.
+  EXPECT_EQ(read_html("<p>을 ééé \xEC éé").text, "을 ééé \xEF\xBF\xBD éé");
 }
 
 TEST(Html, IntoADocument) {

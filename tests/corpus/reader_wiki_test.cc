@@ -1,6 +1,8 @@
 // MediaWiki dumps and their markup, StackExchange's posts, and the XML reader under both.
 #include <gtest/gtest.h>
 
+#include <regex>
+
 #include "r1/corpus/wikitext.h"
 #include "r1/corpus/xml_reader.h"
 #include "tests/corpus/reader_support.h"
@@ -117,8 +119,9 @@ TEST(ReaderWikipedia, TheRealDumps) {
     Json got = Json::array();
     for (const Document& d : read.documents) {
       got.push_back(d.title);
+      const std::string text = std::regex_replace(d.text, std::regex("\\$[^$\n]{1,400}\\$"), "");  // mathematics has braces of its own
       for (const char* left : {"{{", "}}", "[[", "]]", "<ref", "'''", "{|"})
-        EXPECT_EQ(d.text.find(left), std::string::npos) << name << " " << d.title << " has " << left;
+        EXPECT_EQ(text.find(left), std::string::npos) << name << " " << d.title << " has " << left;
     }
     EXPECT_EQ(got, expected["articles"]) << name << " " << read.reasons();
     EXPECT_EQ(int64_t(read.documents.size()) + read.counts.documents_in(), expected["pages"].get<int64_t>()) << name;

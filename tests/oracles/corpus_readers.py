@@ -30,6 +30,8 @@ def text_of(part, top=True):
         return f"{inner['subject']}\n\n{text}" if inner["subject"] else text
     if not top and part.get_content_disposition() == "attachment":
         return ""
+    if kind == "message/external-body":  # where a text could be had, not the text (RFC 2046, 5.2.3)
+        return ""
     if part.is_multipart():
         texts = [text for text in (text_of(p, False) for p in part.iter_parts()) if text]
         if kind in ("multipart/alternative", "multipart/signed"):
