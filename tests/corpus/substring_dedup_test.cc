@@ -38,10 +38,6 @@ std::vector<Stretch> by_definition(const std::vector<Unit>& text, const std::vec
   return out;
 }
 
-std::ostream& operator<<(std::ostream& out, const Stretch& s) {
-  return out << "[" << s.begin << "," << s.end << ")";
-}
-
 // Text that repeats itself: random pieces, copies of earlier ones with changes, runs of one unit, short periods.
 template <class Unit>
 std::vector<Unit> made_up(Rng& random, size_t n, uint64_t alphabet) {
