@@ -98,6 +98,15 @@ TEST(Repeats, ARunKeepsItsBeginning) {
   EXPECT_EQ(repeats_of("", 100), (std::vector<Stretch>{}));
 }
 
+// google-research/deduplicate-text-datasets issue 26: short repeats at the ends of documents were missed, both copies went.
+TEST(Repeats, AtTheEndsOfDocuments) {
+  const std::string text = "aaaaaaaaaaaabbbcccccaaaaaaaaaaaaccccc";
+  const std::vector<uint64_t> ends{20, 37};
+  // "ccccc" of the first document keeps its three, for its windows overlap; all of the second document is repeated.
+  EXPECT_EQ(repeats(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()), ends, {.length = 3}),
+            (std::vector<Stretch>{{3, 12}, {20, 37}}));
+}
+
 // One ruled line among a thousand different texts: more contexts than are compared with each other.
 TEST(Repeats, ManyContextsOfOneGram) {
   Rng random(4);
