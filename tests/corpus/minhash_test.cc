@@ -205,6 +205,24 @@ TEST(Minhash, DropsWhatIsCloserThanTheThreshold) {
   }
 }
 
+// OpenDCAI/DataFlow pull request 526: texts shorter than a shingle were all one cluster.
+TEST(Minhash, ShortTextsAreNoCopiesOfEachOther) {
+  const TemporaryFolder folder("minhash_short");
+  const MinhashRows rows(run({"cat", "dog", "", "one two three four"}, {}, folder.path()));
+  for (size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].dropped, 0u);
+}
+
+// ChenghaoMou/text-dedup issue 103: Chinese has no blanks, so whole sentences were words and nothing was found.
+TEST(Minhash, FindsCopiesInChinese) {
+  const TemporaryFolder folder("minhash_chinese");
+  const std::string text =
+      "世界经济史是一部基于假象和谎言的连续剧。要获得财富，做法就是认清其假象，投入其中，然后在假象被公众认识之前退出游戏。";
+  const MinhashRows rows(run({text, text + "！", "完全不同的一句话，没有任何重复的内容在里面。"}, {}, folder.path()));
+  EXPECT_EQ(rows[0].dropped, 1u);
+  EXPECT_EQ(rows[1].dropped, 0u);
+  EXPECT_EQ(rows[2].dropped, 0u);
+}
+
 TEST(Minhash, KeepsTheFirstIfAsked) {
   const TemporaryFolder folder("minhash_first");
   MinhashOptions options;

@@ -38,10 +38,6 @@ std::vector<Stretch> by_definition(const std::vector<Unit>& text, const std::vec
   return out;
 }
 
-std::ostream& operator<<(std::ostream& out, const Stretch& s) {
-  return out << "[" << s.begin << "," << s.end << ")";
-}
-
 // Text that repeats itself: random pieces, copies of earlier ones with changes, runs of one unit, short periods.
 template <class Unit>
 std::vector<Unit> made_up(Rng& random, size_t n, uint64_t alphabet) {
@@ -100,6 +96,15 @@ TEST(Repeats, ARunKeepsItsBeginning) {
   EXPECT_EQ(repeats_of(std::string(1000, 'a'), 100), (std::vector<Stretch>{{100, 1000}}));
   EXPECT_EQ(repeats_of(std::string(199, 'a'), 100), (std::vector<Stretch>{}));
   EXPECT_EQ(repeats_of("", 100), (std::vector<Stretch>{}));
+}
+
+// google-research/deduplicate-text-datasets issue 26: short repeats at the ends of documents were missed, both copies went.
+TEST(Repeats, AtTheEndsOfDocuments) {
+  const std::string text = "aaaaaaaaaaaabbbcccccaaaaaaaaaaaaccccc";
+  const std::vector<uint64_t> ends{20, 37};
+  // "ccccc" of the first document keeps its three, for its windows overlap; all of the second document is repeated.
+  EXPECT_EQ(repeats(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()), ends, {.length = 3}),
+            (std::vector<Stretch>{{3, 12}, {20, 37}}));
 }
 
 // One ruled line among a thousand different texts: more contexts than are compared with each other.
