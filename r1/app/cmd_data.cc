@@ -1,5 +1,6 @@
-// r1 data run | merge | report | kinds | language | ngram train, and r1 preprocess: the data road from raw files to training data. docs/data.md.
+// r1 data run | merge | report | mix | kinds | language | ngram train, and r1 preprocess: the data road from raw files to training data. docs/data.md.
 #include <algorithm>
+#include <cstdio>
 #include <iostream>
 
 #include "r1/app/command.h"
@@ -8,6 +9,7 @@
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
 #include "r1/corpus/language.h"
+#include "r1/corpus/mixture.h"
 #include "r1/corpus/ngram_lm.h"
 #include "r1/corpus/ngram_train.h"
 #include "r1/corpus/pipeline.h"
@@ -107,6 +109,19 @@ int run_preprocess(const PreprocessConfig& config, const CommonOptions& common) 
   c.tokenizer = config.tokenizer;
   if (!config.tokenizer.empty()) c.formats = {"jsonl", "tokens"};
   return run_data(c, common);
+}
+
+int run_mix(const corpus::MixConfig& config, const CommonOptions& common) {
+  install_interrupt_handler();
+  const Json told = corpus::mix(config);
+  if (common.json) return print_text(dump_json(told) + "\n"), 0;
+  print_text(padded("share", 8) + padded("epochs", 8) + padded("documents", 12) + "source\n");
+  for (const Json& s : told["sources"]) {
+    char numbers[64];
+    std::snprintf(numbers, sizeof numbers, "%-8.4f%-8.2f", s["share"].get<double>(), s["epochs"].get<double>());
+    print_text(numbers + padded(std::to_string(s["documents"].get<int64_t>()), 12) + s["source"].get<std::string>() + "\n");
+  }
+  return 0;
 }
 
 struct NoConfig {
@@ -210,6 +225,9 @@ Command cmd_data_merge() {
 }
 Command cmd_data_report() {
   return make_command<FolderConfig>("data report", "a run's counts, and its page report.html", run_report, {"output"});
+}
+Command cmd_data_mix() {
+  return make_command<corpus::MixConfig>("data mix", "several sources as one, in given proportions", run_mix);
 }
 Command cmd_data_kinds() {
   return make_command<NoConfig>("data kinds", "the kinds of files that are read", run_kinds);

@@ -15,6 +15,7 @@ Command cmd_runs();
 Command cmd_data_run();
 Command cmd_data_merge();
 Command cmd_data_report();
+Command cmd_data_mix();
 Command cmd_data_kinds();
 Command cmd_data_language();
 Command cmd_data_ngram_train();
@@ -58,6 +59,7 @@ const std::vector<Command>& commands() {
       cmd_data_run(),
       cmd_data_merge(),
       cmd_data_report(),
+      cmd_data_mix(),
       cmd_data_kinds(),
       cmd_data_language(),
       cmd_data_ngram_train(),
