@@ -12,6 +12,14 @@ Command cmd_eval_show();
 Command cmd_eval();
 Command cmd_compare();
 Command cmd_runs();
+Command cmd_data_run();
+Command cmd_data_merge();
+Command cmd_data_report();
+Command cmd_data_mix();
+Command cmd_data_kinds();
+Command cmd_data_language();
+Command cmd_data_ngram_train();
+Command cmd_preprocess();
 Command cmd_tokenizer_encode();
 Command cmd_tokenizer_decode();
 Command cmd_tokenizer_render();
@@ -48,6 +56,14 @@ const std::vector<Command>& commands() {
       cmd_eval(),
       cmd_compare(),
       cmd_runs(),
+      cmd_data_run(),
+      cmd_data_merge(),
+      cmd_data_report(),
+      cmd_data_mix(),
+      cmd_data_kinds(),
+      cmd_data_language(),
+      cmd_data_ngram_train(),
+      cmd_preprocess(),
       cmd_tokenizer_encode(),
       cmd_tokenizer_decode(),
       cmd_tokenizer_render(),

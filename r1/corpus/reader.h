@@ -25,14 +25,15 @@ class Reader {
 };
 
 struct ReadOptions {
-  std::string kind = "auto";           // or a name of reader_kinds(), for files whose content does not tell
-  std::string text_column = "auto";    // of rows (JSON, CSV, TSV, Parquet)
+  std::string kind = "auto";         // or a name of reader_kinds(), for files whose content does not tell
+  std::string text_column = "auto";  // of rows (JSON, CSV, TSV, Parquet)
   int64_t max_document_bytes = kMaxDocumentBytes;
+  bool mail_quotes = true;  // false: what a mail quotes of an earlier one (">" in front) is left out
 };
 
 struct ReaderKind {
-  std::string name, what;              // "warc", "WARC of HTML responses, gzip members"
-  std::vector<std::string> endings;    // ".warc", ".warc.gz"
+  std::string name, what;            // "warc", "WARC of HTML responses, gzip members"
+  std::vector<std::string> endings;  // ".warc", ".warc.gz"
 };
 const std::vector<ReaderKind>& reader_kinds();
 
@@ -40,7 +41,12 @@ const std::vector<ReaderKind>& reader_kinds();
 std::string kind_of(const std::string& path);
 std::unique_ptr<Reader> open_reader(const std::string& path, const ReadOptions& options = {});
 
-// Files, folders (all below, hidden ones left out) and patterns, sorted, one after another.
+// Files, folders (all below, hidden ones left out) and patterns as the files they mean, each of the named sorted; kUsage for what is not there.
+std::vector<std::string> input_files(const std::vector<std::string>& named);
+// Those of one list, one after another. A file of no known kind or of one that is refused is counted ("unknown_kind", "refused_kind").
+std::unique_ptr<Reader> open_files(std::vector<std::string> paths, const ReadOptions& options = {});
+
+// What input_files() says of `named`, one after another; a file that is named alone must be of a known kind.
 std::unique_ptr<Reader> open_readers(const std::vector<std::string>& named, const ReadOptions& options = {});
 
 }  // namespace r1::corpus

@@ -1,8 +1,6 @@
 #include "r1/data/byte_source.h"
 
 #include <zlib.h>
-#include <zstd.h>
-#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "r1/base/error.h"
+#include "r1/data/unpack.h"
 
 namespace r1::data {
 
@@ -44,41 +43,29 @@ struct PlainOrGzip : ByteSource::Decoder {
   bool seek(int64_t at) override { return gzseek(file, at, SEEK_SET) == at; }
 };
 
-struct Zstandard : ByteSource::Decoder {
+// What unpack.h unpacks.
+struct Packed : ByteSource::Decoder {
   std::FILE* file = nullptr;
-  ZSTD_DStream* stream = ZSTD_createDStream();
-  std::vector<char> bytes = std::vector<char>(ZSTD_DStreamInSize());
-  ZSTD_inBuffer in{nullptr, 0, 0};
-  bool inside = false;  // of a frame
+  std::unique_ptr<Unpacker> unpacker;
+  std::vector<char> bytes = std::vector<char>(size_t{1} << 17);
+  std::string_view in;
 
-  ~Zstandard() override {
-    ZSTD_freeDStream(stream);
+  ~Packed() override {
     if (file) std::fclose(file);
   }
   size_t read(char* out, size_t n, std::string& fault) override {
-    ZSTD_outBuffer to{out, n, 0};
-    while (to.pos == 0) {
-      if (in.pos == in.size) {
-        in = {bytes.data(), std::fread(bytes.data(), 1, bytes.size(), file), 0};
-        if (std::ferror(file)) return fault = std::strerror(errno), 0;
-        if (in.size == 0) return fault = inside ? "unexpected end of file" : "", 0;
-      }
-      const size_t left = ZSTD_decompressStream(stream, &to, &in);
-      if (ZSTD_isError(left)) {
-        fault = ZSTD_getErrorName(left);
-        if (ZSTD_getErrorCode(left) == ZSTD_error_frameParameter_windowTooLarge)
-          fault += ": it was made with a window above 128 MiB (zstd --long); unpack it with zstd -d --long=31";
-        return 0;
-      }
-      inside = left != 0;
+    while (true) {
+      if (const size_t got = unpacker->unpack(in, out, n, fault); got > 0 || !fault.empty()) return got;
+      if (!in.empty()) continue;
+      in = {bytes.data(), std::fread(bytes.data(), 1, bytes.size(), file)};
+      if (std::ferror(file)) return fault = std::strerror(errno), 0;
+      if (in.empty()) return fault = unpacker->inside() ? "unexpected end of file" : "", 0;
     }
-    return to.pos;
   }
   bool seek(int64_t at) override {
     std::rewind(file);
-    ZSTD_DCtx_reset(stream, ZSTD_reset_session_only);
-    in = {nullptr, 0, 0};
-    inside = false;
+    unpacker->reset();
+    in = {};
     std::vector<char> passed(size_t{1} << 16);
     std::string fault;
     while (at > 0) {
@@ -88,6 +75,13 @@ struct Zstandard : ByteSource::Decoder {
     }
     return true;
   }
+};
+
+// Bytes that somebody else brings.
+struct Brought : ByteSource::Decoder {
+  ByteSource::Bring bring;
+  size_t read(char* out, size_t n, std::string&) override { return bring.read(out, n); }
+  bool seek(int64_t at) override { return bring.seek(at); }
 };
 
 // The first bytes of formats that are no text, and what to do with each.
@@ -101,8 +95,6 @@ constexpr Refused kRefused[] = {
     {"ARROW1"sv, "an Arrow file, which this build cannot read (it has no Arrow)",
      "turn it into JSON lines: python3 -c \"import datasets as d; d.Dataset.from_file('IN').to_json('OUT.jsonl')\""},
     {"PK\x03\x04"sv, "a zip archive or an Office file", "unpack it, or save the table as CSV (UTF-8)"},
-    {"BZh"sv, "compressed with bzip2", "unpack it (bunzip2 -k IN); .gz and .zst are read as they are"},
-    {"\xFD\x37zXZ\0"sv, "compressed with xz", "unpack it (unxz -k IN); .gz and .zst are read as they are"},
     {"\xFF\xFE"sv, "UTF-16", "turn it into UTF-8: iconv -f UTF-16 -t UTF-8 IN > OUT"},
     {"\xFE\xFF"sv, "UTF-16", "turn it into UTF-8: iconv -f UTF-16 -t UTF-8 IN > OUT"},
 };
@@ -124,12 +116,19 @@ std::string first_bytes(const std::filesystem::path& path) {
   return bytes;
 }
 
-bool is_compressed_name(const std::filesystem::path& path) {
-  const auto extension = path.extension();
-  return extension == ".gz" || extension == ".zst";
+std::string_view name_of_packing(std::string_view ending) {
+  if (ending == ".gz") return "gzip";
+  if (ending == ".bz2") return "bzip2";
+  return ending == ".xz" ? "xz" : "zstd";
 }
 
 }  // namespace
+
+ByteSource::ByteSource(Bring bring, std::filesystem::path name) : path_(std::move(name)) {
+  auto brought = std::make_unique<Brought>();
+  brought->bring = std::move(bring);
+  decoder_ = std::move(brought);
+}
 
 ByteSource::ByteSource(const std::filesystem::path& path) : path_(path) {
   if (std::filesystem::is_directory(path_)) fail(path_.string(), ": is a folder, expected a file");
@@ -137,18 +136,19 @@ ByteSource::ByteSource(const std::filesystem::path& path) : path_(path) {
   std::string magic;
   if (std::filesystem::is_regular_file(path_, ignored)) {  // a pipe gives its bytes once
     magic = first_bytes(path_);
-    if (magic.empty() && is_compressed_name(path_))
-      fail(path_.string(), ": is empty, not even a ", path_.extension() == ".gz" ? "gzip" : "zstd",
+    if (magic.empty() && is_packed_ending(path_.extension().string()))
+      fail(path_.string(), ": is empty, not even a ", name_of_packing(path_.extension().string()),
            " header; was its download or its writer cut off?");
   }
   for (const Refused& refused : kRefused)
     if (magic.starts_with(refused.magic)) fail(path_.string(), ": is ", refused.what, "; ", with_names(refused.way_out, path_));
   errno = 0;
-  if (magic.starts_with("\x28\xB5\x2F\xFD"sv)) {
-    auto zstd = std::make_unique<Zstandard>();
-    zstd->file = std::fopen(path_.c_str(), "rb");
-    if (!zstd->file) fail(path_.string(), ": cannot open: ", std::strerror(errno));
-    decoder_ = std::move(zstd);
+  if (const Packing packing = packing_of(magic); packing != Packing::kNone && packing != Packing::kGzip) {
+    auto packed = std::make_unique<Packed>();
+    packed->file = std::fopen(path_.c_str(), "rb");
+    if (!packed->file) fail(path_.string(), ": cannot open: ", std::strerror(errno));
+    packed->unpacker = Unpacker::make(packing);
+    decoder_ = std::move(packed);
     return;
   }
   auto gzip = std::make_unique<PlainOrGzip>();

@@ -1,20 +1,28 @@
-// The bytes of a file, uncompressed on the way: plain, .gz (zlib) and .zst (Zstandard), told apart by their first bytes, whatever the name.
-// Streams: memory is a buffer, and for .zst the frame's window (at most 128 MiB; `zstd --long` makes larger ones, which are refused).
+// The bytes of a file, uncompressed on the way: plain, .gz, .zst, .bz2 and .xz (unpack.h), told apart by their first bytes, whatever the
+// name. Streams: memory is a buffer, and for .zst and .xz the window (at most 128 MiB; `zstd --long` makes larger ones, which are refused).
 //
-// Files that no reader here can take are refused at opening, each with its way out: Parquet, Arrow, zip (and xlsx), bzip2, xz, UTF-16. So
-// are a compressed file without a byte in it and one that breaks off.
+// Files that no reader here can take are refused at opening, each with its way out: Parquet, Arrow, zip (and xlsx), UTF-16. So are a
+// compressed file without a byte in it and one that breaks off.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace r1::data {
 
 class ByteSource {
  public:
+  struct Bring {
+    std::function<size_t(char* out, size_t n)> read;  // up to n bytes; 0 at the end
+    std::function<bool(int64_t at)> seek;             // false: it cannot
+  };
+
   explicit ByteSource(const std::filesystem::path& path);
+  // Bytes that come from elsewhere (a member of an archive), as they are. `name` is for errors.
+  ByteSource(Bring bring, std::filesystem::path name);
   ByteSource(ByteSource&&) noexcept;
   ByteSource& operator=(ByteSource&&) noexcept;
   ~ByteSource();

@@ -71,8 +71,8 @@ std::vector<std::string> tab_fields(const std::string& line, bool& open) {
 
 }  // namespace
 
-CsvReader::CsvReader(std::filesystem::path path, Kind kind, size_t max_row_bytes)
-    : path_(std::move(path)), kind_(kind), max_row_bytes_(max_row_bytes), lines_(path_, max_row_bytes) {
+CsvReader::CsvReader(ByteSource source, std::filesystem::path name, Kind kind, size_t max_row_bytes)
+    : path_(std::move(name)), kind_(kind), max_row_bytes_(max_row_bytes), lines_(std::move(source), path_, max_row_bytes) {
   read_header();
 }
 

@@ -18,7 +18,9 @@ namespace r1::data {
 class CsvReader {
  public:
   enum class Kind { kCsv, kTsv };
-  explicit CsvReader(std::filesystem::path path, Kind kind = Kind::kCsv, size_t max_row_bytes = kMaxLineBytes);
+  explicit CsvReader(std::filesystem::path path, Kind kind = Kind::kCsv, size_t max_row_bytes = kMaxLineBytes)
+      : CsvReader(ByteSource(path), path, kind, max_row_bytes) {}
+  CsvReader(ByteSource source, std::filesystem::path name, Kind kind, size_t max_row_bytes = kMaxLineBytes);
 
   // Names are trimmed; a column without a name is "column <number>". Names must differ.
   const std::vector<std::string>& header() const { return header_; }

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "r1/base/error.h"
+#include "r1/data/unpack.h"
 
 namespace r1::data {
 namespace {
@@ -20,7 +21,7 @@ const std::set<std::string> kNoData = {"dataset_info.json", "dataset_infos.json"
 bool is_data_file(const fs::path& path) {
   if (kNoData.contains(path.filename().string())) return false;
   const std::string extension = path.extension().string();
-  return kExtensions.contains(extension == ".gz" || extension == ".zst" ? path.stem().extension().string() : extension);
+  return kExtensions.contains(is_packed_ending(extension) ? path.stem().extension().string() : extension);
 }
 
 bool exists(const fs::path& path) {
@@ -58,7 +59,8 @@ std::string listed(const std::vector<std::string>& files) {
 
 std::vector<std::string> in_folder(const std::string& folder, const std::string& option, Split split) {
   const std::vector<std::string> all = files_in(folder), chosen = files_of(all, split);
-  if (all.empty()) fail_usage(option, ": no data files in folder '", folder, "' (.jsonl, .json, .csv, .tsv, .txt, also .gz or .zst)");
+  if (all.empty())
+    fail_usage(option, ": no data files in folder '", folder, "' (.jsonl, .json, .csv, .tsv, .txt, also .gz, .zst, .bz2 or .xz)");
   if (chosen.empty())
     fail_usage(option, ": folder '", folder, "' has ", listed(all), ", by their names all of another split; name the files");
   return chosen;

@@ -48,6 +48,11 @@ JsonListReader::JsonListReader(std::filesystem::path path, size_t max_row_bytes)
   begin();
 }
 
+JsonListReader::JsonListReader(ByteSource source, std::filesystem::path name, size_t max_row_bytes)
+    : path_(std::move(name)), max_row_bytes_(max_row_bytes), source_(std::move(source)) {
+  begin();
+}
+
 std::string JsonListReader::where() const {
   return str(path_.string(), ", row ", rows_);
 }

@@ -11,6 +11,7 @@ namespace r1::data {
 class JsonListReader {
  public:
   explicit JsonListReader(std::filesystem::path path, size_t max_row_bytes = kMaxLineBytes);
+  JsonListReader(ByteSource source, std::filesystem::path name, size_t max_row_bytes = kMaxLineBytes);
 
   // The text of the next row, JSON if the file is; false at the end.
   bool next(std::string& row);

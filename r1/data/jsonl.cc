@@ -14,6 +14,9 @@ constexpr size_t kChunk = size_t{1} << 18;
 LineReader::LineReader(std::filesystem::path path, size_t max_line_bytes)
     : path_(std::move(path)), max_line_bytes_(max_line_bytes), source_(path_) {}
 
+LineReader::LineReader(ByteSource source, std::filesystem::path name, size_t max_line_bytes)
+    : path_(std::move(name)), max_line_bytes_(max_line_bytes), source_(std::move(source)) {}
+
 std::string LineReader::where() const {
   return str(path_.string(), ":", position_.line);
 }
@@ -36,7 +39,7 @@ bool LineReader::next(std::string& line) {
   size_t searched = begin_, end;
   while ((end = buffer_.find('\n', searched)) == std::string::npos) {
     const size_t pending = buffer_.size() - begin_;
-    if (pending > max_line_bytes_) fail(path_.string(), ":", position_.line + 1, ": line longer than ", max_line_bytes_, " bytes");
+    if (pending > max_line_bytes_) fail_long(begin_ + pending);
     if (!fill()) {
       if (pending == 0) return false;
       end = buffer_.size();
@@ -45,7 +48,7 @@ bool LineReader::next(std::string& line) {
     searched = begin_ + pending;
   }
   const size_t length = end - begin_;
-  if (length > max_line_bytes_) fail(path_.string(), ":", position_.line + 1, ": line longer than ", max_line_bytes_, " bytes");
+  if (length > max_line_bytes_) fail_long(end);
   line.assign(buffer_, begin_, length);
   const size_t taken = length + (end < buffer_.size() ? 1 : 0);
   if (position_.byte == 0 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
@@ -54,6 +57,20 @@ bool LineReader::next(std::string& line) {
   position_.byte += int64_t(taken);
   ++position_.line;
   return true;
+}
+
+// Passes over the line that begins at begin_ and has no end before `searched`, keeping none of it.
+void LineReader::fail_long(size_t searched) {
+  size_t end;
+  while ((end = buffer_.find('\n', searched)) == std::string::npos) {
+    position_.byte += int64_t(buffer_.size() - begin_);
+    begin_ = buffer_.size();
+    if (!fill()) break;
+    searched = begin_;
+  }
+  if (end != std::string::npos) position_.byte += int64_t(end + 1 - begin_), begin_ = end + 1;
+  ++position_.line;
+  fail(path_.string(), ":", position_.line, ": line longer than ", max_line_bytes_, " bytes");
 }
 
 bool LineReader::at_end() {

@@ -1,4 +1,4 @@
-// JSON lines from a file, one object a line, streamed: memory is a few lines, whatever the file's size; .gz and .zst too (byte_source.h).
+// JSON lines from a file, one object a line, streamed: memory is a few lines, whatever the file's size; .gz, .zst, .bz2 and .xz too (byte_source.h).
 // Empty lines are skipped, a UTF-8 byte order mark and CRLF are taken, the last line needs no newline. A bad line is an error "file:line:
 // ..."; so are a line longer than `max_line_bytes` and a compressed file that breaks off. Position is resumable: position() after a row,
 // seek() in a new reader, and next() gives the following row. Rows of any format: rows.h.
@@ -27,8 +27,9 @@ class LineReader {
   };
 
   explicit LineReader(std::filesystem::path path, size_t max_line_bytes = kMaxLineBytes);
+  LineReader(ByteSource source, std::filesystem::path name, size_t max_line_bytes = kMaxLineBytes);
 
-  // False at the end of the file.
+  // False at the end of the file. After the error for a line that is too long, the next call gives the line after it.
   bool next(std::string& line);
   // The bytes as they stand instead: all that is left, if that is no more than `most`, else about `part` of it, cut after a line end where
   // there is one (else between characters). False at the end.
@@ -41,6 +42,7 @@ class LineReader {
 
  private:
   bool fill();
+  [[noreturn]] void fail_long(size_t searched);
 
   std::filesystem::path path_;
   size_t max_line_bytes_;

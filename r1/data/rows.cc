@@ -6,6 +6,7 @@
 #include "r1/base/error.h"
 #include "r1/data/csv.h"
 #include "r1/data/json_list.h"
+#include "r1/data/unpack.h"
 
 namespace r1::data {
 
@@ -82,7 +83,7 @@ std::string extension_of(std::filesystem::path path) {
     return text;
   };
   std::string extension = lower();
-  if (extension == ".gz" || extension == ".zst") {
+  if (is_packed_ending(extension)) {
     path = path.stem();
     extension = lower();
   }

@@ -1,4 +1,4 @@
-// Rows of a data file, whatever its form: JSON lines, a JSON list, CSV, TSV, each plain, .gz or .zst. The one road by which sft, pretrain,
+// Rows of a data file, whatever its form: JSON lines, a JSON list, CSV, TSV, each plain or packed (byte_source.h). The one road by which sft, pretrain,
 // grpo, rejection and eval read them. Streams; a bad row is an error that names file and line (or row). docs/data.md.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace r1::data {
 
 enum class FileForm { kText, kJsonLines, kJsonList, kCsv, kTsv };
 
-// By the name without .gz and .zst: .jsonl and .ndjson, .csv, .tsv and .tab; a .json is one or the other by what it begins with; the rest
+// By the name without .gz, .zst, .bz2 and .xz: .jsonl and .ndjson, .csv, .tsv and .tab; a .json is one or the other by what it begins with; the rest
 // is text. Error if the file is not there.
 FileForm form_of(const std::filesystem::path& path);
 // The same, where rows are wanted and a name says nothing: by what the file begins with.

@@ -433,6 +433,25 @@ std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const Corpu
   return source;
 }
 
+void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards) {
+  Manifest m{folder, {}, {}, Json::array(), {}, true};
+  std::string all;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    check(shards[i] == folder / shard_name(i), "[token shards] ", shards[i].string(), " is not called ", shard_name(i));
+    const Shard shard(shards[i]);
+    m.shards.push_back({{"file", shard_name(i)}, {"documents", shard.documents()}, {"tokens", shard.tokens()}});
+    all += sha256_file(shards[i]);
+  }
+  m.corpus = sha256(std::string_view(all));
+  m.save();
+}
+
+std::unique_ptr<DocumentSource> made_token_shards(const fs::path& folder) {
+  const Manifest m = read_manifest(folder);
+  if (!m.complete) fail(folder.string(), ": its token shards are not all made yet");
+  return std::make_unique<ShardSource>(m);
+}
+
 std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads) {
   TextStream stream(spec.files);
   std::vector<Document> all;

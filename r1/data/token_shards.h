@@ -75,6 +75,10 @@ struct CorpusSpec {
 // files hold no text. Ctrl-C ends it (ErrorKind::kInterrupted); the next call goes on.
 std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, int threads = 0);
 
+// Shards that were made elsewhere (r1 data run), named tokens-00000.bin and on in `folder`: the manifest that makes a corpus of them, and the corpus.
+void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards);
+std::unique_ptr<DocumentSource> made_token_shards(const fs::path& folder);
+
 // The same documents in memory, for corpora that stay small (held-out text).
 std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads = 0);
 

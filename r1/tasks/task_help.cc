@@ -91,7 +91,7 @@ std::string tasks_overview() {
   }
   return text +
          "An option is written --task_options.<option>=<value>. r1 eval --help TASK says more of one task.\n"
-         "A file may be JSON lines, JSON, CSV or TSV, also .gz or .zst. Without --data a task looks for $R1_DATA/<task>/.\n";
+         "A file may be JSON lines, JSON, CSV or TSV, also .gz, .zst, .bz2 or .xz. Without --data a task looks for $R1_DATA/<task>/.\n";
 }
 
 std::string task_help(const std::string& name) {

@@ -285,5 +285,59 @@ TEST(Deploy, TheUnitsFlagsAndEnvironmentAreTheProgramsAndItIsHardened) {
   EXPECT_GE(found, 1);
 }
 
+// Keys of a command of several words.
+std::set<std::string> options_of(const std::string& command) {
+  std::set<std::string> keys;
+  std::istringstream lines(list_options());
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(command + " --")) keys.insert(line.substr(command.size() + 3, line.find(' ', command.size() + 3) - command.size() - 3));
+  return keys;
+}
+
+TEST(Deploy, TheDataJobsFlagsAreTheProgramsAndTheirNumbersMeet) {
+  const auto jobs = documents("kubernetes/data-job.yaml");
+  ASSERT_EQ(jobs.size(), 2u);
+  const YAML::Node first = jobs[0]["spec"], pod = first["template"]["spec"]["containers"][0];
+  EXPECT_EQ(first["completionMode"].as<std::string>(), "Indexed");
+  EXPECT_EQ(first["completions"].as<int>(), first["parallelism"].as<int>());
+  const auto words = strings(pod["args"]);
+  EXPECT_EQ(words[0] + " " + words[1], "data run");
+  const auto known = options_of("data run");
+  EXPECT_TRUE(known.contains("worker"));  // R1_WORKER
+  std::string output, of;
+  for (const std::string& word : words) {
+    if (!word.starts_with("--")) continue;
+    const size_t equals = word.find('=');
+    const std::string key = word.substr(2, equals - 2);
+    EXPECT_TRUE(known.contains(key)) << key;
+    if (key == "output") output = word.substr(equals + 1);
+    if (key == "of") of = word.substr(equals + 1);
+  }
+  EXPECT_EQ(of, first["completions"].as<std::string>());
+  ASSERT_EQ(pod["env"].size(), 1u);
+  EXPECT_EQ(pod["env"][0]["name"].as<std::string>(), "R1_WORKER");
+  const auto merge = strings(jobs[1]["spec"]["template"]["spec"]["containers"][0]["args"]);
+  EXPECT_EQ(merge, (std::vector<std::string>{"data", "merge", output}));
+  for (const YAML::Node& job : jobs) {
+    const YAML::Node spec = job["spec"]["template"]["spec"];
+    EXPECT_TRUE(spec["securityContext"]["runAsNonRoot"].as<bool>());
+    EXPECT_TRUE(spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"].as<bool>());
+    EXPECT_EQ(spec["volumes"][0]["persistentVolumeClaim"]["claimName"].as<std::string>(), "r1-data");
+  }
+}
+
+TEST(Deploy, TheSlurmScriptsFlagsAreTheProgram) {
+  const std::string script = read_file(kDeploy / "slurm" / "data_array.sbatch");
+  const std::regex command("r1 (data [a-z]+)([^\n]*)"), flag("--([a-z_]+)=");
+  int commands = 0;
+  for (std::sregex_iterator at(script.begin(), script.end(), command), end; at != end; ++at, ++commands) {
+    const auto known = options_of((*at)[1]);
+    ASSERT_FALSE(known.empty()) << (*at)[1];
+    const std::string rest = (*at)[2];
+    for (std::sregex_iterator f(rest.begin(), rest.end(), flag); f != end; ++f) EXPECT_TRUE(known.contains((*f)[1])) << (*f)[1];
+  }
+  EXPECT_EQ(commands, 2);
+}
+
 }  // namespace
 }  // namespace r1::app

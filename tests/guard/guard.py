@@ -9,8 +9,8 @@ import tempfile
 FLOORS = [
     ["base"],
     ["kernels", "tensor", "text", "report", "http"],
-    ["ops", "dist", "data", "corpus", "verify", "grammar"],
-    ["nn", "tasks", "api"],
+    ["ops", "dist", "data", "verify", "grammar"],
+    ["nn", "tasks", "corpus", "api"],
     ["model"],
     ["train", "engine", "quant"],
     ["eval", "serve"],

@@ -1,0 +1,126 @@
+#include "r1/corpus/plan.h"
+
+#include <charconv>
+#include <fstream>
+
+#include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/corpus/reader_parts.h"
+
+namespace r1::corpus {
+namespace {
+
+constexpr size_t kFilesOfShard = 4096;
+
+// Lines of JSON as they stand: the first byte that is no blank or byte order mark opens an object.
+bool can_be_cut(const std::string& path) {
+  const std::string ending = fs::path(path).extension().string();
+  if (ending != ".jsonl" && ending != ".ndjson") return false;
+  std::ifstream file(path, std::ios::binary);
+  char c = 0;
+  while (file.get(c) && (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\xef' || c == '\xbb' || c == '\xbf')) {
+  }
+  return file && c == '{';
+}
+
+// The first byte behind a line end at or after `at`.
+int64_t next_line(std::ifstream& file, int64_t at, int64_t size) {
+  file.clear();
+  file.seekg(at - 1);
+  std::string buffer(size_t{1} << 16, '\0');
+  for (int64_t from = at - 1; from < size; from += int64_t(buffer.size())) {
+    file.read(buffer.data(), std::streamsize(buffer.size()));
+    const size_t end = buffer.substr(0, size_t(file.gcount())).find('\n');
+    if (end != std::string::npos) return from + int64_t(end) + 1;
+  }
+  return size;
+}
+
+void add_stretches(const std::string& path, int64_t size, int64_t shard_bytes, std::vector<InputShard>& out) {
+  std::ifstream file(path, std::ios::binary);
+  for (int64_t begin = 0; begin < size;) {
+    const int64_t wanted = (begin / shard_bytes + 1) * shard_bytes;
+    const int64_t end = wanted >= size ? size : next_line(file, wanted, size);
+    out.push_back({{path}, begin, end, end - begin});
+    begin = end;
+  }
+}
+
+// The reader of a stretch, whose places begin at 0, with those of the file.
+class Stretch : public Reader {
+ public:
+  Stretch(const InputShard& shard, const ReadOptions& options) : begin_(shard.begin), file_(fs::path(shard.files[0])) {
+    if (!file_.seek(begin_)) fail(shard.files[0], ": cannot be read from byte ", begin_, " on; has it changed?");
+    reader_ = open_input(Input::part(file_, shard.end - begin_, shard.files[0]), {.options = options});
+  }
+
+  bool next(Document& d, Counts& counts) override {
+    if (reader_ && reader_->next(d, counts_)) {
+      d.offset += begin_;
+      return true;
+    }
+    reader_.reset();
+    Json moved = counts_.to_json();
+    for (auto& [reason, dropped] : moved["dropped"].items())
+      for (Json& example : dropped["examples"]) example = place(example.get<std::string>());
+    counts.add(Counts::from_json(moved));
+    counts_ = {};
+    return false;
+  }
+
+ private:
+  std::string place(const std::string& where) const {
+    const size_t mark = where.rfind('#') + 1;
+    int64_t at = 0;
+    const auto [end, error] = std::from_chars(where.data() + mark, where.data() + where.size(), at);
+    return error == std::errc() && end == where.data() + where.size() ? where.substr(0, mark) + std::to_string(at + begin_) : where;
+  }
+
+  int64_t begin_;
+  Input file_;
+  std::unique_ptr<Reader> reader_;
+  Counts counts_;
+};
+
+}  // namespace
+
+std::vector<InputShard> plan_shards(const std::vector<std::string>& files, int64_t shard_bytes) {
+  std::vector<InputShard> out;
+  InputShard open;
+  const auto close = [&] {
+    if (!open.files.empty()) out.push_back(std::move(open));
+    open = {};
+  };
+  for (const std::string& path : files) {
+    std::error_code error;
+    const auto size = int64_t(fs::file_size(path, error));
+    if (error) fail_usage(path, ": ", error.message());
+    if (size > shard_bytes && can_be_cut(path)) {
+      close();
+      add_stretches(path, size, shard_bytes, out);
+      continue;
+    }
+    if (open.bytes + size > shard_bytes || open.files.size() == kFilesOfShard) close();
+    open.files.push_back(path);
+    open.bytes += size;
+  }
+  close();
+  return out;
+}
+
+Json to_json(const std::vector<InputShard>& shards) {
+  Json list = Json::array();
+  for (const InputShard& s : shards) {
+    Json row = {{"files", s.files}, {"bytes", s.bytes}};
+    if (s.end > 0) row["begin"] = s.begin, row["end"] = s.end;
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+std::unique_ptr<Reader> open_shard(const InputShard& shard, const ReadOptions& options) {
+  if (shard.end > 0) return std::make_unique<Stretch>(shard, options);
+  return open_files(shard.files, options);
+}
+
+}  // namespace r1::corpus

@@ -1,0 +1,382 @@
+// Rows as documents: JSON lines, a JSON list, CSV, TSV, read by r1/data. A row that cannot be had is counted, and the next one is read. A row
+// with a text is that text; one that is a conversation (chat API, ShareGPT, Alpaca, question and answer) or a problem with its solution becomes
+// its parts, an empty line between, and keeps them as extra.messages.
+#include <algorithm>
+
+#include "r1/base/error.h"
+#include "r1/base/strings.h"
+#include "r1/corpus/encoding.h"
+#include "r1/corpus/reader_parts.h"
+#include "r1/data/csv.h"
+#include "r1/data/json_list.h"
+#include "r1/data/messages.h"
+#include "r1/text/unicode.h"
+
+namespace r1::corpus {
+namespace {
+
+constexpr const char* kTextColumns[] = {"text",     "content", "body",    "document", "article", "raw_content",
+                                        "markdown", "code",    "passage", "story",    "abstract"};
+constexpr size_t kMaxExtra = size_t{1} << 16;  // bytes of what a row says beside its text; more is left out
+// Values of a row: what a text of a few bytes each may become in memory.
+constexpr size_t kMaxValues = 1'000'000;
+
+bool has_too_many_values(std::string_view json) {
+  size_t n = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (quoted) {
+      if (json[i] == '\\')
+        ++i;
+      else if (json[i] == '"')
+        quoted = false;
+    } else if (json[i] == '"') {
+      quoted = true;
+    } else {
+      n += json[i] == ',' || json[i] == '[' || json[i] == '{';
+    }
+  }
+  return n > kMaxValues;
+}
+
+struct Named {
+  std::string Document::*field;
+  std::initializer_list<const char*> keys;
+};
+const Named kNamed[] = {{&Document::url, {"url", "link", "uri"}},
+                        {&Document::title, {"title", "headline"}},
+                        {&Document::author, {"author", "by", "authors"}},
+                        {&Document::date, {"date", "timestamp", "created", "published", "created_at", "time"}},
+                        {&Document::licence, {"license", "licence", "licenses"}},
+                        {&Document::language, {"language", "lang"}}};
+
+// Takes the fields out of a row that a document has names for.
+void take_named(Json& row, Document& d) {
+  for (const Named& named : kNamed)
+    for (const char* key : named.keys) {
+      const auto it = row.find(key);
+      if (it == row.end()) continue;
+      std::string value = it->is_string() ? it->get<std::string>() : it->is_number() ? it->dump() : "";
+      if (it->is_array() && it->size() == 1 && it->front().is_string()) value = it->front().get<std::string>();
+      if (value.empty() || value.size() > 4096) continue;
+      d.*named.field = std::move(value);
+      row.erase(it);
+      break;
+    }
+}
+
+void keep_rest(Json row, Document& d) {
+  for (auto it = row.begin(); it != row.end();) {
+    if (it->is_null())
+      it = row.erase(it);
+    else
+      ++it;
+  }
+  if (!row.is_object() || row.empty()) return;
+  const bool both = d.extra.is_object();
+  if (dump_json(row).size() > kMaxExtra) return;
+  if (!both)
+    d.extra = std::move(row);
+  else
+    for (auto& [key, value] : row.items()) d.extra[key] = value;
+}
+
+std::string conversation(const Json& row, Document& d) {
+  data::Conversation c;
+  try {
+    c = data::conversation_from_json(row, "row");
+  } catch (const Error&) {
+    return "no_text";
+  }
+  std::string text;
+  for (const data::Message& m : c.messages) {
+    if (trim(m.content).empty()) continue;
+    if (!text.empty()) text += "\n\n";
+    text += m.content;
+  }
+  if (text.empty()) return "empty";
+  d.text = std::move(text);
+  d.extra = {{"messages", data::to_json(c.messages)}};
+  return "";
+}
+
+bool is_text(const Json& row, const char* key) {
+  const auto it = row.find(key);
+  return it != row.end() && it->is_string();
+}
+
+}  // namespace
+
+std::string document_of_row(Json row, const ReadOptions& options, Document& d) {
+  if (!row.is_object()) return "no_object";
+  if (options.text_column != "auto") {
+    const auto it = row.find(options.text_column);
+    if (it == row.end() || !it->is_string()) return "no_text";
+    d.text = it->get<std::string>();
+    row.erase(it);
+    take_named(row, d);
+    keep_rest(std::move(row), d);
+    return "";
+  }
+  const bool chat = options.kind == "chat", problems = options.kind == "problems";
+  if (!chat && !problems)
+    for (const char* key : kTextColumns)
+      if (is_text(row, key)) {
+        d.text = row[key].get<std::string>();
+        row.erase(key);
+        take_named(row, d);
+        keep_rest(std::move(row), d);
+        return "";
+      }
+  // MATH: problem and solution; a problem's answer alone is too little to learn from
+  if (!chat && is_text(row, "problem") && (is_text(row, "solution") || is_text(row, "generated_solution"))) {
+    const char* solution = is_text(row, "solution") ? "solution" : "generated_solution";
+    const std::string asked = row["problem"].get<std::string>(), said = row[solution].get<std::string>();
+    d.kind = "problems";
+    d.text = asked + "\n\n" + said;
+    d.extra = {{"messages", {{{"role", "user"}, {"content", asked}}, {{"role", "assistant"}, {"content", said}}}}};
+    row.erase("problem");
+    row.erase(solution);
+    keep_rest(std::move(row), d);
+    return "";
+  }
+  const bool question = is_text(row, "question") && is_text(row, "answer");
+  const std::string reason = conversation(row, d);
+  if (!reason.empty()) return reason;
+  d.kind = question ? "problems" : "chat";
+  for (const char* key :
+       {"messages", "conversations", "prompt", "completion", "instruction", "input", "output", "history", "question", "answer"})
+    row.erase(key);
+  keep_rest(std::move(row), d);
+  return "";
+}
+
+namespace {
+
+// A row as text, wherever it comes from. Errors of a single row leave the reader at the next one.
+class Rows {
+ public:
+  virtual ~Rows() = default;
+  virtual bool next(std::string& row) = 0;
+  virtual int64_t at() const = 0;  // of the row that is read next
+  virtual void check_column(const std::string&) const {}
+};
+
+struct Lines : Rows {
+  data::LineReader reader;
+  Lines(Input& input, size_t most) : reader(input.source(), input.name(), most) {}
+  bool next(std::string& row) override {
+    do {
+      if (!reader.next(row)) return false;
+    } while (trim(row).empty());
+    return true;
+  }
+  int64_t at() const override { return reader.position().byte; }
+};
+
+struct List : Rows {
+  data::JsonListReader reader;
+  List(Input& input, size_t most) : reader(input.source(), input.name(), most) {}
+  bool next(std::string& row) override { return reader.next(row); }
+  int64_t at() const override { return reader.position().byte; }
+};
+
+// Tables are often in an encoding of before UTF-8: stretches of lines, each line that is not UTF-8 turned.
+class TextStretches {
+ public:
+  explicit TextStretches(Input& input) : input_(input) {}
+  size_t read(char* out, size_t n) {
+    if (given_ == text_.size() && !more()) return 0;
+    n = std::min(n, text_.size() - given_);
+    std::copy_n(text_.data() + given_, n, out);
+    given_ += n;
+    return n;
+  }
+
+ private:
+  bool more() {
+    constexpr size_t kStretch = size_t{1} << 16;
+    std::string_view ahead = input_.peek(kStretch).substr(0, kStretch);
+    if (const size_t end = ahead.rfind('\n'); end != std::string_view::npos)
+      ahead = ahead.substr(0, end + 1);
+    else
+      ahead.remove_suffix(std::min(text::unfinished_utf8(ahead), ahead.size() - std::min<size_t>(1, ahead.size())));
+    given_ = 0;
+    text_.clear();
+    if (is_utf8(ahead)) {
+      text_ = ahead;
+    } else {
+      for (size_t at = 0; at < ahead.size();) {
+        const size_t end = std::min(ahead.find('\n', at), ahead.size() - 1) + 1;
+        text_ += to_utf8(ahead.substr(at, end - at));
+        at = end;
+      }
+    }
+    input_.skip(int64_t(ahead.size()));
+    return !text_.empty();
+  }
+  Input& input_;
+  std::string text_;
+  size_t given_ = 0;
+};
+
+struct Table : Rows {
+  TextStretches stretches;
+  data::CsvReader reader;
+  std::vector<std::string> fields;
+  Table(Input& input, data::CsvReader::Kind kind, size_t most)
+      : stretches(input),
+        reader(data::ByteSource(
+                   {.read = [this](char* out, size_t n) { return stretches.read(out, n); }, .seek = [](int64_t) { return false; }},
+                   input.name()),
+               input.name(), kind, most) {}
+  bool next(std::string& row) override {
+    if (!reader.next(fields)) return false;
+    Json object = Json::object();
+    for (size_t i = 0; i < fields.size(); ++i) object[reader.header()[i]] = std::move(fields[i]);
+    row = dump_json(object);
+    return true;
+  }
+  int64_t at() const override { return reader.position().byte; }
+  void check_column(const std::string& column) const override {
+    if (std::ranges::find(reader.header(), column) != reader.header().end()) return;
+    std::string names;
+    for (const std::string& name : reader.header()) names += (names.empty() ? "" : ", ") + printable(name);
+    fail_usage("no column '", column, "' (text_column); there are: ", names);
+  }
+};
+
+class RowDocuments : public Reader {
+ public:
+  using Open = std::unique_ptr<Rows> (*)(Input& input, size_t most);
+  RowDocuments(Input input, const Opening& opening, const char* kind, Open open)
+      : input_(std::move(input)), opening_(opening), kind_(kind), open_(open) {}
+
+  bool next(Document& d, Counts& counts) override {
+    const auto broken = [&](int64_t at, const std::string& reason, size_t bytes) {
+      counts.broken(str(input_.name(), "#", at), reason, int64_t(bytes));
+    };
+    std::string row;
+    while (!ended_) {
+      const int64_t at = rows_ ? rows_->at() : 0;
+      try {
+        if (!rows_) open_rows();
+        if (!rows_->next(row)) break;
+      } catch (const Error& e) {
+        if (e.kind() == ErrorKind::kUsage) throw;
+        const std::string_view what = e.what();
+        broken(at, what.find("longer than") != std::string_view::npos ? "too_large" : "broken_row", 0);
+        // who stands where it stood, or never opened, will not get on
+        if (!rows_ || rows_->at() == at || (kind_ == std::string_view("json") && what.find("expected") != std::string_view::npos)) break;
+        continue;
+      }
+      d = {};
+      d.source = input_.name();
+      d.offset = at;
+      d.kind = kind_;
+      d.licence = opening_.licence;
+      if (int64_t(row.size()) > 2 * opening_.options.max_document_bytes) {
+        broken(at, "too_large", row.size());
+        continue;
+      }
+      if (has_too_many_values(row)) {
+        broken(at, "too_many_values", row.size());
+        continue;
+      }
+      std::string reason;
+      try {
+        if (!is_utf8(row)) row = to_utf8(row);
+        Json json = parse_json(row, "");
+        if (first_ && opening_.options.text_column != "auto" && json.is_object() && !json.contains(opening_.options.text_column))
+          fail_usage(input_.name(), ": no key '", opening_.options.text_column, "' (text_column) in its first row");
+        first_ = false;
+        reason = document_of_row(std::move(json), opening_.options, d);
+      } catch (const Error& e) {
+        if (e.kind() == ErrorKind::kUsage) throw;
+        reason = "broken_row";
+      }
+      if (reason.empty()) return true;
+      broken(at, reason, row.size());
+    }
+    if (!ended_ && !input_.fault().empty()) broken(input_.at(), input_.fault(), 0);
+    ended_ = true;
+    return false;
+  }
+
+ private:
+  void open_rows() {
+    const std::string_view head = input_.peek(4);
+    const bool big = head.starts_with("\xFE\xFF");
+    if (big || head.starts_with("\xFF\xFE")) {
+      input_.skip(2);
+      utf8_ = std::make_unique<Input>(Input::of_utf16(input_, big));
+    }
+    rows_ = open_(utf8_ ? *utf8_ : input_, size_t(opening_.options.max_document_bytes));
+    if (opening_.options.text_column != "auto") rows_->check_column(opening_.options.text_column);
+  }
+
+  Input input_;
+  Opening opening_;
+  const char* kind_;
+  Open open_;
+  std::unique_ptr<Input> utf8_;  // UTF-16, turned
+  std::unique_ptr<Rows> rows_;
+  bool first_ = true, ended_ = false;
+};
+
+// Something follows the first object of a file: JSON lines that call themselves .json.
+bool is_lines(Input& input) {
+  std::string_view head = input.peek(Input::kMaxPeek);
+  if (head.starts_with("\xEF\xBB\xBF")) head.remove_prefix(3);
+  head = trim(head);
+  if (!head.starts_with('{')) return !head.starts_with('[');
+  int64_t depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < head.size(); ++i) {
+    const char c = head[i];
+    if (quoted) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if ((c == '}' || c == ']') && --depth == 0) {
+      return trim(head.substr(i + 1)).starts_with('{');
+    }
+  }
+  return false;
+}
+
+std::unique_ptr<Rows> open_lines(Input& input, size_t most) {
+  return std::make_unique<Lines>(input, most);
+}
+std::unique_ptr<Rows> open_list(Input& input, size_t most) {
+  return std::make_unique<List>(input, most);
+}
+std::unique_ptr<Rows> open_csv(Input& input, size_t most) {
+  return std::make_unique<Table>(input, data::CsvReader::Kind::kCsv, most);
+}
+std::unique_ptr<Rows> open_tsv(Input& input, size_t most) {
+  return std::make_unique<Table>(input, data::CsvReader::Kind::kTsv, most);
+}
+
+}  // namespace
+
+std::unique_ptr<Reader> read_jsonl(Input input, const Opening& opening) {
+  return std::make_unique<RowDocuments>(std::move(input), opening, "jsonl", open_lines);
+}
+std::unique_ptr<Reader> read_json(Input input, const Opening& opening) {
+  if (is_lines(input)) return read_jsonl(std::move(input), opening);
+  return std::make_unique<RowDocuments>(std::move(input), opening, "json", open_list);
+}
+std::unique_ptr<Reader> read_csv(Input input, const Opening& opening) {
+  return std::make_unique<RowDocuments>(std::move(input), opening, "csv", open_csv);
+}
+std::unique_ptr<Reader> read_tsv(Input input, const Opening& opening) {
+  return std::make_unique<RowDocuments>(std::move(input), opening, "tsv", open_tsv);
+}
+
+}  // namespace r1::corpus

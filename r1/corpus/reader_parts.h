@@ -1,0 +1,82 @@
+// What the readers of the single kinds share, and how each is opened on an Input. Inside of r1/corpus only; from outside: reader.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "r1/corpus/input.h"
+#include "r1/corpus/reader.h"
+
+namespace r1::corpus {
+
+// How deep archives in archives are followed.
+inline constexpr int kMaxArchiveDepth = 4;
+// What is read as a whole because its form needs that (an archive with its table at the end, a JSON file in a tar).
+inline constexpr int64_t kMaxWholeBytes = int64_t{128} << 20;
+
+// What a reader is opened with: the options and where it stands.
+struct Opening {
+  ReadOptions options;
+  int depth = 0;             // in archives
+  std::string licence = {};  // of the folder or archive, for what says nothing itself
+};
+
+using MakeReader = std::unique_ptr<Reader> (*)(Input input, const Opening& opening);
+
+std::unique_ptr<Reader> read_warc(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_jsonl(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_json(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_csv(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_tsv(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_text(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_markdown(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_code(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_html(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_latex(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_gutenberg(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_subtitles(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_man(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_mbox(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_wikipedia(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_stackexchange(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_epub(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_zip(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_tar(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_webdataset(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_pdf(Input input, const Opening& opening);
+
+// The kind of what an input holds, by its first bytes and its name; "" if none reads it. The refused ones have names too ("parquet").
+std::string kind_of_input(Input& input);
+// Its reader, which gives documents as document.h wants them: valid UTF-8, plain line ends, not empty, not too large; what is not is counted.
+// An error if the kind is refused. Of an unknown kind ("") null.
+std::unique_ptr<Reader> open_input(Input input, const Opening& opening);
+
+// "dir/a.TXT.gz" -> ".txt".
+std::string ending_of(std::string_view name);
+// "dir/a.txt.gz" -> "a.txt", "a.txt" where nothing is packed.
+std::string unpacked_name(std::string_view name);
+// The language of a file of source code by its name ("Python", "C++"); "" if it is none.
+std::string_view code_language(std::string_view name);
+
+// LaTeX to text: comments, preamble and layout go, headings, paragraphs and mathematics stay. latex.cc
+std::string text_of_latex(std::string_view latex, Document& document);
+// The name that \input{..} or \include{..} at text[at] has, and its end; "" if there is none. For those who have the other files.
+struct LatexInput {
+  size_t begin = 0, end = 0;
+  std::string name;
+};
+LatexInput next_latex_input(std::string_view latex, size_t from);
+bool is_latex_document(std::string_view latex);  // has a \documentclass (or LaTeX 2.09's \documentstyle) outside of comments
+
+// Do these bytes begin with the line that separates the messages of an mbox? read_mail.cc
+bool begins_mbox(std::string_view line);
+// Do these first bytes begin a tar? Do its first two members share a key and have endings that a WebDataset has? read_tar.cc
+bool begins_tar(std::string_view head);
+bool begins_webdataset(std::string_view head);
+
+// Fills a document from a row: of a table, of JSON lines, of a sample of a WebDataset. Reason if it cannot, else "". read_rows.cc
+std::string document_of_row(Json row, const ReadOptions& options, Document& document);
+
+}  // namespace r1::corpus

@@ -1,0 +1,281 @@
+#include "r1/data/unpack.h"
+
+#include <bzlib.h>
+#include <lzma.h>
+#include <zlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <algorithm>
+
+#include "r1/base/error.h"
+
+namespace r1::data {
+namespace {
+
+using namespace std::literals;
+
+constexpr size_t kMostWindow = size_t{128} << 20;
+constexpr size_t kMostInput = size_t{1} << 30;  // the libraries count in unsigned int
+
+// Members after one another are alike for all formats but Zstandard, which has them of its own: a member begins with its magic; after the
+// first one anything else is passed over.
+class Members : public Unpacker {
+ public:
+  explicit Members(std::string_view magic) : magic_(magic) {}
+
+  size_t unpack(std::string_view& in, char* out, size_t n, std::string& fault) override {
+    while (!in.empty()) {
+      if (!inside_ && !begin(in, fault)) {
+        if (!fault.empty()) return 0;
+        continue;
+      }
+      if (!inside_) continue;
+      bool ended = false;
+      const size_t before = in.size();
+      const size_t got = step(in, out, n, ended, fault);
+      if (!fault.empty()) return got;
+      if (ended) close(), inside_ = false, first_ = false;
+      if (got > 0) return got;
+      if (!ended && in.size() == before) return fault = "no progress", 0;
+    }
+    return inside_ ? flush(out, n, fault) : 0;
+  }
+  bool inside() const override { return inside_ || !held_.empty(); }
+  void reset() override {
+    if (inside_) close();
+    inside_ = false, first_ = true, passed_over_ = false;
+    held_.clear();
+  }
+
+ protected:
+  virtual bool open(std::string& fault) = 0;
+  virtual void close() = 0;
+  // Some of a member: bytes written.
+  virtual size_t step(std::string_view& in, char* out, size_t n, bool& ended, std::string& fault) = 0;
+  // Bytes that are done, but did not fit into the last output.
+  size_t flush(char* out, size_t n, std::string& fault) {
+    std::string_view none;
+    bool ended = false;
+    const size_t got = step(none, out, n, ended, fault);
+    if (ended) close(), inside_ = false, first_ = false;
+    return got;
+  }
+  bool inside_ = false;
+
+ private:
+  // The magic may come in pieces: what was seen of it is held and given to the member at its opening.
+  bool begin(std::string_view& in, std::string& fault) {
+    if (passed_over_) return in = {}, false;
+    while (!in.empty() && held_.size() < magic_.size() && in[0] == magic_[held_.size()]) held_ += in[0], in.remove_prefix(1);
+    if (held_.size() < magic_.size()) {
+      if (in.empty()) return false;
+      if (first_) return fault = "no header", false;
+      passed_over_ = true;
+      held_.clear();
+      return in = {}, false;
+    }
+    if (!open(fault)) return false;
+    inside_ = true;
+    std::string_view head = held_;
+    bool ended = false;
+    char nothing;
+    step(head, &nothing, 0, ended, fault);
+    held_.clear();
+    return fault.empty();
+  }
+
+  std::string_view magic_;
+  std::string held_;
+  bool first_ = true, passed_over_ = false;
+};
+
+class Gzip : public Members {
+ public:
+  Gzip() : Members("\x1F\x8B\x08"sv) {}
+  ~Gzip() override {
+    if (inside_) inflateEnd(&stream_);
+  }
+
+ private:
+  bool open(std::string& fault) override {
+    stream_ = {};
+    if (inflateInit2(&stream_, 15 + 16) != Z_OK) return fault = "out of memory", false;
+    return true;
+  }
+  void close() override { inflateEnd(&stream_); }
+  size_t step(std::string_view& in, char* out, size_t n, bool& ended, std::string& fault) override {
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+    const uInt given = uInt(std::min(in.size(), kMostInput));
+    stream_.avail_in = given;
+    stream_.next_out = reinterpret_cast<Bytef*>(out);
+    const uInt room = uInt(std::min(n, kMostInput));
+    stream_.avail_out = room;
+    const int code = inflate(&stream_, Z_NO_FLUSH);
+    in.remove_prefix(given - stream_.avail_in);
+    if (code == Z_STREAM_END)
+      ended = true;
+    else if (code != Z_OK && code != Z_BUF_ERROR)
+      fault = stream_.msg ? stream_.msg : "damaged";
+    return room - stream_.avail_out;
+  }
+
+  z_stream stream_{};
+};
+
+class Bzip2 : public Members {
+ public:
+  Bzip2() : Members("BZh"sv) {}
+  ~Bzip2() override {
+    if (inside_) BZ2_bzDecompressEnd(&stream_);
+  }
+
+ private:
+  bool open(std::string& fault) override {
+    stream_ = {};
+    if (BZ2_bzDecompressInit(&stream_, 0, 0) != BZ_OK) return fault = "out of memory", false;
+    return true;
+  }
+  void close() override { BZ2_bzDecompressEnd(&stream_); }
+  size_t step(std::string_view& in, char* out, size_t n, bool& ended, std::string& fault) override {
+    stream_.next_in = const_cast<char*>(in.data());
+    const unsigned given = unsigned(std::min(in.size(), kMostInput));
+    stream_.avail_in = given;
+    stream_.next_out = out;
+    const unsigned room = unsigned(std::min(n, kMostInput));
+    stream_.avail_out = room;
+    const int code = BZ2_bzDecompress(&stream_);
+    in.remove_prefix(given - stream_.avail_in);
+    if (code == BZ_STREAM_END)
+      ended = true;
+    else if (code == BZ_DATA_ERROR)
+      fault = "incorrect data check";
+    else if (code == BZ_DATA_ERROR_MAGIC)
+      fault = "no bzip2 header";
+    else if (code != BZ_OK)
+      fault = "damaged";
+    return room - stream_.avail_out;
+  }
+
+  bz_stream stream_{};
+};
+
+class Xz : public Members {
+ public:
+  Xz() : Members("\xFD\x37zXZ\0"sv) {}
+  ~Xz() override { lzma_end(&stream_); }
+
+ private:
+  bool open(std::string& fault) override {
+    stream_ = LZMA_STREAM_INIT;
+    if (lzma_stream_decoder(&stream_, kMostWindow + (size_t{8} << 20), 0) != LZMA_OK) return fault = "out of memory", false;
+    return true;
+  }
+  void close() override { lzma_end(&stream_); }
+  size_t step(std::string_view& in, char* out, size_t n, bool& ended, std::string& fault) override {
+    stream_.next_in = reinterpret_cast<const uint8_t*>(in.data());
+    stream_.avail_in = in.size();
+    stream_.next_out = reinterpret_cast<uint8_t*>(out);
+    stream_.avail_out = n;
+    const lzma_ret code = lzma_code(&stream_, LZMA_RUN);
+    in.remove_prefix(in.size() - stream_.avail_in);
+    switch (code) {
+      case LZMA_OK:
+      case LZMA_BUF_ERROR:
+        break;
+      case LZMA_STREAM_END:
+        ended = true;
+        break;
+      case LZMA_MEMLIMIT_ERROR:
+        fault = "it was made with a dictionary above 128 MiB; unpack it with unxz";
+        break;
+      default:
+        fault = code == LZMA_OPTIONS_ERROR ? "an option of xz that is not known here" : "incorrect data check";
+    }
+    return n - stream_.avail_out;
+  }
+
+  lzma_stream stream_ = LZMA_STREAM_INIT;
+};
+
+class Zstandard : public Unpacker {
+ public:
+  ~Zstandard() override { ZSTD_freeDStream(stream_); }
+  size_t unpack(std::string_view& in, char* out, size_t n, std::string& fault) override {
+    if (in.empty() && !inside_) return 0;  // the library would begin a frame that is not there
+    ZSTD_inBuffer from{in.data(), in.size(), 0};
+    ZSTD_outBuffer to{out, n, 0};
+    do {
+      const size_t left = ZSTD_decompressStream(stream_, &to, &from);
+      if (ZSTD_isError(left)) {
+        fault = ZSTD_getErrorName(left);
+        if (ZSTD_getErrorCode(left) == ZSTD_error_frameParameter_windowTooLarge)
+          fault += ": it was made with a window above 128 MiB (zstd --long); unpack it with zstd -d --long=31";
+        break;
+      }
+      inside_ = left != 0;
+    } while (to.pos == 0 && from.pos < from.size);
+    in.remove_prefix(from.pos);
+    return to.pos;
+  }
+  bool inside() const override { return inside_; }
+  void reset() override {
+    ZSTD_DCtx_reset(stream_, ZSTD_reset_session_only);
+    inside_ = false;
+  }
+
+ private:
+  ZSTD_DStream* stream_ = ZSTD_createDStream();
+  bool inside_ = false;
+};
+
+}  // namespace
+
+std::string_view magic_of(Packing packing) {
+  switch (packing) {
+    case Packing::kGzip:
+      return "\x1F\x8B\x08"sv;
+    case Packing::kZstd:
+      return "\x28\xB5\x2F\xFD"sv;
+    case Packing::kBzip2:
+      return "BZh"sv;
+    case Packing::kXz:
+      return "\xFD\x37zXZ\0"sv;
+    case Packing::kNone:
+      break;
+  }
+  return {};
+}
+
+Packing packing_of(std::string_view bytes) {
+  for (const Packing p : {Packing::kGzip, Packing::kZstd, Packing::kXz})
+    if (bytes.starts_with(magic_of(p))) return p;
+  // "BZh" are letters: a text may begin with them
+  return bytes.size() >= 5 && bytes.starts_with("BZh") && bytes[3] >= '1' && bytes[3] <= '9' && (bytes[4] == '1' || bytes[4] == '\x17')
+             ? Packing::kBzip2
+             : Packing::kNone;
+}
+
+bool is_packed_ending(std::string_view ending) {
+  for (const std::string_view known : {".gz", ".zst", ".bz2", ".xz"})
+    if (ending == known) return true;
+  return false;
+}
+
+std::unique_ptr<Unpacker> Unpacker::make(Packing packing) {
+  switch (packing) {
+    case Packing::kGzip:
+      return std::make_unique<Gzip>();
+    case Packing::kZstd:
+      return std::make_unique<Zstandard>();
+    case Packing::kBzip2:
+      return std::make_unique<Bzip2>();
+    case Packing::kXz:
+      return std::make_unique<Xz>();
+    case Packing::kNone:
+      break;
+  }
+  fail("[unpack] nothing to unpack");
+}
+
+}  // namespace r1::data

@@ -1,0 +1,108 @@
+// Rows: JSON lines, lists, CSV, TSV; which of their keys is the text; conversations and problems; damage a row at a time.
+#include <gtest/gtest.h>
+
+#include "r1/base/error.h"
+#include "tests/corpus/reader_support.h"
+#include "tests/message_of.h"
+
+namespace r1::corpus {
+namespace {
+
+using namespace std::literals;
+
+std::string texts(const Read& read) {
+  std::string out;
+  for (const Document& d : read.documents) out += d.text + "|";
+  return out + " " + read.reasons();
+}
+
+TEST(ReaderRows, TheTextAndWhatStandsBeside) {
+  Files files("reader_rows");
+  const std::string row =
+      "{\"text\": \"T\", \"url\": \"u\", \"title\": \"t\", \"license\": \"MIT\", \"timestamp\": \"2020\", \"lang\": \"en\", \"id\": 3, "
+      "\"none\": null}\n";
+  const Read read = files.read("a.jsonl", row + "\n{\"content\": \"C\"}\n");
+  ASSERT_EQ(texts(read), "T|C| ");
+  const Document& d = read.documents[0];
+  EXPECT_EQ(d.url + d.title + d.licence + d.date + d.language, "utMIT2020en");
+  EXPECT_EQ(d.extra, Json({{"id", 3}}));
+  EXPECT_EQ(d.kind, "jsonl");
+  EXPECT_EQ(read.documents[1].offset, int64_t(row.size()));
+  for (const auto& [name, bytes] : {std::pair{"a.json"s, "[{\"text\": \"T\"}, {\"text\": \"U\"}]"s},
+                                    {"b.json", "{\"version\": 1, \"data\": [{\"text\": \"T\"}, {\"text\": \"U\"}]}"},
+                                    {"c.json", "{\"text\": \"T\"}\n{\"text\": \"U\"}\n"},
+                                    {"d.csv", "id,text\n1,T\n2,U\n"},
+                                    {"e.tsv", "id\ttext\n1\tT\n2\tU\n"},
+                                    {"f.json.gz", gzip("[{\"text\": \"T\"}, {\"text\": \"U\"}]")},
+                                    {"g.jsonl.bz2", bzip2("{\"text\": \"T\"}\n{\"text\": \"U\"}\n")},
+                                    {"h.csv.xz", xz("text\nT\nU\n")},
+                                    {"i.csv", "\xFF\xFEt\0e\0x\0t\0\n\0T\0\n\0U\0"s},
+                                    {"j", "{\"text\": \"T\"}\n{\"text\": \"U\"}\n"}})
+    EXPECT_EQ(texts(files.read(name, bytes)), "T|U| ") << name;
+  EXPECT_EQ(texts(files.read("k.csv", "text\ncaf\xE9\n\"gr\xC3\xBC\xC3\x9F\x65\"\n")), "caf\xC3\xA9|gr\xC3\xBC\xC3\x9F\x65| ")
+      << "windows-1252, a line at a time";
+  EXPECT_EQ(texts(files.read("l.json", "{\"text\": \"only one\"}")), "only one| ");
+}
+
+TEST(ReaderRows, AColumnThatIsAskedFor) {
+  Files files("reader_column");
+  ReadOptions options;
+  options.text_column = "story";
+  EXPECT_EQ(texts(files.read("a.jsonl", "{\"text\": \"no\", \"story\": \"yes\"}\n{\"text\": \"x\"}\n", options)), "yes| no_text: 1");
+  EXPECT_NE(message_of([&] { files.read("b.jsonl", "{\"text\": \"no\"}\n", options); }).find("no key 'story'"), std::string::npos);
+  EXPECT_NE(message_of([&] { files.read("c.csv", "a,b\n1,2\n", options); }).find("there are: a, b"), std::string::npos);
+}
+
+TEST(ReaderRows, ConversationsAndProblems) {
+  Files files("reader_chat");
+  const std::string lines =
+      "{\"messages\": [{\"role\": \"user\", \"content\": \"q\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n"
+      "{\"conversations\": [{\"from\": \"human\", \"value\": \"q\"}, {\"from\": \"gpt\", \"value\": \"a\"}]}\n"
+      "{\"instruction\": \"q\", \"input\": \"\", \"output\": \"a\"}\n"
+      "{\"question\": \"q\", \"answer\": \"a\", \"level\": 3}\n"
+      "{\"problem\": \"q\", \"solution\": \"a\", \"type\": \"Algebra\"}\n"
+      "{\"nothing\": 1}\n";
+  const Read read = files.read("a.jsonl", lines);
+  ASSERT_EQ(texts(read), "q\n\na|q\n\na|q\n\na|q\n\na|q\n\na| no_text: 1");
+  std::string kinds;
+  for (const Document& d : read.documents) {
+    kinds += d.kind + " ";
+    ASSERT_EQ(d.extra["messages"].size(), 2u) << d.extra;
+    EXPECT_EQ(d.extra["messages"][1]["content"], "a");
+  }
+  EXPECT_EQ(kinds, "chat chat chat problems problems ");
+  EXPECT_EQ(read.documents[4].extra["type"], "Algebra");
+  ReadOptions options;
+  options.kind = "chat";
+  EXPECT_EQ(texts(files.read("b.json", "[{\"text\": \"no\", \"prompt\": \"q\", \"completion\": \"a\"}]", options)), "q\n\na| ");
+}
+
+TEST(ReaderRows, ABrokenRowIsOneRow) {
+  Files files("reader_rows_broken");
+  const std::string many = "{\"x\": [" + std::string(2'200'000, ',') + "]}";
+  std::string deep = "{\"x\": ";
+  deep += std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  EXPECT_EQ(texts(files.read("a.jsonl", "{\"text\": \"a\"}\n{\"text\": \n[1]\n" + deep + "\n" + many +
+                                            "\n{\"text\": \"caf\xE9\"}\n\"text\"\n{\"text\": \"b\"}")),
+            "a|caf\xC3\xA9|b| broken_row: 2, no_object: 2, too_many_values: 1");
+  EXPECT_EQ(texts(files.read("b.json", "[{\"text\": \"a\"}, {\"text\" 1}, 7, {\"text\": \"b\"}]")), "a|b| broken_row: 1, no_object: 1");
+  EXPECT_EQ(texts(files.read("c.json", "[{\"text\": \"a\"}, {\"text\": \"b\"} {\"text\": \"c\"}]")), "a|b| broken_row: 1");
+  EXPECT_EQ(texts(files.read("d.csv", "id,text\n1,a\n2\n3,b,c\n4,d\n")), "a|d| broken_row: 2");
+  EXPECT_EQ(texts(files.read("e.jsonl.gz", gzip("{\"text\": \"a\"}\n" + std::string(300'000, 'x')).substr(0, 200))),
+            "a| broken_row: 1, truncated: 1");
+  EXPECT_EQ(texts(files.read("f.jsonl", "{\"text\": \"a\"}\n{\"text\": \"" + std::string(40 << 20, 'x') + "\"}\n{\"text\": \"b\"}\n")),
+            "a|b| too_large: 1");
+  EXPECT_EQ(texts(files.read("g.json", "[{\"text\": \"a\"}")), "a| broken_row: 1");
+}
+
+TEST(ReaderRows, RealTables) {
+  const std::string gsm8k = data_file("gsm8k/test.jsonl");
+  if (gsm8k.empty()) GTEST_SKIP() << "no gsm8k/test.jsonl (set R1_DATA)";
+  const Read read = read_file(gsm8k);
+  EXPECT_EQ(read.documents.size(), 1'319u) << read.reasons();
+  EXPECT_EQ(read.documents[0].kind, "problems");
+  EXPECT_EQ(read.reasons(), "");
+}
+
+}  // namespace
+}  // namespace r1::corpus

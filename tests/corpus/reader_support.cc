@@ -1,0 +1,134 @@
+#include "tests/corpus/reader_support.h"
+
+#include <bzlib.h>
+#include <lzma.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace r1::corpus {
+
+namespace fs = std::filesystem;
+
+int64_t Read::dropped(const std::string& reason) const {
+  const auto found = counts.dropped().find(reason);
+  return found == counts.dropped().end() ? 0 : found->second.documents;
+}
+
+std::string Read::reasons() const {
+  std::string out;
+  for (const auto& [reason, r] : counts.dropped()) out += (out.empty() ? "" : ", ") + reason + ": " + std::to_string(r.documents);
+  return out;
+}
+
+Read read_all(Reader& reader) {
+  Read read;
+  for (Document d; reader.next(d, read.counts);) read.documents.push_back(d);
+  return read;
+}
+Read read_file(const std::string& path, const ReadOptions& options) {
+  const auto reader = open_reader(path, options);
+  return read_all(*reader);
+}
+
+std::string gzip(std::string_view text) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&stream, text.size()) + 32, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = uInt(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = uInt(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+std::string zstd(std::string_view text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
+}
+std::string bzip2(std::string_view text) {
+  std::string out(text.size() + text.size() / 100 + 600, '\0'), in(text);
+  unsigned size = unsigned(out.size());
+  BZ2_bzBuffToBuffCompress(out.data(), &size, in.data(), unsigned(in.size()), 9, 0, 0);
+  out.resize(size);
+  return out;
+}
+std::string xz(std::string_view text) {
+  std::string out(lzma_stream_buffer_bound(text.size()), '\0');
+  size_t size = 0;
+  lzma_easy_buffer_encode(3, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                          reinterpret_cast<uint8_t*>(out.data()), &size, out.size());
+  out.resize(size);
+  return out;
+}
+
+std::string tar(const std::vector<TarFile>& files) {
+  std::string out;
+  for (const TarFile& file : files) {
+    std::string header(512, '\0');
+    const auto put = [&](size_t at, const std::string& text) { std::memcpy(header.data() + at, text.data(), text.size()); };
+    const auto octal = [](uint64_t n, int digits) {
+      std::string text(size_t(digits), '0');
+      for (size_t i = text.size(); i-- > 0; n /= 8) text[i] = char('0' + n % 8);
+      return text;
+    };
+    put(0, file.name.substr(0, 100));
+    put(100, "0000644");
+    put(124, octal(file.bytes.size(), 11));
+    header[156] = file.type;
+    put(257, std::string("ustar\0", 6) + "00");
+    put(148, "        ");
+    uint64_t sum = 0;
+    for (const char c : header) sum += uint8_t(c);
+    put(148, octal(sum, 6) + std::string("\0 ", 2));
+    out += header + file.bytes;
+    out.append((512 - file.bytes.size() % 512) % 512, '\0');
+  }
+  return out + std::string(1024, '\0');
+}
+
+std::string zip(const std::vector<ZipFile>& files) {
+  std::string out, table;
+  const auto number = [](uint64_t n, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += char(n >> (8 * i));
+    return text;
+  };
+  for (const ZipFile& file : files) {
+    std::string packed = file.bytes;
+    if (file.deflate) {
+      const std::string gz = gzip(file.bytes);
+      packed = gz.substr(10, gz.size() - 18);
+    }
+    const uint32_t crc = uint32_t(crc32(0, reinterpret_cast<const Bytef*>(file.bytes.data()), uInt(file.bytes.size())));
+    const std::string middle = number(20, 2) + number(0x800, 2) + number(file.deflate ? 8 : 0, 2) + number(0, 4) + number(crc, 4) +
+                               number(packed.size(), 4) + number(file.bytes.size(), 4) + number(file.name.size(), 2) + number(0, 2);
+    table += "PK\x01\x02" + number(20, 2) + middle + number(0, 2) + number(0, 2) + number(0, 2) + number(0, 4) + number(out.size(), 4) +
+             file.name;
+    out += "PK\x03\x04" + middle + file.name + packed;
+  }
+  return out + table + "PK\x05\x06" + number(0, 4) + number(files.size(), 2) + number(files.size(), 2) + number(table.size(), 4) +
+         number(out.size(), 4) + number(0, 2);
+}
+
+std::string data_file(const std::string& name) {
+  const char* given = std::getenv("R1_DATA");
+  const fs::path path = (given && *given ? fs::path(given) : fs::path(R1_SOURCE_DIR).parent_path() / "shared/data") / name;
+  return fs::exists(path) ? path.string() : "";
+}
+
+std::string Files::write(const std::string& name, std::string_view bytes) const {
+  const fs::path path = folder_.path() / name;
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << bytes;
+  return path.string();
+}
+
+}  // namespace r1::corpus
