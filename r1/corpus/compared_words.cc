@@ -5,6 +5,10 @@
 #include <cstring>
 #include <string>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "r1/base/error.h"
 #include "r1/base/utf8.h"
 
@@ -74,36 +78,52 @@ uint32_t lower(uint32_t c) {
   return (*r)[3] + (c - (*r)[0]);
 }
 
-// What an ASCII byte becomes: 0 parts words, 1 is a digit, else the letter.
-constexpr std::array<char, 128> kAscii = [] {
-  std::array<char, 128> t{};
+// What a byte becomes: 0 parts words, 1 is a digit, 2 begins or belongs to a character beyond ASCII, else the letter.
+constexpr std::array<char, 256> kBytes = [] {
+  std::array<char, 256> t{};
+  for (int c = 0x80; c < 0x100; ++c) t[size_t(c)] = 2;
   for (int c = 'a'; c <= 'z'; ++c) t[size_t(c)] = char(c);
   for (int c = 'A'; c <= 'Z'; ++c) t[size_t(c)] = char(c + 32);
   for (int c = '0'; c <= '9'; ++c) t[size_t(c)] = 1;
   return t;
 }();
 
-// Contractions by their first and last letter.
-using SplitTable = std::array<std::vector<uint16_t>, 26 * 26>;
+// Contractions by their first and last letter, and which lengths there are: most words end there.
+struct SplitTable {
+  std::array<uint16_t, 26 * 26> lengths{};
+  std::array<std::vector<uint16_t>, 26 * 26> words;
+};
+constexpr size_t kLongestSplit = 12;
+
+bool is_letter(char c) {
+  return c >= 'a' && c <= 'z';
+}
+
 const SplitTable& split_table() {
   static const SplitTable table = [] {
     SplitTable t;
     for (size_t i = 0; i < std::size(kSplitWords); ++i) {
       const std::string_view w = kSplitWords[i][0];
-      const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
-      if (letter(w.front()) && letter(w.back())) t[size_t(w.front() - 'a') * 26 + size_t(w.back() - 'a')].push_back(uint16_t(i));
+      check(w.size() <= kLongestSplit && is_letter(w.front()) && is_letter(w.back()), "[words] a contraction of another form: ", w);
+      const size_t ends = size_t(w.front() - 'a') * 26 + size_t(w.back() - 'a');
+      t.words[ends].push_back(uint16_t(i));
+      t.lengths[ends] |= uint16_t(1 << w.size());
     }
     return t;
   }();
   return table;
 }
 
-std::string_view split_word(std::string_view word) {
-  const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
-  if (word.empty() || !letter(word.front()) || !letter(word.back())) return {};
-  for (const uint16_t i : split_table()[size_t(word.front() - 'a') * 26 + size_t(word.back() - 'a')])
+std::string_view split_word(const SplitTable& table, std::string_view word) {
+  if (word.empty() || word.size() > kLongestSplit || !is_letter(word.front()) || !is_letter(word.back())) return {};
+  const size_t ends = size_t(word.front() - 'a') * 26 + size_t(word.back() - 'a');
+  if (!(table.lengths[ends] >> word.size() & 1)) return {};
+  for (const uint16_t i : table.words[ends])
     if (kSplitWords[i][0] == word) return kSplitWords[i][1];
   return {};
+}
+std::string_view split_word(std::string_view word) {
+  return split_word(split_table(), word);
 }
 
 bool is_special(std::string_view word) {
@@ -134,28 +154,75 @@ class WordMaker {
     const char* p = text_.data();
     const char* const end = p + text_.size();
     while (p < end) {
-      const auto byte = uint8_t(*p);
-      if (byte >= 0x80) {
-        p = other(p, end);
-        continue;
-      }
-      const char c = kAscii[byte];
-      if (c > 1) {
+      if (write_ == start_) p = plain_words(p, end);
+      if (p == end) break;
+      char c = kBytes[uint8_t(*p)];
+      if (c > 2) {
         begin(p);
-        words_.text_[write_++] = c;
+        char* out = words_.text_.data() + write_;
+        do *out++ = c;
+        while (++p < end && (c = kBytes[uint8_t(*p)]) > 2);
+        write_ = uint32_t(out - words_.text_.data());
+      } else if (c == 0) {
+        finish(p);
         ++p;
       } else if (c == 1) {
         begin(p);
         p = number(p + 1, end);
       } else {
-        finish(p);
-        ++p;
+        p = other(p, end);
       }
     }
     finish(end);
   }
 
  private:
+  // Words of ASCII letters between ASCII blanks and punctuation, 32 bytes at a look and without a branch for each length; p is where none has
+  // begun. Stops before anything else.
+  const char* plain_words(const char* p, const char* end) {
+#if defined(__SSE2__)
+    while (end - p >= 32) {
+      const __m128i front = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)),
+                    back = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16));
+      const __m128i low_front = _mm_or_si128(front, _mm_set1_epi8(0x20)), low_back = _mm_or_si128(back, _mm_set1_epi8(0x20));
+      const uint32_t letters = between(low_front, 'a', 'z') | between(low_back, 'a', 'z') << 16;
+      const uint32_t others = between(front, '0', '9') | between(back, '0', '9') << 16 | uint32_t(_mm_movemask_epi8(front)) |
+                              uint32_t(_mm_movemask_epi8(back)) << 16;
+      const uint32_t parting = ~(letters | others);
+      if (letters == UINT32_MAX || others & 1) return p;
+      const auto length = uint32_t(__builtin_ctz(~letters));
+      if (!(parting >> length & 1)) return p;  // a digit in it, or more than ASCII
+      char* const out = words_.text_.data() + write_;
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), low_front);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16), low_back);
+      if (length > 0) {
+        source_begin_ = uint32_t(p - text_.data());
+        const auto source_end = source_begin_ + length;
+        const size_t ends = size_t(out[0] - 'a') * 26 + size_t(out[length - 1] - 'a');
+        const bool may_split = length <= kLongestSplit && splits_.lengths[ends] >> length & 1;
+        const std::string_view parts = may_split ? split_word(splits_, {out, length}) : std::string_view{};
+        if (parts.empty())
+          word(write_ + length, source_begin_, source_end);
+        else
+          split(parts, source_end);
+        start_ = write_;
+      }
+      const uint32_t after = ~(parting >> length);
+      p += length + (after == 0 ? 32 - length : uint32_t(__builtin_ctz(after)));
+    }
+#endif
+    (void)end;
+    return p;
+  }
+#if defined(__SSE2__)
+  // A bit for each byte from first to last, both of them ASCII.
+  static uint32_t between(__m128i bytes, char first, char last) {
+    const __m128i above = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(char(first - 1))),
+                  below = _mm_cmplt_epi8(bytes, _mm_set1_epi8(char(last + 1)));
+    return uint32_t(_mm_movemask_epi8(_mm_and_si128(above, below)));
+  }
+#endif
+
   void begin(const char* p) {
     if (write_ == start_) source_begin_ = uint32_t(p - text_.data());
   }
@@ -233,10 +300,20 @@ class WordMaker {
     for (int i = 1; i < 4 && (*d)[i] != 0; ++i) append((*d)[i]);
   }
   void append(uint32_t c) {
-    one_.clear();
-    append_utf8(one_, c);
-    std::memcpy(&words_.text_[write_], one_.data(), one_.size());
-    write_ += uint32_t(one_.size());
+    char* const out = words_.text_.data() + write_;
+    if (c < 0x80) {
+      out[0] = char(c);
+      write_ += 1;
+    } else if (c < 0x800) {
+      out[0] = char(0xC0 | c >> 6);
+      out[1] = char(0x80 | (c & 0x3F));
+      write_ += 2;
+    } else {
+      one_.clear();
+      append_utf8(one_, c);
+      std::memcpy(out, one_.data(), one_.size());
+      write_ += uint32_t(one_.size());
+    }
   }
 
   // Unicode's Final_Sigma: a cased letter before it and none after, those that case ignores left out.
@@ -276,10 +353,10 @@ class WordMaker {
     const auto source_end = uint32_t(p - text_.data());
     const char* const chunk = &words_.text_[start_];
     const auto length = write_ - start_;
-    if (!ascii_ || (digit_ && chunk[length - 1] > '9')) {
+    if (!ascii_ || (digit_ && may_end_in_unit(chunk, length))) {
       affixes(std::string(chunk, length), source_end);
     } else {
-      const std::string_view parts = digit_ || length > 12 ? std::string_view{} : split_word({chunk, length});
+      const std::string_view parts = split_word(splits_, {chunk, length});
       if (parts.empty())
         word(write_, source_begin_, source_end);
       else
@@ -288,6 +365,13 @@ class WordMaker {
     start_ = write_;
     ascii_ = true;
     digit_ = false;
+  }
+
+  // One to four letters after the last digit: no unit of ASCII letters has more.
+  static bool may_end_in_unit(const char* chunk, uint32_t length) {
+    uint32_t letters = 0;
+    while (letters < length && chunk[length - 1 - letters] > '9') ++letters;
+    return letters > 0 && letters <= 4;
   }
 
   // `parts` with blanks between them, written from start_ on.
@@ -390,6 +474,7 @@ class WordMaker {
   const WordOptions& options_;
   Words& words_;
   const uint16_t* class_;
+  const SplitTable& splits_ = split_table();
   uint32_t start_ = 0, write_ = 0;  // of the chunk
   uint32_t source_begin_ = 0;
   bool ascii_ = true, digit_ = false;

@@ -15,7 +15,7 @@ namespace r1::corpus {
 namespace {
 
 constexpr uint64_t kPrime = (uint64_t{1} << 61) - 1;
-constexpr size_t kBlock = 16;    // shingles whose least upper bits are remembered together
+constexpr size_t kBlock = 8;     // shingles whose least upper bits are remembered together
 constexpr size_t kPadding = 16;  // permutations in the widest vector
 
 uint64_t value(uint64_t x, uint64_t a, uint64_t b) {
@@ -55,30 +55,56 @@ uint32_t bound_of(uint64_t w) {
   return uint32_t(std::min<uint64_t>((most >> 32) + 1, UINT32_MAX));
 }
 
-// The rest, once each block's least key is known: blocks[block * stride + i] for permutation i.
-void resolve(std::span<const uint64_t> x, const std::vector<uint32_t>& blocks, const std::vector<uint32_t>& least,
-             std::span<const uint64_t> a, std::span<const uint64_t> b, size_t stride, uint64_t* out) {
-  const size_t n_blocks = (x.size() + kBlock - 1) / kBlock;
-  for (size_t i = 0; i < a.size(); ++i) {
-    uint32_t bound = least[i] > UINT32_MAX - 2 ? UINT32_MAX : least[i] + 2;
-    uint64_t found = UINT64_MAX;
-    for (;;) {
-      for (size_t k = 0; k < n_blocks; ++k) {
-        if (blocks[k * stride + i] > bound) continue;
-        const size_t end = std::min(x.size(), (k + 1) * kBlock);
-        for (size_t j = k * kBlock; j < end; ++j) found = std::min(found, value(x[j], a[i], b[i]));
-      }
-      const uint32_t needed = bound_of(found);
-      if (needed <= bound) break;
-      bound = needed;
+// Goes over the blocks again with a bound that the first look was too low for: only where keys have wrapped around.
+uint64_t look_again(std::span<const uint64_t> x, const std::vector<uint32_t>& blocks, size_t stride, size_t i, uint64_t a, uint64_t b,
+                    uint64_t found) {
+  for (uint32_t bound = bound_of(found);;) {
+    for (size_t k = 0; k * kBlock < x.size(); ++k) {
+      if (blocks[k * stride + i] > bound) continue;
+      for (size_t j = k * kBlock; j < std::min(x.size(), (k + 1) * kBlock); ++j) found = std::min(found, value(x[j], a, b));
     }
-    out[i] = found;
+    const uint32_t needed = bound_of(found);
+    if (needed <= bound) return found;
+    bound = needed;
+  }
+}
+
+// The rest, once each block's least key is known: blocks[block * stride + i] for permutation i.
+__attribute__((target("avx2"))) void resolve(std::span<const uint64_t> x, const std::vector<uint32_t>& blocks,
+                                             const std::vector<uint32_t>& least, std::span<const uint64_t> a, std::span<const uint64_t> b,
+                                             size_t stride, uint64_t* out) {
+  const size_t n_blocks = (x.size() + kBlock - 1) / kBlock;
+  for (size_t group = 0; group < a.size(); group += 8) {
+    const __m256i lowest = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&least[group]));
+    // No less than `lowest`: where adding wraps around, everything is looked at.
+    const __m256i raised = _mm256_add_epi32(lowest, _mm256_set1_epi32(2));
+    const __m256i bound = _mm256_or_si256(raised, _mm256_cmpeq_epi32(_mm256_min_epu32(raised, _mm256_set1_epi32(1)), raised));
+    uint64_t found[8];
+    std::fill(found, found + 8, UINT64_MAX);
+    for (size_t k = 0; k < n_blocks; ++k) {
+      const __m256i keys = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&blocks[k * stride + group]));
+      auto near = unsigned(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_min_epu32(keys, bound), keys))));
+      for (; near != 0; near &= near - 1) {
+        const auto lane = size_t(__builtin_ctz(near)), i = group + lane;
+        if (i >= a.size()) break;  // padding
+        const size_t begin = k * kBlock, end = std::min(x.size(), begin + kBlock);
+        uint64_t best = found[lane];
+        for (size_t j = begin; j < end; ++j) best = std::min(best, value(x[j], a[i], b[i]));
+        found[lane] = best;
+      }
+    }
+    for (size_t lane = 0; lane < 8 && group + lane < a.size(); ++lane) {
+      const size_t i = group + lane;
+      const uint32_t bound_i = least[i] > UINT32_MAX - 2 ? UINT32_MAX : least[i] + 2;
+      out[i] = bound_of(found[lane]) <= bound_i ? found[lane] : look_again(x, blocks, stride, i, a[i], b[i], found[lane]);
+    }
   }
 }
 
 __attribute__((target("avx2"))) void least_avx2(std::span<const uint64_t> x, const MinhashSigner::Halves& h, std::vector<uint32_t>& blocks,
                                                 std::vector<uint32_t>& least) {
   const size_t stride = h.a_low.size(), n_blocks = (x.size() + kBlock - 1) / kBlock;
+  const int* const halves = reinterpret_cast<const int*>(x.data());  // lower first, straight from memory to all lanes
   for (size_t i = 0; i < stride; i += 8) {
     const __m256i a_low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&h.a_low[i]));
     const __m256i a_high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&h.a_high[i]));
@@ -89,7 +115,7 @@ __attribute__((target("avx2"))) void least_avx2(std::span<const uint64_t> x, con
       const size_t end = std::min(x.size(), (k + 1) * kBlock);
       __m256i block = _mm256_set1_epi32(-1);
       for (size_t j = k * kBlock; j < end; ++j) {
-        const __m256i low = _mm256_set1_epi32(int(uint32_t(x[j]))), high = _mm256_set1_epi32(int(uint32_t(x[j] >> 32)));
+        const __m256i low = _mm256_set1_epi32(halves[2 * j]), high = _mm256_set1_epi32(halves[2 * j + 1]);
         const __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(a_low, low), 32), odd = _mm256_mul_epu32(a_odd, low);
         const __m256i cross = _mm256_add_epi32(_mm256_mullo_epi32(a_high, low), _mm256_mullo_epi32(a_low, high));
         const __m256i key = _mm256_add_epi32(_mm256_add_epi32(_mm256_blend_epi32(even, odd, 0xAA), b_high), cross);
@@ -105,6 +131,7 @@ __attribute__((target("avx2"))) void least_avx2(std::span<const uint64_t> x, con
 __attribute__((target("avx512f"))) void least_avx512(std::span<const uint64_t> x, const MinhashSigner::Halves& h,
                                                      std::vector<uint32_t>& blocks, std::vector<uint32_t>& least) {
   const size_t stride = h.a_low.size(), n_blocks = (x.size() + kBlock - 1) / kBlock;
+  const int* const halves = reinterpret_cast<const int*>(x.data());  // lower first, straight from memory to all lanes
   for (size_t i = 0; i < stride; i += 16) {
     const __m512i a_low = _mm512_loadu_si512(&h.a_low[i]), a_high = _mm512_loadu_si512(&h.a_high[i]),
                   b_high = _mm512_loadu_si512(&h.b_high[i]);
@@ -114,7 +141,7 @@ __attribute__((target("avx512f"))) void least_avx512(std::span<const uint64_t> x
       const size_t end = std::min(x.size(), (k + 1) * kBlock);
       __m512i block = _mm512_set1_epi32(-1);
       for (size_t j = k * kBlock; j < end; ++j) {
-        const __m512i low = _mm512_set1_epi32(int(uint32_t(x[j]))), high = _mm512_set1_epi32(int(uint32_t(x[j] >> 32)));
+        const __m512i low = _mm512_set1_epi32(halves[2 * j]), high = _mm512_set1_epi32(halves[2 * j + 1]);
         const __m512i even = _mm512_srli_epi64(_mm512_mul_epu32(a_low, low), 32), odd = _mm512_mul_epu32(a_odd, low);
         const __m512i cross = _mm512_add_epi32(_mm512_mullo_epi32(a_high, low), _mm512_mullo_epi32(a_low, high));
         const __m512i key = _mm512_add_epi32(_mm512_add_epi32(_mm512_mask_blend_epi32(0xAAAA, even, odd), b_high), cross);

@@ -50,6 +50,25 @@ TEST(Words, KnowWhereTheyCameFrom) {
   EXPECT_EQ(words.stretch(0, 5), "do nt 0 km ea");
 }
 
+// Words of every length at every place of a look at 32 bytes give the same as one by one behind a character that keeps the short road shut.
+TEST(Words, ManyAtOnceAreTheSameAsOneByOne) {
+  Rng random(8);
+  for (int round = 0; round < 3000; ++round) {
+    std::string text;
+    std::vector<std::string> expected;
+    for (int i = 0; i < 12; ++i) {
+      std::string word;
+      for (uint64_t k = 1 + random.below(round % 2 == 0 ? 8 : 40); k > 0; --k)
+        word += char((random.below(2) ? 'a' : 'A') + random.below(26));
+      const std::vector<std::string> alone = words_of(word, true);
+      expected.insert(expected.end(), alone.begin(), alone.end());
+      text += word;
+      for (uint64_t k = 1 + random.below(round % 3 == 0 ? 40 : 3); k > 0; --k) text += " ,.\n\t-[@`{~"[random.below(11)];
+    }
+    ASSERT_EQ(words_of(text, true), expected) << text;
+  }
+}
+
 TEST(Words, AnyBytes) {
   Rng random(3);
   Words words;
