@@ -434,7 +434,7 @@ std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const Corpu
 }
 
 void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards) {
-  Manifest m{folder, {}, {}, Json::array(), {}, true};
+  Manifest m{folder, {}, Json::array(), Json::array(), {}, true};
   std::string all;
   for (size_t i = 0; i < shards.size(); ++i) {
     check(shards[i] == folder / shard_name(i), "[token shards] ", shards[i].string(), " is not called ", shard_name(i));

@@ -78,7 +78,7 @@ TEST(ReaderText, TextAsItIsInWhateverItIsPacked) {
   EXPECT_EQ(only_text(files.read("a.txt", "\x7F\0\0\0\1\2\3\4\5\6\0\0\0\0\0"sv, as_text)), "binary: 1");
   EXPECT_EQ(only_text(files.read("a.txt", "")), "");
   EXPECT_EQ(only_text(files.read("a.txt", " \n\n")), "empty: 1");
-  EXPECT_EQ(only_text(files.read("a.txt.gz", gzip(text).substr(0, 12))), "truncated: 1");
+  EXPECT_EQ(only_text(files.read("a.txt.gz", gzip(text).substr(0, 10))), "truncated: 1");
 }
 
 TEST(ReaderText, LargeTextsAreCutAndLinesThatAreTooLongDropped) {
