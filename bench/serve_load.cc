@@ -198,7 +198,8 @@ void Bench::streams() {
       by_server();
     }
     for (size_t i = 0; i < direct.size(); ++i)
-      check(direct[i] == through[i], "prompt ", i, ": the engine's text is ", printable(direct[i]), ", the server's ", printable(through[i]));
+      check(direct[i] == through[i], "prompt ", i, ": the engine's text is ", printable(direct[i]), ", the server's ",
+            printable(through[i]));
     ratios.push_back(servers.back() / engines.back());
   }
   bench::print({{"bench", "serve_load/streams"},

@@ -34,7 +34,7 @@ void unix_lines(CodePlace& place);
 
 class CodeStop {
  public:
-  enum class Scope { kBlock, kLine, kNone };  // kNone: only the suffix and the six lines end it
+  enum class Scope { kBlock, kLine, kNone };        // kNone: only the suffix and the six lines end it
   static Scope scope_named(std::string_view name);  // "block", "line", "none"
   CodeStop(const CodePlace& place, Scope scope);
 

@@ -11,7 +11,8 @@ namespace {
 class ChatWriter : public OpenaiWriter {
  public:
   ChatWriter(const ChatAnswerOptions& options, http::ResponderPtr responder)
-      : OpenaiWriter(std::move(responder), {"chatcmpl-", "chat.completion", "chat.completion.chunk"}, options.stream, options.include_usage),
+      : OpenaiWriter(std::move(responder), {"chatcmpl-", "chat.completion", "chat.completion.chunk"}, options.stream,
+                     options.include_usage),
         options_(options) {}
 
   void start(const Head& head) override {

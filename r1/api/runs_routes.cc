@@ -332,8 +332,8 @@ std::vector<Operation> runs_operations() {
        {"smoothing", "query", "weight of what came before", {{"type", "number"}, {"minimum", 0}, {"maximum", 0.9999}}}});
   row("/api/runs/metrics", "Lines of metrics after a cursor",
       {run, {"from", "query", "cursor of the last answer", text}, {"limit", "query", "lines", integer(1, 10'000)}});
-  row("/api/runs/stream", "What is appended to runs, as server-sent events",
-      {runs, {"from", "query", "cursors between commas", text}}, "text/event-stream");
+  row("/api/runs/stream", "What is appended to runs, as server-sent events", {runs, {"from", "query", "cursors between commas", text}},
+      "text/event-stream");
   row("/api/runs/completions", "Completions that a run has kept",
       {run,
        {"step", "query", "of this step", integer(0, int64_t(1e15))},

@@ -113,7 +113,8 @@ void add_store_routes(http::Router& router, Store& store) {
 
 std::vector<Operation> store_operations() {
   std::vector<Operation> out;
-  const auto row = [&out](const char* method, const char* pattern, const char* summary, Json request = {}, std::vector<Parameter> query = {}) {
+  const auto row = [&out](const char* method, const char* pattern, const char* summary, Json request = {},
+                          std::vector<Parameter> query = {}) {
     out.push_back({.method = method,
                    .pattern = pattern,
                    .summary = summary,
@@ -127,11 +128,12 @@ std::vector<Operation> store_operations() {
   const char* const one = "/api/conversations/{conversation}";
   const char* const message = "/api/conversations/{conversation}/messages/{message}";
   row("GET", all, "The conversations, the latest first", {},
-      {{"query", "query", "words that a title or message has"}, {"limit", "query", "so many", count}, {"offset", "query", "after so many", count}});
+      {{"query", "query", "words that a title or message has"},
+       {"limit", "query", "so many", count},
+       {"offset", "query", "after so many", count}});
   row("POST", all, "Makes a conversation", conversation_schema());
   row("GET", "/api/conversations/export", "All conversations as a file that import takes");
-  row("POST", "/api/conversations/import", "Adds what an export, or a list of chats, has",
-      {{"type", Json::array({"object", "array"})}});
+  row("POST", "/api/conversations/import", "Adds what an export, or a list of chats, has", {{"type", Json::array({"object", "array"})}});
   row("GET", one, "A conversation with all its messages");
   row("PATCH", one, "Title, settings, pin or the branch that is shown", conversation_change_schema());
   row("DELETE", one, "Removes a conversation");

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "r1/base/config.h"
+#include "r1/corpus/compared_words.h"
 #include "r1/corpus/document.h"
 #include "r1/corpus/stage.h"
-#include "r1/corpus/compared_words.h"
 
 namespace r1::corpus {
 

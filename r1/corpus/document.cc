@@ -6,9 +6,9 @@ namespace r1::corpus {
 namespace {
 
 using TextField = std::pair<const char*, std::string Document::*>;
-constexpr TextField kTextFields[] = {{"text", &Document::text},       {"source", &Document::source},   {"kind", &Document::kind},
-                                     {"url", &Document::url},         {"title", &Document::title},     {"author", &Document::author},
-                                     {"date", &Document::date},       {"licence", &Document::licence}, {"language", &Document::language}};
+constexpr TextField kTextFields[] = {{"text", &Document::text}, {"source", &Document::source},   {"kind", &Document::kind},
+                                     {"url", &Document::url},   {"title", &Document::title},     {"author", &Document::author},
+                                     {"date", &Document::date}, {"licence", &Document::licence}, {"language", &Document::language}};
 
 }  // namespace
 
@@ -85,13 +85,15 @@ void Counts::check(std::string_view stage) const {
   int64_t gone = 0;
   for (const auto& [reason, r] : dropped_) gone += r.documents;
   if (in_ + split_ != out_ + gone)
-    fail("[data] ", stage, ": ", in_, " documents came in and ", split_, " more by splitting, but ", out_, " went out and ", gone, " were dropped");
+    fail("[data] ", stage, ": ", in_, " documents came in and ", split_, " more by splitting, but ", out_, " went out and ", gone,
+         " were dropped");
 }
 
 Json Counts::to_json() const {
   Json dropped = Json::object();
   for (const auto& [reason, r] : dropped_) dropped[reason] = {{"documents", r.documents}, {"bytes", r.bytes}, {"examples", r.examples}};
-  return {{"documents_in", in_}, {"documents_out", out_}, {"bytes_in", bytes_in_}, {"bytes_out", bytes_out_}, {"split", split_}, {"dropped", dropped}};
+  return {{"documents_in", in_},     {"documents_out", out_}, {"bytes_in", bytes_in_},
+          {"bytes_out", bytes_out_}, {"split", split_},       {"dropped", dropped}};
 }
 
 Counts Counts::from_json(const Json& json) {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "r1/base/config.h"
+#include "r1/corpus/compared_words.h"
 #include "r1/corpus/minhash_sign.h"
 #include "r1/corpus/shards.h"
-#include "r1/corpus/compared_words.h"
 
 namespace r1::corpus {
 

@@ -371,7 +371,9 @@ std::string document_of(const http::Router& router, const RouteOptions& options)
   for (const http::Route& route : router.routes()) {
     std::string pattern = route.pattern;
     if (const size_t rest = pattern.find("...}"); rest != pattern.npos) pattern.erase(rest, 3);
-    const auto describes = [&](const api::Operation& o) { return o.method == route.method && (o.pattern == pattern || o.pattern == route.pattern); };
+    const auto describes = [&](const api::Operation& o) {
+      return o.method == route.method && (o.pattern == pattern || o.pattern == route.pattern);
+    };
     check(route.open || std::ranges::any_of(rows, describes), "[serve] ", route.method, " ", route.pattern, " is not in /openapi.json");
   }
   return dump_json(api::openapi_json(rows, options.version));
@@ -387,9 +389,8 @@ void add_routes(http::Router& router, Service& service, const RouteOptions& opti
   routes->observation();
   const std::string document = document_of(router, options);
   // The handlers hold what they share as long as the router lives.
-  router.get("/openapi.json", [routes, document](const RequestPtr&, const ResponderPtr& responder) {
-    responder->send({.body = document});
-  });
+  router.get("/openapi.json",
+             [routes, document](const RequestPtr&, const ResponderPtr& responder) { responder->send({.body = document}); });
 }
 
 void add_loading_routes(http::Router& router) {

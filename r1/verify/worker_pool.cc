@@ -64,8 +64,7 @@ WorkerPool::Worker WorkerPool::start() {
   static const Fd program = sandbox::memory_file("r1-verify", worker_image(), true);
   int ends[2];
   const bool made = ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;  // before errno is asked
-  r1::check(made, "no socket pair: ", std::strerror(errno),
-            "; raise the limit on open files (ulimit -n)");
+  r1::check(made, "no socket pair: ", std::strerror(errno), "; raise the limit on open files (ulimit -n)");
   Fd ours(ends[0]);
   const Fd theirs(ends[1]);
   pid_t pid = -1;

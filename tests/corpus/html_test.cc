@@ -102,9 +102,9 @@ TEST(Charset, LabelsAndDeclarations) {
   EXPECT_EQ(utf8_of_page("\xCF\xF0\xE8\xE2\xE5\xF2", "windows-1251"), "Привет");
   EXPECT_EQ(utf8_of_page("\x93quoted\x94 \x80", "iso-8859-1"), "“quoted” €");
   EXPECT_EQ(utf8_of_page(std::string("\xFF\xFE"
-                                "a\0\xE9\0",
-                                6),
-                    "utf-16le"),
+                                     "a\0\xE9\0",
+                                     6),
+                         "utf-16le"),
             "aé");
   EXPECT_EQ(utf8_of_page("ok \xC4", "gb18030"), "ok \xEF\xBF\xBD");
   EXPECT_EQ(utf8_of_page("\xFFx", "utf-8"), "\xEF\xBF\xBDx");

@@ -122,7 +122,8 @@ TEST(Pipeline, EveryDocumentIsAccountedFor) {
   EXPECT_EQ(by_name["read"].documents_in(), 125);   // and a broken row and a file of no kind
   EXPECT_EQ(by_name["read"].dropped().at("unknown_kind").documents, 1);
   EXPECT_EQ(by_name["quality"].dropped().at("gopher:too_few_words").documents, 7);
-  EXPECT_GE(by_name["exact"].dropped().at("exact").documents, 10);  // 23 texts come twice, of different lengths: their first parts are alike
+  EXPECT_GE(by_name["exact"].dropped().at("exact").documents,
+            10);  // 23 texts come twice, of different lengths: their first parts are alike
   EXPECT_GE(by_name["decontaminate"].dropped().at("decontaminate").documents, 1);
   const std::vector<Document> kept = documents_of(raw.out("out") + "/data");
   EXPECT_EQ(int64_t(kept.size()), counts.stages.back().second.documents_out());
@@ -289,7 +290,8 @@ TEST(Pipeline, WebDatasetIsReadBack) {
 TEST(Pipeline, TheReportEscapesWhatDocumentsSay) {
   const Raw raw("pipeline_report");
   // So few that all of them are shown.
-  raw.write("a.jsonl", Json({{"text", prose(1, 14)}, {"url", "https://www.site3.org/1"}}).dump() + "\n" + Json({{"text", "short"}}).dump() + "\n");
+  raw.write("a.jsonl",
+            Json({{"text", prose(1, 14)}, {"url", "https://www.site3.org/1"}}).dump() + "\n" + Json({{"text", "short"}}).dump() + "\n");
   raw.write("evil.txt",
             "<script>alert(1)</script> \"quoted\" <img src=x onerror=alert(2)> and some more words to have enough of them here.");
   PipelineConfig c = raw.config("out");

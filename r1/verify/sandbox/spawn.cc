@@ -73,8 +73,7 @@ void send_descriptors(int socket, const std::vector<int>& fds) {
 Supervisor spawn_supervisor(const Fd& launcher, const std::vector<int>& fds) {
   int ends[2];
   const bool made = ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;  // before errno is asked
-  check(made, "[sandbox] no socket pair: ", std::strerror(errno),
-        "; raise the limit on open files (ulimit -n)");
+  check(made, "[sandbox] no socket pair: ", std::strerror(errno), "; raise the limit on open files (ulimit -n)");
   Supervisor supervisor{-1, Fd(ends[0])};
   const Fd theirs(ends[1]);
   SpawnSettings settings(theirs.get());
