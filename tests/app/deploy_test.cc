@@ -290,7 +290,8 @@ std::set<std::string> options_of(const std::string& command) {
   std::set<std::string> keys;
   std::istringstream lines(list_options());
   for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(command + " --")) keys.insert(line.substr(command.size() + 3, line.find(' ', command.size() + 3) - command.size() - 3));
+    if (line.starts_with(command + " --"))
+      keys.insert(line.substr(command.size() + 3, line.find(' ', command.size() + 3) - command.size() - 3));
   return keys;
 }
 
