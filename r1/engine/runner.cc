@@ -15,9 +15,10 @@ namespace {
 enum : size_t { kIds, kRows, kLastRows, kLists };
 
 ops::SequenceBuffers::Limits limits_of(const RunnerConfig& c) {
+  const int64_t blocks = (c.max_model_len + c.form.block_size - 1) / c.form.block_size;
   return {.sequences = c.max_sequences,
           .tokens = c.max_tokens,
-          .blocks = std::min(c.num_blocks, (c.max_model_len + c.form.block_size - 1) / c.form.block_size),
+          .blocks = c.form.kept_last > 0 ? blocks : std::min(c.num_blocks, blocks),  // tables count those that are gone too
           .lists = int64_t(kLists)};
 }
 

@@ -156,6 +156,7 @@ void Scheduler::give_back_unseen(Sequence* s) {
   if (config_.kept_last == 0) return;
   const int64_t size = config_.block_size, first = blocks_for(config_.kept_first), end = (s->cached + 1 - config_.kept_last) / size;
   if (end <= std::max(first, s->gone_end)) return;
+  remember_full_blocks(s);  // guesses that were right have filled some since: while they are there
   if (s->gone_end == 0) s->gone_begin = s->gone_end = first;
   for (; s->gone_end < end; ++s->gone_end) {
     BlockId& block = s->blocks[size_t(s->gone_end)];

@@ -239,6 +239,7 @@ TEST(Scheduler, KeepingFirstAndLastTokens) {
         for (const bool goes_ahead : {false, true}) {
           SchedulerConfig c = roomy;
           c.num_blocks = blocks;
+          SCOPED_TRACE(str("kept ", first, " and ", last, ", ", blocks, " blocks, ", guesses, " guesses", goes_ahead ? ", ahead" : ""));
           World w(c);
           w.guesses = guesses, w.goes_ahead = goes_ahead && guesses == 0;
           Rng rng(11);
