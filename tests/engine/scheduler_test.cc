@@ -417,7 +417,10 @@ struct Reached {
 void fuzz(int seed, Reached& reached) {
   Rng rng(uint64_t(seed), 3);
   const int64_t blocks = rng.between(8, 40);
-  World w(config(blocks, rng.between(1, 12), rng.between(1, 40), rng.below(4) != 0));
+  SchedulerConfig c = config(blocks, rng.between(1, 12), rng.between(1, 40), rng.below(4) != 0);
+  const bool windowed = seed >= 12;
+  if (windowed) c.kept_first = rng.between(0, 9), c.kept_last = rng.between(1, 12);
+  World w(c);
   w.guesses = seed % 3;
   RequestId next = 1;
   std::map<RequestId, int64_t> wanted;
@@ -428,7 +431,10 @@ void fuzz(int seed, Reached& reached) {
       // Prompts over few tokens that begin alike: prefix hits and near misses.
       std::vector<TokenId> prompt = counting(rng.between(0, 12));
       for (int64_t i = rng.between(1, 6); i > 0; --i) prompt.push_back(TokenId(rng.below(2)));
-      const int64_t answer = std::min<int64_t>(rng.between(1, 12), blocks * kBlockSize - int64_t(prompt.size()));
+      if (windowed && rng.below(3) == 0)
+        for (int64_t i = rng.between(1, 200); i > 0; --i) prompt.push_back(TokenId(rng.below(2)));
+      const int64_t room = windowed ? 60 : blocks * kBlockSize - int64_t(prompt.size());
+      const int64_t answer = std::min<int64_t>(rng.between(1, windowed ? 60 : 12), room);
       const int n = rng.below(3) == 0 ? int(rng.between(2, 6)) : 1;
       const auto group = n > 1 ? std::make_shared<Group>() : nullptr;
       for (int i = 0; i < n; ++i) {
@@ -482,6 +488,6 @@ TEST(Scheduler, TheRandomOperationsReachEverything) {
   EXPECT_GT(reached.refused, 1000);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerFuzz, testing::Range(0, 12));
+INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerFuzz, testing::Range(0, 24));
 
 }  // namespace r1::engine
