@@ -101,7 +101,7 @@ def compare(ours, peer, chat, options):
         "peer_tokens_per_second": round(statistics.median(b["rate"] for _, b in rows), 1), "ratio": round(statistics.median(ratios), 2),
         "ratio_min": round(ratios[0], 2), "ratio_max": round(ratios[-1], 2), "answered_tokens": rows[0][0]["tokens"],
         "peer_answered_tokens": rows[0][1]["tokens"], "first_token": round(statistics.median(a["first"] for a, _ in rows), 3),
-        "peer_first_token": round(statistics.median(b["first"] for _, b in rows), 3), "same_beginnings": round(sum(same) / len(same), 2)}), flush=True)
+        "peer_first_token": round(statistics.median(b["first"] for _, b in rows), 3), "same_beginnings": round(sum(same) / len(same), 2), "example": [rows[0][0]["texts"][0][:60], rows[0][1]["texts"][0][:60]]}), flush=True)
 
 
 def main():
