@@ -16,11 +16,6 @@ template <class List>
 bool among(std::string_view word, const List& list) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
 }
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = char(std::tolower(uint8_t(c)));
-  return out;
-}
 
 std::vector<CodeLanguage> make_languages() {
   const std::vector<std::string_view> script_imports = {"import ",  "import{", "import\t",       "export * from",
@@ -91,7 +86,7 @@ const CodeLanguage& plain_text() {
 }
 
 const CodeLanguage* find_code_language(std::string_view name) {
-  const std::string wanted = lower(name);
+  const std::string wanted = lower_ascii(name);
   for (const CodeLanguage& language : code_languages())
     if (language.name == wanted || among(wanted, language.aliases)) return &language;
   return wanted == "text" || wanted == "plaintext" ? &plain_text() : nullptr;
@@ -105,7 +100,7 @@ std::string code_language_names() {
 
 const CodeLanguage& code_language_of(std::string_view path) {
   const size_t slash = path.find_last_of("/\\");
-  const std::string file = lower(slash == std::string_view::npos ? path : path.substr(slash + 1));
+  const std::string file = lower_ascii(slash == std::string_view::npos ? path : path.substr(slash + 1));
   const size_t dot = file.rfind('.');
   const std::string extension = dot == std::string::npos ? "" : file.substr(dot + 1);
   for (const CodeLanguage& language : code_languages())

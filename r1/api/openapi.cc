@@ -5,6 +5,7 @@
 #include <set>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 
 namespace r1::api {
 namespace {
@@ -128,8 +129,7 @@ Json openapi_json(const std::vector<Operation>& operations, const std::string& v
   std::set<std::string> known_tags;
   for (const Operation& operation : operations) {
     const Path path = path_of(operation.pattern);
-    std::string method = operation.method;
-    std::ranges::transform(method, method.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+    const std::string method = lower_ascii(operation.method);
     Json& methods = paths[path.text];
     check(!methods.contains(method), "[openapi] ", operation.method, " ", operation.pattern, " is there twice");
     methods[method] = operation_json(operation, method, path);

@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 
+#include "r1/base/strings.h"
+
 namespace r1::api {
 namespace {
 
@@ -28,15 +30,9 @@ std::string text_of(const Json& row, const char* key) {
   return it != row.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return text;
-}
-
 bool has_text(const Json& row, const std::string& wanted) {
   for (const char* key : {"completion", "question", "id", "extracted", "gold"})
-    if (lower(text_of(row, key)).find(wanted) != std::string::npos) return true;
+    if (lower_ascii(text_of(row, key)).find(wanted) != std::string::npos) return true;
   return false;
 }
 
@@ -92,7 +88,7 @@ Json RunCompletions::find(const OpenFile& file, const CompletionQuery& query) co
   const uint64_t id = hash_of(query.id);
   std::optional<Verdict> verdict;
   if (!query.verdict.empty()) verdict = verdict_of(query.verdict);
-  const std::string wanted = lower(query.search);
+  const std::string wanted = lower_ascii(query.search);
   Json rows = Json::array(), next;
   int64_t found = 0, searched = 0, answered = 0;
   bool more = left_out_ > 0;

@@ -39,12 +39,6 @@ std::string field_type(const Field& field) {
   return std::visit([](auto* p) { return std::string(type_name<std::remove_pointer_t<decltype(p)>>()); }, field.value);
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 std::string normal_key(std::string_view key) {
   std::string out(key);
   std::replace(out.begin(), out.end(), '-', '_');
@@ -61,14 +55,14 @@ std::optional<T> whole_number(std::string_view text) {
 
 // Beside what from_chars reads: +1, .inf and .nan as YAML spells them.
 std::optional<double> parse_double(std::string_view text) {
-  std::string word = lower(text);
+  std::string word = lower_ascii(text);
   if (word.starts_with('+')) word.erase(0, 1);
   if (word == ".inf" || word == "-.inf" || word == ".nan") word.erase(word.find('.'), 1);
   return whole_number<double>(word);
 }
 
 std::optional<bool> parse_bool(std::string_view text) {
-  const std::string word = lower(text);
+  const std::string word = lower_ascii(text);
   if (word == "true" || word == "yes" || word == "on" || word == "1") return true;
   if (word == "false" || word == "no" || word == "off" || word == "0") return false;
   return std::nullopt;
@@ -271,7 +265,7 @@ Json value_json(const Field& field) {
 // True when `text` unquoted would not come back as the same string.
 bool needs_quotes(const std::string& text) {
   if (text.empty() || text != trim(text)) return true;
-  const std::string word = lower(text);
+  const std::string word = lower_ascii(text);
   if (word == "null" || word == "~" || parse_bool(word) || parse_double(word)) return true;
   if (std::string_view("-?:,[]{}#&*!|>'\"%@`").find(text[0]) != std::string_view::npos) return true;
   return std::any_of(text.begin(), text.end(), [](unsigned char c) {
@@ -459,7 +453,7 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   if (name.size() > 200) return best;
   for (const auto& word : known) {
     // One letter off says nothing about a word of two letters.
-    const size_t d = edit_distance(lower(name), lower(word));
+    const size_t d = edit_distance(lower_ascii(name), lower_ascii(word));
     if (d < distance && d < std::max(name.size(), word.size()) - (word.size() > 2 ? 1 : 0)) best = word, distance = d;
   }
   if (!best.empty()) return best;

@@ -277,9 +277,7 @@ bool is_boilerplate_line(std::string_view line) {
   line = trim(line);
   while (line.starts_with("- ") || line.starts_with("* ")) line = trim(line.substr(2));
   if (line.empty() || line.size() > kShort) return false;
-  std::string low(line);
-  for (char& c : low)
-    if (c >= 'A' && c <= 'Z') c += 32;
+  const std::string low = lower_ascii(line);
   std::string_view bare = low;
   while (!bare.empty() && is_edge(bare.front())) bare.remove_prefix(1);
   while (!bare.empty() && is_edge(bare.back())) bare.remove_suffix(1);

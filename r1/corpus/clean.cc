@@ -9,6 +9,7 @@
 
 #include "r1/base/strings.h"
 #include "r1/corpus/boilerplate.h"
+#include "r1/corpus/encoding.h"
 #include "r1/text/unicode.h"
 
 namespace r1::corpus {
@@ -20,11 +21,8 @@ namespace {
 uint8_t byte_of(uint32_t cp) {
   if (cp < 0x80) return 0;
   if (cp < 0x100) return uint8_t(cp);
-  constexpr std::array<uint16_t, 32> k1252 = {0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-                                              0x2039, 0x0152, 0,      0x017D, 0,      0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-                                              0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178};
-  for (size_t i = 0; i < 32; ++i)
-    if (k1252[i] == cp) return uint8_t(0x80 + i);
+  for (int byte = 0x80; byte < 0xA0; ++byte)
+    if (of_windows_1252(uint8_t(byte)) == cp) return uint8_t(byte);
   return 0;
 }
 

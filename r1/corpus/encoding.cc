@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 #include "r1/base/utf8.h"
 #include "r1/text/unicode.h"
 
@@ -16,63 +17,52 @@ namespace {
 
 using namespace std::literals;
 
-// Labels that lead to each encoding, separated by blanks: the standard's, without the rarest. The first column is iconv's name.
+// The standard's name of an encoding, iconv's (none for those decoded here), and the labels that lead to it, without '-', '_' and ':', separated by
+// blanks: the standard's without the rarest, and what is seen beside them.
 struct Encoding {
-  std::string_view name, labels;
+  std::string_view name, iconv, labels;
 };
 constexpr Encoding kEncodings[] = {
-    {"UTF-8", " utf-8 utf8 unicode-1-1-utf-8 us-ascii-8 "},
-    {"windows-1252",
-     " windows-1252 cp1252 x-cp1252 ascii us-ascii ansi_x3.4-1968 iso-8859-1 iso8859-1 iso88591 iso_8859-1 latin1 latin-1 l1 cp819 "},
-    {"UTF-16LE", " utf-16 utf-16le unicode ucs-2 iso-10646-ucs-2 "},
-    {"UTF-16BE", " utf-16be unicodefffe "},
-    {"UTF-32LE", " utf-32le utf-32 "},
-    {"UTF-32BE", " utf-32be "},
-    {"CP437", " cp437 ibm437 437 "},
-    {"CP850", " cp850 cp-850 ibm850 850 "},
-    {"CP866", " ibm866 cp866 866 "},
-    {"ISO-8859-2", " iso-8859-2 iso8859-2 iso_8859-2 latin2 l2 "},
-    {"ISO-8859-3", " iso-8859-3 latin3 l3 "},
-    {"ISO-8859-4", " iso-8859-4 latin4 l4 "},
-    {"ISO-8859-5", " iso-8859-5 cyrillic "},
-    {"ISO-8859-6", " iso-8859-6 arabic "},
-    {"ISO-8859-7", " iso-8859-7 greek greek8 "},
-    {"ISO-8859-8", " iso-8859-8 hebrew visual iso-8859-8-i logical "},
-    {"ISO-8859-10", " iso-8859-10 latin6 l6 "},
-    {"ISO-8859-13", " iso-8859-13 "},
-    {"ISO-8859-14", " iso-8859-14 "},
-    {"ISO-8859-15", " iso-8859-15 iso8859-15 latin9 latin-9 l9 "},
-    {"ISO-8859-16", " iso-8859-16 "},
-    {"KOI8-R", " koi8-r koi8 koi koi8_r "},
-    {"KOI8-U", " koi8-u koi8-ru "},
-    {"MACINTOSH", " macintosh mac x-mac-roman "},
-    {"CP874", " windows-874 dos-874 tis-620 iso-8859-11 "},
-    {"CP1250", " windows-1250 cp1250 x-cp1250 "},
-    {"CP1251", " windows-1251 cp1251 x-cp1251 "},
-    {"CP1253", " windows-1253 cp1253 "},
-    {"CP1254", " windows-1254 cp1254 iso-8859-9 latin5 l5 "},
-    {"CP1255", " windows-1255 cp1255 "},
-    {"CP1256", " windows-1256 cp1256 "},
-    {"CP1257", " windows-1257 cp1257 "},
-    {"CP1258", " windows-1258 cp1258 "},
-    {"GB18030", " gb18030 gbk gb2312 chinese gb_2312 gb_2312-80 x-gbk cp936 csgb2312 "},
-    {"BIG5-HKSCS", " big5 big5-hkscs cn-big5 x-x-big5 csbig5 "},
-    {"EUC-JP", " euc-jp x-euc-jp "},
-    {"CP932", " shift_jis shift-jis sjis x-sjis ms_kanji windows-31j cp932 "},
-    {"ISO-2022-JP", " iso-2022-jp csiso2022jp "},
-    {"CP949", " euc-kr korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 windows-949 cp949 "},
+    {"utf-8", "", " utf8 unicode11utf8 usascii8 "},
+    {"windows-1252", "", " windows1252 cp1252 xcp1252 ascii usascii ansix3.41968 iso88591 latin1 l1 cp819 ansi "},
+    {"utf-16le", "", " utf16 utf16le unicode ucs2 iso10646ucs2 "},
+    {"utf-16be", "", " utf16be unicodefffe "},
+    {"utf-32le", "", " utf32le utf32 "},
+    {"utf-32be", "", " utf32be "},
+    {"cp437", "CP437", " cp437 ibm437 437 "},
+    {"cp850", "CP850", " cp850 ibm850 850 "},
+    {"ibm866", "CP866", " ibm866 cp866 866 "},
+    {"iso-8859-2", "ISO-8859-2", " iso88592 latin2 l2 "},
+    {"iso-8859-3", "ISO-8859-3", " iso88593 latin3 l3 "},
+    {"iso-8859-4", "ISO-8859-4", " iso88594 latin4 l4 "},
+    {"iso-8859-5", "ISO-8859-5", " iso88595 cyrillic "},
+    {"iso-8859-6", "ISO-8859-6", " iso88596 arabic "},
+    {"iso-8859-7", "ISO-8859-7", " iso88597 greek greek8 "},
+    {"iso-8859-8", "ISO-8859-8", " iso88598 hebrew visual iso88598i logical "},
+    {"iso-8859-10", "ISO-8859-10", " iso885910 latin6 l6 "},
+    {"iso-8859-13", "ISO-8859-13", " iso885913 "},
+    {"iso-8859-14", "ISO-8859-14", " iso885914 "},
+    {"iso-8859-15", "ISO-8859-15", " iso885915 latin9 l9 "},
+    {"iso-8859-16", "ISO-8859-16", " iso885916 "},
+    {"koi8-r", "KOI8-R", " koi8r koi8 koi "},
+    {"koi8-u", "KOI8-U", " koi8u koi8ru "},
+    {"macintosh", "MACINTOSH", " macintosh mac xmacroman "},
+    {"windows-874", "CP874", " windows874 dos874 tis620 iso885911 "},
+    {"windows-1250", "CP1250", " windows1250 cp1250 xcp1250 "},
+    {"windows-1251", "CP1251", " windows1251 cp1251 xcp1251 "},
+    {"windows-1253", "CP1253", " windows1253 cp1253 "},
+    {"windows-1254", "CP1254", " windows1254 cp1254 iso88599 latin5 l5 "},
+    {"windows-1255", "CP1255", " windows1255 cp1255 "},
+    {"windows-1256", "CP1256", " windows1256 cp1256 "},
+    {"windows-1257", "CP1257", " windows1257 cp1257 "},
+    {"windows-1258", "CP1258", " windows1258 cp1258 "},
+    {"gb18030", "GB18030", " gb18030 gbk gb2312 chinese gb231280 xgbk cp936 csgb2312 hzgb2312 "},
+    {"big5", "BIG5-HKSCS", " big5 big5hkscs cnbig5 xxbig5 csbig5 "},
+    {"euc-jp", "EUC-JP-MS", " eucjp xeucjp "},
+    {"shift_jis", "CP932", " shiftjis sjis xsjis mskanji windows31j cp932 ms932 "},
+    {"iso-2022-jp", "ISO-2022-JP", " iso2022jp csiso2022jp "},
+    {"euc-kr", "CP949", " euckr korean ksc56011987 ksc56011989 ksc5601 windows949 cp949 uhc "},
 };
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-  return out;
-}
-
-// 0x80 to 0x9F of windows-1252; the standard gives the five free places their C1 controls.
-constexpr uint16_t kWindows1252[32] = {0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-                                       0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-                                       0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
 
 std::string from_windows_1252(std::string_view bytes) {
   std::string out;
@@ -82,7 +72,7 @@ std::string from_windows_1252(std::string_view bytes) {
     if (byte < 0x80)
       out += c;
     else
-      append_utf8(out, byte < 0xA0 ? kWindows1252[byte - 0x80] : byte);
+      append_utf8(out, of_windows_1252(byte));
   }
   return out;
 }
@@ -126,25 +116,44 @@ std::string by_iconv(std::string_view bytes, const std::string& name) {
   return is_utf8(out) ? out : text::to_valid_utf8(out);
 }
 
-// Most of what is not ASCII is valid: UTF-8 with a few damaged places.
-bool is_mostly_utf8(std::string_view bytes) {
-  size_t good = 0, bad = 0;
-  uint32_t c = 0;
-  for (const char *p = bytes.data(), *end = p + bytes.size(); p < end;) {
-    p += decode_utf8(p, end, &c);
-    if (c == kInvalidChar)
-      ++bad;
-    else if (c >= 0x80)
-      ++good;
+struct Utf8Shape {
+  size_t characters = 0, broken = 0;  // sequences beyond ASCII; bytes that are none
+};
+Utf8Shape utf8_shape(std::string_view bytes) {
+  Utf8Shape shape;
+  const char *p = bytes.data(), *end = p + bytes.size();
+  while (p < end) {
+    if (uint8_t(*p) < 0x80) {
+      ++p;
+      continue;
+    }
+    uint32_t cp;
+    const int n = decode_utf8(p, end, &cp);
+    if (cp != kInvalidChar) {
+      ++shape.characters;
+    } else if (shape.characters == 0 || end - p > 3) {  // a sequence that the end cuts is not broken
+      ++shape.broken;
+    }
+    p += n;
   }
-  return bad * 20 <= good;
+  return shape;
 }
 
-std::string decoded(std::string_view bytes, const std::string& name) {
-  if (name == "windows-1252") return from_windows_1252(bytes);
-  if (name == "UTF-16LE" || name == "UTF-16BE") return utf8_of_utf16(bytes, name == "UTF-16BE");
-  if (name == "UTF-32LE" || name == "UTF-32BE") return from_utf32(bytes, name == "UTF-32BE");
-  return by_iconv(bytes, name);
+const Encoding* find_encoding(std::string_view label) {
+  std::string key = lower_ascii(label);
+  std::erase_if(key, [](unsigned char c) { return std::isspace(c) || std::string_view("-_:\"'").find(char(c)) != std::string_view::npos; });
+  if (key.empty() || key.size() > 40) return nullptr;
+  const auto* row =
+      std::ranges::find_if(kEncodings, [&](const Encoding& e) { return e.labels.find(" " + key + " ") != std::string_view::npos; });
+  return row == std::end(kEncodings) ? nullptr : row;
+}
+
+bool can_decode(const Encoding& e) {
+  if (e.iconv.empty()) return true;
+  const iconv_t cd = iconv_open("UTF-8", std::string(e.iconv).c_str());
+  if (cd == iconv_t(-1)) return false;
+  iconv_close(cd);
+  return true;
 }
 
 }  // namespace
@@ -183,13 +192,29 @@ bool is_utf8(std::string_view bytes) {
   return true;
 }
 
+uint32_t of_windows_1252(uint8_t byte) {
+  // 0x80 to 0x9F; the standard gives the five free places their C1 controls.
+  constexpr uint16_t kUpper[32] = {0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+                                   0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+                                   0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
+  return byte >= 0x80 && byte < 0xA0 ? kUpper[byte - 0x80] : byte;
+}
+
 std::string encoding_of(std::string_view label) {
-  std::string key = lower(label);
-  std::erase_if(key, [](unsigned char c) { return std::isspace(c) || c == '"' || c == '\''; });
-  if (key.empty() || key.size() > 40) return "";
-  for (const Encoding& e : kEncodings)
-    if (e.labels.find(" " + key + " ") != std::string_view::npos) return std::string(e.name);
-  return "";
+  const Encoding* e = find_encoding(label);
+  return e ? std::string(e->name) : "";
+}
+
+std::string decode(std::string_view bytes, std::string_view label) {
+  const Encoding* e = find_encoding(label);
+  if (!e || e->name == "utf-8") return text::to_valid_utf8(bytes.substr(bytes.starts_with("\xEF\xBB\xBF") ? 3 : 0));
+  if (e->name == "windows-1252") return from_windows_1252(bytes);
+  if (e->name.starts_with("utf-16")) {
+    if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) bytes.remove_prefix(2);
+    return utf8_of_utf16(bytes, e->name == "utf-16be");
+  }
+  if (e->name.starts_with("utf-32")) return from_utf32(bytes, e->name == "utf-32be");
+  return by_iconv(bytes, std::string(e->iconv));
 }
 
 std::string to_utf8(std::string_view bytes, std::string_view declared) {
@@ -207,16 +232,35 @@ std::string to_utf8(std::string_view bytes, std::string_view declared) {
   }
   const std::string name = encoding_of(declared);
   // Nobody's ASCII is UTF-16: a <meta> that says so is read as the standard reads it.
-  const bool wide = name.starts_with("UTF-16") || name.starts_with("UTF-32");
-  if (name.empty() || name == "UTF-8" || (wide && bytes.find('\0') == std::string_view::npos)) {
-    if (is_utf8(bytes)) return std::string(bytes);
-    return name == "UTF-8" && is_mostly_utf8(bytes) ? text::to_valid_utf8(bytes) : from_windows_1252(bytes);
+  const bool wide = name.starts_with("utf-16") || name.starts_with("utf-32");
+  if (!name.empty() && name != "utf-8" && !(wide && bytes.find('\0') == std::string_view::npos)) return decode(bytes, name);
+  if (is_utf8(bytes)) return std::string(bytes);
+  // A few damaged places in much that is right.
+  const Utf8Shape shape = utf8_shape(bytes);
+  return name == "utf-8" && shape.broken * 20 <= shape.characters ? text::to_valid_utf8(bytes) : from_windows_1252(bytes);
+}
+
+std::string encoding_of_page(std::string_view bytes, std::string_view declared) {
+  if (bytes.starts_with("\xEF\xBB\xBF")) return "utf-8";
+  if (bytes.starts_with("\xFF\xFE")) return "utf-16le";
+  if (bytes.starts_with("\xFE\xFF")) return "utf-16be";
+  std::string name = encoding_of(declared);
+  if (name.starts_with("utf-16")) return name;
+  const Utf8Shape shape = utf8_shape(bytes);
+  if (shape.broken == 0 && shape.characters >= 4) return "utf-8";
+  // A few broken bytes in a page of UTF-8 (a cut, a foreign snippet) leave it UTF-8.
+  if (shape.characters > 100 && shape.characters > 50 * shape.broken) return "utf-8";
+  if (name.empty()) {
+    name = encoding_of(charset_of_markup(bytes));
+    if (name.starts_with("utf-16")) name = "utf-8";  // who says so in ASCII is not
   }
-  return decoded(bytes, name);
+  if (name == "utf-8" && shape.broken > 0 && shape.characters < shape.broken) name = "";  // it is not
+  if (!name.empty() && can_decode(*find_encoding(name))) return name;
+  return shape.broken == 0 || shape.characters > shape.broken ? "utf-8" : "windows-1252";
 }
 
 std::string charset_of_content_type(std::string_view value) {
-  const std::string text = lower(value);
+  const std::string text = lower_ascii(value);
   for (size_t at = 0; (at = text.find("charset", at)) != std::string::npos;) {
     at += 7;
     size_t from = at;
@@ -230,7 +274,7 @@ std::string charset_of_content_type(std::string_view value) {
 }
 
 std::string charset_of_markup(std::string_view bytes) {
-  const std::string head = lower(bytes.substr(0, 4096));
+  const std::string head = lower_ascii(bytes.substr(0, 4096));
   if (head.starts_with("<?xml")) {
     const std::string declaration = head.substr(0, std::min(head.find("?>"), head.size()));
     if (const size_t at = declaration.find("encoding"); at != std::string::npos) {

@@ -105,41 +105,33 @@ Hash128 exact_hash(std::string_view text, const ExactOptions& options) {
   return {h.high64, h.low64};
 }
 
+static const ExactOptions& checked(const ExactOptions& options) {
+  if (options.level != "document" && options.level != "paragraph" && options.level != "line")
+    fail_usage("[exact] level is document, paragraph or line, not ", printable(options.level));
+  return options;
+}
+
 struct ExactShard::State {
   ExactOptions options;
-  fs::path path;
-  std::unique_ptr<ShardWriter> rows;
-  bool any = false;
-  Place last = 0;
+  WorkerShard shard;
 };
 
 ExactShard::ExactShard(const ExactOptions& options, const fs::path& folder, int64_t worker, int64_t of)
-    : state_(new State{options, shard_path(folder, "exact_" + options.level, worker, of)}) {
-  if (options.level != "document" && options.level != "paragraph" && options.level != "line")
-    fail_usage("[exact] level is document, paragraph or line, not ", printable(options.level));
-  if (done()) {
-    ShardFile(state_->path, options.hash_text(), sizeof(Record));
-    return;
-  }
-  make_folder(folder);
-  state_->rows = std::make_unique<ShardWriter>(state_->path, options.hash_text(), sizeof(Record));
-}
+    : state_(new State{checked(options),
+                       {"exact", shard_path(folder, "exact_" + options.level, worker, of), options.hash_text(), sizeof(Record)}}) {}
 ExactShard::~ExactShard() = default;
 
 bool ExactShard::done() const {
-  return fs::exists(state_->path);
+  return state_->shard.done();
 }
 
 void ExactShard::add(Place place, std::string_view text) {
   State& s = *state_;
-  check(s.rows != nullptr, "[exact] the shard ", s.path.string(), " is there already");
-  check(!s.any || place > s.last, "[exact] documents come in rising order of places; ", place, " came after ", s.last);
-  s.any = true;
-  s.last = place;
+  s.shard.begin(place);
   const auto record = [&](uint64_t part, const std::string& t) {
     const XXH128_hash_t h = XXH3_128bits(t.data(), t.size());
     const Record r{{h.high64, h.low64}, place, part};
-    s.rows->row(&r);
+    s.shard.row(&r);
   };
   if (s.options.level == "document") return record(0, normalised(text, s.options));
   each_part(text, s.options.level, [&](uint64_t number, size_t begin, size_t end) {
@@ -149,8 +141,7 @@ void ExactShard::add(Place place, std::string_view text) {
 }
 
 void ExactShard::finish() {
-  if (state_->rows) state_->rows->commit();
-  state_->rows.reset();
+  state_->shard.finish();
 }
 
 fs::path merge_exact(const ExactOptions& options, const fs::path& folder, int64_t of) {

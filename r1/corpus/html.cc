@@ -1,6 +1,6 @@
 #include "r1/corpus/html.h"
 
-#include "r1/corpus/charset.h"
+#include "r1/corpus/encoding.h"
 #include "r1/corpus/html_content.h"
 #include "r1/corpus/html_meta.h"
 #include "r1/corpus/html_text.h"
@@ -10,8 +10,8 @@ namespace r1::corpus {
 
 HtmlPage read_html(std::string_view bytes, const HtmlOptions& options) {
   HtmlPage page;
-  page.charset = charset_of_page(bytes, options.charset);
-  const std::string utf8 = utf8_of_page(bytes, page.charset);
+  page.charset = encoding_of_page(bytes, options.charset);
+  const std::string utf8 = decode(bytes, page.charset);
   const HtmlTree tree(utf8);
   page.cut = tree.cut();
   const std::string stated = read_metadata(tree, page);

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "r1/base/utf8.h"
+#include "r1/corpus/encoding.h"
 
 namespace r1::corpus {
 namespace {
@@ -17,6 +18,7 @@ constexpr Entity kEntities[] = {
 #include "r1/corpus/html_entities.inc"
 };
 constexpr size_t kLongestName = 32;
+constexpr std::string_view kXmlNames[] = {"amp;", "lt;", "gt;", "quot;", "apos;"};
 
 bool is_alnum(char c) {
   return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
@@ -35,10 +37,6 @@ const Entity* longest_entity(std::string_view text) {
   }
   return nullptr;
 }
-
-constexpr uint16_t kC1[32] = {0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-                              0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-                              0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
 
 // Bytes of the number after "&#"; 0 if there is none.
 size_t append_number(std::string& out, std::string_view text) {
@@ -61,31 +59,42 @@ size_t append_number(std::string& out, std::string_view text) {
   }
   if (i == begin) return 0;
   if (i < text.size() && text[i] == ';') ++i;
-  if (value >= 0x80 && value < 0xA0) value = kC1[value - 0x80];
+  if (value >= 0x80 && value < 0xA0) value = of_windows_1252(uint8_t(value));
   if (value == 0 || value >= 0x110000 || (value >= 0xD800 && value < 0xE000)) value = 0xFFFD;
   append_utf8(out, value);
   return i;
 }
 
+bool may_stand(const Entity& entity, std::string_view text, References which) {
+  if (which == References::kXml) return std::ranges::find(kXmlNames, entity.name) != std::end(kXmlNames);
+  if (entity.name.back() == ';' || which == References::kText) return true;
+  if (which == References::kClosed) return false;
+  const size_t end = entity.name.size();
+  return end == text.size() || (text[end] != '=' && !is_alnum(text[end]));
+}
+
 }  // namespace
 
-void append_unescaped(std::string& out, std::string_view text, bool attribute) {
+void append_unescaped(std::string& out, std::string_view text, References which) {
+  const bool closed = which == References::kClosed || which == References::kXml;
   while (true) {
     const size_t amp = text.find('&');
     out.append(text.substr(0, amp));
     if (amp == text.npos) return;
     text.remove_prefix(amp + 1);
-    if (!text.empty() && text[0] == '#') {
-      const size_t n = append_number(out, text.substr(1));
+    if (text.starts_with('#')) {
+      const size_t before = out.size();
+      size_t n = append_number(out, text.substr(1));
+      if (closed && text[n] != ';') {
+        out.resize(before);
+        n = 0;
+      }
       if (n == 0) out += '&';
       if (n > 0) text.remove_prefix(n + 1);
       continue;
     }
     const Entity* entity = longest_entity(text);
-    if (entity && attribute && entity->name.back() != ';' && entity->name.size() < text.size()) {
-      const char after = text[entity->name.size()];
-      if (after == '=' || is_alnum(after)) entity = nullptr;
-    }
+    if (entity && !may_stand(*entity, text, which)) entity = nullptr;
     if (!entity) {
       out += '&';
       continue;
@@ -95,9 +104,9 @@ void append_unescaped(std::string& out, std::string_view text, bool attribute) {
   }
 }
 
-std::string unescaped(std::string_view text, bool attribute) {
+std::string unescaped(std::string_view text, References which) {
   std::string out;
-  append_unescaped(out, text, attribute);
+  append_unescaped(out, text, which);
   return out;
 }
 

@@ -16,13 +16,6 @@ namespace {
 
 constexpr size_t kMaxJsonBytes = size_t{1} << 20, kMaxValue = 2000;
 
-std::string lower(std::string_view s) {
-  std::string out(s);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c += 32;
-  return out;
-}
-
 // The fields in the order of trust of those who state them: a better one replaces a worse.
 enum Trust { kMarkup = 1, kPlainMeta, kOpenGraph, kLd };
 
@@ -31,7 +24,7 @@ class Reader {
   Reader(const HtmlTree& tree, HtmlPage& page) : tree_(tree), page_(page) {}
 
   std::string run() {
-    page_.language = one_line(tree_.attribute(0, Attr::kLang), true);
+    page_.language = one_line(tree_.attribute(0, Attr::kLang), References::kAttribute);
     for (int32_t i = 0; i < tree_.size(); ++i) {
       switch (tree_[i].tag) {
         case Tag::kTitle:
@@ -61,7 +54,7 @@ class Reader {
       if (const auto prop = tree_.attribute(i, Attr::kItemprop); !prop.empty()) property(i, prop);
     }
     choose_title();
-    page_.language = lower(trim(page_.language));
+    page_.language = lower_ascii(trim(page_.language));
     std::replace(page_.language.begin(), page_.language.end(), '_', '-');
     if (page_.language.size() > 35) page_.language.clear();
     return text::to_valid_utf8(body_);
@@ -75,9 +68,11 @@ class Reader {
     to = text::to_valid_utf8(value);
     trust_[field] = trust;
   }
-  void set(std::string& to, Field field, Trust trust, std::string_view value) { set_plain(to, field, trust, one_line(value, true)); }
+  void set(std::string& to, Field field, Trust trust, std::string_view value) {
+    set_plain(to, field, trust, one_line(value, References::kAttribute));
+  }
   void set_author(Trust trust, std::string_view value) {
-    const std::string name = one_line(value, true);
+    const std::string name = one_line(value, References::kAttribute);
     if (name.find("://") != name.npos || name.size() > 200) return;  // a profile's address is no name
     set_plain(page_.author, kAuthor, trust, name);
   }
@@ -85,8 +80,8 @@ class Reader {
   void meta(int32_t i) {
     const std::string_view content = tree_.attribute(i, Attr::kContent);
     if (content.empty()) return;
-    std::string key = lower(trim(tree_.attribute(i, Attr::kProperty)));
-    if (key.empty()) key = lower(trim(tree_.attribute(i, Attr::kName)));
+    std::string key = lower_ascii(trim(tree_.attribute(i, Attr::kProperty)));
+    if (key.empty()) key = lower_ascii(trim(tree_.attribute(i, Attr::kName)));
     if (key.empty()) return;
     if (key == "og:title")
       set(og_title_, kTitleField, kOpenGraph, content);
@@ -115,11 +110,11 @@ class Reader {
              key == "cc:license")
       set(page_.licence, kLicence, kPlainMeta, content);
     else if ((key == "language" || key == "content-language" || key == "dc.language") && page_.language.empty())
-      page_.language = one_line(content, true);
+      page_.language = one_line(content, References::kAttribute);
   }
 
   void link(int32_t i) {
-    const std::string rel = lower(tree_.attribute(i, Attr::kRel));
+    const std::string rel = lower_ascii(tree_.attribute(i, Attr::kRel));
     if (rel.empty()) return;
     const auto says = [&](std::string_view word) {
       for (size_t at = rel.find(word); at != rel.npos; at = rel.find(word, at + 1))
@@ -135,7 +130,7 @@ class Reader {
   void property(int32_t i, std::string_view prop) {
     const auto value = [&] {
       for (const Attr a : {Attr::kContent, Attr::kDatetime})
-        if (const auto v = tree_.attribute(i, a); !v.empty()) return one_line(v, true);
+        if (const auto v = tree_.attribute(i, a); !v.empty()) return one_line(v, References::kAttribute);
       return plain_text(tree_, i);
     };
     if (prop == "datePublished") set_plain(page_.date, kDate, kPlainMeta, value());
@@ -168,7 +163,7 @@ class Reader {
     if (!is_text(json)) return;
     set(page_.date, kDate, kLd, string_at(json, "datePublished"));
     set_author(kLd, names(json, "author"));
-    if (ld_headline_.empty()) ld_headline_ = one_line(string_at(json, "headline"), true);
+    if (ld_headline_.empty()) ld_headline_ = one_line(string_at(json, "headline"), References::kAttribute);
     set(page_.licence, kLicence, kLd, string_at(json, "license"));
     if (page_.language.empty()) page_.language = string_at(json, "inLanguage");
     if (body_.empty()) body_ = body_text(string_at(json, "articleBody"));
@@ -271,7 +266,7 @@ class Reader {
       if (at == title.npos || at == 0) continue;
       const std::string tail = title.substr(at + bar.size());
       const std::string head = title.substr(0, at);
-      const bool is_site = (!page_.site.empty() && lower(tail) == lower(page_.site)) ||
+      const bool is_site = (!page_.site.empty() && lower_ascii(tail) == lower_ascii(page_.site)) ||
                            (h1_count_ == 1 && tail == h1_);  // a site's name as the heading of each page
       if (is_site || (!h1_.empty() && head == h1_)) return head;
       if (page_.site.empty() && tail.size() < 30 && head.size() > 2 * tail.size()) return head;

@@ -5,7 +5,6 @@
 
 #include "r1/base/strings.h"
 #include "r1/corpus/boilerplate.h"
-#include "r1/corpus/html_entities.h"
 
 namespace r1::corpus {
 namespace {
@@ -144,7 +143,7 @@ class Writer {
     for (uint32_t i = uint32_t(node); i < tree_[node].end; ++i)
       if (tree_[int32_t(i)].tag == Tag::kAnnotation && tree_.attribute(int32_t(i), Attr::kEncoding) == "application/x-tex")
         return tex(plain_text(tree_, int32_t(i)));
-    if (const auto alt = tree_.attribute(node, Attr::kAlttext); !alt.empty()) return tex(one_line(alt, true));
+    if (const auto alt = tree_.attribute(node, Attr::kAlttext); !alt.empty()) return tex(one_line(alt, References::kAttribute));
     append_joined(line_, plain_text(tree_, node));
   }
   void tex(const std::string& source) {
@@ -157,7 +156,7 @@ class Writer {
   void link(int32_t node) {
     if (is_anchor(node)) return;
     if (!options_.links) return children(node);
-    const std::string address = one_line(tree_.attribute(node, Attr::kHref), true);
+    const std::string address = one_line(tree_.attribute(node, Attr::kHref), References::kAttribute);
     const size_t begin = line_.size();
     children(node);
     // A link around blocks has no form in a line.
@@ -434,9 +433,9 @@ class Writer {
 
 }  // namespace
 
-std::string one_line(std::string_view text, bool attribute) {
+std::string one_line(std::string_view text, References which) {
   std::string line;
-  append_joined(line, unescaped(text, attribute));
+  append_joined(line, unescaped(text, which));
   while (!line.empty() && line.back() == ' ') line.pop_back();
   return line;
 }

@@ -6,6 +6,7 @@
 
 #include "r1/corpus/html.h"
 #include "r1/corpus/html_content.h"
+#include "r1/corpus/html_entities.h"
 #include "r1/corpus/html_tree.h"
 
 namespace r1::corpus {
@@ -16,6 +17,6 @@ std::string text_of(const HtmlTree& tree, const HtmlContent& content, const Html
 // All text below a node on one line, references resolved, blanks joined; for titles and the like.
 std::string plain_text(const HtmlTree& tree, int32_t node);
 // `text` with references resolved and every run of blanks as one.
-std::string one_line(std::string_view text, bool attribute = false);
+std::string one_line(std::string_view text, References which = References::kText);
 
 }  // namespace r1::corpus

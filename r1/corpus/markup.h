@@ -10,9 +10,6 @@
 
 namespace r1::corpus {
 
-// &amp; &#252; &#xFC; and HTML 4's names; what is no reference stays as it is. `xml`: only XML's five names.
-std::string decode_entities(std::string_view text, bool xml = false);
-
 std::string text_of_markup(std::string_view markup);
 
 // The first <title>, decoded and on one line; "" if there is none.

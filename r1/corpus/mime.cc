@@ -150,8 +150,7 @@ class Message {
   std::string body(const HeaderFields& fields, std::string_view bytes, int depth, std::string_view standard_type) {
     if (depth > kMaxMimeDepth || ++parts_ > kMaxMimeParts) return too_deep_ = true, "";
     const std::string content_type(fields.get("Content-Type"));
-    std::string type(main_value(content_type));
-    std::ranges::transform(type, type.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+    std::string type = lower_ascii(main_value(content_type));
     if (type.find('/') == std::string::npos) type = standard_type;
     if (depth > 0 && same_word(main_value(fields.get("Content-Disposition")), "attachment") && !type.starts_with("message/")) return "";
     if (type.starts_with("multipart/")) return multipart(type, parameter(content_type, "boundary"), bytes, depth);

@@ -103,18 +103,19 @@ int64_t equal_hashes(std::span<const uint64_t> a, std::span<const uint64_t> b) {
 // ---- a worker's share
 
 struct MinhashShard::State {
-  MinhashOptions options;
-  fs::path path;
   MinhashText text;
-  std::unique_ptr<ShardWriter> rows;
+  WorkerShard shard;
   std::unique_ptr<AtomicFile> shingles;
   uint64_t shingles_written = 0;
-  bool any = false;
-  Place last = 0;
   std::vector<std::pair<Place, std::string>> batch;
   size_t batch_bytes = 0;
 
   static constexpr size_t kPiece = 64;  // documents a thread takes at a time
+
+  State(const MinhashOptions& options, const fs::path& path)
+      : text(options), shard("minhash", path, options.signature_text(), row_bytes()) {
+    if (shard.is_open() && options.verify == "shingles") shingles = std::make_unique<AtomicFile>(shingle_path(path));
+  }
 
   size_t row_bytes() const { return sizeof(Head) + 8 * size_t(text.signer().permutations()); }
 
@@ -148,7 +149,7 @@ struct MinhashShard::State {
       }
       std::memcpy(row.data(), &s.head, sizeof s.head);
       std::memcpy(row.data() + sizeof s.head, s.signature.data(), 8 * s.signature.size());
-      rows->row(row.data());
+      shard.row(row.data());
     }
     batch.clear();
     batch_bytes = 0;
@@ -156,27 +157,16 @@ struct MinhashShard::State {
 };
 
 MinhashShard::MinhashShard(const MinhashOptions& options, const fs::path& folder, int64_t worker, int64_t of)
-    : state_(new State{options, shard_path(folder, "minhash", worker, of), MinhashText(options)}) {
-  if (done()) {
-    ShardFile(state_->path, options.signature_text(), state_->row_bytes());  // of these options, or an error
-    return;
-  }
-  make_folder(folder);
-  state_->rows = std::make_unique<ShardWriter>(state_->path, options.signature_text(), state_->row_bytes());
-  if (options.verify == "shingles") state_->shingles = std::make_unique<AtomicFile>(shingle_path(state_->path));
-}
+    : state_(new State(options, shard_path(folder, "minhash", worker, of))) {}
 MinhashShard::~MinhashShard() = default;
 
 bool MinhashShard::done() const {
-  return fs::exists(state_->path);
+  return state_->shard.done();
 }
 
 void MinhashShard::add(Place place, std::string_view text) {
   State& s = *state_;
-  check(s.rows != nullptr, "[minhash] the shard ", s.path.string(), " is there already");
-  check(!s.any || place > s.last, "[minhash] documents come in rising order of places; ", place, " came after ", s.last);
-  s.any = true;
-  s.last = place;
+  s.shard.begin(place);
   s.batch.emplace_back(place, text);
   s.batch_bytes += text.size();
   if (s.batch.size() >= 4096 || s.batch_bytes >= size_t{16} << 20) s.flush();
@@ -184,11 +174,10 @@ void MinhashShard::add(Place place, std::string_view text) {
 
 void MinhashShard::finish() {
   State& s = *state_;
-  if (!s.rows) return;
+  if (!s.shard.is_open()) return;
   s.flush();
   if (s.shingles) s.shingles->commit();
-  s.rows->commit();  // last: it says that the shard is done
-  s.rows.reset();
+  s.shard.finish();
 }
 
 // ---- the merge

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 #include "r1/corpus/words.h"
 #include "r1/text/unicode.h"
 
@@ -212,13 +213,6 @@ int64_t duplicate_ngram_chars(const Joined& joined, size_t words, size_t n, Tall
     }
   }
   return chars;
-}
-
-std::string lower_ascii(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return lower;
 }
 
 std::string without_citations(std::string_view line) {

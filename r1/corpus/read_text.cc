@@ -6,6 +6,7 @@
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
 #include "r1/corpus/encoding.h"
+#include "r1/corpus/html_entities.h"
 #include "r1/corpus/licence.h"
 #include "r1/corpus/markup.h"
 #include "r1/corpus/reader_parts.h"
@@ -236,7 +237,7 @@ std::string without_tags(std::string_view line) {
     else
       i = close;
   }
-  return decode_entities(out);
+  return unescaped(out, References::kClosed);
 }
 
 // SRT and WebVTT: the lines that are said. Cues that roll (the last line said once more, and a new one) say each line once.

@@ -81,7 +81,7 @@ class Wikipedia : public Reader {
     std::string said = std::move(p.said);
     p.said.clear();
     if (name == "namespace" && silent_) {
-      const std::string key = lower_ascii(said);
+      const std::string key = lower_ascii(trim(said));
       if (!key.empty()) names_.silent.insert(key);
     } else if (name == "base") {
       base_ = said.substr(0, said.rfind('/') + 1);
@@ -132,11 +132,6 @@ class Wikipedia : public Reader {
     }
     if (!p.id.empty()) d.extra = {{"id", p.id}};
     return "";
-  }
-  static std::string lower_ascii(std::string_view text) {
-    std::string out(trim(text));
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? char(c | 0x20) : c;
-    return out;
   }
 
   Input input_;

@@ -143,7 +143,7 @@ class Epub : public Reader {
 
   // XHTML under any of the names that it bears in books; the table of contents says what the chapters say.
   static bool is_chapter(std::string type, std::string_view name) {
-    std::ranges::transform(type, type.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+    type = lower_ascii(type);
     if (type.find("html") != std::string::npos) return true;
     const std::string ending = ending_of(name);
     return (type.empty() || type.find("xml") != std::string::npos) &&

@@ -75,12 +75,6 @@ const Kind* find_kind(std::string_view name) {
   return nullptr;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-  return out;
-}
-
 struct Language {
   std::string_view endings, name;
 };
@@ -181,7 +175,7 @@ std::string kind_of_text(std::string_view head) {
   if (begins_mbox(head) || begins_mail(head)) return "mbox";
   if (head.starts_with("WEBVTT")) return "subtitles";
   if (const size_t ours = std::min(head.find("Project Gutenberg"), head.find("PROJECT GUTENBERG")); ours < 2048) return "gutenberg";
-  const std::string start = lower(trim(head).substr(0, 64));
+  const std::string start = lower_ascii(trim(head).substr(0, 64));
   if (start.starts_with("<!doctype html") || start.starts_with("<html")) return "html";
   return "";
 }
@@ -191,11 +185,11 @@ std::string kind_of_text(std::string_view head) {
 std::string unpacked_name(std::string_view name) {
   std::string base(name.substr(name.find_last_of("/!") + 1));  // npos + 1 == 0
   const fs::path path(base);
-  const std::string ending = lower(path.extension().string());
+  const std::string ending = lower_ascii(path.extension().string());
   return data::is_packed_ending(ending) ? path.stem().string() : base;
 }
 std::string ending_of(std::string_view name) {
-  return lower(fs::path(unpacked_name(name)).extension().string());
+  return lower_ascii(fs::path(unpacked_name(name)).extension().string());
 }
 
 std::string_view code_language(std::string_view name) {

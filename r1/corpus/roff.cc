@@ -225,7 +225,7 @@ class Page {
     };
     if (name == "TH" || name == "Dt") {
       if (!args.empty()) title_ = args[0] + (args.size() > 1 ? "(" + args[1] + ")" : "");
-      std::ranges::transform(title_, title_.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+      title_ = lower_ascii(title_);
     } else if (is_one_of(name, " SH Sh SS Ss ")) {
       end_paragraph(2);
       tag_next_ = false;

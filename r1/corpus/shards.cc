@@ -65,6 +65,27 @@ void ShardWriter::commit() {
   file_.commit();
 }
 
+WorkerShard::WorkerShard(std::string stage, const fs::path& path, const std::string& options, size_t row_bytes)
+    : stage_(std::move(stage)), path_(path) {
+  if (done()) {
+    ShardFile(path_, options, row_bytes);  // of these options, or an error
+    return;
+  }
+  make_folder(path_.parent_path());
+  writer_ = std::make_unique<ShardWriter>(path_, options, row_bytes);
+}
+
+void WorkerShard::begin(Place place) {
+  check(is_open(), "[", stage_, "] the shard ", path_.string(), " is there already");
+  check(!last_ || place > *last_, "[", stage_, "] documents come in rising order of places; ", place, " came after ", last_.value_or(0));
+  last_ = place;
+}
+
+void WorkerShard::finish() {
+  if (writer_) writer_->commit();
+  writer_.reset();
+}
+
 ShardFile::ShardFile(const fs::path& path, const std::string& options, size_t row_bytes) : file_(path), row_bytes_(row_bytes) {
   const std::string expected = header_of(options, row_bytes);
   const std::string_view all(reinterpret_cast<const char*>(file_.bytes().data()), file_.size());

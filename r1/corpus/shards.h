@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -39,6 +41,27 @@ class ShardWriter {
   AtomicFile file_;
   size_t row_bytes_;
   std::string buffer_;
+};
+
+// A worker's shard while it is made. One that is there already, of the same options, is done and takes nothing.
+class WorkerShard {
+ public:
+  // `stage` opens the errors: "[minhash] ...".
+  WorkerShard(std::string stage, const fs::path& path, const std::string& options, size_t row_bytes);
+  const fs::path& path() const { return path_; }
+  bool done() const { return fs::exists(path_); }
+  bool is_open() const { return writer_ != nullptr; }
+  // The next document is that of `place`: places rise.
+  void begin(Place place);
+  void row(const void* bytes) { writer_->row(bytes); }
+  // Whole, or not there. What stands in files beside it is to be committed before: the shard says that all is done.
+  void finish();
+
+ private:
+  std::string stage_;
+  fs::path path_;
+  std::unique_ptr<ShardWriter> writer_;
+  std::optional<Place> last_;
 };
 
 class ShardFile {

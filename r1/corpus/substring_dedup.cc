@@ -302,46 +302,41 @@ std::string shard_text(const SubstringOptions& options) {
   return "substring unit=" + options.unit;
 }
 
+const SubstringOptions& checked(const SubstringOptions& options, const text::Tokenizer* tokenizer) {
+  const bool tokens = options.unit == "tokens";
+  if (!tokens && options.unit != "bytes") fail_usage("[substring] unit is bytes or tokens, not ", printable(options.unit));
+  if (tokens && tokenizer == nullptr) fail_usage("[substring] unit=tokens needs a tokenizer; give one, or unit=bytes");
+  return options;
+}
+
 }  // namespace
 
 struct SubstringShard::State {
-  SubstringOptions options;
-  fs::path path;
   const text::Tokenizer* tokenizer;
-  std::unique_ptr<ShardWriter> rows;
+  WorkerShard shard;
   std::unique_ptr<AtomicFile> units, offsets;
   uint64_t end = 0;
-  bool any = false;
-  Place last = 0;
+
+  State(const SubstringOptions& options, const text::Tokenizer* t, const fs::path& path)
+      : tokenizer(t), shard("substring", path, shard_text(checked(options, t)), sizeof(DocumentEnd)) {
+    if (!shard.is_open()) return;
+    units = std::make_unique<AtomicFile>(beside(path, ".units"));
+    if (options.unit == "tokens") offsets = std::make_unique<AtomicFile>(beside(path, ".offsets"));
+  }
 };
 
 SubstringShard::SubstringShard(const SubstringOptions& options, const fs::path& folder, int64_t worker, int64_t of,
                                const text::Tokenizer* tokenizer)
-    : state_(new State{options, shard_path(folder, "substring", worker, of), tokenizer}) {
-  const bool tokens = options.unit == "tokens";
-  if (!tokens && options.unit != "bytes") fail_usage("[substring] unit is bytes or tokens, not ", printable(options.unit));
-  if (tokens && tokenizer == nullptr) fail_usage("[substring] unit=tokens needs a tokenizer; give one, or unit=bytes");
-  if (done()) {
-    ShardFile(state_->path, shard_text(options), sizeof(DocumentEnd));
-    return;
-  }
-  make_folder(folder);
-  state_->rows = std::make_unique<ShardWriter>(state_->path, shard_text(options), sizeof(DocumentEnd));
-  state_->units = std::make_unique<AtomicFile>(beside(state_->path, ".units"));
-  if (tokens) state_->offsets = std::make_unique<AtomicFile>(beside(state_->path, ".offsets"));
-}
+    : state_(new State(options, tokenizer, shard_path(folder, "substring", worker, of))) {}
 SubstringShard::~SubstringShard() = default;
 
 bool SubstringShard::done() const {
-  return fs::exists(state_->path);
+  return state_->shard.done();
 }
 
 void SubstringShard::add(Place place, std::string_view text) {
   State& s = *state_;
-  check(s.rows != nullptr, "[substring] the shard ", s.path.string(), " is there already");
-  check(!s.any || place > s.last, "[substring] documents come in rising order of places; ", place, " came after ", s.last);
-  s.any = true;
-  s.last = place;
+  s.shard.begin(place);
   if (s.offsets) {
     const text::Encoding e = s.tokenizer->encode_with_offsets(text, {});
     std::vector<uint32_t> ids(e.ids.begin(), e.ids.end()), begins;
@@ -354,16 +349,15 @@ void SubstringShard::add(Place place, std::string_view text) {
     s.end += text.size();
   }
   const DocumentEnd row{place, s.end};
-  s.rows->row(&row);
+  s.shard.row(&row);
 }
 
 void SubstringShard::finish() {
   State& s = *state_;
-  if (!s.rows) return;
+  if (!s.shard.is_open()) return;
   s.units->commit();
   if (s.offsets) s.offsets->commit();
-  s.rows->commit();
-  s.rows.reset();
+  s.shard.finish();
 }
 
 namespace {

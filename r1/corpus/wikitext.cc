@@ -7,7 +7,7 @@
 
 #include "r1/base/strings.h"
 #include "r1/corpus/header_fields.h"
-#include "r1/corpus/markup.h"
+#include "r1/corpus/html_entities.h"
 
 namespace r1::corpus {
 namespace {
@@ -15,8 +15,7 @@ namespace {
 constexpr int kMaxDepth = 8;  // kept templates in kept templates
 
 std::string lower(std::string_view text) {
-  std::string out(trim(text));
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  std::string out = lower_ascii(trim(text));
   std::ranges::replace(out, '_', ' ');
   return out;
 }
@@ -133,13 +132,13 @@ std::string without_tags(std::string_view text, Held& held) {
         const std::string_view inside = text.substr(end + 1, close - end - 1);
         if (math) {
           const bool block = text.substr(i, end - i).find("display=\"block\"") != std::string_view::npos;
-          out += held.put((block ? "$$" : "$") + std::string(trim(decode_entities(inside))) + (block ? "$$" : "$"));
+          out += held.put((block ? "$$" : "$") + std::string(trim(unescaped(inside, References::kClosed))) + (block ? "$$" : "$"));
         } else if (code) {
-          out += "\n" + held.put("```\n" + std::string(trim(decode_entities(inside))) + "\n```") + "\n";
+          out += "\n" + held.put("```\n" + std::string(trim(unescaped(inside, References::kClosed))) + "\n```") + "\n";
         } else if (name == "code") {
-          out += held.put("`" + decode_entities(trim(inside)) + "`");
+          out += held.put("`" + unescaped(trim(inside), References::kClosed) + "`");
         } else if (name == "nowiki") {
-          out += held.put(decode_entities(inside));
+          out += held.put(unescaped(inside, References::kClosed));
         }
         i = after;
         continue;
@@ -478,7 +477,7 @@ std::string text_of_wikitext(std::string_view wikitext, const WikiNames& names) 
   Held held;
   const std::string tagless = without_tags(wikitext, held);
   std::string text = Article(names, held).unbracketed(tagless, 0);
-  text = decode_entities(without_outer_links(text));
+  text = unescaped(without_outer_links(text), References::kClosed);
   Lines lines;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());

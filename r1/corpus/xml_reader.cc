@@ -4,7 +4,7 @@
 #include <cctype>
 
 #include "r1/corpus/encoding.h"
-#include "r1/corpus/markup.h"
+#include "r1/corpus/html_entities.h"
 
 namespace r1::corpus {
 namespace {
@@ -40,12 +40,12 @@ XmlReader::XmlReader(Input& input, size_t most) : most_(most), from_(&input) {
   } else {
     if (head.starts_with("\xEF\xBB\xBF")) input.skip(3);
     charset_ = encoding_of(charset_of_markup(head));
-    if (charset_ == "UTF-8" || charset_.starts_with("UTF-16")) charset_.clear();
+    if (charset_ == "utf-8" || charset_.starts_with("utf-16")) charset_.clear();
   }
 }
 
 std::string XmlReader::decode(std::string_view raw) const {
-  return decode_entities(to_utf8(raw, charset_), true);
+  return unescaped(to_utf8(raw, charset_), References::kXml);
 }
 
 bool XmlReader::next(Event& event) {

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 #include "r1/data/csv.h"
 #include "r1/data/json_list.h"
 #include "r1/data/unpack.h"
@@ -77,15 +78,10 @@ FileForm json_form(const std::filesystem::path& path) {
 }
 
 std::string extension_of(std::filesystem::path path) {
-  const auto lower = [&] {
-    std::string text = path.extension().string();
-    std::ranges::transform(text, text.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-    return text;
-  };
-  std::string extension = lower();
+  std::string extension = lower_ascii(path.extension().string());
   if (is_packed_ending(extension)) {
     path = path.stem();
-    extension = lower();
+    extension = lower_ascii(path.extension().string());
   }
   return extension;
 }

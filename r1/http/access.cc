@@ -12,13 +12,6 @@
 namespace r1::http {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return out;
-}
-
 // A server's own name and port: "host", "host:80", "[::1]:80". False if it is no such thing.
 bool split_host(std::string_view text, std::string& name, std::string& port) {
   size_t end = text.find(':');
@@ -27,7 +20,7 @@ bool split_host(std::string_view text, std::string& name, std::string& port) {
     if (end == std::string_view::npos) return false;
     ++end;
   }
-  name = lower(text.substr(0, end));
+  name = lower_ascii(text.substr(0, end));
   port = end < text.size() ? std::string(text.substr(end)) : "";
   if (!port.empty()) {
     if (port.size() < 2 || port.size() > 6 || port[0] != ':') return false;
@@ -88,11 +81,11 @@ Access::Access(const ServerConfig& config) : origins_(config.cors_origins) {
       fail_usage("[serve] an API key is one or more visible ASCII characters without spaces");
     keys_.push_back({sha256(key), key_name(key)});
   }
-  for (const std::string& host : config.allowed_hosts) hosts_.push_back(lower(host));
-  hosts_.push_back(lower(config.host));
+  for (const std::string& host : config.allowed_hosts) hosts_.push_back(lower_ascii(host));
+  hosts_.push_back(lower_ascii(config.host));
   any_host_ = std::count(hosts_.begin(), hosts_.end(), "*") > 0;
   for (std::string& origin : origins_) {
-    origin = lower(origin);
+    origin = lower_ascii(origin);
     while (origin.ends_with('/')) origin.pop_back();
   }
   any_origin_ = std::count(origins_.begin(), origins_.end(), "*") > 0;
@@ -102,7 +95,7 @@ std::string Access::key_of(const Request& request) const {
   if (keys_.empty()) return "";
   std::vector<std::string_view> given;
   const std::string_view authorization = request.header("authorization");
-  if (lower(authorization.substr(0, 7)) == "bearer ") given.push_back(authorization.substr(7));
+  if (lower_ascii(authorization.substr(0, 7)) == "bearer ") given.push_back(authorization.substr(7));
   if (const std::string_view plain = request.header("x-api-key"); !plain.empty()) given.push_back(plain);
   const Key* found = nullptr;
   for (std::string_view key : given) {
@@ -130,7 +123,7 @@ void Access::check_host(std::string_view host) const {
 
 bool Access::origin_allowed(std::string_view origin, std::string_view host) const {
   if (any_origin_) return true;
-  const std::string full = lower(origin);
+  const std::string full = lower_ascii(origin);
   for (const std::string& known : origins_)
     if (known == full || (known.ends_with("://*") && full.starts_with(std::string_view(known).substr(0, known.size() - 1)))) return true;
   const size_t scheme = full.find("://");

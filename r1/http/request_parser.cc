@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 #include "r1/http/error.h"
 
 // An older parser refuses every body until it is told a limit, and compiles all the same.
@@ -25,13 +26,6 @@ constexpr size_t kMaxMethodBytes = 32;
 
 [[noreturn]] void too_large(int64_t max_body) {
   throw ApiError(413, str("the body is over the limit of ", max_body, " bytes"), "", "request_too_large");
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return out;
 }
 
 }  // namespace
@@ -127,11 +121,12 @@ struct RequestParser::Impl final : beast::http::basic_parser<true> {
       }
       if (name == "transfer-encoding") {
         if (++codings > 1) malformed("it has more than one Transfer-Encoding");
-        if (lower(value) != "chunked") throw ApiError(501, "the only Transfer-Encoding known is chunked", "", "transfer_encoding");
+        if (lower_ascii(value) != "chunked") throw ApiError(501, "the only Transfer-Encoding known is chunked", "", "transfer_encoding");
         if (head.http10) malformed("HTTP/1.0 has no Transfer-Encoding");
       }
       if (name == "expect") {
-        if (lower(value) != "100-continue") throw ApiError(417, "the only expectation known is 100-continue", "", "expectation_failed");
+        if (lower_ascii(value) != "100-continue")
+          throw ApiError(417, "the only expectation known is 100-continue", "", "expectation_failed");
         head.expect_continue = !head.http10;
       }
     }
@@ -180,7 +175,7 @@ struct RequestParser::Impl final : beast::http::basic_parser<true> {
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, beast::error_code&) override {
     if (++fields > max_headers) throw ApiError(431, str("more than ", max_headers, " header fields"), "", "headers_too_large");
     if (in_body) return;  // of the trailer, which nobody asked for
-    head.headers.emplace_back(lower({name.data(), name.size()}), std::string(value.data(), value.size()));
+    head.headers.emplace_back(lower_ascii({name.data(), name.size()}), std::string(value.data(), value.size()));
   }
   void on_header_impl(beast::error_code&) override {}
   void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}

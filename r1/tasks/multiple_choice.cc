@@ -5,6 +5,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
+#include "r1/base/strings.h"
 #include "r1/tasks/file_task.h"
 #include "r1/tasks/generated.h"
 #include "r1/tasks/prompt_style.h"
@@ -17,11 +18,6 @@ namespace {
 
 constexpr size_t kMostOptions = 10;  // A-J
 constexpr char kWish[] = "Answer with the letter of the right option.";
-
-std::string lower(std::string s) {
-  for (char& c : s) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return s;
-}
 
 // "B) 12 m" of the second option is "12 m".
 std::string without_letter(const std::string& text, size_t index) {
@@ -57,7 +53,7 @@ std::vector<std::string> option_texts(const Json& value, const std::string& wher
 
 // Does the option speak of other options by place or letter?
 bool refers(const std::string& text) {
-  const std::string l = lower(text);
+  const std::string l = lower_ascii(text);
   if (l.starts_with("none") || l.starts_with("neither") || l.starts_with("all of") || l.starts_with("both") ||
       l.find(" of the above") != l.npos || l.find(" of these") != l.npos || l.find("cannot be determined") != l.npos)
     return true;

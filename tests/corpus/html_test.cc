@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <gumbo.h>
 
-#include "r1/corpus/charset.h"
+#include "r1/corpus/encoding.h"
 #include "r1/corpus/html_entities.h"
 #include "r1/corpus/html_tree.h"
 #include "r1/text/unicode.h"
@@ -84,30 +84,30 @@ TEST(HtmlTree, ImpliedEnds) {
 TEST(HtmlEntities, NamesNumbersAndAttributes) {
   EXPECT_EQ(unescaped("&eacute;&Eacute&#233;&#xE9;&#x1F600;&#128;&#0;&#xD800;&#99999999999;&nosuch;&&amp;&"),
             "éÉéé😀€\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD&nosuch;&&&");
-  EXPECT_EQ(unescaped("?a=1&copy=2&lt=3&amp;b&notit;", true), "?a=1&copy=2&lt=3&b&notit;");
+  EXPECT_EQ(unescaped("?a=1&copy=2&lt=3&amp;b&notit;", References::kAttribute), "?a=1&copy=2&lt=3&b&notit;");
   EXPECT_EQ(unescaped("&notit; &NotEqualTilde;"), "¬it; ≂̸");
 }
 
 TEST(Charset, LabelsAndDeclarations) {
-  EXPECT_EQ(charset_of_label(" ISO_8859-1 "), "windows-1252");
-  EXPECT_EQ(charset_of_label("GB2312"), "gb18030");
-  EXPECT_EQ(charset_of_label("x-nothing"), "");
-  EXPECT_EQ(charset_of_page("<meta charset=Shift_JIS>\x93\xFA\x96\x7B"), "shift_jis");
-  EXPECT_EQ(charset_of_page("<meta http-equiv=Content-Type content='text/html; charset=windows-1251'>\xCF\xF0\xE8"), "windows-1251");
-  EXPECT_EQ(charset_of_page("<meta charset=latin1>日本語です"), "utf-8");  // a lie
-  EXPECT_EQ(charset_of_page("caf\xE9"), "windows-1252");
-  EXPECT_EQ(charset_of_page("caf\xE9", "koi8-r"), "koi8-r");
-  EXPECT_EQ(utf8_of_page("\x93\xFA\x96\x7B", "shift_jis"), "日本");
-  EXPECT_EQ(utf8_of_page("\xC4\xE3\xBA\xC3", "gbk"), "你好");
-  EXPECT_EQ(utf8_of_page("\xCF\xF0\xE8\xE2\xE5\xF2", "windows-1251"), "Привет");
-  EXPECT_EQ(utf8_of_page("\x93quoted\x94 \x80", "iso-8859-1"), "“quoted” €");
-  EXPECT_EQ(utf8_of_page(std::string("\xFF\xFE"
-                                     "a\0\xE9\0",
-                                     6),
-                         "utf-16le"),
+  EXPECT_EQ(encoding_of(" ISO_8859-1 "), "windows-1252");
+  EXPECT_EQ(encoding_of("GB2312"), "gb18030");
+  EXPECT_EQ(encoding_of("x-nothing"), "");
+  EXPECT_EQ(encoding_of_page("<meta charset=Shift_JIS>\x93\xFA\x96\x7B"), "shift_jis");
+  EXPECT_EQ(encoding_of_page("<meta http-equiv=Content-Type content='text/html; charset=windows-1251'>\xCF\xF0\xE8"), "windows-1251");
+  EXPECT_EQ(encoding_of_page("<meta charset=latin1>日本語です"), "utf-8");  // a lie
+  EXPECT_EQ(encoding_of_page("caf\xE9"), "windows-1252");
+  EXPECT_EQ(encoding_of_page("caf\xE9", "koi8-r"), "koi8-r");
+  EXPECT_EQ(decode("\x93\xFA\x96\x7B", "shift_jis"), "日本");
+  EXPECT_EQ(decode("\xC4\xE3\xBA\xC3", "gbk"), "你好");
+  EXPECT_EQ(decode("\xCF\xF0\xE8\xE2\xE5\xF2", "windows-1251"), "Привет");
+  EXPECT_EQ(decode("\x93quoted\x94 \x80", "iso-8859-1"), "“quoted” €");
+  EXPECT_EQ(decode(std::string("\xFF\xFE"
+                               "a\0\xE9\0",
+                               6),
+                   "utf-16le"),
             "aé");
-  EXPECT_EQ(utf8_of_page("ok \xC4", "gb18030"), "ok \xEF\xBF\xBD");
-  EXPECT_EQ(utf8_of_page("\xFFx", "utf-8"), "\xEF\xBF\xBDx");
+  EXPECT_EQ(decode("ok \xC4", "gb18030"), "ok \xEF\xBF\xBD");
+  EXPECT_EQ(decode("\xFFx", "utf-8"), "\xEF\xBF\xBDx");
 }
 
 TEST(Html, ArticleWithoutWhatIsAround) {

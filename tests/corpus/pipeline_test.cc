@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <map>
+#include <set>
 #include <thread>
 
 #include "r1/base/error.h"
@@ -122,8 +123,15 @@ TEST(Pipeline, EveryDocumentIsAccountedFor) {
   EXPECT_EQ(by_name["read"].documents_in(), 125);   // and a broken row and a file of no kind
   EXPECT_EQ(by_name["read"].dropped().at("unknown_kind").documents, 1);
   EXPECT_EQ(by_name["quality"].dropped().at("gopher:too_few_words").documents, 7);
-  EXPECT_GE(by_name["exact"].dropped().at("exact").documents,
-            10);  // 23 texts come twice, of different lengths: their first parts are alike
+  // 23 texts come twice, of different lengths: of some the first parts are alike.
+  PipelineConfig before = raw.config("before");
+  before.stages = {"html", "clean", "pii", "quality", "length"};
+  ASSERT_TRUE(run_pipeline(before));
+  int64_t alike = 0;
+  std::set<std::string> seen;
+  for (const Document& d : documents_of(before.output + "/data")) alike += !seen.insert(d.text).second;
+  EXPECT_GT(alike, 0);
+  EXPECT_EQ(by_name["exact"].dropped().at("exact").documents, alike);
   EXPECT_GE(by_name["decontaminate"].dropped().at("decontaminate").documents, 1);
   const std::vector<Document> kept = documents_of(raw.out("out") + "/data");
   EXPECT_EQ(int64_t(kept.size()), counts.stages.back().second.documents_out());

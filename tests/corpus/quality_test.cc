@@ -10,6 +10,7 @@
 #include "r1/base/json.h"
 #include "r1/corpus/words.h"
 #include "r1/data/byte_source.h"
+#include "tests/corpus/reader_support.h"
 
 namespace r1::corpus {
 namespace {
@@ -17,11 +18,6 @@ namespace {
 const Json& golden() {
   static const Json all = parse_json_file(fs::path(R1_SOURCE_DIR) / "tests/golden/quality.json");
   return all;
-}
-
-fs::path data_folder() {
-  if (const char* folder = std::getenv("R1_DATA")) return folder;
-  return fs::path(R1_SOURCE_DIR).parent_path() / "shared/data";
 }
 
 // Of each set of rules by itself, in the order of the golden file.
@@ -93,8 +89,9 @@ std::map<std::string, std::vector<std::string>> real_texts(const fs::path& root)
 
 // spaCy splits words by long lists of exceptions, so that a text near a threshold may fall on its other side. It is that: one in a hundred.
 TEST(QualityTest, DecidesAsDatatroveDoesOnRealTexts) {
-  const fs::path root = data_folder();
-  if (!fs::exists(root / "html_articles/ground-truth.json")) GTEST_SKIP() << root << " is not here (set R1_DATA)";
+  const std::string root = data_file("");
+  for (const char* name : {"gsm8k", "tinyshakespeare", "ntrex", "wikitext2", "html_articles"})
+    if (root.empty() || data_file(name).empty()) GTEST_SKIP() << "no " << name << " (set R1_DATA)";
   const auto texts = real_texts(root);
   const auto names = golden()["names"].get<std::vector<std::string>>();
   int64_t all = 0, same = 0;
