@@ -71,13 +71,13 @@ std::vector<std::string> blocks(const std::vector<std::string>& lines, size_t n)
 std::map<std::string, std::vector<std::string>> real_texts(const fs::path& root) {
   std::map<std::string, std::vector<std::string>> texts;
   std::vector<std::string> problems;
-  for (const std::string& line : split(read_file(root / "gsm8k/test.jsonl"))) {
+  for (const std::string& line : split(r1::read_file(root / "gsm8k/test.jsonl"))) {
     if (line.empty()) continue;
     const Json row = parse_json(line, "gsm8k");
     problems.push_back(row["question"].get<std::string>() + "\n" + row["answer"].get<std::string>());
   }
   texts["gsm8k"] = blocks(problems, 3);
-  texts["shakespeare"] = blocks(split(read_file(root / "tinyshakespeare/input.txt")), 80);
+  texts["shakespeare"] = blocks(split(r1::read_file(root / "tinyshakespeare/input.txt")), 80);
   texts["ntrex"] = blocks(split(read_unpacked(root / "ntrex/newstest2019-ref.eng-US.first1000.txt.gz")), 10);
   texts["wikitext"] = blocks(split(read_unpacked(root / "wikitext2/wiki.test.raw.gz")), 20);
   std::map<std::string, std::string> articles;
