@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <memory>
+#include <mutex>
 
 #include "r1/app/command.h"
 #include "r1/base/error.h"
@@ -16,6 +18,8 @@
 #include "r1/corpus/pipeline_report.h"
 #include "r1/corpus/reader.h"
 #include "r1/data/jsonl.h"
+#include "r1/serve/scoring.h"
+#include "r1/stages/run.h"
 
 namespace r1::app {
 namespace {
@@ -52,9 +56,26 @@ int show(const std::string& output, const CommonOptions& common) {
   return 0;
 }
 
+// The language model of a quality score. One text at a time: a forward uses all threads, or the GPU, by itself.
+corpus::OpenModel model_opener(const CommonOptions& common) {
+  return [device_name = common.device](const std::string& name) -> corpus::Perplexity {
+    const auto device = tensor::parse_device(device_name);
+    stages::ModelArgs args;
+    args.model_name_or_path = name;
+    const auto loaded = std::make_shared<stages::LoadedModel>(
+        stages::load(args, device, stages::resolve_dtype(args.dtype, device), stages::TokenizerUse::kNeeded));
+    const auto lock = std::make_shared<std::mutex>();
+    return [loaded, lock](std::string_view text) {
+      const auto ids = loaded->tokenizer->encode(text, {.parse_special = false, .add_special_tokens = loaded->tokenizer->add_bos()});
+      const std::lock_guard hold(*lock);
+      return serve::perplexity(*loaded->model, ids);
+    };
+  };
+}
+
 int run_data(const corpus::PipelineConfig& config, const CommonOptions& common) {
   install_interrupt_handler();
-  if (!corpus::run_pipeline(config)) {
+  if (!corpus::run_pipeline(config, model_opener(common))) {
     log_info("worker ", config.worker, " of ", config.of, " is done; when all are: r1 data merge ", config.output);
     return 0;
   }
@@ -68,7 +89,7 @@ struct FolderConfig {
 
 int run_merge(const FolderConfig& config, const CommonOptions& common) {
   install_interrupt_handler();
-  corpus::merge_pipeline(config.output);
+  corpus::merge_pipeline(config.output, model_opener(common));
   return show(config.output, common);
 }
 

@@ -1,7 +1,5 @@
 // r1 score: the log-probability of every token of a text, one JSON object: {"ids": [..], "logprobs": [null, ..]} (natural log, fp32; the
 // first token has nothing before it). A text longer than the model's context is refused, never cut.
-#include <ATen/core/grad_mode.h>
-
 #include <cmath>
 #include <iostream>
 
@@ -9,9 +7,8 @@
 #include "r1/app/json_lines.h"
 #include "r1/app/token_ids.h"
 #include "r1/base/file.h"
-#include "r1/ops/logprob.h"
+#include "r1/serve/scoring.h"
 #include "r1/stages/run.h"
-#include "r1/tensor/aten.h"
 
 namespace r1::app {
 namespace {
@@ -41,22 +38,12 @@ std::string read_text(const ScoreConfig& c) {
   return piped;
 }
 
-std::vector<int64_t> read_ids(const ScoreConfig& c, const std::string& text, const stages::LoadedModel& loaded) {
-  if (!c.ids.empty()) return parse_ids(c.ids, loaded.model->config().vocab_size);
-  const auto ids = loaded.tokenizer->encode(text, {.parse_special = c.raw, .add_special_tokens = !c.raw && loaded.tokenizer->add_bos()});
-  return {ids.begin(), ids.end()};
-}
-
-std::vector<float> score(model::Transformer& model, std::vector<int64_t> ids) {
-  const at::NoGradGuard no_grad;
-  const int64_t n = int64_t(ids.size());
-  if (n < 2) return {};
-  const nn::LayerContext context{ops::sequences_of(model.device(), {int32_t(n)})};
-  const Tensor ids_T = aten::from_blob(ids.data(), {n}, at::TensorOptions().dtype(at::kLong)).to(model.device());
-  const Tensor x_TD = model.hidden(ids_T, context);
-  const Tensor logprob_T =
-      ops::linear_logprob(x_TD.narrow(0, 0, n - 1), model.head(), ids_T.narrow(0, 1, n - 1)).logprob_T.to(at::kCPU).contiguous();
-  return {logprob_T.const_data_ptr<float>(), logprob_T.const_data_ptr<float>() + n - 1};
+std::vector<int32_t> read_ids(const ScoreConfig& c, const std::string& text, const stages::LoadedModel& loaded) {
+  if (!c.ids.empty()) {
+    const auto ids = parse_ids(c.ids, loaded.model->config().vocab_size);
+    return {ids.begin(), ids.end()};
+  }
+  return loaded.tokenizer->encode(text, {.parse_special = c.raw, .add_special_tokens = !c.raw && loaded.tokenizer->add_bos()});
 }
 
 int run(const ScoreConfig& config, const CommonOptions& common) {
@@ -64,20 +51,19 @@ int run(const ScoreConfig& config, const CommonOptions& common) {
   const auto device = tensor::parse_device(common.device);
   const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device),
                                                   config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kNone);
-  const std::vector<int64_t> ids = read_ids(config, text, loaded);
+  const std::vector<int32_t> ids = read_ids(config, text, loaded);
   const int64_t longest = loaded.model->config().max_position_embeddings;
   check(int64_t(ids.size()) <= longest, "the text has ", ids.size(), " tokens, the model's context holds ", longest);
-  const std::vector<float> logprobs = score(*loaded.model, ids);
-  double total = 0;
-  for (float x : logprobs) total += x;
+  const std::vector<serve::ScoredToken> scored = serve::score_prompt(*loaded.model, ids, 0);
   if (!common.json) {
-    const double n = double(logprobs.size());
-    print_text(str(ids.size(), " tokens, log-probability ", total, ", perplexity ", n ? std::exp(-total / n) : 1.0, "\n"));
+    double total = 0;
+    for (size_t i = 1; i < scored.size(); ++i) total += scored[i].logprob;
+    print_text(str(ids.size(), " tokens, log-probability ", total, ", perplexity ",
+                   ids.size() > 1 ? std::exp(-total / double(ids.size() - 1)) : 1.0, "\n"));
     return 0;
   }
   Json list = Json::array();
-  if (!ids.empty()) list.push_back(nullptr);
-  for (float x : logprobs) list.push_back(x);
+  for (size_t i = 0; i < scored.size(); ++i) list.push_back(i ? Json(scored[i].logprob) : Json());
   print_text(dump_json(Json{{"ids", ids}, {"logprobs", list}}) + "\n");
   return 0;
 }

@@ -77,7 +77,7 @@ struct Outputs::Part {
   std::unique_ptr<PackedWriter> index;
   std::unique_ptr<TarWriter> tar;
   std::string shard;
-  int32_t end = -1;
+  int32_t begin = -1, end = -1;  // what r1 pretrain puts around a text
   int64_t written = 0;
 
   void add(const Document& d, const std::vector<int32_t>& ids) {
@@ -86,7 +86,8 @@ struct Outputs::Part {
     known.erase("text");
     if (tokens) {
       data::Document row;
-      row.ids = ids;
+      if (begin >= 0) row.ids.push_back(begin);
+      row.ids.insert(row.ids.end(), ids.begin(), ids.end());
       if (end >= 0) row.ids.push_back(end);
       row.learned.assign(row.ids.size(), 1);
       tokens->add(row);
@@ -118,6 +119,7 @@ Outputs::Outputs(const PipelineConfig& c, const text::Tokenizer* tokenizer, int6
     if (has(c.formats, "tokens")) {
       check(tokenizer != nullptr, "[data] tokens without a tokenizer");
       const fs::path folder = folder_of(c, "tokens", name);
+      part->begin = tokenizer->add_bos() ? tokenizer->bos_id().value_or(-1) : -1;
       part->end = tokenizer->eos_id().value_or(-1);
       part->tokens = std::make_unique<data::ShardWriter>(path(folder, "tokens-" + number + ".bin"), tokenizer->vocab_size());
       part->index = std::make_unique<PackedWriter>(folder / ("tokens-" + number + ".index.jsonl.zst"));
@@ -144,13 +146,13 @@ void Outputs::commit() {
   }
 }
 
-void write_token_manifests(const PipelineConfig& c, int64_t shards) {
+void write_token_manifests(const PipelineConfig& c, const text::Tokenizer* tokenizer, int64_t shards) {
   if (!has(c.formats, "tokens")) return;
   for (const std::string& part : part_names(c)) {
     const fs::path folder = folder_of(c, "tokens", part);
     std::vector<fs::path> files;
     for (int64_t i = 0; i < shards; ++i) files.push_back(folder / ("tokens-" + five(i) + ".bin"));
-    data::write_token_manifest(folder, files);
+    data::write_token_manifest(folder, files, tokenizer->hash());
   }
 }
 

@@ -29,6 +29,6 @@ class Outputs {
 };
 
 // "tokens/train/manifest.json" and its like, of all shards, so that a training run can open the folder.
-void write_token_manifests(const PipelineConfig& config, int64_t shards);
+void write_token_manifests(const PipelineConfig& config, const text::Tokenizer* tokenizer, int64_t shards);
 
 }  // namespace r1::corpus

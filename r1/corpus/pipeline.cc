@@ -116,7 +116,8 @@ struct Item {
 
 class Pipeline {
  public:
-  explicit Pipeline(PipelineConfig config) : config_(std::move(config)), passes_(passes_of(config_)), out_(config_.output) {
+  Pipeline(PipelineConfig config, OpenModel open_model)
+      : config_(std::move(config)), open_model_(std::move(open_model)), passes_(passes_of(config_)), out_(config_.output) {
     if (!config_.tokenizer.empty()) tokenizer_.emplace(text::Tokenizer::load(config_.tokenizer));
   }
 
@@ -137,7 +138,7 @@ class Pipeline {
       }
       if (!config_.keep_passes) remove_work(k);
     }
-    write_token_manifests(config_, shards);
+    write_token_manifests(config_, tokenizer(), shards);
     finish();
     return true;
   }
@@ -287,7 +288,7 @@ class Pipeline {
     make_folder(pass.folder);
     std::vector<std::unique_ptr<DocumentStage>> stages;
     if (k > 0) stages.push_back(make_comparison(pass.comparison, config_, tokenizer())->decided(pass.folder));
-    for (const std::string& stage : pass.stages) stages.push_back(make_stage(stage, config_, tokenizer()));
+    for (const std::string& stage : pass.stages) stages.push_back(make_stage(stage, config_, tokenizer(), open_model_));
     each_shard(k == 0 ? "read" : pass.comparison, [&](int64_t shard) {
       if (!pass.done(shard)) do_shard(k, shard, stages);
     });
@@ -435,6 +436,7 @@ class Pipeline {
   const text::Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
 
   PipelineConfig config_;
+  OpenModel open_model_;
   std::vector<Pass> passes_;
   fs::path out_;
   std::optional<text::Tokenizer> tokenizer_;
@@ -470,18 +472,18 @@ Json RunCounts::to_json() const {
   return {{"stages", list}, {"parts", parts}};
 }
 
-bool run_pipeline(PipelineConfig config) {
+bool run_pipeline(PipelineConfig config, OpenModel open_model) {
   config.resolve();
-  return Pipeline(std::move(config)).run(false);
+  return Pipeline(std::move(config), std::move(open_model)).run(false);
 }
 
-void merge_pipeline(const std::string& output) {
+void merge_pipeline(const std::string& output, OpenModel open_model) {
   PipelineConfig config;
   const Json before = read_run_config(output);
   apply_settings(config, json_settings(before, output + "/config.json"));
   config.output = output;
   config.resolve();
-  Pipeline(std::move(config)).run(true);
+  Pipeline(std::move(config), std::move(open_model)).run(true);
 }
 
 Json read_run_config(const std::string& output) {

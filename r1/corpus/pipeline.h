@@ -32,9 +32,10 @@ struct RunCounts {
 };
 
 // False if other workers' shards are still missing, which r1 data merge goes on from. Ctrl-C ends it (ErrorKind::kInterrupted), the next call goes on.
-bool run_pipeline(PipelineConfig config);
+// `open_model`: for score.model.
+bool run_pipeline(PipelineConfig config, OpenModel open_model = {});
 // What workers have begun: everything over all shards. kUsage that names those missing.
-void merge_pipeline(const std::string& output);
+void merge_pipeline(const std::string& output, OpenModel open_model = {});
 // Of a run that is done.
 RunCounts read_counts(const std::string& output);
 Json read_run_config(const std::string& output);

@@ -274,7 +274,8 @@ class SubstringComparison : public Comparison {
 
 }  // namespace
 
-std::unique_ptr<DocumentStage> make_stage(const std::string& name, const PipelineConfig& c, const text::Tokenizer* tokenizer) {
+std::unique_ptr<DocumentStage> make_stage(const std::string& name, const PipelineConfig& c, const text::Tokenizer* tokenizer,
+                                          const OpenModel& open_model) {
   const auto filter = [&](std::unique_ptr<Filter> f, bool prose) {
     return std::make_unique<FilterStage>(name, std::move(f), prose ? c.not_prose : std::vector<std::string>{});
   };
@@ -288,7 +289,7 @@ std::unique_ptr<DocumentStage> make_stage(const std::string& name, const Pipelin
   }
   if (name == "language") return filter(std::make_unique<LanguageFilter>(c.language), true);
   if (name == "quality") return filter(std::make_unique<QualityFilter>(c.quality), true);
-  if (name == "score") return filter(std::make_unique<ScoreFilter>(c.score), true);
+  if (name == "score") return filter(std::make_unique<ScoreFilter>(c.score, open_model), true);
   if (name == "length") return std::make_unique<LengthStage>(c.length, tokenizer);
   if (name == "window") return std::make_unique<WindowStage>(c);
   if (name == "decontaminate") return std::make_unique<DecontaminateStage>(c.decontaminate);

@@ -30,7 +30,8 @@ class DocumentStage {
 };
 
 // One that compares nothing, by its name. The tokenizer must live on.
-std::unique_ptr<DocumentStage> make_stage(const std::string& name, const PipelineConfig& config, const text::Tokenizer* tokenizer);
+std::unique_ptr<DocumentStage> make_stage(const std::string& name, const PipelineConfig& config, const text::Tokenizer* tokenizer,
+                                          const OpenModel& open_model);
 
 // A stage that compares: each shard leaves a file, all of them are merged, then documents are asked for.
 class Comparison {

@@ -163,23 +163,44 @@ void ScoreConfig::visit(Fields& v) {
   v("perplexity_model", perplexity_model, "n-gram model (own form or ARPA); empty: perplexity is not asked");
   v("good_perplexity", good_perplexity, "a perplexity of up to this scores 1", Range{1, 1e9});
   v("bad_perplexity", bad_perplexity, "one from here on scores 0", Range{1, 1e9});
+  v("model", model, "a language model (HF folder, checkpoint or GGUF) whose perplexity a token is asked; empty: it is not");
+  v("good_model_perplexity", good_model_perplexity, "a perplexity of that model of up to this scores 1", Range{1, 1e9});
+  v("bad_model_perplexity", bad_model_perplexity, "one from here on scores 0", Range{1, 1e9});
   v("classifier", classifier, "file of a quality classifier; empty: it is not asked");
   v("perplexity_weight", perplexity_weight, "weight of the perplexity's opinion", Range{0, 1e6});
+  v("model_weight", model_weight, "weight of the language model's", Range{0, 1e6});
   v("classifier_weight", classifier_weight, "weight of the classifier's", Range{0, 1e6});
   v("rules_weight", rules_weight, "weight of the rules'", Range{0, 1e6});
   v("filter_threshold", filter_threshold, "least score of a text that is kept", Range{0, 1});
   v.group("rules", rules, "the rules that are asked");
 }
 
-QualityScorer::QualityScorer(const ScoreConfig& config) : config_(config) {
-  if (config.bad_perplexity <= config.good_perplexity)
-    fail_usage("bad_perplexity (", config.bad_perplexity, ") must be above good_perplexity (", config.good_perplexity, ")");
+namespace {
+
+void check_order(const char* bad_name, double bad, const char* good_name, double good) {
+  if (bad <= good) fail_usage(bad_name, " (", bad, ") must be above ", good_name, " (", good, ")");
+}
+
+// 1 up to `good`, 0 from `bad` on, in between linear in the logarithm.
+double opinion_of(double perplexity, double good, double bad) {
+  return std::clamp((std::log(bad) - std::log(perplexity)) / (std::log(bad) - std::log(good)), 0.0, 1.0);
+}
+
+}  // namespace
+
+QualityScorer::QualityScorer(const ScoreConfig& config, const OpenModel& open_model) : config_(config) {
+  check_order("bad_perplexity", config.bad_perplexity, "good_perplexity", config.good_perplexity);
+  check_order("bad_model_perplexity", config.bad_model_perplexity, "good_model_perplexity", config.good_model_perplexity);
   if (!config.perplexity_model.empty() && config.perplexity_weight > 0) perplexity_model_ = NgramModel::load(config.perplexity_model);
+  if (!config.model.empty() && config.model_weight > 0) {
+    if (!open_model) fail_usage("score.model: nothing here can run a language model");
+    model_ = open_model(config.model);
+  }
   if (!config.classifier.empty() && config.classifier_weight > 0) classifier_ = QualityClassifier::load(config.classifier);
   const QualityConfig& r = config.rules;
   const bool rules = config.rules_weight > 0 && (r.gopher.enabled || r.repetition.enabled || r.c4.enabled || r.fineweb.enabled);
-  if (!perplexity_model_ && !classifier_ && !rules)
-    fail_usage("a quality score of nothing: give perplexity_model, classifier or rules a weight");
+  if (!perplexity_model_ && !model_ && !classifier_ && !rules)
+    fail_usage("a quality score of nothing: give perplexity_model, model, classifier or rules a weight");
 }
 
 QualityScorer::Score QualityScorer::score(std::string_view text) const {
@@ -192,8 +213,12 @@ QualityScorer::Score QualityScorer::score(std::string_view text) const {
   };
   if (perplexity_model_) {
     const double perplexity = perplexity_model_->document(text).perplexity();
-    const double bad = std::log(config_.bad_perplexity), good = std::log(config_.good_perplexity);
-    add(score.perplexity, std::clamp((bad - std::log(perplexity)) / (bad - good), 0.0, 1.0), config_.perplexity_weight);
+    add(score.perplexity, opinion_of(perplexity, config_.good_perplexity, config_.bad_perplexity), config_.perplexity_weight);
+  }
+  if (model_) {
+    const double perplexity = model_(text);
+    if (!std::isnan(perplexity))
+      add(score.model, opinion_of(perplexity, config_.good_model_perplexity, config_.bad_model_perplexity), config_.model_weight);
   }
   if (classifier_) add(score.classifier, classifier_->probability(text), config_.classifier_weight);
   const QualityConfig& rules = config_.rules;
@@ -214,7 +239,7 @@ QualityScorer::Score QualityScorer::score(std::string_view text) const {
     ask(rules.fineweb.enabled, [&] { return fineweb_reason(t, rules.fineweb); });
     if (sets > 0) add(score.rules, double(kept) / sets, config_.rules_weight);
   }
-  score.total = sum / weights;
+  score.total = weights > 0 ? sum / weights : 0;
   return score;
 }
 

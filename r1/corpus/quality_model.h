@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -51,25 +52,33 @@ class QualityClassifier {
   std::vector<float> weights_;
 };
 
+// Perplexity a token of a text by a language model that this room cannot run; NaN of a text that is too short to have one. Calls from several threads.
+using Perplexity = std::function<double(std::string_view text)>;
+// Loads the model of that name; given by whoever can (r1/app).
+using OpenModel = std::function<Perplexity(const std::string& name)>;
+
 struct ScoreConfig {
   std::string perplexity_model;  // an n-gram model (ngram_lm.h); empty: no opinion
   double good_perplexity = 300;  // 1 up to here,
   double bad_perplexity = 3000;  // 0 from here on, in between linear in its logarithm: of the model's own text, so set them with it
-  std::string classifier;        // a file of QualityClassifier; empty: no opinion
-  double perplexity_weight = 1, classifier_weight = 1, rules_weight = 1;  // 0: not asked
+  std::string model;             // any language model that r1 loads; empty: no opinion
+  double good_model_perplexity = 20, bad_model_perplexity = 500;  // as above, a token instead of a word
+  std::string classifier;                                         // a file of QualityClassifier; empty: no opinion
+  double perplexity_weight = 1, model_weight = 1, classifier_weight = 1, rules_weight = 1;  // 0: not asked
   double filter_threshold = 0.7;
   QualityConfig rules;
   void visit(Fields& v);
 };
 
-// The mean, by weight, of those opinions that there are: the perplexity's, the classifier's, and the rules' (the share of the enabled sets of
-// rules that a text keeps).
+// The mean, by weight, of those opinions that there are: the perplexity's, the language model's, the classifier's, and the rules' (the share of
+// the enabled sets of rules that a text keeps).
 class QualityScorer {
  public:
-  explicit QualityScorer(const ScoreConfig& config);
+  // kUsage if config names a model and there is no open_model.
+  explicit QualityScorer(const ScoreConfig& config, const OpenModel& open_model = {});
   struct Score {
-    double total = 0;  // 0..1, as the others
-    std::optional<double> perplexity, classifier, rules;
+    double total = 0;  // 0..1, as the others; 0 if nobody has an opinion
+    std::optional<double> perplexity, model, classifier, rules;
   };
   Score score(std::string_view text) const;
   double threshold() const { return config_.filter_threshold; }
@@ -77,13 +86,14 @@ class QualityScorer {
  private:
   ScoreConfig config_;
   std::optional<NgramModel> perplexity_model_;
+  Perplexity model_;
   std::optional<QualityClassifier> classifier_;
 };
 
 // Keeps what scores at least filter_threshold, with the mark "score=0.83"; reason "quality:score".
 class ScoreFilter : public Filter {
  public:
-  explicit ScoreFilter(const ScoreConfig& config) : scorer_(config) {}
+  explicit ScoreFilter(const ScoreConfig& config, const OpenModel& open_model = {}) : scorer_(config, open_model) {}
   std::string_view name() const override { return "score"; }
   std::string apply(Document& document) const override;
 

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 #include "r1/data/unpack.h"
 
 namespace r1::data {
@@ -44,10 +45,10 @@ std::string below_data(const std::string& name) {
   return folder && *folder && fs::path(name).is_relative() ? (fs::path(folder) / name).string() : "";
 }
 
-std::vector<std::string> with_split(const std::vector<std::string>& files, const std::string& split) {
+std::vector<std::string> with_split(const std::vector<std::string>& files, const fs::path& folder, const std::string& split) {
   std::vector<std::string> out;
   for (const std::string& file : files)
-    if (split_in_name(file) == split) out.push_back(file);
+    if (split_in_name(fs::path(file).lexically_relative(folder)) == split) out.push_back(file);
   return out;
 }
 
@@ -58,7 +59,7 @@ std::string listed(const std::vector<std::string>& files) {
 }
 
 std::vector<std::string> in_folder(const std::string& folder, const std::string& option, Split split) {
-  const std::vector<std::string> all = files_in(folder), chosen = files_of(all, split);
+  const std::vector<std::string> all = files_in(folder), chosen = files_of(all, folder, split);
   if (all.empty())
     fail_usage(option, ": no data files in folder '", folder, "' (.jsonl, .json, .csv, .tsv, .txt, also .gz, .zst, .bz2 or .xz)");
   if (chosen.empty())
@@ -68,18 +69,21 @@ std::vector<std::string> in_folder(const std::string& folder, const std::string&
 
 }  // namespace
 
-std::string split_in_name(const fs::path& file) {
-  std::string word;
-  for (const char c : file.filename().string() + ".") {
-    if (std::isalpha(static_cast<unsigned char>(c))) {
-      word += char(std::tolower(static_cast<unsigned char>(c)));
-      continue;
+std::string split_in_name(const fs::path& path) {
+  const std::vector<fs::path> names(path.begin(), path.end());
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    std::string word;
+    for (const char c : lower_ascii(name->string()) + ".") {
+      if (std::isalpha(static_cast<unsigned char>(c))) {
+        word += c;
+        continue;
+      }
+      if (word == "train" || word == "training") return "train";
+      if (word == "test" || word == "testing") return "test";
+      if (word == "validation" || word == "valid" || word == "val" || word == "dev" || word == "eval" || word == "evaluation")
+        return "validation";
+      word.clear();
     }
-    if (word == "train" || word == "training") return "train";
-    if (word == "test" || word == "testing") return "test";
-    if (word == "validation" || word == "valid" || word == "val" || word == "dev" || word == "eval" || word == "evaluation")
-      return "validation";
-    word.clear();
   }
   return "";
 }
@@ -102,12 +106,12 @@ std::vector<std::string> files_in(const fs::path& folder) {
   return out;
 }
 
-std::vector<std::string> files_of(const std::vector<std::string>& files, Split split) {
+std::vector<std::string> files_of(const std::vector<std::string>& files, const fs::path& folder, Split split) {
   if (split == Split::kAny) return files;
   const char* first = split == Split::kTrain ? "train" : split == Split::kTest ? "test" : "validation";
   const char* second = split == Split::kTrain ? "" : split == Split::kTest ? "validation" : "test";
-  const auto out = with_split(files, first);
-  return out.empty() ? with_split(files, second) : out;
+  const auto out = with_split(files, folder, first);
+  return out.empty() ? with_split(files, folder, second) : out;
 }
 
 std::vector<std::string> find_files(const std::vector<std::string>& named, const std::string& option, Split split) {

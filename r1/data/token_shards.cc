@@ -283,18 +283,22 @@ std::string corpus_hash(const CorpusSpec& spec, const Json& files) {
   return sha256(std::string_view(dump_json(key)));
 }
 
-// What a folder holds: {"format", "version", "corpus", "files", "shards": [{"file", "documents", "tokens"}], "next", "complete"}.
+// What a folder holds: {"format", "version", "corpus", "tokenizer", "files", "shards": [{"file", "documents", "tokens"}], "next", "complete"}.
 struct Manifest {
   fs::path folder;
-  std::string corpus;
+  std::string corpus, tokenizer;
   Json files = Json::array(), shards = Json::array();
-  TextStream::Position next;
+  TextStream::Position next = {};
   bool complete = false;
 
   void save() const {
-    const Json json = {{"format", kFormat},   {"version", kVersion},
-                       {"corpus", corpus},    {"files", files},
-                       {"shards", shards},    {"next", {{"file", next.file}, {"byte", next.line.byte}, {"line", next.line.line}}},
+    const Json json = {{"format", kFormat},
+                       {"version", kVersion},
+                       {"corpus", corpus},
+                       {"tokenizer", tokenizer},
+                       {"files", files},
+                       {"shards", shards},
+                       {"next", {{"file", next.file}, {"byte", next.line.byte}, {"line", next.line.line}}},
                        {"complete", complete}};
     write_file_atomic(folder / kManifest, dump_json(json, 1) + "\n");
   }
@@ -305,9 +309,12 @@ Manifest read_manifest(const fs::path& folder) {
   const Json json = parse_json_file(where);
   if (!json.is_object() || json.value("format", Json()) != kFormat) fail(where, ": not a manifest of token shards");
   if (json_get<uint32_t>(json, "version", where) != kVersion) fail(where, ": of another version");
-  Manifest m{
-      folder, json_get<std::string>(json, "corpus", where), json_get<Json>(json, "files", where), json_get<Json>(json, "shards", where),
-      {},     json_get<bool>(json, "complete", where)};
+  Manifest m{.folder = folder,
+             .corpus = json_get<std::string>(json, "corpus", where),
+             .tokenizer = json.contains("tokenizer") ? json_get<std::string>(json, "tokenizer", where) : "",
+             .files = json_get<Json>(json, "files", where),
+             .shards = json_get<Json>(json, "shards", where),
+             .complete = json_get<bool>(json, "complete", where)};
   const Json next = json_get<Json>(json, "next", where);
   if (!next.is_object() || !m.shards.is_array()) fail(where, ": 'next' or 'shards' has the wrong type");
   m.next = {json_get<int64_t>(next, "file", where), {json_get<int64_t>(next, "byte", where), json_get<int64_t>(next, "line", where)}};
@@ -326,10 +333,11 @@ Shard open_shard(const Manifest& m, size_t i) {
 
 class ShardSource : public DocumentSource {
  public:
-  explicit ShardSource(const Manifest& m) : corpus_(m.corpus) {
+  explicit ShardSource(std::string fingerprint) : fingerprint_(std::move(fingerprint)) {}
+  void add(const Manifest& m) {
     for (size_t i = 0; i < m.shards.size(); ++i) {
       shards_.push_back(open_shard(m, i));
-      ends_.push_back((i ? ends_.back() : 0) + shards_.back().documents());
+      ends_.push_back(size() + shards_.back().documents());
     }
   }
   int64_t size() const override { return ends_.empty() ? 0 : ends_.back(); }
@@ -338,17 +346,17 @@ class ShardSource : public DocumentSource {
     check(index >= 0 && i < shards_.size(), "[token shards] document ", index, " of ", size());
     return shards_[i].document(index - (i ? ends_[i - 1] : 0));
   }
-  std::string fingerprint() const override { return corpus_; }
+  std::string fingerprint() const override { return fingerprint_; }
 
  private:
-  std::string corpus_;
+  std::string fingerprint_;
   std::vector<Shard> shards_;
   std::vector<int64_t> ends_;
 };
 
 // What the folder has of this corpus: everything, the shards up to a kill, or nothing. A damaged file is nothing, with a word.
 Manifest found_in(const fs::path& folder, const CorpusSpec& spec) {
-  Manifest m{folder, {}, {}, Json::array(), {}, false};
+  Manifest m{.folder = folder};
   Json before;
   std::error_code ignored;
   if (fs::exists(folder / kManifest, ignored)) {
@@ -363,8 +371,9 @@ Manifest found_in(const fs::path& folder, const CorpusSpec& spec) {
   }
   const Json files = describe_all(spec, before);
   const std::string corpus = corpus_hash(spec, files);
-  if (m.corpus != corpus) m = {folder, corpus, {}, Json::array(), {}, false};
+  if (m.corpus != corpus) m = {.folder = folder, .corpus = corpus};
   m.files = files;
+  m.tokenizer = spec.tokenizer;
   return m;
 }
 
@@ -428,13 +437,14 @@ std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const Corpu
     log_info(m.shards.empty() ? "tokenizing " : "going on with tokenizing ", first_files(spec.files), " into ", folder.string());
     make_rest(m, spec, threads);
   }
-  auto source = std::make_unique<ShardSource>(m);
+  auto source = std::make_unique<ShardSource>(m.corpus);
+  source->add(m);
   if (source->size() == 0) fail_usage(first_files(spec.files), ": holds no text to train on");
   return source;
 }
 
-void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards) {
-  Manifest m{folder, {}, Json::array(), Json::array(), {}, true};
+void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards, const std::string& tokenizer) {
+  Manifest m{.folder = folder, .tokenizer = tokenizer, .complete = true};
   std::string all;
   for (size_t i = 0; i < shards.size(); ++i) {
     check(shards[i] == folder / shard_name(i), "[token shards] ", shards[i].string(), " is not called ", shard_name(i));
@@ -446,10 +456,44 @@ void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& s
   m.save();
 }
 
-std::unique_ptr<DocumentSource> made_token_shards(const fs::path& folder) {
-  const Manifest m = read_manifest(folder);
-  if (!m.complete) fail(folder.string(), ": its token shards are not all made yet");
-  return std::make_unique<ShardSource>(m);
+std::vector<fs::path> token_shard_folders(const std::vector<std::string>& named, Split split) {
+  const auto is_one = [](const fs::path& folder) {
+    std::error_code ignored;
+    if (!fs::exists(folder / kManifest, ignored)) return false;
+    const Json json = parse_json_file(folder / kManifest);
+    return json.is_object() && json.value("format", Json()) == kFormat;
+  };
+  const char* part = split == Split::kTest ? "test" : split == Split::kValidation ? "validation" : "train";
+  std::vector<fs::path> folders;
+  for (const std::string& name : named) {
+    const std::string found = find_data(name);
+    if (found.empty()) continue;
+    for (const fs::path& folder : {fs::path(found), fs::path(found) / part})
+      if (is_one(folder)) {
+        folders.push_back(folder);
+        break;
+      }
+  }
+  return folders;
+}
+
+std::unique_ptr<DocumentSource> made_token_shards(const std::vector<fs::path>& folders, const std::string& tokenizer) {
+  std::vector<Manifest> manifests;
+  std::string all;
+  for (const fs::path& folder : folders) {
+    Manifest m = read_manifest(folder);
+    if (!m.complete) fail_usage(folder.string(), ": its token shards are not all made yet; run what makes them to its end");
+    if (m.tokenizer != tokenizer)
+      fail_usage(folder.string(), ": its tokens were made with another tokenizer (",
+                 m.tokenizer.empty() ? "the manifest does not say which" : str("hash ", m.tokenizer.substr(0, 12)), ") than the model's (",
+                 tokenizer.substr(0, 12), "); train with that one, or make the tokens again");
+    all += m.corpus;
+    manifests.push_back(std::move(m));
+  }
+  auto source = std::make_unique<ShardSource>(manifests.size() == 1 ? all : sha256(std::string_view(all)));
+  for (const Manifest& m : manifests) source->add(m);
+  if (source->size() == 0) fail_usage(folders.empty() ? "no folder" : folders[0].string(), ": its token shards hold no document");
+  return source;
 }
 
 std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "r1/base/file.h"
+#include "r1/data/find_files.h"
 #include "r1/data/source.h"
 #include "r1/data/text_stream.h"
 
@@ -66,6 +67,7 @@ struct CorpusSpec {
   std::vector<std::string> files;  // of text or rows (data/text_stream.h)
   DocumentMaker make;
   std::string maker;                                               // tells what `make` depends on: tokenizer, template, options
+  std::string tokenizer;                                           // its hash, for whoever trains on the shards later
   int64_t vocab_size = 0;                                          // every id is below it
   bool masked = false;                                             // documents have tokens that are not learned
   int64_t shard_tokens = kShardTokens, round_bytes = kRoundBytes;  // smaller in tests
@@ -75,9 +77,13 @@ struct CorpusSpec {
 // files hold no text. Ctrl-C ends it (ErrorKind::kInterrupted); the next call goes on.
 std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, int threads = 0);
 
-// Shards that were made elsewhere (r1 data run), named tokens-00000.bin and on in `folder`: the manifest that makes a corpus of them, and the corpus.
-void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards);
-std::unique_ptr<DocumentSource> made_token_shards(const fs::path& folder);
+// Shards that were made elsewhere (r1 data run), named tokens-00000.bin and on in `folder`: the manifest that makes a corpus of them.
+// `tokenizer`: the hash of the one that made the ids.
+void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards, const std::string& tokenizer);
+// Those of `named` that are folders of such shards, or of such folders by the parts of a split ("tokens" with "train" in it).
+std::vector<fs::path> token_shard_folders(const std::vector<std::string>& named, Split split);
+// Their documents, folder after folder. kUsage if they were made with another tokenizer, are not whole, or hold nothing.
+std::unique_ptr<DocumentSource> made_token_shards(const std::vector<fs::path>& folders, const std::string& tokenizer);
 
 // The same documents in memory, for corpora that stay small (held-out text).
 std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads = 0);

@@ -2,6 +2,8 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "r1/ops/logprob.h"
@@ -56,6 +58,18 @@ std::vector<ScoredToken> score_prompt(model::Transformer& model, const std::vect
   for (int64_t i = 1; i < n; ++i) out[size_t(i)].logprob = logprobs[size_t(i - 1)];
   if (top > 0) add_top(model, x_TD, top, out);
   return out;
+}
+
+double perplexity(model::Transformer& model, const std::vector<TokenId>& ids) {
+  const auto longest = size_t(model.config().max_position_embeddings);
+  double total = 0;
+  int64_t n = 0;
+  for (size_t begin = 0; begin < ids.size(); begin += longest) {
+    const auto first = ids.begin() + std::ptrdiff_t(begin), last = first + std::ptrdiff_t(std::min(longest, ids.size() - begin));
+    const std::vector<ScoredToken> scored = score_prompt(model, {first, last}, 0);
+    for (size_t i = 1; i < scored.size(); ++i, ++n) total += scored[i].logprob;
+  }
+  return n ? std::exp(-total / double(n)) : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::vector<float> mean_hidden(model::Transformer& model, const std::vector<TokenId>& ids) {

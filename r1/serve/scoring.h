@@ -18,6 +18,9 @@ struct ScoredToken {
 
 // Of each token of ids; `top` alternatives a position. The log-probabilities are those of `r1 score`, bit for bit.
 std::vector<ScoredToken> score_prompt(model::Transformer& model, const std::vector<TokenId>& ids, int top);
+// exp of the mean -log-probability of a text's tokens. A text longer than the model's context is taken in stretches of that many tokens, the first
+// of each has nothing before it and does not count. NaN below two tokens.
+double perplexity(model::Transformer& model, const std::vector<TokenId>& ids);
 // Mean over the tokens of the final hidden states, fp32.
 std::vector<float> mean_hidden(model::Transformer& model, const std::vector<TokenId>& ids);
 // fp32 [tokens * vocab].

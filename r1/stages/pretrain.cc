@@ -25,6 +25,7 @@ data::CorpusSpec corpus_spec(const std::vector<std::string>& files, const std::s
   return {.files = files,
           .make = data::text_maker(field, encoder(tokenizer), end, begin),
           .maker = str("text ", tokenizer.hash(), " ", end, " ", begin, " ", field),
+          .tokenizer = tokenizer.hash(),
           .vocab_size = tokenizer.vocab_size()};
 }
 
@@ -32,6 +33,15 @@ data::CorpusSpec corpus_spec(const std::vector<std::string>& files, const std::s
 std::string text_key(const PretrainConfig& config) {
   const auto at = config.task.columns.find("text");
   return at == config.task.columns.end() ? config.text_field : at->second;
+}
+
+// Those of `named` that are folders of token shards: all of them or none.
+std::vector<fs::path> shard_folders(const std::vector<std::string>& named, const char* option, data::Split split) {
+  std::vector<fs::path> folders = data::token_shard_folders(named, split);
+  if (!folders.empty() && folders.size() != named.size())
+    fail_usage(option, ": ", folders[0].string(),
+               " holds token shards, others hold text; give one or the other (r1 data mix makes one of several)");
+  return folders;
 }
 
 // A generated task's own words, tags among them; only the end of a document is a control token.
@@ -65,6 +75,17 @@ std::unique_ptr<model::Transformer> new_model(const model::ModelConfig& shape, i
   return out;
 }
 
+std::vector<data::Document> eval_documents(const PretrainConfig& config, const text::Tokenizer& tokenizer) {
+  const auto shards = shard_folders(config.eval_files, "eval_files", data::Split::kValidation);
+  if (shards.empty())
+    return data::corpus_documents(
+        corpus_spec(data::find_files(config.eval_files, "eval_files", data::Split::kValidation), text_key(config), tokenizer));
+  const auto source = data::made_token_shards(shards, tokenizer.hash());
+  std::vector<data::Document> documents;
+  for (int64_t i = 0; i < source->size(); ++i) documents.push_back(source->document(i));
+  return documents;
+}
+
 }  // namespace
 
 model::ModelConfig named_shape(const PretrainConfig& config) {
@@ -79,8 +100,10 @@ model::ModelConfig named_shape(const PretrainConfig& config) {
 void check(const PretrainConfig& config, const Preflight& preflight) {
   check_device(config.run.device, preflight);
   const bool from_files = !preflight.knows("train_files") || !config.train_files.empty();
-  check_files(config.train_files, "train_files", preflight);
-  check_files(config.eval_files, "eval_files", preflight);
+  if (shard_folders(config.train_files, "train_files", data::Split::kTrain).empty())
+    check_files(config.train_files, "train_files", preflight);
+  if (shard_folders(config.eval_files, "eval_files", data::Split::kValidation).empty())
+    check_files(config.eval_files, "eval_files", preflight);
   if (!from_files && config.task.task.empty() && preflight.knows("task"))
     fail_usage("nothing to train on: give train_files, or a generated task");
   if (!from_files && preflight.knows("max_steps") && config.run.max_steps == 0)
@@ -116,9 +139,11 @@ Json pretrain(const PretrainConfig& config) {
   SupervisedData data;
   std::unique_ptr<data::DocumentSource> source;
   if (!config.train_files.empty()) {
-    source = data::token_shards(
-        run.folder() / "token_shards",
-        corpus_spec(data::find_files(config.train_files, "train_files", data::Split::kTrain), text_key(config), *tokenizer));
+    const auto shards = shard_folders(config.train_files, "train_files", data::Split::kTrain);
+    source = shards.empty() ? data::token_shards(run.folder() / "token_shards",
+                                                 corpus_spec(data::find_files(config.train_files, "train_files", data::Split::kTrain),
+                                                             text_key(config), *tokenizer))
+                            : data::made_token_shards(shards, tokenizer->hash());
   } else {
     const int32_t end = tokenizer->eos_id().value_or(-1);
     source = data::function_source(
@@ -128,11 +153,7 @@ Json pretrain(const PretrainConfig& config) {
   data.train = source.get();
   data.eval_steps = config.eval_steps;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = "wrapped", .long_documents = "split", .isolate = config.packing_isolate};
-  if (!config.eval_files.empty())
-    data.eval_rows =
-        data::pack(data::corpus_documents(corpus_spec(data::find_files(config.eval_files, "eval_files", data::Split::kValidation),
-                                                      text_key(config), *tokenizer)),
-                   data.loader.pack);
+  if (!config.eval_files.empty()) data.eval_rows = data::pack(eval_documents(config, *tokenizer), data.loader.pack);
 
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;
@@ -153,7 +174,7 @@ void PretrainConfig::visit(Fields& v) {
   v.group("", trainer);
   v("preset", preset, "a named shape (r1 plan --list_presets), used when no model_name_or_path is given");
   v("shape", shape, "changes to the named shape: shape.<field of the model config>=value, e.g. shape.num_hidden_layers=2");
-  v("train_files", train_files, "text or JSONL files; or give a generated task");
+  v("train_files", train_files, "text or JSONL files, or folders of token shards (r1 data run); or give a generated task");
   v("eval_files", eval_files, "held-out text for eval_loss");
   v("text_field", text_field, "the field of JSONL rows that holds the text");
   v("max_length", max_length, "tokens of a packed row", Range{8, 1e7});

@@ -1,5 +1,5 @@
-// Chapter 1: a base model from raw text. Text files, JSONL with a text field, or the endless stream of a generated task. Files are
-// tokenized once, into token_shards/ of the run's folder (data/token_shards.h), and read from there.
+// Chapter 1: a base model from raw text. Text files, JSONL with a text field, token shards that r1 data run has made, or the endless stream of
+// a generated task. Files are tokenized once, into token_shards/ of the run's folder (data/token_shards.h), and read from there.
 #pragma once
 
 #include "r1/model/config.h"

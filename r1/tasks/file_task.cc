@@ -38,14 +38,15 @@ void FileTask::find(const std::string& data, Files& files) const {
   }
   const auto all = data::files_in(place);
   const bool given = !files.train.empty() || !files.test.empty();
+  const auto split_of = [&](const std::string& file) { return data::split_in_name(fs::path(file).lexically_relative(place)); };
   if (files.train.empty() && all.size() > 1) {
-    files.train = data::files_of(all, data::Split::kTrain);
-    if (!files.train.empty() && data::split_in_name(files.train[0]) != "train") files.train.clear();
-  } else if (files.train.empty() && all.size() == 1 && data::split_in_name(all[0]) == "train") {
+    files.train = data::files_of(all, place, data::Split::kTrain);
+    if (!files.train.empty() && split_of(files.train[0]) != "train") files.train.clear();
+  } else if (files.train.empty() && all.size() == 1 && split_of(all[0]) == "train") {
     files.train = all;
   }
   if (files.test.empty()) {
-    files.test = data::files_of(all, data::Split::kTest);
+    files.test = data::files_of(all, place, data::Split::kTest);
     if (all.size() == 1 && files.train.empty() && !given) files.test = all;
   }
   if (!files.train.empty() || !files.test.empty()) return;

@@ -269,7 +269,7 @@ TEST(Pipeline, TokenShardsHoldTheDocuments) {
   c.formats = {"jsonl", "tokens"};
   ASSERT_TRUE(run_pipeline(c));
   const auto loaded = text::Tokenizer::load(tokenizer);
-  const auto source = data::made_token_shards(fs::path(c.output) / "tokens" / "train");
+  const auto source = data::made_token_shards(data::token_shard_folders({c.output + "/tokens"}, data::Split::kTrain), loaded.hash());
   const std::vector<Document> documents = documents_of(c.output + "/data/train");
   ASSERT_EQ(source->size(), int64_t(documents.size()));
   ASSERT_GT(documents.size(), 10u);
@@ -278,6 +278,16 @@ TEST(Pipeline, TokenShardsHoldTheDocuments) {
     ids.push_back(*loaded.eos_id());
     EXPECT_EQ(source->document(int64_t(i)).ids, ids) << documents[i].id();
   }
+  // A model with another tokenizer would learn nonsense of them.
+  EXPECT_THROW(data::made_token_shards({fs::path(c.output) / "tokens" / "train"}, "of another one"), Error);
+  // A part by its own folder; several are one corpus, in the order of their names.
+  const std::vector<fs::path> both = data::token_shard_folders({c.output + "/tokens/test", c.output + "/tokens"}, data::Split::kTrain);
+  ASSERT_EQ(both.size(), 2u);
+  const auto test = data::made_token_shards({both[0]}, loaded.hash()), all = data::made_token_shards(both, loaded.hash());
+  ASSERT_EQ(all->size(), test->size() + source->size());
+  EXPECT_EQ(all->document(test->size()).ids, source->document(0).ids);
+  EXPECT_NE(all->fingerprint(), source->fingerprint());
+  EXPECT_TRUE(data::token_shard_folders({c.output + "/data"}, data::Split::kTrain).empty());
 }
 
 TEST(Pipeline, WebDatasetIsReadBack) {

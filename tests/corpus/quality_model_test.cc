@@ -111,6 +111,18 @@ TEST(ScoreTest, OpinionsAreWeighed) {
   EXPECT_EQ(*nothing.perplexity, 0);
   EXPECT_EQ(*nothing.rules, 0);
 
+  // A language model is asked as the others are; of a text that is too short it has no opinion.
+  config.model = "some";
+  EXPECT_NE(message_of([&] { QualityScorer s(config); }).find("nothing here can run"), std::string::npos);
+  const QualityScorer asked(config, [](const std::string& name) {
+    EXPECT_EQ(name, "some");
+    return [](std::string_view t) { return t.empty() ? std::nan("") : 100.0; };  // 20 is good, 500 bad: half way in logarithms
+  });
+  EXPECT_NEAR(*asked.score(text_of(true, 1)).model, 0.5, 1e-12);
+  EXPECT_NEAR(asked.score(text_of(true, 1)).total, (*good.perplexity + 0.5 + *good.classifier + 2 * *good.rules) / 5, 1e-12);
+  EXPECT_FALSE(asked.score("").model);
+  config.model.clear();
+
   config.rules_weight = 0;
   const ScoreFilter filter(config);
   Document keep{.text = text_of(true, 1)}, drop{.text = text_of(false, 3)};

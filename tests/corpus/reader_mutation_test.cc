@@ -106,7 +106,9 @@ TEST(ReaderMutation, WhateverTheBytesAre) {
         } catch (const Error&) {
           continue;
         }
-        if (i == 0) EXPECT_GT(documents, 0) << seed.name;
+        if (i == 0) {
+          EXPECT_GT(documents, 0) << seed.name;
+        }
       }
     }
 }

@@ -291,6 +291,12 @@ TEST_F(Rows, ANameStandsForFiles) {
   EXPECT_EQ(found("d", Split::kValidation), "d/dev.csv");
   EXPECT_EQ(found("d", Split::kTest), "d/test.csv");
   EXPECT_EQ(found("one", Split::kTrain), "one/SVAMP.json") << "no name says train: those that say nothing";
+  // Parts in folders of their own, as r1 data run and others write them; a folder above the one that was named says nothing.
+  for (const char* name : {"test/mine/train/000.jsonl", "test/mine/validation/000.jsonl", "test/mine/test/000.jsonl"}) write(name, "{}");
+  EXPECT_EQ(found("test/mine", Split::kTrain), "test/mine/train/000.jsonl");
+  EXPECT_EQ(found("test/mine", Split::kValidation), "test/mine/validation/000.jsonl");
+  EXPECT_EQ(found("test/mine", Split::kTest), "test/mine/test/000.jsonl");
+  EXPECT_EQ(found("test/mine/train", Split::kTrain), "test/mine/train/000.jsonl");
   EXPECT_EQ(found("d/train-*.jsonl"), "d/train-00000.jsonl d/train-00001.jsonl");
   EXPECT_EQ(found("d/{dev,test}.csv"), "d/dev.csv d/test.csv");
   write("odd[1].jsonl", "");
