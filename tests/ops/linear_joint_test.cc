@@ -77,18 +77,20 @@ TEST(LinearJoint, SeesWhetherWeightsLieTogether) {
 TEST(Linear, FewRowsEqualTheDefinitionCuda) {
   SKIP_WITHOUT_CUDA();
   const c10::NoGradGuard no_grad;
-  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    for (const int64_t rows : {1, 2, 3, 4, 5}) {
-      for (const auto& [in, out] :
-           std::vector<std::pair<int64_t, int64_t>>{{8, 1}, {896, 1152}, {4864, 896}, {24, 7001}, {20, 33}, {1032, 5}, {512, 20001}}) {
-        const Tensor x = randn({rows, in}, 1).to(type), w = randn({out, in}, 2).to(type), b = randn({out}, 3).to(type);
-        const Tensor want = linear_ref(x.to(at::kDouble), w.to(at::kDouble), b.to(at::kDouble));
+  for (const auto& [in, out] :
+       std::vector<std::pair<int64_t, int64_t>>{{8, 1}, {896, 1152}, {4864, 896}, {24, 7001}, {20, 33}, {1032, 5}, {512, 20001}}) {
+    const Tensor x5 = randn({5, in}, 1), weight = randn({out, in}, 2), bias = randn({out}, 3);
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const Tensor w = weight.to(type), b = bias.to(type), w_cuda = w.to(at::kCUDA), b_cuda = b.to(at::kCUDA);
+      const Tensor wide_w = w.to(at::kDouble), wide_b = b.to(at::kDouble);
+      for (const int64_t rows : {1, 2, 3, 4, 5}) {
+        const Tensor x = x5.narrow(0, 0, rows).to(type), x_cuda = x.to(at::kCUDA);
         const double tolerance = type == at::kFloat ? 2e-5 : 1e-2;
-        EXPECT_LE(distance(linear(x.to(at::kCUDA), w.to(at::kCUDA), b.to(at::kCUDA)), want), tolerance)
+        EXPECT_LE(distance(linear(x_cuda, w_cuda, b_cuda), linear_ref(x.to(at::kDouble), wide_w, wide_b)), tolerance)
             << type << " " << rows << " " << in << " " << out;
-        const Tensor fp32 = linear_fp32(x.to(at::kCUDA), w.to(at::kCUDA));
+        const Tensor fp32 = linear_fp32(x_cuda, w_cuda);
         EXPECT_EQ(fp32.scalar_type(), at::kFloat);
-        EXPECT_LE(distance(fp32, linear_ref(x.to(at::kDouble), w.to(at::kDouble))), 2e-5) << type << " " << rows << " " << in << " " << out;
+        EXPECT_LE(distance(fp32, linear_ref(x.to(at::kDouble), wide_w)), 2e-5) << type << " " << rows << " " << in << " " << out;
       }
     }
   }

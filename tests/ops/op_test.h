@@ -21,7 +21,8 @@ namespace r1::ops {
 inline Tensor randn(at::IntArrayRef shape, uint64_t seed) {
   Rng rng(seed);
   Tensor t = aten::empty(shape, at::kDouble);
-  for (int64_t i = 0; i < t.numel(); ++i) t.mutable_data_ptr<double>()[i] = rng.normal();
+  double* const values = t.mutable_data_ptr<double>();
+  for (int64_t i = 0, n = t.numel(); i < n; ++i) values[i] = rng.normal();
   return t;
 }
 
