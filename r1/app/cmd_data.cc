@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <memory>
-#include <mutex>
 
 #include "r1/app/command.h"
 #include "r1/base/error.h"
@@ -18,8 +16,7 @@
 #include "r1/corpus/pipeline_report.h"
 #include "r1/corpus/reader.h"
 #include "r1/data/jsonl.h"
-#include "r1/serve/scoring.h"
-#include "r1/stages/run.h"
+#include "r1/stages/prepare_data.h"
 
 namespace r1::app {
 namespace {
@@ -56,26 +53,9 @@ int show(const std::string& output, const CommonOptions& common) {
   return 0;
 }
 
-// The language model of a quality score. One text at a time: a forward uses all threads, or the GPU, by itself.
-corpus::OpenModel model_opener(const CommonOptions& common) {
-  return [device_name = common.device](const std::string& name) -> corpus::Perplexity {
-    const auto device = tensor::parse_device(device_name);
-    stages::ModelArgs args;
-    args.model_name_or_path = name;
-    const auto loaded = std::make_shared<stages::LoadedModel>(
-        stages::load(args, device, stages::resolve_dtype(args.dtype, device), stages::TokenizerUse::kNeeded));
-    const auto lock = std::make_shared<std::mutex>();
-    return [loaded, lock](std::string_view text) {
-      const auto ids = loaded->tokenizer->encode(text, {.parse_special = false, .add_special_tokens = loaded->tokenizer->add_bos()});
-      const std::lock_guard hold(*lock);
-      return serve::perplexity(*loaded->model, ids);
-    };
-  };
-}
-
-int run_data(const corpus::PipelineConfig& config, const CommonOptions& common) {
+int run_pipeline(const corpus::PipelineConfig& config, const CommonOptions& common) {
   install_interrupt_handler();
-  if (!corpus::run_pipeline(config, model_opener(common))) {
+  if (!corpus::run_pipeline(config, stages::model_opener(common.device))) {
     log_info("worker ", config.worker, " of ", config.of, " is done; when all are: r1 data merge ", config.output);
     return 0;
   }
@@ -89,7 +69,7 @@ struct FolderConfig {
 
 int run_merge(const FolderConfig& config, const CommonOptions& common) {
   install_interrupt_handler();
-  corpus::merge_pipeline(config.output, model_opener(common));
+  corpus::merge_pipeline(config.output, stages::model_opener(common.device));
   return show(config.output, common);
 }
 
@@ -129,7 +109,7 @@ int run_preprocess(const PreprocessConfig& config, const CommonOptions& common) 
   c.length.max = config.max_length;
   c.tokenizer = config.tokenizer;
   if (!config.tokenizer.empty()) c.formats = {"jsonl", "tokens"};
-  return run_data(c, common);
+  return run_pipeline(c, common);
 }
 
 int run_mix(const corpus::MixConfig& config, const CommonOptions& common) {
@@ -239,7 +219,7 @@ int run_ngram(const NgramCommand& config, const CommonOptions& common) {
 
 Command cmd_data_run() {
   return make_command<corpus::PipelineConfig>("data run", "raw files to training data: read, clean, filter, find duplicates, write",
-                                              run_data);
+                                              run_pipeline);
 }
 Command cmd_data_merge() {
   return make_command<FolderConfig>("data merge", "what workers of r1 data run have begun, over all shards", run_merge, {"output"});

@@ -7,7 +7,7 @@
 #include "r1/app/json_lines.h"
 #include "r1/app/token_ids.h"
 #include "r1/base/file.h"
-#include "r1/serve/scoring.h"
+#include "r1/engine/plain_forward.h"
 #include "r1/stages/run.h"
 
 namespace r1::app {
@@ -54,7 +54,7 @@ int run(const ScoreConfig& config, const CommonOptions& common) {
   const std::vector<int32_t> ids = read_ids(config, text, loaded);
   const int64_t longest = loaded.model->config().max_position_embeddings;
   check(int64_t(ids.size()) <= longest, "the text has ", ids.size(), " tokens, the model's context holds ", longest);
-  const std::vector<serve::ScoredToken> scored = serve::score_prompt(*loaded.model, ids, 0);
+  const std::vector<engine::ScoredToken> scored = engine::score_prompt(*loaded.model, ids, 0);
   if (!common.json) {
     double total = 0;
     for (size_t i = 1; i < scored.size(); ++i) total += scored[i].logprob;

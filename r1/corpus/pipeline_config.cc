@@ -70,7 +70,8 @@ void PipelineConfig::Pii::visit(Fields& v) {
 void PipelineConfig::visit(Fields& v) {
   v("input", input, "files, folders and patterns");
   v("optional_input", optional_input, "what of the input is not there is left out with a word, not an error");
-  v("output", output, "folder of the run; a run that was stopped goes on there");
+  v("output_dir", output, "folder of the run; a run that was stopped goes on there");
+  v.alias("output", "output_dir");
   v("stages", stages,
     "in their order, by default html, clean, pii, language, quality, length, exact, near, decontaminate, split; also score, lines, "
     "substring, window");
@@ -133,7 +134,7 @@ void PipelineConfig::resolve() {
 
 Json PipelineConfig::identity() const {
   Json all = config_to_json(*this);
-  for (const char* key : {"output", "worker", "of", "keep_passes", "optional_input"}) all.erase(key);
+  for (const char* key : {"output_dir", "worker", "of", "keep_passes", "optional_input"}) all.erase(key);
   for (const char* stage : {"exact", "lines", "near", "substring"}) all[stage].erase("memory_bytes");
   return all;
 }

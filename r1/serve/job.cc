@@ -4,7 +4,7 @@
 #include <ctime>
 
 #include "r1/api/random_id.h"
-#include "r1/serve/scoring.h"
+#include "r1/engine/plain_forward.h"
 
 namespace r1::serve {
 
@@ -66,7 +66,7 @@ bool Job::score_next(engine::Engine& engine) {
   const std::vector<text::TokenId>& ids = prepared_.prompts[echoed_.size()].ids;
   std::vector<api::TokenInfo> infos;
   if (r.logprobs) {
-    const std::vector<ScoredToken> scored = score_prompt(engine.model(), ids, int(r.top_logprobs));
+    const std::vector<engine::ScoredToken> scored = engine::score_prompt(engine.model(), ids, int(r.top_logprobs));
     for (size_t i = 0; i < ids.size(); ++i) infos.push_back(token_info(ids[i], scored[i].logprob, scored[i].top));
   }
   echoed_.push_back(std::move(infos));

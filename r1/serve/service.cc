@@ -15,10 +15,10 @@
 #include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/base/threads.h"
+#include "r1/engine/plain_forward.h"
 #include "r1/http/error.h"
 #include "r1/serve/fair_queue.h"
 #include "r1/serve/job.h"
-#include "r1/serve/scoring.h"
 
 namespace r1::serve {
 
@@ -413,14 +413,14 @@ std::vector<std::vector<float>> Service::embed(const std::vector<std::vector<tex
   check_rows(prompts, impl_->model, impl_->model.model->config().max_position_embeddings, "input");
   std::vector<std::vector<float>> out;
   for (const auto& ids : prompts)  // one at a time, so that others' tokens come between
-    out.push_back(impl_->call<std::vector<float>>([&] { return mean_hidden(*impl_->model.model, ids); }));
+    out.push_back(impl_->call<std::vector<float>>([&] { return engine::mean_hidden(*impl_->model.model, ids); }));
   return out;
 }
 
 std::vector<std::vector<float>> Service::logits(const std::vector<std::vector<text::TokenId>>& rows) {
   check_rows(rows, impl_->model, impl_->model.model->config().max_position_embeddings, "input_ids");
   std::vector<std::vector<float>> out;
-  for (const auto& ids : rows) out.push_back(impl_->call<std::vector<float>>([&] { return all_logits(*impl_->model.model, ids); }));
+  for (const auto& ids : rows) out.push_back(impl_->call<std::vector<float>>([&] { return engine::all_logits(*impl_->model.model, ids); }));
   return out;
 }
 

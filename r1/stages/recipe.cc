@@ -14,6 +14,7 @@
 #include "r1/stages/evaluate.h"
 #include "r1/stages/grpo.h"
 #include "r1/stages/learn_tokenizer.h"
+#include "r1/stages/prepare_data.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/rejection.h"
 #include "r1/stages/sft.h"
@@ -30,8 +31,20 @@ Config config_of(const std::vector<Setting>& settings) {
   return config;
 }
 
+// What is known of a stage before it runs.
+Preflight preflight_of(const Fields& fields, const std::vector<Setting>& settings) {
+  Preflight preflight{.quick = true};
+  for (const Setting& s : settings) {
+    if (!s.value.is_null()) continue;
+    const Field* field = fields.find(s.key);
+    preflight.pending.insert(field ? field->key : s.key);
+  }
+  return preflight;
+}
+
 template <class Config, Json (*kRun)(const Config&)>
-StageKind kind(std::vector<std::string> (*results)(const Config&), bool makes_model = false, bool makes_tokenizer = false) {
+StageKind kind(std::vector<std::string> (*results)(const Config&, const Preflight&), bool makes_model = false,
+               bool makes_tokenizer = false) {
   StageKind out;
   out.known_keys = [] {
     Config config;
@@ -41,15 +54,14 @@ StageKind kind(std::vector<std::string> (*results)(const Config&), bool makes_mo
     Config config;
     const Fields fields(config);
     check_against_fields(fields, settings);
-    Preflight preflight{.quick = true};
-    for (const Setting& s : settings) {
-      if (!s.value.is_null()) continue;
-      const Field* field = fields.find(s.key);
-      preflight.pending.insert(field ? field->key : s.key);
-    }
-    check(config, preflight);
+    check(config, preflight_of(fields, settings));
   };
-  out.results = [results](const std::vector<Setting>& settings) { return results(config_of<Config>(settings)); };
+  out.results = [results](const std::vector<Setting>& settings) {
+    Config config;
+    const Fields fields(config);
+    check_against_fields(fields, settings);
+    return results(config, preflight_of(fields, settings));
+  };
   out.config = [](const std::vector<Setting>& settings) { return config_to_json(config_of<Config>(settings)); };
   out.run = [](const std::vector<Setting>& settings, bool in_recipe) {
     Config config;
@@ -65,31 +77,35 @@ StageKind kind(std::vector<std::string> (*results)(const Config&), bool makes_mo
 
 // ---- the results of each kind of stage: what `require` and ${stage.result} can name ----
 
-std::vector<std::string> tokenizer_results(const TokenizerConfig&) {
+std::vector<std::string> data_results(const DataConfig&, const Preflight&) {
+  return {"documents_in", "documents", "bytes", "tokens", "documents/*"};
+}
+
+std::vector<std::string> tokenizer_results(const TokenizerConfig&, const Preflight&) {
   return {"vocab_size", "merges", "bytes"};
 }
 
 template <class Config>
-std::vector<std::string> supervised_results(const Config& config) {
+std::vector<std::string> supervised_results(const Config& config, const Preflight& preflight) {
   std::vector<std::string> out = {"train_loss",  "num_tokens", "tokens_per_second", "train_runtime", "skipped_steps",
                                   "empty_steps", "moe/*"};
-  if (!config.eval_files.empty()) out.push_back("eval_loss");
+  if (!config.eval_files.empty() || !preflight.knows("eval_files")) out.push_back("eval_loss");
   return out;
 }
 
-std::vector<std::string> grpo_results(const GrpoConfig& config) {
+std::vector<std::string> grpo_results(const GrpoConfig& config, const Preflight&) {
   std::vector<std::string> out = {"reward", "accuracy",   "completions/mean_length", "watched",       "monitors",
                                   "steps",  "num_tokens", "train_runtime",           "skipped_steps", "empty_steps"};
   if (config.eval_steps > 0) out.push_back("eval/accuracy");
   return out;
 }
 
-std::vector<std::string> rejection_results(const RejectionConfig&) {
+std::vector<std::string> rejection_results(const RejectionConfig&, const Preflight&) {
   return {"samples", "right", "kept", "dropped", "problems", "file"};
 }
 
 // What else an evaluation says is its own; these are there always.
-std::vector<std::string> eval_results(const EvalConfig& config) {
+std::vector<std::string> eval_results(const EvalConfig& config, const Preflight&) {
   std::vector<std::string> out = {
       "task",   "n",        "samples", "output_dir",        "accuracy",        "ci95", "mean_length", "clipped_ratio",
       "format", "verdicts", "seconds", "tokens_per_second", "draft_acceptance"};
@@ -603,7 +619,8 @@ void check_recipe_key(const Setting& setting) {
 }
 
 std::map<std::string, StageKind> stage_kinds() {
-  return {{"tokenizer", kind<TokenizerConfig, learn_tokenizer>(tokenizer_results, false, true)},
+  return {{"data", kind<DataConfig, prepare_data>(data_results)},
+          {"tokenizer", kind<TokenizerConfig, learn_tokenizer>(tokenizer_results, false, true)},
           {"pretrain", kind<PretrainConfig, pretrain>(supervised_results<PretrainConfig>, true)},
           {"sft", kind<SftConfig, sft>(supervised_results<SftConfig>, true)},
           {"grpo", kind<GrpoConfig, grpo>(grpo_results, true)},

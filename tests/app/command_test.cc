@@ -201,6 +201,10 @@ TEST(App, PlanReadsWholeRecipes) {
     ASSERT_EQ(ran.code, 0) << name << ": " << ran.err;
     EXPECT_GE(parse_json(ran.out, name)["stages"].size(), 2u) << name;
   }
+  // Of stages that hold no model in memory there is nothing to plan.
+  const Ran one = r1_program({"plan", recipe("data_debian.yaml"), "--json"});
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_EQ(parse_json(one.out, "data_debian.yaml")["stage"], "base");
 }
 
 TEST(App, CompletionAndManual) {

@@ -53,6 +53,44 @@ TEST(Recipe, WrongRecipesFailBeforeAnyWorkAndNameThePlace) {
   EXPECT_NE(error_of(head + "stagse: 3\n").find("unknown recipe key 'stagse'"), std::string::npos);
 }
 
+// From raw files to a model of them.
+TEST(Recipe, DataIsAStage) {
+  const fs::path folder = fs::path(testing::TempDir()) / str("r1_recipe_data_", getpid());
+  fs::remove_all(folder);
+  std::string rows;
+  for (int i = 0; i < 60; ++i)
+    rows += dump_json(Json{{"text", str("note ", i % 50, ": ", std::string(size_t(20 + i % 50), char('a' + i % 50 % 26)))}}) + "\n";
+  make_folder(folder / "raw");
+  write_file_atomic(folder / "raw/notes.jsonl", rows);
+  const std::string output = (folder / "out").string();
+  const std::string yaml =
+      "output_dir: " + output + R"(
+common: {device: cpu}
+stages:
+  corpus: {stage: data, input: )" +
+      (folder / "raw").string() +
+      R"(, stages: [length, exact, split], length.min_characters: 1, split: {train: 0.8, validation: 0.1, test: 0.1}, require: documents>=50}
+  words: {stage: tokenizer, train_files: "${corpus}/data", vocab_size: 300}
+  base: {stage: pretrain, tokenizer: "${words}", preset: tiny-test, train_files: "${corpus}/data", eval_files: "${corpus}/data", max_length: 64, per_device_train_batch_size: 2, max_steps: 2, save_steps: 0}
+summary: {documents: "${corpus.documents}", "in": "${corpus.documents_in}", train: "${corpus.documents/train}", loss: "${base.eval_loss}"}
+)";
+  const auto settings = parse_yaml(yaml, "r.yaml");
+  const RecipeResult first = run_recipe(settings), again = run_recipe(settings);
+  EXPECT_EQ(first.summary["documents"], 50);
+  EXPECT_EQ(first.summary["in"], 60);
+  EXPECT_GT(first.summary["train"], 30);
+  EXPECT_LT(first.summary["train"], 50);
+  EXPECT_TRUE(first.summary["loss"].is_number());
+  EXPECT_EQ(first.summary, again.summary);
+  EXPECT_TRUE(fs::exists(output + "/corpus/report.html"));
+  EXPECT_NE(error_of("output_dir: " + output + "x\nstages:\n  a: {stage: data, input: /nowhere/at/all}\n").find("/nowhere/at/all"),
+            std::string::npos);
+  EXPECT_NE(error_of("output_dir: " + output + "x\nstages:\n  a: {stage: data, input: " + (folder / "raw").string() + ", stages: [nera]}\n")
+                .find("did you mean 'near'"),
+            std::string::npos);
+  fs::remove_all(folder);
+}
+
 // Hours of a first stage are not spent on a recipe whose second stage cannot run.
 TEST(Recipe, LaterStagesAreCheckedBeforeTheFirstRuns) {
   const fs::path folder = fs::path(testing::TempDir()) / str("r1_recipe_", getpid());

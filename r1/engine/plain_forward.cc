@@ -1,4 +1,4 @@
-#include "r1/serve/scoring.h"
+#include "r1/engine/plain_forward.h"
 
 #include <ATen/core/grad_mode.h>
 
@@ -9,7 +9,7 @@
 #include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"
 
-namespace r1::serve {
+namespace r1::engine {
 
 namespace {
 
@@ -82,4 +82,4 @@ std::vector<float> all_logits(model::Transformer& model, const std::vector<Token
   return floats(model.logits(hidden(model, ids_on(model, ids))));
 }
 
-}  // namespace r1::serve
+}  // namespace r1::engine

@@ -1,5 +1,5 @@
-// What a server reads off the model besides answers: the log-probabilities of a prompt's tokens, logits, mean hidden states. Plain forwards
-// without a cache; the caller holds the engine's thread.
+// What is read off a model besides answers: the log-probabilities of a prompt's tokens, logits, mean hidden states. Plain forwards
+// without a cache; one thread at a time (of a server, the engine's).
 #pragma once
 
 #include <vector>
@@ -7,13 +7,11 @@
 #include "r1/engine/request.h"
 #include "r1/model/transformer.h"
 
-namespace r1::serve {
-
-using engine::TokenId;
+namespace r1::engine {
 
 struct ScoredToken {
   float logprob = 0;  // natural log, temperature 1; NaN for the first token
-  std::vector<engine::TokenAlternative> top;
+  std::vector<TokenAlternative> top;
 };
 
 // Of each token of ids; `top` alternatives a position. The log-probabilities are those of `r1 score`, bit for bit.
@@ -26,4 +24,4 @@ std::vector<float> mean_hidden(model::Transformer& model, const std::vector<Toke
 // fp32 [tokens * vocab].
 std::vector<float> all_logits(model::Transformer& model, const std::vector<TokenId>& ids);
 
-}  // namespace r1::serve
+}  // namespace r1::engine
