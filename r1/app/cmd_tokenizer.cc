@@ -13,8 +13,9 @@
 #include "r1/base/file.h"
 #include "r1/base/json.h"
 #include "r1/base/progress.h"
+#include "r1/data/find_files.h"
+#include "r1/data/train_vocabulary.h"
 #include "r1/model/local_models.h"
-#include "r1/text/bpe_train.h"
 #include "r1/text/tokenizer.h"
 
 namespace r1::app {
@@ -92,7 +93,7 @@ struct TrainConfig {
   std::string output_dir, pre_tokenizer = "gpt-2", normalizer = "none", bos_token, eos_token, pad_token;
   int64_t vocab_size = 30'000, min_frequency = 0, max_token_length = 0;
   void visit(Fields& v) {
-    v("files", files, "text files (a line is a text) and .jsonl files", Required{});
+    v("files", files, "text (a line is a text) and rows with a text, packed or not; folders and patterns of them", Required{});
     v("output_dir", output_dir, "folder for tokenizer.json and tokenizer_config.json", Required{});
     v("vocab_size", vocab_size, "tokens in all, the 256 bytes and special tokens included", Range{257, 1 << 24});
     v("min_frequency", min_frequency, "pairs that occur less often are not merged", Range{0});
@@ -100,7 +101,7 @@ struct TrainConfig {
     v("special_tokens", special_tokens, "control tokens; they get the first ids");
     v("pre_tokenizer", pre_tokenizer, "where text is cut", OneOf{"gpt-2", "qwen2", "qwen3.5", "llama3", "smollm", "deepseek-v3"});
     v("normalizer", normalizer, "what is done to text first", OneOf{"none", "nfc"});
-    v("jsonl_keys", jsonl_keys, "string fields of .jsonl lines to learn from");
+    v("jsonl_keys", jsonl_keys, "string fields of rows to learn from");
     v("bos_token", bos_token, "one of the special tokens");
     v("eos_token", eos_token, "one of the special tokens");
     v("pad_token", pad_token, "one of the special tokens");
@@ -126,8 +127,7 @@ int train(const TrainConfig& config, const CommonOptions& common) {
     if (stage != name) bar = std::make_unique<Progress>(stage = name, total, "");
     bar->update(done);
   };
-  const std::vector<fs::path> files(config.files.begin(), config.files.end());
-  const text::TrainResult result = text::train_bpe(files, options);
+  const text::TrainResult result = data::train_vocabulary(data::find_files(config.files, "files", data::Split::kTrain), options);
   bar.reset();
   result.tokenizer.save(config.output_dir);
   const Json report = {{"tokenizer", config.output_dir}, {"vocab_size", result.tokenizer.vocab_size()}, {"merges", result.merges},

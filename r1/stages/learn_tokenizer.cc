@@ -7,7 +7,7 @@
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
 #include "r1/data/find_files.h"
-#include "r1/text/bpe_train.h"
+#include "r1/data/train_vocabulary.h"
 #include "r1/text/tokenizer.h"
 
 namespace r1::stages {
@@ -31,9 +31,8 @@ Json learn_tokenizer(const TokenizerConfig& config) {
     if (phase != name) bar = std::make_unique<Progress>(phase = name, total, "");
     bar->update(done);
   };
-  const auto found = data::find_files(config.train_files, "train_files", data::Split::kTrain);
-  const std::vector<fs::path> files(found.begin(), found.end());
-  const text::TrainResult result = text::train_bpe(files, options);
+  const text::TrainResult result =
+      data::train_vocabulary(data::find_files(config.train_files, "train_files", data::Split::kTrain), options);
   result.tokenizer.save(config.output_dir);
   bar.reset();
   log_info("tokenizer: ", result.tokenizer.vocab_size(), " tokens learned from ", human_bytes(double(result.bytes)));
@@ -42,7 +41,7 @@ Json learn_tokenizer(const TokenizerConfig& config) {
 
 void TokenizerConfig::visit(Fields& v) {
   v("output_dir", output_dir, "folder for tokenizer.json", Required{});
-  v("train_files", train_files, "text files (a line is a text) and .jsonl files", Required{});
+  v("train_files", train_files, "text (a line is a text) and rows with a text, packed or not; folders and patterns of them", Required{});
   v("vocab_size", vocab_size, "tokens in all, the 256 bytes and the end among them", Range{258, 1 << 24});
   v("eos_token", eos_token, "the control token after each document");
   v("pre_tokenizer", pre_tokenizer, "where text is cut", OneOf{"gpt-2", "qwen2", "qwen3.5", "llama3", "smollm", "deepseek-v3"});

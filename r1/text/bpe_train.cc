@@ -366,6 +366,28 @@ TrainResult train_bpe(std::span<const fs::path> files, const BpeTrainOptions& op
   });
 }
 
+TrainResult train_bpe_stream(const std::function<bool(TrainText& text)>& next, const BpeTrainOptions& options) {
+  constexpr size_t kRoundBytes = size_t{32} << 20;
+  return train(options, [&](const PreTokenizer& pre, const Normalizer& normalizer) {
+    PieceCounter all(pre, normalizer);
+    for (bool more = true; more;) {
+      std::vector<TrainText> round;
+      TrainText text;
+      for (size_t bytes = 0; bytes < kRoundBytes && (more = next(text)); round.push_back(std::move(text))) bytes += text.text.size();
+      std::vector<std::pair<std::string_view, bool>> parts;
+      for (const TrainText& t : round) {
+        if (!t.lines) parts.emplace_back(t.text, false);
+        if (t.lines)
+          for (const Stretch& stretch : stretches_of(t.text, nullptr)) parts.emplace_back(stretch.bytes, true);
+      }
+      count_all(parts.size(), pre, normalizer, options.threads, [&](size_t i, PieceCounter& counter) {
+        parts[i].second ? count_lines(parts[i].first, counter) : counter.add(parts[i].first);
+      }).merge_into(all);
+    }
+    return all;
+  });
+}
+
 TrainResult train_bpe_texts(std::span<const std::string> texts, const BpeTrainOptions& options) {
   return train(options, [&](const PreTokenizer& pre, const Normalizer& normalizer) {
     return count_all(texts.size(), pre, normalizer, options.threads, [&](size_t i, PieceCounter& counter) { counter.add(texts[i]); });

@@ -38,6 +38,13 @@ struct TrainResult {
 };
 
 TrainResult train_bpe(std::span<const std::filesystem::path> files, const BpeTrainOptions& options);
+// Texts from wherever they come, in memory of a few megabytes: next() gives one after another and false at the end, called by one thread at a time.
+// `lines`: each line with its end is a text of its own, as in files of text.
+struct TrainText {
+  std::string text;
+  bool lines = false;
+};
+TrainResult train_bpe_stream(const std::function<bool(TrainText& text)>& next, const BpeTrainOptions& options);
 // Each string is one text.
 TrainResult train_bpe_texts(std::span<const std::string> texts, const BpeTrainOptions& options);
 
