@@ -238,7 +238,8 @@ class Fetcher {
     for (const fs::path& folder : {root_, parts_})
       for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
         const std::string name = entry.path().filename().string();
-        if (name.starts_with(folder == root_ ? ".fetch.jsonl." : ".") && name.ends_with(".tmp")) ::unlink(entry.path().c_str());
+        if (folder == root_ ? name.starts_with(".fetch.jsonl.") && name.ends_with(".tmp") : name.ends_with(".new"))
+          ::unlink(entry.path().c_str());
       }
   }
 

@@ -26,7 +26,6 @@ constexpr int64_t kFlush = int64_t{32} << 20;
 void move_to_place(const fs::path& from, const fs::path& to) {
   make_folder(to.parent_path());
   if (::rename(from.c_str(), to.c_str()) != 0) fail_errno("write", to);
-  fsync_path(to.parent_path());
 }
 
 }  // namespace
@@ -62,8 +61,17 @@ Part::~Part() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+// Whole or not at all after a kill. After a loss of power it may be an older one or none, which costs a second fetch and no more: no fsync, of
+// which there would be several a file.
 void Part::write_note(const Json& note) const {
-  write_file_atomic(note_, dump_json(note) + "\n");
+  const fs::path temporary = note_.string() + ".new";
+  const std::string text = dump_json(note) + "\n";
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) fail_errno("create", temporary);
+  const ssize_t n = ::write(fd, text.data(), text.size());
+  ::close(fd);
+  if (n >= 0 && size_t(n) < text.size()) errno = ENOSPC;
+  if (n < 0 || size_t(n) < text.size() || ::rename(temporary.c_str(), note_.c_str()) != 0) fail_errno("write", note_);
 }
 
 void Part::restart(const PartOrigin& origin) {

@@ -140,10 +140,20 @@ Robots Robots::parse(std::string_view text, std::string_view product) {
   }
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
 
-  Robots own, all;                      // what the groups that name this crawler say, and those for all
-  bool any_own = false;                 // a group names it
-  bool in_own = false, in_all = false;  // whom the group being read is for
-  bool heads = false;                   // the last rule-like line was a user-agent line: the next one belongs to the same group
+  // Whom the lines being read are for. A user-agent line after a rule begins a new group; for the delay, which other readers take for a rule, one
+  // after a delay does too. (For the rules it does not: other records must not interfere.)
+  struct Heads {
+    bool own = false, all = false, open = false;
+    void user_agent(bool is_own, bool is_all) {
+      if (!open) own = all = false;
+      open = true;
+      own |= is_own;
+      all |= is_all;
+    }
+  };
+  Robots own, all;       // what the groups that name this crawler say, and those for all
+  bool any_own = false;  // a group names it
+  Heads rules, delays;
   while (!text.empty()) {
     const size_t end = std::min(text.find_first_of("\r\n"), text.size());
     const std::optional<Line> line = parse_line(text.substr(0, end));
@@ -151,25 +161,25 @@ Robots Robots::parse(std::string_view text, std::string_view product) {
     if (!line) continue;
     switch (line->key) {
       case Key::kUserAgent: {
-        if (!heads) in_own = in_all = false;
-        heads = true;
         const std::string_view value = line->value;
-        if (value.starts_with('*') && (value.size() == 1 || value[1] == ' ' || value[1] == '\t'))
-          in_all = true;
-        else if (!own_name.empty() && lower_ascii(product_prefix(value)) == own_name)
-          in_own = any_own = true;
+        const bool is_all = value.starts_with('*') && (value.size() == 1 || value[1] == ' ' || value[1] == '\t');
+        const bool is_own = !is_all && !own_name.empty() && lower_ascii(product_prefix(value)) == own_name;
+        any_own |= is_own;
+        rules.user_agent(is_own, is_all);
+        delays.user_agent(is_own, is_all);
         break;
       }
       case Key::kAllow:
       case Key::kDisallow:
-        heads = false;
+        rules.open = delays.open = false;
         if (line->value.empty()) break;  // says nothing: "Disallow:" allows all
-        if (in_own) own.rules_.push_back({normal_form(line->value, true), line->key == Key::kAllow});
-        if (in_all) all.rules_.push_back({normal_form(line->value, true), line->key == Key::kAllow});
+        if (rules.own) own.rules_.push_back({normal_form(line->value, true), line->key == Key::kAllow});
+        if (rules.all) all.rules_.push_back({normal_form(line->value, true), line->key == Key::kAllow});
         break;
-      case Key::kCrawlDelay:  // no rule: it does not end the list of user-agents (other records must not interfere)
-        if (in_own) own.crawl_delay_ = std::max(own.crawl_delay_, seconds_of(line->value));
-        if (in_all) all.crawl_delay_ = std::max(all.crawl_delay_, seconds_of(line->value));
+      case Key::kCrawlDelay:
+        delays.open = false;
+        if (delays.own) own.crawl_delay_ = std::max(own.crawl_delay_, seconds_of(line->value));
+        if (delays.all) all.crawl_delay_ = std::max(all.crawl_delay_, seconds_of(line->value));
         break;
       case Key::kOther:
         break;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <set>
 
@@ -32,7 +33,10 @@ namespace {
 std::string noise(size_t size, uint64_t seed) {
   std::string out(size, '\0');
   Rng rng(seed);
-  for (size_t i = 0; i < size; ++i) out[i] = char(rng.bits());
+  for (size_t i = 0; i < size; i += 8) {
+    const uint64_t bits = rng.bits();
+    std::memcpy(out.data() + i, &bits, std::min<size_t>(8, size - i));
+  }
   return out;
 }
 
@@ -354,9 +358,6 @@ TEST_F(Fetch, RetriesAndPatience) {
     if (a.target == "/gone.gz") return c.answer("404 Not Found", std::string(200'000, 'x'));
     if (a.target == "/forbidden.gz") return c.answer("403 Forbidden", "");
     if (a.target == "/seconds.gz" && a.number == 0) return c.answer("429 Too Many Requests", "wait", "Retry-After: 1\r\n");
-    if (a.target == "/date.gz" && a.number == 0)
-      // the server's clock is years behind: what counts is the difference
-      return c.answer("503 Slow Down", "", "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
     for (const int status : {408, 425, 500, 502, 504})
       if (a.target == str("/", status, ".gz") && a.number < 2) return c.answer(str(status, " No"), "no", "Retry-After: nonsense\r\n");
     if (a.target == "/never.gz") return c.answer("500 No", "no");
@@ -376,14 +377,20 @@ TEST_F(Fetch, RetriesAndPatience) {
   EXPECT_EQ(server.asked("/never.gz").size(), 4u);
   EXPECT_EQ(row(server.url("/gone.gz"))["http"], 404);
 
-  // A site that asks for patience has it from all.
-  for (const char* name : {"/seconds.gz", "/date.gz"}) {
-    FetchConfig one = config({server.url(name), server.url(str(name, ".other.gz"))});
-    one.parallel = 1;
-    const double took = seconds_of([&] { EXPECT_EQ(fetch(one).done, 2); });
-    EXPECT_GE(took, 0.95) << name;
-    EXPECT_LT(took, 2.5) << name;
-  }
+  // A site that asks for patience has it from all: the second file of each waits as long as the first.
+  FetchServer second([&](const Asked& a, Connection& c) {
+    // its clock is years behind: what counts is the difference
+    if (a.target == "/date.gz" && a.number == 0)
+      return c.answer("503 Slow Down", "", "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
+    good.right(a, c);
+  });
+  FetchConfig patient = config({server.url("/seconds.gz"), server.url("/other.gz"), second.url("/date.gz"), second.url("/other.gz")});
+  patient.per_host = 1;
+  const double took = seconds_of([&] { EXPECT_EQ(fetch(patient).done, 4); });
+  EXPECT_GE(took, 0.95);
+  EXPECT_LT(took, 2.5);
+  EXPECT_EQ(server.asked().back().target, "/other.gz");
+  EXPECT_EQ(second.asked().back().target, "/other.gz");
 }
 
 TEST_F(Fetch, NoPatienceForAYear) {
@@ -445,7 +452,7 @@ TEST_F(Fetch, Redirects) {
 TEST_F(Fetch, RobotsOfPages) {
   FetchServer server([](const Asked& a, Connection& c) {
     if (a.target == "/robots.txt") return c.answer("302 Found", "", "Location: /real.txt\r\n");
-    if (a.target == "/real.txt") return c.answer("200 OK", "User-agent: *\nDisallow: /no\nCrawl-delay: 0.1\n");
+    if (a.target == "/real.txt") return c.answer("200 OK", "User-agent: *\nDisallow: /no\nCrawl-delay: 0.05\n");
     if (a.target == "/hop") return c.answer("302 Found", "", "Location: /no/target\r\n");
     if (a.target == "/no/data.txt") return c.answer("200 OK", "<p>", "Content-Type: text/html; charset=utf-8\r\n");
     c.answer("200 OK", "<html><title>T</title><body><p>" + a.target, "Content-Type: text/html\r\nX-A: b\r\n");
@@ -460,7 +467,7 @@ TEST_F(Fetch, RobotsOfPages) {
   EXPECT_EQ(server.asked("/no/x").size(), 0u);
   EXPECT_EQ(server.asked("/no/target").size(), 0u);
   EXPECT_EQ(server.asked("/robots.txt").size(), 1u);
-  EXPECT_GE(took, 0.3);  // the delay that it asks for
+  EXPECT_GE(took, 0.15);  // the delay that it asks for
 
   FetchConfig off = config({server.url("/no/x")});
   off.robots = "off";
@@ -559,13 +566,13 @@ TEST_F(Fetch, PagesAreRecords) {
 }
 
 TEST_F(Fetch, Rate) {
-  const std::string bytes = noise(400'000, 5);
+  const std::string bytes = noise(300'000, 5);
   FetchServer server([&](const Asked&, Connection& c) { c.answer("200 OK", bytes); });
   FetchConfig c = config({server.url("/a.gz"), server.url("/b.gz")});
   c.rate = "1MB";
   const double took = seconds_of([&] { EXPECT_EQ(fetch(c).done, 2); });
-  EXPECT_GE(took, 0.5);  // 0.8 s, but for the pieces that are let through in one go
-  EXPECT_LE(took, 1.2);
+  EXPECT_GE(took, 0.35);  // 0.6 s, but for the pieces that are let through in one go
+  EXPECT_LE(took, 1.1);
   EXPECT_EQ(bytes_of(file(server.url("/b.gz"))), bytes);
 }
 
@@ -597,7 +604,7 @@ TEST_F(Fetch, StallsAndEndlessAnswers) {
   self = &server;
   FetchConfig c = config({server.url("/stall.gz"), server.url("/drip.gz")});
   c.timeout = 0.2;
-  c.max_time = 0.6;
+  c.max_time = 0.4;
   const FetchCounts counts = fetch(c);
   EXPECT_EQ(counts.done, 1);
   EXPECT_EQ(server.asked("/stall.gz")[1].from(), 1000u);
@@ -741,7 +748,8 @@ TEST_F(Fetch, TornLedgerAndOneProcess) {
 TEST_F(Fetch, OverTls) {
   const fs::path folder = folder_.path();
   const std::string make =
-      "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout " +
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext "
+      "subjectAltName=DNS:localhost -keyout " +
       (folder / "key.pem").string() + " -out " + (folder / "cert.pem").string() + " > /dev/null 2>&1";
   if (std::system(make.c_str()) != 0) GTEST_SKIP() << "no openssl program";
   make_folder(folder / "served");
@@ -771,9 +779,10 @@ TEST_F(Fetch, OverTls) {
   EXPECT_EQ(untrusted.failed, 1);
   EXPECT_EQ(untrusted.reasons.count("refused_connection"), 1u) << dump_json(untrusted.to_json());
   {
-    const EnvironmentVariable bundle("SSL_CERT_FILE", c.ca_file);
+    const EnvironmentVariable bundle("SSL_CERT_FILE", c.ca_file), none("CURL_CA_BUNDLE", "");
     FetchConfig by_environment = config({url + " out=again.gz"});
-    EXPECT_EQ(fetch(by_environment).done, 1);
+    const FetchCounts trusting = fetch(by_environment);
+    EXPECT_EQ(trusting.done, 1) << dump_json(trusting.to_json());
   }
   // from https to http only if that is allowed
   FetchServer plain([](const Asked&, Connection& connection) { connection.answer("200 OK", "plain"); });
@@ -803,7 +812,6 @@ TEST_F(Fetch, WhatIsSaidWrongly) {
   expect("http://h/a\nftp://h/b\n", "list:2: 'ftp://h/b': only http and https are fetched, not ftp");
   expect("s3://commoncrawl/x", "only http and https");
   expect("file:///etc/passwd", "only http and https");
-  expect("http:///x", "list:1: ");
   expect("http://h/a b.gz", "a blank in a URL is written %20");
   expect("http://h/a sha256=12", "expected 64 hexadecimal digits");
   expect("http://h/a md5=" + std::string(32, 'g'), "expected 32 hexadecimal digits");
@@ -872,7 +880,7 @@ TEST(FetchNames, AreSafeAndDiffer) {
     EXPECT_TRUE(seen.insert(n).second || url == "https://h.org/a.gz?") << url << " " << n;
     EXPECT_EQ(n, name(url));
     EXPECT_LE(n.size(), 420u) << n;
-    EXPECT_EQ(n.find(".."), std::string::npos) << n;
+    EXPECT_EQ(("/" + n + "/").find("/../"), std::string::npos) << n;
     EXPECT_EQ(n.find("/."), std::string::npos) << n;
     EXPECT_FALSE(n.starts_with('/') || n.starts_with('.') || n.starts_with("pages/")) << n;
     for (const char c : n) EXPECT_TRUE(c > 0x20 && c < 0x7F) << n;
