@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 
 #include "r1/api/block_writer.h"
 #include "r1/api/openai_fields.h"
 #include "r1/api/openai_json.h"
 #include "r1/api/turns.h"
 #include "r1/base/error.h"
+#include "r1/base/strings.h"
 #include "r1/http/error.h"
 
 namespace r1::api {
@@ -90,10 +89,6 @@ void read_common(const OllamaBody& body, GenerationRequest& r, Ignored& ignored)
   tell_template(r);
 }
 
-std::string now() {
-  return rfc3339(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
-}
-
 // One line of a chat or a generation, which differ in where a piece stands.
 class Writer : public BlockWriter {
  public:
@@ -102,7 +97,7 @@ class Writer : public BlockWriter {
 
  private:
   Json line(const std::string& content, const std::string& thinking, Json calls, bool done) const {
-    Json out = {{"model", head_.model}, {"created_at", rfc3339(head_.created)}};
+    Json out = {{"model", head_.model}, {"created_at", utc_time(head_.created)}};
     if (chat_) {
       Json message = {{"role", "assistant"}, {"content", content}};
       if (!thinking.empty()) message["thinking"] = thinking;
@@ -178,7 +173,7 @@ class Writer : public BlockWriter {
 // A request without anything to say loads the model; with keep_alive 0 it unloads it. Here the model is always there.
 void answer_load(const OllamaBody& body, bool chat, const http::ResponderPtr& responder) {
   const bool unload = body.keep_alive.is_number() && body.keep_alive.get<double>() == 0;
-  Json out = {{"model", body.model}, {"created_at", now()}};
+  Json out = {{"model", body.model}, {"created_at", utc_time()}};
   if (chat)
     out["message"] = {{"role", "assistant"}, {"content", ""}};
   else
@@ -423,7 +418,7 @@ std::string read_ollama_show(const std::string& text) {
 
 Json ollama_tags(const OllamaModel& model) {
   Json entry = listed_json(model);
-  entry["modified_at"] = rfc3339(model.modified);
+  entry["modified_at"] = utc_time(model.modified);
   return {{"models", Json::array({std::move(entry)})}};
 }
 
@@ -446,7 +441,7 @@ Json ollama_show(const OllamaModel& model) {
             {family + ".block_count", model.layers},
             {family + ".vocab_size", model.vocab_size}}},
           {"capabilities", std::move(capabilities)},
-          {"modified_at", rfc3339(model.modified)}};
+          {"modified_at", utc_time(model.modified)}};
 }
 
 Json ollama_ps(const OllamaModel& model) {
@@ -459,15 +454,6 @@ Json ollama_ps(const OllamaModel& model) {
 
 Json ollama_version() {
   return {{"version", kVersion}};
-}
-
-std::string rfc3339(int64_t unix_seconds) {
-  const auto seconds = std::time_t(std::clamp<int64_t>(unix_seconds, 0, 253'402'300'799));  // to the year 9999
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char out[32];
-  std::strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return out;
 }
 
 }  // namespace r1::api

@@ -117,7 +117,4 @@ Json ollama_show(const OllamaModel& model);
 Json ollama_ps(const OllamaModel& model);
 Json ollama_version();
 
-// "2026-11-29T14:39:37Z"
-std::string rfc3339(int64_t unix_seconds);
-
 }  // namespace r1::api

@@ -12,6 +12,7 @@ Command cmd_eval_show();
 Command cmd_eval();
 Command cmd_compare();
 Command cmd_runs();
+Command cmd_data_fetch();
 Command cmd_data_run();
 Command cmd_data_merge();
 Command cmd_data_report();
@@ -56,6 +57,7 @@ const std::vector<Command>& commands() {
       cmd_eval(),
       cmd_compare(),
       cmd_runs(),
+      cmd_data_fetch(),
       cmd_data_run(),
       cmd_data_merge(),
       cmd_data_report(),

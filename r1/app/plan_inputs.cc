@@ -10,6 +10,7 @@
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/base/strings.h"
 #include "r1/model/local_models.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
@@ -87,7 +88,7 @@ bool on_gpu(const stages::RunArgs& run, const PlanConfig& own, const CommonOptio
 void set_memory(PlanRequest& request, const PlanConfig& own) {
   int64_t& memory = request.advice.memory;
   if (!own.memory.empty()) {
-    memory = train::parse_bytes(own.memory, "--memory");
+    memory = parse_bytes(own.memory, "--memory");
     request.memory_of = "--memory";
   } else if (!own.gpu.empty()) {
     const GpuCard& card = gpu_card(own.gpu);

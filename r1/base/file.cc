@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>  // renameat2
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -206,28 +207,45 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  if (!context_ || EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_sha256(), nullptr) != 1) fail("SHA-256 cannot start");
+Digest::Digest(const char* algorithm) : context_(EVP_MD_CTX_new()) {
+  const EVP_MD* kind = EVP_get_digestbyname(algorithm);
+  if (!context_ || !kind || EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), kind, nullptr) != 1) {
+    EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+    fail("the digest ", algorithm, " cannot be made on this machine");
+  }
 }
 
-Sha256::~Sha256() {
+Digest::~Digest() {
   EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
 }
 
-void Sha256::update(std::span<const std::byte> bytes) {
-  if (EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) != 1) fail("SHA-256 failed");
+void Digest::update(std::span<const std::byte> bytes) {
+  if (EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) != 1) fail("a digest failed");
 }
 
-std::string Sha256::hex() {
+std::string Digest::hex() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  if (EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest, &size) != 1) fail("SHA-256 failed");
+  if (EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest, &size) != 1) fail("a digest failed");
   std::string text;
   for (unsigned i = 0; i < size; ++i) {
     text += "0123456789abcdef"[digest[i] >> 4];
     text += "0123456789abcdef"[digest[i] & 15];
   }
   return text;
+}
+
+FileLock::FileLock(const fs::path& path, std::string_view complaint)
+    : fd_(retry("open", [&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666); })) {
+  if (fd_ < 0) fail_errno("create", path);
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {  // some file systems know no locks; there it is left to the user
+    ::close(fd_);
+    fail_usage(complaint);
+  }
+}
+
+FileLock::~FileLock() {
+  ::close(fd_);
 }
 
 std::string sha256(std::span<const std::byte> bytes) {

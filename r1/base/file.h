@@ -80,18 +80,34 @@ std::string sha256(std::span<const std::byte> bytes);
 std::string sha256(std::string_view bytes);
 std::string sha256_file(const fs::path& path);
 
-// The same piece by piece.
-class Sha256 {
+// The same piece by piece, by any algorithm that OpenSSL names ("md5", "sha256").
+class Digest {
  public:
-  Sha256();
-  ~Sha256();
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
+  explicit Digest(const char* algorithm);
+  ~Digest();
+  Digest(const Digest&) = delete;
+  Digest& operator=(const Digest&) = delete;
   void update(std::span<const std::byte> bytes);
-  std::string hex();  // ends it: call once
+  std::string hex();  // lower case; ends it: call once
 
  private:
   void* context_;
+};
+class Sha256 : public Digest {
+ public:
+  Sha256() : Digest("sha256") {}
+};
+
+// Holds `path` (made if it is not there) for this process as long as it lives; kUsage with the words `complaint` if another one does.
+class FileLock {
+ public:
+  FileLock(const fs::path& path, std::string_view complaint);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  int fd_;
 };
 
 }  // namespace r1

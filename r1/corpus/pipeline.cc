@@ -1,9 +1,5 @@
 #include "r1/corpus/pipeline.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -38,24 +34,6 @@ std::string five(int64_t n) {
 bool compares(const std::string& stage) {
   return std::ranges::any_of(stage_kinds(), [&](const StageKind& s) { return s.name == stage && s.compares; });
 }
-
-// One process a folder, or one a worker.
-class Lock {
- public:
-  explicit Lock(const fs::path& path) : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) fail(path.string(), ": cannot be made");
-    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      ::close(fd_);
-      fail_usage(path.parent_path().string(), ": another process does this run right now");
-    }
-  }
-  ~Lock() { ::close(fd_); }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  int fd_;
-};
 
 struct Pass {
   std::string comparison;  // "" of the first one
@@ -160,7 +138,9 @@ class Pipeline {
           fail_usage(out_.string(), ": holds files that are not of a run of r1 data; name another --output");
     }
     make_folder(out_);
-    lock_.emplace(out_ / (config_.of > 1 ? str(".lock-", config_.worker, "-of-", config_.of) : std::string(".lock")));
+    // One process a folder, or one a worker.
+    lock_.emplace(out_ / (config_.of > 1 ? str(".lock-", config_.worker, "-of-", config_.of) : std::string(".lock")),
+                  out_.string() + ": another process does this run right now");
     same_or_new("config.json", config_.identity(), "was begun with other options");
     shards_ = plan_shards(files(), config_.shard_bytes);
     if (shards_.empty()) fail_usage("input: there is no file in it");
@@ -440,7 +420,7 @@ class Pipeline {
   std::vector<Pass> passes_;
   fs::path out_;
   std::optional<text::Tokenizer> tokenizer_;
-  std::optional<Lock> lock_;
+  std::optional<FileLock> lock_;
   std::vector<InputShard> shards_;
 };
 

@@ -12,6 +12,7 @@
 #include "r1/corpus/licence.h"
 #include "r1/corpus/reader_parts.h"
 #include "r1/corpus/roff.h"
+#include "r1/data/find_files.h"
 #include "r1/data/unpack.h"
 #include "r1/text/unicode.h"
 
@@ -360,7 +361,7 @@ void add_folder(const fs::path& folder, std::vector<std::string>& out) {
     std::error_code ignored;
     if (is_hidden(entry->path()))
       entry.disable_recursion_pending();
-    else if (entry->is_regular_file(ignored))
+    else if (entry->is_regular_file(ignored) && !data::is_fetch_ledger(entry->path()))
       out.push_back(entry->path().string());
     entry.increment(failed);
     if (failed) fail_usage(folder.string(), ": cannot read the folder: ", failed.message());

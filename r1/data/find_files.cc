@@ -20,7 +20,7 @@ const std::set<std::string> kExtensions = {".jsonl", ".ndjson", ".json", ".csv",
 const std::set<std::string> kNoData = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"};
 
 bool is_data_file(const fs::path& path) {
-  if (kNoData.contains(path.filename().string())) return false;
+  if (kNoData.contains(path.filename().string()) || is_fetch_ledger(path)) return false;
   const std::string extension = path.extension().string();
   return kExtensions.contains(is_packed_ending(extension) ? path.stem().extension().string() : extension);
 }
@@ -86,6 +86,11 @@ std::string split_in_name(const fs::path& path) {
     }
   }
   return "";
+}
+
+bool is_fetch_ledger(const fs::path& path) {
+  std::error_code ignored;
+  return path.filename() == "fetch.jsonl" && fs::is_directory(path.parent_path() / ".fetch", ignored);
 }
 
 std::string find_data(const std::string& name) {

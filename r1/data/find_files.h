@@ -25,6 +25,9 @@ std::vector<std::string> files_in(const std::filesystem::path& folder);
 // Of these, which are below `folder`, those of a split; may be none.
 std::vector<std::string> files_of(const std::vector<std::string>& files, const std::filesystem::path& folder, Split split);
 
+// The ledger of r1 data fetch in the folder that it filled: no data, whatever its name.
+bool is_fetch_ledger(const std::filesystem::path& path);
+
 // Usage errors name `option` and say what is there.
 std::vector<std::string> find_files(const std::vector<std::string>& named, const std::string& option, Split split = Split::kAny);
 

@@ -1,12 +1,12 @@
 #include "r1/eval/provenance.h"
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <set>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/base/strings.h"
 
 namespace r1::eval {
 namespace {
@@ -88,11 +88,7 @@ std::string command_line() {
 }
 
 std::string now_utc() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-  return text;
+  return utc_time();
 }
 
 }  // namespace r1::eval

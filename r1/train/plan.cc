@@ -6,7 +6,6 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <sstream>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
@@ -244,33 +243,6 @@ int64_t resident_bytes() {
 }
 int64_t peak_resident_bytes() {
   return proc_kilobytes("/proc/self/status", "VmHWM");
-}
-
-int64_t parse_bytes(const std::string& text, const std::string& where) {
-  std::istringstream in(text);
-  double value = 0;
-  std::string unit;
-  const bool ok = bool(in >> value) && value >= 0;
-  in >> unit;
-  static constexpr std::pair<const char*, double> kUnits[] = {{"", 1},
-                                                              {"B", 1},
-                                                              {"kB", 1e3},
-                                                              {"KB", 1e3},
-                                                              {"MB", 1e6},
-                                                              {"GB", 1e9},
-                                                              {"TB", 1e12},
-                                                              {"KiB", 1024.0},
-                                                              {"MiB", 1048576.0},
-                                                              {"GiB", 1073741824.0},
-                                                              {"TiB", 1099511627776.0},
-                                                              {"K", 1024.0},
-                                                              {"M", 1048576.0},
-                                                              {"G", 1073741824.0},
-                                                              {"T", 1099511627776.0}};
-  for (const auto& [name, factor] : kUnits) {
-    if (ok && unit == name) return int64_t(value * factor);
-  }
-  fail_usage(where, ": expected a size like 16GB or 512MiB, got '", text, "'");
 }
 
 }  // namespace r1::train

@@ -63,7 +63,4 @@ int64_t machine_memory();
 int64_t resident_bytes();
 int64_t peak_resident_bytes();
 
-// "16GB", "512 MiB", "8589934592"; kUsage otherwise.
-int64_t parse_bytes(const std::string& text, const std::string& where);
-
 }  // namespace r1::train

@@ -273,8 +273,6 @@ TEST(Ollama, ListsTheServedModel) {
   EXPECT_EQ(read_ollama_show(R"({"name": "tiny:latest"})"), "tiny");
   EXPECT_EQ(read_ollama_show(R"({"model": "tiny", "verbose": true})"), "tiny");
   EXPECT_TRUE(ollama_version()["version"].is_string());
-  EXPECT_EQ(rfc3339(0), "1970-01-01T00:00:00Z");
-  EXPECT_EQ(rfc3339(std::numeric_limits<int64_t>::max()), "9999-12-31T23:59:59Z");
 }
 
 const char kChat[] =

@@ -154,6 +154,14 @@ TEST_F(FileTest, MappedFile) {
 }
 
 // FIPS 180-2, appendix B.
+TEST_F(FileTest, OneLockAtATime) {
+  {
+    const FileLock lock(folder_ / "lock", "taken");
+    EXPECT_THROW(FileLock(folder_ / "lock", "taken"), Error);
+  }
+  EXPECT_NO_THROW(FileLock(folder_ / "lock", "taken"));
+}
+
 TEST_F(FileTest, Sha256) {
   EXPECT_EQ(sha256(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -164,6 +172,10 @@ TEST_F(FileTest, Sha256) {
   r1::Sha256 pieces;
   for (int i = 0; i < 1000; ++i) pieces.update(std::as_bytes(std::span(million.data(), 1000)));
   EXPECT_EQ(pieces.hex(), sha256(million));
+  Digest md5("md5");
+  md5.update(std::as_bytes(std::span("abc", 3)));
+  EXPECT_EQ(md5.hex(), "900150983cd24fb0d6963f7d28e17f72");
+  EXPECT_THROW(Digest("none such"), Error);
 }
 
 }  // namespace

@@ -206,11 +206,7 @@ TEST(Plan, ExpertsAreHeldWholeButAFewAreActive) {
   EXPECT_EQ(plan.network.cache_bytes_per_token, c.num_hidden_layers * (c.mla.kv_lora_rank + c.mla.qk_rope_head_dim) * 4);
 }
 
-TEST(Plan, Sizes) {
-  EXPECT_EQ(parse_bytes("16GB", "t"), 16'000'000'000);
-  EXPECT_EQ(parse_bytes("1.5 GiB", "t"), 3ll << 29);
-  EXPECT_EQ(parse_bytes("4096", "t"), 4096);
-  for (const char* bad : {"", "x", "16 apples", "-3GB"}) EXPECT_THROW(parse_bytes(bad, "t"), Error) << bad;
+TEST(Plan, MemoryIsMeasured) {
   EXPECT_GT(machine_memory(), 0);
   EXPECT_GE(peak_resident_bytes(), resident_bytes());
 }
