@@ -36,10 +36,11 @@ def faults(before, after):
     asked = list(zip(numbers(before["question"]), numbers(after["question"])))
     if all(a == b for a, b in asked):
         yield "nothing changed"
-    sources = dict()
-    for old, new in asked:
+    sources = {}
+    for (old, new), found in zip(asked, NUMBER.finditer(before["question"])):
         sources.setdefault(old, set()).add(new)
-        sources.setdefault(old / 100, set()).add(new / 100)
+        if re.match(r"%|[ -]*(percent|cents?)\b", before["question"][found.end():]):
+            sources.setdefault(old / 100, set()).add(new / 100)
     old_steps, new_steps = STEP.findall(before["answer"]), STEP.findall(after["answer"])
     if len(old_steps) != len(new_steps) or not new_steps:
         yield "other steps"
