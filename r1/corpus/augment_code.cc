@@ -127,7 +127,7 @@ struct Token {
 struct Line {
   size_t begin = 0, end = 0;  // of the physical lines, the last line's end with them
   int64_t indent = 0;
-  std::vector<Token> tokens;
+  std::vector<Token> tokens = {};
 };
 
 bool is_number_start(std::string_view code, size_t i) {
@@ -245,7 +245,7 @@ constexpr std::string_view kKeywords =
     " False None True and as assert async await break class continue def del elif else except finally for from global if import in is "
     "lambda nonlocal "
     "not or pass raise return try while with yield match case type print exec self cls mcs ";
-constexpr std::string_view kBanned = " global nonlocal lambda eval exec locals vars globals dir class def __class__ super_locals ";
+constexpr std::string_view kBanned = " global nonlocal lambda eval exec locals vars globals dir class def __class__ ";
 constexpr std::string_view kNew[] = {"value",  "item",   "result", "data",   "current", "entry", "element", "temp",
                                      "record", "output", "buffer", "target", "source",  "info",  "val",     "res",
                                      "elem",   "cur",    "tmp",    "acc",    "thing",   "part",  "piece",   "number",
@@ -337,7 +337,6 @@ class Renamer {
     if (!header_of(line, h)) return;
     size_t last = first;
     while (last + 1 < lines_.size() && lines_[last + 1].indent > line.indent && h.colon + 1 == line.tokens.size()) ++last;
-    body_.clear();
     bodies_.clear();
     if (h.colon + 1 < line.tokens.size()) bodies_.emplace_back(line.tokens.begin() + ptrdiff_t(h.colon) + 1, line.tokens.end());
     for (size_t i = first + 1; i <= last; ++i) bodies_.push_back(lines_[i].tokens);
@@ -371,9 +370,10 @@ class Renamer {
         not_these.insert(std::string(line.tokens[i].text));
     for (const auto& tokens : bodies_) bound_in(tokens, take);
     std::erase_if(names, [&](const std::string& n) { return not_these.contains(n); });
+    std::set<std::string> taken;
     for (const std::string& name : names) {
       if (rng_.below(2) == 0) continue;
-      const std::string other = new_name(name);
+      const std::string other = new_name(name, taken);
       if (const auto p = parameters.find(name); p != parameters.end()) edit(line.tokens[p->second], other);
       for (const auto& tokens : bodies_)
         for (size_t i = 0; i < tokens.size(); ++i)
@@ -435,14 +435,15 @@ class Renamer {
                                [&](const CodeSpan& s) { return s.begin >= begin_ && s.end <= end_ && has_word(part(code_, s), name); });
   }
 
-  std::string new_name(const std::string& name) {
+  std::string new_name(const std::string& name, std::set<std::string>& taken) {
+    const auto is_new = [&](const std::string& other) { return !words_.contains(other) && taken.insert(other).second; };
     const size_t from = size_t(rng_.below(std::size(kNew)));
     for (size_t i = 0; i < std::size(kNew); ++i) {
       const std::string other(kNew[(from + i) % std::size(kNew)]);
-      if (words_.insert(other).second) return other;
+      if (is_new(other)) return other;
     }
     for (int n = 2;; ++n)
-      if (const std::string other = name + "_" + std::to_string(n); words_.insert(other).second) return other;
+      if (const std::string other = name + "_" + std::to_string(n); is_new(other)) return other;
   }
   void edit(const Token& t, const std::string& text) { edits_.push_back({t.begin, t.end, text}); }
 
@@ -453,7 +454,6 @@ class Renamer {
   std::set<std::string> words_;
   std::set<std::string_view> by_keyword_;
   bool any_spread_ = false;
-  std::vector<Token> body_;
   std::vector<std::vector<Token>> bodies_;
   size_t begin_ = 0, end_ = 0;
   std::vector<Edit> edits_;

@@ -504,7 +504,7 @@ class Edits {
              (head.size() == article.size() || !is_letter(head[head.size() - article.size() - 1]));
     };
     if (was == is) return;
-    if (is && ends_in("a ")) out.insert(end - 1, "n");
+    if (is && ends_in("a ")) out.insert(end - 1, 1, 'n');
     if (!is && ends_in("an ")) out.erase(end - 2, 1);
   }
   std::vector<Edit> edits_;

@@ -22,9 +22,9 @@ def without_docstrings(tree):
 
 
 def instructions(code):
-    """(operation, kind, argument) without what names decide: the order of closures' cells, and whether x.f() loads a method (not of imported x)."""
+    """(operation, kind, argument) without what names decide: the order of closures' cells, the lengths of jumps, and whether x.f() loads a method (not of imported x)."""
     for i in dis.get_instructions(code):
-        if i.opname in ("LOAD_CLOSURE", "MAKE_CELL", "PUSH_NULL"):
+        if i.opname in ("LOAD_CLOSURE", "MAKE_CELL", "PUSH_NULL", "EXTENDED_ARG"):
             continue
         name = {"LOAD_METHOD": "LOAD_ATTR"}.get(i.opname, i.opname)
         if i.opcode in dis.haslocal or i.opcode in dis.hasfree:
