@@ -97,6 +97,10 @@ class Pipeline {
   Pipeline(PipelineConfig config, OpenModel open_model)
       : config_(std::move(config)), open_model_(std::move(open_model)), passes_(passes_of(config_)), out_(config_.output) {
     if (!config_.tokenizer.empty()) tokenizer_.emplace(text::Tokenizer::load(config_.tokenizer));
+    if (std::ranges::find(config_.stages, "augment") == config_.stages.end()) return;
+    // What it lacks is said now, not when the last pass begins.
+    make_stage("augment", config_, tokenizer(), open_model_);
+    if (config_.augment.has("fim")) sentinels_ = fim_sentinels(config_.augment.fim);
   }
 
   bool run(bool merge) {
@@ -364,7 +368,7 @@ class Pipeline {
 
   void write(const std::vector<Item>& batch, Outputs& outputs, Survey& survey) const {
     std::vector<std::vector<int32_t>> ids(batch.size());
-    if (tokenizer_) in_threads(batch.size(), [&](size_t i) { ids[i] = tokenizer_->encode(batch[i].document.text); });
+    if (tokenizer_) in_threads(batch.size(), [&](size_t i) { ids[i] = ids_of(batch[i].document); });
     for (size_t i = 0; i < batch.size(); ++i) {
       outputs.add(batch[i].document, ids[i]);
       survey.kept(batch[i].document, tokenizer_ ? int64_t(ids[i].size()) : -1);
@@ -413,6 +417,9 @@ class Pipeline {
     write_file_atomic(out_ / "counts.json", dump_json(all.to_json(), 1) + "\n");
   }
 
+  std::vector<int32_t> ids_of(const Document& d) const {
+    return sentinels_ ? encode_with_control(d, *sentinels_, *tokenizer_) : tokenizer_->encode(d.text);
+  }
   const text::Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
 
   PipelineConfig config_;
@@ -420,6 +427,7 @@ class Pipeline {
   std::vector<Pass> passes_;
   fs::path out_;
   std::optional<text::Tokenizer> tokenizer_;
+  std::optional<FimSentinels> sentinels_;  // if the run has fim
   std::optional<FileLock> lock_;
   std::vector<InputShard> shards_;
 };

@@ -25,6 +25,7 @@ const std::vector<StageKind>& stage_kinds() {
       {"window", "near duplicates of one of the last documents out, in one pass over each shard"},
       {"decontaminate", "what shares text with evaluation data out (decontaminate.files)"},
       {"split", "train, validation and test parts, near duplicates in the same one"},
+      {"augment", "copies with something changed (augment.transforms); the last stage"},
   };
   return all;
 }
@@ -74,7 +75,7 @@ void PipelineConfig::visit(Fields& v) {
   v.alias("output", "output_dir");
   v("stages", stages,
     "in their order, by default html, clean, pii, language, quality, length, exact, near, decontaminate, split; also score, lines, "
-    "substring, window");
+    "substring, window, augment");
   v("kind", kind, "what the files are, where their content does not tell (r1 data kinds)");
   v("text_column", text_column, "of rows: the column with the text; auto: by name");
   v("mail_quotes", mail_quotes, "keep what a mail quotes of an earlier one");
@@ -99,6 +100,7 @@ void PipelineConfig::visit(Fields& v) {
   v("window", window, "stage window: how many documents it remembers", Range{1, 1e6});
   v.group("decontaminate", decontaminate, "stage decontaminate");
   v.group("split", split, "stage split");
+  v.group("augment", augment, "stage augment");
 }
 
 void PipelineConfig::resolve() {
@@ -130,6 +132,12 @@ void PipelineConfig::resolve() {
   if (seen.contains("substring") && substring.unit == "tokens" && tokenizer.empty())
     fail_usage("substring.unit is tokens: that needs --tokenizer");
   if (seen.contains("split")) split.check_shares();
+  if (!seen.contains("augment")) return;
+  augment.check_transforms();
+  if (stages.back() != "augment")
+    fail_usage("stages: augment stands before ", *(std::ranges::find(stages, "augment") + 1),
+               "; it is the last one: copies are not to be compared, filtered or split apart from their originals");
+  if (augment.has("fim") && tokenizer.empty()) fail_usage("augment: fim needs --tokenizer, in which its control tokens must be");
 }
 
 Json PipelineConfig::identity() const {

@@ -6,6 +6,7 @@
 
 #include "r1/base/config.h"
 #include "r1/base/json.h"
+#include "r1/corpus/augment.h"
 #include "r1/corpus/decontaminate.h"
 #include "r1/corpus/exact_dedup.h"
 #include "r1/corpus/html.h"
@@ -64,6 +65,7 @@ struct PipelineConfig {
   int64_t window = 100;
   DecontaminateOptions decontaminate;
   SplitOptions split;
+  AugmentOptions augment;
 
   void visit(Fields& v);
 

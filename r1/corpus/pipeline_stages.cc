@@ -139,6 +139,8 @@ class SplitStage : public DocumentStage {
   explicit SplitStage(const SplitOptions& options) : options_(options) {}
   std::string name() const override { return "split"; }
   Outcome apply(Place, Document d) const override {
+    // Of a row that was augmented before: its original may be in another part.
+    if (is_augmented_copy(d)) return one(std::move(d), "split:augmented_copy");
     const std::string cluster = mark_value(d, "cluster");
     const uint64_t key = cluster.empty() ? exact_hash(d.text, {}).low : std::stoull(cluster, nullptr, 16);
     d.marks.push_back(str("split:", name_of(part_of(key, options_))));
@@ -147,6 +149,20 @@ class SplitStage : public DocumentStage {
 
  private:
   SplitOptions options_;
+};
+
+class AugmentStage : public DocumentStage {
+ public:
+  AugmentStage(const AugmentOptions& options, const text::Tokenizer* tokenizer) : augmenter_(options, tokenizer) {}
+  std::string name() const override { return "augment"; }
+  Outcome apply(Place, Document d) const override {
+    Outcome out;
+    out.kept = augmenter_.apply(std::move(d));
+    return out;
+  }
+
+ private:
+  Augmenter augmenter_;
 };
 
 // ---- comparisons
@@ -294,6 +310,7 @@ std::unique_ptr<DocumentStage> make_stage(const std::string& name, const Pipelin
   if (name == "window") return std::make_unique<WindowStage>(c);
   if (name == "decontaminate") return std::make_unique<DecontaminateStage>(c.decontaminate);
   if (name == "split") return std::make_unique<SplitStage>(c.split);
+  if (name == "augment") return std::make_unique<AugmentStage>(c.augment, tokenizer);
   fail("[data] no stage of single documents is called ", name);
 }
 

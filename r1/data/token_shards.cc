@@ -418,14 +418,48 @@ std::string first_files(const std::vector<std::string>& files) {
 
 }  // namespace
 
-DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id, int32_t begin_id) {
+namespace {
+
+// A text with control tokens at some of its bytes, as the data road leaves them: {"extra": {"control": [[begin, end], ..]}}.
+EncodeFunction with_control(const Json& ranges, const EncodeFunction& encode, const TokenFunction& token, const std::string& where) {
+  return [&, where](std::string_view text) {
+    std::vector<int32_t> ids;
+    const auto plain = [&](size_t begin, size_t end) {
+      if (begin == end) return;
+      const auto more = encode(text.substr(begin, end - begin));
+      ids.insert(ids.end(), more.begin(), more.end());
+    };
+    size_t at = 0;
+    for (const Json& range : ranges) {
+      const bool pair = range.is_array() && range.size() == 2 && range[0].is_number_unsigned() && range[1].is_number_unsigned();
+      const size_t begin = pair ? range[0].get<size_t>() : 0, end = pair ? range[1].get<size_t>() : 0;
+      if (begin < at || end <= begin || end > text.size()) fail(where, ": extra.control has ranges that are not of its text");
+      plain(at, begin);
+      const auto id = token(text.substr(begin, end - begin));
+      if (!id)
+        fail(where, ": its control token '", printable(text.substr(begin, end - begin)),
+             "' is none of the tokenizer; the file was made for another one (augment.fim.family)");
+      ids.push_back(*id);
+      at = end;
+    }
+    plain(at, text.size());
+    return ids;
+  };
+}
+
+}  // namespace
+
+DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id, int32_t begin_id, TokenFunction token) {
   return [=](const Text& text) {
     const int32_t end = text.ends ? end_id : -1, begin = text.begins ? begin_id : -1;
     if (!text.row) return text_document(text.text, encode, end, begin);
     const Json row = parse_row(text.text, text.where);
     if (!row.contains(field))
       fail(text.where, ": key '", printable(field), "' is missing; found: ", keys_of(row), " (--text_field names the one to train on)");
-    return text_document(json_get<std::string>(row, field.c_str(), text.where), encode, end, begin);
+    const std::string whole = json_get<std::string>(row, field.c_str(), text.where);
+    const auto extra = row.find("extra");
+    const bool control = token && extra != row.end() && extra->is_object() && extra->contains("control") && extra->at("control").is_array();
+    return text_document(whole, control ? with_control(extra->at("control"), encode, token, text.where) : encode, end, begin);
   };
 }
 

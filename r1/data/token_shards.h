@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,8 +61,11 @@ class Shard {
 
 // A document of a text or row; called from several threads.
 using DocumentMaker = std::function<Document(const Text&)>;
-// For pretraining: `field` of a row, or the text, as text_document() makes it. All of it is learned.
-DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id = -1, int32_t begin_id = -1);
+// The id of a token by its text; none if there is no such token.
+using TokenFunction = std::function<std::optional<int32_t>(std::string_view)>;
+// For pretraining: `field` of a row, or the text, as text_document() makes it. All of it is learned. With `token`, stretches of the text that the
+// row names as control tokens (extra.control, docs/formats.md) become these.
+DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id = -1, int32_t begin_id = -1, TokenFunction token = {});
 
 struct CorpusSpec {
   std::vector<std::string> files;  // of text or rows (data/text_stream.h)
