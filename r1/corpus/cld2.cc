@@ -10,8 +10,7 @@
 namespace r1::corpus {
 namespace {
 
-// The larger table (160 languages) first, then that of Chrome (83).
-constexpr const char* kLibraries[] = {"libcld2_full.so.0", "libcld2.so.0"};
+constexpr const char* kLibrary = "libcld2.so.0";
 constexpr const char* kCode = "_ZN4CLD212LanguageCodeENS_8LanguageE";
 constexpr const char* kDetect =
     "_ZN4CLD233ExtDetectLanguageSummaryCheckUTF8EPKcibPKNS_8CLDHintsEiPNS_8LanguageEPiPdPSt6vectorINS_11ResultChunkESaISA_EES7_PbS7_";
@@ -44,15 +43,10 @@ std::string interchange(std::string_view text) {
 }  // namespace
 
 Cld2::Cld2() {
-  std::string fault, first_fault;
-  void* library = nullptr;
-  for (const char* name : kLibraries) {
-    library = open_library(name, fault);
-    if (library) break;
-    if (first_fault.empty()) first_fault = fault;
-  }
+  std::string fault;
+  void* library = open_library(kLibrary, fault);
   const char* way_out = "; install it (Debian and Ubuntu: libcld2-0), or leave out second_opinion";
-  if (!library) fail_usage("the second opinion on languages wants CLD2, which is not there: ", foreign_message(first_fault), way_out);
+  if (!library) fail_usage("the second opinion on languages wants CLD2, which is not there: ", foreign_message(fault), way_out);
   code_ = reinterpret_cast<decltype(code_)>(find_symbol(library, kCode));
   detect_ = reinterpret_cast<decltype(detect_)>(find_symbol(library, kDetect));
   if (!code_ || !detect_) fail_usage("the CLD2 that is installed has other functions than the one of 2015", way_out);

@@ -4,6 +4,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/plugin.h"
+#include "r1/data/byte_source.h"
 #include "r1/data/table_plugin.h"
 
 namespace r1::data {
@@ -36,6 +37,17 @@ const Opened& the_plugin() {
   return opened;
 }
 
+// What was fetched is often not what was wanted.
+void check_beginning(const std::filesystem::path& path, TableForm form) {
+  const std::string head = first_bytes_of(path, 64);
+  if (form == TableForm::kParquet ? begins_parquet(head) : begins_arrow(head)) return;
+  const char* kind = form == TableForm::kParquet ? "Parquet" : "Arrow";
+  if (head.empty()) fail(path.string(), ": is empty, no ", kind, " file; was its download or its writer cut off?");
+  if (head.starts_with("version https://git-lfs"))
+    fail(path.string(), ": is Git LFS's pointer to the file, not the file; fetch it: git lfs pull");
+  fail(path.string(), ": is no ", kind, " file, whatever its name: it begins with '", printable(head.substr(0, 32)), "'");
+}
+
 }  // namespace
 
 bool begins_parquet(std::string_view bytes) {
@@ -66,6 +78,7 @@ TableReader::TableReader(std::filesystem::path path, TableForm form, size_t max_
     : path_(std::move(path)), max_row_bytes_(max_row_bytes) {
   if (const std::string why = why_no_tables(path_, form); !why.empty()) fail_usage(why);
   plugin_ = the_plugin().plugin;
+  check_beginning(path_, form);
   char error[1024] = "";
   table_ = plugin_->open(path_.c_str(), form == TableForm::kParquet ? R1_TABLE_PARQUET : R1_TABLE_ARROW, bytes == Bytes::kRefused, error,
                          sizeof error);

@@ -149,10 +149,6 @@ TEST_F(Rows, WhatIsWrongIsNamedWithItsPlace) {
 }
 
 TEST_F(Rows, FilesOfOtherKindsAreRefusedWithAWayOut) {
-  const std::string parquet = error_of("train.parquet", "PAR1....PAR1");
-  EXPECT_NE(parquet.find("is a Parquet file, which this build cannot read"), std::string::npos) << parquet;
-  EXPECT_NE(parquet.find("read_parquet('train.parquet').to_json('train.jsonl', orient='records', lines=True)"), std::string::npos)
-      << parquet;
   EXPECT_NE(error_of("t.xlsx", "PK\x03\x04....").find("save the table as CSV"), std::string::npos);
   EXPECT_NE(error_of("t.csv", std::string("\xFF\xFE"
                                           "a\0",
