@@ -1,15 +1,18 @@
 // How well, and how fast, is a text's language told? One JSON object a line:
 //   - accuracy of the published model on NTREX's 24 languages, by language and by length (one line, three lines, a document);
+//   - the same with a second opinion, CLD2 (language.h): how many are kept, and how many of those are right;
 //   - predictions compared with fastText's own, then documents a second of both, one thread each, in rounds that take turns.
 //   bench_corpus_language_notorch MODEL DATA [--python=python3] [--rounds=7]      DATA: the folder with ntrex/
 #include <cmath>
 #include <ctime>
 #include <fstream>
 #include <map>
+#include <optional>
 
 #include "bench/bench.h"
 #include "bench/python_peer.h"
 #include "r1/base/file.h"
+#include "r1/corpus/cld2.h"
 #include "r1/corpus/fasttext.h"
 #include "r1/corpus/language.h"
 #include "r1/data/jsonl.h"
@@ -96,6 +99,59 @@ void compare(const corpus::FastText& model, const std::string& path, const std::
   bench::print(line);
 }
 
+// What each keeps of the texts, and what of that is right: fastText at its threshold, CLD2 where it is sure, and both as the filter has them.
+struct Kept {
+  int64_t kept = 0, right = 0;
+  void add(bool is_kept, bool is_right) { kept += is_kept, right += is_kept && is_right; }
+};
+struct Opinions {
+  Kept fasttext, cld2, both;
+  int64_t texts = 0;
+
+  void add(const corpus::LanguageIdentifier& identifier, const corpus::Cld2& second, const std::string& text, const std::string& label) {
+    const corpus::LanguageGuess guess = identifier.identify(text);
+    const auto other = second.language(text);
+    const bool sure = double(guess.probability) >= corpus::LanguageConfig{}.threshold;
+    const bool right = guess.language == label;
+    ++texts;
+    fasttext.add(sure, right);
+    cld2.add(other.has_value(), other && corpus::same_language(*other, label));
+    both.add(sure && (!other || !second.knows(guess.language) || corpus::same_language(*other, guess.language)), right);
+  }
+  void print(const std::string& language, const std::string& length) const {
+    Json line = {{"bench", "corpus_language"}, {"second_opinion", "cld2"}, {"language", language}, {"length", length}, {"texts", texts}};
+    const std::pair<const char*, Kept> all[] = {{"fasttext", fasttext}, {"cld2", cld2}, {"both", both}};
+    for (const auto& [name, k] : all)
+      line[name] = {{"kept", double(k.kept) / double(texts)},
+                    {"right", double(k.right) / double(std::max<int64_t>(k.kept, 1))},
+                    {"wrong", k.kept - k.right}};
+    bench::print(line);
+  }
+};
+
+void second_opinion(const std::string& model, const fs::path& folder) {
+  const corpus::LanguageIdentifier identifier({.model = model});
+  std::optional<corpus::Cld2> second;
+  try {
+    second.emplace();
+  } catch (const Error& error) {
+    bench::print({{"bench", "corpus_language"}, {"skipped", error.what()}});
+    return;
+  }
+  for (const size_t n : {1, 3}) {
+    Opinions all;
+    for (const auto& [name, label] : kLabels) {
+      Opinions one;
+      for (const std::string& text : joined(lines_of(folder / ("newstest2019-ref." + name + ".first1000.txt.gz")), n)) {
+        one.add(identifier, *second, text, label);
+        all.add(identifier, *second, text, label);
+      }
+      one.print(label, n == 1 ? "one_line" : "three_lines");
+    }
+    all.print("all", n == 1 ? "one_line" : "three_lines");
+  }
+}
+
 void run(const bench::Arguments& a) {
   if (a.words().size() != 2) fail_usage("usage: bench_corpus_language_notorch MODEL DATA [--python=python3] [--rounds=7]");
   const corpus::FastText model = corpus::FastText::load(a.words()[0]);
@@ -127,6 +183,7 @@ void run(const bench::Arguments& a) {
   Json mean = {{"bench", "corpus_language"}, {"language", "all"}};
   for (const auto& [what, sum] : sums) mean[what] = sum / double(kLabels.size());
   bench::print(mean);
+  second_opinion(a.words()[0], folder);
   compare(model, a.words()[0], "lines", all_lines, a);
   compare(model, a.words()[0], "documents", all_documents, a);
 }

@@ -136,6 +136,16 @@ Input Input::memory(std::string bytes, std::string name) {
   return input;
 }
 
+Input Input::brotli(std::string bytes) {
+  Input input;
+  input.raw_ = std::make_unique<Raw>();
+  auto stored = std::make_unique<StoredBytes>();
+  stored->bytes = std::move(bytes);
+  input.raw_->stored = std::move(stored);
+  input.raw_->unpacker = data::Unpacker::make(input.raw_->packing = data::Packing::kBrotli);
+  return input;
+}
+
 Input Input::part(Input& parent, int64_t size, std::string name) {
   Input input;
   input.raw_ = std::make_unique<Raw>();
@@ -163,6 +173,9 @@ Input Input::of_utf16(Input& parent, bool big_endian) {
 
 void Input::begin() {
   raw_->packing = data::packing_of(raw_->more());
+  if (raw_->packing == data::Packing::kNone)
+    raw_->packing = data::packing_of_name(std::filesystem::path(name_).extension().string(), raw_->in);
+  if (raw_->packing == data::Packing::kBrotli && !data::has_brotli()) fail_usage(name_, ": is ", data::kNoBrotli);
   if (raw_->packing != data::Packing::kNone) raw_->unpacker = data::Unpacker::make(raw_->packing);
 }
 
@@ -274,6 +287,7 @@ bool Input::resync() {
   Raw& r = *raw_;
   if (fault_.empty() || fault_ == "bomb" || !r.unpacker) return false;
   const std::string_view magic = data::magic_of(r.packing);
+  if (magic.empty()) return false;  // Brotli: one stream, without a mark
   // The damage may have shown well behind its place: the next member is looked for right after the broken one's beginning, where the bytes
   // can be had once more.
   std::string window;

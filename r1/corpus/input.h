@@ -22,6 +22,7 @@ class Input {
 
   explicit Input(const std::filesystem::path& path);                 // an error if it cannot be opened
   static Input memory(std::string bytes, std::string name);          // unpacked too
+  static Input brotli(std::string bytes);                            // unpacked; data::has_brotli()
   static Input part(Input& parent, int64_t size, std::string name);  // the next bytes of the parent, which must live on
   // The parent's UTF-16 (from where it stands, behind the byte order mark) as UTF-8.
   static Input of_utf16(Input& parent, bool big_endian);

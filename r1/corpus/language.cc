@@ -74,6 +74,8 @@ void LanguageConfig::visit(Fields& v) {
   v("thresholds", thresholds, "the same for one language: thresholds.is=0.5");
   v("max_bytes", max_bytes, "how much of a document is looked at", Range{64, 1e9});
   v("min_letters", min_letters, "a document of fewer letters has no language", Range{0, 1e6});
+  v("second_opinion", second_opinion, "who else is asked; a document on which the two disagree is dropped (cld2: the library libcld2-0)",
+    OneOf{"none", "cld2"});
 }
 
 LanguageIdentifier::LanguageIdentifier(const LanguageConfig& config)
@@ -89,7 +91,8 @@ LanguageGuess LanguageIdentifier::identify(std::string_view text) const {
 }
 
 LanguageFilter::LanguageFilter(const LanguageConfig& config)
-    : identifier_(config), wanted_(config.languages), threshold_(config.threshold) {
+    : identifier_(config), max_bytes_(size_t(config.max_bytes)), wanted_(config.languages), threshold_(config.threshold) {
+  if (config.second_opinion == "cld2") second_.emplace();
   const auto& known = identifier_.languages();
   const auto check_known = [&](const std::string& language) {
     if (std::find(known.begin(), known.end(), language) != known.end()) return;
@@ -115,10 +118,17 @@ std::string LanguageFilter::apply(Document& document) const {
   const auto own = thresholds_.find(guess.language);
   if (double(guess.probability) < (own == thresholds_.end() ? threshold_ : own->second)) return "language:unsure";
   if (!wanted_.empty() && !std::binary_search(wanted_.begin(), wanted_.end(), guess.language)) return "language:" + guess.language;
+  bool agreed = false;
+  if (second_ && second_->knows(guess.language)) {
+    const auto other = second_->language(beginning(document.text, max_bytes_));
+    if (other && !same_language(*other, guess.language)) return "language:disagree";
+    agreed = other.has_value();
+  }
   char probability[16];
   std::snprintf(probability, sizeof probability, "%.2f", double(guess.probability));
   document.language = guess.language;
   document.marks.push_back("language:" + guess.language + "=" + probability);
+  if (agreed) document.marks.push_back("second_opinion:" + guess.language);
   return "";
 }
 

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "r1/base/config.h"
+#include "r1/corpus/cld2.h"
 #include "r1/corpus/fasttext.h"
 #include "r1/corpus/stage.h"
 
@@ -22,7 +24,8 @@ struct LanguageConfig {
   double threshold = 0.65;             // the least probability; FineWeb's (Penedo et al., 2024)
   FreeForm thresholds;                 // of a language of its own: thresholds.is=0.5
   int64_t max_bytes = int64_t{1} << 16;
-  int64_t min_letters = 10;  // of a text of fewer nothing is said
+  int64_t min_letters = 10;             // of a text of fewer nothing is said
+  std::string second_opinion = "none";  // or "cld2": who else must not contradict
   void visit(Fields& v);
 };
 
@@ -47,15 +50,19 @@ class LanguageIdentifier {
 //   "language:<code>"   sure, but not wanted
 //   "language:unsure"   below the threshold of its language
 //   "language:none"     too few letters to say
+//   "language:disagree" the second opinion is another language. Where it is not sure, has too little text or does not know the language, it
+//                       counts for nothing; where it agrees, the mark "second_opinion:en" says so
 class LanguageFilter : public Filter {
  public:
-  // kUsage for a language or threshold that the model has no label for, and for thresholds that are none.
+  // kUsage for a language or threshold that the model has no label for, for thresholds that are none and for a second opinion that is not there.
   explicit LanguageFilter(const LanguageConfig& config);
   std::string_view name() const override { return "language"; }
   std::string apply(Document& document) const override;
 
  private:
   LanguageIdentifier identifier_;
+  std::optional<Cld2> second_;
+  size_t max_bytes_;
   std::vector<std::string> wanted_;  // sorted
   double threshold_;
   std::map<std::string, double, std::less<>> thresholds_;

@@ -2,7 +2,6 @@
 // program. Without it PDF is refused with the way out. The pages' form feeds become empty lines.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 
 #include "r1/base/error.h"
 #include "r1/corpus/encoding.h"
+#include "r1/corpus/memory_file.h"
 #include "r1/corpus/reader_parts.h"
 
 namespace r1::corpus {
@@ -36,35 +36,13 @@ std::string program_in_path(const std::string& name) {
   return "";
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
-
 // What the program writes for these bytes; reason if there is nothing to have.
 std::string converted(const std::string& program, const std::string& pdf, size_t most, std::string& out) {
-  Descriptor file(memfd_create("pdf", 0));
-  if (file.get() < 0) fail("cannot hold a PDF in memory: ", std::strerror(errno));
-  for (size_t at = 0; at < pdf.size();) {
-    const ssize_t n = write(file.get(), pdf.data() + at, pdf.size() - at);
-    if (n < 0 && errno != EINTR) fail("cannot hold a PDF in memory: ", std::strerror(errno));
-    if (n > 0) at += size_t(n);
-  }
+  const MemoryFile file("PDF", pdf, true);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) fail("cannot make a pipe: ", std::strerror(errno));
   Descriptor from(ends[0]), to(ends[1]);
-  const std::string name = "/proc/self/fd/" + std::to_string(file.get());
+  const std::string name = file.path();
   // all that allocates is done before fork()
   const char* const arguments[] = {program.c_str(), "-enc", "UTF-8", "-q", name.c_str(), "-", nullptr};
   const pid_t child = fork();

@@ -1,4 +1,4 @@
-// Rows as documents: JSON lines, a JSON list, CSV, TSV, read by r1/data. A row that cannot be had is counted, and the next one is read. A row
+// Rows as documents: JSON lines, a JSON list, CSV, TSV, Parquet, Arrow, read by r1/data. A row that cannot be had is counted, and the next one is read. A row
 // with a text is that text; one that is a conversation (chat API, ShareGPT, Alpaca, question and answer) or a problem with its solution becomes
 // its parts, an empty line between, and keeps them as extra.messages.
 #include <algorithm>
@@ -6,10 +6,12 @@
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
 #include "r1/corpus/encoding.h"
+#include "r1/corpus/memory_file.h"
 #include "r1/corpus/reader_parts.h"
 #include "r1/data/csv.h"
 #include "r1/data/json_list.h"
 #include "r1/data/messages.h"
+#include "r1/data/table_file.h"
 #include "r1/text/unicode.h"
 
 namespace r1::corpus {
@@ -160,7 +162,15 @@ class Rows {
   virtual bool next(std::string& row) = 0;
   virtual int64_t at() const = 0;  // of the row that is read next
   virtual void check_column(const std::string&) const {}
+  virtual bool is_bomb() const { return false; }
 };
+
+void check_among(const std::string& column, const std::vector<std::string>& columns) {
+  if (std::ranges::find(columns, column) != columns.end()) return;
+  std::string names;
+  for (const std::string& name : columns) names += (names.empty() ? "" : ", ") + printable(name);
+  fail_usage("no column '", column, "' (text_column); there are: ", names);
+}
 
 struct Lines : Rows {
   data::LineReader reader;
@@ -238,12 +248,49 @@ struct Table : Rows {
     return true;
   }
   int64_t at() const override { return reader.position().byte; }
-  void check_column(const std::string& column) const override {
-    if (std::ranges::find(reader.header(), column) != reader.header().end()) return;
-    std::string names;
-    for (const std::string& name : reader.header()) names += (names.empty() ? "" : ", ") + printable(name);
-    fail_usage("no column '", column, "' (text_column); there are: ", names);
+  void check_column(const std::string& column) const override { check_among(column, reader.header()); }
+};
+
+// Arrow wants a file, for it reads here and there: the one on disk, or what a member of an archive holds as one in memory.
+class TableInput {
+ public:
+  explicit TableInput(Input& input) {
+    if (!input.path().empty() && is_table(data::first_bytes_of(input.path(), 8))) {
+      path_ = input.path();
+      size_ = int64_t(std::filesystem::file_size(path_));
+      return;
+    }
+    bool cut = false;
+    const std::string bytes = input.rest(size_t(kMaxWholeBytes), cut);
+    if (cut) fail("longer than ", kMaxWholeBytes, " bytes, which is too long in an archive");
+    file_ = MemoryFile("table", bytes);
+    path_ = file_.path();
+    size_ = int64_t(bytes.size());
   }
+  const std::filesystem::path& path() const { return path_; }
+  int64_t size() const { return size_; }
+
+ private:
+  static bool is_table(std::string_view bytes) { return data::begins_parquet(bytes) || data::begins_arrow(bytes); }
+  MemoryFile file_;
+  std::filesystem::path path_;
+  int64_t size_ = 0;
+};
+
+struct ColumnTable : Rows {
+  TableInput file;
+  data::TableReader reader;
+  int64_t given = 0;
+  ColumnTable(Input& input, data::TableForm form, size_t most)
+      : file(input), reader(file.path(), form, most, data::TableReader::Bytes::kLeftOut) {}
+  bool next(std::string& row) override {
+    if (!reader.next(row)) return false;
+    given += int64_t(row.size());
+    return true;
+  }
+  int64_t at() const override { return reader.position().line; }
+  void check_column(const std::string& column) const override { check_among(column, reader.columns()); }
+  bool is_bomb() const override { return given > Input::kBombBytes && given / Input::kBombRatio > file.size(); }
 };
 
 class RowDocuments : public Reader {
@@ -262,12 +309,22 @@ class RowDocuments : public Reader {
       try {
         if (!rows_) open_rows();
         if (!rows_->next(row)) break;
+        if (rows_->is_bomb()) {
+          broken(at, "bomb", 0);
+          break;
+        }
       } catch (const Error& e) {
         if (e.kind() == ErrorKind::kUsage) throw;
         const std::string_view what = e.what();
-        broken(at, what.find("longer than") != std::string_view::npos ? "too_large" : "broken_row", 0);
+        const bool stuck = !rows_ || rows_->at() == at;
+        const bool table = kind_ == std::string_view("parquet") || kind_ == std::string_view("arrow");
+        broken(at,
+               what.find("longer than") != std::string_view::npos ? "too_large"
+               : stuck && table                                   ? str(kind_, ":damaged")
+                                                                  : "broken_row",
+               0);
         // who stands where it stood, or never opened, will not get on
-        if (!rows_ || rows_->at() == at || (kind_ == std::string_view("json") && what.find("expected") != std::string_view::npos)) break;
+        if (stuck || (kind_ == std::string_view("json") && what.find("expected") != std::string_view::npos)) break;
         continue;
       }
       d = {};
@@ -362,6 +419,18 @@ std::unique_ptr<Rows> open_csv(Input& input, size_t most) {
 std::unique_ptr<Rows> open_tsv(Input& input, size_t most) {
   return std::make_unique<Table>(input, data::CsvReader::Kind::kTsv, most);
 }
+std::unique_ptr<Rows> open_parquet(Input& input, size_t most) {
+  return std::make_unique<ColumnTable>(input, data::TableForm::kParquet, most);
+}
+std::unique_ptr<Rows> open_arrow(Input& input, size_t most) {
+  return std::make_unique<ColumnTable>(input, data::TableForm::kArrow, most);
+}
+
+std::unique_ptr<Reader> read_table(Input input, const Opening& opening, data::TableForm form) {
+  if (const std::string why = data::why_no_tables(input.name(), form); !why.empty()) fail_usage(why);
+  const bool parquet = form == data::TableForm::kParquet;
+  return std::make_unique<RowDocuments>(std::move(input), opening, parquet ? "parquet" : "arrow", parquet ? open_parquet : open_arrow);
+}
 
 }  // namespace
 
@@ -377,6 +446,12 @@ std::unique_ptr<Reader> read_csv(Input input, const Opening& opening) {
 }
 std::unique_ptr<Reader> read_tsv(Input input, const Opening& opening) {
   return std::make_unique<RowDocuments>(std::move(input), opening, "tsv", open_tsv);
+}
+std::unique_ptr<Reader> read_parquet(Input input, const Opening& opening) {
+  return read_table(std::move(input), opening, data::TableForm::kParquet);
+}
+std::unique_ptr<Reader> read_arrow(Input input, const Opening& opening) {
+  return read_table(std::move(input), opening, data::TableForm::kArrow);
 }
 
 }  // namespace r1::corpus

@@ -42,16 +42,21 @@ std::optional<std::string> joined_chunks(std::string_view body) {
   return out;  // cut short, as records are
 }
 
-// Content-Encoding: gzip, deflate. What does not begin as the encoding does was unpacked by the archive. Reason if it cannot be had.
+// What the bytes unpack to; reason if they cannot be had. What came out before damage is kept.
+std::string unpacked(Input packed, std::string& body, size_t most) {
+  bool cut = false;
+  body = packed.rest(most, cut);
+  if (cut) return "too_large";
+  return body.empty() && !packed.fault().empty() ? packed.fault() : "";
+}
+
+// Content-Encoding: gzip, deflate, zstd, br. What does not begin as the encoding does was unpacked by the archive. Reason if it cannot be had.
 std::string unpack_body(std::string& body, std::string_view encoding, size_t most) {
   if (encoding.empty() || same_word(encoding, "identity") || same_word(encoding, "none")) return "";
-  if (same_word(encoding, "gzip") || same_word(encoding, "x-gzip")) {
-    if (data::packing_of(body) != data::Packing::kGzip) return "";
-    Input packed = Input::memory(std::move(body), "");
-    bool cut = false;
-    body = packed.rest(most, cut);
-    if (cut) return "too_large";
-    return body.empty() && !packed.fault().empty() ? packed.fault() : "";
+  const bool gzip = same_word(encoding, "gzip") || same_word(encoding, "x-gzip");
+  if (gzip || same_word(encoding, "zstd")) {
+    if (data::packing_of(body) != (gzip ? data::Packing::kGzip : data::Packing::kZstd)) return "";
+    return unpacked(Input::memory(std::move(body), ""), body, most);
   }
   if (same_word(encoding, "deflate")) {
     // zlib's form, as the standard has it, or raw, as some servers do
@@ -76,9 +81,10 @@ std::string unpack_body(std::string& body, std::string_view encoding, size_t mos
     }
     return "damaged_packing";
   }
-  // brotli and zstd have no zeros and letters only; a page does
+  // packed bytes are no UTF-8 with a tag in it; a page is
   if (body.find('<') < 256 && is_utf8(std::string_view(body).substr(0, 256))) return "";
-  return same_word(encoding, "br") ? "encoding:br" : "encoding:other";
+  if (!same_word(encoding, "br")) return "encoding:other";
+  return data::has_brotli() ? unpacked(Input::brotli(std::move(body)), body, most) : "encoding:br";
 }
 
 std::string_view media_type(std::string_view content_type) {

@@ -13,6 +13,7 @@
 #include "r1/corpus/reader_parts.h"
 #include "r1/corpus/roff.h"
 #include "r1/data/find_files.h"
+#include "r1/data/table_file.h"
 #include "r1/data/unpack.h"
 #include "r1/text/unicode.h"
 
@@ -42,6 +43,8 @@ const std::vector<Kind>& kinds() {
       {{"problems", "JSON rows taken as problems with solutions (GSM8K, MATH)", {}}, read_json},
       {{"csv", "CSV with a header", {".csv"}}, read_csv},
       {{"tsv", "tab separated values with a header", {".tsv", ".tab"}}, read_tsv},
+      {{"parquet", "Parquet, through the plug-in libr1_parquet.so", {".parquet"}}, read_parquet},
+      {{"arrow", "Arrow IPC files and streams, Feather 2, through the same", {".arrow", ".feather"}}, read_arrow},
       {{"wikipedia", "MediaWiki XML dumps: articles as plain text", {}}, read_wikipedia},
       {{"stackexchange", "StackExchange's Posts.xml: questions with their answers", {}}, read_stackexchange},
       {{"epub", "EPUB books, chapters in order", {".epub"}}, read_epub},
@@ -54,14 +57,6 @@ const std::vector<Kind>& kinds() {
       {{"tar", "tar: each member by its own kind", {".tar", ".tgz", ".tbz2", ".txz"}}, read_tar},
       {{"webdataset", "tar of samples: members that share a key", {}}, read_webdataset},
       {{"zip", "zip: each entry by its own kind", {".zip"}}, read_zip},
-      {{"parquet", "refused: this build has no Arrow", {".parquet"}},
-       nullptr,
-       "a Parquet file, which this build cannot read (it has no Arrow); turn it into JSON lines: python3 -c \"import pandas as p; "
-       "p.read_parquet('IN').to_json('OUT.jsonl', orient='records', lines=True)\""},
-      {{"arrow", "refused: this build has no Arrow", {".arrow"}},
-       nullptr,
-       "an Arrow file, which this build cannot read (it has no Arrow); turn it into JSON lines: python3 -c \"import datasets as d; "
-       "d.Dataset.from_file('IN').to_json('OUT.jsonl')\""},
       {{"office", "refused: Office files", {".docx", ".xlsx", ".pptx", ".odt"}},
        nullptr,
        "an Office file; save it as text, HTML or CSV (UTF-8)"},
@@ -151,8 +146,8 @@ bool begins_mail(std::string_view head) {
 std::string kind_of_bytes(Input& input, const std::string& ending) {
   const std::string_view head = input.peek(size_t{1} << 13);
   const auto begins = [&](std::string_view magic) { return head.starts_with(magic); };
-  if (begins("PAR1")) return "parquet";
-  if (begins("ARROW1")) return "arrow";
+  if (data::begins_parquet(head)) return "parquet";
+  if (data::begins_arrow(head)) return "arrow";
   if (begins("%PDF-")) return "pdf";
   if (begins("7z\xBC\xAF\x27\x1C") || begins("Rar!\x1A\x07")) return "7z";
   if (begins("PK\x03\x04")) {
@@ -274,11 +269,7 @@ std::unique_ptr<Reader> open_as(const std::string& name, Input input, const Open
   const Kind* kind = find_kind(name);
   if (!kind) fail_usage("no reader is called '", printable(name), "'; there are: ", all_kinds());
   if (!kind->open) {
-    std::string way_out = kind->way_out;
-    const fs::path path(input.name());
-    for (const auto& [mark, text] : {std::pair{"OUT"sv, path.stem().string()}, {"IN"sv, path.filename().string()}})
-      if (const size_t at = way_out.find(mark); at != std::string::npos) way_out.replace(at, mark.size(), text);
-    fail_usage(input.name(), ": is ", way_out);
+    fail_usage(input.name(), ": is ", kind->way_out);
   }
   const ReadOptions options = opening.options;
   return std::make_unique<Held>(kind->open(std::move(input), opening), options);

@@ -30,6 +30,8 @@ std::unique_ptr<Reader> read_jsonl(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_json(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_csv(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_tsv(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_parquet(Input input, const Opening& opening);
+std::unique_ptr<Reader> read_arrow(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_text(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_markdown(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_code(Input input, const Opening& opening);
@@ -47,7 +49,7 @@ std::unique_ptr<Reader> read_tar(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_webdataset(Input input, const Opening& opening);
 std::unique_ptr<Reader> read_pdf(Input input, const Opening& opening);
 
-// The kind of what an input holds, by its first bytes and its name; "" if none reads it. The refused ones have names too ("parquet").
+// The kind of what an input holds, by its first bytes and its name; "" if none reads it. The refused ones have names too ("office").
 std::string kind_of_input(Input& input);
 // Its reader, which gives documents as document.h wants them: valid UTF-8, plain line ends, not empty, not too large; what is not is counted.
 // An error if the kind is refused. Of an unknown kind ("") null.

@@ -90,10 +90,8 @@ struct Refused {
   const char *what, *way_out;
 };
 constexpr Refused kRefused[] = {
-    {"PAR1"sv, "a Parquet file, which this build cannot read (it has no Arrow)",
-     "turn it into JSON lines: python3 -c \"import pandas as p; p.read_parquet('IN').to_json('OUT.jsonl', orient='records', lines=True)\""},
-    {"ARROW1"sv, "an Arrow file, which this build cannot read (it has no Arrow)",
-     "turn it into JSON lines: python3 -c \"import datasets as d; d.Dataset.from_file('IN').to_json('OUT.jsonl')\""},
+    {"PAR1"sv, "a Parquet file", "give it a name that says so, .parquet, and its rows are read"},
+    {"ARROW1"sv, "an Arrow file", "give it a name that says so, .arrow, and its rows are read"},
     {"PK\x03\x04"sv, "a zip archive or an Office file", "unpack it, or save the table as CSV (UTF-8)"},
     {"\xFF\xFE"sv, "UTF-16", "turn it into UTF-8: iconv -f UTF-16 -t UTF-8 IN > OUT"},
     {"\xFE\xFF"sv, "UTF-16", "turn it into UTF-8: iconv -f UTF-16 -t UTF-8 IN > OUT"},
@@ -107,22 +105,23 @@ std::string with_names(std::string text, const std::filesystem::path& path) {
   return text;
 }
 
-std::string first_bytes(const std::filesystem::path& path) {
-  std::string bytes(8, '\0');
+std::string_view name_of_packing(std::string_view ending) {
+  if (ending == ".gz") return "gzip";
+  if (ending == ".bz2") return "bzip2";
+  if (ending == ".br") return "Brotli";
+  return ending == ".xz" ? "xz" : "zstd";
+}
+
+}  // namespace
+
+std::string first_bytes_of(const std::filesystem::path& path, size_t most) {
+  std::string bytes(most, '\0');
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (!file) fail(path.string(), ": cannot open: ", std::strerror(errno));
   bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
   std::fclose(file);
   return bytes;
 }
-
-std::string_view name_of_packing(std::string_view ending) {
-  if (ending == ".gz") return "gzip";
-  if (ending == ".bz2") return "bzip2";
-  return ending == ".xz" ? "xz" : "zstd";
-}
-
-}  // namespace
 
 ByteSource::ByteSource(Bring bring, std::filesystem::path name) : path_(std::move(name)) {
   auto brought = std::make_unique<Brought>();
@@ -135,7 +134,7 @@ ByteSource::ByteSource(const std::filesystem::path& path) : path_(path) {
   std::error_code ignored;
   std::string magic;
   if (std::filesystem::is_regular_file(path_, ignored)) {  // a pipe gives its bytes once
-    magic = first_bytes(path_);
+    magic = first_bytes_of(path_, 8);
     if (magic.empty() && is_packed_ending(path_.extension().string()))
       fail(path_.string(), ": is empty, not even a ", name_of_packing(path_.extension().string()),
            " header; was its download or its writer cut off?");
@@ -143,7 +142,10 @@ ByteSource::ByteSource(const std::filesystem::path& path) : path_(path) {
   for (const Refused& refused : kRefused)
     if (magic.starts_with(refused.magic)) fail(path_.string(), ": is ", refused.what, "; ", with_names(refused.way_out, path_));
   errno = 0;
-  if (const Packing packing = packing_of(magic); packing != Packing::kNone && packing != Packing::kGzip) {
+  Packing packing = packing_of(magic);
+  if (path_.extension() == ".br" && !magic.empty()) packing = packing_of_name(".br", first_bytes_of(path_, kBrotliProbe));
+  if (packing == Packing::kBrotli && !has_brotli()) fail(path_.string(), ": is ", kNoBrotli);
+  if (packing != Packing::kNone && packing != Packing::kGzip) {
     auto packed = std::make_unique<Packed>();
     packed->file = std::fopen(path_.c_str(), "rb");
     if (!packed->file) fail(path_.string(), ": cannot open: ", std::strerror(errno));

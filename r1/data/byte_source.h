@@ -1,7 +1,7 @@
 // The bytes of a file, uncompressed on the way: plain, .gz, .zst, .bz2 and .xz (unpack.h), told apart by their first bytes, whatever the
-// name. Streams: memory is a buffer, and for .zst and .xz the window (at most 128 MiB; `zstd --long` makes larger ones, which are refused).
+// name, and .br. Streams: memory is a buffer, and for .zst and .xz the window (at most 128 MiB; `zstd --long` makes larger ones, which are refused).
 //
-// Files that no reader here can take are refused at opening, each with its way out: Parquet, Arrow, zip (and xlsx), UTF-16. So are a
+// Files that are no text are refused at opening, each with its way out: Parquet and Arrow (table_file.h reads them), zip (and xlsx), UTF-16. So are a
 // compressed file without a byte in it and one that breaks off.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace r1::data {
 
@@ -38,5 +39,8 @@ class ByteSource {
   std::filesystem::path path_;
   std::unique_ptr<Decoder> decoder_;
 };
+
+// The first `most` bytes of a file as they are stored, fewer if it has no more.
+std::string first_bytes_of(const std::filesystem::path& path, size_t most);
 
 }  // namespace r1::data

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::set<std::string> kExtensions = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", ".txt", ".text", ".parquet", ".arrow"};
+const std::set<std::string> kExtensions = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", ".txt", ".text", ".parquet", ".arrow", ".feather"};
 const std::set<std::string> kNoData = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"};
 
 bool is_data_file(const fs::path& path) {
@@ -61,7 +61,7 @@ std::string listed(const std::vector<std::string>& files) {
 std::vector<std::string> in_folder(const std::string& folder, const std::string& option, Split split) {
   const std::vector<std::string> all = files_in(folder), chosen = files_of(all, folder, split);
   if (all.empty())
-    fail_usage(option, ": no data files in folder '", folder, "' (.jsonl, .json, .csv, .tsv, .txt, also .gz, .zst, .bz2 or .xz)");
+    fail_usage(option, ": no data files in folder '", folder, "' (.jsonl, .json, .csv, .tsv, .parquet, .txt, also .gz, .zst, .bz2 or .xz)");
   if (chosen.empty())
     fail_usage(option, ": folder '", folder, "' has ", listed(all), ", by their names all of another split; name the files");
   return chosen;

@@ -19,8 +19,7 @@ std::string split_in_name(const std::filesystem::path& path);
 // The name as it stands, else below R1_DATA; "" if neither is there.
 std::string find_data(const std::string& name);
 
-// The data files in a folder and below: JSON, CSV, TSV and text, compressed or not, and Parquet (whose reader says what to do with it). Left
-// out are hidden ones and dataset_info.json and its like.
+// The data files in a folder and below: JSON, CSV, TSV and text, compressed or not, Parquet and Arrow. Left out are hidden ones and dataset_info.json and its like.
 std::vector<std::string> files_in(const std::filesystem::path& folder);
 // Of these, which are below `folder`, those of a split; may be none.
 std::vector<std::string> files_of(const std::vector<std::string>& files, const std::filesystem::path& folder, Split split);

@@ -7,6 +7,7 @@
 #include "r1/base/strings.h"
 #include "r1/data/csv.h"
 #include "r1/data/json_list.h"
+#include "r1/data/table_file.h"
 #include "r1/data/unpack.h"
 
 namespace r1::data {
@@ -17,6 +18,7 @@ struct RowReader::Form {
   virtual LineReader::Position position() const = 0;
   virtual void seek(LineReader::Position position) = 0;
   virtual std::string where() const = 0;
+  virtual void want(const std::vector<std::string>&) {}
 };
 
 namespace {
@@ -60,6 +62,24 @@ struct Table : RowReader::Form {
   std::string where() const override { return reader.where(); }
 };
 
+struct Columns : RowReader::Form {
+  TableReader reader;
+  Columns(const std::filesystem::path& path, TableForm form, size_t most) : reader(path, form, most) {}
+  bool next(std::string& row) override { return reader.next(row); }
+  LineReader::Position position() const override { return reader.position(); }
+  void seek(LineReader::Position position) override { reader.seek(position); }
+  std::string where() const override { return reader.where(); }
+  void want(const std::vector<std::string>& keys) override { reader.select(keys); }
+};
+
+// What a name of no certain kind has in it, by its first bytes.
+FileForm form_inside(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return FileForm::kText;  // a pipe gives its bytes once
+  const std::string bytes = first_bytes_of(path, 8);
+  return begins_parquet(bytes) ? FileForm::kParquet : begins_arrow(bytes) ? FileForm::kArrow : FileForm::kText;
+}
+
 // The first character that is no blank; '\0': there is none.
 char first_character(const std::filesystem::path& path) {
   ByteSource source(path);
@@ -93,12 +113,16 @@ FileForm form_of(const std::filesystem::path& path) {
   if (extension == ".jsonl" || extension == ".ndjson") return FileForm::kJsonLines;
   if (extension == ".json") return json_form(path);
   if (extension == ".csv") return FileForm::kCsv;
+  if (extension == ".parquet") return FileForm::kParquet;
+  if (extension == ".arrow" || extension == ".feather") return FileForm::kArrow;
   return extension == ".tsv" || extension == ".tab" ? FileForm::kTsv : FileForm::kText;
 }
 
 FileForm row_form_of(const std::filesystem::path& path) {
   const FileForm form = form_of(path);
-  return form == FileForm::kText ? json_form(path) : form;
+  if (form != FileForm::kText) return form;
+  const FileForm inside = form_inside(path);
+  return inside == FileForm::kText ? json_form(path) : inside;
 }
 
 RowReader::RowReader(const std::filesystem::path& path, FileForm form, size_t most) {
@@ -112,6 +136,12 @@ RowReader::RowReader(const std::filesystem::path& path, FileForm form, size_t mo
     case FileForm::kTsv:
       form_ = std::make_unique<Table>(path, CsvReader::Kind::kTsv, most);
       return;
+    case FileForm::kParquet:
+      form_ = std::make_unique<Columns>(path, TableForm::kParquet, most);
+      return;
+    case FileForm::kArrow:
+      form_ = std::make_unique<Columns>(path, TableForm::kArrow, most);
+      return;
     case FileForm::kJsonLines:
     case FileForm::kText:
       form_ = std::make_unique<JsonLines>(path, most);
@@ -122,6 +152,10 @@ RowReader::RowReader(const std::filesystem::path& path, FileForm form, size_t mo
 RowReader::RowReader(RowReader&&) noexcept = default;
 RowReader& RowReader::operator=(RowReader&&) noexcept = default;
 RowReader::~RowReader() = default;
+
+void RowReader::want(const std::vector<std::string>& keys) {
+  form_->want(keys);
+}
 
 bool RowReader::next(std::string& row) {
   return form_->next(row);

@@ -1,20 +1,21 @@
-// Rows of a data file, whatever its form: JSON lines, a JSON list, CSV, TSV, each plain or packed (byte_source.h). The one road by which sft, pretrain,
-// grpo, rejection and eval read them. Streams; a bad row is an error that names file and line (or row). docs/data.md.
+// Rows of a data file, whatever its form: JSON lines, a JSON list, CSV, TSV, each plain or packed (byte_source.h), Parquet and Arrow (table_file.h). The
+// one road by which sft, pretrain, grpo, rejection and eval read them. Streams; a bad row is an error that names file and line (or row). docs/data.md.
 #pragma once
 
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "r1/data/jsonl.h"
 
 namespace r1::data {
 
-enum class FileForm { kText, kJsonLines, kJsonList, kCsv, kTsv };
+enum class FileForm { kText, kJsonLines, kJsonList, kCsv, kTsv, kParquet, kArrow };
 
-// By the name without .gz, .zst, .bz2 and .xz: .jsonl and .ndjson, .csv, .tsv and .tab; a .json is one or the other by what it begins with; the rest
-// is text. Error if the file is not there.
+// By the name without .gz, .zst, .bz2 and .xz: .jsonl and .ndjson, .csv, .tsv and .tab, .parquet, .arrow and .feather; a .json is one or the other by
+// what it begins with; the rest is text. Error if the file is not there.
 FileForm form_of(const std::filesystem::path& path);
 // The same, where rows are wanted and a name says nothing: by what the file begins with.
 FileForm row_form_of(const std::filesystem::path& path);
@@ -28,11 +29,13 @@ class RowReader {
   RowReader& operator=(RowReader&&) noexcept;
   ~RowReader();
 
+  // Only these keys of rows are wanted: what can leave out the others unread does so (Parquet, Arrow). If the file lacks one of them, rows are whole.
+  void want(const std::vector<std::string>& keys);
   // The next row as the text of a JSON value, not parsed yet; false at the end. A table's row is an object of texts.
   bool next(std::string& row);
   // The next row, parsed: a JSON object, or an error.
   std::optional<Json> next();
-  // After a row; seek() in a new reader, and next() gives the following row. `line` counts lines, in a JSON list rows.
+  // After a row; seek() in a new reader, and next() gives the following row. `line` counts lines, in a JSON list, Parquet and Arrow rows.
   LineReader::Position position() const;
   void seek(LineReader::Position position);
   // "train.csv:17", "train.json, row 17": the row read last.

@@ -1,10 +1,11 @@
-// What training files hold, one text after another, in memory of about one text: files of rows (rows.h: JSON lines, JSON, CSV, TSV) give
+// What training files hold, one text after another, in memory of about one text: files of rows (rows.h: JSON lines, JSON, CSV, TSV, Parquet, Arrow) give
 // each row as JSON text, any other file is one text. A file of more than kWholeFileBytes is given in parts, cut after a line; whoever makes documents of the texts
 // makes one of each part. The place after a text can be saved and taken up again.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "r1/data/rows.h"
@@ -29,6 +30,8 @@ class TextStream {
   // `whole_file_bytes` and `part_bytes` are there for tests.
   explicit TextStream(std::vector<std::string> files, int64_t whole_file_bytes = kWholeFileBytes, int64_t part_bytes = kPartBytes);
 
+  // Of rows, these keys are all that is wanted (RowReader::want).
+  void want(std::vector<std::string> keys) { wanted_ = std::move(keys); }
   // False at the end of the last file.
   bool next(Text& text);
   Position position() const;
@@ -39,7 +42,7 @@ class TextStream {
   bool next_part(Text& text);
   void open();
 
-  std::vector<std::string> files_;
+  std::vector<std::string> files_, wanted_;
   int64_t whole_file_bytes_, part_bytes_;
   int64_t file_ = 0;
   // Of files_[file_], if it was begun: one of them.

@@ -392,6 +392,7 @@ void remove_others(const Manifest& m) {
 // The shards that `m` lacks, into its folder.
 void make_rest(Manifest& m, const CorpusSpec& spec, int threads) {
   TextStream stream(spec.files);
+  stream.want(spec.keys);
   stream.seek(m.next);
   std::unique_ptr<ShardWriter> writer;
   const auto close = [&](const TextStream::Position& after) {
@@ -532,6 +533,7 @@ std::unique_ptr<DocumentSource> made_token_shards(const std::vector<fs::path>& f
 
 std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads) {
   TextStream stream(spec.files);
+  stream.want(spec.keys);
   std::vector<Document> all;
   make_documents(stream, spec, threads, [&](std::vector<Document> documents, const TextStream::Position&) {
     std::move(documents.begin(), documents.end(), std::back_inserter(all));

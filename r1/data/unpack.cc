@@ -9,6 +9,8 @@
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/base/utf8.h"
+#include "r1/data/brotli.h"
 
 namespace r1::data {
 namespace {
@@ -229,6 +231,61 @@ class Zstandard : public Unpacker {
   bool inside_ = false;
 };
 
+// One stream, that ends with the bytes. Its window has at most 16 MiB (the larger ones are not in RFC 7932, and are refused by the library).
+class Brotli : public Unpacker {
+ public:
+  explicit Brotli(const BrotliDecoder& decoder) : decoder_(decoder) {}
+  ~Brotli() override { reset(); }
+
+  size_t unpack(std::string_view& in, char* out, size_t n, std::string& fault) override {
+    if (in.empty() && !state_) return 0;
+    if (ended_) return fault = "something follows its end", 0;
+    if (!state_) state_ = decoder_.create(nullptr, nullptr, nullptr);
+    if (!state_) return fault = "out of memory", 0;
+    auto* from = reinterpret_cast<const uint8_t*>(in.data());
+    auto* to = reinterpret_cast<uint8_t*>(out);
+    size_t left_in = in.size(), left_out = n;
+    const int result = decoder_.decompress(state_, &left_in, &from, &left_out, &to, nullptr);
+    in.remove_prefix(in.size() - left_in);
+    if (result == kBrotliError) fault = str("damaged (", decoder_.error_text(decoder_.error_code(state_)), ")");
+    if (result == kBrotliEnd) {
+      ended_ = true;
+      close();
+    }
+    return n - left_out;
+  }
+  bool inside() const override { return state_ != nullptr; }
+  void reset() override {
+    close();
+    ended_ = false;
+  }
+
+ private:
+  void close() {
+    if (state_) decoder_.destroy(state_);
+    state_ = nullptr;
+  }
+
+  const BrotliDecoder& decoder_;
+  void* state_ = nullptr;
+  bool ended_ = false;
+};
+
+// UTF-8, but for a character that the end of the bytes cuts.
+bool is_text(std::string_view bytes) {
+  const char *p = bytes.data(), *const end = p + bytes.size();
+  for (uint32_t cp = 0; p < end && cp != kInvalidChar;) p += decode_utf8(p, end, &cp) * (cp != kInvalidChar);
+  return end - p < 4;
+}
+
+bool unpacks_as_brotli(std::string_view bytes) {
+  const BrotliDecoder* decoder = brotli_decoder();
+  if (!decoder) return false;
+  Brotli unpacker(*decoder);
+  std::string out(size_t{1} << 16, '\0'), fault;
+  return unpacker.unpack(bytes, out.data(), out.size(), fault) > 0 && fault.empty();
+}
+
 }  // namespace
 
 std::string_view magic_of(Packing packing) {
@@ -241,6 +298,7 @@ std::string_view magic_of(Packing packing) {
       return "BZh"sv;
     case Packing::kXz:
       return "\xFD\x37zXZ\0"sv;
+    case Packing::kBrotli:
     case Packing::kNone:
       break;
   }
@@ -257,9 +315,24 @@ Packing packing_of(std::string_view bytes) {
 }
 
 bool is_packed_ending(std::string_view ending) {
-  for (const std::string_view known : {".gz", ".zst", ".bz2", ".xz"})
+  for (const std::string_view known : {".gz", ".zst", ".bz2", ".xz", ".br"})
     if (ending == known) return true;
   return false;
+}
+
+Packing packing_of_name(std::string_view ending, std::string_view first_bytes) {
+  const std::string_view bytes = first_bytes.substr(0, kBrotliProbe);
+  if (ending != ".br" || bytes.empty() || packing_of(bytes) != Packing::kNone || bytes.starts_with("\xFF\xFE") ||
+      bytes.starts_with("\xFE\xFF"))
+    return Packing::kNone;
+  // packed bytes have control characters, a few dozen of them without one are rare
+  if (std::ranges::any_of(bytes, [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f'; }))
+    return Packing::kBrotli;
+  return !is_text(bytes) && unpacks_as_brotli(bytes) ? Packing::kBrotli : Packing::kNone;
+}
+
+bool has_brotli() {
+  return brotli_decoder() != nullptr;
 }
 
 std::unique_ptr<Unpacker> Unpacker::make(Packing packing) {
@@ -272,6 +345,9 @@ std::unique_ptr<Unpacker> Unpacker::make(Packing packing) {
       return std::make_unique<Bzip2>();
     case Packing::kXz:
       return std::make_unique<Xz>();
+    case Packing::kBrotli:
+      if (const BrotliDecoder* decoder = brotli_decoder()) return std::make_unique<Brotli>(*decoder);
+      fail("[unpack] ", kNoBrotli);
     case Packing::kNone:
       break;
   }

@@ -23,6 +23,7 @@ data::EncodeFunction encoder(const text::Tokenizer& tokenizer) {
 data::CorpusSpec corpus_spec(const std::vector<std::string>& files, const std::string& field, const text::Tokenizer& tokenizer) {
   const int32_t end = tokenizer.eos_id().value_or(-1), begin = tokenizer.add_bos() ? tokenizer.bos_id().value_or(-1) : -1;
   return {.files = files,
+          .keys = {field},
           .make = data::text_maker(field, encoder(tokenizer), end, begin,
                                    [&tokenizer](std::string_view name) { return tokenizer.token_id(name); }),
           .maker = str("text ", tokenizer.hash(), " ", end, " ", begin, " ", field),

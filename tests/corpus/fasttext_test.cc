@@ -9,8 +9,10 @@
 
 #include "r1/base/file.h"
 #include "r1/base/json.h"
+#include "r1/corpus/cld2.h"
 #include "r1/corpus/language.h"
 #include "r1/data/jsonl.h"
+#include "tests/corpus/reader_support.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
 
@@ -32,6 +34,70 @@ fs::path language_model() {
     if (const fs::path path = fs::path(folder) / inner / "lid.176.ftz"; fs::exists(path)) return path;
   }
   return {};
+}
+
+std::optional<Cld2> cld2() {
+  try {
+    return Cld2();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_NE(std::string(error.what()).find("libcld2-0"), std::string::npos) << error.what();
+    return std::nullopt;
+  }
+}
+
+TEST(Cld2Test, SaysWhatItIsSureOf) {
+  const auto second = cld2();
+  if (!second) GTEST_SKIP() << "no CLD2";
+  const std::pair<const char*, const char*> texts[] = {
+      {"en", "The committee will meet again next week to decide whether the bridge should be repaired or replaced altogether."},
+      {"de", "Der Ausschuss tritt in der nächsten Woche wieder zusammen und entscheidet, ob die Brücke repariert oder ersetzt wird."},
+      {"he", "הוועדה תתכנס שוב בשבוע הבא כדי להחליט אם לתקן את הגשר או להחליף אותו לגמרי"},
+      {"zh", "委員會將於下週再次開會，決定是否修復或完全更換這座橋樑，並討論所需的費用與時間。"},
+      {"zh", "委员会将于下周再次开会，决定是否修复或完全更换这座桥梁，并讨论所需的费用与时间。"},
+      {"el", "Η επιτροπή θα συνεδριάσει ξανά την επόμενη εβδομάδα για να αποφασίσει αν η γέφυρα θα επισκευαστεί."}};
+  for (const auto& [language, text] : texts) {
+    EXPECT_EQ(second->language(text), language) << text;
+    EXPECT_TRUE(second->knows(language));
+    // control characters, halves of characters and characters that are none are passed over
+    EXPECT_EQ(second->language(std::string("\x01\x7F\xC2\x96\xEF\xBF\xBE\xFF ") + text + "\xE4"), language) << text;
+  }
+  EXPECT_EQ(second->language("the end"), std::nullopt) << "too short";
+  EXPECT_EQ(second->language(std::string(500, '7')), std::nullopt);
+  EXPECT_EQ(second->language(""), std::nullopt);
+  for (const char* name : {"", "un", "iw", "xx-Grek", "ast"}) EXPECT_FALSE(second->knows(name)) << name;
+  EXPECT_TRUE(same_language("no", "nn") && same_language("hr", "bs") && same_language("de", "de"));
+  EXPECT_FALSE(same_language("no", "da") || same_language("hr", "nn"));
+}
+
+// The golden model knows a few words of its languages, CLD2 whole ones: where it is made to err, the second opinion says so.
+TEST(Cld2Test, ADocumentOnWhichTheyDisagreeIsDropped) {
+  const fs::path model = language_model();
+  if (model.empty()) GTEST_SKIP() << "no lid.176.ftz (scripts/get_language_model.sh)";
+  if (!cld2()) GTEST_SKIP() << "no CLD2";
+  LanguageConfig config{.model = model.string(), .threshold = 0, .second_opinion = "cld2"};
+  const LanguageFilter filter(config);
+  Document en{.text = "The committee will meet again next week to decide whether the bridge should be repaired or replaced altogether."};
+  EXPECT_EQ(filter.apply(en), "");
+  EXPECT_EQ(en.marks.back(), "second_opinion:en");
+  // half of it each: fastText takes the names for one language, CLD2 the words for another
+  int64_t kept = 0, disagreed = 0;
+  const std::string root = data_file("ntrex");
+  if (root.empty()) GTEST_SKIP() << "no ntrex below R1_DATA";
+  data::LineReader spanish(fs::path(root) / "newstest2019-ref.spa.first1000.txt.gz");
+  for (std::string line; spanish.next(line);) {
+    Document d{.text = line};
+    const std::string reason = filter.apply(d);
+    kept += reason.empty();
+    disagreed += reason == "language:disagree";
+    EXPECT_TRUE(reason.empty() || reason == "language:disagree") << reason;
+  }
+  EXPECT_EQ(kept + disagreed, 1000);
+  EXPECT_GT(disagreed, 10);
+  EXPECT_LT(disagreed, 60);
+  Document small{.text = "una casa en la playa"};
+  EXPECT_EQ(filter.apply(small), "");
+  EXPECT_EQ(small.marks.size(), 1u) << "CLD2 was not asked";
 }
 
 TEST(FastTextTest, PredictsAsFastTextDoes) {
@@ -77,7 +143,7 @@ TEST(FastTextTest, ThresholdAndCount) {
 // Whatever is cut or flipped is an error or a model that predicts something; never a read outside.
 TEST(FastTextTest, BrokenFilesAreErrors) {
   for (const char* file : {"softmax.bin", "tree_quantized.ftz", "output_quantized.ftz"}) {
-    const std::string whole = read_file(kGolden / file);
+    const std::string whole = r1::read_file(kGolden / file);
     for (size_t n = 0; n < whole.size(); n += n < 400 ? 1 : whole.size() / 97) {
       const std::string cut = whole.substr(0, n);
       EXPECT_THROW(FastText::parse(bytes_of(cut), "cut.bin"), Error) << file << " " << n;
@@ -102,7 +168,7 @@ TEST(FastTextTest, ErrorsNameTheWayOut) {
   const fs::path text = folder.path() / "text.bin";
   write_file_atomic(text, "this is no model at all");
   EXPECT_NE(message_of([&] { FastText::load(text); }).find("is no fastText model"), std::string::npos);
-  std::string whole = read_file(kGolden / "softmax.bin");
+  std::string whole = r1::read_file(kGolden / "softmax.bin");
   const int32_t skipgram = 2;
   std::memcpy(whole.data() + 8 + 7 * 4, &skipgram, 4);
   EXPECT_NE(message_of([&] { FastText::parse(bytes_of(whole), "vectors.bin"); }).find("holds word vectors, no classifier"),

@@ -1,7 +1,11 @@
 // Rows: JSON lines, lists, CSV, TSV; which of their keys is the text; conversations and problems; damage a row at a time.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "r1/base/error.h"
+#include "r1/base/file.h"
+#include "r1/data/table_file.h"
 #include "tests/corpus/reader_support.h"
 #include "tests/message_of.h"
 
@@ -14,6 +18,56 @@ std::string texts(const Read& read) {
   std::string out;
   for (const Document& d : read.documents) out += d.text + "|";
   return out + " " + read.reasons();
+}
+
+struct ReaderTables : testing::Test {
+  const fs::path tables = fs::path(R1_SOURCE_DIR) / "tests/golden/tables";
+  Files files{"reader_tables"};
+  void SetUp() override {
+    if (const std::string why = data::why_no_tables("a.parquet", data::TableForm::kParquet); !why.empty()) GTEST_SKIP() << why;
+  }
+};
+
+TEST_F(ReaderTables, RowsAreTheDocumentsOfJsonLines) {
+  for (const char* name : {"chat", "groups_none"}) {
+    const Read want = read_file((tables / (std::string(name) + ".jsonl")).string());
+    ASSERT_GT(want.documents.size(), 20u);
+    const std::string bytes = r1::read_file(tables / (std::string(name) + ".parquet"));
+    for (const Read& got : {read_file((tables / (std::string(name) + ".parquet")).string()), files.read("named.bin", bytes),
+                            files.read("p.parquet.gz", gzip(bytes)), files.read("a.tar", tar({{"dir/p.parquet", bytes}}))}) {
+      ASSERT_EQ(got.documents.size(), want.documents.size()) << name;
+      for (size_t i = 0; i < want.documents.size(); ++i) {
+        const Document &a = got.documents[i], &b = want.documents[i];
+        EXPECT_EQ(a.text, b.text);
+        EXPECT_EQ(a.extra, b.extra);
+      }
+      EXPECT_EQ(got.reasons(), want.reasons());
+    }
+  }
+  const Read chat = read_file((tables / "chat.parquet").string());
+  EXPECT_EQ(chat.documents[17].offset, 17);
+  EXPECT_EQ(chat.documents[17].kind, "chat");
+  EXPECT_EQ(read_file((tables / "groups_none.parquet").string()).documents[0].kind, "parquet");
+}
+
+TEST_F(ReaderTables, WhatIsWrongIsCounted) {
+  const Read bomb = read_file((tables / "bomb.parquet").string());
+  EXPECT_EQ(bomb.reasons(), "bomb: 1");
+  EXPECT_LT(bomb.documents.size(), 400u);
+  // an image is nothing to read; the rest of its row is
+  const Read bytes = read_file((tables / "bytes.parquet").string(), {.text_column = "image"});
+  EXPECT_EQ(bytes.reasons(), "no_text: 3");
+  std::string damaged = r1::read_file(tables / "groups_none.parquet");
+  damaged.resize(damaged.size() - 40);
+  EXPECT_EQ(files.read("d.parquet", damaged).reasons(), "parquet:damaged: 1");
+  EXPECT_EQ(files.read("a.tar", tar({{"p.parquet", damaged}, {"t.txt", "a text"}})).reasons(), "parquet:damaged: 1");
+  EXPECT_NE(message_of([&] {
+              read_file((tables / "chat.parquet").string(), {.text_column = "body"});
+            }).find("no column 'body' (text_column); there are: messages, id"),
+            std::string::npos);
+  const Read small = read_file((tables / "groups_none.parquet").string(), {.max_document_bytes = 30});
+  EXPECT_GT(small.dropped("too_large"), 5);
+  EXPECT_GT(small.documents.size(), 5u);
 }
 
 TEST(ReaderRows, TheTextAndWhatStandsBeside) {

@@ -28,6 +28,8 @@ std::string gzip(std::string_view text);
 std::string zstd(std::string_view text);
 std::string bzip2(std::string_view text);
 std::string xz(std::string_view text);
+// "0aff" -> two bytes.
+std::string bytes_of_hex(std::string_view hex);
 
 struct TarFile {
   std::string name, bytes;

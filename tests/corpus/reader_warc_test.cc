@@ -1,6 +1,9 @@
 // WARC, WET and WAT: records as crawls write them, and records that lie.
 #include <gtest/gtest.h>
 
+#include "r1/base/file.h"
+#include "r1/base/json.h"
+#include "r1/data/unpack.h"
 #include "tests/corpus/reader_support.h"
 
 namespace r1::corpus {
@@ -65,8 +68,33 @@ TEST(ReaderWarc, BodiesAreUnpackedAndDecoded) {
   EXPECT_EQ(text_of("Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", chunked(gzip(html))), html);
   const std::string gz = gzip(html);
   EXPECT_EQ(text_of("Content-Encoding: deflate\r\n", gz.substr(10, gz.size() - 18)), html) << "raw deflate, as some servers send it";
-  EXPECT_EQ(text_of("Content-Encoding: br\r\n", "\x1B\x12\x34\x85\xFF\x13"), "encoding:br: 1");
+  EXPECT_EQ(text_of("Content-Encoding: zstd\r\n", zstd(html)), html);
   EXPECT_EQ(text_of("Content-Encoding: gzip\r\n", gzip(std::string(64 << 20, 'x'))), "too_large: 1") << "a bomb of 1:1000";
+}
+
+TEST(ReaderWarc, BodiesInBrotli) {
+  Files files("reader_warc_brotli");
+  const auto text_of = [&](const std::string& head, const std::string& body) {
+    const Read read = files.read("b.warc", response("Content-Type: text/plain\r\n" + head, body));
+    return read.documents.size() == 1 ? read.documents[0].text : read.reasons();
+  };
+  if (!data::has_brotli()) {
+    EXPECT_EQ(text_of("Content-Encoding: br\r\n", "\x1B\x12\x34\x85\xFF\x13"), "encoding:br: 1");
+    GTEST_SKIP() << "no Brotli";
+  }
+  const Json golden = parse_json_file(fs::path(R1_SOURCE_DIR) / "tests/golden/brotli.json");
+  for (const Json& pair : golden.at("streams")) {
+    const std::string text = pair[1], packed = bytes_of_hex(pair[0]);
+    if (text.empty()) continue;
+    EXPECT_EQ(text_of("Content-Encoding: br\r\n", packed), text);
+    EXPECT_EQ(text_of("Content-Encoding: br\r\nTransfer-Encoding: chunked\r\n", chunked(packed)), text);
+  }
+  const std::string last = bytes_of_hex(golden.at("streams").back()[0]), all = golden.at("streams").back()[1];
+  EXPECT_EQ(text_of("Content-Encoding: br\r\n", "<p>unpacked by the archive</p>"), "<p>unpacked by the archive</p>");
+  EXPECT_EQ(text_of("Content-Encoding: br\r\n", "\x1B\x12\x34\x85\xFF\x13"), "damaged_packing: 1");
+  EXPECT_TRUE(all.starts_with(text_of("Content-Encoding: br\r\n", last.substr(0, last.size() / 2)).substr(0, 20)))
+      << "what came before the cut";
+  EXPECT_EQ(text_of("Content-Encoding: br\r\n", bytes_of_hex(golden.at("bomb"))), "too_large: 1") << "a bomb of 1:1000000";
 }
 
 TEST(ReaderWarc, CharsetsInTheirOrder) {
