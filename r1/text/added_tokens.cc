@@ -1,6 +1,7 @@
 #include "r1/text/added_tokens.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "r1/text/unicode.h"
 
@@ -44,6 +45,43 @@ size_t without_trailing_space(std::string_view s) {
   return end;
 }
 
+// Where the next of some bytes is. Few of them are looked for one by one, each as far as its next place only, which takes many bytes of text
+// at a time.
+class NextOf {
+ public:
+  NextOf(std::string_view bytes, const char* begin, const char* end) : end_(end) {
+    if (bytes.size() > kFew) {
+      for (const char b : bytes) is_[uint8_t(b)] = true;
+      return;
+    }
+    for (const char b : bytes) next_[few_++] = {b, find(b, begin)};
+  }
+  const char* from(const char* p) {
+    if (few_ == 0) {
+      while (p < end_ && !is_[uint8_t(*p)]) ++p;
+      return p;
+    }
+    const char* nearest = end_;
+    for (size_t i = 0; i < few_; ++i) {
+      auto& [byte, at] = next_[i];
+      if (at < p) at = find(byte, p);
+      nearest = std::min(nearest, at);
+    }
+    return nearest;
+  }
+
+ private:
+  static constexpr size_t kFew = 4;
+  const char* find(char byte, const char* p) const {
+    const void* const at = std::memchr(p, byte, size_t(end_ - p));
+    return at ? static_cast<const char*>(at) : end_;
+  }
+  const char* end_;
+  bool is_[256] = {};
+  size_t few_ = 0;
+  std::pair<char, const char*> next_[kFew];
+};
+
 size_t leading_space(std::string_view s) {
   size_t at = 0, n;
   while (at < s.size() && is_space_at(s, at, &n)) at += n;
@@ -64,7 +102,7 @@ AddedTokenMatcher::AddedTokenMatcher(const std::vector<std::string>& contents, s
   std::vector<Group> open;
   for (const Edge& edge : children(sorted, {.node = 0, .from = 0, .to = sorted.size(), .depth = 0}, open)) {
     root_[edge.byte] = edge.node;
-    starts_[edge.byte] = true;
+    starts_ += char(edge.byte);
   }
   while (!open.empty()) {
     Group group = open.back();
@@ -133,12 +171,13 @@ void AddedTokenMatcher::split(std::string_view text, bool special, const PlainPl
   const char* const end = base + text.size();
   const std::vector<size_t> places = plain.within(text.size());
   auto place = places.begin();
-  for (const char* p = base; p < end;) {
+  NextOf next(starts_, base, end);
+  for (const char* p = base; (p = next.from(p)) < end;) {
     size_t length;
     int32_t index;
     while (place != places.end() && base + *place < p) ++place;
     const char* const limit = place == places.end() ? end : base + *place;
-    if (p == limit || !starts_[uint8_t(*p)] || !longest(p, limit, &length, &index)) {
+    if (p == limit || !longest(p, limit, &length, &index)) {
       ++p;
       continue;
     }

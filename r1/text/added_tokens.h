@@ -58,7 +58,7 @@ class AddedTokenMatcher {
   std::vector<Node> nodes_;
   std::vector<Edge> edges_;
   uint32_t root_[256] = {};
-  bool starts_[256] = {};
+  std::string starts_;  // the bytes that contents begin with
 };
 
 }  // namespace r1::text

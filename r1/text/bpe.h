@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "r1/base/huge_pages.h"
+
 namespace r1::text {
 
 using TokenId = int32_t;
@@ -70,7 +72,7 @@ class MergeTable {
   };
   static uint64_t key_of(TokenId a, TokenId b) { return uint64_t(uint32_t(a)) << 32 | uint32_t(b); }
   size_t slot_of(uint64_t key) const { return (key * 0x9E3779B97F4A7C15ull) >> shift_; }
-  std::vector<Slot> slots_{Slot{}, Slot{}};
+  HugeVector<Slot> slots_{Slot{}, Slot{}};
   size_t mask_ = 1;
   int shift_ = 63;
 };
@@ -125,67 +127,5 @@ class Model {
 
 // A hash of bytes, for tables in memory.
 uint64_t hash_bytes(std::string_view bytes);
-
-// Ids of recent short pieces: a fixed table, two entries a cache line, the newer piece takes the place of the older.
-class PieceCache {
- public:
-  static constexpr size_t kMaxBytes = 15, kMaxIds = 3;
-  // A piece as two words: its bytes, zeros, and its length on top.
-  struct Key {
-    uint64_t low, high;
-    bool operator==(const Key&) const = default;
-  };
-  struct alignas(32) Slot {
-    Key key{0, 0};                  // length 0: free
-    TokenId ids[kMaxIds + 1] = {};  // the last is the number of them, so that one 16-byte move takes all
-    size_t count() const { return size_t(ids[kMaxIds]); }
-  };
-  static_assert(sizeof(Slot) == 32);
-
-  explicit PieceCache(int bits = 15) : shift_(64 - bits), slots_(size_t(2) << bits) {}
-
-  // `end`: how far memory may be read.
-  static Key key(const char* piece, size_t n, const char* end) {
-    Key k{0, 0};
-    if (end - piece >= 16) {
-      std::memcpy(&k, piece, 16);
-      const uint64_t bits = 8 * n;
-      if (n < 8) {
-        k.low &= (uint64_t(1) << bits) - 1;
-        k.high = 0;
-      } else {
-        k.high &= (uint64_t(1) << (bits - 64)) - 1;
-      }
-    } else {
-      std::memcpy(&k, piece, n);
-    }
-    k.high |= uint64_t(n) << 56;
-    return k;
-  }
-
-  const Slot* find(const Key& k) const {
-    const Slot* const pair = slots_.data() + index(k);
-    return pair[0].key == k ? pair : pair[1].key == k ? pair + 1 : nullptr;
-  }
-
-  // Takes the ids of a piece in; null if they are too many.
-  const Slot* store(const Key& k, const std::vector<Model::Symbol>& symbols) {
-    if (symbols.size() > kMaxIds) return nullptr;
-    Slot* const pair = slots_.data() + index(k);
-    pair[1] = pair[0];
-    pair[0].key = k;
-    pair[0].ids[kMaxIds] = TokenId(symbols.size());
-    for (size_t i = 0; i < symbols.size(); ++i) pair[0].ids[i] = symbols[i].id;
-    return pair;
-  }
-
- private:
-  size_t index(const Key& k) const {
-    const uint64_t mixed = (k.low ^ (k.high * 0x9E3779B97F4A7C15ull)) * 0xD6E8FEB86659FD93ull;
-    return 2 * size_t((mixed ^ mixed << 32) >> shift_);
-  }
-  int shift_;
-  std::vector<Slot> slots_;
-};
 
 }  // namespace r1::text

@@ -7,9 +7,29 @@
 
 #include <cstdint>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "r1/text/unicode.h"
 
 namespace r1::text {
+
+// Past the ASCII letters from p on: most of a text, so many at a time.
+[[gnu::always_inline]] inline const char* ascii_letters_end(const char* p, const char* end) {
+#if defined(__SSE2__)
+  while (end - p >= 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    // Lower case moved so that a to z are the 26 least signed bytes.
+    const __m128i moved = _mm_sub_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), _mm_set1_epi8(char('a' + 128)));
+    const auto letters = unsigned(_mm_movemask_epi8(_mm_cmplt_epi8(moved, _mm_set1_epi8(26 - 128))));
+    if (letters != 0xFFFF) return p + __builtin_ctz(~letters);
+    p += 16;
+  }
+#endif
+  while (p < end && unsigned(uint8_t(*p) | 32) - 'a' < 26) ++p;
+  return p;
+}
 
 // Reads characters and their classes.
 class Cursor {
@@ -27,6 +47,7 @@ class Cursor {
     return wide_at(p);
   }
   const char* end() const { return end_; }
+  [[gnu::always_inline]] const char* letters_end(const char* p) const { return ascii_letters_end(p, end_); }
 
  private:
   [[gnu::noinline]] Char wide_at(const char* p) const {
@@ -87,8 +108,10 @@ inline const char* whitespace_end(const View& view, const char* p) {
   }
 }
 
+// Characters with any of `flags`, from p on.
 template <class View>
-inline const char* run_end(const View& view, const char* p, uint8_t flags) {
+[[gnu::always_inline]] inline const char* run_end(const View& view, const char* p, uint8_t flags) {
+  if (flags & kLetter) p = view.letters_end(p);
   for (;;) {
     const auto c = view.at(p);
     if (!(c.flags & flags)) return p;
@@ -160,8 +183,9 @@ inline const char* qwen_piece_end(const View& view, const char* p) {
   return e == p ? p + c.length : e;
 }
 
-// A view of one part of the text as an earlier Split left it: characters for which Part says no read as the end.
-template <class Part>
+// A view of one part of the text as an earlier Split left it: characters for which Part says no read as the end. kLetters: it says yes to the
+// ASCII letters.
+template <bool kLetters, class Part>
 class PartView {
  public:
   PartView(const Cursor& cursor, Part part) : cursor_(cursor), part_(part) {}
@@ -170,6 +194,7 @@ class PartView {
     return c.length && part_(c) ? c : Cursor::Char{};
   }
   const char* end() const { return cursor_.end(); }
+  [[gnu::always_inline]] const char* letters_end(const char* p) const { return kLetters ? cursor_.letters_end(p) : p; }
 
  private:
   const Cursor& cursor_;
@@ -201,7 +226,7 @@ template <class Sink>
 void split_smollm(const char* p, const char* end, Sink&& sink) {
   const Cursor cursor(end, char_flags());
   const auto not_numeric = [](const Cursor::Char& c) { return !(c.flags & kNumeric); };
-  const PartView view(cursor, not_numeric);
+  const PartView<true, decltype(not_numeric)> view(cursor, not_numeric);
   while (p < end) {
     const Cursor::Char c = cursor.at(p);
     const char* const q = c.flags & kNumeric ? p + c.length : gpt2_piece_end(view, p);
@@ -231,9 +256,7 @@ inline const char* deepseek_match_end(const View& view, const char* p) {
   if (c.flags & kLetter) return run_end(view, p + c.length, kWord);
   const auto next = view.at(p + c.length);
   if (is_ascii_punct(c.cp) && is_ascii_letter(next.cp)) {
-    const char* q = p + 2;
-    while (is_ascii_letter(view.at(q).cp)) ++q;
-    return q;
+    return view.letters_end(p + 2);
   }
   if (!is_newline(c.cp) && !(c.flags & kPunctSymbol)) {
     if (next.flags & kWord) return run_end(view, p + c.length + next.length, kWord);
@@ -246,9 +269,9 @@ inline const char* deepseek_match_end(const View& view, const char* p) {
   return e == p ? p + c.length : e;
 }
 
-template <class Part, class Sink>
+template <bool kLetters, class Part, class Sink>
 inline const char* split_deepseek_part(const Cursor& cursor, const char* p, Part part, Sink&& sink) {
-  const PartView view(cursor, part);
+  const PartView<kLetters, Part> view(cursor, part);
   const char* gap = p;  // characters that nothing matches make one piece
   while (view.at(p).length) {
     const char* const q = deepseek_match_end(view, p);
@@ -282,9 +305,9 @@ void split_deepseek(const char* p, const char* end, Sink&& sink) {
       sink(p, q);
       p = q;
     } else if (is_deepseek_cjk(c.cp)) {
-      p = split_deepseek_part(cursor, p, cjk, sink);
+      p = split_deepseek_part<false>(cursor, p, cjk, sink);
     } else {
-      p = split_deepseek_part(cursor, p, rest, sink);
+      p = split_deepseek_part<true>(cursor, p, rest, sink);
     }
   }
 }

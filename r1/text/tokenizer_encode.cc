@@ -110,64 +110,93 @@ void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
 
 namespace {
 
-// Ids grow in a vector kept larger than what is in it, so that a cached piece is one fixed-size copy.
+// Ids grow in a workspace's vector that is larger than what is in it, so that a cached piece is one fixed-size copy.
 class Output {
  public:
-  explicit Output(size_t text_bytes) { ids_.resize(text_bytes / 3 + 64); }
+  explicit Output(std::vector<TokenId>& ids) : ids_(ids) {}
+  void room(size_t n) {
+    if (size_ + n > ids_.size()) ids_.resize(std::max(2 * ids_.size(), size_ + n));
+  }
   void push(TokenId id) {
     room(1);
     ids_[size_++] = id;
   }
+  // There must be room for a whole slot.
   void push_slot(const PieceCache::Slot& slot) {
-    room(PieceCache::kMaxIds + 1);
     std::memcpy(ids_.data() + size_, slot.ids, sizeof slot.ids);  // what follows overwrites the rest
-    size_ += slot.count();
+    size_ += size_t(slot.ids[PieceCache::kSlotIds]);
+  }
+  void push_all(const TokenId* ids, size_t n, size_t more) {
+    room(n + more);
+    std::memcpy(ids_.data() + size_, ids, n * sizeof *ids);
+    size_ += n;
   }
   std::vector<TokenId> take() {
+    if (size_ <= kKept) return {ids_.begin(), ids_.begin() + std::ptrdiff_t(size_)};
     ids_.resize(size_);
     return std::move(ids_);
   }
 
  private:
-  void room(size_t n) {
-    if (size_ + n > ids_.size()) ids_.resize(ids_.size() + ids_.size() / 2 + 64);
-  }
-  std::vector<TokenId> ids_;
+  static constexpr size_t kKept = 1 << 22;
+  std::vector<TokenId>& ids_;
   size_t size_ = 0;
 };
 
 }  // namespace
 
-// emit(id, begin, end) for each added token; emit(piece) for each piece of plain text when offsets don't matter, else emit(id, begin, end)
-// there too.
+// The ids of the pieces of the batch, through the cache.
+template <class Emit>
+void Tokenizer::Impl::encode_batch(Workspace& work, Emit emit) const {
+  PieceBatch& batch = work.batch;
+  constexpr size_t kWhole = PieceCache::kSlotIds + 1;
+  Output& out = emit.out;
+  out.room(batch.size * kWhole);
+  for (size_t i = 0; i < batch.size; ++i) {
+    const PieceCache::Slot* const slot = work.cache.find(batch.keys[i], batch.hashes[i]);
+    if (slot && slot->ids[PieceCache::kSlotIds] >= 0) [[likely]] {
+      out.push_slot(*slot);
+      continue;
+    }
+    const size_t more = (batch.size - i) * kWhole;
+    const TokenId* ids;
+    size_t n;
+    if (slot && work.cache.ids_of(*slot, batch.pieces[i], &ids, &n)) {
+      out.push_all(ids, n, more);
+      continue;
+    }
+    model.encode(batch.pieces[i], work.model);
+    work.cache.store(batch.keys[i], batch.hashes[i], batch.pieces[i], work.model.symbols);
+    out.room(work.model.symbols.size() + more);
+    for (const auto& s : work.model.symbols) out.push(s.id);
+  }
+  batch.size = 0;
+}
+
+// emit.token(id, begin, end) for each id of plain text, or, when offsets don't matter, the ids through the cache.
 template <bool kOffsets, class Emit>
 void Tokenizer::Impl::encode_plain(std::string_view text, Workspace& work, Emit emit) const {
-  // Pieces of a step-by-step pre-tokenizer may lie in its own copies.
-  const char* const readable = pre_tokenizer.kind() == PreTokenizer::Kind::kSteps ? nullptr : text.data() + text.size();
-  for_each_piece(pre_tokenizer, text, work.steps, [&](const Piece& piece) {
-    const std::string_view bytes_of(piece.begin, size_t(piece.end - piece.begin));
-    if constexpr (!kOffsets) {
-      if (bytes_of.size() <= PieceCache::kMaxBytes) {
-        const PieceCache::Key key = PieceCache::key(piece.begin, bytes_of.size(), readable ? readable : piece.end);
-        const PieceCache::Slot* slot = work.cache.find(key);
-        if (!slot) {
-          model.encode(bytes_of, work.model);
-          slot = work.cache.store(key, work.model.symbols);
-        }
-        if (slot) return emit.slot(*slot);
-        for (const auto& s : work.model.symbols) emit.token(s.id, 0, 0);
-        return;
+  if constexpr (!kOffsets) {
+    // Pieces of a step-by-step pre-tokenizer may lie in its own copies.
+    const char* const readable = pre_tokenizer.kind() == PreTokenizer::Kind::kSteps ? nullptr : text.data() + text.size();
+    work.batch.size = 0;
+    for_each_piece(pre_tokenizer, text, work.steps, [&](const Piece& piece) {
+      work.batch.add({piece.begin, size_t(piece.end - piece.begin)}, readable ? readable : piece.end, work.cache);
+      if (work.batch.size == PieceBatch::kSize) encode_batch(work, emit);
+    });
+    encode_batch(work, emit);
+  } else {
+    for_each_piece(pre_tokenizer, text, work.steps, [&](const Piece& piece) {
+      model.encode({piece.begin, size_t(piece.end - piece.begin)}, work.model);
+      size_t at = piece.source;
+      for (const auto& s : work.model.symbols) {
+        const size_t first = at,
+                     length = s.length - size_t(piece.prefixed && first == piece.source && &s == work.model.symbols.data() && s.length > 0);
+        at += length;
+        emit.token(s.id, first, at);
       }
-    }
-    model.encode(bytes_of, work.model);
-    size_t at = piece.source;
-    for (const auto& s : work.model.symbols) {
-      const size_t first = at,
-                   length = s.length - size_t(piece.prefixed && first == piece.source && &s == work.model.symbols.data() && s.length > 0);
-      at += length;
-      emit.token(s.id, first, at);
-    }
-  });
+    });
+  }
 }
 
 template <bool kOffsets, class Emit>
@@ -220,7 +249,6 @@ namespace {
 struct EmitIds {
   Output& out;
   void token(TokenId id, size_t, size_t) const { out.push(id); }
-  void slot(const PieceCache::Slot& s) const { out.push_slot(s); }
   template <class Map>
   EmitIds at(Map) const {
     return *this;
@@ -240,7 +268,6 @@ struct EmitOffsets {
     out.ids.push_back(id);
     out.offsets.emplace_back(uint32_t(b), uint32_t(e));
   }
-  void slot(const PieceCache::Slot&) const {}
   template <class Inner>
   auto at(Inner inner) const {
     return EmitOffsets<Inner>{out, inner};
@@ -257,7 +284,7 @@ void Tokenizer::Impl::check_text(std::string_view text) const {
 std::vector<TokenId> Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options) const {
   check_text(text);
   const WorkspacePool::Lease work(workspaces);
-  Output out(text.size());
+  Output out((*work).ids);
   if (options.add_special_tokens)
     for (const TokenId id : before) out.push(id);
   encode_text<false>(text, options, *work, EmitIds{out});

@@ -8,6 +8,7 @@
 
 #include "r1/text/added_tokens.h"
 #include "r1/text/bpe.h"
+#include "r1/text/piece_cache.h"
 #include "r1/text/pretokenize.h"
 #include "r1/text/tokenizer.h"
 #include "r1/text/tokenizer_parts.h"
@@ -38,6 +39,8 @@ class Normalizer {
 // What one thread works with while it encodes.
 struct Workspace {
   PieceCache cache;
+  PieceBatch batch;
+  std::vector<TokenId> ids;
   Model::Scratch model;
   PreTokenizer::Scratch steps;
   std::vector<AddedTokenMatcher::Part> parts, inner_parts;
@@ -108,6 +111,8 @@ struct Tokenizer::Impl {
   void encode_text(std::string_view text, const EncodeOptions& options, Workspace& work, Emit emit) const;
   template <bool kOffsets, class Emit>
   void encode_plain(std::string_view text, Workspace& work, Emit emit) const;
+  template <class Emit>
+  void encode_batch(Workspace& work, Emit emit) const;
 };
 
 }  // namespace r1::text

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <unordered_map>
 
 namespace r1::text {
@@ -308,6 +309,11 @@ bool nfc_may_change(std::string_view text) {
   const uint8_t* const flags = char_flags();
   const char* const end = text.data() + text.size();
   for (const char* p = text.data(); p < end;) {
+    uint64_t eight;
+    if (end - p >= 8 && (std::memcpy(&eight, p, 8), (eight & 0x8080808080808080u) == 0)) {  // ASCII
+      p += 8;
+      continue;
+    }
     if (uint8_t(*p) < 0xC0) {
       ++p;
       continue;
