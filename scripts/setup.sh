@@ -12,7 +12,7 @@ case $what in cpu | cuda | gpu | oracle | browser) ;; *) code=2 die "unknown arg
 
 packages=(build-essential ca-certificates git cmake ninja-build ccache mold clang-format-14 python3 python3-pip python3-venv unzip
   nlohmann-json3-dev libyaml-cpp-dev libpcre2-dev libutf8proc-dev libgmp-dev libmpfr-dev libseccomp-dev
-  bubblewrap libreadline-dev libssl-dev zlib1g-dev libzstd-dev libsqlite3-dev libgumbo-dev libexpat1-dev libxxhash-dev libbz2-dev liblzma-dev libgtest-dev libbenchmark-dev)
+  bubblewrap libreadline-dev libssl-dev zlib1g-dev libzstd-dev libsqlite3-dev libgumbo-dev libexpat1-dev libxxhash-dev libbz2-dev liblzma-dev libcurl4-openssl-dev libgtest-dev libbenchmark-dev)
 # The server is written to Boost 1.81 and later; each release of a distribution has another one.
 case $(. /etc/os-release; echo "$ID$VERSION_ID") in debian12) packages+=(libboost1.81-dev) ;; *) packages+=(libboost1.83-dev) ;; esac
 
