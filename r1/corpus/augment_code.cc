@@ -84,16 +84,14 @@ class Remover {
     }
     if (ends_line) {
       while (!out_.empty() && is_blank(out_.back())) out_.pop_back();
-      at_ = after;
+      at_ = after > at_ && code_[after - 1] == '\r' ? after - 1 : after;
       return out_.empty() || out_.back() != '\\';
     }
-    if (lines && !span.directive && !begins_line) {
+    if (lines && !span.directive && !begins_line)
       out_ += '\n';
-    } else if (begins_line) {
-      at_ = after;
-    } else if (!is_blank(out_.back()) && !is_blank(code_[at_])) {
+    else if (!begins_line && !is_blank(out_.back()) && !is_blank(code_[at_]))
       out_ += ' ';
-    }
+    if (is_blank(out_.empty() ? ' ' : out_.back()) || out_.back() == '\n') at_ = after;
     return true;
   }
   std::string finish() {

@@ -284,7 +284,9 @@ class Scanner {
     }
     if (c == '<') {
       // Markup (JSX) and the comments of HTML: text in it would be taken for code.
-      if (here("</") || here("<!--") || here("<>")) return void(ok_ = false);
+      const bool behind_value = significant_ == ')' || significant_ == ']' || (significant_ == 'a' && !before_value());
+      const bool tag = std::isalpha(static_cast<unsigned char>(peek(1))) && !behind_value;
+      if (tag || here("</") || here("<!--") || here("<>")) return void(ok_ = false);
     }
     if (here("/>")) return void(ok_ = false);
     if (c == '/' && regex_may_follow()) return regex();
@@ -311,14 +313,16 @@ class Scanner {
     }
     ok_ = false;
   }
+  // The last word is one that a value follows.
+  bool before_value() const {
+    for (const std::string_view word : {"return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do",
+                                        "instanceof", "yield", "await", "default"})
+      if (word_ == word) return true;
+    return false;
+  }
   // A / divides behind a value. Behind ) and } it may be either: then it is refused where it matters.
   bool regex_may_follow() {
-    if (significant_ == 'a') {
-      for (const std::string_view word :
-           {"return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do", "instanceof", "yield", "await"})
-        if (word_ == word) return true;
-      return false;
-    }
+    if (significant_ == 'a') return before_value();
     if (significant_ == ')' || significant_ == '}') {
       // Taken for a division if what follows on the line cannot be the rest of an expression in slashes.
       const std::string_view line = code_.substr(at_ + 1, std::min(code_.find('\n', at_), code_.size()) - at_ - 1);

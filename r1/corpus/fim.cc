@@ -35,7 +35,8 @@ std::vector<ControlRange> control_of(const Document& d) {
   if (!d.extra.is_object() || !d.extra.contains("control")) return out;
   size_t last = 0;
   for (const Json& range : d.extra["control"]) {
-    const bool pair = range.is_array() && range.size() == 2 && range[0].is_number_unsigned() && range[1].is_number_unsigned();
+    const bool pair = range.is_array() && range.size() == 2 && range[0].is_number_integer() && range[1].is_number_integer() &&
+                      range[0] >= 0 && range[1] >= 0;
     const size_t begin = pair ? range[0].get<size_t>() : 0, end = pair ? range[1].get<size_t>() : 0;
     if (begin < last || end <= begin || end > d.text.size()) fail(d.id(), ": extra.control has ranges that are not of its text");
     out.push_back({begin, end});

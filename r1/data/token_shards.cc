@@ -432,7 +432,8 @@ EncodeFunction with_control(const Json& ranges, const EncodeFunction& encode, co
     };
     size_t at = 0;
     for (const Json& range : ranges) {
-      const bool pair = range.is_array() && range.size() == 2 && range[0].is_number_unsigned() && range[1].is_number_unsigned();
+      const bool pair = range.is_array() && range.size() == 2 && range[0].is_number_integer() && range[1].is_number_integer() &&
+                        range[0] >= 0 && range[1] >= 0;
       const size_t begin = pair ? range[0].get<size_t>() : 0, end = pair ? range[1].get<size_t>() : 0;
       if (begin < at || end <= begin || end > text.size()) fail(where, ": extra.control has ranges that are not of its text");
       plain(at, begin);

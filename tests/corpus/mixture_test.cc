@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "r1/base/file.h"
+#include "r1/corpus/curriculum.h"
 #include "r1/corpus/document_file.h"
+#include "r1/corpus/ordered_lines.h"
 #include "r1/corpus/reader.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
@@ -115,6 +118,157 @@ TEST_F(Mixture, WorkersAndResumeGiveTheSameBytesAndSeedsOthers) {
   EXPECT_NE(hashes("one")["00000.jsonl.zst"], hashes("other")["00000.jsonl.zst"]);
   c.output = path("one");
   EXPECT_NE(message_of([&] { mix(c); }).find("seed: 0 -> 5"), std::string::npos);
+}
+
+constexpr const char* kStages = R"(
+stages:
+  - until: 0.5
+    weights: [1, 0]
+  - until: 0.75
+    weights: [1, 1]
+  - until: 1
+    weights: [1, 3]
+)";
+
+TEST(Curriculum, SharesAreThoseOfTheFile) {
+  Curriculum c = Curriculum::parse(kStages, "c.yaml", 2);
+  EXPECT_EQ(c.shares_at(0), (std::vector{1.0, 0.0}));
+  EXPECT_EQ(c.shares_at(0.4999), (std::vector{1.0, 0.0}));
+  EXPECT_EQ(c.shares_at(0.5), (std::vector{0.5, 0.5}));
+  EXPECT_EQ(c.shares_at(0.75), (std::vector{0.25, 0.75}));
+  EXPECT_EQ(c.shares_at(1), (std::vector{0.25, 0.75}));
+  // In a line from the middle of a stage (0.25, 0.625, 0.875) to that of the next one.
+  c.interpolate = true;
+  EXPECT_EQ(c.shares_at(0.1), (std::vector{1.0, 0.0}));
+  EXPECT_NEAR(c.shares_at(0.4375)[1], 0.25, 1e-12);
+  EXPECT_NEAR(c.shares_at(0.625)[1], 0.5, 1e-12);
+  EXPECT_NEAR(c.shares_at(0.75)[1], 0.625, 1e-12);
+  EXPECT_NEAR(c.shares_at(0.99)[1], 0.75, 1e-12);
+  for (double p = 0; p <= 1; p += 0.01) EXPECT_NEAR(c.shares_at(p)[0] + c.shares_at(p)[1], 1, 1e-12);
+  const Curriculum steps =
+      Curriculum::parse("steps: 200\ninterpolate: false\nstages: [{until: 50, weights: [1, 2]}, {until: 200, weights: [2, 1]}]", "c", 2);
+  EXPECT_EQ(steps.stage_at(0.24), 0u);
+  EXPECT_EQ(steps.stage_at(0.25), 1u);
+}
+
+TEST(Curriculum, MistakesAreNamed) {
+  const auto wrong = [](const std::string& yaml) { return message_of([&] { Curriculum::parse(yaml, "c.yaml", 2); }); };
+  EXPECT_NE(wrong("weights: [1, 2]").find("no stages"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: 1, weights: [1]}]").find("stage 1: 1 weights, but 2 sources"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: 0.5, weights: [1, 1]}]").find("the last stage ends at 0.5"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: 0.5, weights: [1, 1]}, {until: 0.4, weights: [1, 1]}]").find("stage 2"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: 1, weights: [0, 0]}]").find("all weights are 0"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: 1, weights: [-1, 2]}]").find("no weight"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: 1, weight: [1, 2], weights: [1, 2]}]").find("unknown key 'weight'"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: x, weights: [1, 2]}]").find("'x' is no number"), std::string::npos);
+  EXPECT_NE(wrong("stages: [{until: nan, weights: [1, 2]}]").find("no number"), std::string::npos);
+}
+
+TEST_F(Mixture, AnyStretchHasItsStagesWeights) {
+  write_file_atomic(path("c.yaml"), kStages);
+  MixConfig c = config("out");
+  c.curriculum = path("c.yaml");
+  c.max_epochs = 0;
+  const Json told = mix(c);
+  ASSERT_EQ(told["stages"].size(), 3u);
+  EXPECT_NEAR(told["stages"][1]["shares"][1].get<double>(), 0.5, 0.01);
+  const std::vector<Document> all = documents("out");
+  int64_t bytes = 0, total = 0;
+  for (const Document& d : all) total += int64_t(dump_json(to_json(d)).size()) + 1;
+  EXPECT_EQ(total, told["bytes"].get<int64_t>());
+  const Curriculum curriculum = Curriculum::load(c.curriculum, 2);
+  // Of every 40 documents in a row within one stage.
+  std::vector<std::pair<size_t, bool>> seen;
+  for (const Document& d : all) {
+    seen.emplace_back(curriculum.stage_at(double(bytes) / double(total)), d.source == "small");
+    bytes += int64_t(dump_json(to_json(d)).size()) + 1;
+  }
+  const double expected[] = {0, 20, 30};
+  int stretches[3] = {};
+  for (size_t i = 0; i + 40 <= seen.size(); ++i) {
+    if (seen[i].first != seen[i + 39].first) continue;
+    int small = 0;
+    for (size_t k = i; k < i + 40; ++k) small += seen[k].second;
+    EXPECT_NEAR(small, expected[seen[i].first], seen[i].first == 0 ? 0 : 2) << i;
+    ++stretches[seen[i].first];
+  }
+  for (const int n : stretches) EXPECT_GT(n, 100);
+}
+
+TEST_F(Mixture, ACurriculumIsTheSameForAnyWorkersAndKnownAgain) {
+  write_file_atomic(path("c.yaml"), "interpolate: true\n" + std::string(kStages));
+  const auto with = [&](const std::string& output) {
+    MixConfig c = config(output);
+    c.curriculum = path("c.yaml");
+    c.max_epochs = 0;
+    c.order_by = "length";
+    return c;
+  };
+  mix(with("one"));
+  MixConfig c = with("shared");
+  c.of = 3;
+  for (c.worker = 2; c.worker >= 0; --c.worker) mix(c);
+  EXPECT_EQ(hashes("one"), hashes("shared"));
+  write_file_atomic(path("c.yaml"), kStages);
+  EXPECT_NE(message_of([&] { mix(with("one")); }).find("begun otherwise"), std::string::npos);
+  c = with("weights");
+  c.weights = {1, 1};
+  EXPECT_NE(message_of([&] { mix(c); }).find("leave one"), std::string::npos);
+  c = with("used_up");
+  c.max_epochs = 0.1;
+  EXPECT_NE(message_of([&] { mix(c); }).find("in stage 1"), std::string::npos);
+}
+
+TEST_F(Mixture, DocumentsComeInTheOrderOfTheirKey) {
+  make_folder(path("mixed"));
+  DocumentWriter writer(fs::path(path("mixed")) / "a.jsonl.zst");
+  for (int i = 0; i < 300; ++i) {
+    char mark[16];
+    std::snprintf(mark, sizeof mark, "score=%.2f", (i * 37 % 100) / 100.0);
+    writer.add({.text = std::string(size_t(1 + i * 7 % 50), 'x') + "é", .source = "mixed", .offset = i, .marks = {mark}});
+  }
+  writer.commit();
+  MixConfig c = config("length");
+  c.sources = {path("mixed")};
+  c.order_by = "length";
+  mix(c);
+  std::vector<Document> all = documents("length");
+  ASSERT_EQ(all.size(), 300u);
+  EXPECT_TRUE(std::ranges::is_sorted(all, {}, [](const Document& d) { return d.text.size(); }));
+  EXPECT_FALSE(
+      std::ranges::is_sorted(all, {}, [](const Document& d) { return std::pair(d.text.size(), d.offset); }));  // those alike are shuffled
+  c.output = path("score");
+  c.order_by = "score";
+  c.descending = true;
+  mix(c);
+  all = documents("score");
+  ASSERT_EQ(all.size(), 300u);
+  EXPECT_TRUE(std::ranges::is_sorted(all, std::greater<>(), [](const Document& d) { return d.marks[0]; }));
+  c = config("none");
+  c.order_by = "score";
+  EXPECT_NE(message_of([&] { mix(c); }).find("order_by score needs"), std::string::npos);
+}
+
+TEST_F(Mixture, OrderedLinesNeedNoMemoryForThemAll) {
+  OrderedLines spilled(path("runs"), "lines", 1000), whole(path("runs"), "whole");
+  for (uint64_t i = 0; i < 500; ++i) {
+    const double key = double(int64_t(i * 7919 % 101)) - 50.5;
+    spilled.add(key, i % 3, str("line ", i));
+    whole.add(key, i % 3, str("line ", i));
+  }
+  for (int pass = 0; pass < 2; ++pass) {
+    spilled.rewind();
+    whole.rewind();
+    std::string a, b;
+    int n = 0;
+    for (; whole.next(b); ++n) {
+      ASSERT_TRUE(spilled.next(a));
+      EXPECT_EQ(a, b);
+    }
+    EXPECT_FALSE(spilled.next(a));
+    EXPECT_EQ(n, 500);
+  }
+  EXPECT_GT(std::distance(fs::directory_iterator(path("runs")), {}), 5);
 }
 
 TEST_F(Mixture, MistakesAreNamed) {
