@@ -13,6 +13,7 @@
 #include "r1/base/file.h"
 #include "r1/base/json.h"
 #include "r1/base/progress.h"
+#include "r1/data/learned_texts.h"
 #include "r1/model/local_models.h"
 #include "r1/text/bpe_train.h"
 #include "r1/text/tokenizer.h"
@@ -92,7 +93,7 @@ struct TrainConfig {
   std::string output_dir, pre_tokenizer = "gpt-2", normalizer = "none", bos_token, eos_token, pad_token;
   int64_t vocab_size = 30'000, min_frequency = 0, max_token_length = 0;
   void visit(Fields& v) {
-    v("files", files, "text files (a line is a text) and .jsonl files", Required{});
+    v("files", files, "text files (a line is a text) and files of rows: .jsonl, .csv, .parquet, ..", Required{});
     v("output_dir", output_dir, "folder for tokenizer.json and tokenizer_config.json", Required{});
     v("vocab_size", vocab_size, "tokens in all, the 256 bytes and special tokens included", Range{257, 1 << 24});
     v("min_frequency", min_frequency, "pairs that occur less often are not merged", Range{0});
@@ -100,7 +101,7 @@ struct TrainConfig {
     v("special_tokens", special_tokens, "control tokens; they get the first ids");
     v("pre_tokenizer", pre_tokenizer, "where text is cut", OneOf{"gpt-2", "qwen2", "qwen3.5", "llama3", "smollm", "deepseek-v3"});
     v("normalizer", normalizer, "what is done to text first", OneOf{"none", "nfc"});
-    v("jsonl_keys", jsonl_keys, "string fields of .jsonl lines to learn from");
+    v("jsonl_keys", jsonl_keys, "fields of rows to learn from");
     v("bos_token", bos_token, "one of the special tokens");
     v("eos_token", eos_token, "one of the special tokens");
     v("pad_token", pad_token, "one of the special tokens");
@@ -126,7 +127,9 @@ int train(const TrainConfig& config, const CommonOptions& common) {
     if (stage != name) bar = std::make_unique<Progress>(stage = name, total, "");
     bar->update(done);
   };
-  const std::vector<fs::path> files(config.files.begin(), config.files.end());
+  std::vector<fs::path> files(config.files.begin(), config.files.end());
+  data::LearnedTexts others(files, options.jsonl_keys);
+  options.more_texts = [&](std::vector<std::string>& texts) { return others.next(texts); };
   const text::TrainResult result = text::train_bpe(files, options);
   bar.reset();
   result.tokenizer.save(config.output_dir);

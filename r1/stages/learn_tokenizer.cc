@@ -7,6 +7,7 @@
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
 #include "r1/data/find_files.h"
+#include "r1/data/learned_texts.h"
 #include "r1/text/bpe_train.h"
 #include "r1/text/tokenizer.h"
 
@@ -32,7 +33,9 @@ Json learn_tokenizer(const TokenizerConfig& config) {
     bar->update(done);
   };
   const auto found = data::find_files(config.train_files, "train_files", data::Split::kTrain);
-  const std::vector<fs::path> files(found.begin(), found.end());
+  std::vector<fs::path> files(found.begin(), found.end());
+  data::LearnedTexts others(files, options.jsonl_keys);
+  options.more_texts = [&](std::vector<std::string>& texts) { return others.next(texts); };
   const text::TrainResult result = text::train_bpe(files, options);
   result.tokenizer.save(config.output_dir);
   bar.reset();
@@ -42,7 +45,7 @@ Json learn_tokenizer(const TokenizerConfig& config) {
 
 void TokenizerConfig::visit(Fields& v) {
   v("output_dir", output_dir, "folder for tokenizer.json", Required{});
-  v("train_files", train_files, "text files (a line is a text) and .jsonl files", Required{});
+  v("train_files", train_files, "text files (a line is a text) and files of rows: .jsonl, .csv, .parquet, ..", Required{});
   v("vocab_size", vocab_size, "tokens in all, the 256 bytes and the end among them", Range{258, 1 << 24});
   v("eos_token", eos_token, "the control token after each document");
   v("pre_tokenizer", pre_tokenizer, "where text is cut", OneOf{"gpt-2", "qwen2", "qwen3.5", "llama3", "smollm", "deepseek-v3"});

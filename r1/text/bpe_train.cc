@@ -357,12 +357,21 @@ TrainResult train_bpe(std::span<const fs::path> files, const BpeTrainOptions& op
   return train(options, [&](const PreTokenizer& pre, const Normalizer& normalizer) {
     int64_t done = 0;
     std::mutex mutex;
-    return count_all(stretches.size(), pre, normalizer, options.threads, [&](size_t i, PieceCounter& counter) {
+    PieceCounter all = count_all(stretches.size(), pre, normalizer, options.threads, [&](size_t i, PieceCounter& counter) {
       stretches[i].jsonl ? count_json_lines(stretches[i], options.jsonl_keys, counter) : count_lines(stretches[i].bytes, counter);
       const std::lock_guard lock(mutex);
       done += int64_t(stretches[i].bytes.size());
       if (options.progress) options.progress("bytes counted", done, total);
     });
+    std::vector<std::string> texts;
+    while (options.more_texts && options.more_texts(texts)) {
+      PieceCounter some =
+          count_all(texts.size(), pre, normalizer, options.threads, [&](size_t i, PieceCounter& counter) { counter.add(texts[i]); });
+      some.merge_into(all);
+      for (const std::string& text : texts) done += int64_t(text.size());
+      if (options.progress) options.progress("bytes counted", done, std::max(done, total));
+    }
+    return all;
   });
 }
 

@@ -27,8 +27,9 @@ struct BpeTrainOptions {
   bool byte_alphabet = true;                // all 256 bytes, whether seen or not
   Json normalizer, pre_tokenizer;           // sections of tokenizer.json; a null pre_tokenizer is GPT-2's ByteLevel
   std::vector<std::string> jsonl_keys = {"text"};
-  std::optional<std::string> bos, eos, pad;                                      // among the special tokens
-  int threads = 0;                                                               // 0: all
+  std::function<bool(std::vector<std::string>&)> more_texts;  // beside the files: some texts at a time, false when there are no more
+  std::optional<std::string> bos, eos, pad;                   // among the special tokens
+  int threads = 0;                                            // 0: all
   std::function<void(const char* stage, int64_t done, int64_t total)> progress;  // "bytes counted", "tokens learned"
 };
 

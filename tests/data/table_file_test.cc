@@ -11,9 +11,11 @@
 #include "r1/base/file.h"
 #include "r1/base/rng.h"
 #include "r1/data/find_files.h"
+#include "r1/data/learned_texts.h"
 #include "r1/data/messages.h"
 #include "r1/data/rows.h"
 #include "r1/data/token_shards.h"
+#include "r1/text/bpe_train.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
 
@@ -258,6 +260,27 @@ TEST_F(Tables, TheSameDocumentsAsJsonLines) {
     EXPECT_EQ(a.where, b.where);
   }
   EXPECT_FALSE(second.next(b));
+}
+
+// A vocabulary learned of a table, of packed rows and of plain ones is the same.
+TEST_F(Tables, ATokenizerIsLearnedOfThem) {
+  const auto learned = [](std::vector<fs::path> files) {
+    text::BpeTrainOptions options{.vocab_size = 300, .threads = 2};
+    LearnedTexts others(files, options.jsonl_keys);
+    options.more_texts = [&](std::vector<std::string>& texts) { return others.next(texts); };
+    const text::TrainResult result = text::train_bpe(files, options);
+    return std::pair(result.tokenizer.hash(), result.bytes);
+  };
+  const auto want = learned({table("groups_none.jsonl")});
+  EXPECT_GT(want.second, 1'000);
+  EXPECT_EQ(learned({table("groups_none.parquet")}), want);
+  EXPECT_EQ(learned({table("groups_brotli.parquet")}), want);
+  const auto twice = learned({table("groups_none.parquet"), table("groups_none.jsonl")});
+  EXPECT_EQ(twice.second, 2 * want.second);
+  EXPECT_NE(message_of([&] {
+              learned({table("chat.parquet")});
+            }).find("chat.parquet, row 1: no text under 'text' (name the fields with jsonl_keys); found: id, messages"),
+            std::string::npos);
 }
 
 // As published data sets are laid out.
