@@ -4,15 +4,18 @@
 #   setup.sh          for the CPU build
 #   setup.sh cuda     also checks that the CUDA toolkit is there (it is found, not installed; linking needs nothing else)
 #   setup.sh gpu      also brings the 2 GB of libraries that the cuda build needs to run on a GPU
+#   setup.sh parquet  also brings Arrow C++ (pyarrow's wheel, 55 MB), of which the build makes the plug-in that reads Parquet files
 #   setup.sh browser  also brings Chromium, its driver and a Python environment with Selenium (the pages' tests use them if they are there)
 #   setup.sh oracle   also makes the Python environment that compares with the peer libraries (tests use it if it is there)
 . "$(dirname "$0")/common.sh"
 what=${1:-cpu}
-case $what in cpu | cuda | gpu | oracle | browser) ;; *) code=2 die "unknown argument '$what' (cpu, cuda, gpu, oracle or browser)" ;; esac
+case $what in cpu | cuda | gpu | oracle | browser | parquet) ;; *) code=2 die "unknown argument '$what' (cpu, cuda, gpu, parquet, oracle or browser)" ;; esac
 
 packages=(build-essential ca-certificates git cmake ninja-build ccache mold clang-format-14 python3 python3-pip python3-venv unzip
   nlohmann-json3-dev libyaml-cpp-dev libpcre2-dev libutf8proc-dev libgmp-dev libmpfr-dev libseccomp-dev
-  bubblewrap libreadline-dev libssl-dev zlib1g-dev libzstd-dev libsqlite3-dev libgumbo-dev libexpat1-dev libxxhash-dev libbz2-dev liblzma-dev libcurl4-openssl-dev libgtest-dev libbenchmark-dev)
+  bubblewrap libreadline-dev libssl-dev zlib1g-dev libzstd-dev libsqlite3-dev libgumbo-dev libexpat1-dev libxxhash-dev libbz2-dev liblzma-dev libcurl4-openssl-dev
+  libgtest-dev libbenchmark-dev
+  libbrotli-dev libcld2-0)  # the build does without these two: Brotli, a second opinion on languages
 # The server is written to Boost 1.81 and later; each release of a distribution has another one.
 case $(. /etc/os-release; echo "$ID$VERSION_ID") in debian12) packages+=(libboost1.81-dev) ;; *) packages+=(libboost1.83-dev) ;; esac
 
@@ -35,10 +38,10 @@ install_packages() {
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null < /dev/null
 }
 
-# unpack_wheels <list>: into $R1_DEPS/libtorch-2.11.0, whole or not at all; the list's own hash marks what lies there.
+# unpack_wheels <list> <folder>: into $R1_DEPS/<folder>, whole or not at all; the list's own hash marks what lies there.
 # cp312 whatever python3 is: only the C++ half is used.
 unpack_wheels() {
-  local list=scripts/$1 root=$R1_DEPS/libtorch-2.11.0 mark wheel tmp
+  local list=scripts/$1 root=$R1_DEPS/$2 mark wheel tmp
   mark=$root/.$1.$(sha256sum < "$list" | cut -c1-16)
   if [ -e "$mark" ]; then say "$1: there, in $root"; return; fi
   say "$1: downloading to $R1_DEPS/wheels"
@@ -92,11 +95,12 @@ browser() {
 
 started=$SECONDS
 install_packages
-unpack_wheels wheels_cpu.txt
+unpack_wheels wheels_cpu.txt libtorch-2.11.0
 case $what in
   cuda) nvcc=$(find_nvcc) || die "no CUDA toolkit: install 13.0 or later, or set CUDA_HOME"
         say "CUDA: $nvcc, $("$nvcc" --version | sed -n 's/.*\(release [^,]*\),.*/\1/p')" ;;
-  gpu) unpack_wheels wheels_gpu.txt ;;
+  gpu) unpack_wheels wheels_gpu.txt libtorch-2.11.0 ;;
+  parquet) unpack_wheels wheels_parquet.txt pyarrow-26.0.1 ;;
   oracle) oracle ;;
   browser) browser ;;
 esac

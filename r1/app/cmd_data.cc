@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "r1/app/command.h"
 #include "r1/base/error.h"
@@ -154,10 +155,19 @@ struct LanguageCommand {
 int run_language(const LanguageCommand& config, const CommonOptions& common) {
   if (config.language.model.empty()) fail_usage("missing: --model, a fastText model of languages (lid.176.ftz)");
   const corpus::LanguageIdentifier identifier(config.language);
+  std::optional<corpus::Cld2> second;
+  if (config.language.second_opinion == "cld2") second.emplace();
   const auto line_of = [&](const std::string& name, const std::string& text) {
     const corpus::LanguageGuess guess = identifier.identify(text);
-    print_text(common.json ? dump_json(Json{{"document", name}, {"language", guess.language}, {"probability", guess.probability}}) + "\n"
-                           : str(guess.language.empty() ? "-" : guess.language, "\t", guess.probability, "\t", name, "\n"));
+    Json row = {{"document", name}, {"language", guess.language}, {"probability", guess.probability}};
+    std::string other;
+    if (second) {
+      const auto said = second->language(text);
+      row["second_opinion"] = said ? Json(*said) : Json();
+      other = str(said.value_or("-"), "\t");
+    }
+    print_text(common.json ? dump_json(row) + "\n"
+                           : str(guess.language.empty() ? "-" : guess.language, "\t", guess.probability, "\t", other, name, "\n"));
   };
   if (config.files.empty()) {
     int64_t number = 0;

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -21,8 +20,8 @@ class Cld2 {
   // The language of a text (UTF-8, at most 2 GiB), as fastText's models name it ("he", not "iw"; "zh" for both scripts). nullopt: it is not
   // sure, or the text is short.
   std::optional<std::string> language(std::string_view text) const;
-  // Does it know a language of this name? Of others it has no opinion.
-  bool knows(std::string_view language) const { return names_.contains(language); }
+  // Does it know a language of this name (83 do)? Of a text in another one it says something wrong.
+  static bool knows(std::string_view language);
 
  private:
   // CLD2::LanguageCode(Language) and CLD2::ExtDetectLanguageSummaryCheckUTF8(..), as their C++ ABI has them: enums are ints, the pointers to
@@ -30,7 +29,6 @@ class Cld2 {
   const char* (*code_)(int) = nullptr;
   int (*detect_)(const char* text, int size, bool plain_text, const void* hints, int flags, int* language3, int* percent3, double* score3,
                  void* chunks, int* text_bytes, bool* reliable, int* valid_bytes) = nullptr;
-  std::set<std::string, std::less<>> names_;
 };
 
 // Do two names mean one language, or two that no such means tells apart: Norwegian and its written forms, Bosnian and Croatian?

@@ -31,6 +31,7 @@ text::TrainResult train_vocabulary(const std::vector<std::string>& files, const 
     return text::train_bpe(paths, options);
   }
   TextStream stream(files);
+  stream.want(options.jsonl_keys);
   Text text;
   Json row;
   size_t key = options.jsonl_keys.size();  // of `row`, the one that is next

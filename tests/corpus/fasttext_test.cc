@@ -65,7 +65,7 @@ TEST(Cld2Test, SaysWhatItIsSureOf) {
   EXPECT_EQ(second->language("the end"), std::nullopt) << "too short";
   EXPECT_EQ(second->language(std::string(500, '7')), std::nullopt);
   EXPECT_EQ(second->language(""), std::nullopt);
-  for (const char* name : {"", "un", "iw", "xx-Grek", "ast"}) EXPECT_FALSE(second->knows(name)) << name;
+  for (const char* name : {"", "un", "iw", "xx-Grek", "ast", "br", "en es"}) EXPECT_FALSE(second->knows(name)) << name;
   EXPECT_TRUE(same_language("no", "nn") && same_language("hr", "bs") && same_language("de", "de"));
   EXPECT_FALSE(same_language("no", "da") || same_language("hr", "nn"));
 }

@@ -14,6 +14,7 @@
 #include "r1/data/messages.h"
 #include "r1/data/rows.h"
 #include "r1/data/token_shards.h"
+#include "r1/data/train_vocabulary.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
 
@@ -258,6 +259,24 @@ TEST_F(Tables, TheSameDocumentsAsJsonLines) {
     EXPECT_EQ(a.where, b.where);
   }
   EXPECT_FALSE(second.next(b));
+}
+
+// A vocabulary learned of a table, of packed rows and of plain ones is the same.
+TEST_F(Tables, ATokenizerIsLearnedOfThem) {
+  const auto learned = [](const std::vector<std::string>& files) {
+    const text::TrainResult result = train_vocabulary(files, {.vocab_size = 300, .threads = 2});
+    return std::pair(result.tokenizer.hash(), result.bytes);
+  };
+  const auto want = learned({table("groups_none.jsonl")});
+  EXPECT_GT(want.second, 1'000);
+  EXPECT_EQ(learned({table("groups_none.parquet")}), want);
+  EXPECT_EQ(learned({table("groups_brotli.parquet")}), want);
+  const auto twice = learned({table("groups_none.parquet"), table("groups_none.jsonl")});
+  EXPECT_EQ(twice.second, 2 * want.second);
+  EXPECT_NE(message_of([&] {
+              learned({table("chat.parquet")});
+            }).find("chat.parquet, row 1: no string under 'text'; found: id, messages"),
+            std::string::npos);
 }
 
 // As published data sets are laid out.

@@ -114,7 +114,7 @@ def types():
 
 
 def int96():
-    stamps = pa.array([datetime.datetime(1600, 1, 1), datetime.datetime(2024, 1, 2, 3, 4, 5, 678), None], pa.timestamp("us"))
+    stamps = pa.array([datetime.datetime(1600, 1, 1), datetime.datetime(2024, 1, 2, 3, 4, 5, 678), datetime.datetime(9999, 12, 31, 23), None], pa.timestamp("us"))
     table = pa.table({"when": stamps})
     write("int96", table, {"use_deprecated_int96_timestamps": True, "store_schema": False})
 
