@@ -144,6 +144,8 @@ Json PipelineConfig::identity() const {
   Json all = config_to_json(*this);
   for (const char* key : {"output_dir", "worker", "of", "keep_passes", "optional_input"}) all.erase(key);
   for (const char* stage : {"exact", "lines", "near", "substring"}) all[stage].erase("memory_bytes");
+  // A folder that was begun before there was this stage is known again.
+  if (std::ranges::find(stages, "augment") == stages.end()) all.erase("augment");
   return all;
 }
 

@@ -385,7 +385,7 @@ TEST_F(AugmentRun, ThreadsAndWorkersMakeNoDifferenceAndTokensAreTheSentinels) {
 
   const text::Tokenizer t = letters(true);
   const int32_t prefix = *t.token_id("<|fim_prefix|>");
-  const auto shards = data::made_token_shards(path("one/tokens/train"));
+  const auto shards = data::made_token_shards({path("one/tokens/train")}, t.hash());
   int64_t sentinels = 0, wanted = 0;
   for (int64_t i = 0; i < shards->size(); ++i) sentinels += std::ranges::count(shards->document(i).ids, prefix);
   for (const Document& d : documents("one/data/train")) wanted += d.extra.contains("control");
