@@ -1,6 +1,6 @@
 // The pre-tokenizer patterns of the published vocabularies, by hand: one pass over the bytes, each piece handed to a sink. They mean
 // exactly what the regexes named at each of them mean (tests compare them with PCRE2 and, through the oracle, with Oniguruma); the regex
-// engine is for every other pattern.
+// engine is for every other pattern. Plain ASCII goes through split_blocks.h.
 //
 // A byte that is no valid UTF-8 counts as an unassigned character.
 #pragma once
@@ -11,6 +11,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "r1/text/split_blocks.h"
 #include "r1/text/unicode.h"
 
 namespace r1::text {
@@ -201,24 +202,39 @@ class PartView {
   Part part_;
 };
 
-template <class Sink>
-void split_gpt2(const char* p, const char* end, Sink&& sink) {
-  const Cursor view(end, char_flags());
+// Pieces by `step`, which says where the one at its place ends, and as far as it goes by masks.
+template <class Step, class Sink>
+[[gnu::always_inline]] inline void split_by(FindStarts find, const char* p, const char* end, Step step, Sink&& sink) {
   while (p < end) {
-    const char* const q = gpt2_piece_end(view, p);
+    if (find != nullptr && end - p >= 64 && uint8_t(p[0] | p[1]) < 0x80) {
+      const Starts found = find(p);
+      const char* const block = p;
+      for (uint64_t bits = found.bits; bits != 0; bits &= bits - 1) {
+        const char* const q = block + __builtin_ctzll(bits);
+        sink(p, q);
+        p = q;
+      }
+      if (found.bits != 0 && found.all_ascii) continue;
+    }
+    const char* const q = step(p);
     sink(p, q);
     p = q;
   }
 }
 
-template <int kDigits, uint8_t kWord, class Sink>
-void split_qwen(const char* p, const char* end, Sink&& sink) {
+template <class Sink>
+void split_gpt2(const char* p, const char* end, Sink&& sink, SplitWith with = SplitWith::kBest) {
   const Cursor view(end, char_flags());
-  while (p < end) {
-    const char* const q = qwen_piece_end<kDigits, kWord>(view, p);
-    sink(p, q);
-    p = q;
-  }
+  split_by(
+      find_starts(SplitRules::kGpt2, with), p, end, [&](const char* at) { return gpt2_piece_end(view, at); }, sink);
+}
+
+template <int kDigits, uint8_t kWord, class Sink>
+void split_qwen(const char* p, const char* end, Sink&& sink, SplitWith with = SplitWith::kBest) {
+  const Cursor view(end, char_flags());
+  const FindStarts find = find_starts(kDigits == 1 ? SplitRules::kQwen2 : SplitRules::kLlama3, with);
+  split_by(
+      find, p, end, [&](const char* at) { return qwen_piece_end<kDigits, kWord>(view, at); }, sink);
 }
 
 // SmolLM2: Digits (each alone), then GPT-2's pattern between them.
@@ -269,47 +285,39 @@ inline const char* deepseek_match_end(const View& view, const char* p) {
   return e == p ? p + c.length : e;
 }
 
-template <bool kLetters, class Part, class Sink>
-inline const char* split_deepseek_part(const Cursor& cursor, const char* p, Part part, Sink&& sink) {
+// The piece at p, where its part begins or inside of it: what nothing matches makes one piece up to what does.
+template <bool kLetters, class Part>
+inline const char* deepseek_part_piece_end(const Cursor& cursor, const char* p, Part part) {
   const PartView<kLetters, Part> view(cursor, part);
-  const char* gap = p;  // characters that nothing matches make one piece
-  while (view.at(p).length) {
+  for (const char* const begin = p; view.at(p).length; p += view.at(p).length) {
     const char* const q = deepseek_match_end(view, p);
-    if (!q) {
-      p += view.at(p).length;
-      continue;
-    }
-    if (gap < p) sink(gap, p);
-    sink(p, q);
-    gap = p = q;
+    if (q != nullptr) return p == begin ? q : p;
   }
-  if (gap < p) sink(gap, p);
   return p;
 }
 
 // DeepSeek-V3 and R1:   \p{N}{1,3}   then   [U+4E00-U+9FA5 U+3040-U+30FF]+   then the pattern above, each isolating its matches.
-template <class Sink>
-void split_deepseek(const char* p, const char* end, Sink&& sink) {
-  const Cursor cursor(end, char_flags());
-  const auto cjk = [](const Cursor::Char& c) { return is_deepseek_cjk(c.cp); };
-  const auto rest = [](const Cursor::Char& c) { return !(c.flags & kNumber) && (c.length == 1 || !is_deepseek_cjk(c.cp)); };
-  while (p < end) {
-    const Cursor::Char c = cursor.at(p);
-    if (c.flags & kNumber) {
-      const char* q = p + c.length;
-      for (int i = 1; i < 3; ++i) {
-        const Cursor::Char d = cursor.at(q);
-        if (!(d.flags & kNumber)) break;
-        q += d.length;
-      }
-      sink(p, q);
-      p = q;
-    } else if (is_deepseek_cjk(c.cp)) {
-      p = split_deepseek_part<false>(cursor, p, cjk, sink);
-    } else {
-      p = split_deepseek_part<true>(cursor, p, rest, sink);
+inline const char* deepseek_piece_end(const Cursor& cursor, const char* p) {
+  const Cursor::Char c = cursor.at(p);
+  if (c.flags & kNumber) {
+    const char* q = p + c.length;
+    for (int i = 1; i < 3; ++i) {
+      const Cursor::Char d = cursor.at(q);
+      if (!(d.flags & kNumber)) break;
+      q += d.length;
     }
+    return q;
   }
+  const auto cjk = [](const Cursor::Char& x) { return is_deepseek_cjk(x.cp); };
+  const auto rest = [](const Cursor::Char& x) { return !(x.flags & kNumber) && (x.length == 1 || !is_deepseek_cjk(x.cp)); };
+  return cjk(c) ? deepseek_part_piece_end<false>(cursor, p, cjk) : deepseek_part_piece_end<true>(cursor, p, rest);
+}
+
+template <class Sink>
+void split_deepseek(const char* p, const char* end, Sink&& sink, SplitWith with = SplitWith::kBest) {
+  const Cursor cursor(end, char_flags());
+  split_by(
+      find_starts(SplitRules::kDeepSeek, with), p, end, [&](const char* at) { return deepseek_piece_end(cursor, at); }, sink);
 }
 
 }  // namespace r1::text

@@ -338,6 +338,62 @@ TEST(Splitters, EveryCodePointBetweenLetters) {
   }
 }
 
+// Blocks of 64 bytes are cut by masks, so what matters is long text of the characters that the patterns tell apart, each place in a block, and
+// pieces and runs that reach over its ends.
+TEST(Splitters, MasksEqualTheRegexes) {
+  const std::vector<std::string> parts = {
+      " ",    "  ",   "\t",       "\n",       "\r\n",     "\n\n",         "a",        "the",  "Word",     "'s", "'S",     "'ll",
+      "'re",  "'v",   "'",        "''",       "1",        "12",           "123456",   "(",    ").",       "--", "_",      "\x01",
+      "\x1f", "\x7f", "\xC2\xA0", "\xC3\xA9", "\xCC\x81", "\xE4\xBD\xA0", "\xD9\xA3", "\xFF", "\xC5\xBF", "\v", ";\n  \n"};
+  uint64_t random = 7;
+  const auto draw = [&](size_t n) { return size_t((random = random * 6364136223846793005u + 1442695040888963407u) >> 33) % n; };
+  for (const Family& family : families()) {
+    const PreTokenizer pre(family.spec, family.name);
+    PreTokenizer::Scratch scratch;
+    for (int i = 0; i < 2000; ++i) {
+      // Some texts of a few kinds of part only, so that there are long runs.
+      const size_t kinds = i % 3 == 0 ? parts.size() : 1 + draw(6), from = draw(parts.size());
+      std::string text;
+      for (size_t n = draw(300); text.size() < n;) text += parts[(from + draw(kinds)) % (i % 2 ? parts.size() : 24)];
+      std::vector<size_t> slow;
+      if (text.find('\xFF') == std::string::npos)  // PCRE2 sees a byte that is no UTF-8 as the end of a text
+        for (const Piece& p : pre.run_steps(text, scratch)) slow.push_back(size_t(p.end - text.data()));
+      for (const SplitWith with : {SplitWith::kPlain, SplitWith::kSse2, SplitWith::kAvx2}) {
+        if (!can_split_with(with)) continue;
+        std::vector<size_t> fast;
+        const char* const end = text.data() + text.size();
+        const auto sink = [&](const char*, const char* q) { fast.push_back(size_t(q - text.data())); };
+        if (family.kind == PreTokenizer::Kind::kGpt2) split_gpt2(text.data(), end, sink, with);
+        if (family.kind == PreTokenizer::Kind::kQwen2) split_qwen<1, kLetter>(text.data(), end, sink, with);
+        if (family.kind == PreTokenizer::Kind::kQwen35) split_qwen<1, kLetter | kMark>(text.data(), end, sink, with);
+        if (family.kind == PreTokenizer::Kind::kLlama3) split_qwen<3, kLetter>(text.data(), end, sink, with);
+        if (family.kind == PreTokenizer::Kind::kDeepSeek) split_deepseek(text.data(), end, sink, with);
+        if (family.kind == PreTokenizer::Kind::kSmolLm) split_smollm(text.data(), end, sink);
+        if (slow.empty()) slow = fast;
+        ASSERT_EQ(fast, slow) << family.name << " " << int(with) << " " << Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
+      }
+    }
+  }
+}
+
+// encode_with_offsets() knows no cache. Enough different pieces to make it grow, to fill it and to put pieces into the places of others.
+TEST(Tokenizer, TheCacheForgetsButDoesNotErr) {
+  const Tokenizer t = small();
+  uint64_t random = 1;
+  const auto draw = [&](size_t n) { return size_t((random = random * 6364136223846793005u + 1442695040888963407u) >> 33) % n; };
+  std::vector<std::string> words;
+  for (int i = 0; i < 30'000; ++i) {
+    std::string word = " ";
+    for (size_t n = 1 + draw(i % 50 == 0 ? 1500 : i % 5 == 0 ? 40 : 7); word.size() <= n;) word += "hello wo"[draw(5)];
+    words.push_back(word);
+  }
+  for (int pass = 0; pass < 3; ++pass) {
+    std::string text;
+    for (int i = 0; i < 40'000; ++i) text += words[draw(words.size())];
+    ASSERT_EQ(t.encode(text), t.encode_with_offsets(text, {}).ids);
+  }
+}
+
 // ---- no input takes long ----
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
