@@ -33,7 +33,8 @@ namespace {
 constexpr double kLongestBackoff = 60;
 constexpr int64_t kMostErrorBody = 64 << 10;  // is read to its end, so that the connection can be used again
 constexpr int64_t kProgressBytes = 1 << 20;   // a try that brought so much counts as a first one
-constexpr int kRobotsRedirects = 5;           // RFC 9309, 2.3.1.2
+constexpr size_t kFinishedAtOnce = 64;
+constexpr int kRobotsRedirects = 5;  // RFC 9309, 2.3.1.2
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -168,6 +169,7 @@ class Fetcher {
     } catch (...) {
       client_.reset();  // before the jobs that it speaks of
       try {
+        place_finished();
         pages_->sync();
         ledger_->tidy();
       } catch (const Error&) {  // it stands line by line already; what ended the work is the news
@@ -265,7 +267,7 @@ class Fetcher {
     options.user_agent = config_.user_agent;
     options.ca_file = ca_file();
     client_.emplace(options);
-    allow_open_files(3 * config_.parallel + 64);
+    allow_open_files(3 * config_.parallel + int64_t(kFinishedAtOnce) + 64);
     bar_.emplace("fetch", counts_.urls, "URL");
     for (const FetchItem& item : list_.items) {
       throw_if_interrupted();
@@ -348,6 +350,8 @@ class Fetcher {
         job.answer.reset();
         sites_.ended(asked);
       }
+      if (finished_.size() >= kFinishedAtOnce || (!finished_.empty() && (client_->active() == 0 || now() - finished_since_ > 0.5)))
+        place_finished();
       show();
     }
     show();
@@ -683,9 +687,20 @@ class Fetcher {
     if (!part.origin().etag.empty()) row["etag"] = part.origin().etag;
     if (!part.origin().last_modified.empty()) row["last_modified"] = part.origin().last_modified;
     if (size < 0) row["length_known"] = false, ++counts_.unsized;
-    part.finish(root_ / job.item->file, row);
-    done(job, row, part.size());
-    part.done();
+    part.begin_sync();
+    if (finished_.empty()) finished_since_ = now();
+    finished_.push_back({&job, std::move(a.part), std::move(row)});
+  }
+
+  // Whole files to their places, several at a time: the first fsync writes the journal for all of them, and small files would wait for little
+  // else. Whoever is killed before finds the parts whole.
+  void place_finished() {
+    for (Finished& f : finished_) {
+      f.part->finish(root_ / f.job->item->file, f.row);
+      done(*f.job, f.row, f.part->size());
+      f.part->done();
+    }
+    finished_.clear();
   }
 
   // False: they do not, and what follows of it is done. What came over several connections may have been mixed by others on the way: once more,
@@ -768,6 +783,13 @@ class Fetcher {
   std::optional<Ledger> ledger_;
   std::optional<WarcWriter> pages_;
   std::deque<FetchJob> jobs_;
+  struct Finished {
+    FetchJob* job;
+    std::unique_ptr<Part> part;
+    Json row;
+  };
+  std::vector<Finished> finished_;
+  double finished_since_ = 0;
   Sites sites_;
   Rng rng_;
   FetchCounts counts_;

@@ -140,6 +140,10 @@ Part::Digests Part::digests() {
   return out;
 }
 
+void Part::begin_sync() const {
+  ::sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 void Part::finish(const fs::path& file, const Json& row) {
   if (::fsync(fd_) != 0) fail_errno("write", bytes_);
   write_note({{"whole", row}});
