@@ -69,9 +69,9 @@ std::string xz(std::string_view text) {
   return out;
 }
 
-std::string bytes_of_hex(std::string_view hex) {
+std::string bytes_of_hex(const std::string& hex) {
   std::string out;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) out += char(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) out += char(std::stoi(hex.substr(i, 2), nullptr, 16));
   return out;
 }
 

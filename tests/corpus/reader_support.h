@@ -29,7 +29,7 @@ std::string zstd(std::string_view text);
 std::string bzip2(std::string_view text);
 std::string xz(std::string_view text);
 // "0aff" -> two bytes.
-std::string bytes_of_hex(std::string_view hex);
+std::string bytes_of_hex(const std::string& hex);
 
 struct TarFile {
   std::string name, bytes;
