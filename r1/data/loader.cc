@@ -86,7 +86,7 @@ bool Loader::fill_window() {
       if (piece.index == 0) piece.begin += offset_, piece.end += offset_;
     }
   }
-  if (options_.shuffle && options_.pack.strategy == "bfd") {
+  if (options_.shuffle && options_.pack.strategy != "none") {
     Rng rng = Rng(options_.seed, kRowStream).split(uint64_t(epoch_)).split(uint64_t(position_));
     rng.shuffle(plan);
   }

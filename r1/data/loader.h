@@ -16,11 +16,12 @@ struct LoaderOptions {
   PackOptions pack;
   int64_t rows_per_batch = 1;  // of all ranks together
   int64_t window = 1024;       // documents packed at once: more fill rows better, and mix lengths (longest first) over a longer stretch
-  // wrapped: a window ends where it has that many tokens, so that long documents don't fill the memory. The rows are the same.
+  // wrapped: a window ends where it has that many tokens, so that long documents don't fill the memory. The rows are the same, in another order.
   int64_t window_tokens = int64_t{4} << 20;
   int64_t epochs = 1;  // 0: no end
   uint64_t seed = 0;
-  bool shuffle = true;      // documents; bfd's rows are shuffled inside their window too, so that long documents don't come first
+  // Documents; packed rows are shuffled inside their window too, so that bfd's long documents don't come first and a batch is not of one document.
+  bool shuffle = true;
   bool drop_last = false;   // the epoch's last rows if they don't fill a batch (true also keeps every batch equally large)
   int rank = 0, world = 1;  // row r of a batch goes to rank r % world; with drop_last every rank gets equally many
 };
