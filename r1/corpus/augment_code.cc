@@ -39,7 +39,8 @@ size_t licence_comments(std::string_view code, const std::vector<CodeSpan>& span
 }
 
 bool is_encoding_line(std::string_view code, const CodeSpan& span) {
-  if (std::count(code.begin(), code.begin() + ptrdiff_t(span.begin), '\n') > 1) return false;
+  const size_t first = code.find('\n');
+  if (first != code.npos && code.find('\n', first + 1) < span.begin) return false;
   const std::string_view text = part(code, span);
   return text.find("coding:") != text.npos || text.find("coding=") != text.npos;
 }
@@ -429,8 +430,9 @@ class Renamer {
 
   // Stands in a text or comment of the function.
   bool is_told_of(const std::string& name) const {
-    return std::ranges::any_of(spans_,
-                               [&](const CodeSpan& s) { return s.begin >= begin_ && s.end <= end_ && has_word(part(code_, s), name); });
+    for (auto s = std::ranges::lower_bound(spans_, begin_, {}, &CodeSpan::begin); s != spans_.end() && s->end <= end_; ++s)
+      if (has_word(part(code_, *s), name)) return true;
+    return false;
   }
 
   std::string new_name(const std::string& name, std::set<std::string>& taken) {

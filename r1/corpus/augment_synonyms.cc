@@ -86,8 +86,9 @@ size_t stretch_at(std::string_view text, size_t at) {
   const std::string_view rest = text.substr(at);
   for (const Pair& p : kPairs) {
     if (!rest.starts_with(p.open)) continue;
-    const size_t close = rest.find(p.close, p.open.size());
-    if (close == rest.npos || close > p.most) {
+    const size_t reach = p.most == kAny ? rest.size() : std::min(rest.size(), p.most + p.close.size());
+    const size_t close = rest.substr(0, reach).find(p.close, p.open.size());
+    if (close == rest.npos) {
       if (p.open_ended) return text.size();
       continue;
     }
@@ -101,9 +102,8 @@ size_t stretch_at(std::string_view text, size_t at) {
   }
   // 'quoted', but not don't.
   if (rest.front() == '\'' && (at == 0 || !is_word_byte(text[at - 1]))) {
-    const size_t close = rest.find('\'', 1);
-    if (close != rest.npos && close < 200 && rest.substr(0, close).find('\n') == rest.npos &&
-        (close + 1 == rest.size() || !is_word_byte(rest[close + 1])))
+    const size_t close = rest.substr(0, 200).find('\'', 1);
+    if (close != rest.npos && rest.substr(0, close).find('\n') == rest.npos && (close + 1 == rest.size() || !is_word_byte(rest[close + 1])))
       return at + close + 1;
   }
   if (rest.front() == '\\') {  // \command

@@ -76,7 +76,7 @@ class Scanner {
     for (int depth = 1; depth > 0;) {
       const size_t close = code_.find("*/", i);
       if (close == code_.npos) return void(ok_ = false);
-      const size_t open = kind_ == CodeKind::kRust ? code_.find("/*", i) : code_.npos;
+      const size_t open = kind_ == CodeKind::kRust ? code_.substr(0, close).find("/*", i) : code_.npos;
       if (open < close) {
         ++depth;
         i = open + 2;

@@ -101,16 +101,20 @@ FimText fim_text(std::string_view text, size_t first, size_t second, bool spm, c
 }
 
 std::optional<FimText> make_fim(std::string_view text, bool spm, const FimSentinels& sentinels, Rng& rng) {
-  std::vector<size_t> places;  // between characters
-  for (size_t i = 0; i < text.size();) {
-    places.push_back(i);
+  const auto after = [&](size_t at) {  // the character there
     uint32_t c = 0;
-    i += size_t(decode_utf8(text.data() + i, text.data() + text.size(), &c));
+    return at + size_t(decode_utf8(text.data() + at, text.data() + text.size(), &c));
+  };
+  uint64_t characters = 0;
+  for (size_t i = 0; i < text.size(); i = after(i)) ++characters;
+  if (characters < 2 || !spelled_in(text, sentinels).empty()) return std::nullopt;
+  uint64_t a = rng.below(characters + 1), b = rng.below(characters + 1);
+  if (b < a) std::swap(a, b);
+  size_t first = 0, second = 0;
+  for (uint64_t n = 0; n < b; ++n) {
+    second = after(second);
+    if (n + 1 == a) first = second;
   }
-  places.push_back(text.size());
-  if (places.size() < 3 || !spelled_in(text, sentinels).empty()) return std::nullopt;
-  size_t first = places[size_t(rng.below(places.size()))], second = places[size_t(rng.below(places.size()))];
-  if (second < first) std::swap(first, second);
   FimText out = fim_text(text, first, second, spm, sentinels);
   // A part's end and a sentinel's beginning could spell one more.
   return spelled_in(out.text, sentinels).size() == 3 ? std::optional(std::move(out)) : std::nullopt;

@@ -48,7 +48,7 @@ TEST(StripComments, LinesAndStatementsStayApart) {
   EXPECT_EQ(strip("a = 1\n# alone\n\nb = 2\n", "Python"), "a = 1\n\nb = 2\n");
   EXPECT_EQ(strip("return /* a\n b */ 1\n", "JavaScript"), "return \n1\n");
   EXPECT_EQ(strip("int/**/a;\n", "C"), "int a;\n");
-  EXPECT_EQ(strip("#define X /* a\n b */ 1\n", "C"), "#define X  1\n");
+  EXPECT_EQ(strip("#define X /* a\n b */ 1\n", "C"), "#define X 1\n");
   EXPECT_EQ(strip("// a \\\n still\nint b;\n", "C"), "int b;\n");
   // The line above goes on in the comment's line: it may not go on in the next one.
   EXPECT_EQ(strip("#define A \\\n// c\nint b;\n", "C"), "#define A \\\n\nint b;\n");
@@ -151,7 +151,7 @@ TEST(PythonLibrary, ProgramsStayWhatTheyWere) {
   std::ranges::sort(modules);
   std::string pairs;
   int64_t number = 0, renames = 0;
-  for (size_t i = 0; i < modules.size(); i += 4) {
+  for (size_t i = 0; i < modules.size(); i += 10) {
     const std::string code = r1::read_file(modules[i]);
     if (code != text::to_valid_utf8(code)) continue;
     const auto add = [&](const char* how, const std::string& after) {
@@ -163,8 +163,8 @@ TEST(PythonLibrary, ProgramsStayWhatTheyWere) {
     Rng rng(uint64_t(i), 1);
     if (const auto out = rename_python_variables(code, rng)) add("rename", out->code), ++renames;
   }
-  if (number < 20) GTEST_SKIP() << "no sources of Python's library";
-  EXPECT_GT(renames, 5);
+  if (number < 10) GTEST_SKIP() << "no sources of Python's library";
+  EXPECT_GT(renames, 3);
   const std::string input = files.write("pairs.jsonl", pairs), judge = std::string(R1_SOURCE_DIR) + "/tests/oracles/augment_code.py";
   EXPECT_EQ(std::system(("python3 " + judge + " < " + input + " > " + input + ".told").c_str()), 0) << r1::read_file(input + ".told");
   EXPECT_EQ(r1::read_file(input + ".told"), std::to_string(number) + " 0\n");

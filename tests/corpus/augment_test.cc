@@ -310,7 +310,7 @@ class AugmentRun : public testing::Test {
     c.output = path(out);
     c.stages = {"clean", "exact", "near", "split", "augment"};
     c.near.similarity = 0.99;
-    c.shard_bytes = 4096;
+    c.shard_bytes = 6144;
     c.augment.transforms = {"numbers", "synonyms", "fim"};
     c.augment.parts = {"train", "validation", "test"};
     c.augment.fim.family = "qwen";
