@@ -311,7 +311,7 @@ TEST(Deploy, TheDataJobsFlagsAreTheProgramsAndTheirNumbersMeet) {
     const size_t equals = word.find('=');
     const std::string key = word.substr(2, equals - 2);
     EXPECT_TRUE(known.contains(key)) << key;
-    if (key == "output") output = word.substr(equals + 1);
+    if (key == "output_dir") output = word.substr(equals + 1);
     if (key == "of") of = word.substr(equals + 1);
   }
   EXPECT_EQ(of, first["completions"].as<std::string>());
