@@ -280,12 +280,13 @@ class TableInput {
 struct ColumnTable : Rows {
   TableInput file;
   data::TableReader reader;
-  int64_t given = 0;
-  ColumnTable(Input& input, data::TableForm form, size_t most)
-      : file(input), reader(file.path(), form, most, data::TableReader::Bytes::kLeftOut) {}
+  int64_t most, given = 0;
+  ColumnTable(Input& input, data::TableForm form, size_t most_bytes)
+      : file(input), reader(file.path(), form, most_bytes, data::TableReader::Bytes::kLeftOut), most(int64_t(most_bytes)) {}
   bool next(std::string& row) override {
+    given += most;  // what a row that is too long has cost
     if (!reader.next(row)) return false;
-    given += int64_t(row.size());
+    given += int64_t(row.size()) - most;
     return true;
   }
   int64_t at() const override { return reader.position().line; }
