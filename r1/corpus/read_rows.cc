@@ -319,6 +319,10 @@ class RowDocuments : public Reader {
         const std::string_view what = e.what();
         const bool stuck = !rows_ || rows_->at() == at;
         const bool table = kind_ == std::string_view("parquet") || kind_ == std::string_view("arrow");
+        if (rows_ && rows_->is_bomb()) {
+          broken(at, "bomb", 0);
+          break;
+        }
         broken(at,
                what.find("longer than") != std::string_view::npos ? "too_large"
                : stuck && table                                   ? str(kind_, ":damaged")
