@@ -379,7 +379,7 @@ TEST(Loader, WrappedRowsAreFull) {
   }
 }
 
-// In wrapped order a window is only what is held in memory.
+// A window is what is held in memory and shuffled; the rows are the same, whatever it holds.
 TEST(Loader, WindowsDoNotChangeWrappedRows) {
   const auto source = random_source(200, 5, 1);
   const auto rows = [&](int64_t window, int64_t window_tokens) {
@@ -392,11 +392,31 @@ TEST(Loader, WindowsDoNotChangeWrappedRows) {
     std::vector<Batch> all;
     for (auto batch = loader.next(); !batch.empty(); batch = loader.next()) all.insert(all.end(), batch.begin(), batch.end());
     EXPECT_EQ(loader.counts().documents, 400);
+    std::ranges::sort(all, {}, &Batch::ids);
     return all;
   };
   const auto whole = rows(1000, 1 << 20);
   for (const int64_t window_tokens : {1, 40, 100, 500}) EXPECT_TRUE(same(rows(1000, window_tokens), whole)) << window_tokens;
   for (const int64_t window : {1, 7, 50}) EXPECT_TRUE(same(rows(window, 1 << 20), whole)) << window;
+}
+
+// A batch is not a stretch of one long document.
+TEST(Loader, PackedRowsOfADocumentAreSpread) {
+  std::vector<Document> documents;
+  for (int i = 0; i < 8; ++i) documents.push_back(numbered(i, 900, true));
+  const auto source = memory_source(documents);
+  for (const bool shuffle : {true, false}) {
+    Loader loader(*source, {.pack = {.max_tokens = 30, .strategy = "wrapped"}, .epochs = 1, .seed = 3, .shuffle = shuffle});
+    int64_t neighbours = 0, n = 0;
+    int32_t before = -1;
+    for (auto rows = loader.next(); !rows.empty(); rows = loader.next(), ++n) {
+      const int32_t document = rows[0].ids[0] / 1000;
+      neighbours += document == before;
+      before = document;
+    }
+    EXPECT_EQ(n, 240);
+    EXPECT_TRUE(shuffle ? neighbours < 80 : neighbours > 220) << neighbours;
+  }
 }
 
 TEST(Loader, RanksShareABatch) {
