@@ -39,7 +39,7 @@ class Part {
   struct Digests {
     std::string sha256, md5;
   };
-  Digests digests();  // of all its bytes
+  Digests digests();        // of all its bytes
   void begin_sync() const;  // its bytes are on their way to the disk
   // To its place, with `row` (a line of the ledger) kept until done() says that the ledger has it.
   void finish(const fs::path& file, const Json& row);

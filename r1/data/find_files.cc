@@ -16,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::set<std::string> kExtensions = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", ".txt", ".text", ".parquet", ".arrow", ".feather"};
+const std::set<std::string> kExtensions = {".jsonl", ".ndjson", ".json",    ".csv",   ".tsv",    ".tab",
+                                           ".txt",   ".text",   ".parquet", ".arrow", ".feather"};
 const std::set<std::string> kNoData = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"};
 
 bool is_data_file(const fs::path& path) {
