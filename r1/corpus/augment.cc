@@ -160,7 +160,8 @@ std::vector<Document> Augmenter::apply(Document d) const {
     out.push_back(std::move(d));
     return out;
   }
-  const uint64_t id = hash_of(d.id() + "\n" + mark_value(d, "part"));
+  // By the text, not by the place: a corpus that lies in another folder gets the same copies.
+  const uint64_t id = hash_of(d.text);
   std::vector<std::string> taken;
   for (const char* t : kTransforms) {
     const double rate = t == std::string_view("fim") ? options_.fim.rate : options_.rate;

@@ -1,9 +1,9 @@
 // More of the same: copies of documents with something changed that does not matter, or that a model has to follow. The stage `augment` of the data
 // road, its last one: what a copy is made of has been compared and put in its part of the split by then, and the copy stays there.
 //
-// A document is changed by chance of the seed and its own id ("source#offset", and which part of it), never by where or when it is read. A changed
-// document has a mark a transform ("augment:numbers 12->17", "augment:fim psm"); a copy has the source and offset of its original and one mark
-// more, "augment:copy".
+// A document is changed by chance of the seed and its own text, never by where it lies or when it is read. A changed document has a mark a
+// transform ("augment:numbers 12->17", "augment:fim psm"); a copy has the source and offset of its original and one mark more,
+// "augment:copy".
 #pragma once
 
 #include <optional>

@@ -271,6 +271,7 @@ TEST(Augment, FimTakesItsShareAndDropsMessages) {
   int psm = 0, spm = 0;
   for (int i = 0; i < 5000; ++i) {
     Document d = problem(i);
+    d.text += " " + std::to_string(i);
     const auto out = augment.apply(d);
     ASSERT_EQ(out.size(), 1u);
     psm += mark_value(out[0], "augment") == "fim psm";
@@ -366,6 +367,21 @@ TEST_F(AugmentRun, CopiesAreInTheirOriginalsPart) {
   again.stages = {"split"};
   ASSERT_TRUE(run_pipeline(again));
   EXPECT_EQ(read_counts(path("again")).stages.back().second.dropped().at("split:augmented_copy").documents, int64_t(copies));
+}
+
+TEST_F(AugmentRun, AnotherFolderMakesNoDifference) {
+  const auto texts = [&](const std::string& out) {
+    std::vector<std::string> all;
+    for (const Document& d : documents(out + "/data/train")) all.push_back(d.text);
+    return all;
+  };
+  run_pipeline(config("here"));
+  fs::create_directory(path("elsewhere"));
+  fs::copy_file(path("in.jsonl"), path("elsewhere/rows.jsonl"));
+  PipelineConfig other = config("there");
+  other.input = {path("elsewhere/rows.jsonl")};
+  run_pipeline(other);
+  EXPECT_EQ(texts("here"), texts("there"));
 }
 
 TEST_F(AugmentRun, ThreadsAndWorkersMakeNoDifferenceAndTokensAreTheSentinels) {
