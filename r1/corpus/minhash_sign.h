@@ -2,8 +2,9 @@
 // the shingles x, with a and b from numpy's RandomState(seed). (Broder, "On the resemblance and containment of documents", 1997; the
 // product wraps around there because numpy's does.)
 //
-// AVX2 and AVX-512 first find the least upper 32 bits, which cost four 32-bit products instead of a whole 64-bit one and a division, then
-// work out only those shingles whose upper bits come near them. Each gives the same bits as the plain definition.
+// AVX2 and AVX-512 first find the least upper 16 bits, nearly: seven products of 16 bits, of which a vector takes 16 or 32, instead of a whole
+// 64-bit one and a division. Then they work out only those shingles whose upper bits come near the least ones. Each gives the same bits as the
+// plain definition.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +29,15 @@ class MinhashSigner {
   std::span<const uint64_t> a() const { return a_; }
   std::span<const uint64_t> b() const { return b_; }
 
-  // The constants as the vector code wants them, padded to whole vectors: of 8 a the lower and upper 32 bits, of 8 b + 64 the upper 32 bits, plus 1.
-  struct Halves {
-    std::vector<uint32_t> a_low, a_high, b_high;
+  // The constants of 32 permutations as the vector code wants them: 8 a in four parts of 16 bits, the lowest first, and of 8 b + 64 the upper 16
+  // bits plus the most that lower parts carry into them.
+  struct alignas(64) Parts {
+    uint16_t a[4][32], b[32];
   };
 
  private:
   std::vector<uint64_t> a_, b_;
-  Halves halves_;
+  std::vector<Parts> parts_;
   int64_t bits_;
 };
 

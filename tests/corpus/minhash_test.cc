@@ -95,7 +95,7 @@ TEST(MinhashSigner, HasNumpysConstants) {
 
 TEST(MinhashSigner, VectorsGiveTheSameBits) {
   Rng random(5);
-  for (const int64_t permutations : {1, 7, 112, 130}) {
+  for (const int64_t permutations : {1, 7, 16, 17, 96, 97, 112, 113, 130, 225}) {
     const MinhashSigner signer(permutations, 1);
     for (const size_t n : {1, 2, 15, 16, 17, 100, 1000}) {
       std::vector<uint64_t> shingles(n);
@@ -109,6 +109,24 @@ TEST(MinhashSigner, VectorsGiveTheSameBits) {
         EXPECT_EQ(vector, plain) << n << " shingles, " << permutations << " permutations";
       }
     }
+  }
+}
+
+// Blocks have numbers of 16 bits, and the least value may be in any part of more than those.
+TEST(MinhashSigner, MoreShinglesThanBlocksHaveNumbers) {
+  Rng random(6);
+  const MinhashSigner signer(3, 1);
+  std::vector<uint64_t> shingles((size_t{4} << 16) + 5);
+  for (uint64_t& s : shingles) s = random.bits();
+  for (int round = 0; round < 4; ++round) {
+    uint64_t plain[3], vector[3];
+    signer.sign(shingles, plain, SignWith::kPlain);
+    for (const SignWith with : {SignWith::kAvx2, SignWith::kAvx512}) {
+      if (!MinhashSigner::can_sign_with(with)) continue;
+      signer.sign(shingles, vector, with);
+      for (int i = 0; i < 3; ++i) EXPECT_EQ(vector[i], plain[i]);
+    }
+    std::rotate(shingles.begin(), shingles.begin() + 70'000, shingles.end());
   }
 }
 

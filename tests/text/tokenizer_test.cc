@@ -11,6 +11,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/text/piece_cache.h"
 #include "r1/text/pieces.h"
 #include "r1/text/stream_decoder.h"
 #include "r1/text/tokenizer_parts.h"
@@ -392,6 +393,50 @@ TEST(Tokenizer, TheCacheForgetsButDoesNotErr) {
     for (int i = 0; i < 40'000; ++i) text += words[draw(words.size())];
     ASSERT_EQ(t.encode(text), t.encode_with_offsets(text, {}).ids);
   }
+}
+
+// What find() gives is what was stored last, if anything, through growing, taking places and forgetting all.
+TEST(PieceCache, GivesWhatWasStoredOrNothing) {
+  PieceCache cache;
+  size_t found = 0, asked = 0;
+  const auto symbols_of = [](size_t i) {
+    std::vector<Model::Symbol> symbols(i % 5 == 4 ? i % 900 : i % 5);
+    for (size_t k = 0; k < symbols.size(); ++k) symbols[k] = {TokenId(i * 7 + k), 1};
+    return symbols;
+  };
+  const auto piece_of = [](size_t i) { return std::string(i % 40, 'x') + std::to_string(i); };
+  const auto ask = [&](size_t i) {
+    const std::string piece = piece_of(i);
+    const auto key = PieceCache::key(piece.data(), piece.size(), piece.data() + piece.size());
+    const PieceCache::Slot* const slot = cache.find(key, PieceCache::hash(key));
+    ++asked;
+    if (slot == nullptr) return;
+    const TokenId* ids = slot->ids;
+    size_t n = size_t(slot->ids[PieceCache::kSlotIds]);
+    if (slot->ids[PieceCache::kSlotIds] == PieceCache::kElsewhere) {
+      ASSERT_TRUE(cache.ids_of(*slot, piece, &ids, &n)) << piece;
+    }
+    const auto symbols = symbols_of(i);
+    ASSERT_EQ(n, symbols.size()) << piece;
+    for (size_t k = 0; k < n; ++k) ASSERT_EQ(ids[k], symbols[k].id) << piece;
+    ++found;
+  };
+  for (size_t i = 0; i < 100'000; ++i) {
+    const std::string piece = piece_of(i);
+    const auto key = PieceCache::key(piece.data(), piece.size(), piece.data() + piece.size());
+    cache.store(key, PieceCache::hash(key), piece, symbols_of(i));
+    if (i % 3 == 0) ask(i / 2);
+    ask(i);
+  }
+  EXPECT_GT(found, asked / 2);
+  EXPECT_LT(found, asked);  // 9 million ids are more than it keeps
+  const std::string other = "a piece of more bytes than a key has", twin = "another of them as long as the first";
+  const auto key = PieceCache::key(other.data(), other.size(), other.data() + other.size());
+  cache.store(key, PieceCache::hash(key), other, symbols_of(2));
+  const TokenId* ids;
+  size_t n;
+  EXPECT_TRUE(cache.ids_of(*cache.find(key, PieceCache::hash(key)), other, &ids, &n));
+  EXPECT_FALSE(cache.ids_of(*cache.find(key, PieceCache::hash(key)), twin, &ids, &n));  // as if their hashes were one
 }
 
 // ---- no input takes long ----
