@@ -1,14 +1,13 @@
 // r1 judge: does a program do what its tests say? --jsonl: a line {"language", "code", and tests (r1/verify/judge/suite_json.h)} in, a
-// report a line out, in order, with the line's "id" if it has one; {"completion"} in the place of "code" takes the program out of a model's
+// report a line out, in order, with the line's "id" if it has one, {"error": ..} where a line is no good; {"completion"} in the place of "code" takes the program out of a model's
 // answer. One program by --code and --tests.
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
-#include <iostream>
 #include <mutex>
 #include <thread>
 
-#include "r1/app/command.h"
+#include "r1/app/json_lines.h"
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/base/json.h"
@@ -91,7 +90,7 @@ class Lines {
     changed_.notify_all();
     for (std::thread& t : threads_) t.join();
   }
-  void run() {
+  int run() {
     int64_t number = 0;
     for (std::string line; std::getline(std::cin, line);) {
       ++number;
@@ -103,6 +102,7 @@ class Lines {
     }
     std::unique_lock lock(mutex_);
     while (!jobs_.empty()) print_first(lock);
+    return bad_.exit_code();
   }
 
  private:
@@ -116,8 +116,13 @@ class Lines {
     changed_.wait(lock, [this] { return jobs_.front().done; });
     const Job job = std::move(jobs_.front());
     jobs_.pop_front();
-    if (job.error) std::rethrow_exception(job.error);
-    print_text(dump_json(job.report) + "\n");
+    Json out = job.report;
+    try {
+      if (job.error) std::rethrow_exception(job.error);
+    } catch (const Error& error) {
+      out = bad_.in_place_of(job.line, error);
+    }
+    print_text(dump_json(out) + "\n");
   }
   void work() {
     std::unique_lock lock(mutex_);
@@ -149,6 +154,7 @@ class Lines {
   std::condition_variable changed_;
   std::deque<Job> jobs_;
   bool closed_ = false;
+  BadLines bad_;
   std::vector<std::thread> threads_;
 };
 
@@ -172,8 +178,7 @@ int run(const JudgeConfig& config, const CommonOptions& common) {
   const judge::Judge judge({.workers = int(config.workers), .warm = int(config.warm), .memory_bytes = config.memory_mb << 20});
   if (!judge.unavailable().empty()) fail("r1 judge: ", judge.unavailable());
   if (!config.jsonl) return judge_file(judge, config, common.json);
-  Lines(judge, config, size_t(config.workers > 0 ? config.workers : usable_cpus())).run();
-  return 0;
+  return Lines(judge, config, size_t(config.workers > 0 ? config.workers : usable_cpus())).run();
 }
 
 }  // namespace

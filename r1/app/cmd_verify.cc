@@ -1,12 +1,9 @@
 // r1 verify: is this answer right? One pair by --gold and --answer, or --jsonl: {"gold":..,"answer":..} a line in, a verdict a line out, in
-// order, with the line's "id" if it has one.
+// order, with the line's "id" if it has one; {"error": ..} where a line is no good.
 #include <cstdio>
-#include <iostream>
 #include <string>
 
-#include "r1/app/command.h"
-#include "r1/base/error.h"
-#include "r1/base/json.h"
+#include "r1/app/json_lines.h"
 #include "r1/data/rows.h"
 #include "r1/verify/verify.h"
 
@@ -50,15 +47,11 @@ bool right(const verify::AnswerCheck& c) {
   return c.verdict == verify::AnswerVerdict::kRight;
 }
 
-// True if every answer was right.
-bool check_lines(const verify::Verifier& verifier) {
-  int64_t lines = 0, unparsed = 0, number = 0;
+// The exit code of lines that were no good, else that of the verdicts.
+int check_lines(const verify::Verifier& verifier, bool verdict_counts) {
+  int64_t lines = 0, unparsed = 0;
   bool all_right = true;
-  for (std::string line; std::getline(std::cin, line);) {
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = str("stdin:", number);
-    const Json row = parse_json(line, where);
+  const int code = for_each_line([&](const Json& row, const std::string& where) {
     const auto text = [&](const char* key) {
       const auto at = row.find(key);
       return at == row.end() ? json_get<std::string>(row, key, where) : data::field_text(*at, str("'", key, "'"), where);
@@ -70,13 +63,13 @@ bool check_lines(const verify::Verifier& verifier) {
     Json out = Json::object();
     if (row.contains("id")) out["id"] = row["id"];
     out.update(as_json(c));
-    print_text(dump_json(out) + "\n");
-  }
+    return out;
+  });
   if (lines >= 20 && unparsed * 20 > lines)
     std::fprintf(stderr,
                  "warning: %lld of %lld answers could not be read (more than 5 %%): look at their reasons before you trust the score\n",
                  (long long)unparsed, (long long)lines);
-  return all_right;
+  return code != 0 ? code : verdict_counts && !all_right ? 1 : 0;
 }
 
 int run(const VerifyConfig& config, const CommonOptions& common) {
@@ -88,15 +81,15 @@ int run(const VerifyConfig& config, const CommonOptions& common) {
   options.equality.relative = config.relative;
   options.equality.strict = config.strict;
   const verify::Verifier verifier(options);
-  const auto code = [&](bool all_right) { return config.exit_code == "verdict" && !all_right ? 1 : 0; };
-  if (config.jsonl) return code(check_lines(verifier));
+  const bool verdict_counts = config.exit_code == "verdict";
+  if (config.jsonl) return check_lines(verifier, verdict_counts);
   if (config.gold.empty()) fail_usage("r1 verify: give --gold and --answer, or --jsonl");
   const auto c = verifier.check(config.gold, config.answer);
   print_text(common.json      ? dump_json(as_json(c)) + "\n"
              : config.explain ? explained(c)
                               : str(verify::answer_verdict_name(c.verdict), ": ", c.extracted.empty() ? "(nothing)" : c.extracted, " (",
                                     c.reason, ")\n"));
-  return code(right(c));
+  return verdict_counts && !right(c) ? 1 : 0;
 }
 
 }  // namespace

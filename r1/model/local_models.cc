@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
@@ -201,6 +202,13 @@ fs::path hub_cache() {
 std::vector<LocalModel> local_models() {
   std::vector<LocalModel> all = models_of_folder(models_folder());
   for (LocalModel& model : models_of_hub()) all.push_back(std::move(model));
+  // What is only another name for one that is listed, a symbolic link, is left out; the name that is no link stays.
+  std::error_code ignored;
+  std::set<fs::path> listed;
+  for (const LocalModel& model : all)
+    if (!fs::is_symlink(model.path, ignored)) listed.insert(fs::canonical(model.path, ignored));
+  std::erase_if(
+      all, [&](const LocalModel& m) { return fs::is_symlink(m.path, ignored) && !listed.insert(fs::canonical(m.path, ignored)).second; });
   return all;
 }
 

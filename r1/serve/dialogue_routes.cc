@@ -96,12 +96,17 @@ void close_turn(Turn& turn, const std::string& reply) {
   turn.lease.release();
 }
 
+// What was understood goes out at once; the words follow when they are there.
+void begin_events(Turn& turn, const ResponderPtr& responder, const char* source) {
+  responder->begin(200, "text/event-stream", api::event_headers());
+  responder->write(http::sse(dump_json(turn_json(turn, nullptr, source)), "state"));
+}
+
+// All of the reply in one; `stream`: its events are begun.
 void answer(Turn& turn, const ResponderPtr& responder, bool stream, const std::string& reply, const char* source) {
   close_turn(turn, reply);
   const Json whole = turn_json(turn, reply, source);
   if (!stream) return responder->send({.body = dump_json(whole)});
-  responder->begin(200, "text/event-stream", api::event_headers());
-  responder->write(http::sse(dump_json(turn_json(turn, nullptr, source)), "state"));
   responder->write(http::sse(dump_json(Json{{"text", reply}}), "delta"));
   responder->write(http::sse(dump_json(whole), "done"));
   responder->end();
@@ -114,12 +119,7 @@ class ReplyWriter : public api::AnswerWriter {
   ReplyWriter(std::shared_ptr<Turn> turn, ResponderPtr responder, bool stream)
       : turn_(std::move(turn)), responder_(std::move(responder)), stream_(stream) {}
 
-  void start(const Head&) override {
-    if (!stream_) return;
-    responder_->begin(200, "text/event-stream", api::event_headers());
-    begun_ = true;
-    responder_->write(http::sse(dump_json(turn_json(*turn_, nullptr, "model")), "state"));
-  }
+  void start(const Head&) override {}
   void prompt(int64_t, const std::string&, const std::vector<api::TokenInfo>&) override {}
   void delta(int64_t, const api::Delta& delta) override {
     if (delta.content.empty()) return;
@@ -140,13 +140,13 @@ class ReplyWriter : public api::AnswerWriter {
   }
   // Before the first word the domain's text takes its place; after it the client is told, and the session stays as it was.
   void fail(const std::exception& error) override {
-    if (reply_.empty() && !begun_) {
+    if (reply_.empty()) {
       log_warning("dialogue: the domain's words stand in for the model's: ", error.what());
       return answer(*turn_, responder_, stream_, turn_->decision.reply, "template");
     }
     turn_->lease.release();
     http::Response response = http::error_response(error);
-    if (!begun_) return responder_->send(std::move(response));
+    if (!stream_) return responder_->send(std::move(response));
     responder_->write(http::sse(response.body, "error"));
     responder_->end();
   }
@@ -154,7 +154,7 @@ class ReplyWriter : public api::AnswerWriter {
  private:
   std::shared_ptr<Turn> turn_;
   ResponderPtr responder_;
-  bool stream_, begun_ = false;
+  bool stream_;  // and then the events are begun
   std::string reply_;
 };
 
@@ -289,6 +289,7 @@ void handle_turn(Service* service, const DialogueParts& parts, const RequestPtr&
   if (service && !turn->said.wanted.empty()) found = ask_model(*service, *turn->dialogue, turn->said, request->key);
   turn->decision = turn->dialogue->decide(turn->state(), turn->said, found);
   const bool by_model = (body.reply.empty() ? parts.reply : body.reply) == "model" && service && service->served().chat;
+  if (body.stream) begin_events(*turn, responder, by_model ? "model" : "template");
   if (!by_model) return answer(*turn, responder, body.stream, turn->decision.reply, "template");
   try {
     const Service::Ticket ticket = service->submit(reply_generation(turn, responder, body.stream), request->key);

@@ -102,6 +102,37 @@ TEST(ShellVerify, IdsComeBackAndTheExitCodeSaysTheVerdict) {
   EXPECT_EQ(code({"--jsonl", "--exit_code=verdict"}, "{\"gold\":\"2\",\"answer\":\"2\"}\n{\"gold\":\"2\",\"answer\":\"3\"}\n"), 1);
 }
 
+TEST(ShellVerify, ABadLineLeavesTheOthersTheirVerdicts) {
+  const ProgramResult r =
+      run_r1({"verify", "--jsonl"},
+             "{\"gold\":\"2\",\"answer\":\"2\"}\n{\"id\":8,\"gold\":\"2\"}\nnot json\n\n{\"gold\":\"2\",\"answer\":\"3\"}\n");
+  EXPECT_EQ(r.code, 1);
+  const auto out = json_lines(r.out);
+  ASSERT_EQ(out.size(), 4u);
+  EXPECT_EQ(out[0]["verdict"], "right");
+  EXPECT_EQ(out[1]["id"], 8);
+  EXPECT_NE(out[1]["error"].get<std::string>().find("stdin:2"), std::string::npos);
+  EXPECT_NE(out[1]["error"].get<std::string>().find("answer"), std::string::npos);
+  EXPECT_NE(out[2]["error"].get<std::string>().find("stdin:3"), std::string::npos);
+  EXPECT_EQ(out[3]["verdict"], "wrong");
+  EXPECT_NE(r.err.find("stdin:2"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("and 1 more"), std::string::npos) << r.err;
+}
+
+TEST(ShellJudge, ABadLineLeavesTheOthersTheirReports) {
+  if (const std::string why = verify::sandbox::lacking_any(); !why.empty()) GTEST_SKIP() << why;
+  const std::string good = "{\"language\":\"python\",\"completion\":\"no code\",\"tests\":[{\"input\":\"\",\"output\":\"\"}]}\n";
+  const ProgramResult r = run_r1({"judge", "--jsonl"}, good + "{\"id\":3}\n" + good);
+  EXPECT_EQ(r.code, 1);
+  const auto out = json_lines(r.out);
+  ASSERT_EQ(out.size(), 3u);
+  EXPECT_EQ(out[0]["verdict"], "no_code");
+  EXPECT_EQ(out[1]["id"], 3);
+  EXPECT_TRUE(out[1].contains("error"));
+  EXPECT_EQ(out[2]["verdict"], "no_code");
+  EXPECT_NE(r.err.find("stdin:2"), std::string::npos) << r.err;
+}
+
 TEST(ShellJudge, IdsComeBack) {
   if (const std::string why = verify::sandbox::lacking_any(); !why.empty()) GTEST_SKIP() << why;
   const ProgramResult r = run_r1(

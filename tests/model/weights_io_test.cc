@@ -271,6 +271,7 @@ TEST(LocalModels, ABareNameIsLookedForWhereModelsAre) {
   write(models / "org/inner/model.safetensors", 30);
   write(models / "words/tokenizer.json", 5);
   write(models / "notes.txt", 1);
+  fs::create_symlink(models / "small-q4.gguf", models / "another-name.gguf");  // is listed once, by the name that is no link
   write(hub / "models--Qwen--Qwen2.5-0.5B/snapshots/00ff/model.safetensors", 40);
   write(hub / "models--Qwen--Qwen2.5-0.5B/refs/main", 0);
   write_file_atomic(hub / "models--Qwen--Qwen2.5-0.5B/refs/main", "00ff");
@@ -288,6 +289,7 @@ TEST(LocalModels, ABareNameIsLookedForWhereModelsAre) {
                                       "Qwen/Qwen2.5-0.5B safetensors 40 hub", "one/twin safetensors 50 hub", "q/many/a-q4.gguf gguf 3 hub",
                                       "q/many/b-q8.gguf gguf 4 hub", "two/twin safetensors 60 hub"}));
   EXPECT_EQ(find_model("small-q4"), models / "small-q4.gguf");
+  EXPECT_EQ(find_model("another-name"), models / "another-name.gguf");
   EXPECT_EQ(find_model("small-q4.gguf"), models / "small-q4.gguf");
   EXPECT_EQ(find_model("org/inner"), models / "org/inner");
   EXPECT_EQ(find_model("Qwen2.5-0.5B"), hub / "models--Qwen--Qwen2.5-0.5B/snapshots/00ff");

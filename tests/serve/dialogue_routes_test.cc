@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "r1/base/config_io.h"
 #include "r1/http/error.h"
@@ -18,7 +19,7 @@ class Client : public http::Responder {
   void send(http::Response response) override { finish(response.status, response.body); }
   void begin(int status, std::string type, http::Headers) override {
     const std::lock_guard lock(mutex_);
-    status_ = status, type_ = std::move(type);
+    status_ = status, type_ = std::move(type), begun_by_ = std::this_thread::get_id();
   }
   void write(std::string piece) override {
     const std::lock_guard lock(mutex_);
@@ -36,6 +37,7 @@ class Client : public http::Responder {
   const std::string& body() const { return body_; }
   const std::string& type() const { return type_; }
   Json json() const { return parse_json(body_, "answer"); }
+  std::thread::id begun_by() const { return begun_by_; }
   // The data of the events of that name.
   std::vector<Json> events(const std::string& name) const {
     std::vector<Json> found;
@@ -58,6 +60,7 @@ class Client : public http::Responder {
   int status_ = 0;
   std::string body_, type_;
   bool done_ = false;
+  std::thread::id begun_by_;
 };
 
 const std::string kDomain = R"(
@@ -226,6 +229,23 @@ TEST(DialogueRoutes, WhereTheModelCannotAnswerTheDomainDoes) {
   const Json turn = s.say({{"message", "when are you open"}, {"reply", "model"}})->json();
   EXPECT_EQ(turn["reply"], "Nine to five.");
   EXPECT_EQ(turn["reply_source"], "template");
+  const auto stream = s.say({{"message", "when are you open"}, {"reply", "model"}, {"stream", true}});
+  ASSERT_EQ(stream->events("state").size(), 1u);
+  EXPECT_EQ(stream->events("state")[0]["intent"]["name"], "hours");
+  ASSERT_EQ(stream->events("delta").size(), 1u);
+  EXPECT_EQ(stream->events("delta")[0]["text"], "Nine to five.");
+  EXPECT_EQ(stream->events("done").at(0)["reply_source"], "template");
+}
+
+// What was understood is there before the model has a word.
+TEST(DialogueRoutes, TheStateDoesNotWaitForTheModel) {
+  Model model;
+  Service service(model.served, small_service());
+  Served s(&service);
+  const auto stream = s.say({{"message", "when are you open"}, {"reply", "model"}, {"stream", true}});
+  const std::string body = stream->body();
+  EXPECT_EQ(body.find("event: state"), 0u);
+  EXPECT_EQ(stream->begun_by(), std::this_thread::get_id());
 }
 
 }  // namespace
