@@ -16,9 +16,7 @@ void PieceCache::store(const Key& k, uint64_t hash, std::string_view piece, cons
   const bool elsewhere = is_long(k) || symbols.size() > kSlotIds;
   if (elsewhere && (ids_.size() + symbols.size() > kMostElsewhere || bytes_.size() + piece.size() > 4 * kMostElsewhere)) clear();
   if (stored_ > slots_.size() / 2 && shift_ > 64 - kMostBits) grow();
-  Slot* const pair = slots_.data() + index(hash);
-  if (pair[0].key.high != 0) pair[1] = pair[0];
-  Slot& slot = pair[0];
+  Slot& slot = place_for(hash);
   slot = {.key = k};
   ++stored_;
   if (!elsewhere) {
@@ -34,16 +32,22 @@ void PieceCache::store(const Key& k, uint64_t hash, std::string_view piece, cons
   if (is_long(k)) bytes_.insert(bytes_.end(), piece.begin(), piece.end());
 }
 
+// A free slot, or that of the older piece of the pair, to which the newer one moves.
+PieceCache::Slot& PieceCache::place_for(uint64_t hash) {
+  const size_t home = index(hash);
+  for (const size_t pair : {home, neighbour(home)})
+    for (Slot* slot = slots_.data() + pair; slot != slots_.data() + pair + 2; ++slot)
+      if (slot->key.high == 0) return *slot;
+  slots_[home] = slots_[home + 1];
+  return slots_[home + 1];
+}
+
 void PieceCache::grow() {
   HugeVector<Slot> old = std::move(slots_);
   slots_ = HugeVector<Slot>(2 * old.size());
   --shift_;
-  for (size_t i = old.size(); i-- > 0;) {  // of a pair the older first
-    if (old[i].key.high == 0) continue;
-    Slot* const pair = slots_.data() + index(PieceCache::hash(old[i].key));
-    pair[1] = pair[0];
-    pair[0] = old[i];
-  }
+  for (const Slot& slot : old)
+    if (slot.key.high != 0) place_for(PieceCache::hash(slot.key)) = slot;
 }
 
 void PieceCache::clear() {

@@ -56,7 +56,10 @@ class PieceCache {
   // The slot of a key, null if there is none. That of a long piece may be another's: ids_of() tells.
   const Slot* find(const Key& k, uint64_t hash) const {
     const Slot* const pair = slots_.data() + index(hash);
-    return pair[0].key == k ? pair : pair[1].key == k ? pair + 1 : nullptr;
+    if (pair[0].key == k) return pair;
+    if (pair[1].key == k) return pair + 1;
+    const Slot* const next = slots_.data() + neighbour(index(hash));
+    return next[0].key == k ? next : next[1].key == k ? next + 1 : nullptr;
   }
   // The ids of a slot that are kElsewhere, if they are of this piece.
   bool ids_of(const Slot& slot, std::string_view piece, const TokenId** ids, size_t* n) const;
@@ -68,8 +71,11 @@ class PieceCache {
   static constexpr size_t kMostElsewhere = 4 << 20;     // ids and, four a unit, bytes
   static const uint8_t kMask[32];
 
-  // Pairs of slots lie in the order of their hashes, so that twice as many are the same ones, each pair split.
+  // A pair of slots is a cache line. What a full pair has no room for goes to its neighbour: a third key to a pair is not rare (one in thirty
+  // when a third of the slots are taken), and three that push each other out cost a merge each time.
   size_t index(uint64_t hash) const { return 2 * size_t(hash >> shift_); }
+  static size_t neighbour(size_t pair) { return pair ^ 2; }
+  Slot& place_for(uint64_t hash);
   static bool is_long(const Key& k) { return (k.high & kLong) == kLong; }
   void grow();
   void clear();
