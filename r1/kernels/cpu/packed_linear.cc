@@ -33,11 +33,16 @@ void run(const PackedLinear& a) {
   const int64_t first = a.first / kRowsOfGroup, groups = (a.first + a.out + kRowsOfGroup - 1) / kRowsOfGroup - first;
   // A row of w costs as much as some of x: it is read from memory and unpacked.
   const int64_t threads = std::min<int64_t>(groups, threads_for(double(a.rows + 4) * double(a.out * a.in) / 8));
+  const auto quantize = [&](int64_t t) {
+    quantize_tile_simd<kSet, kVnni>(a, t * kTileRows, std::min(kTileRows, a.rows - t * kTileRows), quantized + t * kTileRows * row_bytes);
+  };
+  if (tiles == 1) quantize(0);  // sooner done than shared
 #pragma omp parallel num_threads(int(threads)) if (threads > 1)
   {
+    if (tiles > 1) {
 #pragma omp for schedule(static)
-    for (int64_t t = 0; t < tiles; ++t)
-      quantize_tile_simd<kSet, kVnni>(a, t * kTileRows, std::min(kTileRows, a.rows - t * kTileRows), quantized + t * kTileRows * row_bytes);
+      for (int64_t t = 0; t < tiles; ++t) quantize(t);
+    }
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < threads; ++i)
       packed_linear_simd<kSet, kVnni>(a, quantized, first + groups * i / threads, first + groups * (i + 1) / threads);

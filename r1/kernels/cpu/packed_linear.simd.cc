@@ -29,11 +29,12 @@ struct Tile {
   const uint8_t* quants;
   const float* scales;   // [block][R]
   const int32_t* words;  // [word][R]
+  bool is_first;
 };
 R1_INLINE Tile tile_at(const uint8_t* tiles, BlockForm form, int64_t row, int64_t rows, int64_t in) {
   const uint8_t* quants = tiles + row * quantized_row_bytes(form, in);
   const float* scales = (const float*)(quants + rows * in);
-  return {quants, scales, (const int32_t*)(scales + rows * (in / fields_of(form).elements))};
+  return {quants, scales, (const int32_t*)(scales + rows * (in / fields_of(form).elements)), row == 0};
 }
 
 // The planes of a group of w (base/interleaved_rows.h).
@@ -68,6 +69,11 @@ R1_INLINE __m256i word8(const void* p) {
   return _mm256_set1_epi32(word);
 }
 
+// Keeps a sum one chain: the compiler would turn it into a tree, which wants more registers than there are.
+R1_INLINE void pin(__m256i& sum) {
+  __asm__("" : "+x"(sum));
+}
+
 // A sum of products of unsigned w and signed x, four columns a step. Without VNNI in 16 bits, so only so many steps at a time that the
 // largest products, 2 (2^bits - 1) 127 a step, fit.
 template <int R>
@@ -85,6 +91,7 @@ struct Dot {
 #else
       sum[r] = _mm256_add_epi16(sum[r], _mm256_maddubs_epi16(w, word8(x + 4 * r)));
 #endif
+      pin(sum[r]);
     }
   }
   // The sum in 32 bits, times a small factor that each lane has in both halves.
@@ -132,6 +139,15 @@ R1_INLINE void repeat(F&& f) {
   }
 }
 
+// The first tile waits for memory: what lies a little further on is asked for early. For the others it is in the cache.
+template <int64_t kBytes>
+R1_INLINE void fetch_ahead(const Tile& x, const uint8_t* p) {
+  constexpr int64_t kAhead = 2048;
+  if (!x.is_first) return;
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kBytes; i += 64) __builtin_prefetch(p + kAhead + i);
+}
+
 // sum[r] = the sum over block b of 32 columns of quant x.
 template <BlockForm F, int R>
 R1_INLINE void sum_block(const Planes& w, int64_t b, const uint8_t* x, __m256i (&sum)[R]) {
@@ -146,6 +162,7 @@ R1_INLINE void sum_block(const Planes& w, int64_t b, const uint8_t* x, __m256i (
       for (int r = 0; r < R; ++r) {
         const __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(word8(x + 4 * (R * s + r)), q));
         sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+        pin(sum[r]);
       }
     }
   } else if constexpr (F == BlockForm::kQ8_0) {
@@ -179,6 +196,7 @@ template <BlockForm F, int R>
 R1_INLINE void run_blocks(const Planes& w, int64_t blocks, const Tile& x, __m256 (&acc)[R]) {
   constexpr bool kOffsets = fields_of(F).m > 0, kZero = F == BlockForm::kQ8_0 ? kVnni : !kOffsets;
   for (int64_t b = 0; b < blocks; ++b) {
+    fetch_ahead<8 * fields_of(F).quants>(x, w.quants + b * 8 * fields_of(F).quants);
     __m256i sum[R];
     sum_block<F, R>(w, b, x.quants + b * 32 * R, sum);
     const __m256 d = half8(w.d + b * 16), m = kOffsets ? half8(w.m + b * 16) : d;
@@ -251,6 +269,7 @@ R1_INLINE void run_super_blocks(const Planes& w, int64_t blocks, const Tile& x, 
   // Steps whose products fit 16 bits together, and have one small scale.
   constexpr int kSteps = kVnni ? (kSix ? 4 : 8) : kSix ? 2 : F == BlockForm::kQ5_K ? 4 : 8;
   for (int64_t b = 0; b < blocks; ++b) {
+    fetch_ahead<1024>(x, w.quants + b * 1024);
     const uint8_t *quants = w.quants + b * 1024, *high = w.high + b * kRowsOfGroup * fields_of(F).high, *xq = x.quants + b * 256 * R;
     const SmallScales<F> small(w.scales + b * kRowsOfGroup * fields_of(F).scales);
     __m256i sum[R];
