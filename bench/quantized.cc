@@ -87,7 +87,8 @@ Run generate(model::Transformer& model, int64_t prompt, int64_t texts, int64_t s
   config.max_num_seqs = texts;
   config.max_model_len = prompt + steps + 8;
   config.enable_prefix_caching = false;
-  config.kv_cache_memory = int64_t{512} << 20;
+  config.max_num_batched_tokens = 512;  // as the peer's
+  config.num_blocks = texts * ((prompt + steps + 8) / config.block_size + 2);
   engine::Engine engine(model, config);
   for (int64_t i = 0; i < texts; ++i) engine.add(request(prompt, i, steps + 1));
   Run run;

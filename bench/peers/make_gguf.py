@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A GGUF file of Qwen2.5-0.5B's shape with random weights, every matrix (the tied embedding too) of one type, without a vocabulary: what
 bench/quantized measures with. Needs gguf and numpy.
-make_gguf.py Q8_0|Q4_0|... FILE"""
+make_gguf.py Q8_0|Q4_0 FILE"""
 import sys
 
 import gguf
@@ -25,9 +25,13 @@ def main():
     file.add_vocab_size(VOCAB)
     file.add_tokenizer_model("no_vocab")
 
+    # Blocks of 32: a scale in half precision and random quants, values of a deviation of 0.05.
+    bytes_of_block, deviation = {"Q8_0": (34, 73.9), "Q4_0": (18, 4.6)}[kind.name]
+
     def matrix(name, rows, columns):
-        values = random.standard_normal((rows, columns), dtype=numpy.float32) * 0.05
-        file.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+        blocks = random.integers(0, 256, (rows, columns // 32, bytes_of_block), dtype=numpy.uint8)
+        blocks[:, :, :2] = numpy.frombuffer(numpy.float16(0.05 / deviation).tobytes(), dtype=numpy.uint8)
+        file.add_tensor(name, blocks.reshape(rows, -1), raw_dtype=kind)
 
     def vector(name, size, value=0.0):
         file.add_tensor(name, (random.standard_normal(size) * 0.02 + value).astype(numpy.float32))

@@ -13,7 +13,7 @@
 namespace r1::engine {
 namespace {
 
-class PackedEngine : public testing::Test {
+class PackedEngine : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     const fs::path file = fs::temp_directory_path() / str("r1_packed_engine_", ::getpid(), ".gguf");
