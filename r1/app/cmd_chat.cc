@@ -28,7 +28,7 @@ namespace {
 const engine::SamplingOptions kOwnSampling{.temperature = 0.6, .top_p = 0.95};
 
 struct ChatConfig {
-  stages::ModelArgs model;
+  stages::InferenceArgs model;
   engine::EngineConfig engine;
   std::string system_prompt, prompt_suffix, think = "auto", load;
   engine::SamplingOptions sampling = engine::SamplingOptions::of_model(kOwnSampling);
@@ -101,8 +101,8 @@ class Input {
   bool terminal_;
 };
 
-stages::LoadedModel load_model(const stages::ModelArgs& args, tensor::Device device) {
-  return stages::load(args, device, stages::resolve_dtype(args.dtype, device));
+stages::LoadedModel load_model(const stages::InferenceArgs& args, tensor::Device device) {
+  return stages::load(args, device);
 }
 
 class Chat {

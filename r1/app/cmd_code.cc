@@ -19,7 +19,7 @@ namespace {
 const engine::SamplingOptions kCodeSampling{.temperature = 0};
 
 struct CompleteConfig {
-  stages::ModelArgs model;
+  stages::InferenceArgs model;
   engine::EngineConfig engine;
   std::string place, language, stop_at = "block";
   std::vector<std::string> files;
@@ -163,7 +163,7 @@ int run_complete(const CompleteConfig& config, const CommonOptions& common) {
 }
 
 struct TestsConfig {
-  stages::ModelArgs model;
+  stages::InferenceArgs model;
   engine::EngineConfig engine;
   std::string file, module, output;
   std::vector<std::string> function;

@@ -22,7 +22,7 @@ namespace {
 const engine::SamplingOptions kOwnSampling{};
 
 struct GenerateConfig {
-  stages::ModelArgs model;
+  stages::InferenceArgs model;
   engine::EngineConfig engine;
   std::string prompt, prompt_file, messages, ids, system_prompt, prompt_suffix;
   bool chat = false, raw = false;
@@ -121,7 +121,7 @@ int run(const GenerateConfig& config, const CommonOptions& common) {
   const std::string prompt = read_prompt(config);
   const auto device = tensor::parse_device(common.device);
   const auto use = config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kIfThere;
-  stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device), use);
+  stages::LoadedModel loaded = stages::load(config.model, device, use);
   if (!loaded.tokenizer && !config.sampling.stop.empty()) fail_usage("--stop needs a tokenizer: give --tokenizer");
   if (!loaded.tokenizer) loaded.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::without_tokens());
   engine::CompletionRequest request = request_of(config, loaded, common.json);

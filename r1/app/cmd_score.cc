@@ -14,7 +14,7 @@ namespace r1::app {
 namespace {
 
 struct ScoreConfig {
-  stages::ModelArgs model;
+  stages::InferenceArgs model;
   std::string text, file, ids;
   bool raw = false;
 
@@ -49,8 +49,8 @@ std::vector<int32_t> read_ids(const ScoreConfig& c, const std::string& text, con
 int run(const ScoreConfig& config, const CommonOptions& common) {
   const std::string text = read_text(config);
   const auto device = tensor::parse_device(common.device);
-  const stages::LoadedModel loaded = stages::load(config.model, device, stages::resolve_dtype(config.model.dtype, device),
-                                                  config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kNone);
+  const stages::LoadedModel loaded =
+      stages::load(config.model, device, config.ids.empty() ? stages::TokenizerUse::kNeeded : stages::TokenizerUse::kNone);
   const std::vector<int32_t> ids = read_ids(config, text, loaded);
   const int64_t longest = loaded.model->config().max_position_embeddings;
   check(int64_t(ids.size()) <= longest, "the text has ", ids.size(), " tokens, the model's context holds ", longest);

@@ -29,7 +29,7 @@ namespace r1::app {
 namespace {
 
 struct ServeConfig {
-  stages::ModelArgs model;
+  stages::InferenceArgs model;
   http::ServerConfig server;
   serve::ServiceConfig service;
   api::RunsConfig runs;
@@ -154,7 +154,7 @@ class Program {
 
   void load(const fs::path& path) {
     const auto device = tensor::parse_device(common_.device);
-    loaded_ = stages::load(config_.model, device, stages::resolve_dtype(config_.model.dtype, device));
+    loaded_ = stages::load(config_.model, device);
     served_ = {.name = config_.served_model_name.empty() ? default_name(path) : config_.served_model_name[0],
                .path = path.string(),
                .model = loaded_->model.get(),

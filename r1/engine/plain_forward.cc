@@ -6,7 +6,6 @@
 #include <cmath>
 #include <limits>
 
-#include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::engine {
@@ -54,7 +53,7 @@ std::vector<ScoredToken> score_prompt(model::Transformer& model, const std::vect
   if (n < 2) return out;
   const Tensor ids_T = ids_on(model, ids);
   const Tensor x_TD = hidden(model, ids_T).narrow(0, 0, n - 1);
-  const std::vector<float> logprobs = floats(ops::linear_logprob(x_TD, model.head(), ids_T.narrow(0, 1, n - 1)).logprob_T);
+  const std::vector<float> logprobs = floats(model.logprob(x_TD, ids_T.narrow(0, 1, n - 1)));
   for (int64_t i = 1; i < n; ++i) out[size_t(i)].logprob = logprobs[size_t(i - 1)];
   if (top > 0) add_top(model, x_TD, top, out);
   return out;

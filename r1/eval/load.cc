@@ -1,12 +1,12 @@
 #include "r1/eval/load.h"
 
 #include <algorithm>
+#include <map>
 
 #include "r1/base/file.h"
 #include "r1/base/interrupt.h"
 #include "r1/base/log.h"
 #include "r1/model/local_models.h"
-#include "r1/model/weights_io.h"
 #include "r1/tasks/registry.h"
 
 namespace r1::eval {
@@ -31,8 +31,10 @@ void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig
                " rows; give the tokenizer that the model was made with (tokenizer_name_or_path)");
 }
 
-std::unique_ptr<model::Transformer> load_weights_of(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype) {
-  return model::load_model(path, device, dtype, [](int64_t, int64_t) { throw_if_interrupted(); });
+std::unique_ptr<model::Transformer> load_weights_of(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype,
+                                                    const model::ModelLoad& how) {
+  return model::load_model(
+      path, device, dtype, [](int64_t, int64_t) { throw_if_interrupted(); }, how);
 }
 
 std::vector<text::TokenId> end_of_turn_ids(const model::ModelConfig& config, const text::Tokenizer* tokenizer) {
@@ -62,7 +64,7 @@ void load_text_side(LoadedModel& out, const ModelArgs& args, const model::ModelC
 
 }  // namespace
 
-LoadedModel load(const ModelArgs& named, tensor::Device device, tensor::DType dtype, TokenizerUse use) {
+LoadedModel load(const ModelArgs& named, tensor::Device device, tensor::DType dtype, TokenizerUse use, const model::ModelLoad& how) {
   if (named.model_name_or_path.empty())
     fail_usage("missing: --model_name_or_path (HF folder, checkpoint folder, .gguf file, or a name that r1 models lists)");
   ModelArgs args = named;
@@ -71,8 +73,31 @@ LoadedModel load(const ModelArgs& named, tensor::Device device, tensor::DType dt
   const model::ModelConfig config = model::read_model_config(args.model_name_or_path);
   load_text_side(out, args, config, use);
   out.generation = model::read_generation_config(args.model_name_or_path);
-  out.model = load_weights_of(args.model_name_or_path, device, dtype);
+  out.model = load_weights_of(args.model_name_or_path, device, dtype, how);
   out.stop_ids = end_of_turn_ids(config, out.tokenizer.get());
+  return out;
+}
+
+namespace {
+
+void say_what_is_packed(const model::Transformer& model) {
+  std::map<std::string, int64_t> of_format;
+  for (const model::WeightRow& row : model.weights())
+    if (row.weight && row.weight->packed()) ++of_format[row.weight->format()];
+  if (of_format.empty()) return;
+  std::string formats;
+  for (const auto& [format, count] : of_format) formats += str(formats.empty() ? "" : ", ", count, " in ", format);
+  log_info("weights stay as the file has them (", formats, "); products round their inputs to 8 bits (--weights unpacked does not)");
+}
+
+}  // namespace
+
+LoadedModel load(const InferenceArgs& args, tensor::Device device, TokenizerUse use) {
+  if (args.weights == "packed" && !device.is_cpu())
+    fail_usage("--weights packed: only the CPU multiplies packed weights; leave it out, or give --device cpu");
+  const model::ModelLoad how{.keep_packed = args.weights != "unpacked" && device.is_cpu(), .products_only = args.weights == "auto"};
+  LoadedModel out = load(args, device, resolve_dtype(args.dtype, device), use, how);
+  say_what_is_packed(*out.model);
   return out;
 }
 
@@ -94,6 +119,15 @@ void ModelArgs::visit(Fields& v) {
   v("tokenizer_name_or_path", tokenizer_name_or_path, "tokenizer.json, HF folder or .gguf (default: the model's own)");
   v.alias("tokenizer", "tokenizer_name_or_path");
   v("dtype", dtype, "auto: float32 on CPU, bfloat16 on CUDA", OneOf{"auto", "float32", "bfloat16"});
+}
+
+void InferenceArgs::visit(Fields& v) {
+  ModelArgs::visit(v);
+  v("weights", weights,
+    "quantized weights in memory: packed as the file has them, or unpacked to dtype; auto: packed where products with them are there (GGUF "
+    "on "
+    "the CPU)",
+    OneOf{"auto", "packed", "unpacked"});
 }
 
 void TaskArgs::visit(Fields& v) {

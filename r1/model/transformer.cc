@@ -11,7 +11,6 @@
 #include "r1/model/layers.h"
 #include "r1/nn/block.h"
 #include "r1/nn/embedding.h"
-#include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::model {
@@ -239,11 +238,19 @@ Tensor Transformer::mtp_normed(int depth, const Tensor& g_TD) const {
 }
 
 Tensor Transformer::logits(const Tensor& x_RD) const {
-  return ops::linear_logits(x_RD, head());
+  return head_weight().logits(x_RD);
+}
+
+Tensor Transformer::logprob(const Tensor& x_TD, const Tensor& targets_T) const {
+  return head_weight().logprob(x_TD, targets_T);
+}
+
+const nn::Weight& Transformer::head_weight() const {
+  return parts_->head_VD.defined() ? parts_->head_VD : parts_->embedding.weight();
 }
 
 Tensor Transformer::head() const {
-  return (parts_->head_VD.defined() ? parts_->head_VD : parts_->embedding.weight()).dense();
+  return head_weight().dense();
 }
 
 void Transformer::set_requires_grad(bool on) {

@@ -12,6 +12,7 @@
 
 namespace r1::nn {
 class Block;
+class Weight;
 }
 
 namespace r1::model {
@@ -55,9 +56,10 @@ class Transformer {
   // What head() takes of it: the logits of the token `depth` + 2 places on.
   Tensor mtp_normed(int depth, const Tensor& g_TD) const;
 
-  // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use ops::linear_logprob with head(): it never holds [T,
-  // V].
+  // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use logprob(), or ops::linear_logprob with head() where a
+  // graph is wanted: they never hold [T, V].
   Tensor logits(const Tensor& x_RD) const;
+  Tensor logprob(const Tensor& x_TD, const Tensor& targets_T) const;  // fp32 [T], without a graph; the head may lie packed
   Tensor head() const;  // [V, D]; the embedding if tied. Unpacked for this use where it lies packed.
 
   WeightTable& weights() { return weights_; }
@@ -91,6 +93,8 @@ class Transformer {
   void bump_version() { ++version_; }
 
  private:
+  const nn::Weight& head_weight() const;
+
   ModelConfig config_;
   tensor::Device device_;
   tensor::DType dtype_;

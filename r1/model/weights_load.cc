@@ -67,7 +67,7 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   check_weights(model, stored, path);
   ProgressCounter done(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
-    if (stays_packed(row, how, [&] { return packed_row(stored, row); })) {
+    if (stays_packed(row, how, [&] { return how.products_only ? nullptr : packed_row(stored, row); })) {
       done(row.tensor->nbytes());
       continue;
     }

@@ -2,6 +2,9 @@
 
 #include "r1/base/error.h"
 #include "r1/ops/embedding.h"
+#include "r1/ops/linear.h"
+#include "r1/ops/logprob.h"
+#include "r1/ops/packed_linear.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/packed.h"
 
@@ -23,6 +26,10 @@ std::string Weight::format() const {
   return packed_ ? packed_->format() : "plain";
 }
 
+int64_t Weight::packed_bytes() const {
+  return packed_ ? packed_->bytes() : 0;
+}
+
 Tensor Weight::dense() const {
   return defined() ? rows(0, sizes()[0]) : plain_;
 }
@@ -34,11 +41,36 @@ Tensor Weight::rows(int64_t first, int64_t count) const {
   }
   std::vector<int64_t> shape = sizes().vec();
   shape[0] = count;
-  int64_t below = 1;  // rows of the packed matrix for each of ours
-  for (size_t i = 1; i + 1 < shape.size(); ++i) below *= shape[i];
+  const int64_t below = rows_below();
   const Tensor out = aten::empty({count * below, shape.back()}, at::TensorOptions(plain_.scalar_type()));
   packed_->unpack(first * below, count * below, out);
   return out.view(shape).to(device_);
+}
+
+int64_t Weight::rows_below() const {
+  int64_t below = 1;
+  for (size_t i = 1; i + 1 < sizes().size(); ++i) below *= sizes()[i];
+  return below;
+}
+
+bool Weight::multiplies_packed(const Tensor& x) const {
+  return packed_ && device_.is_cpu() && ops::has_packed_linear(*packed_, x);
+}
+
+Tensor Weight::product(const Tensor& x_TI, int64_t first, int64_t count, const Tensor& bias_O) const {
+  const int64_t below = rows_below();
+  if (multiplies_packed(x_TI)) return ops::packed_linear(x_TI, *packed_, first * below, count * below, bias_O);
+  return ops::linear(x_TI, rows(first, count).view({count * below, sizes().back()}), bias_O);
+}
+
+Tensor Weight::logits(const Tensor& x_RD) const {
+  if (multiplies_packed(x_RD)) return ops::packed_linear_fp32(x_RD, *packed_, 0, sizes()[0]);
+  return ops::linear_logits(x_RD, dense());
+}
+
+Tensor Weight::logprob(const Tensor& x_TD, const Tensor& targets_T) const {
+  if (multiplies_packed(x_TD)) return ops::packed_logprob(x_TD, *packed_, targets_T);
+  return ops::linear_logprob(x_TD, dense(), targets_T).logprob_T;
 }
 
 Tensor Weight::lookup(const Tensor& ids_T) const {

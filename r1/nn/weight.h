@@ -1,8 +1,9 @@
 // A weight and, alone, the knowledge of how it is stored: as one tensor (plain), or packed as its file has it (tensor/packed), with values
 // and scales in slots of their own. Layers that multiply own one for each matrix; norms, biases and routers are plain tensors.
 //
-// A packed weight is unpacked for each use, which is slow and takes the memory of what is used: the reference. It has no gradient and is
-// never written: model.set_requires_grad refuses it.
+// A packed weight is multiplied as it lies where there is a product for its form (ops/packed_linear: ggml's blocks on the CPU), which rounds
+// the input to 8 bits; else it is unpacked for each use, which is slow and takes the memory of what is used. It has no gradient and is never
+// written: model.set_requires_grad refuses it.
 #pragma once
 
 #include <memory>
@@ -25,12 +26,19 @@ class Weight {
   bool defined() const { return plain_.defined(); }
   at::IntArrayRef sizes() const { return plain_.sizes(); }
   bool packed() const { return packed_ != nullptr; }
-  std::string format() const;  // of a packed one, for people
+  std::string format() const;    // of a packed one, for people
+  int64_t packed_bytes() const;  // 0 for a plain one
 
   // All of it: the tensor itself where it is plain, else unpacked for this use.
   Tensor dense() const;
   // [first, first + count) of its first axis.
   Tensor rows(int64_t first, int64_t count) const;
+  // x [T, I] . w^T + bias, w the rows [first, first + count) of the first axis, [O, I] or of [E, O, I] the matrices below one another.
+  Tensor product(const Tensor& x_TI, int64_t first, int64_t count, const Tensor& bias_O = {}) const;
+  Tensor product(const Tensor& x_TI, const Tensor& bias_O = {}) const { return product(x_TI, 0, sizes()[0], bias_O); }
+  // Of a head [V, D]: ops/logprob's logits, and the log-probabilities of these tokens (int64) without a graph.
+  Tensor logits(const Tensor& x_RD) const;
+  Tensor logprob(const Tensor& x_TD, const Tensor& targets_T) const;
   // Of a matrix [V, D] the rows of these numbers, int64 [T] -> [T, D].
   Tensor lookup(const Tensor& ids_T) const;
 
@@ -42,6 +50,9 @@ class Weight {
   Tensor& slot() { return plain_; }
 
  private:
+  bool multiplies_packed(const Tensor& x) const;
+  int64_t rows_below() const;  // rows of the matrix for each of the first axis
+
   at::Device device_ = at::kCPU;
   Tensor plain_;
   std::shared_ptr<const tensor::PackedMatrix> packed_;

@@ -9,6 +9,7 @@
 #include "r1/ops/linear.h"
 #include "r1/ops/linear_cpu.h"
 #include "r1/ops/logprob_impl.h"
+#include "r1/ops/packed_linear.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::ops {
@@ -120,6 +121,21 @@ Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, doub
 }
 
 }  // namespace
+
+Tensor packed_logprob(const Tensor& x_TD, const tensor::PackedMatrix& head, const Tensor& targets_T) {
+  check(x_TD.dim() == 2 && targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong,
+        "[packed_logprob] expected x [T, D] and int64 targets [T], got ", x_TD.sizes(), " and ", targets_T.scalar_type(), " ",
+        targets_T.sizes());
+  check_targets("packed_logprob", targets_T, head.rows());
+  const at::NoGradGuard no_grad;
+  const int64_t tokens = x_TD.size(0), rows = logits_chunk_rows(tokens, head.rows(), at::kCPU, at::kFloat);
+  const Tensor logprob_T = aten::empty({tokens}, at::kFloat), lse_T = aten::empty({tokens}, at::kFloat), targets = targets_T.contiguous();
+  for (int64_t begin = 0; begin < tokens; begin += rows) {
+    const auto part = [&, count = std::min(rows, tokens - begin)](const Tensor& t) { return t.narrow(0, begin, count); };
+    pick(packed_linear_fp32(part(x_TD), head, 0, head.rows()), part(targets), 1, part(logprob_T), part(lse_T), {});
+  }
+  return logprob_T;
+}
 
 Tensor linear_logits(const Tensor& x_RD, const Tensor& head_VD) {
   return linear_fp32(x_RD, head_VD);

@@ -10,6 +10,10 @@
 
 #include "r1/tensor/tensor.h"
 
+namespace r1::tensor {
+class PackedMatrix;
+}
+
 namespace r1::ops {
 
 struct LogProbs {
@@ -22,6 +26,9 @@ LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor&
                         bool want_entropy = false);
 LogProbs linear_logprob_ref(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0,
                             bool want_entropy = false);
+
+// The same of a head in a packed form (ops/packed_linear): logprob_T at temperature 1, without a graph.
+Tensor packed_logprob(const Tensor& x_TD, const tensor::PackedMatrix& head, const Tensor& targets_T);
 
 // -sum_t weights_T[t] logprob_T[t], for losses that are no more than that. weights_T fp32, without a gradient.
 struct Nll {

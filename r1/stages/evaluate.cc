@@ -119,7 +119,7 @@ Json run_evaluation(const EvalConfig& config) {
   const int64_t asked = config.eval.limit > 0 ? std::min(config.eval.limit, size) : size;
   log_info("eval ", task->name(), ": ", asked, asked < size ? str(" of ", size) : "", " problems", files.empty() ? "" : " from ",
            files.empty() ? "" : files.front(), files.size() > 1 ? str(" and ", files.size() - 1, " more") : "");
-  const auto loaded = load(config.model, device, resolve_dtype(config.model.dtype, device));
+  const auto loaded = load(config.model, device);
   const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
   engine::Engine engine(*loaded.model, config.engine);
   std::future<Json> model;

@@ -11,7 +11,7 @@ namespace r1::stages {
 struct EvalConfig {
   std::string output_dir, device = "auto";
   bool overwrite_output_dir = false, save = true;
-  ModelArgs model;
+  InferenceArgs model;
   TaskArgs task;
   data::PromptArgs prompt;
   eval::EvalArgs eval;

@@ -14,7 +14,9 @@ namespace r1::stages {
 
 corpus::OpenModel model_opener(const std::string& device_name) {
   return [device_name](const std::string& name) -> corpus::Perplexity {
-    const auto loaded = std::make_shared<eval::LoadedModel>(eval::load({.model_name_or_path = name}, tensor::parse_device(device_name)));
+    const auto device = tensor::parse_device(device_name);
+    const auto loaded = std::make_shared<eval::LoadedModel>(
+        eval::load(eval::ModelArgs{.model_name_or_path = name}, device, eval::resolve_dtype("auto", device)));
     const auto lock = std::make_shared<std::mutex>();
     return [loaded, lock](std::string_view text) {
       const auto ids = loaded->tokenizer->encode(text, {.parse_special = false, .add_special_tokens = loaded->tokenizer->add_bos()});

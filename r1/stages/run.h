@@ -46,6 +46,7 @@ struct RunArgs {
 
 using eval::check_vocabulary;
 using eval::end_of_turn_ids;
+using eval::InferenceArgs;
 using eval::load;
 using eval::load_chat_template;
 using eval::load_task;

@@ -1,6 +1,6 @@
-// A matrix that stays in memory as its file has it, values and scales apart (8 bit blocks, ggml's blocks), and is unpacked when it is
-// used. What is unpacked has the bits that loading the same file unpacked gives, so this is the definition that products straight from
-// the packed form are held against.
+// A matrix that stays in memory as its file has it, values and scales apart (8 bit blocks, ggml's blocks). What is unpacked of it has the
+// bits that loading the same file unpacked gives. ggml's blocks lie with eight rows side by side (base/interleaved_rows), the same bytes,
+// and are multiplied as they are (ops/packed_linear).
 #pragma once
 
 #include <memory>
@@ -9,11 +9,26 @@
 #include <vector>
 
 #include "r1/base/gguf_file.h"
+#include "r1/base/interleaved_rows.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/gguf.h"
 #include "r1/tensor/tensor.h"
 
 namespace r1::tensor {
+
+// Where products read it.
+struct InterleavedMatrix {
+  BlockForm form;
+  const std::byte* data;
+};
+
+// Rows in numbers: value_OI = scale of the block times code_OI, plus offset of the block times offset_code_OI where the form has offsets.
+// Codes are whole numbers.
+struct BlockCodes {
+  int64_t elements;                  // of a block
+  Tensor code_OI, scale_OB;          // fp32
+  Tensor offset_code_OI, offset_OB;  // fp32, or undefined
+};
 
 class PackedMatrix {
  public:
@@ -26,6 +41,10 @@ class PackedMatrix {
   // Rows [first, first + count) into `out` [count, columns], contiguous, CPU, float32 | bfloat16 | float16.
   void unpack(int64_t first, int64_t count, const Tensor& out) const;
   int64_t bytes() const;
+  // Null: none of ggml's blocks, there is only unpack().
+  virtual const InterleavedMatrix* interleaved() const { return nullptr; }
+  // What a product's definition computes with (ops/packed_linear_ref). Only where there is an interleaved form.
+  virtual BlockCodes codes(int64_t first, int64_t count) const;
 
  private:
   virtual void unpack_checked(int64_t first, int64_t count, const Tensor& out) const = 0;

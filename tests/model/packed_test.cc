@@ -1,8 +1,11 @@
-// A checkpoint whose weights stay packed: the logits of the same checkpoint unpacked, bit for bit, in training's form and the engine's.
+// A checkpoint whose weights stay packed. In 8 bit blocks: the logits of the same checkpoint unpacked, bit for bit, in training's form and
+// the engine's. In ggml's blocks, which are multiplied as they are: near them, and the engine's rows are the whole forward's, bit for bit.
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <functional>
 
 #include "engine_form.h"
@@ -96,7 +99,11 @@ TEST(PackedModel, Fp8GivesTheBitsOfTheUnpackedModel) {
   }
 }
 
-TEST(PackedModel, GgufGivesTheBitsOfTheUnpackedModel) {
+double distance(const Tensor& a, const Tensor& b) {
+  return (a - b).abs().max().item<double>() / b.abs().max().item<double>();
+}
+
+TEST(PackedModel, GgufIsMultipliedAsItIs) {
   const at::NoGradGuard no_grad;
   for (const char* name : {"tiny-test", "tiny-test-qwen3-moe"}) {
     SCOPED_TRACE(name);
@@ -108,11 +115,68 @@ TEST(PackedModel, GgufGivesTheBitsOfTheUnpackedModel) {
     write_file_atomic(folder.path / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
     const auto kept = load(folder.path, at::kFloat, true), plain = load(folder.path, at::kFloat, false);
     EXPECT_TRUE(packed_weights(*plain).empty());
-    for (const WeightRow& row : kept->weights()) EXPECT_EQ(row.weight && row.weight->packed(), row.weight != nullptr) << row.name;
+    for (const WeightRow& row : kept->weights()) {
+      EXPECT_EQ(row.weight && row.weight->packed(), row.weight != nullptr) << row.name;
+      EXPECT_TRUE(aten::equal(whole_weight(row), whole_weight(find_weight(plain->weights(), row.name)))) << row.name;
+    }
     EXPECT_EQ(packed_weights(*kept)[0], "embedding");
     EXPECT_EQ(find_weight(kept->weights(), "layers.0.attention.k").weight->format(), "Q8_0");
-    expect_same_bits(*kept, *plain);
+
+    const Tensor ids = random_ids(40, config.vocab_size, 4);
+    const auto one = packed({40});
+    const Tensor x = kept->hidden(ids, one), y = plain->hidden(ids, one);
+    const double apart = distance(x, y);
+    EXPECT_GT(apart, 0);  // the inputs are rounded
+    EXPECT_LT(apart, 0.05);
+    EXPECT_LT(distance(kept->logits(y), plain->logits(y)), 0.01);
+    // log-probabilities are those of the logits, in chunks as in one
+    const Tensor targets = random_ids(40, config.vocab_size, 5), logits = kept->logits(x);
+    const Tensor want = (logits.gather(1, targets.unsqueeze(1)).squeeze(1) - aten::logsumexp(logits, {1}));
+    EXPECT_LT((kept->logprob(x, targets) - want).abs().max().item<double>(), 1e-5);
+
+    std::vector<nn::LayerCache> caches = new_caches(*kept, 4);
+    Running r{ids, {2, 0, 1}, 0, {}};
+    for (const int64_t count : {30, 9, 1}) engine_step(*kept, caches, {&r}, {count});
+    EXPECT_TRUE(aten::equal(aten::cat(r.rows, 0), x));
+    EXPECT_TRUE(aten::equal(kept->logits(x.narrow(0, 7, 1)), logits.narrow(0, 7, 1)));
   }
+}
+
+// Where only forms with products may stay, 8 bit blocks are unpacked.
+TEST(PackedModel, ProductsOnly) {
+  const Folder folder;
+  Transformer model(wide("llama"), at::kCPU, at::kFloat);
+  model.init_weights(3);
+  save_model(model, folder.path, at::kFloat8_e4m3fn);
+  const auto loaded = load_model(folder.path, at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
+  EXPECT_TRUE(packed_weights(*loaded).empty());
+}
+
+// The bits of a model's weights lie in memory once: what the process grows by is the file, whatever it maps while it loads.
+int64_t resident_bytes() {
+  int64_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST(PackedModel, TakesTheMemoryOfItsFile) {
+  ModelConfig config = preset("tiny-test");
+  config.hidden_size = 512, config.intermediate_size = 1536, config.num_hidden_layers = 1, config.vocab_size = 16384;
+  config.num_attention_heads = 8, config.num_key_value_heads = 8, config.head_dim = 64;
+  const Folder folder;
+  {
+    Transformer model(config, at::kCPU, at::kFloat);
+    for (const WeightRow& row : model.weights()) row.tensor->fill_(0.01);
+    write_file_atomic(folder.path / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
+  }
+  const auto bytes = int64_t(fs::file_size(folder.path / "m.gguf"));
+  ASSERT_GT(bytes, 8 << 20);
+  ::malloc_trim(0);
+  const int64_t before = resident_bytes();
+  const auto kept = load(folder.path, at::kFloat, true);
+  const int64_t grown = resident_bytes() - before;
+  EXPECT_GT(grown, bytes * 85 / 100);
+  EXPECT_LT(grown, bytes * 115 / 100);
 }
 
 TEST(PackedModel, TrainingRefusesPackedWeightsByName) {

@@ -5,8 +5,10 @@
 
 #include "r1/nn/embedding.h"
 #include "r1/nn/linear.h"
+#include "r1/ops/packed_linear.h"
 #include "r1/tensor/packed.h"
 #include "tests/ops/op_test.h"
+#include "tests/tensor/random_packed.h"
 
 namespace r1::nn {
 namespace {
@@ -80,6 +82,25 @@ TEST(Weight, IsPackedOnlyWhereItFits) {
   Weight trained({150, 20}, {});
   trained.slot().set_requires_grad(true);
   EXPECT_NE(error_of([&] { trained.pack(packed_of({150, 20}).first); }).find("no gradient"), std::string::npos);
+}
+
+// ggml's blocks are multiplied as they lie: by rows of a matrix, expert by expert, as logits.
+TEST(Weight, GgmlBlocksAreMultipliedAsTheyAre) {
+  const auto packed = tensor::random_packed(GgmlType::kQ4_0, 36, 64, 3);
+  const Tensor x = ops::randn({5, 64}, 4).to(at::kFloat), bias = ops::randn({36}, 5).to(at::kFloat);
+  Weight matrix({36, 64}, {}), experts({3, 12, 64}, {});
+  matrix.pack(packed);
+  experts.pack(packed);
+  const Tensor want = ops::packed_linear_ref(x, *packed, 0, 36);
+  EXPECT_TRUE(aten::equal(matrix.product(x), want));
+  EXPECT_TRUE(aten::equal(matrix.logits(x), want));
+  EXPECT_TRUE(aten::equal(matrix.product(x, bias), want + bias));
+  EXPECT_TRUE(aten::equal(matrix.product(x, 10, 7, bias.narrow(0, 10, 7)), (want + bias).narrow(1, 10, 7)));
+  for (int64_t e = 0; e < 3; ++e) EXPECT_TRUE(aten::equal(experts.product(x, e, 1), want.narrow(1, 12 * e, 12)));
+  EXPECT_NE(error_of([&] {
+              matrix.product(ops::randn({5, 64}, 4).to(at::kFloat).requires_grad_());
+            }).find("no gradient"),
+            std::string::npos);
 }
 
 // The layers' own weights, packed and not.

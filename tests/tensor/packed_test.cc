@@ -35,6 +35,20 @@ void expect_rows(const PackedMatrix& packed, const Tensor& whole) {
   }
 }
 
+// Scales times codes, which are whole numbers, are the values.
+void expect_codes(const PackedMatrix& packed, const Tensor& whole) {
+  const int64_t n = packed.rows();
+  const BlockCodes codes = packed.codes(1, n - 1);
+  const auto times = [&](const Tensor& code_OI, const Tensor& scale_OB) {
+    EXPECT_TRUE(aten::equal(code_OI, code_OI.round()));
+    return code_OI.to(at::kDouble) * scale_OB.to(at::kDouble).repeat_interleave(codes.elements, 1);
+  };
+  Tensor values = times(codes.code_OI, codes.scale_OB);
+  if (codes.offset_OB.defined()) values = values + times(codes.offset_code_OI, codes.offset_OB);
+  const Tensor want = whole.narrow(0, 1, n - 1).to(at::kDouble);
+  EXPECT_LE((values - want).abs().max().item<double>(), 1e-6 * want.abs().max().item<double>()) << packed.format();
+}
+
 std::string error_of(const std::function<void()>& call) {
   try {
     call();
@@ -83,8 +97,10 @@ TEST(PackedMatrix, EveryGgufType) {
       const auto packed = pack_gguf_tensor(file, *file.find("w"), order);
       ASSERT_TRUE(packed) << name;
       EXPECT_EQ(packed->format(), name);
-      EXPECT_EQ(packed->bytes(), int64_t(raw.size()));
-      expect_rows(*packed, read_gguf_tensor(file, *file.find("w"), at::kFloat, order));
+      EXPECT_EQ(packed->bytes(), int64_t(raw.size()) / rows * ((rows + 7) / 8 * 8)) << name;  // the last group of eight is filled up
+      const Tensor whole = read_gguf_tensor(file, *file.find("w"), at::kFloat, order);
+      expect_rows(*packed, whole);
+      expect_codes(*packed, whole);
     }
   }
 }

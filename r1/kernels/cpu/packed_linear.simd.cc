@@ -1,0 +1,533 @@
+#include "r1/kernels/cpu/packed_linear_simd.h"
+#include "r1/kernels/cpu/rows_io.h"
+#include "r1/kernels/cpu/tile.h"
+
+namespace r1::kernels {
+namespace {
+
+#if defined(R1_SIMD_VNNI)
+constexpr bool kVnni = true;
+#else
+constexpr bool kVnni = false;
+#endif
+
+constexpr float kLeastAmax = 0x1p-100f;
+
+constexpr const BlockFields& fields_of(BlockForm form) {
+  return kBlockFields[int(form)];
+}
+constexpr bool is_super(BlockForm form) {
+  return fields_of(form).elements == 256;
+}
+// What is taken off every quant, as a power of two; 0: nothing, the form has offsets. Of Q8_0: what makes a quant unsigned.
+constexpr int zero_shift(BlockForm form) {
+  return form == BlockForm::kQ4_0 ? 3 : form == BlockForm::kQ5_0 ? 4 : form == BlockForm::kQ6_K ? 5 : form == BlockForm::kQ8_0 ? 7 : 0;
+}
+
+// A quantized tile of R rows (packed_linear_simd.h).
+struct Tile {
+  const uint8_t* quants;
+  const float* scales;   // [block][R]
+  const int32_t* words;  // [word][R]
+  bool is_first;
+};
+R1_INLINE Tile tile_at(const uint8_t* tiles, BlockForm form, int64_t row, int64_t rows, int64_t in) {
+  const uint8_t* quants = tiles + row * quantized_row_bytes(form, in);
+  const float* scales = (const float*)(quants + rows * in);
+  return {quants, scales, (const int32_t*)(scales + rows * (in / fields_of(form).elements)), row == 0};
+}
+
+// The planes of a group of w (base/interleaved_rows.h).
+struct Planes {
+  const uint8_t *quants, *high, *scales, *d, *m;
+};
+R1_INLINE Planes planes_of(const PackedLinear& a, int64_t group) {
+  const BlockFields& f = fields_of(a.form);
+  const int64_t unit = a.in / f.elements * kRowsOfGroup;
+  Planes p;
+  p.quants = (const uint8_t*)a.w + group * unit * f.bytes();
+  p.high = p.quants + unit * f.quants;
+  p.scales = p.high + unit * f.high;
+  p.d = p.scales + unit * f.scales;
+  p.m = p.d + unit * f.d;
+  return p;
+}
+
+#if defined(R1_SIMD_AVX512) || defined(R1_SIMD_AVX2)
+
+// -- Vectors of 8 lanes: a lane is a row of w -----------------------------------------------------------------------------------------
+
+R1_INLINE __m256i load32(const uint8_t* p) {
+  return _mm256_loadu_si256((const __m256i*)p);
+}
+R1_INLINE __m256 half8(const uint8_t* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
+}
+R1_INLINE __m256i word8(const void* p) {
+  int32_t word;
+  __builtin_memcpy(&word, p, 4);
+  return _mm256_set1_epi32(word);
+}
+
+// Keeps a sum one chain: the compiler would turn it into a tree, which wants more registers than there are.
+R1_INLINE void pin(__m256i& sum) {
+  __asm__("" : "+x"(sum));
+}
+
+// A sum of products of unsigned w and signed x, four columns a step. Without VNNI in 16 bits, so only so many steps at a time that the
+// largest products, 2 (2^bits - 1) 127 a step, fit.
+template <int R>
+struct Dot {
+  __m256i sum[R];
+  R1_INLINE void clear() {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+  }
+  R1_INLINE void step(__m256i w, const uint8_t* x) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#if defined(R1_SIMD_VNNI)
+      sum[r] = _mm256_dpbusd_epi32(sum[r], w, word8(x + 4 * r));
+#else
+      sum[r] = _mm256_add_epi16(sum[r], _mm256_maddubs_epi16(w, word8(x + 4 * r)));
+#endif
+      pin(sum[r]);
+    }
+  }
+  // The sum in 32 bits, times a small factor that each lane has in both halves.
+  R1_INLINE __m256i times(int r, __m256i factor) const {
+#if defined(R1_SIMD_VNNI)
+    return _mm256_mullo_epi32(sum[r], _mm256_srai_epi32(factor, 16));
+#else
+    return _mm256_madd_epi16(sum[r], factor);
+#endif
+  }
+  R1_INLINE __m256i wide(int r) const {
+#if defined(R1_SIMD_VNNI)
+    return sum[r];
+#else
+    return _mm256_madd_epi16(sum[r], _mm256_set1_epi16(1));
+#endif
+  }
+};
+
+R1_INLINE __m256i low_nibbles(__m256i q) {
+  return _mm256_and_si256(q, _mm256_set1_epi8(15));
+}
+R1_INLINE __m256i high_nibbles(__m256i q) {
+  return _mm256_and_si256(_mm256_srli_epi16(q, 4), _mm256_set1_epi8(15));
+}
+// Bit `from` of every byte, as its fifth.
+template <int kFrom>
+R1_INLINE __m256i fifth_bits(__m256i bits) {
+  const __m256i at = kFrom < 4 ? _mm256_slli_epi16(bits, 4 - kFrom) : _mm256_srli_epi16(bits, kFrom - 4);
+  return _mm256_and_si256(at, _mm256_set1_epi8(16));
+}
+// Bits 2 kFrom and 2 kFrom + 1 of every byte, as its fifth and sixth.
+template <int kFrom>
+R1_INLINE __m256i fifth_and_sixth_bits(__m256i bits) {
+  const __m256i at = kFrom < 2 ? _mm256_slli_epi16(bits, 4 - 2 * kFrom) : _mm256_srli_epi16(bits, 2 * kFrom - 4);
+  return _mm256_and_si256(at, _mm256_set1_epi8(48));
+}
+
+// f.operator()<I>() for I = 0 .. N - 1.
+template <int N, class F>
+R1_INLINE void repeat(F&& f) {
+  if constexpr (N > 0) {
+    repeat<N - 1>(f);
+    f.template operator()<N - 1>();
+  }
+}
+
+// The first tile waits for memory: what lies a little further on is asked for early. For the others it is in the cache.
+template <int64_t kBytes>
+R1_INLINE void fetch_ahead(const Tile& x, const uint8_t* p) {
+  constexpr int64_t kAhead = 2048;
+  if (!x.is_first) return;
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kBytes; i += 64) __builtin_prefetch(p + kAhead + i);
+}
+
+// sum[r] = the sum over block b of 32 columns of quant x.
+template <BlockForm F, int R>
+R1_INLINE void sum_block(const Planes& w, int64_t b, const uint8_t* x, __m256i (&sum)[R]) {
+  if constexpr (F == BlockForm::kQ8_0 && !kVnni) {
+    // |w| x with the sign of w, as the instruction wants one factor unsigned; |x| <= 127, so two products fit 16 bits.
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (int s = 0; s < 8; ++s) {
+      const __m256i q = load32(w.quants + (8 * b + s) * 32), size = _mm256_abs_epi8(q);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(word8(x + 4 * (R * s + r)), q));
+        sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+        pin(sum[r]);
+      }
+    }
+  } else if constexpr (F == BlockForm::kQ8_0) {
+    Dot<R> dot;
+    dot.clear();
+#pragma GCC unroll 8
+    for (int s = 0; s < 8; ++s) dot.step(_mm256_xor_si256(load32(w.quants + (8 * b + s) * 32), _mm256_set1_epi8(-128)), x + 4 * R * s);
+    for (int r = 0; r < R; ++r) sum[r] = dot.wide(r);
+  } else {
+    constexpr bool kFive = fields_of(F).high > 0;
+    Dot<R> dot;
+    dot.clear();
+    const __m256i high = kFive ? load32(w.high + b * 32) : _mm256_setzero_si256();
+    repeat<4>([&]<int S>() {
+      const __m256i q = load32(w.quants + (4 * b + S) * 32);
+      __m256i low = low_nibbles(q), up = high_nibbles(q);
+      if constexpr (kFive) low = _mm256_or_si256(low, fifth_bits<S>(high)), up = _mm256_or_si256(up, fifth_bits<S + 4>(high));
+      dot.step(low, x + 4 * R * S);
+      dot.step(up, x + 4 * R * (S + 4));
+      if constexpr (kFive && !kVnni && S == 1) {
+        for (int r = 0; r < R; ++r) sum[r] = dot.wide(r);
+        dot.clear();
+      }
+    });
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sum[r] = kFive && !kVnni ? _mm256_add_epi32(sum[r], dot.wide(r)) : dot.wide(r);
+  }
+}
+
+template <BlockForm F, int R>
+R1_INLINE void run_blocks(const Planes& w, int64_t blocks, const Tile& x, __m256 (&acc)[R]) {
+  constexpr bool kOffsets = fields_of(F).m > 0, kZero = F == BlockForm::kQ8_0 ? kVnni : !kOffsets;
+  for (int64_t b = 0; b < blocks; ++b) {
+    fetch_ahead<8 * fields_of(F).quants>(x, w.quants + b * 8 * fields_of(F).quants);
+    __m256i sum[R];
+    sum_block<F, R>(w, b, x.quants + b * 32 * R, sum);
+    const __m256 d = half8(w.d + b * 16), m = kOffsets ? half8(w.m + b * 16) : d;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      if constexpr (kZero) sum[r] = _mm256_sub_epi32(sum[r], word8(x.words + b * R + r));
+      const __m256 scale = _mm256_set1_ps(x.scales[b * R + r]);
+      acc[r] = _mm256_fmadd_ps(_mm256_mul_ps(d, scale), _mm256_cvtepi32_ps(sum[r]), acc[r]);
+      if constexpr (kOffsets) acc[r] = _mm256_fmadd_ps(_mm256_mul_ps(m, scale), _mm256_cvtepi32_ps(word8(x.words + b * R + r)), acc[r]);
+    }
+  }
+}
+
+// -- Super-blocks ---------------------------------------------------------------------------------------------------------------------
+
+// Byte kByte of each lane in both of its halves, or bytes kByte and kByte + 1 in the two: as they are, or with the sign.
+template <bool kSigned, int kByte, int kNext>
+R1_INLINE __m256i spread(__m256i bytes) {
+  constexpr char a = char(kByte), b = char(kNext), o = char(0x80);
+  const __m128i unsigned_order = _mm_setr_epi8(a, o, b, o, a + 4, o, b + 4, o, a + 8, o, b + 8, o, a + 12, o, b + 12, o);
+  const __m128i signed_order = _mm_setr_epi8(o, a, o, b, o, a + 4, o, b + 4, o, a + 8, o, b + 8, o, a + 12, o, b + 12);
+  if constexpr (kSigned) return _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(signed_order)), 8);
+  return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(unsigned_order));
+}
+
+// The small scales of a super-block: one for each 32 columns (Q4_K, Q5_K) or 16 (Q6_K), and what goes with the sums of x, in pairs.
+template <BlockForm F>
+struct SmallScales {
+  static constexpr int kCount = F == BlockForm::kQ6_K ? 16 : 8;
+  __m256i scale[kCount], pair[kCount / 2];
+
+  R1_INLINE explicit SmallScales(const uint8_t* p) {
+    if constexpr (F == BlockForm::kQ6_K) {
+      repeat<4>([&]<int I>() {
+        const __m256i s = load32(p + 32 * I);
+        repeat<4>([&]<int J>() { scale[4 * I + J] = spread<true, J, J>(s); });
+        pair[2 * I] = spread<true, 0, 1>(s), pair[2 * I + 1] = spread<true, 2, 3>(s);
+      });
+    } else {
+      const __m256i a = load32(p), b = load32(p + 32), c = load32(p + 64);
+      const __m256i six = _mm256_set1_epi8(63), two = _mm256_set1_epi8(48);
+      const __m256i s[2] = {_mm256_and_si256(a, six), _mm256_or_si256(low_nibbles(c), _mm256_and_si256(_mm256_srli_epi16(a, 2), two))};
+      const __m256i m[2] = {_mm256_and_si256(b, six), _mm256_or_si256(high_nibbles(c), _mm256_and_si256(_mm256_srli_epi16(b, 2), two))};
+      repeat<2>([&]<int I>() {
+        repeat<4>([&]<int J>() { scale[4 * I + J] = spread<false, J, J>(s[I]); });
+        pair[2 * I] = spread<false, 0, 1>(m[I]), pair[2 * I + 1] = spread<false, 2, 3>(m[I]);
+      });
+    }
+  }
+};
+
+// Step S (four columns) of group G (32 columns) of a super-block.
+template <BlockForm F, int G>
+R1_INLINE __m256i quants_of(const uint8_t* quants, const uint8_t* high, int s) {
+  if constexpr (F == BlockForm::kQ6_K) {
+    constexpr int kHalf = G / 4, kQuarter = G % 4;
+    const __m256i q = load32(quants + (16 * kHalf + 8 * (kQuarter % 2) + s) * 32);
+    return _mm256_or_si256(kQuarter < 2 ? low_nibbles(q) : high_nibbles(q),
+                           fifth_and_sixth_bits<kQuarter>(load32(high + (8 * kHalf + s) * 32)));
+  } else {
+    const __m256i q = load32(quants + (8 * (G / 2) + s) * 32), nibbles = G % 2 ? high_nibbles(q) : low_nibbles(q);
+    if constexpr (F == BlockForm::kQ4_K) return nibbles;
+    return _mm256_or_si256(nibbles, fifth_bits<G>(load32(high + s * 32)));
+  }
+}
+
+template <BlockForm F, int R>
+R1_INLINE void run_super_blocks(const Planes& w, int64_t blocks, const Tile& x, __m256 (&acc)[R]) {
+  constexpr bool kSix = F == BlockForm::kQ6_K;
+  // Steps whose products fit 16 bits together, and have one small scale.
+  constexpr int kSteps = kVnni ? (kSix ? 4 : 8) : kSix ? 2 : F == BlockForm::kQ5_K ? 4 : 8;
+  for (int64_t b = 0; b < blocks; ++b) {
+    fetch_ahead<1024>(x, w.quants + b * 1024);
+    const uint8_t *quants = w.quants + b * 1024, *high = w.high + b * kRowsOfGroup * fields_of(F).high, *xq = x.quants + b * 256 * R;
+    const SmallScales<F> small(w.scales + b * kRowsOfGroup * fields_of(F).scales);
+    __m256i sum[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+    repeat<8>([&]<int G>() {
+      Dot<R> dot;
+#pragma GCC unroll 8
+      for (int s = 0; s < 8; s += kSteps) {
+        dot.clear();
+#pragma GCC unroll 8
+        for (int i = 0; i < kSteps; ++i) dot.step(quants_of<F, G>(quants, high, s + i), xq + 4 * R * (8 * G + s + i));
+        const __m256i scale = small.scale[kSix ? 2 * G + s / 4 : G];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) sum[r] = _mm256_add_epi32(sum[r], dot.times(r, scale));
+      }
+    });
+    const __m256 d = half8(w.d + b * 16), m = kSix ? d : half8(w.m + b * 16);
+    constexpr int kPairs = SmallScales<F>::kCount / 2;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      __m256i off = _mm256_setzero_si256();
+#pragma GCC unroll 8
+      for (int p = 0; p < kPairs; ++p)
+        off = _mm256_add_epi32(off, _mm256_madd_epi16(small.pair[p], word8(x.words + (b * kPairs + p) * R + r)));
+      const __m256 scale = _mm256_set1_ps(x.scales[b * R + r]);
+      if constexpr (kSix) sum[r] = _mm256_sub_epi32(sum[r], _mm256_slli_epi32(off, 5));
+      acc[r] = _mm256_fmadd_ps(_mm256_mul_ps(d, scale), _mm256_cvtepi32_ps(sum[r]), acc[r]);
+      if constexpr (!kSix)
+        acc[r] = _mm256_fmadd_ps(_mm256_mul_ps(m, scale), _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_setzero_si256(), off)), acc[r]);
+    }
+  }
+}
+
+template <BlockForm F, int R>
+R1_INLINE void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R][kRowsOfGroup]) {
+  __m256 acc[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) acc[r] = _mm256_setzero_ps();
+  if constexpr (is_super(F))
+    run_super_blocks<F, R>(w, in / 256, x, acc);
+  else
+    run_blocks<F, R>(w, in / 32, x, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) _mm256_storeu_ps(y[r], acc[r]);
+}
+
+// Whole numbers of at most 127 to bytes.
+R1_INLINE void store_bytes(int8_t* p, F16 x) {
+#if defined(R1_SIMD_AVX512)
+  _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
+#else
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)), 0xD8);
+  _mm_storeu_si128((__m128i*)p, _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+#endif
+}
+R1_INLINE int32_t sum_of_16(const int8_t* p) {
+  const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), _mm_loadu_si128((const __m128i*)p));
+  __m128i sum = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
+}
+
+#else
+
+// -- The same a row at a time ---------------------------------------------------------------------------------------------------------
+
+R1_INLINE float half1(const uint8_t* p) {
+  const uint32_t bits = uint32_t(p[0] | p[1] << 8), rest = (bits & 0x7FFF) << 13;
+  const float size = rest >= 0x0F800000 ? bits_float(rest + 0x70000000) : bits_float(rest) * 0x1p112f;  // infinity and NaN; others
+  return bits & 0x8000 ? -size : size;
+}
+
+// Byte n of a field of block b, of row r of the group.
+R1_INLINE int byte_at(const uint8_t* plane, int64_t field_bytes, int64_t b, int64_t n, int64_t r) {
+  return plane[(b * field_bytes / 4 + n / 4) * 32 + r * 4 + n % 4];
+}
+
+struct Sums {
+  int32_t codes = 0, offsets = 0;  // of code_k a_k and offset_k a_k
+};
+
+template <BlockForm F>
+R1_INLINE int quant_at(const Planes& w, int64_t b, int64_t r, int64_t k) {
+  constexpr BlockFields f = fields_of(F);
+  if constexpr (F == BlockForm::kQ8_0) return int8_t(byte_at(w.quants, f.quants, b, k, r));
+  if constexpr (!is_super(F)) {
+    const int byte = byte_at(w.quants, f.quants, b, k % 16, r), nibble = k < 16 ? byte & 15 : byte >> 4;
+    if constexpr (f.high > 0) return nibble | ((byte_at(w.high, f.high, b, k % 4, r) >> (k / 4)) & 1) << 4;
+    return nibble;
+  }
+  const int64_t g = k / 32, i = k % 32;
+  if constexpr (F == BlockForm::kQ6_K) {
+    const int64_t half = g / 4, quarter = g % 4;
+    const int low = byte_at(w.quants, f.quants, b, 64 * half + 32 * (quarter % 2) + i, r);
+    return ((low >> (4 * (quarter / 2))) & 15) | ((byte_at(w.high, f.high, b, 32 * half + i, r) >> (2 * quarter)) & 3) << 4;
+  }
+  const int nibble = (byte_at(w.quants, f.quants, b, 32 * (g / 2) + i, r) >> (4 * (g % 2))) & 15;
+  if constexpr (f.high > 0) return nibble | ((byte_at(w.high, f.high, b, i, r) >> g) & 1) << 4;
+  return nibble;
+}
+
+// Scale and minimum of group g of 32 columns (Q4_K, Q5_K), scale of 16 columns (Q6_K).
+struct Small {
+  int scale, min;
+};
+template <BlockForm F>
+R1_INLINE Small small_at(const Planes& w, int64_t b, int64_t r, int64_t g) {
+  const auto byte = [&](int64_t n) { return byte_at(w.scales, fields_of(F).scales, b, n, r); };
+  if constexpr (F == BlockForm::kQ6_K) return {int8_t(byte(g)), 0};
+  if (g < 4) return {byte(g) & 63, byte(g + 4) & 63};
+  return {(byte(g + 4) & 15) | (byte(g - 4) >> 6) << 4, (byte(g + 4) >> 4) | (byte(g) >> 6) << 4};
+}
+
+template <BlockForm F, int R>
+R1_INLINE Sums sum_block(const Planes& w, int64_t b, int64_t lane, const uint8_t* x, int r) {
+  constexpr int64_t kElements = fields_of(F).elements, kStretch = F == BlockForm::kQ6_K ? 16 : 32;
+  constexpr int kZero = F == BlockForm::kQ8_0 || fields_of(F).m > 0 ? 0 : 1 << zero_shift(F);
+  Sums sums;
+  for (int64_t g = 0; g < kElements / kStretch; ++g) {
+    int32_t codes = 0, all = 0;
+    for (int64_t k = g * kStretch; k < (g + 1) * kStretch; ++k) {
+      const int32_t a = int8_t(x[(k / 4 * R + r) * 4 + k % 4]);
+      codes += (quant_at<F>(w, b, lane, k) - kZero) * a;
+      all += a;
+    }
+    const Small small = is_super(F) ? small_at<F>(w, b, lane, g) : Small{1, -1};
+    sums.codes += small.scale * codes;
+    sums.offsets -= small.min * all;
+  }
+  return sums;
+}
+
+template <BlockForm F, int R>
+inline void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R][kRowsOfGroup]) {
+  constexpr int64_t kElements = fields_of(F).elements;
+  for (int r = 0; r < R; ++r)
+    for (int64_t lane = 0; lane < kRowsOfGroup; ++lane) {
+      float acc = 0;
+      for (int64_t b = 0; b < in / kElements; ++b) {
+        const Sums sums = sum_block<F, R>(w, b, lane, x.quants + b * kElements * R, r);
+        const float scale = x.scales[b * R + r];
+        acc = fma1(half1(w.d + b * 16 + lane * 2) * scale, float(sums.codes), acc);
+        if constexpr (fields_of(F).m > 0) acc = fma1(half1(w.m + b * 16 + lane * 2) * scale, float(sums.offsets), acc);
+      }
+      y[r][lane] = acc;
+    }
+}
+
+R1_INLINE void store_bytes(int8_t* p, const F16& x) {
+  for (int i = 0; i < 16; ++i) p[i] = int8_t(x.v[i]);
+}
+R1_INLINE int32_t sum_of_16(const int8_t* p) {
+  int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) sum += p[i];
+  return sum;
+}
+
+#endif
+
+// -- Both -----------------------------------------------------------------------------------------------------------------------------
+
+// A block of x to `quants`; returns its scale.
+R1_INLINE float quantize_block(const ConstRows& x, int64_t row, int64_t k, int64_t elements, int8_t* quants) {
+  F16 most = zero(), bad = zero();
+  for (int64_t i = 0; i < elements; i += kLanes) {
+    const F16 v = read(x, row, k + i, kLanes);
+    most = max(most, abs(v));
+    bad = bad + v * zero();  // NaN from an infinity or a NaN
+  }
+  const float amax = reduce_max(most), faults = reduce_add(bad);
+  const bool counts = faults == 0 && amax >= kLeastAmax;
+  const F16 inverse = set1(counts ? 127.0f / amax : 0.0f);
+  for (int64_t i = 0; i < elements; i += kLanes) store_bytes(quants + i, counts ? round(read(x, row, k + i, kLanes) * inverse) : zero());
+  return faults == 0 ? counts ? amax / 127.0f : 0.0f : __builtin_nanf("");
+}
+
+inline void quantize_row(const PackedLinear& a, int64_t row, int64_t r, int64_t rows, uint8_t* tile) {
+  const int64_t elements = fields_of(a.form).elements, blocks = a.in / elements;
+  float* scales = (float*)(tile + rows * a.in);
+  int32_t* words = (int32_t*)(scales + rows * blocks);
+  for (int64_t b = 0; b < blocks; ++b) {
+    alignas(32) int8_t quants[256];
+    scales[b * rows + r] = quantize_block(a.x, row, b * elements, elements, quants);
+    uint8_t* to = tile + b * elements * rows + 4 * r;
+    for (int64_t k = 0; k < elements; k += 4, to += 4 * rows) __builtin_memcpy(to, quants + k, 4);
+    if (elements == 32) {
+      // Q4_1, Q5_1: the sum; else with what is taken off each quant.
+      words[b * rows + r] = (sum_of_16(quants) + sum_of_16(quants + 16)) * (1 << zero_shift(a.form));
+      continue;
+    }
+    const int64_t stretch = a.form == BlockForm::kQ6_K ? 16 : 32, pairs = 256 / stretch / 2;
+    for (int64_t p = 0; p < pairs; ++p) {
+      uint32_t halves[2];
+      for (int64_t h = 0; h < 2; ++h) {
+        const int8_t* q = quants + (2 * p + h) * stretch;
+        halves[h] = uint16_t(sum_of_16(q) + (stretch == 32 ? sum_of_16(q + 16) : 0));
+      }
+      words[(b * pairs + p) * rows + r] = int32_t(halves[0] | halves[1] << 16);
+    }
+  }
+}
+
+// y of R rows and one group, where they are wanted.
+template <int R>
+R1_INLINE void put(const PackedLinear& a, int64_t row, int64_t group, const float (&y)[R][kRowsOfGroup]) {
+  const int64_t column = group * kRowsOfGroup - a.first, begin = max_of(0, -column), count = min_of(kRowsOfGroup, a.out - column) - begin;
+  const F16 bias = a.bias.data ? read(a.bias, 0, column + begin, count) : zero();
+  for (int r = 0; r < R; ++r) {
+    F16 v = load_n(y[r] + begin, count);
+    if (a.bias.data) v = v + bias;
+    write(a.y, row + r, column + begin, count, v);
+  }
+}
+
+template <BlockForm F>
+inline void run_groups(const PackedLinear& a, const uint8_t* tiles, int64_t begin, int64_t end) {
+  for (int64_t group = begin; group < end; ++group) {
+    const Planes w = planes_of(a, group);
+    for (int64_t row = 0; row < a.rows; row += kTileRows) {
+      const int64_t rows = min_of(kTileRows, a.rows - row);
+      const Tile x = tile_at(tiles, F, row, rows, a.in);
+      with_count<kTileRows>(rows, [&]<int R>() {
+        float y[R][kRowsOfGroup];
+        run_tile<F, R>(w, a.in, x, y);
+        put<R>(a, row, group, y);
+      });
+    }
+  }
+}
+
+}  // namespace
+
+template <>
+void quantize_tile_simd<kIsa, kVnni>(const PackedLinear& a, int64_t row, int64_t rows, uint8_t* tile) {
+  for (int64_t r = 0; r < rows; ++r) quantize_row(a, row + r, r, rows, tile);
+}
+
+template <>
+void packed_linear_simd<kIsa, kVnni>(const PackedLinear& a, const uint8_t* tiles, int64_t begin, int64_t end) {
+  switch (a.form) {
+    case BlockForm::kQ4_0:
+      return run_groups<BlockForm::kQ4_0>(a, tiles, begin, end);
+    case BlockForm::kQ4_1:
+      return run_groups<BlockForm::kQ4_1>(a, tiles, begin, end);
+    case BlockForm::kQ5_0:
+      return run_groups<BlockForm::kQ5_0>(a, tiles, begin, end);
+    case BlockForm::kQ5_1:
+      return run_groups<BlockForm::kQ5_1>(a, tiles, begin, end);
+    case BlockForm::kQ8_0:
+      return run_groups<BlockForm::kQ8_0>(a, tiles, begin, end);
+    case BlockForm::kQ4_K:
+      return run_groups<BlockForm::kQ4_K>(a, tiles, begin, end);
+    case BlockForm::kQ5_K:
+      return run_groups<BlockForm::kQ5_K>(a, tiles, begin, end);
+    case BlockForm::kQ6_K:
+      return run_groups<BlockForm::kQ6_K>(a, tiles, begin, end);
+  }
+}
+
+}  // namespace r1::kernels
