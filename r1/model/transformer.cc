@@ -193,6 +193,7 @@ Tensor Transformer::entered(const Tensor& ids_T, const nn::LayerContext& context
 }
 
 Tensor Transformer::through_block(int layer, const Tensor& x_TD, const nn::LayerContext& context) const {
+  parts_->reach(context.sequences.max_position, config_.max_position_embeddings);
   return (*parts_->blocks.at(size_t(layer)))({x_TD, {}}, context).sum();
 }
 

@@ -47,10 +47,17 @@ Order order_columns(const Tensor& diagonal_I, int64_t group, ColumnOrder how) {
   return order;
 }
 
+// libtorch's word that another name for it is preferred.
+class NoWarning : public c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
 // Upper factor of (H + damping mean(diag) 1)^-1; the damping grows tenfold until there is one.
 Tensor inverse_factor(const Tensor& gram_II, double& damping) {
   const double mean = gram_II.diagonal().mean().item<double>();
   check(std::isfinite(mean), "the inputs of the calibration are not finite");
+  NoWarning handler;
+  const c10::WarningUtils::WarningHandlerGuard quiet(&handler);
   for (;; damping *= 10) {
     try {
       Tensor h = gram_II.clone();

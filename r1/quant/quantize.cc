@@ -565,7 +565,8 @@ class Quantizer {
                           ids_.empty() ? "of the weights, mean" : "share of a layer's squares lost, mean"});
     data.stages.push_back({"Error of each block", lines_});
     Json config;
-    for (const Field& field : Fields(config_).list()) {
+    const Fields fields(config_);
+    for (const Field& field : fields.list()) {
       std::visit([&](const auto* value) { config[field.key] = *value; }, field.value);
     }
     data.config = config;

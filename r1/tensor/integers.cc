@@ -237,8 +237,9 @@ std::shared_ptr<const PackedMatrix> pack_integers(std::vector<IntegerMatrix> par
 }
 
 Tensor rounded_inputs(const Tensor& x_TI) {
-  const Tensor x = x_TI.to(at::kFloat), scale_T1 = (x.abs().amax(1, true) / 127).clamp_min(1e-12);
-  return ((x / scale_T1).round() * scale_T1).to(x_TI.scalar_type());
+  // The largest magnitude falls between two steps and is clipped: so compressed-tensors, whose scheme it is, has it.
+  const Tensor x = x_TI.to(at::kFloat), scale_T1 = (x.abs().amax(1, true) / 127.5).clamp_min(1e-12);
+  return ((x / scale_T1).round().clamp(-128, 127) * scale_T1).to(x_TI.scalar_type());
 }
 
 Tensor rounded_inputs(const Tensor& x_TI, double scale) {

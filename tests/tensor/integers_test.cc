@@ -100,9 +100,9 @@ TEST(Integers, RefusesWhatDoesNotFit) {
 }
 
 TEST(Integers, RoundsInputs) {
-  const Tensor x = aten::tensor({127.f, -63.4f, 0.4f, 0.6f, 2.f, -1.f}).view({2, 3});
+  const Tensor x = aten::tensor({127.5f, -63.4f, 0.4f, 0.6f, 2.f, -1.f}).view({2, 3});
   expect_equal(rounded_inputs(x).narrow(0, 0, 1), aten::tensor({127.f, -63.f, 0.f}).view({1, 3}), "a scale a row");
-  EXPECT_NEAR(rounded_inputs(x)[1][0].item<double>(), 38 * 2. / 127, 1e-6);
+  EXPECT_NEAR(rounded_inputs(x)[1][0].item<double>(), 38 * 2. / 127.5, 1e-6);
   EXPECT_EQ(rounded_inputs(x, 0.01)[0][0].item<float>(), 1.27f);  // clipped
 }
 
