@@ -85,7 +85,7 @@ TEST(Peers, LlamaCppSaysTheSame) {
   write_file_atomic(path / "ids.json", Json(std::vector<int64_t>{5, 40, 60, 100, 200}).dump());
   std::vector<fs::path> files;
   std::string command = script("llama_greedy.py") + (path / "ids.json").string() + " 12";
-  for (const std::string family : {"llama", "qwen2", "qwen3", "gpt2", "gemma3_text"}) {
+  for (const std::string family : {"llama", "qwen2", "qwen3", "gpt2", "gemma3_text", "qwen3_moe"}) {
     write_tiny_model(path / family, family);
     QuantizeConfig config = tiny_gguf_run(path, "f32");
     config.model = (path / family).string();
