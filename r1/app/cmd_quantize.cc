@@ -9,6 +9,7 @@
 #include "r1/base/progress.h"
 #include "r1/model/weights_io.h"
 #include "r1/quant/quantize.h"
+#include "r1/quant/scheme.h"
 #include "r1/stages/run.h"
 
 namespace r1::app {
@@ -35,6 +36,7 @@ void say(const quant::QuantizeResult& r, double seconds) {
 
 int run(const quant::QuantizeConfig& config, const CommonOptions& common) {
   const auto start = std::chrono::steady_clock::now();
+  quant::scheme_named(config.scheme);  // before anything is looked for
   quant::QuantizeInputs inputs;
   inputs.source = model::find_model(config.model);
   inputs.gguf = gguf_of(inputs.source);
@@ -80,7 +82,8 @@ int run(const quant::QuantizeConfig& config, const CommonOptions& common) {
 }  // namespace
 
 Command cmd_quantize() {
-  return make_command<quant::QuantizeConfig>("quantize", "make a quantized model: GPTQ, AWQ, INT8, FP8, GGUF types", run, {"model"});
+  return make_command<quant::QuantizeConfig>("quantize", "make a quantized model: GPTQ, AWQ, INT8, FP8, GGUF types", run,
+                                             {"model", "output", "scheme"});
 }
 
 }  // namespace r1::app

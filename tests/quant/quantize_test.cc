@@ -2,8 +2,10 @@
 #include "r1/quant/quantize.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <map>
 
@@ -180,6 +182,35 @@ TEST_F(Quantize, GoesOnWhereItWasKilled) {
   }
   EXPECT_GT(deaths, 3);
   EXPECT_GT(resumed, 1);
+}
+
+// A process of its own (this binary, started by the test below) that is killed at a call to the system.
+TEST(QuantizeChild, DISABLED_IsKilledAtACall) {
+  const char *folder = std::getenv("R1_TEST_FOLDER"), *at = std::getenv("R1_TEST_KILLED_AT");
+  ASSERT_TRUE(folder && at);
+  int calls = 0;
+  set_file_fault([&](const char*) {
+    if (++calls == std::atoi(at)) std::raise(SIGKILL);
+    return 0;
+  });
+  QuantizeConfig config = tiny_run(folder, "awq-4");
+  config.output_dir = (fs::path(folder) / "child").string();
+  run_quantize(config);
+}
+
+TEST_F(Quantize, AProcessThatIsKilledIsGoneOnWith) {
+  QuantizeConfig config = tiny_run(path(), "awq-4");
+  config.output_dir = (path() / "parent").string();
+  const auto whole = files_below(run_quantize(config).output);
+  config.output_dir = (path() / "child").string();
+  const std::string self = fs::read_symlink("/proc/self/exe").string();
+  const int status = std::system(str("R1_TEST_FOLDER=", path().string(), " R1_TEST_KILLED_AT=25 ", self,
+                                     " --gtest_filter=QuantizeChild.* --gtest_also_run_disabled_tests > /dev/null 2>&1")
+                                     .c_str());
+  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL) << status;
+  EXPECT_FALSE(fs::exists(path() / "child"));
+  EXPECT_TRUE(run_quantize(config).resumed);
+  EXPECT_EQ(files_below(path() / "child"), whole);
 }
 
 TEST_F(Quantize, SaysWhatIsWrongBeforeTheWork) {
