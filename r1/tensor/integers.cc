@@ -236,14 +236,24 @@ std::shared_ptr<const PackedMatrix> pack_integers(std::vector<IntegerMatrix> par
   return std::make_shared<PackedIntegers>(std::move(parts));
 }
 
+namespace {
+
+// Straight through: a rounding has no slope of its own, and inputs that are trained through keep theirs.
+Tensor straight_through(const Tensor& x, const Tensor& rounded) {
+  const Tensor out = rounded.to(x.scalar_type());
+  return x.requires_grad() ? x + (out - x).detach() : out;
+}
+
+}  // namespace
+
 Tensor rounded_inputs(const Tensor& x_TI) {
   // The largest magnitude falls between two steps and is clipped: so compressed-tensors, whose scheme it is, has it.
   const Tensor x = x_TI.to(at::kFloat), scale_T1 = (x.abs().amax(1, true) / 127.5).clamp_min(1e-12);
-  return ((x / scale_T1).round().clamp(-128, 127) * scale_T1).to(x_TI.scalar_type());
+  return straight_through(x_TI, (x / scale_T1).round().clamp(-128, 127) * scale_T1);
 }
 
 Tensor rounded_inputs(const Tensor& x_TI, double scale) {
-  return ((x_TI.to(at::kFloat) / scale).round().clamp(-128, 127) * scale).to(x_TI.scalar_type());
+  return straight_through(x_TI, (x_TI.to(at::kFloat) / scale).round().clamp(-128, 127) * scale);
 }
 
 }  // namespace r1::tensor

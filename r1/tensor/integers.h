@@ -57,7 +57,7 @@ IntegerMatrix from_packed_integers(const Tensor& packed, const Tensor& scale_OG,
 // Stays as small as it is: 4 bit codes two to a byte. `parts`: matrices of one shape, the rows of each below those of the one before (experts).
 std::shared_ptr<const PackedMatrix> pack_integers(std::vector<IntegerMatrix> parts);
 
-// Inputs [T, I] rounded to 8 bits and back: with a scale for each row (the largest magnitude / 127.5), or with the given one for all.
+// Inputs [T, I] rounded to 8 bits and back (gradients pass as if they were not): with a scale for each row (the largest magnitude / 127.5), or with the given one for all.
 Tensor rounded_inputs(const Tensor& x_TI);
 Tensor rounded_inputs(const Tensor& x_TI, double scale);
 

@@ -215,9 +215,51 @@ void put_group(const Codes& codes, int group, BlockQ5_K& b) {
   }
 }
 
-// Q4_K and Q5_K: eight groups of 32, the grids' scales and minima in six bits of a common one.
+// Eight groups of 32 on grids whose scales and minima are six bits of a common one: what a super-block of Q4_K or Q5_K says.
+struct SuperGrid {
+  float d = 0, dmin = 0;  // as the block holds them
+  int scale[8] = {}, min[8] = {};
+  Codes codes[8] = {};
+  double error = INFINITY;
+
+  // Codes and their weighted error, for the scales there are.
+  void round(const float* x, const float* w, int levels) {
+    error = 0;
+    for (int g = 0; g < 8; ++g) {
+      const float step = d * float(scale[g]), offset = dmin * float(min[g]);
+      for (int i = 0; i < 32; ++i) {
+        const int at = 32 * g + i, q = step > 0 ? nearest((x[at] + offset) / step, 0, levels - 1) : 0;
+        const double off = double(x[at]) - (double(step) * q - double(offset));
+        codes[g][size_t(i)] = q;
+        error += double(w[at]) * off * off;
+      }
+    }
+  }
+
+  // The common d and dmin that suit these codes best.
+  void fit(const float* x, const float* w, Fp16& half_d, Fp16& half_dmin) {
+    double aa = 0, bb = 0, ab = 0, xa = 0, xb = 0;  // value = d * a - dmin * b
+    for (int g = 0; g < 8; ++g) {
+      const double m = min[g];
+      for (int i = 0; i < 32; ++i) {
+        const double a = double(scale[g]) * codes[g][size_t(i)], cost = w[32 * g + i], value = x[32 * g + i];
+        aa += cost * a * a, bb += cost * m * m, ab += cost * a * m, xa += cost * value * a, xb += cost * value * m;
+      }
+    }
+    const double determinant = aa * bb - ab * ab;
+    if (determinant > 1e-9 * aa * bb) {
+      d = half_d.set(float((xa * bb - xb * ab) / determinant));
+      dmin = half_dmin.set(float((xa * ab - xb * aa) / determinant));
+    } else if (aa > 0) {
+      d = half_d.set(float((xa + dmin * ab) / aa));
+    }
+  }
+};
+
+// Q4_K and Q5_K: each group's own best grid, put on the common steps, which are then fitted to the codes for as long as that helps.
 template <class Block, int kLevels>
 void searched_k(const float* x, const float* importance, Block& b) {
+  constexpr int kFits = 3;
   float w[kSuper];
   weigh(x, importance, kSuper, w);
   Grid grids[8];
@@ -228,14 +270,29 @@ void searched_k(const float* x, const float* importance, Block& b) {
     largest_min = std::max(largest_min, -grids[g].offset);
   }
   std::memset(static_cast<void*>(&b), 0, sizeof(b));
-  const float d = b.d.set(largest_scale / 63), dmin = b.dmin.set(largest_min / 63);
+  SuperGrid best;
+  best.d = b.d.set(largest_scale / 63), best.dmin = b.dmin.set(largest_min / 63);
   for (int g = 0; g < 8; ++g) {
-    const int scale = d > 0 ? nearest(grids[g].scale / d, 0, 63) : 0, min = dmin > 0 ? nearest(-grids[g].offset / dmin, 0, 63) : 0;
-    put_scale_min(b.scales, g, scale, min);
-    const float step = d * float(scale), offset = dmin * float(min);
-    Codes codes{};
-    for (int i = 0; i < 32; ++i) codes[size_t(i)] = step > 0 ? nearest((x[32 * g + i] + offset) / step, 0, kLevels - 1) : 0;
-    put_group(codes, g, b);
+    best.scale[g] = best.d > 0 ? nearest(grids[g].scale / best.d, 0, 63) : 0;
+    best.min[g] = best.dmin > 0 ? nearest(-grids[g].offset / best.dmin, 0, 63) : 0;
+  }
+  best.round(x, w, kLevels);
+  for (int fit = 0; fit < kFits; ++fit) {
+    SuperGrid next = best;
+    Fp16 half_d = b.d, half_dmin = b.dmin;
+    next.fit(x, w, half_d, half_dmin);
+    if (!(next.d > 0 && next.dmin >= 0)) break;
+    for (int g = 0; g < 8; ++g) {
+      next.scale[g] = nearest(grids[g].scale / next.d, 0, 63);
+      next.min[g] = next.dmin > 0 ? nearest(-grids[g].offset / next.dmin, 0, 63) : 0;
+    }
+    next.round(x, w, kLevels);
+    if (!(next.error < best.error)) break;
+    best = next, b.d = half_d, b.dmin = half_dmin;
+  }
+  for (int g = 0; g < 8; ++g) {
+    put_scale_min(b.scales, g, best.scale[g], best.min[g]);
+    put_group(best.codes[g], g, b);
   }
 }
 

@@ -103,6 +103,9 @@ TEST(Integers, RoundsInputs) {
   const Tensor x = aten::tensor({127.5f, -63.4f, 0.4f, 0.6f, 2.f, -1.f}).view({2, 3});
   expect_equal(rounded_inputs(x).narrow(0, 0, 1), aten::tensor({127.f, -63.f, 0.f}).view({1, 3}), "a scale a row");
   EXPECT_NEAR(rounded_inputs(x)[1][0].item<double>(), 38 * 2. / 127.5, 1e-6);
+  const Tensor trained = x.clone().set_requires_grad(true);
+  rounded_inputs(trained).sum().backward();
+  expect_equal(trained.grad(), aten::ones({2, 3}, at::kFloat), "straight through");
   EXPECT_EQ(rounded_inputs(x, 0.01)[0][0].item<float>(), 1.27f);  // clipped
 }
 
