@@ -162,7 +162,7 @@ void check_integer_scheme(const Reader& r, const Reader& scheme, const char* wha
 Quantization compressed(const Reader& r) {
   r.warn_of_others({"quant_method", "format", "config_groups", "ignore", "kv_cache_scheme", "global_compression_ratio",
                     "quantization_status", "sparsity_config", "version", "transform_config"});
-  if (r.has("kv_cache_scheme")) log_info(r.where, ": kv_cache_scheme is passed over; the cache is kept as --kv_cache_dtype says");
+  if (r.has("kv_cache_scheme")) log_info(r.where, ": kv_cache_scheme is passed over; the cache is kept as engine.kv_cache_dtype says");
   if (r.has("transform_config") && !r.json["transform_config"].empty()) r.refuse("transform_config is not supported");
   if (r.has("sparsity_config") && r.json["sparsity_config"].is_object() && !r.json["sparsity_config"].empty() &&
       json_get_or<std::string>(r.json["sparsity_config"], "format", "dense", r.where) != "dense")
