@@ -35,6 +35,7 @@ Command cmd_intent_train();
 Command cmd_intent_eval();
 Command cmd_intent_classify();
 Command cmd_convert();
+Command cmd_quantize();
 Command cmd_models();
 Command cmd_plan();
 Command cmd_verify();
@@ -80,6 +81,7 @@ const std::vector<Command>& commands() {
       cmd_intent_eval(),
       cmd_intent_classify(),
       cmd_convert(),
+      cmd_quantize(),
       cmd_models(),
       cmd_plan(),
       cmd_verify(),

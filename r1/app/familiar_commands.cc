@@ -12,8 +12,8 @@ constexpr std::string_view kTrain =
     "which training? r1 pretrain (text), r1 sft (conversations), r1 grpo (rewards), r1 run RECIPE (several stages)";
 constexpr std::string_view kDownload = "nothing is downloaded: `hf download ORG/NAME` does, and r1 models lists what is here";
 constexpr std::string_view kQuantize =
-    "writing quantized weights does not exist here yet, but for 8 bit blocks: r1 convert --dtype fp8_block";
-constexpr std::string_view kConvert = "r1 convert MODEL FOLDER writes a Hugging Face folder; GGUF is read, not written yet";
+    "r1 quantize MODEL OUT.gguf q4_k_m, or --scheme gptq-4 --output_dir FOLDER; importances come from --data";
+constexpr std::string_view kConvert = "r1 convert MODEL FOLDER writes a Hugging Face folder, r1 quantize MODEL OUT.gguf bf16 a GGUF file";
 constexpr std::string_view kPreferences = "learning from preferences does not exist here; r1 grpo learns from rewards";
 constexpr std::string_view kLora = "adapters do not exist here yet, so there is nothing to merge; a run's folder is a whole model";
 constexpr std::string_view kGenerate = "r1 generate MODEL --prompt TEXT";
@@ -61,8 +61,9 @@ constexpr Row kRows[] = {
     {"fetch", kDownload},
     {"push", kHub},
     {"upload", kHub},
-    {"quantize", kQuantize},
     {"quant", kQuantize},
+    {"gptqmodel", kQuantize},
+    {"awq", kQuantize},
     {"imatrix", kQuantize},
     {"export", kConvert},
     {"export-lora", kLora},

@@ -423,6 +423,12 @@ const GgufFile::Value& GgufFile::value(std::string_view key, bool array) const {
   return *value;
 }
 
+GgufFile::Raw GgufFile::raw(std::string_view key) const {
+  const Value* value = find_value(key);
+  if (!value) fail(name_, ": key '", key, "' is missing");
+  return {value->kind, value->array, value->count, value->raw};
+}
+
 bool GgufFile::is_array(std::string_view key) const {
   const Value* value = find_value(key);
   return value && value->array;

@@ -100,6 +100,15 @@ class GgufFile {
   double number_or(std::string_view key, double fallback) const { return has(key) ? number(key) : fallback; }
   bool boolean_or(std::string_view key, bool fallback) const { return has(key) ? boolean(key) : fallback; }
 
+  // A value as it stands in the file, for who copies it; fails when the key is absent.
+  struct Raw {
+    GgufKind kind;  // of the element when it is an array
+    bool array;
+    uint64_t count;
+    std::span<const std::byte> bytes;
+  };
+  Raw raw(std::string_view key) const;
+
   // Tensors, in file order.
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find(std::string_view tensor) const;

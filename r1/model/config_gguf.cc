@@ -118,6 +118,43 @@ const Family& family_of_architecture(const GgufFile& file, const std::string& ar
 
 }  // namespace
 
+void config_to_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  const Family& family = family_of(c.family);
+  if (!family.gguf) fail_usage("GGUF files of family ", c.family, " are not written here");
+  if (c.attention != "full") fail_usage("GGUF has no form of attention '", c.attention, "'");
+  if (c.rope.type == "yarn") fail_usage("rope type 'yarn' is not written to GGUF");
+  if (!family.set && (c.norm != "rms" || c.ffn != "swiglu" || c.positions != "rope"))
+    fail_usage("GGUF has no form of a ", c.family, " network with norm '", c.norm, "', ffn '", c.ffn, "', positions '", c.positions, "'");
+  const std::string p = std::string(family.gguf) + ".";
+  metadata.add_string("general.architecture", family.gguf);
+  metadata.add_u32(p + "block_count", c.num_hidden_layers);
+  metadata.add_u32(p + "context_length", c.max_position_embeddings);
+  metadata.add_u32(p + "embedding_length", c.hidden_size);
+  metadata.add_u32(p + "feed_forward_length", c.intermediate_size);
+  metadata.add_u32(p + "attention.head_count", c.num_attention_heads);
+  metadata.add_u32(p + "attention.head_count_kv", c.num_key_value_heads);
+  metadata.add_u32(p + "attention.key_length", c.head_dim);
+  metadata.add_u32(p + "attention.value_length", c.head_dim);
+  if (c.norm == "rms") metadata.add_f32(p + "attention.layer_norm_rms_epsilon", c.rms_norm_eps);
+  if (c.positions == "rope") {
+    metadata.add_u32(p + "rope.dimension_count", c.head_dim);
+    metadata.add_f32(p + "rope.freq_base", c.rope_theta);
+  }
+  if (c.rope.type == "linear") {
+    metadata.add_string(p + "rope.scaling.type", "linear");
+    metadata.add_f32(p + "rope.scaling.factor", c.rope.factor);
+  }
+  metadata.add_u32(p + "vocab_size", c.vocab_size);
+  if (family.to_gguf) family.to_gguf(c, metadata);
+}
+
+std::vector<float> gguf_rope_factors(const ModelConfig& c) {
+  std::vector<float> factors;
+  if (c.rope.type != "llama3") return factors;
+  for (int64_t i = 0; i < c.head_dim / 2; ++i) factors.push_back(float(llama3_divisor(c, i)));
+  return factors;
+}
+
 bool gguf_head_is_embedding(const GgufFile& file) {
   const GgufTensor *head = file.find(kHead), *embedding = file.find(kEmbedding);
   if (!head || !embedding || head->type != embedding->type || head->shape != embedding->shape) return false;

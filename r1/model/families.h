@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "r1/base/gguf_file.h"
+#include "r1/base/gguf_write.h"
 #include "r1/base/json.h"
 #include "r1/model/config.h"
 #include "r1/model/weight_rows.h"
@@ -28,6 +29,7 @@ struct Family {
   // architectures spell alike are read; null: nothing.
   const char* gguf = nullptr;
   void (*from_gguf)(const GgufFile& file, ModelConfig& config) = nullptr;
+  void (*to_gguf)(const ModelConfig& config, GgufMetadata& metadata) = nullptr;  // what from_gguf reads; null: nothing
 
   // What every network of the family has, whatever its size: norms, MLP, positions, router. hidden_size must be set; other sizes are left
   // alone. Null: nothing.

@@ -6,6 +6,7 @@
 
 #include "r1/model/config_hf.h"
 #include "r1/model/families.h"
+#include "r1/model/quantization.h"
 
 namespace r1::model {
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int64_t kPattern = 6;
 constexpr double kLocalTheta = 10000;
+constexpr int64_t kLayers27b = 62;
 
 void refuse_unsupported(const HfReader& r) {
   for (const char* key : {"hidden_activation", "hidden_act"}) r.only(key, {"gelu_pytorch_tanh"}, " (gelu_pytorch_tanh is)");
@@ -20,7 +22,7 @@ void refuse_unsupported(const HfReader& r) {
     if (r.has(key)) r.refuse(key, " = ", r.json[key].dump(), " is not supported");
   }
   if (r.get<bool>("use_bidirectional_attention", false)) r.refuse("use_bidirectional_attention = true is not supported");
-  if (r.has("quantization_config")) r.refuse("quantization_config is not supported: convert the model to 16 or 32 bit first");
+  if (r.has("quantization_config")) parse_quantization(r.json["quantization_config"], r.where);
 }
 
 // Which layers see everything: every n-th. `layer_types` says it layer by layer; older files give n alone.
@@ -146,11 +148,21 @@ void gemma3_to_hf(const ModelConfig& c, Json& j) {
 // llama.cpp keeps the pattern, the local base and the score's scale in its code.
 void gemma3_from_gguf(const GgufFile& file, ModelConfig& c) {
   set_gemma3(c);
-  constexpr int64_t kLayers27b = 62;
   c.attn.window = file.integer("gemma3.attention.sliding_window");
   c.attn.window_pattern = file.integer_or("gemma3.attention.sliding_window_pattern", kPattern);
   c.attn.local_rope_theta = file.number_or("gemma3.rope.freq_base_swa", kLocalTheta);
   if (c.num_hidden_layers == kLayers27b) c.attn.scale = 1 / std::sqrt(double(c.hidden_size) / double(c.num_attention_heads));
+}
+
+void gemma3_to_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  ModelConfig back = c;
+  back.attn.scale = 0;
+  if (c.num_hidden_layers == kLayers27b) back.attn.scale = 1 / std::sqrt(double(c.hidden_size) / double(c.num_attention_heads));
+  if (back.attn.scale != c.attn.scale)
+    fail_usage("GGUF has no key for gemma3's query_pre_attn_scalar, and this one is not the published one");
+  metadata.add_u32("gemma3.attention.sliding_window", c.attn.window);
+  if (c.attn.window_pattern != kPattern) metadata.add_u32("gemma3.attention.sliding_window_pattern", c.attn.window_pattern);
+  metadata.add_f32("gemma3.rope.freq_base_swa", c.attn.local_rope_theta);
 }
 
 }  // namespace
@@ -162,6 +174,7 @@ constinit const Family kGemma3 = {.name = "gemma3_text",
                                   .to_hf = gemma3_to_hf,
                                   .gguf = "gemma3",
                                   .from_gguf = gemma3_from_gguf,
+                                  .to_gguf = gemma3_to_gguf,
                                   .set = set_gemma3,
                                   .weights = kWeights,
                                   .norm_offset = 1};

@@ -71,6 +71,10 @@ void gpt2_from_gguf(const GgufFile& file, ModelConfig& c) {
   c.rms_norm_eps = file.number_or("gpt2.attention.layer_norm_epsilon", 1e-5);
 }
 
+void gpt2_to_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  metadata.add_f32("gpt2.attention.layer_norm_epsilon", c.rms_norm_eps);
+}
+
 }  // namespace
 
 extern const Family kGpt2;
@@ -80,6 +84,7 @@ constinit const Family kGpt2 = {.name = "gpt2",
                                 .to_hf = gpt2_to_hf,
                                 .gguf = "gpt2",
                                 .from_gguf = gpt2_from_gguf,
+                                .to_gguf = gpt2_to_gguf,
                                 .set = set_gpt2,
                                 .weights = kWeights,
                                 .fused_qkv = true,

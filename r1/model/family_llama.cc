@@ -7,17 +7,11 @@
 #include "r1/base/log.h"
 #include "r1/model/config_hf.h"
 #include "r1/model/families.h"
+#include "r1/model/quantization.h"
 
 namespace r1::model {
 
 namespace {
-
-// Of quantized weights, DeepSeek's blocks of 128 x 128 in 8 bits are read (tensor/fp8_block).
-void check_quantization(const HfReader& r, const Json& q) {
-  const Json block = q.is_object() && q.contains("weight_block_size") ? q["weight_block_size"] : Json(nullptr);
-  if (!q.is_object() || q.value("quant_method", "") != "fp8" || q.value("fmt", "e4m3") != "e4m3" || block != Json::array({128, 128}))
-    r.refuse("quantization_config is not supported but for fp8 (e4m3) in blocks of 128 x 128: convert the model to 16 or 32 bit first");
-}
 
 // Options that would change the numbers and that no layer here computes.
 void refuse_unsupported(const HfReader& r) {
@@ -27,7 +21,7 @@ void refuse_unsupported(const HfReader& r) {
     const Json& value = r.json[flag];
     if (!(value.is_boolean() && !value.get<bool>())) r.refuse(flag, " = ", value.dump(), " is not supported");
   }
-  if (r.has("quantization_config")) check_quantization(r, r.json["quantization_config"]);
+  if (r.has("quantization_config")) parse_quantization(r.json["quantization_config"], r.where);
   if (r.get<double>("partial_rotary_factor", 1.0) != 1.0) r.refuse("partial_rotary_factor is not supported");
   if (r.has("layer_types")) {
     for (const Json& type : r.json["layer_types"]) {

@@ -74,6 +74,14 @@ void qwen3_moe_from_gguf(const GgufFile& file, ModelConfig& c) {
   c.moe.norm_topk_prob = true;
 }
 
+void qwen3_moe_to_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  if (!c.moe.norm_topk_prob || c.moe.first_k_dense_replace > 0)
+    fail_usage("GGUF has no form of qwen3_moe with norm_topk_prob = false or dense layers: llama.cpp would compute something else");
+  metadata.add_u32("qwen3moe.expert_count", c.moe.n_routed_experts);
+  metadata.add_u32("qwen3moe.expert_used_count", c.moe.num_experts_per_tok);
+  metadata.add_u32("qwen3moe.expert_feed_forward_length", c.moe.moe_intermediate_size);
+}
+
 }  // namespace
 
 extern const Family kQwen3Moe;
@@ -83,6 +91,7 @@ constinit const Family kQwen3Moe = {.name = "qwen3_moe",
                                     .to_hf = qwen3_moe_to_hf,
                                     .gguf = "qwen3moe",
                                     .from_gguf = qwen3_moe_from_gguf,
+                                    .to_gguf = qwen3_moe_to_gguf,
                                     .set = set_qwen3_moe,
                                     .always_qk_norm = true};
 

@@ -184,6 +184,22 @@ Tensor Transformer::embed(const Tensor& ids_T) const {
   return parts_->embedding(ids_T);
 }
 
+Tensor Transformer::entered(const Tensor& ids_T, const nn::LayerContext& context) {
+  check_sequences(context.sequences, device_);
+  parts_->reach(context.sequences.max_position, config_.max_position_embeddings);
+  const Tensor x_TD = embed(ids_T);
+  return parts_->positions ? x_TD + (*parts_->positions)(context.sequences.positions_T.to(at::kLong)) : x_TD;
+}
+
+Tensor Transformer::through_block(int layer, const Tensor& x_TD, const nn::LayerContext& context) const {
+  parts_->reach(context.sequences.max_position, config_.max_position_embeddings);
+  return (*parts_->blocks.at(size_t(layer)))({x_TD, {}}, context).sum();
+}
+
+Tensor Transformer::final_norm(const Tensor& x_TD, const nn::LayerContext& context) const {
+  return (*parts_->norm)(x_TD, context);
+}
+
 Tensor Transformer::hidden_from(const Tensor& embedded_TD, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches,
                                 ForwardOptions options) {
   const ops::Sequences& sequences = context.sequences;

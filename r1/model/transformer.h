@@ -48,6 +48,11 @@ class Transformer {
   Tensor hidden_from(const Tensor& x_TD, const nn::LayerContext& context, std::vector<nn::LayerCache>* caches = nullptr,
                      ForwardOptions options = {});
 
+  // The same a block at a time, for who holds the weights of one: what the first block gets, through a block, the norm before the head.
+  Tensor entered(const Tensor& ids_T, const nn::LayerContext& context);
+  Tensor through_block(int layer, const Tensor& x_TD, const nn::LayerContext& context) const;
+  Tensor final_norm(const Tensor& x_TD, const nn::LayerContext& context) const;
+
   // Multi-token prediction. g_TD of module `depth` (0 .. mtp_depth() - 1) from the states before it (hidden() for the first, else the
   // module before) and the token after each: next_ids_T int64. `caches` as in hidden(), with num_caches(true) of them.
   int mtp_depth() const;

@@ -7,6 +7,8 @@
 #include "r1/base/log.h"
 #include "r1/model/config_gguf.h"
 #include "r1/model/weights_files.h"
+#include "r1/model/weights_gguf.h"
+#include "r1/model/weights_integers.h"
 #include "r1/tensor/fp8_block.h"
 
 namespace r1::model {
@@ -41,11 +43,6 @@ struct Faults {
   }
 };
 
-// The shape that a GGUF file has for a row.
-std::vector<int64_t> gguf_shape(const WeightRow& row) {
-  return row.transposed_in_gguf ? std::vector<int64_t>{row.shape.rbegin(), row.shape.rend()} : row.shape;
-}
-
 // Frequencies of the rotary embedding and causal masks are no weights; old checkpoints have them as buffers.
 bool is_harmless(const std::string& name) {
   const auto ends = [&](std::string_view tail) {
@@ -67,7 +64,13 @@ void check_tied_head(const SafetensorsModel& stored, const std::string& embeddin
 }
 
 // Is it there and does it fit? `known` gets the names that belong to it.
-void check_part(const SafetensorsModel& stored, const StoredWeight& part, std::set<std::string>& known, Faults& faults) {
+void check_part(const SafetensorsModel& stored, const StoredWeight& part, bool transposed, std::set<std::string>& known, Faults& faults) {
+  if (stored_in_integers(stored, part.name)) {
+    std::vector<int64_t> shape = part.tensor.sizes().vec();
+    if (transposed) std::reverse(shape.begin(), shape.end());
+    return check_stored_integers(stored, part.name, shape, known, faults.missing,
+                                 [&](const auto& name, const auto& expected, const auto& got) { faults.compare(name, expected, got); });
+  }
   known.insert(part.name);
   const Stored found = stored.find(part.name);
   if (!found.tensor) {
@@ -85,6 +88,12 @@ void check_part(const SafetensorsModel& stored, const StoredWeight& part, std::s
   } else {
     faults.compare(name, tensor::fp8_scale_shape(found.tensor->shape[0], found.tensor->shape[1]), scale.tensor->shape);
   }
+}
+
+// AutoGPTQ writes a bias of zeros for each layer that has none.
+bool is_zero_bias(const SafetensorsFile& file, const SafeTensor& tensor) {
+  const auto bytes = file.data(tensor);
+  return tensor.name.ends_with(".bias") && std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
 // Of a published model's layers of multi-token prediction, which stand after the last layer, where this model has none.
@@ -113,13 +122,14 @@ void check_weights(Transformer& model, const SafetensorsModel& stored, const fs:
   Faults faults;
   std::set<std::string> known;
   for (const WeightRow& row : model.weights()) {
-    for (const StoredWeight& part : stored_weights(row)) check_part(stored, part, known, faults);
+    for (const StoredWeight& part : stored_weights(row)) check_part(stored, part, row.transposed_in_hf, known, faults);
   }
   const bool tied = !known.count(kHeadHf);
   int64_t behind = 0;
   for (const SafetensorsFile& file : stored.files()) {
     for (const SafeTensor& tensor : file.tensors()) {
       if (known.count(tensor.name) || is_harmless(tensor.name) || (tied && tensor.name == kHeadHf)) continue;
+      if (stored.quantization() && is_zero_bias(file, tensor)) continue;
       if (is_layer_behind(tensor.name, model.num_layers() + model.mtp_depth())) {
         ++behind;
         continue;

@@ -75,7 +75,10 @@ int64_t stored_elements(const fs::path& path) {
   } else {
     const std::vector<SafetensorsFile> files = open_safetensors_model(path);
     for (const SafetensorsFile& file : files) {
-      for (const SafeTensor& tensor : file.tensors()) elements += tensor.bytes / safe_type_bytes(tensor.type);
+      for (const SafeTensor& tensor : file.tensors()) {
+        // Integers of 4 bits come in words.
+        elements += tensor.bytes / safe_type_bytes(tensor.type) * (tensor.type == SafeType::kI32 ? 8 : 1);
+      }
     }
   }
   return int64_t(elements);

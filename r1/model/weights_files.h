@@ -28,6 +28,9 @@ inline std::string scale_name(const std::string& hf_name) {
   return hf_name + "_scale_inv";
 }
 
+// Row r of one of our q or k matrices is row rope_order()(r) of a llama GGUF file.
+std::function<int64_t(int64_t)> rope_order(int64_t head_dim);
+
 // Counts bytes that are done and tells the caller.
 class ProgressCounter {
  public:

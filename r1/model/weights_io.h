@@ -9,6 +9,8 @@
 #include <memory>
 #include <string>
 
+#include "r1/base/json.h"
+#include "r1/base/safetensors_file.h"
 #include "r1/model/transformer.h"
 
 namespace r1::model {
@@ -40,6 +42,29 @@ void load_weights(Transformer& model, const std::filesystem::path& path, const W
 // read_model_config + allocate + load.
 std::unique_ptr<Transformer> load_model(const std::filesystem::path& path, tensor::Device device, tensor::DType dtype,
                                         const WeightProgress& progress = {}, const ModelLoad& how = {});
+
+// A model's stored weights, opened and checked once and read one by one: for work that holds a block of them at a time. The model was made
+// with Allocation::kAsLoaded, and must outlive this.
+class WeightReader {
+ public:
+  WeightReader(Transformer& model, const std::filesystem::path& path);
+  ~WeightReader();
+  // Fills the row's tensor, which gets memory if it has none.
+  void read(const WeightRow& row);
+  // Its memory is given back; norms and biases, which are small, keep theirs.
+  static void let_go(const WeightRow& row);
+
+ private:
+  struct Source;
+  int64_t head_dim_;
+  std::unique_ptr<Source> source_;
+};
+
+// Tensors in their order as the weight files of a HF folder: one file, or shards with an index above max_shard_bytes. What weight files the
+// folder had besides is removed. Returns the names of the files.
+std::vector<std::string> write_weight_files(const std::filesystem::path& folder, std::vector<SafeSource> sources, int64_t max_shard_bytes);
+// config.json (with quantization_config unless it is null) and generation_config.json, the former last.
+void write_model_config(const ModelConfig& config, const Json& quantization, const std::filesystem::path& folder);
 
 // `dtype` float8_e4m3fn: matrices in 8 bit blocks with `weight_scale_inv`, the rest in bfloat16, as DeepSeek-V3 is published.
 // config.json, generation_config.json, model.safetensors (sharded with index above max_shard_bytes); each file is written whole, fsynced

@@ -6,6 +6,7 @@
 #include "r1/model/footprint.h"
 #include "r1/model/weights_check.h"
 #include "r1/model/weights_files.h"
+#include "r1/model/weights_integers.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/gguf.h"
@@ -28,7 +29,12 @@ void warn_of_index(const fs::path& path) {
     log_warning(single.string(), " is read; ", index.string(), " is of another save (remove the one that is stale)");
 }
 
-void read_part(const SafetensorsModel& stored, const StoredWeight& part) {
+void read_part(const SafetensorsModel& stored, const StoredWeight& part, bool transposed) {
+  if (stored_in_integers(stored, part.name)) {
+    const Tensor values = tensor::dense(read_integers(stored, part.name, part.tensor.size(transposed ? 0 : 1)));
+    part.tensor.copy_(transposed ? values.t() : values);
+    return;
+  }
   const Stored found = stored.find(part.name);
   if (!is_fp8(*found.tensor)) return tensor::read_safetensor_into(*found.file, *found.tensor, part.tensor);
   const Stored scale = stored.find(scale_name(part.name));
@@ -36,8 +42,34 @@ void read_part(const SafetensorsModel& stored, const StoredWeight& part) {
       {tensor::read_safetensor(*found.file, *found.tensor), tensor::read_safetensor(*scale.file, *scale.tensor, at::kFloat)}, part.tensor);
 }
 
+// The integers of all of a row, or null.
+std::shared_ptr<const tensor::PackedMatrix> packed_integers(const SafetensorsModel& stored, const WeightRow& row) {
+  std::vector<tensor::IntegerMatrix> parts;
+  for (const StoredWeight& part : stored_weights(row)) {
+    if (!stored_in_integers(stored, part.name)) return nullptr;
+    parts.push_back(read_integers(stored, part.name, row.shape.back()));
+  }
+  return tensor::pack_integers(std::move(parts));
+}
+
+// Inputs of matrices in int8 are rounded too, where the file says so.
+void set_inputs(const SafetensorsModel& stored, const WeightRow& row) {
+  if (!stored.quantization() || stored.quantization()->inputs == Quantization::Inputs::kAsTheyAre || !row.weight) return;
+  std::vector<double> scales;
+  for (const StoredWeight& part : stored_weights(row)) {
+    if (!stored_in_integers(stored, part.name)) return;
+    scales.push_back(read_input_scale(stored, part.name).value_or(0));
+  }
+  if (stored.quantization()->inputs == Quantization::Inputs::kPerToken) {
+    row.weight->on_input([](const Tensor& x_TI, int64_t) { return tensor::rounded_inputs(x_TI); });
+  } else {
+    row.weight->on_input([scales](const Tensor& x_TI, int64_t expert) { return tensor::rounded_inputs(x_TI, scales.at(size_t(expert))); });
+  }
+}
+
 // The 8 bit form of all of a row, or null if the file has some of it otherwise.
 std::shared_ptr<const tensor::PackedMatrix> packed_row(const SafetensorsModel& stored, const WeightRow& row) {
+  if (auto integers = packed_integers(stored, row)) return integers;
   if (row.transposed_in_hf) return nullptr;
   std::vector<tensor::Fp8Blocks> parts;
   for (const StoredWeight& part : stored_weights(row)) {
@@ -67,24 +99,16 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   check_weights(model, stored, path);
   ProgressCounter done(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
+    set_inputs(stored, row);
     if (stays_packed(row, how, [&] { return how.products_only ? nullptr : packed_row(stored, row); })) {
       done(row.tensor->nbytes());
       continue;
     }
     for (const StoredWeight& part : stored_weights(row)) {
-      read_part(stored, part);
+      read_part(stored, part, row.transposed_in_hf);
       done(part.tensor.nbytes());
     }
   }
-}
-
-// llama's GGUF files hold the rows of q and k for a rotary embedding that pairs neighbours; HF's (and ours) pairs row i with row i +
-// head_dim / 2 of a head. Their row order within a head is 0, half, 1, half + 1, ...
-tensor::RowOrder rope_order(int64_t head_dim) {
-  return [head_dim, half = head_dim / 2](int64_t row) {
-    const int64_t head = row / head_dim, in_head = row % head_dim;
-    return head * head_dim + (in_head % half) * 2 + in_head / half;
-  };
 }
 
 void load_gguf_row(const GgufFile& file, const GgufTensor& stored, const WeightRow& row, const tensor::RowOrder& order) {
@@ -112,6 +136,48 @@ void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& p
 }
 
 }  // namespace
+
+// llama's GGUF files hold the rows of q and k for a rotary embedding that pairs neighbours; HF's (and ours) pairs row i with row i +
+// head_dim / 2 of a head. Their row order within a head is 0, half, 1, half + 1, ...
+tensor::RowOrder rope_order(int64_t head_dim) {
+  return [head_dim, half = head_dim / 2](int64_t row) {
+    const int64_t head = row / head_dim, in_head = row % head_dim;
+    return head * head_dim + (in_head % half) * 2 + in_head / half;
+  };
+}
+
+struct WeightReader::Source {
+  std::unique_ptr<SafetensorsModel> stored;  // or
+  std::unique_ptr<GgufFile> gguf;
+};
+
+WeightReader::WeightReader(Transformer& model, const fs::path& name)
+    : head_dim_(model.config().head_dim), source_(std::make_unique<Source>()) {
+  const fs::path path = weights_at(find_model(name));
+  if (is_gguf(path)) {
+    source_->gguf = std::make_unique<GgufFile>(GgufFile::open(path));
+    check_weights(model, *source_->gguf);
+  } else {
+    source_->stored = std::make_unique<SafetensorsModel>(path);
+    check_weights(model, *source_->stored, path);
+  }
+}
+
+WeightReader::~WeightReader() = default;
+
+void WeightReader::read(const WeightRow& row) {
+  const at::NoGradGuard no_grad;
+  if (row.weight) row.weight->make_plain();
+  if (source_->gguf) {
+    const tensor::RowOrder order = row.rope_permuted_in_gguf ? rope_order(head_dim_) : tensor::RowOrder();
+    return load_gguf_row(*source_->gguf, *source_->gguf->find(row.gguf_name), row, order);
+  }
+  for (const StoredWeight& part : stored_weights(row)) read_part(*source_->stored, part, row.transposed_in_hf);
+}
+
+void WeightReader::let_go(const WeightRow& row) {
+  if (row.weight) *row.tensor = aten::empty(row.shape, at::TensorOptions().device(at::kMeta).dtype(row.tensor->scalar_type()));
+}
 
 void load_weights(Transformer& model, const fs::path& name, const WeightProgress& progress, const ModelLoad& how) {
   const at::NoGradGuard no_grad;

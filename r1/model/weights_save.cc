@@ -12,6 +12,7 @@
 #include "r1/base/json.h"
 #include "r1/base/safetensors_file.h"
 #include "r1/model/footprint.h"
+#include "r1/model/quantization.h"
 #include "r1/model/weights_files.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/safetensors.h"
@@ -64,19 +65,28 @@ std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model)
   return copies;
 }
 
-// Tensors in table order, a new shard when the next one would not fit; one that is larger than a shard stands alone.
-std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint64_t max_shard_bytes, ProgressCounter& done) {
+// In order, a new shard when the next tensor would not fit; one that is larger than a shard stands alone.
+std::vector<Shard> in_shards(std::vector<SafeSource> sources, uint64_t max_shard_bytes) {
   std::vector<Shard> shards(1);
-  const auto add = [&](SafeSource source) {
+  for (SafeSource& source : sources) {
     const uint64_t bytes = safe_source_bytes(source);
-    source.bytes = [read = source.bytes, bytes, &done]() mutable {
+    if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
+    shards.back().sources.push_back(std::move(source));
+    shards.back().bytes += bytes;
+  }
+  return shards;
+}
+
+// Tensors in table order.
+std::vector<SafeSource> sources_of(const Transformer& model, tensor::DType dtype, ProgressCounter& done) {
+  std::vector<SafeSource> sources;
+  const auto add = [&](SafeSource source) {
+    source.bytes = [read = source.bytes, bytes = safe_source_bytes(source), &done]() mutable {
       const auto span = read();
       done(int64_t(bytes));
       return span;
     };
-    if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
-    shards.back().sources.push_back(std::move(source));
-    shards.back().bytes += bytes;
+    sources.push_back(std::move(source));
   };
   for (const WeightRow& row : model.weights()) {
     for (const StoredWeight& part : stored_weights(row)) {
@@ -88,14 +98,7 @@ std::vector<Shard> share_out(const Transformer& model, tensor::DType dtype, uint
     }
   }
   for (const auto& [name, weight] : mtp_copies(model)) add(tensor::safe_source(name, weight, wide_dtype(dtype)));
-  return shards;
-}
-
-Json fp8_config() {
-  return {{"activation_scheme", "dynamic"},
-          {"fmt", "e4m3"},
-          {"quant_method", "fp8"},
-          {"weight_block_size", {tensor::kFp8Block, tensor::kFp8Block}}};
+  return sources;
 }
 
 std::string shard_name(size_t i, size_t count) {
@@ -151,6 +154,20 @@ Json generation_config(const ModelConfig& config) {
 
 }  // namespace
 
+std::vector<std::string> write_weight_files(const fs::path& folder, std::vector<SafeSource> sources, int64_t max_shard_bytes) {
+  make_folder(folder);
+  const std::set<std::string> written = write_shards(in_shards(std::move(sources), uint64_t(max_shard_bytes)), folder);
+  remove_stale(folder, written);
+  return {written.begin(), written.end()};
+}
+
+void write_model_config(const ModelConfig& config, const Json& quantization, const fs::path& folder) {
+  Json json = config_to_hf(config);
+  if (!quantization.is_null()) json["quantization_config"] = quantization;
+  write_file_atomic(folder / "generation_config.json", dump_json(generation_config(config), 2) + "\n");
+  write_file_atomic(folder / kConfigFile, dump_json(json, 2) + "\n");
+}
+
 std::vector<std::string> save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
                                     const WeightProgress& progress) {
   const at::NoGradGuard no_grad;
@@ -159,11 +176,8 @@ std::vector<std::string> save_model(const Transformer& model, const fs::path& fo
   ModelConfig config = model.config();
   config.torch_dtype = tensor::dtype_name(wide_dtype(dtype));
   ProgressCounter done(progress, parameter_count(config) * int64_t(c10::elementSize(dtype)));
-  const std::set<std::string> written = write_shards(share_out(model, dtype, uint64_t(max_shard_bytes), done), folder);
-  Json json = config_to_hf(config);
-  if (is_fp8(dtype)) json["quantization_config"] = fp8_config();
-  write_file_atomic(folder / kConfigFile, dump_json(json, 2) + "\n");
-  write_file_atomic(folder / "generation_config.json", dump_json(generation_config(config), 2) + "\n");
+  const std::set<std::string> written = write_shards(in_shards(sources_of(model, dtype, done), uint64_t(max_shard_bytes)), folder);
+  write_model_config(config, is_fp8(dtype) ? quantization_to_json({.layout = Quantization::Layout::kFp8Block}) : Json(nullptr), folder);
   remove_stale(folder, written);
   return {written.begin(), written.end()};
 }

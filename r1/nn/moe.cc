@@ -8,9 +8,9 @@ namespace r1::nn {
 
 namespace {
 
-// Each row through the matrix of its expert. Of a packed weight, one by one of the experts that have rows.
+// Each row through the matrix of its expert. Of a packed weight, and where somebody asks for inputs, one by one of the experts that have rows.
 Tensor through_experts(const Tensor& x_SI, const Weight& weight_EOI, const Tensor& ends_E) {
-  if (!weight_EOI.packed()) return ops::grouped_linear(x_SI, weight_EOI.dense(), ends_E);
+  if (!weight_EOI.packed() && !weight_EOI.has_input()) return ops::grouped_linear(x_SI, weight_EOI.dense(), ends_E);
   const Tensor ends = ends_E.to(at::kCPU), y_SO = aten::empty({x_SI.size(0), weight_EOI.sizes()[1]}, x_SI.options());
   int64_t begin = 0;
   for (int64_t e = 0; e < ends.size(0); ++e) {

@@ -59,8 +59,9 @@ bool Weight::multiplies_packed(const Tensor& x) const {
 
 Tensor Weight::product(const Tensor& x_TI, int64_t first, int64_t count, const Tensor& bias_O) const {
   const int64_t below = rows_below();
-  if (multiplies_packed(x_TI)) return ops::packed_linear(x_TI, *packed_, first * below, count * below, bias_O);
-  return ops::linear(x_TI, rows(first, count).view({count * below, sizes().back()}), bias_O);
+  const Tensor x = input(x_TI, sizes().size() > 2 ? first : 0);
+  if (multiplies_packed(x)) return ops::packed_linear(x, *packed_, first * below, count * below, bias_O);
+  return ops::linear(x, rows(first, count).view({count * below, sizes().back()}), bias_O);
 }
 
 Tensor Weight::logits(const Tensor& x_RD) const {

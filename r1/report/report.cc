@@ -41,6 +41,7 @@ constexpr Known kKnown[] = {
     {"moe/max_load_over_mean", "Busiest expert over the mean", "largest over layers", "violet"},
     {"moe/balance_loss", "Balance loss", "mean over layers", "violet"},
     {"moe/bias_range", "Range of router biases", "largest over layers", "violet"},
+    {"quantization_error", "Output error", "share of the squares lost, mean of a block", "amber"},
     {"grad_norm", "Gradient norm", "", "amber"},
     {"learning_rate", "Learning rate", "", "amber"},
     {"tokens_per_second", "Throughput", "tokens/s", "slate"},

@@ -1,56 +1,13 @@
 #include "r1/tensor/dequantize.h"
 
-#include <c10/util/Half.h>
-
 #include <cstring>
+
+#include "r1/tensor/ggml_blocks.h"
 
 namespace r1::tensor {
 namespace {
 
-constexpr int kBlock = 32, kSuper = 256;
-
-// The blocks as they lie in the file; bytes only, so that nothing is padded and any alignment will do.
-struct Fp16 {
-  uint8_t bytes[2];
-  float value() const {
-    uint16_t bits;
-    std::memcpy(&bits, bytes, sizeof(bits));
-    return c10::detail::fp16_ieee_to_fp32_value(bits);
-  }
-};
-struct BlockQ4_0 {
-  Fp16 d;
-  uint8_t q[16];
-};
-struct BlockQ4_1 {
-  Fp16 d, m;
-  uint8_t q[16];
-};
-struct BlockQ5_0 {
-  Fp16 d;
-  uint8_t high[4], q[16];
-};
-struct BlockQ5_1 {
-  Fp16 d, m;
-  uint8_t high[4], q[16];
-};
-struct BlockQ8_0 {
-  Fp16 d;
-  int8_t q[32];
-};
-struct BlockQ4_K {
-  Fp16 d, dmin;
-  uint8_t scales[12], q[128];
-};
-struct BlockQ5_K {
-  Fp16 d, dmin;
-  uint8_t scales[12], high[32], q[128];
-};
-struct BlockQ6_K {
-  uint8_t low[128], high[64];
-  int8_t scales[16];
-  Fp16 d;
-};
+constexpr int kBlock = kGgmlBlock, kSuper = kGgmlSuper;
 
 // Low nibbles are the first half of a block, high nibbles the second.
 void expand(const BlockQ4_0& b, float* out) {

@@ -14,6 +14,10 @@
 #include <string_view>
 #include <vector>
 
+namespace r1 {
+class GgufMetadata;
+}
+
 namespace r1::text {
 
 using TokenId = int32_t;
@@ -85,6 +89,9 @@ class Tokenizer {
 
   // Writes tokenizer.json and tokenizer_config.json that HF loads.
   void save(const std::filesystem::path& folder) const;
+  // Adds the vocabulary as a GGUF file has it (tokenizer.ggml.*, tokenizer.chat_template), filled up to `rows` of the embedding with tokens
+  // that stand for nothing. Fails where GGUF has no name for the pre-tokenizer, and for vocabularies of whole words.
+  void to_gguf(GgufMetadata& metadata, int64_t rows) const;
 
  private:
   friend class StreamDecoder;

@@ -48,7 +48,9 @@ action "a full disk" 1 'cannot write to stdout' sh_ 'r1 options > /dev/full'
 # ---- words of other programs ----
 action "another server's name" 2 'r1 serve MODEL answers' r1 llama-server model.gguf
 action "train" 2 'r1 sft .*r1 grpo' r1 train --config x.yaml
-action "quantize" 2 'does not exist here yet' r1 quantize in.gguf out.gguf q4_k_m
+action "llama.cpp's quantizer" 2 'r1 quantize MODEL OUT.gguf q4_k_m' r1 llama-quantize in.gguf out.gguf q4_k_m
+action "quantize" 2 'in.gguf does not exist' r1 quantize in.gguf out.gguf q4_k_m
+action "a scheme that is not there" 2 'q4_k_m' r1 quantize in.gguf out.gguf q3_k_xl
 action "export" 2 'r1 convert' r1 export model
 action "finetune" 2 'r1 sft fine-tunes' r1 finetune
 action "download" 2 'hf download' r1 download Qwen/Qwen3-0.6B

@@ -145,9 +145,9 @@ TEST(ShellJudge, IdsComeBack) {
 
 TEST(ShellCommands, FamiliarOnesAreAnswered) {
   const std::pair<const char*, const char*> known[] = {
-      {"quantize", "fp8_block"}, {"export", "r1 convert"},    {"train", "r1 sft"},
-      {"finetune", "r1 sft"},    {"download", "hf download"}, {"dpo", "does not exist here"},
-      {"ls", "r1 models"},       {"lm_eval", "r1 eval"},      {"llama-server", "r1 serve"}};
+      {"llama-quantize", "r1 quantize"}, {"export", "r1 convert"},       {"train", "r1 sft"}, {"finetune", "r1 sft"},
+      {"download", "hf download"},       {"dpo", "does not exist here"}, {"ls", "r1 models"}, {"lm_eval", "r1 eval"},
+      {"llama-server", "r1 serve"}};
   for (const auto& [typed, answer] : known) {
     const ProgramResult r = run_r1({typed, "model.gguf"});
     EXPECT_EQ(r.code, 2) << typed;

@@ -107,7 +107,7 @@ TEST(Config, RefusesByName) {
             "m/config.json: rope type 'longrope' is not supported (default, linear, llama3 and yarn are)");
   EXPECT_NE(refusal_with("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", -1.0}}).find("attention_factor"),
             std::string::npos);
-  EXPECT_NE(refusal_with("quantization_config", {{"quant_method", "gptq"}}).find("quantization_config is not supported"),
+  EXPECT_NE(refusal_with("quantization_config", {{"quant_method", "bitsandbytes"}}).find("quant_method 'bitsandbytes' is not supported"),
             std::string::npos);
   EXPECT_NE(refusal_with("layer_types", {"full_attention", "sliding_attention"}).find("sliding_attention"), std::string::npos);
   EXPECT_NE(refusal_with("partial_rotary_factor", 0.5).find("partial_rotary_factor"), std::string::npos);

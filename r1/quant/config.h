@@ -1,0 +1,28 @@
+// What `r1 quantize` is told.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "r1/base/config.h"
+
+namespace r1::quant {
+
+struct QuantizeConfig {
+  std::string model, scheme, output_dir, output;
+  std::vector<std::string> data;
+  int64_t calibration_samples = 128, calibration_length = 512, eval_samples = 8;
+  int64_t group_size = 128;
+  std::string symmetric = "auto";
+  bool desc_act = false;
+  double damp_percent = 0.01;
+  std::string checkpoint_format = "gptq";
+  std::string activation_clip = "percentile";
+  double clip_percentile = 99.99;
+  std::string max_shard_size = "5GB";
+  bool overwrite = false;
+
+  void visit(Fields& v);
+};
+
+}  // namespace r1::quant

@@ -1,0 +1,195 @@
+#include "r1/quant/matrix.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "r1/base/error.h"
+#include "r1/model/weights_gguf.h"
+#include "r1/quant/awq.h"
+#include "r1/quant/gptq.h"
+#include "r1/tensor/aten.h"
+#include "r1/tensor/dequantize.h"
+#include "r1/tensor/fp8_block.h"
+#include "r1/tensor/quantize.h"
+
+namespace r1::quant {
+
+namespace {
+
+using Kind = Scheme::Kind;
+
+std::string module_of(const std::string& name) {
+  constexpr std::string_view kTail = ".weight";
+  return name.ends_with(kTail) ? name.substr(0, name.size() - kTail.size()) : name;
+}
+
+GridOptions grid_of(const Plan& plan) {
+  return {.bits = plan.scheme.bits, .symmetric = plan.symmetric};
+}
+
+bool seen(const InputStatistics* inputs) {
+  return inputs && inputs->tokens > 0;
+}
+
+tensor::IntegerMatrix to_integers(const Plan& plan, const Tensor& weight_OI, const InputStatistics* inputs, QuantizedMatrix& out) {
+  const int64_t group = plan.group == -1 ? weight_OI.size(1) : plan.group;
+  const Tensor importance_I = seen(inputs) ? inputs->mean_square_I() : Tensor();
+  switch (plan.scheme.kind) {
+    case Kind::kGptq:
+      if (seen(inputs)) {
+        GptqResult result = gptq(weight_OI, inputs->gram_II,
+                                 {.grid = grid_of(plan),
+                                  .group = group,
+                                  .order = plan.desc_act ? ColumnOrder::kActivation : ColumnOrder::kGroups,
+                                  .damping = plan.damping});
+        out.damping = result.damping;
+        return result.matrix;
+      }
+      break;
+    case Kind::kAwq:
+      if (seen(inputs)) return awq_clip_and_round(weight_OI, inputs->gram_II, group, grid_of(plan));
+      break;
+    case Kind::kInt8Dynamic:
+    case Kind::kInt8Static: {
+      GridOptions grid = {.bits = 8, .symmetric = true, .half_scales = false};
+      return round_to_nearest(weight_OI, weight_OI.size(1), grid, importance_I);
+    }
+    default:
+      break;
+  }
+  return round_to_nearest(weight_OI, group, grid_of(plan), importance_I);
+}
+
+double input_range(const Plan& plan, const MagnitudeHistogram& histogram) {
+  if (plan.clip == "max") return histogram.largest();
+  return plan.clip == "mse" ? histogram.least_error_range(127) : histogram.percentile(plan.percentile / 100);
+}
+
+QuantizedMatrix fp8_matrix(const std::string& name, const Tensor& weight_OI) {
+  QuantizedMatrix out;
+  const tensor::Fp8Blocks blocks = tensor::to_fp8_blocks(weight_OI);
+  out.values_OI = aten::empty(weight_OI.sizes(), at::kFloat);
+  tensor::from_fp8_blocks(blocks, out.values_OI);
+  out.tensors = {{name, blocks.values_OI, {}}, {name + "_scale_inv", blocks.scale_inv_RC, {}}};
+  return out;
+}
+
+}  // namespace
+
+model::Quantization Plan::quantization() const {
+  using model::Quantization;
+  Quantization q{.bits = scheme.bits,
+                 .group = group,
+                 .second_format = second_format,
+                 .symmetric = symmetric,
+                 .activation_order = desc_act,
+                 .damping = damping};
+  switch (scheme.kind) {
+    case Kind::kInt8Dynamic:
+    case Kind::kInt8Static:
+      q.layout = Quantization::Layout::kInt8;
+      q.inputs = scheme.kind == Kind::kInt8Dynamic ? Quantization::Inputs::kPerToken : Quantization::Inputs::kPerTensor;
+      break;
+    case Kind::kAwq:
+      q.layout = Quantization::Layout::kAwq;
+      break;
+    case Kind::kFp8Block:
+      q.layout = Quantization::Layout::kFp8Block;
+      break;
+    default:
+      q.layout = Quantization::Layout::kGptq;
+  }
+  return q;
+}
+
+bool is_quantized(const model::WeightRow& row) {
+  return row.quantizable && row.kind == model::WeightKind::kMatrix && row.weight;
+}
+
+void check_fits(const Plan& plan, const model::WeightRow& row) {
+  if (plan.scheme.gguf() || !is_quantized(row)) return;
+  if (plan.scheme.kind == Kind::kFp8Block || plan.scheme.kind == Kind::kInt8Dynamic || plan.scheme.kind == Kind::kInt8Static) return;
+  const int64_t rows = row.shape[row.shape.size() - 2], columns = row.shape.back(), per = 32 / plan.scheme.bits;
+  if (plan.group != -1 && columns % plan.group != 0) {
+    std::string fits;
+    for (const int64_t group : {128, 64, 32, 16})
+      if (columns % group == 0) fits += (fits.empty() ? "" : ", ") + std::to_string(group);
+    fail_usage("'", row.hf_name, "' has ", columns, " columns, no multiple of --group_size ", plan.group, ": give ",
+               fits.empty() ? std::string() : fits + " or ", "-1 (a whole row)");
+  }
+  if (columns % per != 0 || rows % per != 0)
+    fail_usage("'", row.hf_name, "' is ", rows, " x ", columns, ", and ", plan.scheme.name, " packs ", per,
+               " to a word: take --scheme int8-dynamic, fp8-block or a GGUF type");
+}
+
+QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs) try {
+  check(weight_OI.isfinite().all().item<bool>(), "it holds NaN or infinity, which have no quantized form");
+  if (plan.scheme.kind == Kind::kFp8Block) return fp8_matrix(name, weight_OI);
+  QuantizedMatrix out;
+  const tensor::IntegerMatrix m = to_integers(plan, weight_OI, inputs, out);
+  out.values_OI = tensor::dense(m);
+  const std::string module = module_of(name);
+  const auto add = [&](const std::string& tensor_name, const Tensor& tensor) { out.tensors.push_back({tensor_name, tensor, {}}); };
+  switch (plan.scheme.kind) {
+    case Kind::kInt8Static:
+      // An expert that no token reached takes inputs of any size: one step is then the largest there is room for in the weight's own range.
+      out.input_scale = seen(inputs) && inputs->histogram.largest() > 0 ? input_range(plan, inputs->histogram) / 127 : 1.0 / 127;
+      add(module + ".input_scale", aten::tensor({float(out.input_scale)}));
+      [[fallthrough]];
+    case Kind::kInt8Dynamic:
+      add(name, tensor::to_int8(m));
+      add(name + "_scale", m.scales_OG);
+      break;
+    case Kind::kAwq: {
+      const tensor::AwqTensors t = tensor::to_awq(m);
+      add(module + ".qweight", t.qweight), add(module + ".qzeros", t.qzeros), add(module + ".scales", t.scales);
+      break;
+    }
+    default: {
+      const tensor::GptqTensors t = tensor::to_gptq(m, plan.second_format);
+      add(module + ".g_idx", t.g_idx), add(module + ".qweight", t.qweight), add(module + ".qzeros", t.qzeros),
+          add(module + ".scales", t.scales);
+    }
+  }
+  return out;
+} catch (const Error& e) {
+  throw Error(str("'", name, "': ", e.what()), e.kind());
+}
+
+QuantizedMatrix quantize_gguf_row(const Plan& plan, const model::WeightRow& row, const Tensor& weight, const InputStatistics* inputs) {
+  const GgmlType type = gguf_type_of(plan.scheme, row, plan.model);
+  const GgmlTypeInfo& info = *ggml_type_info(type);
+  const std::vector<int64_t> shape = model::gguf_shape(row);
+  const Tensor values = model::gguf_values(row, weight, plan.model);
+  if (!values.isfinite().all().item<bool>()) fail("'", row.gguf_name, "' holds NaN or infinity, which have no quantized form");
+  const int64_t columns = shape.back(), rows = values.numel() / columns, row_bytes = columns / info.block_elements * info.block_bytes;
+  QuantizedMatrix out;
+  NamedTensor stored{row.gguf_name, {}, type, shape};
+  Tensor back = values;
+  if (const tensor::QuantizeRow quantize = tensor::quantizer(type)) {
+    stored.tensor = aten::empty({rows, row_bytes}, at::kByte);
+    back = aten::empty({rows, columns}, at::kFloat);
+    const tensor::DequantizeRow dequantize = tensor::dequantizer(type);
+    // Of columns; a file that has the matrix the other way round has no use for them.
+    const Tensor cost_I = seen(inputs) && !row.transposed_in_gguf ? inputs->mean_square_I().contiguous() : Tensor();
+    const float *from = values.const_data_ptr<float>(), *cost = cost_I.defined() ? cost_I.const_data_ptr<float>() : nullptr;
+    auto* blocks = reinterpret_cast<std::byte*>(stored.tensor.mutable_data_ptr<uint8_t>());
+    float* to = back.mutable_data_ptr<float>();
+    at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        quantize(from + r * columns, columns, cost, blocks + r * row_bytes);
+        dequantize(blocks + r * row_bytes, columns, to + r * columns);
+      }
+    });
+  } else {
+    const Tensor kept = values.to(type == GgmlType::kF32 ? at::kFloat : type == GgmlType::kF16 ? at::kHalf : at::kBFloat16);
+    back = kept.to(at::kFloat);
+    stored.tensor = aten::from_blob(kept.data_ptr(), {int64_t(kept.nbytes())}, at::TensorOptions(at::kByte)).clone();
+  }
+  out.values_OI = model::from_gguf_values(row, back, plan.model);
+  out.tensors.push_back(std::move(stored));
+  return out;
+}
+
+}  // namespace r1::quant

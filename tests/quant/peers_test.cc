@@ -1,0 +1,106 @@
+// What others compute from the files that we write. Runs where R1_ORACLE_PYTHON names a Python with transformers; llama.cpp's part where that
+// has llama_cpp.
+#include <gtest/gtest.h>
+
+#include <sys/wait.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "r1/base/safetensors_file.h"
+#include "r1/tensor/safetensors.h"
+#include "tests/temporary_folder.h"
+#include "tiny_folder.h"
+
+namespace r1::quant {
+namespace {
+
+std::vector<int64_t> probe_ids() {  // those of logits_of()
+  std::vector<int64_t> ids;
+  for (int64_t i = 0; i < 40; ++i) ids.push_back(1 + i * 37 % 300);
+  return ids;
+}
+
+std::string script(const char* name) {
+  return str(std::getenv("R1_ORACLE_PYTHON"), " ", R1_SOURCE_DIR, "/tests/oracles/", name, " ");
+}
+
+TEST(Peers, TransformersComputesOurLogits) {
+  if (!std::getenv("R1_ORACLE_PYTHON")) GTEST_SKIP() << "R1_ORACLE_PYTHON is not set";
+  const TemporaryFolder folder("quant_peers");
+  const fs::path& path = folder.path();
+  write_text(path / "text.jsonl");
+  std::string command = script("quantized_logits.py") + (path / "ids.json").string() + " " + (path / "out.safetensors").string();
+  write_file_atomic(path / "ids.json", Json(probe_ids()).dump());
+  std::vector<fs::path> outputs;
+  for (const auto& [family, scheme] : std::vector<std::pair<std::string, std::string>>{{"llama", "gptq-4"},
+                                                                                       {"llama", "gptq-8"},
+                                                                                       {"llama", "awq-4"},
+                                                                                       {"llama", "rtn-4"},
+                                                                                       {"llama", "int8-dynamic"},
+                                                                                       {"llama", "int8-static"},
+                                                                                       {"gpt2", "gptq-4"},
+                                                                                       {"qwen2", "awq-4"}}) {
+    const fs::path model = path / ("model-" + family);
+    if (!fs::exists(model)) write_tiny_model(model, family);
+    QuantizeConfig config = tiny_run(path, scheme);
+    config.model = model.string();
+    config.output_dir = (path / (family + scheme)).string();
+    config.desc_act = scheme == "gptq-4";
+    config.checkpoint_format = scheme == "gptq-8" ? "gptq_v2" : "gptq";
+    outputs.push_back(run_quantize(config).output);
+    command += " " + outputs.back().string();
+  }
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+  const SafetensorsFile out = SafetensorsFile::open(path / "out.safetensors");
+  int compared = 0;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const SafeTensor* theirs = out.find(str("logits.", i));
+    if (!theirs) continue;
+    const Tensor ours = logits_of(outputs[i]), others = tensor::read_safetensor(out, *theirs);
+    const double off = std::sqrt(((ours - others).square().sum() / others.square().sum()).item<double>());
+    // Rounded inputs: where a value lies between two steps the two may take different ones.
+    EXPECT_LT(off, outputs[i].filename().string().find("int8") == std::string::npos ? 1e-5 : 1e-2) << outputs[i];
+    ++compared;
+  }
+  EXPECT_GE(compared, 6);
+}
+
+std::vector<int64_t> greedy_ids(const fs::path& file, std::vector<int64_t> ids, int count) {
+  const at::NoGradGuard no_grad;
+  const auto model = model::load_model(file, at::kCPU, at::kFloat);
+  std::vector<int64_t> made;
+  for (int i = 0; i < count; ++i) {
+    const Tensor h_TD = model->hidden(aten::tensor(ids), {ops::sequences_of(at::kCPU, {int32_t(ids.size())})});
+    made.push_back(aten::argmax(model->logits(h_TD.narrow(0, h_TD.size(0) - 1, 1)), 1).item<int64_t>());
+    ids.push_back(made.back());
+  }
+  return made;
+}
+
+TEST(Peers, LlamaCppSaysTheSame) {
+  if (!std::getenv("R1_ORACLE_PYTHON")) GTEST_SKIP() << "R1_ORACLE_PYTHON is not set";
+  const TemporaryFolder folder("quant_llama");
+  const fs::path& path = folder.path();
+  write_file_atomic(path / "ids.json", Json(std::vector<int64_t>{5, 40, 60, 100, 200}).dump());
+  std::vector<fs::path> files;
+  std::string command = script("llama_greedy.py") + (path / "ids.json").string() + " 12";
+  for (const std::string family : {"llama", "qwen2", "qwen3", "gpt2", "gemma3_text", "qwen3_moe"}) {
+    write_tiny_model(path / family, family);
+    QuantizeConfig config = tiny_gguf_run(path, "f32");
+    config.model = (path / family).string();
+    config.output = (path / (family + ".gguf")).string();
+    config.data = {};
+    files.push_back(run_quantize(config).output);
+    command += " " + files.back().string();
+  }
+  const int status = std::system((command + " > " + (path / "out.json").string()).c_str());
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) GTEST_SKIP() << "the oracle's Python has no llama_cpp (pip install llama-cpp-python)";
+  ASSERT_EQ(status, 0) << command;
+  const Json theirs = parse_json_file(path / "out.json");
+  for (size_t i = 0; i < files.size(); ++i)
+    EXPECT_EQ(theirs[i].get<std::vector<int64_t>>(), greedy_ids(files[i], {5, 40, 60, 100, 200}, 12)) << files[i];
+}
+
+}  // namespace
+}  // namespace r1::quant
