@@ -26,6 +26,8 @@ struct ModelArgs {
 struct InferenceArgs : ModelArgs {
   std::string weights = "auto";
 
+  InferenceArgs() = default;
+
   void visit(Fields& v);
 };
 
@@ -59,7 +61,11 @@ std::vector<text::TokenId> end_of_turn_ids(const model::ModelConfig& config, con
 // Loads model and tokenizer, and checks that the vocabulary fits the embedding.
 LoadedModel load(const ModelArgs& args, tensor::Device device, tensor::DType dtype, TokenizerUse use = TokenizerUse::kNeeded,
                  const model::ModelLoad& how = {});
-// For inference: in the dtype that the arguments name, and quantized weights as they say; what stays packed is logged.
+// In the dtype that the arguments name, unpacked.
+inline LoadedModel load(const ModelArgs& args, tensor::Device device) {
+  return load(args, device, resolve_dtype(args.dtype, device));
+}
+// For inference: quantized weights as the arguments say; what stays packed is logged.
 LoadedModel load(const InferenceArgs& args, tensor::Device device, TokenizerUse use = TokenizerUse::kNeeded);
 void check_vocabulary(const text::Tokenizer& tokenizer, const model::ModelConfig& config, const std::string& where);
 std::unique_ptr<tasks::Task> load_task(const TaskArgs& args);
