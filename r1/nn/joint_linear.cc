@@ -36,7 +36,7 @@ void JointLinear::join(std::vector<Linear*> maps) {
   maps_ = std::move(maps);
   std::vector<Tensor*> weights, biases;
   for (Linear* map : maps_) {
-    if (map->packed() || map->weight().is_meta()) return;
+    if (map->packed() || map->weight().is_meta() || map->has_input()) return;
     weights.push_back(&map->weight());
     if (map->bias().defined()) biases.push_back(&map->bias());
   }

@@ -8,16 +8,18 @@ namespace r1::nn {
 
 namespace {
 
-// Each row through the matrix of its expert. Of a packed weight, the experts that have rows are unpacked one by one.
+// Each row through the matrix of its expert. Of a packed weight the experts that have rows are unpacked one by one; so go inputs that somebody asks
+// for.
 Tensor through_experts(const Tensor& x_SI, const Weight& weight_EOI, const Tensor& ends_E) {
-  if (!weight_EOI.packed()) return ops::grouped_linear(x_SI, weight_EOI.dense(), ends_E);
+  if (!weight_EOI.packed() && !weight_EOI.has_input()) return ops::grouped_linear(x_SI, weight_EOI.dense(), ends_E);
   const Tensor ends = ends_E.to(at::kCPU), y_SO = aten::empty({x_SI.size(0), weight_EOI.sizes()[1]}, x_SI.options());
   int64_t begin = 0;
   for (int64_t e = 0; e < ends.size(0); ++e) {
     const int64_t end = ends.const_data_ptr<int32_t>()[e], count = end - begin;
     const Tensor own_end = aten::full({1}, count, ends_E.options());
     if (count > 0)
-      y_SO.narrow(0, begin, count).copy_(ops::grouped_linear(x_SI.narrow(0, begin, count).contiguous(), weight_EOI.rows(e, 1), own_end));
+      y_SO.narrow(0, begin, count)
+          .copy_(ops::grouped_linear(weight_EOI.input(x_SI.narrow(0, begin, count).contiguous(), e), weight_EOI.rows(e, 1), own_end));
     begin = end;
   }
   return y_SO;

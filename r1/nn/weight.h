@@ -5,6 +5,7 @@
 // never written: model.set_requires_grad refuses it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -34,6 +35,13 @@ class Weight {
   // Of a matrix [V, D] the rows of these numbers, int64 [T] -> [T, D].
   Tensor lookup(const Tensor& ids_T) const;
 
+  // What products take in place of their input [T, in], of an expert's matrix with its number (else 0): for who looks at inputs (calibration)
+  // or rounds them (8 bit activations). Joint products (JointLinear), which arrange() makes, do not ask.
+  using Input = std::function<Tensor(const Tensor& x_TI, int64_t expert)>;
+  void on_input(Input input) { input_ = std::move(input); }
+  bool has_input() const { return bool(input_); }
+  Tensor input(const Tensor& x_TI, int64_t expert = 0) const { return input_ ? input_(x_TI, expert) : x_TI; }
+
   // From now on this packed matrix, whose rows are those of all axes but the last. What was held before is let go.
   void pack(std::shared_ptr<const tensor::PackedMatrix> packed);
   // Plain from now on, with memory of its own; uninitialised if it had none.
@@ -45,6 +53,7 @@ class Weight {
   at::Device device_ = at::kCPU;
   Tensor plain_;
   std::shared_ptr<const tensor::PackedMatrix> packed_;
+  Input input_;
 };
 
 }  // namespace r1::nn
