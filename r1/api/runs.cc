@@ -110,6 +110,7 @@ std::string string_in(const Json& value, const char* key) {
 // What kind of stage wrote a folder that is not finished: each has settings that only it knows.
 std::string stage_of(const Json& stage, const Json& config) {
   if (const std::string name = string_in(stage, "stage"); !name.empty()) return name.substr(0, 40);
+  if (config.contains("teacher_name_or_path")) return "distill";
   if (config.contains("num_generations")) return "grpo";
   if (config.contains("text_field")) return "pretrain";
   if (config.contains("packing_strategy")) return "sft";

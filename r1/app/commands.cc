@@ -6,11 +6,13 @@ namespace r1::app {
 Command cmd_run();
 Command cmd_pretrain();
 Command cmd_sft();
+Command cmd_distill();
 Command cmd_grpo();
 Command cmd_rejection();
 Command cmd_eval_show();
 Command cmd_eval();
 Command cmd_compare();
+Command cmd_table();
 Command cmd_runs();
 Command cmd_data_fetch();
 Command cmd_data_run();
@@ -34,6 +36,7 @@ Command cmd_score();
 Command cmd_intent_train();
 Command cmd_intent_eval();
 Command cmd_intent_classify();
+Command cmd_prune();
 Command cmd_convert();
 Command cmd_quantize();
 Command cmd_models();
@@ -52,11 +55,13 @@ const std::vector<Command>& commands() {
       cmd_run(),
       cmd_pretrain(),
       cmd_sft(),
+      cmd_distill(),
       cmd_grpo(),
       cmd_rejection(),
       cmd_eval_show(),  // before "eval", whose name it begins with
       cmd_eval(),
       cmd_compare(),
+      cmd_table(),
       cmd_runs(),
       cmd_data_fetch(),
       cmd_data_run(),
@@ -80,6 +85,7 @@ const std::vector<Command>& commands() {
       cmd_intent_train(),
       cmd_intent_eval(),
       cmd_intent_classify(),
+      cmd_prune(),
       cmd_convert(),
       cmd_quantize(),
       cmd_models(),

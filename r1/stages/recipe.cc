@@ -11,13 +11,16 @@
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
 #include "r1/base/terminal.h"
+#include "r1/stages/distill.h"
 #include "r1/stages/evaluate.h"
 #include "r1/stages/grpo.h"
 #include "r1/stages/learn_tokenizer.h"
 #include "r1/stages/prepare_data.h"
 #include "r1/stages/pretrain.h"
+#include "r1/stages/prune.h"
 #include "r1/stages/rejection.h"
 #include "r1/stages/sft.h"
+#include "r1/stages/table.h"
 #include "r1/stages/watch.h"
 
 namespace r1::stages {
@@ -67,6 +70,7 @@ StageKind kind(std::vector<std::string> (*results)(const Config&, const Prefligh
     Config config;
     apply_settings(config, settings);
     if constexpr (requires { config.run.in_recipe; }) config.run.in_recipe = in_recipe;
+    if constexpr (requires { config.sft.run.in_recipe; }) config.sft.run.in_recipe = in_recipe;
     if constexpr (requires { config.in_recipe; }) config.in_recipe = in_recipe;
     return kRun(config);
   };
@@ -100,8 +104,26 @@ std::vector<std::string> grpo_results(const GrpoConfig& config, const Preflight&
   return out;
 }
 
+std::vector<std::string> distill_results(const DistillConfig& config, const Preflight& preflight) {
+  auto out = supervised_results(config.sft, preflight);
+  for (const char* name : {"divergence", "cross_entropy"}) out.push_back(name);
+  if (!config.hidden_layers.empty()) out.push_back("hidden_loss");
+  return out;
+}
+
+std::vector<std::string> prune_results(const PruneConfig&, const Preflight&) {
+  return {"parameters_before", "parameters", "loss_before", "loss", "zeros", "layers", "kv_heads", "ffn_channels", "bytes"};
+}
+
 std::vector<std::string> rejection_results(const RejectionConfig&, const Preflight&) {
   return {"samples", "right", "kept", "dropped", "problems", "file"};
+}
+
+std::vector<std::string> table_results(const TableConfig& config, const Preflight& preflight) {
+  if (!preflight.knows("variants") || !preflight.knows("tasks")) return {"file", "*"};
+  auto cells = table_cells(config);
+  cells.push_back("file");
+  return cells;
 }
 
 // What else an evaluation says is its own; these are there always.
@@ -512,7 +534,9 @@ std::string resolved(const Recipe& recipe, const std::map<std::string, StageKind
     Json values{{"stage", stage.kind}};
     if (stage.title != stage.name) values["title"] = stage.title;
     values.update(config);
-    const auto long_name = [&](const std::string& key) { return key == "model" || key == "tokenizer" ? key + "_name_or_path" : key; };
+    const auto long_name = [&](const std::string& key) {
+      return key == "model" || key == "tokenizer" || key == "teacher" ? key + "_name_or_path" : key;
+    };
     for (const Setting& s : references) values[long_name(s.key)] = s.value;
     for (const Requirement& r : stage.require) values["require"].push_back(r.text);
     // What is empty says nothing, and an empty list is no value of a recipe.
@@ -623,8 +647,11 @@ std::map<std::string, StageKind> stage_kinds() {
           {"tokenizer", kind<TokenizerConfig, learn_tokenizer>(tokenizer_results, false, true)},
           {"pretrain", kind<PretrainConfig, pretrain>(supervised_results<PretrainConfig>, true)},
           {"sft", kind<SftConfig, sft>(supervised_results<SftConfig>, true)},
+          {"distill", kind<DistillConfig, distill>(distill_results, true)},
           {"grpo", kind<GrpoConfig, grpo>(grpo_results, true)},
+          {"prune", kind<PruneConfig, prune>(prune_results, true)},
           {"rejection", kind<RejectionConfig, rejection>(rejection_results)},
+          {"table", kind<TableConfig, table>(table_results)},
           {"eval", kind<EvalConfig, evaluate>(eval_results)}};
 }
 

@@ -19,9 +19,9 @@ namespace {
 constexpr uint64_t kRejectionStream = 0x72656a656374;  // "reject"
 constexpr int64_t kProgressFormat = 3;                 // of the file beside the output: 3 has each problem's samples
 
-// What is wrong with a right answer; empty: keep it.
+// What is wrong with an answer; empty: keep it.
 std::string fault_of(const Sample& sample, const RejectionConfig& config) {
-  if (sample.score.verdict != tasks::Verdict::kRight) return tasks::verdict_name(sample.score.verdict);
+  if (config.keep == "right" && sample.score.verdict != tasks::Verdict::kRight) return tasks::verdict_name(sample.score.verdict);
   if (sample.finish == engine::FinishReason::kLength) return "truncated";
   if (int64_t(sample.completion.size()) < config.min_tokens) return "short";
   if (tasks::repetition(sample.text, 3) > config.max_repetition) return "repetition";
@@ -202,8 +202,8 @@ Json rejection(const RejectionConfig& config) {
   result["file"] = output.string();
   write_record(place, config_to_json(config), result);
   fs::remove(progress_file);
-  log_info("rejection: ", counts.kept, " right answers to ", problems, " problems are in ", output.string(),
-           config.save_samples ? str("; every sample is in ", place.files[1].string()) : "");
+  log_info("rejection: ", counts.kept, config.keep == "right" ? " right answers to " : " answers to ", problems, " problems are in ",
+           output.string(), config.save_samples ? str("; every sample is in ", place.files[1].string()) : "");
   if (!config.in_recipe && counts.kept > 0)
     log_info("next:   r1 sft --model ", eval::shell_word(config.model.model_name_or_path), " --train_files ",
              eval::shell_word(output.string()), " --output_dir ...");
@@ -221,7 +221,8 @@ void RejectionConfig::visit(Fields& v) {
   v("seed", seed, "seed of the sampling", Range{0, 1e18});
   v("split", split, "which problems", OneOf{"train", "test"});
   v("limit", limit, "first N problems; 0: all", Range{0, 1e12});
-  v("max_kept", max_kept, "right answers kept a problem", Range{1, 1e6});
+  v("keep", keep, "right: only answers that the task finds right; all: whatever passes the other filters", OneOf{"right", "all"});
+  v("max_kept", max_kept, "answers kept a problem", Range{1, 1e6});
   v("min_tokens", min_tokens, "shorter completions are dropped", Range{0, 1e9});
   v("max_repetition", max_repetition, "share of repeated word 3-grams above which a completion is dropped", Range{0, 1});
   v("language", language, "en or zh: drop completions that mix languages; empty: keep all");

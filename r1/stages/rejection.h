@@ -13,7 +13,7 @@
 namespace r1::stages {
 
 struct RejectionConfig {
-  std::string output_file, device = "auto", split = "train", language;
+  std::string output_file, device = "auto", split = "train", language, keep = "right";
   ModelArgs model;
   TaskArgs task;
   data::PromptArgs prompt;

@@ -55,11 +55,12 @@ void show(const std::string& what, const std::function<void()>& work) {
 namespace {
 
 // Settings that a run's state hangs on: they can never change.
-constexpr const char* kState[] = {"model_name_or_path", "tokenizer_name_or_path", "dtype", "bf16", "preset", "shape", "optim", "seed"};
+constexpr const char* kState[] = {"model_name_or_path",   "tokenizer_name_or_path", "dtype", "bf16", "preset", "shape", "optim", "seed",
+                                  "teacher_name_or_path", "hidden_layers"};
 // Settings that decide what data a run reads, and where in them it is: they can change when a finished run is extended.
 constexpr const char* kData[] = {"task",          "data",          "task_options",     "train_files",     "text_field",
                                  "num_examples",  "max_length",    "packing_strategy", "packing_isolate", "long_documents",
-                                 "prompt_format", "system_prompt", "prompt_suffix"};
+                                 "prompt_format", "system_prompt", "prompt_suffix",    "answers"};
 // Settings that give an extended run something to do.
 constexpr const char* kMore[] = {"max_steps", "num_train_epochs"};
 

@@ -28,7 +28,7 @@ std::vector<data::Batch> micro_batches(const std::vector<data::Batch>& rows, int
   return out;
 }
 
-// Means over the last steps of what the layers say, for a stage's results: a single step's load is a matter of chance.
+// Means over the last steps of what the layers and the loss say, for a stage's results: a single step's load is a matter of chance.
 class LastLayers {
  public:
   void add(std::map<std::string, double> layers) {
@@ -53,6 +53,13 @@ void warn_of_unlearned(const Run& run, const data::PackCounts& counts, bool said
     log_warning(run.stage(), ": documents without a token to learn are left out, ", counts.unlearned, " of the first ", counts.documents,
                 " (cut by max_length before the answer, or no answer in them); unlearned_documents in metrics.jsonl counts them");
   so_far = counts.unlearned;
+}
+
+// What the layers say, and a loss that is not plain cross entropy.
+std::map<std::string, double> seen_in(const train::StepResult& result, bool own_loss) {
+  auto all = result.layers;
+  if (own_loss) all.insert(result.metrics.sums.begin(), result.metrics.sums.end());
+  return all;
 }
 
 data::LoaderOptions loader_options(const RunArgs& args, const SupervisedData& data) {
@@ -131,7 +138,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   int64_t tokens = state.is_null() ? 0 : state.at("num_tokens").get<int64_t>();
 
   StepBar bar(run.stage(), trainer.total_steps(), "step");
-  const auto loss_spec = train::cross_entropy_loss();
+  const auto loss_spec = data.loss ? *data.loss : train::cross_entropy_loss();
   const auto begin = Clock::now();
   int64_t tokens_here = 0, unlearned = 0;
   double last_loss = 0, eval_loss = -1, training = 0;  // training: seconds, evaluations and saves apart
@@ -140,8 +147,10 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   while (trainer.global_step() < trainer.total_steps()) {
     const auto start = Clock::now();
     const Json before = state_now();
-    const auto rows = loader.next();
+    auto rows = loader.next();
     if (rows.empty()) break;
+    if (data.rewrite && !data.rewrite(rows, trainer.global_step(), interrupted))
+      run.after_step(trainer.global_step(), before);  // saves and throws
     warn_of_unlearned(run, loader.counts(), data.looked_at, unlearned);
     const auto batches = micro_batches(rows, args.per_device_train_batch_size);
     size_t micro = 0;
@@ -154,7 +163,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     tokens += result.tokens;
     tokens_here += result.tokens;
     if (!result.empty) last_loss = result.loss;
-    if (!result.empty) last_layers.add(result.layers);
+    if (!result.empty) last_layers.add(seen_in(result, data.loss != nullptr));
     const double step_time = seconds_since(start);
     training += step_time;
     const bool last = step == trainer.total_steps();

@@ -17,6 +17,11 @@ struct SupervisedData {
   int64_t eval_steps = 0;
   bool looked_at = false;         // what is lost of the documents has been said (first_look.h)
   std::vector<std::string> next;  // what one does with the model: commands
+  // What is learned, and from which rows: distillation has its own. Null: cross entropy; empty: the loader's rows.
+  const train::LossSpec* loss = nullptr;
+  // Changes the rows that the step after `step` learns from; a function of them, the step and the weights. `stop`: asked now and then; true
+  // gives it up, and false comes back.
+  std::function<bool(std::vector<data::Batch>& rows, int64_t step, const std::function<bool()>& stop)> rewrite;
 };
 
 // Steps of the run: max_steps, or the loader's own count over num_train_epochs.

@@ -169,8 +169,18 @@ std::vector<ForwardResult::Further> further_predictions(model::Transformer& mode
 ForwardResult forward(model::Transformer& model, const data::Batch& batch, const ForwardArgs& args) {
   check_batch(batch, model.config().vocab_size);
   const Uploaded on(batch, args, model.device());
-  const Tensor x_TD = model.hidden(on.ids_T, on.context, nullptr, args.model);
   ForwardResult result{.batch = &batch, .loss_weight_T = on.weight_T};
+  model::ForwardOptions options = args.model;
+  if (args.layers)
+    options.observe = [&](int layer, const Tensor& x_TD) {
+      if (layer < model.num_layers()) result.states.layers.push_back(x_TD);
+    };
+  const Tensor x_TD = model.hidden(on.ids_T, on.context, nullptr, std::move(options));
+  if (args.states) {
+    result.states.x_TD = x_TD, result.states.targets_T = on.targets_T, result.states.rows_R = on.learned.rows_R;
+    if (args.mtp) result.further = further_predictions(model, batch, x_TD, on.context, args);
+    return result;
+  }
   if (args.nll && args.only_weighted && !args.want_entropy && x_TD.is_cuda()) {
     const ops::Nll nll = weighted_nll(model, on, x_TD, args);
     result.nll = nll.sum, result.logprob_T = nll.logprob_T;
@@ -182,6 +192,10 @@ ForwardResult forward(model::Transformer& model, const data::Batch& batch, const
   }
   if (args.mtp) result.further = further_predictions(model, batch, x_TD, on.context, args);
   return result;
+}
+
+Tensor learned_rows(const ForwardResult& forward, const Tensor& x_TD) {
+  return forward.states.rows_R.defined() ? picked_rows(x_TD, forward.states.rows_R) : x_TD;
 }
 
 std::vector<float> batch_logprobs(model::Transformer& model, const data::Batch& batch, double temperature) {

@@ -12,8 +12,9 @@ namespace r1::train {
 struct ForwardArgs {
   double temperature = 1.0;
   bool want_entropy = false;
-  bool only_weighted = false;  // rows with loss_weight 0 give log-probability 0 and skip the head
-  bool nll = false;            // ForwardResult::nll where a device makes it; the log-probabilities then have no graph
+  bool only_weighted = false;           // rows with loss_weight 0 give log-probability 0 and skip the head
+  bool states = false, layers = false;  // ForwardResult::states in place of log-probabilities
+  bool nll = false;                     // ForwardResult::nll where a device makes it; the log-probabilities then have no graph
   double dropout = 0;
   uint64_t dropout_seed = 0;
   double aux_scale = 0;                 // nn::LayerContext
@@ -24,5 +25,8 @@ struct ForwardArgs {
 
 // Checks the batch (lengths, cu_seqlens, ids below the vocabulary) and throws [batch] errors. Builds a graph if grad mode is on.
 ForwardResult forward(model::Transformer& model, const data::Batch& batch, const ForwardArgs& args);
+
+// The rows of a tensor [T, ...] that ForwardResult::states says are learned from.
+Tensor learned_rows(const ForwardResult& forward, const Tensor& x_TD);
 
 }  // namespace r1::train

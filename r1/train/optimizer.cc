@@ -79,14 +79,18 @@ Tensor master_of(const Optimizer::Row& row) {
 
 }  // namespace
 
-Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config) : model_(model), config_(config) {
+Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more)
+    : model_(model), config_(config) {
   at::NoGradGuard no_grad;
   std::set<const Tensor*> seen;
   int64_t numbers = 0;
-  for (const model::WeightRow& weight : model.weights()) {
-    if (weight.kind == WeightKind::kBuffer || !seen.insert(weight.tensor).second) continue;
-    rows_.push_back(plain_row(weight, config));
-    numbers += state_numbers(rows_.back());
+  for (const model::WeightTable* table : {static_cast<const model::WeightTable*>(&model.weights()), more}) {
+    if (!table) continue;
+    for (const model::WeightRow& weight : *table) {
+      if (weight.kind == WeightKind::kBuffer || !seen.insert(weight.tensor).second) continue;
+      rows_.push_back(plain_row(weight, config));
+      numbers += state_numbers(rows_.back());
+    }
   }
   State state(model.device(), numbers);
   for (Row& row : rows_) give_state(row, state);
@@ -121,6 +125,22 @@ void Optimizer::update(std::span<const Tensor> gradients, const Tensor& verdict,
   if (!muon.empty()) update_by_muon(gradients, muon, verdict, factor);
 }
 
+// AdamW leaves an element without gradients where it is, decay included, if it is zero; Muon mixes rows and columns, so its zeros are put back.
+void Optimizer::hold_zeros(std::span<Tensor> gradients) {
+  if (!config_.keep_zeros) return;
+  const at::NoGradGuard no_grad;
+  if (alive_.empty()) {
+    alive_.resize(rows_.size());
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      if (rows_[i].weight->kind != WeightKind::kMatrix) continue;
+      const Tensor alive = rows_[i].weight->tensor->detach() != 0;
+      if (!alive.all().item<bool>()) alive_[i] = alive;
+    }
+  }
+  for (size_t i = 0; i < rows_.size(); ++i)
+    if (alive_[i].defined() && gradients[i].defined()) gradients[i].mul_(alive_[i]);
+}
+
 void Optimizer::update_by_muon(std::span<const Tensor> gradients, std::span<const size_t> rows, const Tensor& verdict, double factor) {
   const ops::Verdict said = ops::read_verdict(verdict);
   if (!said.good) return;
@@ -133,6 +153,8 @@ void Optimizer::update_by_muon(std::span<const Tensor> gradients, std::span<cons
               .gradient_scale = said.scale});
   }
   ops::muon_steps(updates);
+  for (const size_t i : rows)
+    if (!alive_.empty() && alive_[i].defined()) master_of(rows_[i]).mul_(alive_[i]);
   for (const size_t i : rows) {
     if (rows_[i].own_master.defined()) rows_[i].weight->tensor->detach().copy_(rows_[i].own_master);
   }

@@ -17,7 +17,8 @@ namespace r1::train {
 
 class Optimizer {
  public:
-  Optimizer(model::Transformer& model, const TrainerConfig& config);
+  // `more`: rows beside the model's (Trainer), which must stay where they are.
+  Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more = nullptr);
 
   struct Row {
     const model::WeightRow* weight;
@@ -33,6 +34,8 @@ class Optimizer {
   // CUDA, unless rows go by Muon. Whoever has read a good verdict says count_update().
   void update(std::span<const Tensor> gradients, const Tensor& verdict, double factor);
   void count_update() { ++updates_; }
+  // With keep_zeros: no gradient for matrices' elements that are zero when this is first called.
+  void hold_zeros(std::span<Tensor> gradients);
 
   int64_t updates() const { return updates_; }  // t - 1 of AdamW's next bias correction
   void set_updates(int64_t n) { updates_ = n; }
@@ -48,6 +51,7 @@ class Optimizer {
   TrainerConfig config_;
   std::vector<Row> rows_;
   int64_t updates_ = 0;
+  std::vector<Tensor> alive_;  // 1 and 0 by row, with keep_zeros; undefined: no zero in it
 };
 
 }  // namespace r1::train

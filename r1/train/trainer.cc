@@ -51,12 +51,12 @@ bool worth_a_line(int64_t count) {
 }  // namespace
 
 struct Trainer::Impl {
-  Impl(model::Transformer& m, const TrainerConfig& c, int64_t steps, uint64_t s)
+  Impl(model::Transformer& m, const TrainerConfig& c, int64_t steps, uint64_t s, const model::WeightTable* more)
       : model(m),
         config(c),
         total_steps(steps),
         seed(s),
-        optimizer(m, c),
+        optimizer(m, c, more),
         gradients(optimizer.rows().size()),
         bad_steps(c.max_consecutive_skips) {
     if (c.gradient_checkpointing && m.device().is_cpu()) large_blocks_go_back.emplace();
@@ -87,6 +87,8 @@ struct Trainer::Impl {
     args.model.activation_checkpointing = config.gradient_checkpointing;
     args.record = &record;
     args.nll = spec.nll;
+    args.states = spec.states;
+    args.layers = spec.layers;
     args.mtp = spec.mtp && model.mtp_depth() > 0 && model.config().mtp_loss_weight > 0;
     return args;
   }
@@ -226,6 +228,7 @@ struct Trainer::Impl {
   void update(const Tensor& total, std::span<const data::Batch> micro_batches, StepResult& result) {
     phase("update");
     sum_over_ranks(gradients);
+    optimizer.hold_zeros(gradients);
     const Tensor judged = ops::judge_gradients(gradients, total, config.max_grad_norm);
     optimizer.update(gradients, judged, schedule_factor(config, global_step, total_steps));
     phase("read");
@@ -289,12 +292,16 @@ void LossMetrics::later(const Tensor& values, Use use) {
     waiting.push_back({values.detach(), std::move(use)});
 }
 
-Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed) {
+Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed,
+                 const model::WeightTable* more) {
   check(config.bf16 == (model.dtype() == at::kBFloat16), "[trainer] expected a model in ", config.bf16 ? "bfloat16" : "float32",
         " (bf16=", config.bf16 ? "true" : "false", "), got ", model.dtype());
   check(total_steps > 0, "[trainer] expected at least one step, got ", total_steps);
   model.set_requires_grad(true);
-  impl_ = std::make_unique<Impl>(model, config, total_steps, seed);
+  if (more) {
+    for (const model::WeightRow& row : *more) row.tensor->set_requires_grad(true);
+  }
+  impl_ = std::make_unique<Impl>(model, config, total_steps, seed, more);
 }
 Trainer::~Trainer() = default;
 
@@ -369,6 +376,7 @@ void TrainerConfig::visit(Fields& v) {
   v("wsd_decay_ratio", wsd_decay_ratio, "wsd: share of the steps that decay", Range{0, 1});
   v("dropout", dropout, "dropout on attention and MLP outputs", Range{0, 0.99});
   v("bf16", bf16, "weights and activations in bfloat16, fp32 master weights");
+  v("keep_zeros", keep_zeros, "elements of matrices that are zero at the start stay zero: to train on after r1 prune --sparsity");
   v("gradient_checkpointing", gradient_checkpointing, "recompute each block in the backward pass");
   v("max_consecutive_skips", max_consecutive_skips, "stop after this many steps with NaN/Inf in a row", Range{1, 1e6});
 }

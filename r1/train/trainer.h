@@ -25,7 +25,7 @@ struct TrainerConfig {
   int64_t warmup_steps = 0;
   double warmup_ratio = 0, min_lr_ratio = 0.1, wsd_decay_ratio = 0.2;
   double dropout = 0;
-  bool bf16 = false, gradient_checkpointing = false;
+  bool bf16 = false, gradient_checkpointing = false, keep_zeros = false;
   int64_t max_consecutive_skips = 5;  // steps with NaN/Inf in a row before training stops
 
   void visit(Fields& v);
@@ -46,6 +46,13 @@ struct ForwardResult {
     Tensor logprob_T, loss_weight_T;
   };
   std::vector<Further> further;
+
+  // Where the loss makes of the states what it needs (LossSpec::states), and logprob_T is not made: after the final norm, with graph.
+  struct States {
+    Tensor x_TD, targets_T;
+    Tensor rows_R;               // int64, those that are learned from; undefined: all are to be taken
+    std::vector<Tensor> layers;  // after the embedding [0] and each block, if LossSpec::layers
+  } states;
 };
 
 // What a loss says besides its value, over the micro-batches and ranks of a step.
@@ -79,6 +86,7 @@ struct LossSpec {
   double temperature = 1.0;
   bool want_entropy = false;
   bool nll = false;  // the loss takes ForwardResult::nll where that is defined, and needs no graph of the log-probabilities then
+  bool states = false, layers = false;  // it takes ForwardResult::states, the layers' too, and no log-probabilities
   // Adds mtp_loss_weight times the mean cross entropy of multi-token prediction, if the model has it (metric mtp_loss).
   bool mtp = false;
 };
@@ -98,7 +106,9 @@ struct StepResult {
 
 class Trainer {
  public:
-  Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed);
+  // `more`: what is learned beside the model, by the loss's own use of it; fp32 tensors of the caller, who also saves them.
+  Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed,
+          const model::WeightTable* more = nullptr);
   ~Trainer();
 
   // One optimizer step over the micro-batches; advances global_step by one, a skipped step too: schedule and data order depend on the step

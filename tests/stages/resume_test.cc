@@ -34,6 +34,9 @@ stages:
   zero: {stage: grpo, model: "${sft}", num_generations: 4, per_device_train_batch_size: 8, steps_per_generation: 2, max_steps: 8, max_completion_length: 16, save_steps: 2, beta: 0.05, ref_model_sync_steps: 4, learning_rate: 1e-3,
          reward_funcs: [accuracy, format, length], reward_weights: [1, 0.5, 0.25], eval_steps: 2, eval_limit: 10, reward_workers: 2, reward_deadline: 0,
          monitor: {patience: 1, window: 1, evals: 1, failures: 0, thoughtless: 0.1}}
+  small: {stage: pretrain, preset: tiny-test, shape: {num_hidden_layers: 1, hidden_size: 32}, max_length: 64, max_steps: 1, save_steps: 0}
+  taught: {stage: distill, model: "${small}", teacher: "${zero}", num_examples: 40, max_length: 64, per_device_train_batch_size: 2, max_steps: 8, save_steps: 2,
+           learning_rate: 1e-3, hidden_layers: ["1:2"], lmbda: 0.5, max_completion_length: 8}
 )";
 
 // Not a test of its own: what the child process runs.
@@ -97,14 +100,14 @@ TEST(Resume, Kill9AnywhereGivesTheSameRun) {
   ASSERT_EQ(run_until(root / "whole"), 0);
   Rng rng{uint64_t(getpid())};  // other moments in every run
   int kills = 0;
-  for (const auto& [stage, lines] : {std::pair{"base", 3}, {"base", 9}, {"sft", 4}, {"zero", 2}, {"zero", 5}}) {
+  for (const auto& [stage, lines] : {std::pair{"base", 3}, {"base", 9}, {"sft", 4}, {"zero", 2}, {"zero", 5}, {"taught", 4}}) {
     const int status = run_until(root / "killed", root / "killed" / stage / "metrics.jsonl", lines, 0.03 * rng.uniform());
     ASSERT_TRUE(status == -1 || status == 0) << "the child failed by itself: " << status;
     kills += status == -1;
   }
   EXPECT_GE(kills, 3);
   ASSERT_EQ(run_until(root / "killed"), 0);
-  for (const char* stage : {"base", "sft", "zero"}) {
+  for (const char* stage : {"base", "sft", "zero", "taught"}) {
     const std::string expected = losses(root / "whole" / stage);
     EXPECT_GT(expected.size(), 100u);
     EXPECT_EQ(losses(root / "killed" / stage), expected) << stage << " after " << kills << " kills";
