@@ -114,11 +114,13 @@ void gemms() {
 
 // Products with weights in ggml's blocks. The weights of all sizes are larger than the caches, so that few rows read memory.
 void packed_products() {
-  if (*filter && !strstr("packed_linear_q8_0 packed_linear_q4_0 packed_linear_q4_1 packed_linear_q5_0 packed_linear_q5_1 packed_linear_q4_k packed_linear_q5_k packed_linear_q6_k", filter)) return;
-  const std::pair<r1::BlockForm, const char*> forms[] = {{r1::BlockForm::kQ8_0, "q8_0"}, {r1::BlockForm::kQ4_0, "q4_0"},
-                                                         {r1::BlockForm::kQ4_1, "q4_1"}, {r1::BlockForm::kQ5_0, "q5_0"},
-                                                         {r1::BlockForm::kQ5_1, "q5_1"}, {r1::BlockForm::kQ4_K, "q4_k"},
-                                                         {r1::BlockForm::kQ5_K, "q5_k"}, {r1::BlockForm::kQ6_K, "q6_k"}};
+  if (*filter && !strstr("packed_linear_q8_0 packed_linear_q4_0 packed_linear_q4_1 packed_linear_q5_0 packed_linear_q5_1 "
+                         "packed_linear_q4_k packed_linear_q5_k packed_linear_q6_k",
+                         filter))
+    return;
+  const std::pair<r1::BlockForm, const char*> forms[] = {
+      {r1::BlockForm::kQ8_0, "q8_0"}, {r1::BlockForm::kQ4_0, "q4_0"}, {r1::BlockForm::kQ4_1, "q4_1"}, {r1::BlockForm::kQ5_0, "q5_0"},
+      {r1::BlockForm::kQ5_1, "q5_1"}, {r1::BlockForm::kQ4_K, "q4_k"}, {r1::BlockForm::kQ5_K, "q5_k"}, {r1::BlockForm::kQ6_K, "q6_k"}};
   for (const auto& [form, name] : forms) {
     const int64_t in = form < r1::BlockForm::kQ4_K ? 896 : 4864, out = form < r1::BlockForm::kQ4_K ? 151936 : 28672;
     const std::vector<std::byte> w(r1::interleaved_bytes(form, out, in), std::byte(0x11));
@@ -127,9 +129,8 @@ void packed_products() {
       const std::string size = " " + std::to_string(m) + "x" + std::to_string(in) + "x" + std::to_string(cols);
       const auto x = random_floats(m * in, 2);
       std::vector<float> y(m * cols);
-      measure(std::string("packed_linear_") + name + size, 2.0 * m * in * cols, double(r1::interleaved_bytes(form, cols, in)), [&] {
-        packed_linear({.x = {x.data()}, .form = form, .w = w.data(), .y = {y.data()}, .rows = m, .in = in, .out = cols});
-      });
+      measure(std::string("packed_linear_") + name + size, 2.0 * m * in * cols, double(r1::interleaved_bytes(form, cols, in)),
+              [&] { packed_linear({.x = {x.data()}, .form = form, .w = w.data(), .y = {y.data()}, .rows = m, .in = in, .out = cols}); });
     }
   }
 }

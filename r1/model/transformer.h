@@ -13,7 +13,7 @@
 namespace r1::nn {
 class Block;
 class Weight;
-}
+}  // namespace r1::nn
 
 namespace r1::model {
 
