@@ -69,8 +69,9 @@ oracle() {
   mark=$root/.$(sha256sum < "$list" | cut -c1-16)
   if [ -e "$mark" ]; then say "oracle: there, in $root"; return; fi
   say "oracle: making $root (Python, about 4 GB)"
-  python3 -m venv --clear "$root"
-  "$root/bin/python" -m pip install -q --no-cache-dir -r "$list"
+  # What is there of an earlier list stays; one that pip cannot work with is made anew.
+  "$root/bin/python" -m pip install -q --no-cache-dir -r "$list" 2> /dev/null ||
+    { python3 -m venv --clear "$root" && "$root/bin/python" -m pip install -q --no-cache-dir -r "$list"; }
   promtool "$root/bin" || say "no promtool; its check will be skipped"
   touch "$mark"
 }

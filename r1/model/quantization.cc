@@ -282,4 +282,9 @@ Json quantization_to_json(const Quantization& q) {
   fail("[quantization] packed integers of compressed-tensors are read, not written");
 }
 
+std::string module_of(const std::string& weight_name) {
+  constexpr std::string_view kTail = ".weight";
+  return weight_name.ends_with(kTail) ? weight_name.substr(0, weight_name.size() - kTail.size()) : weight_name;
+}
+
 }  // namespace r1::model

@@ -26,5 +26,7 @@ Quantization parse_quantization(const Json& config, const std::string& where);
 // The same of a folder, or of the folder that a weight file stands in; none if nothing is quantized.
 std::optional<Quantization> quantization_of(const std::filesystem::path& path);
 Json quantization_to_json(const Quantization& q);
+// "model.layers.0.mlp.up_proj" of its weight's name: what such files call a matrix's other tensors by.
+std::string module_of(const std::string& weight_name);
 
 }  // namespace r1::model

@@ -10,12 +10,6 @@ namespace {
 
 using Layout = Quantization::Layout;
 
-// "model.layers.0.mlp.up_proj" of its weight.
-std::string module_of(const std::string& name) {
-  constexpr std::string_view kTail = ".weight";
-  return name.ends_with(kTail) ? name.substr(0, name.size() - kTail.size()) : name;
-}
-
 Tensor read(const SafetensorsModel& stored, const std::string& name) {
   const Stored found = stored.find(name);
   return found.tensor ? tensor::read_safetensor(*found.file, *found.tensor) : Tensor();

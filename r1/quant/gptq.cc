@@ -1,13 +1,13 @@
 #include "r1/quant/gptq.h"
 
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "r1/base/error.h"
+#include "r1/quant/inverse_factor.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::quant {
@@ -45,30 +45,6 @@ Order order_columns(const Tensor& diagonal_I, int64_t group, ColumnOrder how) {
     std::fill_n(order.group.begin() + int64_t(at) * group, group, int32_t(groups[at]));
   }
   return order;
-}
-
-// libtorch's word that another name for it is preferred.
-class NoWarning : public c10::WarningHandler {
-  void process(const c10::Warning&) override {}
-};
-
-// Upper factor of (H + damping mean(diag) 1)^-1; the damping grows tenfold until there is one.
-Tensor inverse_factor(const Tensor& gram_II, double& damping) {
-  const double mean = gram_II.diagonal().mean().item<double>();
-  check(std::isfinite(mean), "the inputs of the calibration are not finite");
-  NoWarning handler;
-  const c10::WarningUtils::WarningHandlerGuard quiet(&handler);
-  for (;; damping *= 10) {
-    try {
-      Tensor h = gram_II.clone();
-      h.diagonal().add_(damping * mean);
-      const Tensor factor = h.cholesky().cholesky_inverse().cholesky(/*upper=*/true);
-      if (factor.isfinite().all().item<bool>()) return factor.contiguous();
-    } catch (const c10::Error&) {  // not positive definite
-    }
-    check(damping < 10, "the inputs of the calibration have no inverse even with damping ", damping,
-          "; give more calibration text, or --scheme rtn-4");
-  }
 }
 
 // A block of columns [begin, end) of one row: rounded in order, the errors put behind in the block and left in `errors`.

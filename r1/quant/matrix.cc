@@ -19,11 +19,6 @@ namespace {
 
 using Kind = Scheme::Kind;
 
-std::string module_of(const std::string& name) {
-  constexpr std::string_view kTail = ".weight";
-  return name.ends_with(kTail) ? name.substr(0, name.size() - kTail.size()) : name;
-}
-
 GridOptions grid_of(const Plan& plan) {
   return {.bits = plan.scheme.bits, .symmetric = plan.symmetric};
 }
@@ -129,7 +124,7 @@ QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const
   QuantizedMatrix out;
   const tensor::IntegerMatrix m = to_integers(plan, weight_OI, inputs, out);
   out.values_OI = tensor::dense(m);
-  const std::string module = module_of(name);
+  const std::string module = model::module_of(name);
   const auto add = [&](const std::string& tensor_name, const Tensor& tensor) { out.tensors.push_back({tensor_name, tensor, {}}); };
   switch (plan.scheme.kind) {
     case Kind::kInt8Static:

@@ -1,7 +1,6 @@
 #include "r1/quant/prune_weights.h"
 
 #include <ATen/core/grad_mode.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +9,8 @@
 
 #include "r1/base/error.h"
 #include "r1/base/interrupt.h"
+#include "r1/quant/gptq.h"
+#include "r1/quant/inverse_factor.h"
 #include "r1/quant/prune_forward.h"
 #include "r1/tensor/aten.h"
 
@@ -34,34 +35,14 @@ Tensor mask_by(const Tensor& scores_OI, const SparsityOptions& o, bool by_row) {
   return without_smallest(scores_OI.reshape({1, -1}), share_of(scores_OI.numel(), o.share)).view(scores_OI.sizes());
 }
 
-// ATen's method cholesky() says once that a function of another name is to take its place.
-struct NotSaid : c10::WarningHandler {
-  void process(const c10::Warning&) override {}
-};
-
-// The upper triangular factor U of H^-1 = U^T U; `w_OI` gets zeros where H has none of a column.
-Tensor inverse_factor(const Tensor& x_TI, const Tensor& w_OI, double damping) {
-  const Tensor x = x_TI.to(at::kDouble);
-  Tensor h_II = aten::matmul(x.t(), x);
-  const Tensor dead_I = h_II.diagonal() == 0;
-  w_OI.masked_fill_(dead_I.unsqueeze(0), 0);
-  h_II.diagonal().add_(dead_I.to(at::kDouble));
-  const Tensor mean = h_II.diagonal().mean();
-  NotSaid not_said;
-  const c10::WarningUtils::WarningHandlerGuard quietly(&not_said);
-  for (double d = damping; d < 1e3; d = std::max(d * 10, 1e-6)) {
-    const Tensor damped_II = h_II.clone();
-    damped_II.diagonal().add_(mean * d);
-    try {
-      return damped_II.cholesky().cholesky_inverse().cholesky(/*upper=*/true);
-    } catch (const std::exception&) {  // not positive definite in fp64: a little more damping
-    }
-  }
-  fail("[prune] the inputs' second moments have no inverse however much they are damped; are they finite?");
-}
-
 void sparse_gpt(const Tensor& w_OI, const Tensor& x_TI, const SparsityOptions& o) {
-  const Tensor w = w_OI.to(at::kDouble), u_II = inverse_factor(x_TI, w, o.damping);
+  const Tensor w = w_OI.to(at::kDouble), x = x_TI.to(at::kDouble), h_II = aten::matmul(x.t(), x);
+  // A column that nothing ever comes to goes, and stands in nobody's way.
+  const Tensor dead_I = h_II.diagonal() == 0;
+  w.masked_fill_(dead_I.unsqueeze(0), 0);
+  h_II.diagonal().add_(dead_I.to(at::kDouble));
+  double damping = o.damping;
+  const Tensor u_II = inverse_factor(h_II, damping);
   const int64_t columns = w.size(1), block = o.of_four ? std::max<int64_t>(4, o.block / 4 * 4) : o.block;
   for (int64_t begin = 0; begin < columns; begin += block) {
     const int64_t end = std::min(columns, begin + block), count = end - begin;
@@ -84,13 +65,6 @@ void sparse_gpt(const Tensor& w_OI, const Tensor& x_TI, const SparsityOptions& o
       w.narrow(1, end, columns - end).sub_(aten::matmul(errors, u_II.narrow(0, begin, count).narrow(1, end, columns - end)));
   }
   w_OI.copy_(w);
-}
-
-double relative_error(const Tensor& before_OI, const Tensor& after_OI, const Tensor& x_TI) {
-  const Tensor x = x_TI.to(at::kFloat);
-  const double lost = aten::matmul(x, (before_OI - after_OI).to(at::kFloat).t()).square().sum().item<double>(),
-               all = aten::matmul(x, before_OI.to(at::kFloat).t()).square().sum().item<double>();
-  return all > 0 ? lost / all : 0;
 }
 
 std::vector<model::WeightRow*> matrices_of(model::Transformer& model) {
@@ -137,7 +111,10 @@ class Pruner {
     if (done_.count({&row, expert})) return;  // q, k and v of one matrix ask one after the other
     const Tensor all = row.tensor->detach(), w_OI = all.dim() == 3 ? all.select(0, expert) : all, before = w_OI.clone();
     prune_matrix(w_OI, x_TI, o_);
-    done_[{&row, expert}] = x_TI.defined() ? relative_error(before, w_OI, x_TI) : 0;
+    done_[{&row, expert}] = 0;
+    if (!x_TI.defined()) return;
+    const Tensor x = x_TI.to(at::kFloat);
+    done_[{&row, expert}] = relative_error(before.to(at::kFloat), w_OI.to(at::kFloat), aten::matmul(x.t(), x));
   }
 
   SparsityOptions o_;

@@ -125,8 +125,8 @@ std::vector<std::vector<int64_t>> best_of(const std::vector<Tensor>& scores, con
 std::unique_ptr<model::Transformer> smaller(const PruneConfig& config, std::unique_ptr<model::Transformer> model,
                                             const std::vector<data::Batch>& rows, Json& record) {
   const model::ModelConfig& m = model->config();
-  const bool heads = config.kv_heads > 0 && config.kv_heads<m.num_key_value_heads, channels = config.ffn_channels> 0 &&
-                     config.ffn_channels < m.intermediate_size;
+  const bool heads = config.kv_heads > 0 && config.kv_heads < m.num_key_value_heads;
+  const bool channels = config.ffn_channels > 0 && config.ffn_channels < m.intermediate_size;
   if (config.drop_layers == 0 && !heads && !channels) return model;
   quant::KeptParts kept{.layers = counted(m.num_hidden_layers)};
   if (config.drop_layers > 0) kept.layers = layers_without(*model, rows, config.drop_layers, record);
@@ -223,7 +223,8 @@ Json prune(const PruneConfig& config) {
   record.update(results);
   write_record(place, config_to_json(config), record);
   log_info("prune: ", human_count(double(results["parameters_before"])), " parameters became ", human_count(double(results["parameters"])),
-           " (", m.num_hidden_layers, " layers, ", m.num_key_value_heads, " key-value heads, ", m.intermediate_size, " channels), ",
+           " (", m.num_hidden_layers, m.num_hidden_layers == 1 ? " layer, " : " layers, ", m.num_key_value_heads, " key-value heads, ",
+           m.intermediate_size, " channels), ",
            results["zeros"] > 0 ? str(int(double(results["zeros"]) * 1000 + 0.5) / 10.0, " % of the matrices' weights are zero, ") : "",
            rows.empty()
                ? ""

@@ -7,6 +7,7 @@
 #include "r1/quant/awq.h"
 #include "r1/quant/gptq.h"
 #include "r1/quant/input_statistics.h"
+#include "r1/quant/inverse_factor.h"
 #include "r1/tensor/aten.h"
 #include "tests/message_of.h"
 
@@ -115,6 +116,23 @@ TEST(Gptq, EqualsItsDefinition) {
       for (int64_t j = i; j < 16; ++j) w[r][j].sub_(error * u[i][j].item<double>());
     }
   }
+}
+
+// Also without any at first, where there is no inverse: it ends, and says what it took.
+TEST(InverseFactor, DampingBeginsSomewhere) {
+  const Tensor x = bell({3, 8}, 5), h = aten::matmul(x.t(), x).to(at::kDouble);
+  double damping = 0;
+  const Tensor u = inverse_factor(h, damping);
+  EXPECT_GT(damping, 0);
+  EXPECT_LE(damping, 1e-4);
+  Tensor damped = h.clone();
+  damped.diagonal().add_(damping * h.diagonal().mean().item<double>());
+  Tensor off = aten::matmul(aten::matmul(u.t(), u), damped);
+  off.diagonal().sub_(1);
+  EXPECT_LT(off.abs().max().item<double>(), 1e-6);
+  EXPECT_EQ(u.tril(-1).abs().max().item<double>(), 0);
+  damping = 0;
+  EXPECT_NE(message_of([&] { inverse_factor(h * NAN, damping); }).find("not finite"), std::string::npos);
 }
 
 // Fewer tokens than channels, channels that are always 0: damping makes up for it, and the dead weights are 0.
