@@ -198,7 +198,7 @@ Json prune(const PruneConfig& config) {
   const auto rows = calibration(config, loaded);
   int64_t tokens = 0;
   for (const auto& row : rows) tokens += row.tokens();
-  if (!rows.empty()) log_info("prune: ", rows.size(), " rows of calibration text, ", tokens, " tokens");
+  if (!rows.empty()) log_info("prune: ", rows.size(), rows.size() == 1 ? " row" : " rows", " of calibration text, ", tokens, " tokens");
 
   Json results, record;
   results["parameters_before"] = model::parameter_count(loaded.model->config());
@@ -222,16 +222,18 @@ Json prune(const PruneConfig& config) {
   results["bytes"] = bytes;
   record.update(results);
   write_record(place, config_to_json(config), record);
+  // Of its own a model has a few zeros; another prune may have left many.
+  const bool sparse = !config.sparsity.empty() || results["zeros"] > 0.05;
   log_info("prune: ", human_count(double(results["parameters_before"])), " parameters became ", human_count(double(results["parameters"])),
            " (", m.num_hidden_layers, m.num_hidden_layers == 1 ? " layer, " : " layers, ", m.num_key_value_heads, " key-value heads, ",
            m.intermediate_size, " channels), ",
-           results["zeros"] > 0 ? str(int(double(results["zeros"]) * 1000 + 0.5) / 10.0, " % of the matrices' weights are zero, ") : "",
+           sparse ? str(int(double(results["zeros"]) * 1000 + 0.5) / 10.0, " % of the matrices' weights are zero, ") : "",
            rows.empty()
                ? ""
                : str("loss on the calibration text ", results["loss_before"].get<double>(), " -> ", results["loss"].get<double>(), ", "),
            "the model is in ", folder.string());
   if (!config.in_recipe) {
-    const std::string train = str(" --model ", eval::shell_word(folder.string()), results["zeros"] > 0 ? " --keep_zeros" : "");
+    const std::string train = str(" --model ", eval::shell_word(folder.string()), sparse ? " --keep_zeros" : "");
     log_info("next:   r1 sft", train, " --output_dir ...   or   r1 distill", train, " --teacher ",
              eval::shell_word(config.model.model_name_or_path), " --output_dir ...");
   }
