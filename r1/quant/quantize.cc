@@ -111,7 +111,9 @@ class Quantizer {
   QuantizeResult run() {
     States states = work_->load_states();
     result_.resumed = states.next > 0;
-    if (result_.resumed) log_info(work_->path().string(), ": going on with part ", states.next + 1, " of ", units());
+    if (result_.resumed)
+      log_info(work_->path().string(), states.next < units() ? str(": going on with part ", states.next + 1, " of ", units())
+                                                             : ": all parts are there, only the output is left to write");
     Progress bar("quantize", units(), "block");
     for (int64_t unit = states.next; unit < units(); ++unit) {
       throw_if_interrupted();
@@ -163,20 +165,21 @@ class Quantizer {
   }
 
   void read_text() {
-    if (config_.data.empty()) {
+    if (config_.data.empty() && !inputs_.next_text) {
       if (plan_.scheme.needs_data())
         fail_usage("--scheme ", plan_.scheme.name, " is made from what the model computes on text: give some with --data");
       return;
     }
-    if (!inputs_.tokenizer) fail_usage("--data needs the model's tokenizer, and ", inputs_.source.string(), " has none");
+    if (!inputs_.next_text && !inputs_.tokenizer)
+      fail_usage("--data needs the model's tokenizer, and ", inputs_.source.string(), " has none");
     if (config_.calibration_length > shape_.max_position_embeddings)
       fail_usage("--calibration_length ", config_.calibration_length, " is longer than the model's context of ",
                  shape_.max_position_embeddings);
-    ids_ = read_calibration(config_.data, *inputs_.tokenizer, inputs_.chat, config_.calibration_samples + config_.eval_samples,
-                            config_.calibration_length);
+    ids_ = calibration_ids(inputs_.next_text ? inputs_.next_text : texts_of(config_.data, *inputs_.tokenizer, inputs_.chat),
+                           config_.calibration_samples + config_.eval_samples, config_.calibration_length);
     for (const int32_t id : ids_)
       if (id >= shape_.vocab_size)
-        fail_usage("--data: the tokenizer gives id ", id, ", and the model's embedding has ", shape_.vocab_size, " rows");
+        fail_usage("calibration: the tokenizer gives id ", id, ", and the model's embedding has ", shape_.vocab_size, " rows");
   }
 
   Json plan_json() const {
