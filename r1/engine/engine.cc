@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "r1/base/error.h"
+#include "r1/base/memory_left.h"
 #include "r1/engine/device_sampler.h"
 #include "r1/engine/ngram_lookup.h"
 #include "r1/engine/runner.h"
@@ -100,7 +101,8 @@ int64_t most_cached_tokens(const EngineConfig& c, int64_t tokens) {
 
 int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free) {
   if (config.kv_cache_memory > 0) return config.kv_cache_memory;
-  return gpu_free ? int64_t(config.gpu_memory_utilization * double(*gpu_free)) : int64_t{1} << 30;
+  if (gpu_free) return int64_t(config.gpu_memory_utilization * double(*gpu_free));
+  return std::min(int64_t{1} << 30, memory_left() / 2);
 }
 
 struct Engine::Impl {
@@ -465,8 +467,8 @@ void EngineConfig::visit(Fields& v) {
   v("max_model_len", max_model_len, "longest prompt + answer; 0: the model's", Range{0, 1e9});
   v("block_size", block_size, "tokens a cache block (a multiple of 16)", Range{16, 1024});
   v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
-  v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers; 0: 1 GiB, on a GPU gpu_memory_utilization of what is free",
-    Range{0, 1e13});
+  v("kv_cache_memory", kv_cache_memory,
+    "bytes for the cache of all layers; 0: 1 GiB or half of what is left, on a GPU gpu_memory_utilization of what is free", Range{0, 1e13});
   v("gpu_memory_utilization", gpu_memory_utilization, "share of a GPU's free memory that the cache takes when kv_cache_memory is 0",
     Range{0.01, 1});
   v("kv_cache_dtype", kv_cache_dtype,

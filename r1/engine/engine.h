@@ -34,7 +34,7 @@ struct EngineConfig {
   int64_t max_model_len = 0;              // 0: the model's
   int64_t block_size = 16;
   int64_t num_blocks = 0;               // 0: as many as cache_memory() holds
-  int64_t kv_cache_memory = 0;          // bytes for all layers; 0: 1 GiB on the CPU, a share of the free memory on a GPU
+  int64_t kv_cache_memory = 0;          // bytes for all layers; 0: on the CPU 1 GiB or half of what is left, a share of the free memory on a GPU
   double gpu_memory_utilization = 0.9;  // that share; lower where a trainer needs room beside it
   std::string kv_cache_dtype = "auto";  // what keys and values are kept as: the model's dtype, float32, bfloat16 or int8 (ops/cache_form.h)
   int64_t attention_window = 0;  // tokens that a query looks back at, itself included; 0: all. Blocks before it are given back, but for

@@ -6,7 +6,9 @@
 #include <set>
 
 #include "r1/base/interrupt.h"
+#include "r1/data/messages.h"
 #include "r1/data/packing.h"
+#include "r1/data/prompt.h"
 #include "r1/data/source.h"
 #include "r1/train/trainer.h"
 #include "tests/stages/stage_testing.h"
@@ -338,18 +340,25 @@ TEST(Rejection, CountsEverySampleAndKeepsRightOnesOnly) {
   for (const auto& [reason, n] : result.at("dropped").items()) dropped += n.get<int64_t>();
   EXPECT_EQ(result.at("kept").get<int64_t>() + dropped, 120);
   const auto task = eval::load_task({"arithmetic", "", {{"style", "chain"}, {"steps", "1"}, {"train_size", "60"}, {"test_size", "20"}}});
+  const auto tokenizer = eval::load_tokenizer(tiny_model());
+  const data::PromptMaker prompts(*tokenizer, nullptr, {});
   std::map<std::string, int> per_problem;
   std::set<std::string> seen;
   std::ifstream lines(file);
   int64_t kept = 0;
   for (std::string text; std::getline(lines, text); ++kept) {
     const Json line = parse_json(text, "right.jsonl");
-    const std::string id = line.at("id"), completion = line.at("messages").back().at("content");
+    const std::string id = line.at("id"), completion = line.at("completion");
     EXPECT_LE(++per_problem[id], 2) << id;
     EXPECT_TRUE(seen.insert(id + completion).second) << "a duplicate";
-    EXPECT_EQ(line.at("messages")[0].at("role"), "user");
     const auto problem = task->problem("train", std::stoll(id.substr(id.rfind('/') + 1)));
     EXPECT_EQ(task->score(problem, completion).verdict, tasks::Verdict::kRight) << completion;
+    // It was asked as plain text, and what sft reads from the row is what was sampled: not another way to put the question.
+    EXPECT_EQ(line.at("prompt"), problem.prompt);
+    const auto read = prompts.conversation(data::conversation_from_json(line, "row", data::TemplateKeys::kKnown), "row");
+    const auto sampled = prompts.supervised(problem.prompt, problem.messages, completion);
+    EXPECT_EQ(read.ids, sampled.ids);
+    EXPECT_EQ(read.learned, sampled.learned);
     EXPECT_GT(line.at("pass_rate").get<double>(), 0);
   }
   EXPECT_EQ(result.at("kept"), kept);

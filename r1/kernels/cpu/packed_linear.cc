@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/packed_linear_simd.h"
 #include "r1/kernels/cpu/threads.h"
@@ -10,14 +14,18 @@
 namespace r1::kernels {
 namespace {
 
-// The dot product of 8 bit integers: Ice Lake, Zen 4 and later.
-bool uses_vnni() {
+// The dot product of 8 bit integers: Ice Lake, Zen 4 and later; on Arm, Cortex-A75 and later (with plain C++ for the rest).
 #if defined(__x86_64__)
-  return active_isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512vnni");
-#else
-  return false;
-#endif
+constexpr Isa kDotIsa = Isa::kAvx512;
+bool has_dot() {
+  return __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__aarch64__)
+constexpr Isa kDotIsa = Isa::kScalar;
+bool has_dot() {
+  return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+}
+#endif
 
 // Quantized rows, kept for the next call.
 uint8_t* room_for(int64_t bytes) {
@@ -59,8 +67,8 @@ void packed_linear(const PackedLinear& a) {
   PackedLinear dense = a;
   if (!dense.x.row_stride) dense.x.row_stride = a.in;
   if (!dense.y.row_stride) dense.y.row_stride = a.out;
-#if defined(__x86_64__)
-  if (uses_vnni()) return run<Isa::kAvx512, true>(dense);
+#if defined(__x86_64__) || defined(__aarch64__)
+  if (active_isa() == kDotIsa && has_dot()) return run<kDotIsa, true>(dense);
 #endif
   with_isa([&](auto isa) { run<isa(), false>(dense); });
 }

@@ -5,7 +5,7 @@
 namespace r1::kernels {
 namespace {
 
-#if defined(R1_SIMD_VNNI)
+#if defined(R1_SIMD_VNNI) || defined(R1_SIMD_NEON)
 constexpr bool kVnni = true;
 #else
 constexpr bool kVnni = false;
@@ -332,6 +332,14 @@ R1_INLINE int32_t sum_of_16(const int8_t* p) {
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
   return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
 }
+
+#elif defined(R1_SIMD_NEON)
+
+}  // namespace
+}  // namespace r1::kernels
+#include "r1/kernels/cpu/packed_linear_neon.h"
+namespace r1::kernels {
+namespace {
 
 #else
 
