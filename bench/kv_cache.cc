@@ -3,7 +3,7 @@
 // LIST: forms by commas, each a type (auto, float32, bfloat16, int8, int4), window:N (the first 4 tokens and the last N - 4) or window:N:SINKS,
 // heavy:N (heavy hitters, a budget of N), or two of these joined: int4+heavy:2048.
 // Prints one JSON object a line: {"cache", "tokens", "held": the most tokens that were held, "bytes_per_token", "bytes" of what was held, "ratio" of
-// it to the first form's, "perplexity", "perplexity_end": of the last quarter, "step_ms": median CPU time of a step of one token, "seconds" of CPU}
+// it to all tokens in the model's own form, "perplexity", "perplexity_end": of the last quarter, "step_ms": median CPU time of a step of one token, "seconds" of CPU}
 // and, where the text is short enough to keep the first form's logits (2,048 tokens), {"logit_rms": root mean square of the differences from them
 // over that of the logits about their row's mean, "logit_most": the largest difference, "kl": mean KL divergence in nats, "same_top": share of rows
 // with the same likeliest token}.
@@ -128,13 +128,14 @@ double perplexity(const std::vector<double>& logprob, size_t first) {
   return std::exp(-sum / double(logprob.size() - first));
 }
 
-void report(const std::string& name, const Measured& m, const Measured& own, int64_t tokens) {
+// `own`: what logits are compared with; own_bytes: of all tokens.
+void report(const std::string& name, const Measured& m, const Measured& own, int64_t own_bytes, int64_t tokens) {
   Json line{{"cache", name},
             {"tokens", tokens},
             {"held", m.most},
             {"bytes_per_token", m.bytes_per_token},
             {"bytes", m.bytes_per_token * m.most},
-            {"ratio", double(m.bytes_per_token * m.most) / double(own.bytes_per_token * own.most)},
+            {"ratio", double(m.bytes_per_token * m.most) / double(own_bytes)},
             {"perplexity", perplexity(m.logprob, 0)},
             {"perplexity_end", perplexity(m.logprob, m.logprob.size() / 4 * 3)},
             {"step_ms", m.step_ms},
@@ -162,11 +163,12 @@ void run_all(const bench::Arguments& given) {
   const auto tokens = text::Tokenizer::load(path).encode(read_file(given.text("text")));
   if (int64_t(tokens.size()) < given.number("tokens")) fail_usage(given.text("text"), " has ", tokens.size(), " tokens only");
   const std::vector<int64_t> ids(tokens.begin(), tokens.begin() + given.number("tokens"));
+  const int64_t own_bytes = Text(*model, {}, 1).bytes_per_token() * int64_t(ids.size());
   std::optional<Measured> own;
   for (const std::string& name : bench::split(given.text("caches"))) {
     Measured m = run(*model, ids, form_of(name), given.number("chunk"), given.number("steps"));
     if (!own) own = m;
-    report(name, m, *own, int64_t(ids.size()));
+    report(name, m, *own, own_bytes, int64_t(ids.size()));
   }
 }
 

@@ -136,7 +136,7 @@ void Runner::pack(const Schedule& schedule) {
     ids_.resize(ids_.size() + size_t(padding), 0);
     pack_sequence(s, s.cached, rows + padding);
     std::vector<int32_t>& table = context_.sequences.block_tables[context_.sequences.context_lens.size() - 1];
-    while (int64_t(table.size()) * context_.sequences.block_size < s.cached + rows + padding) table.push_back(no_block_);
+    while (int64_t(table.size()) * context_.sequences.block_size < s.held() + rows + padding) table.push_back(no_block_);
     if (speculate_) packed_.push_back({s.id, first, s.cached, rows});
     if (!scheduled.samples()) continue;
     for (int64_t t = scheduled.tokens - 1; t < rows; ++t) rows_.push_back(first + t);

@@ -29,7 +29,7 @@ std::vector<Request> long_requests(int n) {
   std::vector<Request> requests;
   Rng rng(9);
   for (int i = 0; i < n; ++i) {
-    Request r = request_of(rng, rng.between(1, 250), rng.between(20, 120));
+    Request r = request_of(rng, i % 2 ? rng.between(1, 12) : rng.between(60, 140), rng.between(60, 90));
     if (i % 2) r.sampling.temperature = 1, r.sampling.seed = uint64_t(i);
     requests.push_back(r);
   }
@@ -46,18 +46,18 @@ TEST(HeavyHitters, ABudgetThatHoldsAllChangesNothing) {
 
 TEST(HeavyHitters, AnAnswerIsItsOwnWhateverTheCompany) {
   const auto m = tiny_model();
-  const auto requests = long_requests(8);
-  for (const char* dtype : {"auto", "bfloat16", "int8", "int4"}) {
+  const auto requests = long_requests(5);
+  for (const char* dtype : {"auto", "int8", "int4"}) {
     SCOPED_TRACE(dtype);
     const EngineConfig form = dropping(64, dtype);
     const auto alone = answers_of_each(*m, requests, form);
-    EXPECT_GT(expect_same(*m, requests, alone, form).dropped_tokens, 16 * 8);
+    EXPECT_GT(expect_same(*m, requests, alone, form).dropped_tokens, 16 * 5);
     EngineConfig other = form;
     other.max_num_batched_tokens = 7;
     expect_same(*m, requests, alone, other);
     other.max_num_batched_tokens = 100, other.block_size = 32;
     expect_same(*m, requests, alone, other);
-    other = form, other.num_blocks = 9;  // room for two
+    other = form, other.num_blocks = 7;  // short prompts come in, and grow
     EXPECT_GT(expect_same(*m, requests, alone, other).preemptions, 0);
     other.num_blocks = 4;
     expect_same(*m, requests, alone, other);
