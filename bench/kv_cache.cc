@@ -98,7 +98,7 @@ Measured run(model::Transformer& model, const std::vector<int64_t>& ids, const o
   const auto length = int64_t(ids.size());
   Text text(model, form, length);
   Measured m;
-  Tensors kept;
+  std::vector<Tensor> kept;
   const double begin = bench::cpu_ms();
   for (int64_t at = 0, n; at < length; at += n) {
     n = text.room(std::min(chunk, length - at));

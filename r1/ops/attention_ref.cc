@@ -65,7 +65,7 @@ Tensor mixed(const Tensor& x) {
   const int64_t count = x.size(-1), size = kernels::mix_size(count);
   Tensor y = x.contiguous();
   for (int64_t half = 1; half < size; half *= 2) {
-    const Tensor pairs = y.view({-1, 2, half}), a = pairs.select(1, 0), b = pairs.select(1, 1);
+    const Tensor pairs = y.view({y.numel() / (2 * half), 2, half}), a = pairs.select(1, 0), b = pairs.select(1, 1);
     y = aten::stack({a + b, a - b}, 1).view(x.sizes());
   }
   return y;
@@ -79,9 +79,8 @@ Int4Rows quantized_int4(const Tensor& x) {
     more.back() = missing;
     wide = aten::cat({wide, wide.narrow(-1, x.size(-1) - 1, 1).expand(more)}, -1);
   }
-  std::vector<int64_t> grouped = wide.sizes().vec();
-  grouped.back() = -1;
-  std::vector<int64_t> bytes = grouped;
+  std::vector<int64_t> grouped = wide.sizes().vec(), bytes = grouped;
+  grouped.back() /= kernels::kInt4Group, bytes.back() /= 2;
   grouped.push_back(kernels::kInt4Group);
   const Tensor groups = wide.reshape(grouped), least = groups.amin({-1}, true), most = groups.amax({-1}, true);
   Tensor low = least.to(at::kBFloat16);
@@ -98,10 +97,9 @@ Int4Rows quantized_int4(const Tensor& x) {
 }
 
 Tensor from_int4(const Int4Rows& rows, int64_t count, at::ScalarType wide) {
-  std::vector<int64_t> grouped = rows.number.sizes().vec();
-  grouped.back() = -1;
-  std::vector<int64_t> flat = grouped;
-  grouped.push_back(16);
+  std::vector<int64_t> grouped = rows.number.sizes().vec(), flat = grouped;
+  grouped.back() /= kernels::kInt4Group / 2, flat.back() *= 2;
+  grouped.push_back(kernels::kInt4Group / 2);
   const Tensor bytes = rows.number.reshape(grouped).to(at::kInt), upper = aten::floor_divide(bytes, 16);
   const Tensor number = aten::cat({bytes - upper * 16, upper}, -1).to(at::kFloat);
   const Tensor both = rows.scale_and_low.to(at::kFloat);
@@ -180,7 +178,7 @@ std::pair<Tensor, Tensor> PlainCache::read(const Tensor& place_l, at::ScalarType
     const Tensor scale = rows_lKE.narrow(2, 2 * numbers + which * scales, scales).contiguous();
     if (form.type == CacheType::kInt8) return number.view(at::kChar).to(wide) * scale.view(at::kFloat).to(wide);
     if (form.type != CacheType::kInt4) return number.view(cache_dtype(form.type, dtype));
-    const Tensor both = scale.view(at::kBFloat16).view({number.size(0), number.size(1), -1, 2}),
+    const Tensor both = scale.view(at::kBFloat16).view({number.size(0), number.size(1), groups_of(head_dim), 2}),
                  x = from_int4({number, both}, head_dim, wide);
     return which == 0 ? mixed(x) / double(kernels::mix_size(head_dim)) : x;
   };

@@ -54,7 +54,7 @@ struct Stored {
     const Tensor number = stored_LE.narrow(1, 0, groups * group_bytes()).contiguous();
     const Tensor scale = stored_LE.narrow(1, groups * group_bytes(), groups * 4).contiguous();
     if (type == CacheType::kInt4)
-      return from_int4({number, scale.view(at::kBFloat16).view({-1, groups, 2})}, width, wide).to(dtype).contiguous();
+      return from_int4({number, scale.view(at::kBFloat16).view({number.size(0), groups, 2})}, width, wide).to(dtype).contiguous();
     const Tensor number_LGE = number.view(at::kChar).view({-1, groups, kInt8Group}), scale_LG = scale.view(at::kFloat);
     return (number_LGE.to(wide) * scale_LG.unsqueeze(2).to(wide)).flatten(1).narrow(1, 0, width).to(dtype).contiguous();
   }
