@@ -315,6 +315,13 @@ int64_t Transformer::cache_bytes(int cache, const ops::CacheForm& form) const {
   return parts_->cache_owners.at(size_t(cache)).bytes(form);
 }
 
+void Transformer::keep_heavy_hitters(const std::vector<nn::LayerCache>& caches, const ops::CacheForm& form,
+                                     const ops::HeldTokens& tokens) const {
+  for (size_t i = 0; i < caches.size(); ++i)
+    if (const Parts::CacheOwner& owner = parts_->cache_owners.at(i); !owner.is_mlp)
+      owner.block->attention().keep_heavy_hitters(caches[i], form, tokens);
+}
+
 int Transformer::num_layers() const {
   return int(parts_->blocks.size());
 }

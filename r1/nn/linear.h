@@ -17,6 +17,7 @@ class Linear : public Module {
   // The slots, and whether the weight lies packed (it has no tensor then).
   Tensor& weight() { return weight_OI_.slot(); }
   Tensor& bias() { return bias_O_; }
+  const Tensor& bias() const { return bias_O_; }
   bool packed() const { return weight_OI_.packed(); }
   bool has_input() const { return weight_OI_.has_input(); }
   // Lists weight under the layer's own name ("q") and the bias beside it ("q_bias").

@@ -49,6 +49,9 @@ struct Plan {
     if (c.sampling.temperature < 1e-3)
       fail_usage("temperature is ", c.sampling.temperature,
                  ": the policy that is trained is the one at this temperature; give 0.001 or more");
+    if (c.engine.kv_eviction != "none")
+      fail_usage("engine.kv_eviction is ", c.engine.kv_eviction,
+                 ": what is trained is the policy that sees the whole text, so that must be the one that samples; leave it at none");
     const int64_t accumulate = c.run.gradient_accumulation_steps,
                   per_rollout = c.steps_per_generation > 0 ? c.steps_per_generation : accumulate;
     completions = c.run.per_device_train_batch_size * per_rollout;
