@@ -77,7 +77,7 @@ def last_json(command):
 
 def perplexity(args, folder):
     said = last_json([args.r1, "score", folder, "--file", args.eval, "--weights", "unpacked", "--json", "--quiet"])
-    return said["perplexity"] if "perplexity" in said else math.exp(-said["logprob"] / said["tokens"])
+    return math.exp(-sum(said["logprobs"][1:]) / (len(said["logprobs"]) - 1))  # the first has nothing before it
 
 
 def main():

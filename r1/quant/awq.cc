@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/quant/gptq.h"
 #include "r1/quant/rounded.h"
 #include "r1/tensor/aten.h"
 
@@ -18,18 +19,14 @@ GridOptions without_search(GridOptions grid) {
   return grid;
 }
 
-double energy(const Tensor& d_OI, const Tensor& gram_II) {
-  return (aten::matmul(d_OI, gram_II) * d_OI).sum(at::kDouble).item<double>();
-}
-
 // What these scales cost the outputs of all matrices together.
-double error_with(const std::vector<Tensor>& weights, const Tensor& scale_I, const Tensor& gram_II, int64_t group,
+double error_with(const std::vector<Tensor>& weights, const Tensor& scale_I, const Tensor& halved_II, int64_t group,
                   const GridOptions& grid) {
   double lost = 0;
   for (const Tensor& w : weights) {
     const Tensor rounded = w * scale_I;
     round_to_grid(rounded, group, grid);
-    lost += std::max(0.0, energy(rounded.div_(scale_I).sub_(w), gram_II));
+    lost += std::max(0.0, outputs_squared(rounded.div_(scale_I).sub_(w), halved_II));
   }
   return lost;
 }
@@ -40,16 +37,17 @@ AwqScales awq_scales(const std::vector<Tensor>& weights, const Tensor& mean_abs_
                      const GridOptions& options) {
   const GridOptions grid = without_search(options);
   AwqScales best{aten::ones({mean_abs_I.size(0)}, at::kFloat), 0, 0, 0};
+  const Tensor halved_II = halved_gram(gram_II);
   double all = 0;
-  for (const Tensor& w : weights) all += energy(w, gram_II);
+  for (const Tensor& w : weights) all += outputs_squared(w, halved_II);
   if (!(all > 0)) return best;
-  best.error = best.unscaled = error_with(weights, best.scale_I, gram_II, group, grid) / all;
+  best.error = best.unscaled = error_with(weights, best.scale_I, halved_II, group, grid) / all;
   const Tensor size = mean_abs_I.clamp_min(1e-4 * std::max(1e-12, mean_abs_I.max().item<double>()));
   for (int step = 1; step < kExponents; ++step) {
     const double a = double(step) / kExponents;
     Tensor scale = size.pow(a);
     scale = scale / std::sqrt(scale.max().item<double>() * scale.min().item<double>());
-    const double error = error_with(weights, scale, gram_II, group, grid) / all;
+    const double error = error_with(weights, scale, halved_II, group, grid) / all;
     if (error < best.error) best.scale_I = scale, best.exponent = a, best.error = error;
   }
   return best;
