@@ -1,8 +1,7 @@
 #include "r1/stages/quantized_training.h"
 
-#include "r1/eval/provenance.h"
-#include "r1/quant/quantize.h"
 #include "r1/quant/training.h"
+#include "r1/stages/quantize.h"
 
 namespace r1::stages {
 
@@ -11,20 +10,14 @@ namespace {
 constexpr const char* kQuantizedFolder = "quantized";
 
 // The saved masters through `r1 quantize`, which comes to the grid that they were trained on.
-Json write_quantized(const train::TrainerConfig& trained, const fs::path& folder, const text::Tokenizer& tokenizer,
-                     int64_t max_shard_bytes) {
-  quant::QuantizeConfig config = quant::config_of_training(trained.quantize_training, trained.quantize_group_size);
-  config.model = folder.string();
-  config.output_dir = (folder / kQuantizedFolder).string();
-  config.overwrite = true;
-  quant::QuantizeInputs inputs;
-  inputs.source = folder;
-  inputs.tokenizer = &tokenizer;
-  inputs.max_shard_bytes = max_shard_bytes;
-  inputs.carry = [&](const fs::path& to) { tokenizer.save(to); };
-  inputs.environment = environment_json();
-  const quant::QuantizeResult made = quant::quantize(config, inputs);
-  return {{"folder", kQuantizedFolder}, {"scheme", config.scheme}, {"bytes", made.bytes}, {"mean_error", made.mean_error}};
+Json write_quantized(const train::TrainerConfig& trained, const fs::path& folder, int64_t max_shard_bytes) {
+  QuantizeConfig config{.quantize = quant::config_of_training(trained.quantize_training, trained.quantize_group_size)};
+  config.quantize.model = folder.string();
+  config.quantize.output_dir = (folder / kQuantizedFolder).string();
+  config.quantize.max_shard_size = str(max_shard_bytes, "B");
+  config.quantize.overwrite = true;
+  const quant::QuantizeResult made = quantize_model(config);
+  return {{"folder", kQuantizedFolder}, {"scheme", config.quantize.scheme}, {"bytes", made.bytes}, {"mean_error", made.mean_error}};
 }
 
 }  // namespace
@@ -32,8 +25,8 @@ Json write_quantized(const train::TrainerConfig& trained, const fs::path& folder
 train::WeightRounding quantized_training(const train::TrainerConfig& config, model::Transformer& model, Run& run) {
   if (config.quantize_training == "none") return {};
   const quant::Plan plan = quant::prepare_training(model, config.quantize_training, config.quantize_group_size);
-  run.on_finish([config](const fs::path& folder, const text::Tokenizer& tokenizer, int64_t max_shard_bytes) -> Json {
-    return {{"quantized", write_quantized(config, folder, tokenizer, max_shard_bytes)}};
+  run.on_finish([config](const fs::path& folder, const text::Tokenizer&, int64_t max_shard_bytes) -> Json {
+    return {{"quantized", write_quantized(config, folder, max_shard_bytes)}};
   });
   return {.applies = quant::is_quantized, .round = [plan](const model::WeightRow& row) { quant::round_in_place(plan, *row.tensor); }};
 }

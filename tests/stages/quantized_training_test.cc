@@ -7,8 +7,8 @@
 #include "r1/base/safetensors_file.h"
 #include "r1/model/quantization.h"
 #include "r1/model/weights_io.h"
-#include "r1/quant/quantize.h"
 #include "r1/quant/training.h"
+#include "r1/stages/quantize.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 #include "tests/stages/stage_testing.h"
@@ -127,20 +127,15 @@ TEST(QuantizedTraining, LosesLessThanRoundingAfterwards) {
   for (int i = 0; i < 40; ++i) rows += Json{{"text", str(i % 9 + 1, "+", i % 7 + 2, "=", i % 9 + 1 + i % 7 + 2)}}.dump() + "\n";
   write_file_atomic(folder.path() / "text.jsonl", rows);
   const auto quantized = [&](const char* model, const char* range, int64_t bits) {
-    quant::QuantizeConfig config;
-    config.scheme = bits == 4 ? "rtn-4" : "rtn-8";
-    config.model = (folder.path() / model).string();
-    config.output_dir = (folder.path() / (str(model, "-", range, bits))).string();
-    config.group_size = -1;
-    config.weight_range = range;
-    config.data = {(folder.path() / "text.jsonl").string()};
-    config.calibration_samples = 1, config.calibration_length = 16, config.eval_samples = 6;
-    const auto tokenizer = load_tokenizer(config.model);
-    quant::QuantizeInputs inputs;
-    inputs.source = config.model;
-    inputs.tokenizer = tokenizer.get();
-    inputs.carry = [&](const fs::path& to) { tokenizer->save(to); };
-    return quant::quantize(config, inputs);
+    QuantizeConfig config;
+    config.quantize.scheme = bits == 4 ? "rtn-4" : "rtn-8";
+    config.quantize.model = (folder.path() / model).string();
+    config.quantize.output_dir = (folder.path() / (str(model, "-", range, bits))).string();
+    config.quantize.group_size = -1;
+    config.quantize.weight_range = range;
+    config.quantize.data = {(folder.path() / "text.jsonl").string()};
+    config.quantize.calibration_samples = 1, config.quantize.calibration_length = 16, config.quantize.eval_samples = 6;
+    return quantize_model(config);
   };
   const auto plain = quantized("plain", "search", 4), aware = quantized("aware", "minmax", 4);
   const double lost_plain = plain.loss_after - plain.loss_before, lost_aware = aware.loss_after - plain.loss_before;
