@@ -122,9 +122,10 @@ TEST(QuantizedTraining, LosesLessThanRoundingAfterwards) {
       "max_steps: 120";
   run_stage("pretrain", folder.path() / "plain", settings + "}");
   run_stage("pretrain", folder.path() / "aware", settings + ", quantize_training: int4, quantize_group_size: -1}");
-  // Held-out documents of the same task, through `r1 quantize`, which says the loss before and after.
+  // Documents of the task that no step has seen, through `r1 quantize`, which says the loss before and after.
+  const auto task = load_task({.task = "arithmetic", .options = {{"style", "chain"}, {"steps", "1"}}});
   std::string rows;
-  for (int i = 0; i < 40; ++i) rows += Json{{"text", str(i % 9 + 1, "+", i % 7 + 2, "=", i % 9 + 1 + i % 7 + 2)}}.dump() + "\n";
+  for (int i = 0; i < 200; ++i) rows += Json{{"text", task->pretrain_document(100000 + i)}}.dump() + "\n";
   write_file_atomic(folder.path() / "text.jsonl", rows);
   const auto quantized = [&](const char* model, const char* range, int64_t bits) {
     QuantizeConfig config;
@@ -134,7 +135,7 @@ TEST(QuantizedTraining, LosesLessThanRoundingAfterwards) {
     config.quantize.group_size = -1;
     config.quantize.weight_range = range;
     config.quantize.data = {(folder.path() / "text.jsonl").string()};
-    config.quantize.calibration_samples = 1, config.quantize.calibration_length = 16, config.quantize.eval_samples = 6;
+    config.quantize.calibration_samples = 1, config.quantize.calibration_length = 32, config.quantize.eval_samples = 30;
     return quantize_model(config);
   };
   const auto plain = quantized("plain", "search", 4), aware = quantized("aware", "minmax", 4);
