@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "r1/base/rng.h"
+#include "bell.h"
 #include "r1/quant/awq.h"
 #include "r1/quant/gptq.h"
 #include "r1/quant/input_statistics.h"
@@ -13,18 +13,6 @@
 
 namespace r1::quant {
 namespace {
-
-// Bell-shaped, about 0.6 wide; a function of the seed alone.
-Tensor bell(at::IntArrayRef shape, uint32_t seed) {
-  const Tensor out = aten::empty(shape, at::kFloat);
-  float* to = out.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    double sum = -2;
-    for (const uint32_t draw : philox4x32({uint32_t(i), 0, 0, 0}, {seed, 0})) sum += double(draw) * 0x1p-32;
-    to[i] = float(sum);
-  }
-  return out;
-}
 
 // Inputs whose channels depend on each other and have sizes of two orders of magnitude.
 struct Case {

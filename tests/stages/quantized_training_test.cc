@@ -110,7 +110,8 @@ TEST(QuantizedTraining, EvaluationSeesTheRoundedWeights) {
         run_stage("sft", in(run.c_str()), "{quantize_training: " + weights + ", quantize_group_size: -1}", common)["eval_loss"]
             .get<double>();
     EXPECT_NEAR(loss(in((run + "/quantized").c_str()), run + "-q"), trained, 2e-3 * trained) << weights;
-    if (weights == "int4") EXPECT_GT(std::abs(loss(in(run.c_str()), run + "-m") - trained), 5e-3 * trained) << weights;
+    if (weights == "int8") continue;  // the masters are too near
+    EXPECT_GT(std::abs(loss(in(run.c_str()), run + "-m") - trained), 5e-3 * trained) << weights;
   }
 }
 

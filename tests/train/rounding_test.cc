@@ -113,9 +113,10 @@ TEST(Rounding, AResumedRunIsTheRunThatWasNeverStopped) {
     // As a model it is the masters, in the model's dtype.
     const auto loaded = model::load_model(checkpoint, at::kCPU, config.bf16 ? at::kBFloat16 : at::kFloat);
     const auto state = first.state();
-    for (const model::WeightRow& row : loaded->weights())
-      if (row.kind == model::WeightKind::kMatrix)
-        EXPECT_TRUE(row.tensor->equal(state.at(row.hf_name + ".master").to(row.tensor->scalar_type())));
+    for (const model::WeightRow& row : loaded->weights()) {
+      if (row.kind != model::WeightKind::kMatrix) continue;
+      EXPECT_TRUE(row.tensor->equal(state.at(row.hf_name + ".master").to(row.tensor->scalar_type()))) << row.name;
+    }
     Session second(config);
     load_checkpoint(checkpoint, second.trainer);
     EXPECT_TRUE(same(before_saving, second.weights()));
