@@ -46,7 +46,7 @@ TEST(TrainingWeights, AreWhatQuantizeMakes) {
 TEST(TrainingWeights, InHalfPrecisionAreThoseOfALoadedFolder) {  // computed in fp32 of the stored weights, rounded once
   for (const std::string weights : {"int4", "int8", "fp8"}) {
     const Plan plan = training(weights, 16);
-    const Tensor w = odd_weights(130, 144).to(at::kBFloat16), rounded = w.clone();
+    const Tensor w = odd_weights(136, 144).to(at::kBFloat16), rounded = w.clone();
     round_in_place(plan, rounded);
     EXPECT_TRUE(rounded.equal(quantize_matrix(plan, "w.weight", w.to(at::kFloat), nullptr).values_OI.to(at::kBFloat16))) << weights;
   }
@@ -55,7 +55,7 @@ TEST(TrainingWeights, InHalfPrecisionAreThoseOfALoadedFolder) {  // computed in 
 TEST(TrainingWeights, OfExpertsAreRoundedOneByOne) {
   for (const std::string weights : {"int4", "fp8"}) {
     const Plan plan = training(weights, 16);
-    const Tensor all = aten::stack({odd_weights(130, 144), odd_weights(130, 144) * 3}), rounded = all.clone();
+    const Tensor all = aten::stack({odd_weights(136, 144), odd_weights(136, 144) * 3}), rounded = all.clone();
     round_in_place(plan, rounded);
     for (int64_t e = 0; e < 2; ++e)
       EXPECT_TRUE(rounded.select(0, e).equal(quantize_matrix(plan, "w.weight", all.select(0, e).contiguous(), nullptr).values_OI));
@@ -65,7 +65,7 @@ TEST(TrainingWeights, OfExpertsAreRoundedOneByOne) {
 // A weight that is NaN must not pass for a number: the trainer names it.
 TEST(TrainingWeights, KeepNaN) {
   for (const std::string weights : {"int4", "int8", "fp8"}) {
-    const Tensor w = odd_weights(130, 144);
+    const Tensor w = odd_weights(136, 144);
     w.select(0, 50).fill_(std::nan(""));
     round_in_place(training(weights, 16), w);
     EXPECT_TRUE(w.select(0, 50).isnan().all().item<bool>()) << weights;
