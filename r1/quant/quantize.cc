@@ -35,23 +35,6 @@ using StatisticsOf = std::map<std::pair<const WeightRow*, int64_t>, std::shared_
 
 constexpr int64_t kTokensAtOnce = 4096;
 
-Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
-  Plan plan;
-  plan.scheme = scheme_named(config.scheme);
-  plan.model = shape;
-  plan.group = config.group_size;
-  if (plan.group == 0) fail_usage("--group_size 0: give a number of columns, or -1 for a whole row");
-  plan.symmetric = config.symmetric == "auto" ? plan.scheme.kind != Scheme::Kind::kAwq : config.symmetric == "true";
-  plan.desc_act = config.desc_act && plan.scheme.kind == Scheme::Kind::kGptq;
-  plan.second_format = config.checkpoint_format == "gptq_v2";
-  plan.damping = config.damp_percent;
-  plan.clip = config.activation_clip;
-  plan.percentile = config.clip_percentile;
-  // Scales are in half precision; weights beside them keep bfloat16 where the model has it.
-  plan.wide = plan.scheme.kind == Scheme::Kind::kFp8Block || shape.torch_dtype == "bfloat16" ? at::kBFloat16 : at::kHalf;
-  return plan;
-}
-
 fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::path& source) {
   if (plan.scheme.gguf()) {
     if (config.output.empty() || !config.output_dir.empty())
@@ -186,6 +169,7 @@ class Quantizer {
     Json plan = {{"scheme", plan_.scheme.name},
                  {"group_size", plan_.group},
                  {"symmetric", plan_.symmetric},
+                 {"weight_range", config_.weight_range},
                  {"desc_act", plan_.desc_act},
                  {"damp_percent", plan_.damping},
                  {"checkpoint_format", config_.checkpoint_format},
@@ -352,7 +336,7 @@ class Quantizer {
       const auto found = statistics.find({readers[0], 0});
       if (found == statistics.end() || producer->shape[0] != weights[0].size(1)) return;
       const InputStatistics& inputs = *found->second;
-      const int64_t group = plan_.group == -1 ? weights[0].size(1) : plan_.group;
+      const int64_t group = group_of(plan_, weights[0].size(1));
       const AwqScales s = awq_scales(weights, inputs.mean_abs_I(), inputs.gram_II, group, {.bits = 4, .symmetric = plan_.symmetric});
       about["scales"][producers[0]] = {{"exponent", s.exponent}, {"error", s.error}, {"unscaled", s.unscaled}};
       if (s.exponent == 0) return;

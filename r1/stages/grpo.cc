@@ -14,6 +14,7 @@
 #include "r1/stages/advantage.h"
 #include "r1/stages/first_look.h"
 #include "r1/stages/grpo_batch.h"
+#include "r1/stages/quantized_training.h"
 #include "r1/stages/step_bar.h"
 #include "r1/stages/watch.h"
 
@@ -177,7 +178,8 @@ class Loop {
         plan_(plan),
         prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids),
         reference_(config, *loaded.model),
-        trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)),
+        trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed), nullptr,
+                 quantized_training(trainer, *loaded.model, run)),
         engine_(*loaded.model, config.engine),
         pool_(task, rewards.rewards(), {int(config.reward_workers), config.reward_deadline, /*measure=*/true}),
         watch_(engine_, tokenizer_, task, prompts_, config.sampling),

@@ -7,6 +7,7 @@
 #include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
+#include "r1/stages/quantized_training.h"
 #include "r1/stages/supervised.h"
 
 namespace r1::stages {
@@ -165,7 +166,8 @@ Json pretrain(const PretrainConfig& config) {
   const std::string folder = eval::shell_word(config.run.output_dir);
   data.next = {"r1 generate " + folder, "r1 sft --model " + folder + " --train_files chat.jsonl --output_dir ..."};
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
-  train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed));
+  train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed), nullptr,
+                         quantized_training(trainer_config, *model, run));
   return train_supervised(run, config.run, trainer, *tokenizer, data);
 }
 

@@ -3,6 +3,7 @@
 #include "r1/base/config_io.h"
 #include "r1/base/log.h"
 #include "r1/eval/provenance.h"
+#include "r1/stages/quantized_training.h"
 #include "r1/stages/sft_data.h"
 
 namespace r1::stages {
@@ -37,7 +38,8 @@ Json sft(const SftConfig& config) {
            config.run.per_device_train_batch_size * config.run.gradient_accumulation_steps, " rows of ", config.max_length, " tokens");
   const std::string folder = eval::shell_word(config.run.output_dir);
   made.data.next = {(loaded.chat ? "r1 chat " : "r1 generate ") + folder};
-  train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed));
+  train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed), nullptr,
+                         quantized_training(trainer_config, *loaded.model, run));
   return train_supervised(run, config.run, trainer, *loaded.tokenizer, made.data);
 }
 

@@ -187,7 +187,8 @@ Plan make_plan(const PlanInput& in) {
   plan.parameters = plan.network.parameters + plan.network.mtp_parameters;
   const int64_t P = plan.parameters, muon = in.trainer.optim == "muon" ? plan.network.matrix_parameters : 0;
   plan.resident.push_back({"weights", tensor::dtype_name(in.dtype), P * e});
-  if (in.training && in.dtype != at::kFloat) plan.resident.push_back({"master weights", "float32", P * kF32});
+  if (in.training && (in.dtype != at::kFloat || in.trainer.quantize_training != "none"))
+    plan.resident.push_back({"master weights", "float32", P * kF32});
   if (in.training)
     plan.resident.push_back({"optimizer",
                              in.trainer.optim == "muon" ? "momentum of matrices, two AdamW moments of the rest" : "two AdamW moments",
