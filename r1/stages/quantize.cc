@@ -77,8 +77,8 @@ void check(const QuantizeConfig& config, const Preflight& preflight) {
 }
 
 quant::QuantizeResult quantize_model(const QuantizeConfig& config) {
+  check(config, {.quick = true});
   const quant::QuantizeConfig how = placed(config);
-  quant::scheme_named(how.scheme);  // before anything is looked for
   quant::QuantizeInputs inputs;
   inputs.source = model::find_model(how.model);
   inputs.gguf = gguf_of(inputs.source);
@@ -114,7 +114,6 @@ Json quantize(const QuantizeConfig& config) {
   if (config.in_recipe) {
     if (const auto results = earlier_results(place, resolved)) return *results;
   }
-  check(config, {.quick = true});
   const Json results = to_json(quantize_model(config), config.quantize.scheme);
   if (config.in_recipe) write_record(place, resolved, results);
   return results;
