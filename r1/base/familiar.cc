@@ -93,7 +93,7 @@ const std::vector<FamiliarOption>& familiar_options() {
       {"max_prompt_length", {}, "prompts are taken whole; engine.max_model_len bounds prompt and answer together"},
       {"max_length", {"max_completion_length", "max_new_tokens", "engine.max_model_len"}, ""},
       {"max_new_tokens", {"max_completion_length"}, ""},
-      {"max_tokens", {"max_completion_length", "max_new_tokens"}, ""},
+      {"max_tokens", {"max_completion_length", "max_new_tokens", "max_tokens_per_batch"}, ""},
       {"max_completion_length", {"max_new_tokens"}, ""},
       {"response_length", {"max_completion_length", "max_new_tokens"}, ""},
       {"packing", {"packing_strategy"}, kPacked},

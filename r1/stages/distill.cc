@@ -175,8 +175,7 @@ Json distill(const DistillConfig& config) {
   }
 
   const int64_t steps = supervised_steps(sft.run, made.data);
-  log_info("distill: ", steps, steps == 1 ? " step of up to " : " steps of up to ",
-           sft.run.per_device_train_batch_size * sft.run.gradient_accumulation_steps, " rows of ", sft.max_length, " tokens");
+  log_info("distill: ", steps_in_words(steps, sft.run, made.data));
   log_info("distill: ", in_words(config, vocab));
   made.data.next = {(student.chat ? "r1 chat " : "r1 generate ") + eval::shell_word(sft.run.output_dir)};
   train::Trainer trainer(*student.model, trainer_config, steps, uint64_t(sft.run.seed), maps ? maps->rows() : nullptr,

@@ -70,7 +70,7 @@ constexpr const char* kState[] = {"model_name_or_path",
 // Settings that decide what data a run reads, and where in them it is: they can change when a finished run is extended.
 constexpr const char* kData[] = {"task",          "data",          "task_options",     "train_files",     "text_field",
                                  "num_examples",  "max_length",    "packing_strategy", "packing_isolate", "long_documents",
-                                 "prompt_format", "system_prompt", "prompt_suffix",    "answers"};
+                                 "prompt_format", "system_prompt", "prompt_suffix",    "answers",         "group_by_length"};
 // Settings that give an extended run something to do.
 constexpr const char* kMore[] = {"max_steps", "num_train_epochs"};
 

@@ -135,6 +135,38 @@ TEST(Sft, LearnsTheCompletionAloneAndCountsItsSteps) {
   EXPECT_EQ(weights_hash(folder.path() / "whole"), weights_hash(tiny_model())) << "a learning rate of 0 changes nothing";
 }
 
+// A budget of tokens makes other micro-batches of the same rows, so the step's loss and gradient are the same up to rounding.
+TEST(Sft, ATokenBudgetAndGroupsByLengthTrainOnTheSameRows) {
+  TemporaryFolder folder("sft_budget");
+  const std::string yaml = "{" + model_setting() + ", num_examples: 24, max_length: 64, packing_strategy: none, learning_rate: 0, ";
+  const auto lines = [&](const char* name, const std::string& more) {
+    run_stage("sft", folder.path() / name, yaml + more + "}");
+    return metrics_of(folder.path() / name);
+  };
+  const auto whole = lines("whole", "per_device_train_batch_size: 24, max_steps: 1");
+  const auto budget = lines("budget", "max_tokens_per_batch: 64, gradient_accumulation_steps: 100, max_steps: 1");
+  const auto grouped = lines("grouped", "max_tokens_per_batch: 64, gradient_accumulation_steps: 100, group_by_length: true, max_steps: 1");
+  for (const auto& other : {budget, grouped}) {
+    EXPECT_NEAR(other.at(0).at("loss").get<double>(), whole.at(0).at("loss").get<double>(), 1e-5);
+    EXPECT_NEAR(other.at(0).at("grad_norm").get<double>(), whole.at(0).at("grad_norm").get<double>(), 1e-4);
+    EXPECT_EQ(other.at(0).at("num_tokens"), whole.at(0).at("num_tokens"));
+  }
+  EXPECT_LT(grouped.at(0).at("padding_avoided").get<double>(), whole.at(0).at("padding_avoided").get<double>());
+  EXPECT_EQ(parse_json_file(folder.path() / "whole/stage.json").at("results").at("padding_avoided"), whole.at(0).at("padding_avoided"));
+  const int64_t tokens = whole.at(0).at("num_tokens").get<int64_t>();
+  const auto steps = lines("steps", "max_tokens_per_batch: 64, num_train_epochs: 1");
+  EXPECT_GE(int64_t(steps.size()), (tokens + 63) / 64);
+  EXPECT_EQ(steps.back().at("num_tokens"), tokens) << "an epoch has every row once";
+  for (size_t i = 0; i < steps.size(); ++i)
+    EXPECT_LE(steps[i].at("num_tokens").get<int64_t>() - (i ? steps[i - 1].at("num_tokens").get<int64_t>() : 0), 64);
+
+  const auto refused = [&](const std::string& more) { return refusal([&] { run_stage("sft", folder.path() / "no", yaml + more + "}"); }); };
+  EXPECT_TRUE(contains(refused("max_tokens_per_batch: 63"), "has no room for a row of max_length 64"));
+  EXPECT_TRUE(contains(refused("packing_strategy: bfd, group_by_length: true"), "give packing_strategy none"))
+      << refused("packing_strategy: bfd, group_by_length: true");
+  EXPECT_FALSE(fs::exists(folder.path() / "no"));
+}
+
 TEST(Sft, ChatRowsAreMaskedToTheAssistantsTurns) {
   TemporaryFolder folder("sft_chat");
   const fs::path model = chat_model(folder);
