@@ -1,0 +1,345 @@
+// The kernel of packed_linear.h, for the .cu files that instantiate it for one kind of codes each.
+//
+// A block has Groups warps of four with RowTiles tiles of 64 rows each, and Tokens rows of x. Codes go from memory to registers, a ring of kAhead
+// tiles ahead of their use; x goes through a ring in shared memory. Products run while the next codes are widened. Blocks that share their
+// outputs (a cluster) take parts of the columns and add up through each other's shared memory, in order.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include "r1/kernels/cuda/launch.cuh"
+#include "r1/kernels/cuda/numbers.cuh"
+#include "r1/kernels/cuda/packed_kernels.h"
+#include "r1/kernels/cuda/tensor_cores.cuh"
+#include "r1/kernels/cuda/wgmma.cuh"
+
+namespace r1::kernels::cuda {
+
+template <int Tokens, int Groups, int RowTiles>
+struct TileSizes {
+  static constexpr int kThreads = Groups * 128;
+  static constexpr int kRows = Groups * RowTiles * 64;
+  static constexpr int kAhead = Tokens >= 128 ? 2 : 4;  // column tiles of a stage, and of codes on their way
+  static constexpr int kStages = Tokens <= 16 ? 4 : 3;
+  static constexpr int kXBytes = Tokens * 128;  // of a column tile
+  static constexpr int kStride = kRows + 4;     // of a token's sums: no two lanes of a warp write to one bank
+  static constexpr int kSumBytes = Tokens * kStride * 4;
+  static constexpr int kRingBytes = kStages * kAhead * kXBytes;
+  static constexpr int kShared = (kRingBytes > kSumBytes ? kRingBytes : kSumBytes) + 1024;
+  static constexpr int kBlocks = Tokens <= 32 ? (6 / Groups > 0 ? 6 / Groups : 1) : RowTiles == 1 && Groups == 2 ? 2 : 1;
+};
+
+__device__ __forceinline__ uint32_t subtract_bf16(uint32_t x, uint32_t y) {
+  const __nv_bfloat162 d = __hsub2(*reinterpret_cast<const __nv_bfloat162*>(&x), *reinterpret_cast<const __nv_bfloat162*>(&y));
+  return *reinterpret_cast<const uint32_t*>(&d);
+}
+__device__ __forceinline__ uint32_t multiply_bf16(uint32_t x, uint32_t y) {
+  const __nv_bfloat162 d = __hmul2(*reinterpret_cast<const __nv_bfloat162*>(&x), *reinterpret_cast<const __nv_bfloat162*>(&y));
+  return *reinterpret_cast<const uint32_t*>(&d);
+}
+
+// Codes to bf16, and what of zero points is taken off on the way; `bits` has codes in the low byte (nibble) of each half.
+// 0x4300 is 128 as bf16, whose last bit is worth 1: a small number put there by its bits is added.
+// bits & mask | k128 in one instruction, which takes one constant: the other must look like a variable.
+__device__ __forceinline__ uint32_t opaque_128() {
+  uint32_t value;
+  asm("mov.b32 %0, 0x43004300;" : "=r"(value));
+  return value;
+}
+template <uint32_t Mask>
+__device__ __forceinline__ uint32_t bits_on_128(uint32_t bits, uint32_t k128) {
+  uint32_t value;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(value) : "r"(bits), "n"(Mask), "r"(k128));
+  return value;
+}
+
+__device__ __forceinline__ uint32_t widen_int8(uint32_t bits, uint32_t k128) {
+  return subtract_bf16(bits_on_128<0x007f007f>(bits, k128),
+                       bits_on_128<0x00800080>(bits, k128));  // 128 + low bits, 128 + 128 if it is negative
+}
+// Codes in the high byte. e4m3's exponent has a bias of 7, bf16's one of 127.
+__device__ __forceinline__ uint32_t widen_e4m3(uint32_t bits) {
+  constexpr uint32_t k2To120 = 0x7b807b80;
+  return multiply_bf16((bits & 0x80008000) | ((bits >> 4) & 0x07f007f0), k2To120);
+}
+
+template <PackedCodes Codes, PackedShift Shift, int Subs>
+struct Packed {
+  static constexpr bool kFour = Codes == PackedCodes::kInt4, kHalf = kFour || Subs > 1;
+  static constexpr int kLoads = kFour ? 1 : 2;                          // of 16 bytes, for a tile
+  static constexpr int kNumbers = Shift == PackedShift::kNone ? 1 : 2;  // for a row and group
+  static constexpr int kWords = 2 * kNumbers * (kHalf ? 2 : 4) / 4;     // for a lane's two rows and a group
+  static constexpr int kSteps = 4 / Subs;                               // of 16 columns between two scales
+
+  struct Scales {
+    uint32_t word[kWords];
+    // Of the row l / 4 (0) or l / 4 + 8 (1): its scale (0), its zero or offset (1).
+    __device__ __forceinline__ float operator()(int row, int number) const {
+      const int at = row * kNumbers + number;
+      if constexpr (kHalf) {
+        const __half2 pair = *reinterpret_cast<const __half2*>(&word[at / 2]);
+        return at % 2 ? __high2float(pair) : __low2float(pair);
+      } else {
+        return __uint_as_float(word[at]);
+      }
+    }
+  };
+  struct Tile {
+    uint4 codes[kLoads];
+    Scales scales[Subs];
+  };
+
+  // Of tile 0 of the columns, and from one to the next.
+  __device__ static __forceinline__ const uint4* codes_at(const PackedArguments& a, int row_tile, int warp, int lane) {
+    return static_cast<const uint4*>(a.codes) + (int64_t(row_tile) * a.column_tiles * 4 + warp) * (kLoads * 32) + lane;
+  }
+  __device__ static __forceinline__ const uint32_t* scales_at(const PackedArguments& a, int row_tile, int warp, int lane) {
+    return static_cast<const uint32_t*>(a.scales) + ((int64_t(row_tile) * a.groups * 4 + warp) * 8 + lane / 4) * kWords;
+  }
+  __device__ static __forceinline__ void load_codes(Tile& to, const uint4* from, int tile) {
+#pragma unroll
+    for (int v = 0; v < kLoads; ++v) to.codes[v] = __ldcs(from + tile * (4 * kLoads * 32) + v * 32);
+  }
+  __device__ static __forceinline__ void load_scales(Tile& to, const uint32_t* scales, int tile, uint32_t group_inverse) {
+#pragma unroll
+    for (int sub = 0; sub < Subs; ++sub) {
+      const int group = Subs == 1 ? int(uint64_t(uint32_t(tile)) * group_inverse >> 31) : tile * Subs + sub;
+      const uint32_t* from = scales + group * (4 * 8 * kWords);
+      if constexpr (kWords == 1) {
+        to.scales[sub].word[0] = __ldg(from);
+      } else if constexpr (kWords == 2) {
+        const uint2 w = __ldg(reinterpret_cast<const uint2*>(from));
+        to.scales[sub].word[0] = w.x, to.scales[sub].word[1] = w.y;
+      } else {
+        const uint4 w = __ldg(reinterpret_cast<const uint4*>(from));
+        to.scales[sub].word[0] = w.x, to.scales[sub].word[1] = w.y, to.scales[sub].word[2] = w.z, to.scales[sub].word[3] = w.w;
+      }
+    }
+  }
+
+  // The steps of part `sub` of a tile, as the products want them.
+  __device__ static __forceinline__ void widen(uint32_t (&a)[kSteps][4], const Tile& tile, int sub) {
+    const uint32_t k128 = opaque_128();
+    uint32_t zero[2];
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      float z = kFour ? 128.0f + (Shift == PackedShift::kNone ? 8.0f : 0.0f) : 0.0f;
+      if constexpr (Shift == PackedShift::kZero) z += tile.scales[sub](row, 1);
+      zero[row] = pack_bf16(z, z);
+    }
+#pragma unroll
+    for (int k = 0; k < kSteps; ++k) {
+      const int step = sub * kSteps + k;
+      const auto word = [&](int v, int i) {
+        return i == 0 ? tile.codes[v].x : i == 1 ? tile.codes[v].y : i == 2 ? tile.codes[v].z : tile.codes[v].w;
+      };
+#pragma unroll
+      for (int part = 0; part < 4; ++part) {
+        if constexpr (kFour) {
+          a[k][part] = subtract_bf16(bits_on_128<0x000f000f>(word(0, step) >> 4 * part, k128), zero[part % 2]);
+        } else {
+          const uint32_t bits = word(step / 2, step % 2 * 2 + part / 2);
+          if constexpr (Codes == PackedCodes::kE4m3) {
+            a[k][part] = widen_e4m3(part % 2 ? bits : bits << 8);
+          } else {
+            a[k][part] = widen_int8(part % 2 ? bits >> 8 : bits, k128);
+            if constexpr (Shift == PackedShift::kZero) a[k][part] = subtract_bf16(a[k][part], zero[part % 2]);
+          }
+        }
+      }
+    }
+  }
+};
+
+__device__ __forceinline__ void cluster_sync() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+// Two floats of another block's shared memory, at the place that `address` is here.
+__device__ __forceinline__ float2 load_from_block(uint32_t address, int block) {
+  uint32_t there;
+  float2 v;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(block));
+  asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(there) : "memory");
+  return v;
+}
+
+template <class Y>
+__device__ __forceinline__ void store_pair(Y* y, float2 v, bool both, bool aligned) {
+  if (both && aligned) {
+    store<Y, 2>(y, {v.x, v.y});
+  } else {
+    y[0] = from_float<Y>(v.x);
+    if (both) y[1] = from_float<Y>(v.y);
+  }
+}
+
+template <PackedCodes Codes, PackedShift Shift, int Subs, int Tokens, int Groups, int RowTiles>
+__global__ void __launch_bounds__(Groups * 128, TileSizes<Tokens, Groups, RowTiles>::kBlocks)
+    packed_product_kernel(const PackedArguments a) {
+  using Sizes = TileSizes<Tokens, Groups, RowTiles>;
+  using P = Packed<Codes, Shift, Subs>;
+  constexpr int kAhead = Sizes::kAhead, kStages = Sizes::kStages, kSums = Tokens / 2, kParts = kAhead * Subs * RowTiles;
+  extern __shared__ uint8_t shared_memory[];
+  const uint32_t unaligned = shared_address(shared_memory), shared = (unaligned + 1023) & ~1023u;
+  float* sums = reinterpret_cast<float*>(shared_memory + (shared - unaligned));
+
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4, warps = threadIdx.x / 128;
+  const int rank = int(blockIdx.x) % a.split, row_block = int(blockIdx.x) / a.split;
+  const int begin = a.column_tiles * rank / a.split, end = a.column_tiles * (rank + 1) / a.split;
+  const int first_token = int(blockIdx.y) * Tokens, tokens = min(Tokens, a.rows - first_token);
+  const uint4* codes[RowTiles];
+  const uint32_t* scales[RowTiles];
+#pragma unroll
+  for (int r = 0; r < RowTiles; ++r) {
+    const int row_tile =
+        min((row_block * Groups + warps) * RowTiles + r, a.row_tiles - 1);  // what is beyond is worked out twice and not kept
+    codes[r] = P::codes_at(a, row_tile, warp, lane);
+    scales[r] = P::scales_at(a, row_tile, warp, lane);
+  }
+
+  // Codes and scales are never written while there are products: they need not wait for the launch before.
+  typename P::Tile ring[kAhead][RowTiles];
+#pragma unroll
+  for (int i = 0; i < kAhead; ++i)
+    if (begin + i < end)
+#pragma unroll
+      for (int r = 0; r < RowTiles; ++r) {
+        P::load_codes(ring[i][r], codes[r], begin + i);
+        P::load_scales(ring[i][r], scales[r], begin + i, a.group_inverse);
+      }
+  wait_for_launch_before();
+
+  const auto load_x = [&](int stage) {
+    constexpr int kChunks = Tokens * kAhead * 8, kCopies = (kChunks + Sizes::kThreads - 1) / Sizes::kThreads;
+    const uint32_t to = shared + stage % kStages * (kAhead * Sizes::kXBytes);
+#pragma unroll
+    for (int i = 0; i < kCopies; ++i) {
+      const int index = i * Sizes::kThreads + threadIdx.x;
+      if (kChunks % Sizes::kThreads != 0 && index >= kChunks) break;
+      const int chunk = index % 8, tile = index / 8 % kAhead, token = index / (8 * kAhead);
+      const int column = (begin + stage * kAhead + tile) * 64 + chunk * 8;
+      const bool present = token < tokens && column < a.columns;
+      const auto* from = static_cast<const __nv_bfloat16*>(a.x) + (present ? (first_token + token) * a.x_stride + column : 0);
+      copy_16_async(to + tile * Sizes::kXBytes + token * 128 + ((chunk ^ (token & 7)) << 4), from, present);
+    }
+  };
+  const int stages = (end - begin + kAhead - 1) / kAhead;
+#pragma unroll
+  for (int s = 0; s < kStages - 1; ++s) {
+    if (s < stages) load_x(s);
+    commit_copies();
+  }
+
+  float sum[RowTiles][kSums] = {}, part[kSums], ones_part[Shift == PackedShift::kOffset ? kSums : 1];
+  for (int stage = 0; stage < stages; ++stage) {
+    wait_copies<kStages - 2>();
+    make_visible_to_wgmma();
+    __syncthreads();
+    if (stage + kStages - 1 < stages) load_x(stage + kStages - 1);
+    commit_copies();
+    const int first = begin + stage * kAhead;
+    const uint32_t at = shared + stage % kStages * (kAhead * Sizes::kXBytes);
+    uint32_t wide[2][P::kSteps][4];
+    P::widen(wide[0], ring[0][0], 0);
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) {
+      const int i = p / (Subs * RowTiles), sub = p / RowTiles % Subs, r = p % RowTiles, tile = first + i;
+      if (tile >= end) break;
+      const uint64_t b = wgmma_tile(at + i * Sizes::kXBytes);
+      wgmma_written(part);
+      wgmma_begin();
+#pragma unroll
+      for (int k = 0; k < P::kSteps; ++k) wgmma(part, wide[p % 2][k], b + 2 * (sub * P::kSteps + k), k > 0);
+      if constexpr (Shift == PackedShift::kOffset)
+        if (r == 0) {
+          constexpr uint32_t kOnes[4] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80};
+#pragma unroll
+          for (int k = 0; k < P::kSteps; ++k) wgmma(ones_part, kOnes, b + 2 * (sub * P::kSteps + k), k > 0);
+        }
+      wgmma_commit();
+      if (p + 1 < kParts) {
+        const int next = p + 1;
+        P::widen(wide[next % 2], ring[next / (Subs * RowTiles)][next % RowTiles], next / RowTiles % Subs);
+      }
+      const bool more = tile + kAhead < end;
+      if (sub == Subs - 1 && more) P::load_codes(ring[i][r], codes[r], tile + kAhead);
+      wgmma_wait();
+      wgmma_written(part);
+      const float scale[2] = {ring[i][r].scales[sub](0, 0), ring[i][r].scales[sub](1, 0)};
+#pragma unroll
+      for (int s = 0; s < kSums; ++s) sum[r][s] = fmaf(scale[s / 2 % 2], part[s], sum[r][s]);
+      if constexpr (Shift == PackedShift::kOffset) {
+        wgmma_written(ones_part);
+        const float offset[2] = {ring[i][r].scales[sub](0, 1), ring[i][r].scales[sub](1, 1)};
+#pragma unroll
+        for (int s = 0; s < kSums; ++s) sum[r][s] = fmaf(offset[s / 2 % 2], ones_part[s], sum[r][s]);
+      }
+      if (sub == Subs - 1 && more) P::load_scales(ring[i][r], scales[r], tile + kAhead, a.group_inverse);
+    }
+  }
+  wait_copies<0>();
+  __syncthreads();
+#pragma unroll
+  for (int r = 0; r < RowTiles; ++r)
+#pragma unroll
+    for (int s = 0; s < kSums; ++s) {
+      const int token = s / 4 * 8 + lane % 4 * 2 + s % 2, row = (warps * RowTiles + r) * 64 + warp * 16 + lane / 4 + s / 2 % 2 * 8;
+      sums[token * Sizes::kStride + row] = sum[r][s];
+    }
+  const int split = a.split;
+  split > 1 ? cluster_sync() : __syncthreads();
+
+  const bool aligned = a.outputs % 2 == 0;
+  for (int pair = rank * Sizes::kThreads + threadIdx.x; pair < tokens * (Sizes::kRows / 2); pair += split * Sizes::kThreads) {
+    const int token = pair / (Sizes::kRows / 2), row = pair % (Sizes::kRows / 2) * 2, out = row_block * Sizes::kRows + row;
+    if (out >= a.outputs) continue;
+    const int place = token * Sizes::kStride + row;
+    float2 total{};
+    if (split == 1) {
+      total = *reinterpret_cast<const float2*>(sums + place);
+    } else {
+      for (int block = 0; block < split; ++block) {
+        const float2 v = load_from_block(shared + place * 4, block);
+        total.x += v.x, total.y += v.y;
+      }
+    }
+    const bool both = out + 1 < a.outputs;
+    if (a.bias) {
+      const auto* bias = static_cast<const __nv_bfloat16*>(a.bias) + out;
+      total.x += to_float(bias[0]);
+      if (both) total.y += to_float(bias[1]);
+    }
+    const int64_t to = int64_t(first_token + token) * a.outputs + out;
+    if (a.fp32)
+      store_pair(static_cast<float*>(a.y) + to, total, both, aligned);
+    else
+      store_pair(static_cast<__nv_bfloat16*>(a.y) + to, total, both, aligned);
+  }
+  if (split > 1) cluster_sync();  // no block leaves while another reads its sums
+}
+
+template <PackedCodes Codes, PackedShift Shift, int Subs, int Tokens, int Groups, int RowTiles>
+PackedEntry packed_entry() {
+  using Sizes = TileSizes<Tokens, Groups, RowTiles>;
+  return {{Tokens, Groups, RowTiles},
+          packed_product_kernel<Codes, Shift, Subs, Tokens, Groups, RowTiles>,
+          Sizes::kThreads,
+          Sizes::kRows,
+          Sizes::kShared};
+}
+
+// The tiles of one kind, smallest first.
+template <PackedCodes Codes, PackedShift Shift, int Subs>
+std::span<const PackedEntry> packed_entries() {
+  static const PackedEntry entries[] = {
+      packed_entry<Codes, Shift, Subs, 8, 1, 1>(),   packed_entry<Codes, Shift, Subs, 8, 2, 1>(),
+      packed_entry<Codes, Shift, Subs, 8, 4, 1>(),   packed_entry<Codes, Shift, Subs, 16, 2, 1>(),
+      packed_entry<Codes, Shift, Subs, 16, 4, 1>(),  packed_entry<Codes, Shift, Subs, 32, 2, 1>(),
+      packed_entry<Codes, Shift, Subs, 32, 4, 1>(),  packed_entry<Codes, Shift, Subs, 64, 2, 1>(),
+      packed_entry<Codes, Shift, Subs, 64, 4, 1>(),  packed_entry<Codes, Shift, Subs, 64, 2, 2>(),
+      packed_entry<Codes, Shift, Subs, 128, 2, 1>(),
+  };
+  return entries;
+}
+
+}  // namespace r1::kernels::cuda
