@@ -34,6 +34,9 @@ void JointLinear::join(std::vector<Linear*> maps) {
   const at::NoGradGuard no_grad;
   joint_ = {};
   maps_ = std::move(maps);
+  packed_ = {};
+  packed_bias_O_ = Tensor();
+  if (maps_[0]->stored().on_device()) return join_packed();
   std::vector<Tensor*> weights, biases;
   for (Linear* map : maps_) {
     if (map->packed() || map->weight().is_meta() || map->has_input()) return;
@@ -53,7 +56,32 @@ void JointLinear::join(std::vector<Linear*> maps) {
   joint_ = ops::joint_weights(handles(weights), handles(biases));
 }
 
+void JointLinear::join_packed() {
+  std::vector<std::shared_ptr<const ops::DeviceMatrix>> matrices;
+  ops::Tensors biases;
+  for (Linear* map : maps_) {
+    if (!map->stored().on_device() || map->has_input()) return;
+    matrices.push_back(map->stored().on_device());
+    if (map->bias().defined()) biases.push_back(map->bias());
+  }
+  if (!biases.empty() && biases.size() != maps_.size()) return;
+  packed_ = ops::join(matrices);
+  if (!packed_.joint) return;
+  for (size_t i = 0; i < maps_.size(); ++i) maps_[i]->stored().pack(packed_.parts[i]);
+  if (!biases.empty()) packed_bias_O_ = aten::cat(biases);
+}
+
+Tensor JointLinear::operator()(const Tensor& x_TI) const {
+  return packed_.joint ? ops::device_linear(x_TI, *packed_.joint, 0, packed_.joint->rows(), packed_bias_O_)
+                       : ops::linear_joint(x_TI, joint_);
+}
+
 bool JointLinear::holds() const {
+  if (packed_.joint) {
+    for (size_t i = 0; i < maps_.size(); ++i)
+      if (maps_[i]->stored().on_device() != packed_.parts[i]) return false;
+    return true;
+  }
   if (!joint_.weight_OI.defined()) return false;
   for (size_t i = 0; i < maps_.size(); ++i) {
     if (maps_[i]->packed() || !maps_[i]->weight().is_same(joint_.weights[i])) return false;

@@ -17,6 +17,8 @@ struct PackedArguments {
   bool fp32;               // y
   int split;
 };
+constexpr int kMostSplit = 8;
+
 using PackedKernel = void (*)(PackedArguments a);
 
 struct PackedEntry {

@@ -46,7 +46,7 @@ int best_split(const PackedProduct& a, const PackedEntry& entry, int64_t blocks,
   constexpr int64_t kLeastTiles = 4;
   const int64_t room = resident(entry, device);
   int split = 1;
-  while (split < 8 && blocks * split * 2 <= room && a.layout.column_tiles() >= kLeastTiles * split * 2) split *= 2;
+  while (split < kMostSplit && blocks * split * 2 <= room && a.layout.column_tiles() >= kLeastTiles * split * 2) split *= 2;
   return split;
 }
 
@@ -107,7 +107,7 @@ __global__ void unpack_rows(PackedRows a) {
 }  // namespace
 
 int packed_product_tiles(const PackedTile** tiles) {
-  static PackedTile all[16];
+  static PackedTile all[32];
   const auto entries = packed_int4(PackedShift::kZero, 1);
   for (size_t i = 0; i < entries.size(); ++i) all[i] = entries[i].tile;
   *tiles = all;
@@ -126,9 +126,11 @@ void packed_product(const PackedProduct& a, Stream stream) {
         a.rows, " rows of ", a.layout.columns, " columns in groups of ", a.layout.group);
   const OnDevice on(stream.device);
   const PackedEntry& entry = best_entry(a, entries_of(a.layout));
-  check_cuda(cudaFuncSetAttribute(entry.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, entry.shared_bytes), "shared memory");
+  const bool few = entry.tile.groups < 0;
+  if (entry.shared_bytes > 0)
+    check_cuda(cudaFuncSetAttribute(entry.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, entry.shared_bytes), "shared memory");
   const unsigned row_blocks = blocks_for(a.layout.rows, entry.rows), token_blocks = blocks_for(a.rows, entry.tile.tokens);
-  const int split = a.split > 0 ? a.split : best_split(a, entry, int64_t(row_blocks) * token_blocks, stream.device);
+  const int split = few ? 1 : a.split > 0 ? a.split : best_split(a, entry, int64_t(row_blocks) * token_blocks, stream.device);
   const int64_t tiles_of_group = std::max<int64_t>(1, a.layout.group / 64);
   launch_cluster(entry, dim3(row_blocks * unsigned(split), token_blocks),
                  {.x = a.x,

@@ -1,8 +1,13 @@
-// The kernel of packed_linear.h, for the .cu files that instantiate it for one kind of codes each.
+// The kernels of packed_linear.h, for the .cu files that instantiate them for one kind of codes each.
 //
-// A block has Groups warps of four with RowTiles tiles of 64 rows each, and Tokens rows of x. Codes go from memory to registers, a ring of kAhead
-// tiles ahead of their use; x goes through a ring in shared memory. Products run while the next codes are widened. Blocks that share their
-// outputs (a cluster) take parts of the columns and add up through each other's shared memory, in order.
+// Few rows of x (16 at most): a warp has RowTiles tiles of 16 outputs and a part of the columns, its codes and its part of x come straight to
+// registers, a ring of codes ahead of their use; products by mma.sync. The warps of a block add up through shared memory.
+//
+// More: a block has Groups warps of four with RowTiles tiles of 64 outputs each, and Tokens rows of x, which go through a ring in shared memory;
+// products by wgmma, which run while the next codes are widened. Blocks that share their outputs (a cluster) take parts of the columns and add up
+// through each other's shared memory.
+//
+// All sums are added up in order.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -20,17 +25,22 @@ struct TileSizes {
   static constexpr int kThreads = Groups * 128;
   static constexpr int kRows = Groups * RowTiles * 64;
   static constexpr int kAhead = Tokens >= 128 ? 2 : 4;  // column tiles of a stage, and of codes on their way
-  static constexpr int kStages = Tokens <= 16 ? 4 : 3;
+  static constexpr int kStages = 4;
   static constexpr int kXBytes = Tokens * 128;  // of a column tile
   static constexpr int kStride = kRows + 4;     // of a token's sums: no two lanes of a warp write to one bank
   static constexpr int kSumBytes = Tokens * kStride * 4;
   static constexpr int kRingBytes = kStages * kAhead * kXBytes;
   static constexpr int kShared = (kRingBytes > kSumBytes ? kRingBytes : kSumBytes) + 1024;
-  static constexpr int kBlocks = Tokens <= 32 ? (6 / Groups > 0 ? 6 / Groups : 1) : RowTiles == 1 && Groups == 2 ? 2 : 1;
+  static constexpr int kBlocks = Groups == 2 && RowTiles == 1 && Tokens <= 64 ? 2 : 1;
 };
 
 __device__ __forceinline__ uint32_t subtract_bf16(uint32_t x, uint32_t y) {
   const __nv_bfloat162 d = __hsub2(*reinterpret_cast<const __nv_bfloat162*>(&x), *reinterpret_cast<const __nv_bfloat162*>(&y));
+  return *reinterpret_cast<const uint32_t*>(&d);
+}
+__device__ __forceinline__ uint32_t fma_bf16(uint32_t x, uint32_t y, uint32_t z) {
+  const __nv_bfloat162 d = __hfma2(*reinterpret_cast<const __nv_bfloat162*>(&x), *reinterpret_cast<const __nv_bfloat162*>(&y),
+                                   *reinterpret_cast<const __nv_bfloat162*>(&z));
   return *reinterpret_cast<const uint32_t*>(&d);
 }
 __device__ __forceinline__ uint32_t multiply_bf16(uint32_t x, uint32_t y) {
@@ -57,11 +67,11 @@ __device__ __forceinline__ uint32_t widen_int8(uint32_t bits, uint32_t k128) {
   return subtract_bf16(bits_on_128<0x007f007f>(bits, k128),
                        bits_on_128<0x00800080>(bits, k128));  // 128 + low bits, 128 + 128 if it is negative
 }
-// Codes in the high byte. e4m3's exponent has a bias of 7, bf16's one of 127.
+// Codes in the high byte; 2^-120 of the number, as e4m3's exponent has a bias of 7 and bf16's one of 127.
 __device__ __forceinline__ uint32_t widen_e4m3(uint32_t bits) {
-  constexpr uint32_t k2To120 = 0x7b807b80;
-  return multiply_bf16((bits & 0x80008000) | ((bits >> 4) & 0x07f007f0), k2To120);
+  return (bits & 0x80008000) | ((bits >> 4) & 0x07f007f0);
 }
+constexpr float k2To120 = 0x1p120f;
 
 template <PackedCodes Codes, PackedShift Shift, int Subs>
 struct Packed {
@@ -117,36 +127,70 @@ struct Packed {
     }
   }
 
-  // The steps of part `sub` of a tile, as the products want them.
-  __device__ static __forceinline__ void widen(uint32_t (&a)[kSteps][4], const Tile& tile, int sub) {
-    const uint32_t k128 = opaque_128();
-    uint32_t zero[2];
+  // Register `part` of step `step` as a tensor core wants it: the codes less their zero points, exactly (of e4m3 2^-120 of them).
+  __device__ static __forceinline__ uint32_t code(const Tile& tile, int step, int part, const uint32_t (&zero)[2], uint32_t k128) {
+    const auto word = [&](int v, int i) {
+      return i == 0 ? tile.codes[v].x : i == 1 ? tile.codes[v].y : i == 2 ? tile.codes[v].z : tile.codes[v].w;
+    };
+    if constexpr (kFour) {
+      return subtract_bf16(bits_on_128<0x000f000f>(word(0, step) >> 4 * part, k128), zero[part % 2]);
+    } else {
+      const uint32_t bits = word(step / 2, step % 2 * 2 + part / 2);
+      if constexpr (Codes == PackedCodes::kE4m3) return widen_e4m3(part % 2 ? bits : bits << 8);
+      const uint32_t wide = widen_int8(part % 2 ? bits >> 8 : bits, k128);
+      return Shift == PackedShift::kZero ? subtract_bf16(wide, zero[part % 2]) : wide;
+    }
+  }
+  // What code() subtracts, of the lane's two rows.
+  __device__ static __forceinline__ void zeros(uint32_t (&zero)[2], const Scales& scales) {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
       float z = kFour ? 128.0f + (Shift == PackedShift::kNone ? 8.0f : 0.0f) : 0.0f;
-      if constexpr (Shift == PackedShift::kZero) z += tile.scales[sub](row, 1);
+      if constexpr (Shift == PackedShift::kZero) z += scales(row, 1);
       zero[row] = pack_bf16(z, z);
     }
+  }
+
+  // The steps of scale `sub` of a tile, unscaled.
+  __device__ static __forceinline__ void widen(uint32_t (&a)[kSteps][4], const Tile& tile, int sub) {
+    const uint32_t k128 = opaque_128();
+    uint32_t zero[2];
+    zeros(zero, tile.scales[sub]);
 #pragma unroll
-    for (int k = 0; k < kSteps; ++k) {
-      const int step = sub * kSteps + k;
-      const auto word = [&](int v, int i) {
-        return i == 0 ? tile.codes[v].x : i == 1 ? tile.codes[v].y : i == 2 ? tile.codes[v].z : tile.codes[v].w;
-      };
+    for (int k = 0; k < kSteps; ++k)
 #pragma unroll
       for (int part = 0; part < 4; ++part) {
-        if constexpr (kFour) {
-          a[k][part] = subtract_bf16(bits_on_128<0x000f000f>(word(0, step) >> 4 * part, k128), zero[part % 2]);
-        } else {
-          const uint32_t bits = word(step / 2, step % 2 * 2 + part / 2);
-          if constexpr (Codes == PackedCodes::kE4m3) {
-            a[k][part] = widen_e4m3(part % 2 ? bits : bits << 8);
-          } else {
-            a[k][part] = widen_int8(part % 2 ? bits >> 8 : bits, k128);
-            if constexpr (Shift == PackedShift::kZero) a[k][part] = subtract_bf16(a[k][part], zero[part % 2]);
-          }
+        a[k][part] = code(tile, sub * kSteps + k, part, zero, k128);
+        if constexpr (Codes == PackedCodes::kE4m3) a[k][part] = multiply_bf16(a[k][part], 0x7b807b80);
+      }
+  }
+
+  // The whole tile, scaled: weights rounded once to bf16 (with an offset twice). A scale is the sum of two bf16, so that it is not rounded itself.
+  __device__ static __forceinline__ void widen_scaled(uint32_t (&a)[4][4], const Tile& tile) {
+    const uint32_t k128 = opaque_128();
+#pragma unroll
+    for (int sub = 0; sub < Subs; ++sub) {
+      uint32_t zero[2], high[2], low[2], offset[2];
+      zeros(zero, tile.scales[sub]);
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const float scale = tile.scales[sub](row, 0) * (Codes == PackedCodes::kE4m3 ? k2To120 : 1.0f);
+        const float rounded = __bfloat162float(__float2bfloat16_rn(scale)), rest = scale - rounded;
+        high[row] = pack_bf16(rounded, rounded), low[row] = pack_bf16(rest, rest);
+        if constexpr (Shift == PackedShift::kOffset) {
+          const float o = tile.scales[sub](row, 1);
+          offset[row] = pack_bf16(o, o);
         }
       }
+#pragma unroll
+      for (int k = 0; k < kSteps; ++k)
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          const int row = part % 2, step = sub * kSteps + k;
+          const uint32_t v = code(tile, step, part, zero, k128);
+          const uint32_t rest = Shift == PackedShift::kOffset ? fma_bf16(v, low[row], offset[row]) : multiply_bf16(v, low[row]);
+          a[step][part] = fma_bf16(v, high[row], rest);
+        }
     }
   }
 };
@@ -158,7 +202,7 @@ __device__ __forceinline__ void cluster_sync() {
 __device__ __forceinline__ float2 load_from_block(uint32_t address, int block) {
   uint32_t there;
   float2 v;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(block));
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(block));
   asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(there) : "memory");
   return v;
 }
@@ -178,7 +222,7 @@ __global__ void __launch_bounds__(Groups * 128, TileSizes<Tokens, Groups, RowTil
     packed_product_kernel(const PackedArguments a) {
   using Sizes = TileSizes<Tokens, Groups, RowTiles>;
   using P = Packed<Codes, Shift, Subs>;
-  constexpr int kAhead = Sizes::kAhead, kStages = Sizes::kStages, kSums = Tokens / 2, kParts = kAhead * Subs * RowTiles;
+  constexpr int kAhead = Sizes::kAhead, kStages = Sizes::kStages, kSums = Tokens / 2, kParts = kAhead * RowTiles;
   extern __shared__ uint8_t shared_memory[];
   const uint32_t unaligned = shared_address(shared_memory), shared = (unaligned + 1023) & ~1023u;
   float* sums = reinterpret_cast<float*>(shared_memory + (shared - unaligned));
@@ -225,58 +269,45 @@ __global__ void __launch_bounds__(Groups * 128, TileSizes<Tokens, Groups, RowTil
   };
   const int stages = (end - begin + kAhead - 1) / kAhead;
 #pragma unroll
-  for (int s = 0; s < kStages - 1; ++s) {
+  for (int s = 0; s < kStages - 2; ++s) {
     if (s < stages) load_x(s);
     commit_copies();
   }
 
-  float sum[RowTiles][kSums] = {}, part[kSums], ones_part[Shift == PackedShift::kOffset ? kSums : 1];
+  float sum[RowTiles][kSums] = {};
+  uint32_t wide[2][4][4];
+  P::widen_scaled(wide[0], ring[0][0]);
   for (int stage = 0; stage < stages; ++stage) {
-    wait_copies<kStages - 2>();
+    wait_copies<kStages - 3>();
     make_visible_to_wgmma();
     __syncthreads();
-    if (stage + kStages - 1 < stages) load_x(stage + kStages - 1);
+    // Into the place of the stage before last, whose products are done: each warp has at most one group of them under way.
+    if (stage + kStages - 2 < stages) load_x(stage + kStages - 2);
     commit_copies();
     const int first = begin + stage * kAhead;
     const uint32_t at = shared + stage % kStages * (kAhead * Sizes::kXBytes);
-    uint32_t wide[2][P::kSteps][4];
-    P::widen(wide[0], ring[0][0], 0);
 #pragma unroll
     for (int p = 0; p < kParts; ++p) {
-      const int i = p / (Subs * RowTiles), sub = p / RowTiles % Subs, r = p % RowTiles, tile = first + i;
+      const int i = p / RowTiles, r = p % RowTiles, tile = first + i;
       if (tile >= end) break;
       const uint64_t b = wgmma_tile(at + i * Sizes::kXBytes);
-      wgmma_written(part);
+      wgmma_written(sum[r]);
       wgmma_begin();
 #pragma unroll
-      for (int k = 0; k < P::kSteps; ++k) wgmma(part, wide[p % 2][k], b + 2 * (sub * P::kSteps + k), k > 0);
-      if constexpr (Shift == PackedShift::kOffset)
-        if (r == 0) {
-          constexpr uint32_t kOnes[4] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80};
-#pragma unroll
-          for (int k = 0; k < P::kSteps; ++k) wgmma(ones_part, kOnes, b + 2 * (sub * P::kSteps + k), k > 0);
-        }
+      for (int k = 0; k < 4; ++k) wgmma(sum[r], wide[p % 2][k], b + 2 * k, 1);
       wgmma_commit();
-      if (p + 1 < kParts) {
-        const int next = p + 1;
-        P::widen(wide[next % 2], ring[next / (Subs * RowTiles)][next % RowTiles], next / RowTiles % Subs);
+      if (tile + kAhead < end) {
+        P::load_codes(ring[i][r], codes[r], tile + kAhead);
+        P::load_scales(ring[i][r], scales[r], tile + kAhead, a.group_inverse);
       }
-      const bool more = tile + kAhead < end;
-      if (sub == Subs - 1 && more) P::load_codes(ring[i][r], codes[r], tile + kAhead);
-      wgmma_wait();
-      wgmma_written(part);
-      const float scale[2] = {ring[i][r].scales[sub](0, 0), ring[i][r].scales[sub](1, 0)};
-#pragma unroll
-      for (int s = 0; s < kSums; ++s) sum[r][s] = fmaf(scale[s / 2 % 2], part[s], sum[r][s]);
-      if constexpr (Shift == PackedShift::kOffset) {
-        wgmma_written(ones_part);
-        const float offset[2] = {ring[i][r].scales[sub](0, 1), ring[i][r].scales[sub](1, 1)};
-#pragma unroll
-        for (int s = 0; s < kSums; ++s) sum[r][s] = fmaf(offset[s / 2 % 2], ones_part[s], sum[r][s]);
-      }
-      if (sub == Subs - 1 && more) P::load_scales(ring[i][r], scales[r], tile + kAhead, a.group_inverse);
+      wgmma_wait<1>();  // the registers of the products before these are free
+      const int next = (p + 1) % kParts;
+      if (tile + (r == RowTiles - 1) < end) P::widen_scaled(wide[(p + 1) % 2], ring[next / RowTiles][next % RowTiles]);
     }
   }
+  wgmma_wait<0>();
+#pragma unroll
+  for (int r = 0; r < RowTiles; ++r) wgmma_written(sum[r]);
   wait_copies<0>();
   __syncthreads();
 #pragma unroll
@@ -298,10 +329,11 @@ __global__ void __launch_bounds__(Groups * 128, TileSizes<Tokens, Groups, RowTil
     if (split == 1) {
       total = *reinterpret_cast<const float2*>(sums + place);
     } else {
-      for (int block = 0; block < split; ++block) {
-        const float2 v = load_from_block(shared + place * 4, block);
-        total.x += v.x, total.y += v.y;
-      }
+      float2 v[kMostSplit];
+#pragma unroll
+      for (int block = 0; block < kMostSplit; ++block) v[block] = block < split ? load_from_block(shared + place * 4, block) : float2{};
+#pragma unroll
+      for (int block = 0; block < kMostSplit; ++block) total.x += v[block].x, total.y += v[block].y;
     }
     const bool both = out + 1 < a.outputs;
     if (a.bias) {
@@ -318,6 +350,129 @@ __global__ void __launch_bounds__(Groups * 128, TileSizes<Tokens, Groups, RowTil
   if (split > 1) cluster_sync();  // no block leaves while another reads its sums
 }
 
+// A multiprocessor has registers for 16 warps that hold much, 24 that hold less, 32 with a short ring.
+template <int Eights, int RowTiles, int Warps>
+constexpr int kFewBlocks = (Eights * RowTiles > 1 ? 16
+                            : Warps == 16         ? 32
+                                                  : 24) /
+                           Warps;
+template <PackedCodes Codes, PackedShift Shift, int Subs, int Eights, int RowTiles, int Warps>
+__global__ void __launch_bounds__(Warps * 32, kFewBlocks<Eights, RowTiles, Warps>) packed_few_kernel(const PackedArguments a) {
+  using P = Packed<Codes, Shift, Subs>;
+  constexpr int kAhead = (Warps == 16 ? 2 : 4) / RowTiles, kTokens = Eights * 8, kRows = RowTiles * 16;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, begin = a.column_tiles * warp / Warps,
+            end = a.column_tiles * (warp + 1) / Warps;
+  const uint4* codes[RowTiles];
+  const uint32_t* scales[RowTiles];
+#pragma unroll
+  for (int r = 0; r < RowTiles; ++r) {
+    const int tile = min(int(blockIdx.x) * RowTiles + r, a.row_tiles * 4 - 1);
+    codes[r] = P::codes_at(a, tile / 4, tile % 4, lane);
+    scales[r] = P::scales_at(a, tile / 4, tile % 4, lane);
+  }
+  typename P::Tile ring[kAhead][RowTiles];
+#pragma unroll
+  for (int i = 0; i < kAhead; ++i)
+    if (begin + i < end)
+#pragma unroll
+      for (int r = 0; r < RowTiles; ++r) {
+        P::load_codes(ring[i][r], codes[r], begin + i);
+        P::load_scales(ring[i][r], scales[r], begin + i, a.group_inverse);
+      }
+  wait_for_launch_before();
+
+  // A lane's columns of its row of x; rows that are not there are worked out and not kept.
+  const __nv_bfloat16* x[Eights];
+#pragma unroll
+  for (int n = 0; n < Eights; ++n)
+    x[n] = static_cast<const __nv_bfloat16*>(a.x) + min(n * 8 + lane / 4, a.rows - 1) * a.x_stride + lane % 4 * 2;
+  const auto load_x = [&](uint32_t(&to)[Eights][8], int tile) {
+    const bool whole = tile * 64 + 64 <= a.columns;
+#pragma unroll
+    for (int n = 0; n < Eights; ++n)
+#pragma unroll
+      for (int half = 0; half < 8; ++half)
+        to[n][half] = whole || tile * 64 + half * 8 < a.columns ? *reinterpret_cast<const uint32_t*>(x[n] + tile * 64 + half * 8) : 0;
+  };
+  uint32_t xs[2][Eights][8];
+  if (begin < end) load_x(xs[0], begin);
+
+  float sum[RowTiles][Eights][4] = {};
+  for (int first = begin; first < end; first += kAhead) {
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      const int tile = first + i;
+      if (tile >= end) break;
+      if (tile + 1 < end) load_x(xs[(i + 1) % 2], tile + 1);
+#pragma unroll
+      for (int sub = 0; sub < Subs; ++sub) {
+        float ones_part[Eights][4] = {};
+        if constexpr (Shift == PackedShift::kOffset) {
+          constexpr uint32_t kOnes[4] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80};
+#pragma unroll
+          for (int k = 0; k < P::kSteps; ++k)
+#pragma unroll
+            for (int n = 0; n < Eights; ++n) {
+              const int step = sub * P::kSteps + k;
+              multiply_add(ones_part[n], kOnes, xs[i % 2][n][2 * step], xs[i % 2][n][2 * step + 1]);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < RowTiles; ++r) {
+          uint32_t wide[P::kSteps][4];
+          P::widen(wide, ring[i][r], sub);
+          float part[Eights][4] = {};
+#pragma unroll
+          for (int k = 0; k < P::kSteps; ++k)
+#pragma unroll
+            for (int n = 0; n < Eights; ++n) {
+              const int step = sub * P::kSteps + k;
+              multiply_add(part[n], wide[k], xs[i % 2][n][2 * step], xs[i % 2][n][2 * step + 1]);
+            }
+#pragma unroll
+          for (int c = 0; c < 4; ++c) {
+            const float scale = ring[i][r].scales[sub](c / 2, 0);
+#pragma unroll
+            for (int n = 0; n < Eights; ++n) {
+              sum[r][n][c] = fmaf(scale, part[n][c], sum[r][n][c]);
+              if constexpr (Shift == PackedShift::kOffset)
+                sum[r][n][c] = fmaf(ring[i][r].scales[sub](c / 2, 1), ones_part[n][c], sum[r][n][c]);
+            }
+          }
+        }
+      }
+      if (tile + kAhead < end)
+#pragma unroll
+        for (int r = 0; r < RowTiles; ++r) {
+          P::load_codes(ring[i][r], codes[r], tile + kAhead);
+          P::load_scales(ring[i][r], scales[r], tile + kAhead, a.group_inverse);
+        }
+    }
+  }
+
+  __shared__ float parts[Warps][kRows][kTokens + 1];
+#pragma unroll
+  for (int r = 0; r < RowTiles; ++r)
+#pragma unroll
+    for (int n = 0; n < Eights; ++n)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) parts[warp][r * 16 + lane / 4 + c / 2 * 8][n * 8 + lane % 4 * 2 + c % 2] = sum[r][n][c];
+  __syncthreads();
+  for (int index = threadIdx.x; index < a.rows * kRows; index += Warps * 32) {
+    const int row = index % kRows, token = index / kRows, out = int(blockIdx.x) * kRows + row;
+    if (out >= a.outputs) continue;
+    float total = 0;
+#pragma unroll
+    for (int w = 0; w < Warps; ++w) total += parts[w][row][token];
+    if (a.bias) total += to_float(static_cast<const __nv_bfloat16*>(a.bias)[out]);
+    const int64_t to = int64_t(token) * a.outputs + out;
+    if (a.fp32)
+      static_cast<float*>(a.y)[to] = total;
+    else
+      static_cast<__nv_bfloat16*>(a.y)[to] = from_float<__nv_bfloat16>(total);
+  }
+}
+
 template <PackedCodes Codes, PackedShift Shift, int Subs, int Tokens, int Groups, int RowTiles>
 PackedEntry packed_entry() {
   using Sizes = TileSizes<Tokens, Groups, RowTiles>;
@@ -327,17 +482,24 @@ PackedEntry packed_entry() {
           Sizes::kRows,
           Sizes::kShared};
 }
+template <PackedCodes Codes, PackedShift Shift, int Subs, int Eights, int RowTiles, int Warps>
+PackedEntry few_entry() {
+  return {{Eights * 8, -Warps, RowTiles}, packed_few_kernel<Codes, Shift, Subs, Eights, RowTiles, Warps>, Warps * 32, RowTiles * 16, 0};
+}
 
 // The tiles of one kind, smallest first.
 template <PackedCodes Codes, PackedShift Shift, int Subs>
 std::span<const PackedEntry> packed_entries() {
   static const PackedEntry entries[] = {
-      packed_entry<Codes, Shift, Subs, 8, 1, 1>(),   packed_entry<Codes, Shift, Subs, 8, 2, 1>(),
-      packed_entry<Codes, Shift, Subs, 8, 4, 1>(),   packed_entry<Codes, Shift, Subs, 16, 2, 1>(),
-      packed_entry<Codes, Shift, Subs, 16, 4, 1>(),  packed_entry<Codes, Shift, Subs, 32, 2, 1>(),
+      few_entry<Codes, Shift, Subs, 1, 1, 4>(),      few_entry<Codes, Shift, Subs, 1, 1, 8>(),
+      few_entry<Codes, Shift, Subs, 1, 1, 16>(),     few_entry<Codes, Shift, Subs, 1, 2, 8>(),
+      few_entry<Codes, Shift, Subs, 2, 1, 4>(),      few_entry<Codes, Shift, Subs, 2, 1, 8>(),
+      few_entry<Codes, Shift, Subs, 2, 2, 4>(),      few_entry<Codes, Shift, Subs, 2, 2, 8>(),
+      packed_entry<Codes, Shift, Subs, 16, 2, 1>(),  packed_entry<Codes, Shift, Subs, 32, 2, 1>(),
       packed_entry<Codes, Shift, Subs, 32, 4, 1>(),  packed_entry<Codes, Shift, Subs, 64, 2, 1>(),
       packed_entry<Codes, Shift, Subs, 64, 4, 1>(),  packed_entry<Codes, Shift, Subs, 64, 2, 2>(),
-      packed_entry<Codes, Shift, Subs, 128, 2, 1>(),
+      packed_entry<Codes, Shift, Subs, 128, 2, 1>(), packed_entry<Codes, Shift, Subs, 128, 2, 2>(),
+      packed_entry<Codes, Shift, Subs, 128, 4, 1>(),
   };
   return entries;
 }

@@ -79,7 +79,7 @@ struct PackedProduct {
 bool takes_packed_product(const PackedProduct& a);
 void packed_product(const PackedProduct& a, Stream stream);
 
-// Tokens, warps of four and row tiles of each that a block takes, of each tile there is.
+// Rows of x, warps of four and row tiles of each that a block takes, of each tile there is; of the kernel for few rows less than no warps.
 struct PackedTile {
   int tokens, groups, row_tiles;
 };

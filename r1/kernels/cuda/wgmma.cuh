@@ -26,9 +26,10 @@ __device__ __forceinline__ void wgmma_begin() {
 __device__ __forceinline__ void wgmma_commit() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
-// Until all are done.
+// Until no more than Open groups of them are under way.
+template <int Open>
 __device__ __forceinline__ void wgmma_wait() {
-  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Open) : "memory");
 }
 // The compiler does not know that products write D later: what follows reads it after this.
 template <int Count>
