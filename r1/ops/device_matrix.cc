@@ -96,11 +96,13 @@ kernels::Float float_of(at::ScalarType out) {
 Tensor unpack(const DeviceMatrix& weight, int64_t first, int64_t count, const int64_t* ids, at::ScalarType type) {
   const at::TensorOptions options = at::TensorOptions(weight.device()).dtype(type);
   Tensor out = aten::empty({count, weight.columns()}, options);
+  // From the tile of the first row on, so that whole tiles are seen as such.
+  const int64_t begin = ids ? 0 : first / kernels::cuda::kTileRows * kernels::cuda::kTileRows;
   kernels::cuda::packed_rows({.layout = weight.layout(),
-                              .codes = codes_from(weight, 0),
-                              .scales = scales_from(weight, 0),
+                              .codes = codes_from(weight, begin),
+                              .scales = scales_from(weight, begin),
                               .ids = ids,
-                              .first = first,
+                              .first = first - begin,
                               .count = count,
                               .out = out.mutable_data_ptr(),
                               .out_type = float_of(type)},

@@ -5,7 +5,8 @@
 // number times one of 6 or 8 bits) that rounds them by at most 2^-11 of themselves, or 2^-25; other scales that fp16 does not hold exactly are
 // refused, so that the weight is unpacked. From here on w is what is held.
 //
-// From kUnpackRows rows of x on the weight is unpacked to bf16 for the product (each weight rounded once), which many rows pay for.
+// Up to kExactRows rows of x weights are multiplied as they are, beyond that rounded to bf16 once (twice where there is an offset), as unpacked
+// ones are. From kUnpackRows rows of x on the weight is unpacked to bf16 before the product, which many rows pay for.
 #pragma once
 
 #include <memory>
@@ -49,7 +50,7 @@ struct JointDeviceMatrix {
 };
 JointDeviceMatrix join(const std::vector<std::shared_ptr<const DeviceMatrix>>& matrices);
 
-constexpr int64_t kUnpackRows = 1024;
+constexpr int64_t kExactRows = kernels::cuda::kFewRows, kUnpackRows = 1024;
 
 bool has_device_linear(const DeviceMatrix& weight, const Tensor& x_TI);
 // Rows [first, first + count) are the outputs. `out`: bf16 or fp32.

@@ -27,9 +27,14 @@ struct PackedEntry {
   int threads, rows, shared_bytes;
 };
 
-// `subs`: scales for each 64 columns of a row, 1, 2 or 4. In order of tokens; empty: not there.
-std::span<const PackedEntry> packed_int4(PackedShift shift, int subs);
-std::span<const PackedEntry> packed_int8(PackedShift shift, int subs);
-std::span<const PackedEntry> packed_e4m3(PackedShift shift, int subs);
+struct PackedKernels {
+  std::span<const PackedEntry> products;  // smallest first; empty: not there
+  PackedKernel unpack = nullptr;          // to bf16
+};
+
+// `subs`: scales for each 64 columns of a row, 1, 2 or 4.
+PackedKernels packed_int4(PackedShift shift, int subs);
+PackedKernels packed_int8(PackedShift shift, int subs);
+PackedKernels packed_e4m3(PackedShift shift, int subs);
 
 }  // namespace r1::kernels::cuda

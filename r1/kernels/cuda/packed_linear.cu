@@ -13,7 +13,7 @@ namespace r1::kernels::cuda {
 
 namespace {
 
-std::span<const PackedEntry> entries_of(const PackedLayout& layout) {
+PackedKernels kernels_of(const PackedLayout& layout) {
   const bool whole = layout.group > 0 && layout.group % 64 == 0;
   if (!whole && layout.group != 32 && layout.group != 16) return {};
   const int subs = whole ? 1 : int(64 / layout.group);
@@ -52,9 +52,28 @@ int best_split(const PackedProduct& a, const PackedEntry& entry, int64_t blocks,
 
 const PackedEntry& best_entry(const PackedProduct& a, std::span<const PackedEntry> entries) {
   if (a.tile >= 0) return entries[size_t(a.tile)];
-  for (const PackedEntry& entry : entries)
-    if (entry.tile.tokens >= a.rows) return entry;
-  return entries.back();
+  const auto find = [&](int tokens, int groups, int row_tiles) -> const PackedEntry& {
+    for (const PackedEntry& e : entries)
+      if (e.tile.tokens == tokens && e.tile.groups == groups && e.tile.row_tiles == row_tiles) return e;
+    fail("[packed_product] no tile of ", tokens, " rows");
+  };
+  if (a.rows <= 8) return find(8, -8, 1);
+  if (a.rows <= 16) return find(16, -8, 1);
+  if (a.rows <= 32) return find(32, 4, 1);
+  return a.rows <= 64 ? find(64, 4, 1) : find(128, 2, 2);
+}
+
+PackedArguments arguments_of(const PackedLayout& layout, const void* codes, const void* scales) {
+  const int64_t tiles_of_group = std::max<int64_t>(1, layout.group / 64);
+  return {.codes = codes,
+          .scales = scales,
+          .outputs = int(layout.rows),
+          .columns = int(layout.columns),
+          .row_tiles = int(layout.row_tiles()),
+          .column_tiles = int(layout.column_tiles()),
+          .groups = int(layout.groups()),
+          .group_inverse = uint32_t(((int64_t{1} << 31) + tiles_of_group - 1) / tiles_of_group),
+          .split = 1};
 }
 
 void launch_cluster(const PackedEntry& entry, dim3 grid, const PackedArguments& a, Stream stream) {
@@ -108,7 +127,7 @@ __global__ void unpack_rows(PackedRows a) {
 
 int packed_product_tiles(const PackedTile** tiles) {
   static PackedTile all[32];
-  const auto entries = packed_int4(PackedShift::kZero, 1);
+  const auto entries = packed_int4(PackedShift::kZero, 1).products;
   for (size_t i = 0; i < entries.size(); ++i) all[i] = entries[i].tile;
   *tiles = all;
   return int(entries.size());
@@ -117,7 +136,7 @@ int packed_product_tiles(const PackedTile** tiles) {
 bool takes_packed_product(const PackedProduct& a) {
   constexpr int64_t kMost = int64_t{1} << 30;
   return a.rows > 0 && a.rows < kMost && a.layout.rows > 0 && a.layout.rows < kMost && a.layout.columns > 0 &&
-         a.layout.columns < (1 << 20) && a.layout.columns % 8 == 0 && !entries_of(a.layout).empty() &&
+         a.layout.columns < (1 << 20) && a.layout.columns % 8 == 0 && !kernels_of(a.layout).products.empty() &&
          takes_16_bytes<__nv_bfloat16>(a.x, a.x_stride) && takes_16_bytes<float>(a.codes) && takes_16_bytes<float>(a.scales);
 }
 
@@ -125,35 +144,32 @@ void packed_product(const PackedProduct& a, Stream stream) {
   check(takes_packed_product(a), "[packed_product] expected rows of whole 16 bytes and groups of 16, 32 or a multiple of 64 columns, got ",
         a.rows, " rows of ", a.layout.columns, " columns in groups of ", a.layout.group);
   const OnDevice on(stream.device);
-  const PackedEntry& entry = best_entry(a, entries_of(a.layout));
+  const PackedEntry& entry = best_entry(a, kernels_of(a.layout).products);
   const bool few = entry.tile.groups < 0;
   if (entry.shared_bytes > 0)
     check_cuda(cudaFuncSetAttribute(entry.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, entry.shared_bytes), "shared memory");
   const unsigned row_blocks = blocks_for(a.layout.rows, entry.rows), token_blocks = blocks_for(a.rows, entry.tile.tokens);
   const int split = few ? 1 : a.split > 0 ? a.split : best_split(a, entry, int64_t(row_blocks) * token_blocks, stream.device);
-  const int64_t tiles_of_group = std::max<int64_t>(1, a.layout.group / 64);
-  launch_cluster(entry, dim3(row_blocks * unsigned(split), token_blocks),
-                 {.x = a.x,
-                  .codes = a.codes,
-                  .scales = a.scales,
-                  .bias = a.bias,
-                  .y = a.y,
-                  .x_stride = a.x_stride,
-                  .rows = int(a.rows),
-                  .outputs = int(a.layout.rows),
-                  .columns = int(a.layout.columns),
-                  .row_tiles = int(a.layout.row_tiles()),
-                  .column_tiles = int(a.layout.column_tiles()),
-                  .groups = int(a.layout.groups()),
-                  .group_inverse = uint32_t(((int64_t{1} << 31) + tiles_of_group - 1) / tiles_of_group),
-                  .fp32 = a.y_type == Float::kF32,
-                  .split = split},
-                 stream);
+  PackedArguments arguments = arguments_of(a.layout, a.codes, a.scales);
+  arguments.x = a.x, arguments.x_stride = a.x_stride, arguments.rows = int(a.rows);
+  arguments.bias = a.bias, arguments.y = a.y, arguments.fp32 = a.y_type == Float::kF32;
+  arguments.split = split;
+  launch_cluster(entry, dim3(row_blocks * unsigned(split), token_blocks), arguments, stream);
 }
 
 void packed_rows(const PackedRows& a, Stream stream) {
   if (a.count == 0) return;
   const OnDevice on(stream.device);
+  // All from the beginning on to bf16: the kernel that reads and writes as memory likes it.
+  if (const PackedKernel unpack = kernels_of(a.layout).unpack;
+      unpack && !a.ids && a.first == 0 && a.out_type == Float::kBf16 && a.count >= kTileRows && a.layout.columns % 8 == 0) {
+    PackedLayout layout = a.layout;
+    layout.rows = a.count;
+    PackedArguments arguments = arguments_of(layout, a.codes, a.scales);
+    arguments.y = a.out;
+    const unsigned columns = unsigned(std::clamp<int64_t>(layout.column_tiles() / 4, 1, 16));
+    return launch(unpack, dim3(unsigned(layout.row_tiles()), columns), 256, 0, stream, arguments);
+  }
   const auto kernel = a.out_type == Float::kF32 ? unpack_rows<float> : unpack_rows<__nv_bfloat16>;
   launch(kernel, dim3(unsigned(a.count)), 256, 0, stream, a);
 }

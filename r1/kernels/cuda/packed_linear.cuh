@@ -473,6 +473,43 @@ __global__ void __launch_bounds__(Warps * 32, kFewBlocks<Eights, RowTiles, Warps
   }
 }
 
+// All of it to bf16, y [outputs, columns]: a warp has 16 rows and every blockDim.y-th tile of columns. Rounded once, from fp32.
+template <PackedCodes Codes, PackedShift Shift, int Subs>
+__global__ void __launch_bounds__(256) packed_unpack_kernel(const PackedArguments a) {
+  using P = Packed<Codes, Shift, Subs>;
+  wait_for_launch_before();
+  const int lane = threadIdx.x % 32, slot = threadIdx.x / 32 % 4;
+  const uint4* codes = P::codes_at(a, int(blockIdx.x), slot, lane);
+  const uint32_t* scales = P::scales_at(a, int(blockIdx.x), slot, lane);
+  const uint32_t k128 = opaque_128();
+  for (int at = int(blockIdx.y) * 2 + threadIdx.x / 128; at < a.column_tiles; at += gridDim.y * 2) {
+    typename P::Tile tile;
+    P::load_codes(tile, codes, at);
+    P::load_scales(tile, scales, at, a.group_inverse);
+#pragma unroll
+    for (int sub = 0; sub < Subs; ++sub) {
+      uint32_t zero[2];
+      P::zeros(zero, tile.scales[sub]);
+#pragma unroll
+      for (int k = 0; k < P::kSteps; ++k)
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          const int step = sub * P::kSteps + k, row = int(blockIdx.x) * 64 + slot * 16 + lane / 4 + part % 2 * 8;
+          const int column = at * 64 + step * 16 + lane % 4 * 2 + part / 2 * 8;
+          if (row >= a.outputs || column >= a.columns) continue;
+          const uint32_t v = P::code(tile, step, part, zero, k128);
+          const float scale = tile.scales[sub](part % 2, 0) * (Codes == PackedCodes::kE4m3 ? k2To120 : 1.0f);
+          float first = __fmul_rn(__uint_as_float(v << 16), scale), second = __fmul_rn(__uint_as_float(v & 0xffff0000u), scale);
+          if constexpr (Shift == PackedShift::kOffset) {
+            const float offset = tile.scales[sub](part % 2, 1);
+            first = __fadd_rn(first, offset), second = __fadd_rn(second, offset);
+          }
+          reinterpret_cast<uint32_t*>(a.y)[(int64_t(row) * a.columns + column) / 2] = pack_bf16(first, second);
+        }
+    }
+  }
+}
+
 template <PackedCodes Codes, PackedShift Shift, int Subs, int Tokens, int Groups, int RowTiles>
 PackedEntry packed_entry() {
   using Sizes = TileSizes<Tokens, Groups, RowTiles>;
@@ -489,7 +526,7 @@ PackedEntry few_entry() {
 
 // The tiles of one kind, smallest first.
 template <PackedCodes Codes, PackedShift Shift, int Subs>
-std::span<const PackedEntry> packed_entries() {
+PackedKernels packed_kernels() {
   static const PackedEntry entries[] = {
       few_entry<Codes, Shift, Subs, 1, 1, 4>(),      few_entry<Codes, Shift, Subs, 1, 1, 8>(),
       few_entry<Codes, Shift, Subs, 1, 1, 16>(),     few_entry<Codes, Shift, Subs, 1, 2, 8>(),
@@ -501,7 +538,7 @@ std::span<const PackedEntry> packed_entries() {
       packed_entry<Codes, Shift, Subs, 128, 2, 1>(), packed_entry<Codes, Shift, Subs, 128, 2, 2>(),
       packed_entry<Codes, Shift, Subs, 128, 4, 1>(),
   };
-  return entries;
+  return {entries, packed_unpack_kernel<Codes, Shift, Subs>};
 }
 
 }  // namespace r1::kernels::cuda

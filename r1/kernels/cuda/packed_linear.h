@@ -1,8 +1,10 @@
 // Products of bf16 rows with a weight of small integers (or e4m3 floats) that stays packed: y[m, o] = sum_i x[m, i] w[o, i] + bias[o], with
 //   w[o, i] = scale[o, g] * (code[o, i] - zero[o, g])   or   scale[o, g] * code[o, i] + offset[o, g],   g the group of column i.
-// Codes are widened to bf16, which is exact, multiplied by the tensor cores and summed in fp32 over 64 columns or a group, whichever is less;
-// these sums are scaled and added up in fp32. So no weight is rounded, and the error of y before its rounding is that of fp32 sums:
-//   |error| <= 2^-20 (columns / 16 + 16) sum_i |x_i| |scale| (|code| + |zero| + |offset / scale|).
+// Codes are widened to bf16, which is exact, and multiplied by the tensor cores.
+// - Up to kFewRows rows of x products are summed in fp32 over 64 columns or a group, whichever is less; these sums are scaled and added up in fp32.
+//   No weight is rounded: before y's own rounding
+//     |error| <= 2^-20 (columns / 16 + 16) sum_i |x_i| |scale| (|code| + |zero| + |offset / scale|).
+// - More rows: weights are scaled and rounded to bf16 before they are multiplied, as unpacked ones are; 2^-8 sum_i |x_i| (|w| + |offset|) more.
 // The same bits every time for the same rows, sizes and place in x; another number of rows may cut the sums elsewhere.
 //
 // How a matrix lies on the device (PackedLayout, which the host packs by; packed_layout_test holds it): 64 rows by 64 columns are a tile. A
@@ -27,6 +29,7 @@ enum class PackedCodes : uint8_t { kInt4, kInt8, kE4m3 };
 enum class PackedShift : uint8_t { kNone, kZero, kOffset };
 
 constexpr int64_t kTileRows = 64, kTileColumns = 64;
+constexpr int64_t kFewRows = 16;
 
 // Sizes and places. Rows and columns are filled up to whole tiles, with scales of zero.
 struct PackedLayout {
