@@ -12,7 +12,8 @@ namespace r1::nn {
 
 class JointLinear {
  public:
-  // Moves the maps' weights together, if all are plain, or all packed on a GPU in one form. The maps must stay where they are.
+  // Moves the maps' weights together, if all are plain, or packed on a GPU in one form. On a GPU some may be packed otherwise than the rest: these
+  // stay where they are, and products are made one after the other. The maps must stay where they are.
   void join(std::vector<Linear*> maps);
   // Whether they lie together still; somebody may have put another tensor into a slot.
   bool holds() const;
@@ -23,7 +24,7 @@ class JointLinear {
   void join_packed();
 
   std::vector<Linear*> maps_;
-  ops::JointDeviceMatrix packed_;
+  ops::JointDeviceMatrix packed_;  // with parts where a map is packed, joint if all are in one form
   Tensor packed_bias_O_;
   ops::JointWeights joint_;
 };

@@ -47,7 +47,8 @@ void expect_packed_is_plain(const fs::path& path) {
 TEST(PackedOnDevice, GgufCuda) {
   SKIP_WITHOUT_CUDA();
   ModelConfig config = preset("tiny-test");
-  config.hidden_size = 128, config.intermediate_size = 192;
+  config.hidden_size = 128, config.intermediate_size = 192, config.num_attention_heads = 4, config.num_key_value_heads = 2,
+  config.head_dim = 32;
   Transformer model(config, at::kCPU, at::kFloat);
   model.init_weights(3);
   const Folder folder;
@@ -58,7 +59,8 @@ TEST(PackedOnDevice, GgufCuda) {
 TEST(PackedOnDevice, Fp8BlocksCuda) {
   SKIP_WITHOUT_CUDA();
   ModelConfig config = preset("tiny-test");
-  config.hidden_size = 128, config.intermediate_size = 192;
+  config.hidden_size = 128, config.intermediate_size = 192, config.num_attention_heads = 4, config.num_key_value_heads = 2,
+  config.head_dim = 32;
   Transformer model(config, at::kCPU, at::kFloat);
   model.init_weights(3);
   const Folder folder;

@@ -89,6 +89,13 @@ TEST(DeviceWeight, MapsOfOneInputAreOneProductCuda) {
     EXPECT_LT(distance(aten::cat({a(x), b(x)}, 1), before), 0.005) << "one by one as ever";
     b.stored().pack(on_gpu({random_integers(64, 256)}));
     EXPECT_FALSE(joint.holds());
+    // Of rows that are no whole tiles there is no joint matrix, but the outputs side by side all the same.
+    Linear c(256, 40, bias, kGpu);
+    c.stored().pack(on_gpu({random_integers(40, 256)}));
+    if (bias) c.bias().normal_();
+    joint.join({&a, &c});
+    ASSERT_TRUE(joint.holds());
+    EXPECT_TRUE(aten::equal(joint(x), aten::cat({a(x), c(x)}, 1)));
   }
 }
 

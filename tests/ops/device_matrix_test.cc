@@ -212,7 +212,7 @@ TEST(DeviceMatrix, RowsAreUnpackedCuda) {
     const auto weight = to_device(*host, at::kCUDA);
     const Tensor want = unpack_ref(*host), ids = random_ids(20, 75, 3);
     EXPECT_TRUE(aten::equal(unpack_rows(*weight, 3, 70, at::kFloat).to(at::kCPU), want.narrow(0, 3, 70))) << name;
-    for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 75}, {0, 64}, {64, 11}, {5, 66}})
+    for (const auto& [first, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 75}, {0, 64}, {64, 11}, {5, 66}})
       EXPECT_TRUE(
           aten::equal(unpack_rows(*weight, first, count, at::kBFloat16).to(at::kCPU), want.narrow(0, first, count).to(at::kBFloat16)))
           << name << " from " << first;

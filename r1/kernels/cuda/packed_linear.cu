@@ -28,25 +28,28 @@ PackedKernels kernels_of(const PackedLayout& layout) {
   return {};
 }
 
-int multiprocessors(int device) {
-  int count = 0;
-  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "count of multiprocessors");
-  return count;
+void set_cluster(cudaLaunchConfig_t& config, cudaLaunchAttribute& attribute, int split) {
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {unsigned(split), 1, 1};
+  config.attrs = &attribute, config.numAttrs = 1;
 }
 
-// Blocks of the device that run at once.
-int64_t resident(const PackedEntry& entry, int device) {
-  int blocks = 0;
-  check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, entry.kernel, entry.threads, size_t(entry.shared_bytes)), "occupancy");
-  return int64_t(blocks) * multiprocessors(device);
-}
-
-// As many parts of the columns as fill the device once, each with enough tiles to be worth its sum.
-int best_split(const PackedProduct& a, const PackedEntry& entry, int64_t blocks, int device) {
+// As many parts of the columns as fill the device once, each with enough tiles to be worth its sum. A cluster lies within one part of the chip, so
+// that fewer large ones fit than their blocks would.
+int best_split(const PackedProduct& a, const PackedEntry& entry, int64_t blocks) {
   constexpr int64_t kLeastTiles = 4;
-  const int64_t room = resident(entry, device);
   int split = 1;
-  while (split < kMostSplit && blocks * split * 2 <= room && a.layout.column_tiles() >= kLeastTiles * split * 2) split *= 2;
+  for (int more = 2; more <= kMostSplit && a.layout.column_tiles() >= kLeastTiles * more; more *= 2) {
+    cudaLaunchAttribute attribute{};
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(unsigned(blocks * more)), config.blockDim = dim3(unsigned(entry.threads));
+    config.dynamicSmemBytes = size_t(entry.shared_bytes);
+    set_cluster(config, attribute, more);
+    int clusters = 0;
+    check_cuda(cudaOccupancyMaxActiveClusters(&clusters, entry.kernel, &config), "clusters that fit");
+    if (clusters < blocks) break;
+    split = more;
+  }
   return split;
 }
 
@@ -57,9 +60,10 @@ const PackedEntry& best_entry(const PackedProduct& a, std::span<const PackedEntr
       if (e.tile.tokens == tokens && e.tile.groups == groups && e.tile.row_tiles == row_tiles) return e;
     fail("[packed_product] no tile of ", tokens, " rows");
   };
-  if (a.rows <= 8) return find(8, -8, 1);
-  if (a.rows <= 16) return find(16, -8, 1);
-  if (a.rows <= 32) return find(32, 4, 1);
+  constexpr int64_t kManyOutputs = 8192;
+  if (a.rows <= 8) return find(8, a.layout.rows < kManyOutputs ? -16 : -8, 1);
+  if (a.rows <= 16) return find(16, -8, 2);
+  if (a.rows <= kFewRows) return find(32, -8, 2);
   return a.rows <= 64 ? find(64, 4, 1) : find(128, 2, 2);
 }
 
@@ -149,7 +153,7 @@ void packed_product(const PackedProduct& a, Stream stream) {
   if (entry.shared_bytes > 0)
     check_cuda(cudaFuncSetAttribute(entry.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, entry.shared_bytes), "shared memory");
   const unsigned row_blocks = blocks_for(a.layout.rows, entry.rows), token_blocks = blocks_for(a.rows, entry.tile.tokens);
-  const int split = few ? 1 : a.split > 0 ? a.split : best_split(a, entry, int64_t(row_blocks) * token_blocks, stream.device);
+  const int split = few ? 1 : a.split > 0 ? a.split : best_split(a, entry, int64_t(row_blocks) * token_blocks);
   PackedArguments arguments = arguments_of(a.layout, a.codes, a.scales);
   arguments.x = a.x, arguments.x_stride = a.x_stride, arguments.rows = int(a.rows);
   arguments.bias = a.bias, arguments.y = a.y, arguments.fp32 = a.y_type == Float::kF32;
