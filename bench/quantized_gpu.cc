@@ -1,9 +1,11 @@
 // What packed weights bring on a GPU, beside bf16 in the same call, in turns. One JSON object a line; a ratio above 1: packed is the faster.
 //   products  a layer's product, a hundred times in a CUDA graph with weights that come from memory: microseconds, the ratio over cuBLAS's bf16
 //             product of the same sizes (the median of rounds, and their range), bytes of packed weights a second
+//   sparse    2:4 weights through cuSPARSELt (libtorch's, its algorithm searched for each size) likewise
 //   generate  a published shape with random weights, all that `r1 quantize` takes packed, in batches: tokens/s of decoding and of prefill
-// bench_quantized_gpu [products,generate] [--shapes 4096x4096,11008x4096] [--rows 1,16,64,256] [--forms int4,q4_0,q4_k,int8,q8_0,fp8]
+// bench_quantized_gpu [products,sparse,generate] [--shapes 4096x4096,11008x4096] [--rows 1,16,64,256] [--forms int4,q4_0,q4_k,int8,q8_0,fp8]
 //                     [--shape qwen2.5-1.5b] [--batches 1,8,64] [--rounds 5]
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -126,6 +128,48 @@ void products(const bench::Arguments& given) {
   }
 }
 
+// Nothing of r1 multiplies 2:4 weights on a GPU yet: libtorch's operators by name.
+template <class Function>
+auto operator_named(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Function>();
+}
+using Maybe = std::optional<Tensor>;
+using Type = std::optional<at::ScalarType>;
+
+void sparse(const bench::Arguments& given) {
+  const auto compress = operator_named<Tensor(const Tensor&)>("aten::_cslt_compress");
+  const auto search =
+      operator_named<int64_t(const Tensor&, const Tensor&, const Maybe&, const Maybe&, Type, bool)>("aten::_cslt_sparse_mm_search");
+  const auto multiply =
+      operator_named<Tensor(const Tensor&, const Tensor&, const Maybe&, const Maybe&, Type, bool, int64_t, int64_t, int64_t)>(
+          "aten::_cslt_sparse_mm");
+  constexpr int64_t kDim = 4096;
+  const Tensor weight = aten::randn({kDim, kDim}, kOnGpu.dtype(at::kBFloat16)) * 0.02;
+  weight.view({kDim, kDim / 4, 4}).narrow(2, 2, 2).zero_();
+  const Tensor packed = compress.call(weight);
+  for (const int64_t rows : {64, 256, 1024, 4096, 8192}) {
+    const Tensor x = aten::randn({rows, kDim}, kOnGpu.dtype(at::kBFloat16)), x_t = x.t();
+    const int64_t algorithm = search.call(packed, x_t, {}, {}, {}, true);
+    const auto ours_once = [&] { return multiply.call(packed, x_t, {}, {}, {}, true, algorithm, 1, -1); };
+    const Tensor want = aten::linear(x, weight).to(at::kFloat), off = (ours_once().to(at::kFloat) - want).abs();
+    check(off.max().item<double>() <= 0.02 * want.abs().max().item<double>(), "2:4 and dense products differ");
+    Replay ours([&](int) { ours_once(); }), theirs([&](int) { aten::linear(x, weight); });
+    std::vector<double> our_us, their_us;
+    for (int64_t round = 0; round <= given.number("rounds"); ++round) {
+      const double mine = ours.microseconds(), peer = theirs.microseconds();
+      if (round > 0) our_us.push_back(mine), their_us.push_back(peer);
+    }
+    Json line{{"bench", "sparse"},
+              {"form", "2:4"},
+              {"dim", kDim},
+              {"rows", rows},
+              {"us", bench::median(our_us)},
+              {"dense_us", bench::median(their_us)}};
+    line.update(ratios(our_us, their_us));
+    bench::print(line);
+  }
+}
+
 struct Speed {
   double prefill_s = 0, decode_s = 0;
 };
@@ -197,13 +241,15 @@ void generations(const bench::Arguments& given) {
 
 void run(const bench::Arguments& given) {
   const at::NoGradGuard no_grad;
-  for (const std::string& what : bench::split(given.words().empty() ? "products,generate" : given.words()[0])) {
+  for (const std::string& what : bench::split(given.words().empty() ? "products,sparse,generate" : given.words()[0])) {
     if (what == "products")
       products(given);
+    else if (what == "sparse")
+      sparse(given);
     else if (what == "generate")
       generations(given);
     else
-      fail_usage("unknown bench '", what, "' (products, generate)");
+      fail_usage("unknown bench '", what, "' (products, sparse, generate)");
   }
 }
 

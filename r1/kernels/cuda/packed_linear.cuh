@@ -12,8 +12,6 @@
 
 #include <cuda_fp16.h>
 
-#include <type_traits>
-
 #include "r1/kernels/cuda/launch.cuh"
 #include "r1/kernels/cuda/numbers.cuh"
 #include "r1/kernels/cuda/packed_kernels.h"
@@ -24,7 +22,7 @@ namespace r1::kernels::cuda {
 
 template <int Tokens, int Groups, int RowTiles>
 struct TileSizes {
-  static constexpr int kMultiplying = Groups * 128, kThreads = kMultiplying + 32;  // the last warp loads x
+  static constexpr int kThreads = Groups * 128;
   static constexpr int kRows = Groups * RowTiles * 64;
   static constexpr int kAhead = Tokens >= 128 ? 2 : 4;  // column tiles of a stage, and of codes on their way
   static constexpr int kStages = 4;
@@ -32,8 +30,7 @@ struct TileSizes {
   static constexpr int kStride = kRows + 4;     // of a token's sums: no two lanes of a warp write to one bank
   static constexpr int kSumBytes = Tokens * kStride * 4;
   static constexpr int kRingBytes = kStages * kAhead * kXBytes;
-  static constexpr int kBarriers = kRingBytes > kSumBytes ? kRingBytes : kSumBytes;  // where they stand, after the rest
-  static constexpr int kShared = kBarriers + 2 * kStages * 8 + 1024;
+  static constexpr int kShared = (kRingBytes > kSumBytes ? kRingBytes : kSumBytes) + 1024;
   static constexpr int kBlocks = Groups == 2 && RowTiles == 1 && Tokens <= 64 ? 2 : 1;
 };
 
@@ -198,24 +195,6 @@ struct Packed {
   }
 };
 
-// Barriers in shared memory: so many arrivals end a phase; a phase that has ended is waited for by its parity.
-__device__ __forceinline__ void barrier_init(uint32_t barrier, int arrivals) {
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-__device__ __forceinline__ void barrier_wait(uint32_t barrier, int parity) {
-  asm volatile(
-      "{.reg .pred p;\n"
-      "again: mbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n"
-      "@p bra done;\n"
-      "bra again;\n"
-      "done: }\n" ::"r"(barrier),
-      "r"(parity)
-      : "memory");
-}
-
 __device__ __forceinline__ void cluster_sync() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
@@ -239,7 +218,7 @@ __device__ __forceinline__ void store_pair(Y* y, float2 v, bool both, bool align
 }
 
 template <PackedCodes Codes, PackedShift Shift, int Subs, int Tokens, int Groups, int RowTiles>
-__global__ void __launch_bounds__(Groups * 128 + 32, TileSizes<Tokens, Groups, RowTiles>::kBlocks)
+__global__ void __launch_bounds__(Groups * 128, TileSizes<Tokens, Groups, RowTiles>::kBlocks)
     packed_product_kernel(const PackedArguments a) {
   using Sizes = TileSizes<Tokens, Groups, RowTiles>;
   using P = Packed<Codes, Shift, Subs>;
@@ -266,7 +245,7 @@ __global__ void __launch_bounds__(Groups * 128 + 32, TileSizes<Tokens, Groups, R
   typename P::Tile ring[kAhead][RowTiles];
 #pragma unroll
   for (int i = 0; i < kAhead; ++i)
-    if (begin + i < end && threadIdx.x < Sizes::kMultiplying)
+    if (begin + i < end)
 #pragma unroll
       for (int r = 0; r < RowTiles; ++r) {
         P::load_codes(ring[i][r], codes[r], begin + i);
@@ -274,14 +253,13 @@ __global__ void __launch_bounds__(Groups * 128 + 32, TileSizes<Tokens, Groups, R
       }
   wait_for_launch_before();
 
-  // By `threads` of them, of which this is `index`.
-  const auto load_x = [&](int stage, auto threads, int own) {
-    constexpr int kThreads = decltype(threads)::value, kChunks = Tokens * kAhead * 8, kCopies = (kChunks + kThreads - 1) / kThreads;
+  const auto load_x = [&](int stage) {
+    constexpr int kChunks = Tokens * kAhead * 8, kCopies = (kChunks + Sizes::kThreads - 1) / Sizes::kThreads;
     const uint32_t to = shared + stage % kStages * (kAhead * Sizes::kXBytes);
-#pragma unroll 8
+#pragma unroll
     for (int i = 0; i < kCopies; ++i) {
-      const int index = i * kThreads + own;
-      if (kChunks % kThreads != 0 && index >= kChunks) break;
+      const int index = i * Sizes::kThreads + threadIdx.x;
+      if (kChunks % Sizes::kThreads != 0 && index >= kChunks) break;
       const int chunk = index % 8, tile = index / 8 % kAhead, token = index / (8 * kAhead);
       const int column = (begin + stage * kAhead + tile) * 64 + chunk * 8;
       const bool present = token < tokens && column < a.columns;
@@ -290,67 +268,52 @@ __global__ void __launch_bounds__(Groups * 128 + 32, TileSizes<Tokens, Groups, R
     }
   };
   const int stages = (end - begin + kAhead - 1) / kAhead;
-  // The ring is filled by all once. A fence waits for a thread's own loads, so that from then on those who load codes load no x.
-  const bool multiplies = threadIdx.x < Sizes::kMultiplying;
-  const auto full = [&](int stage) { return shared + Sizes::kBarriers + stage % kStages * 8; };
-  const auto free = [&](int stage) { return full(stage) + kStages * 8; };
-  const auto phase = [&](int stage) { return (stage / kStages - 1) & 1; };  // of the stages after the first kStages
-  if (threadIdx.x < kStages) barrier_init(full(threadIdx.x), 32), barrier_init(free(threadIdx.x), Groups * 4);
-  if (multiplies) {
-#pragma unroll 1
-    for (int s = 0; s < kStages && s < stages; ++s) load_x(s, std::integral_constant<int, Sizes::kMultiplying>(), threadIdx.x);
+#pragma unroll
+  for (int s = 0; s < kStages - 2; ++s) {
+    if (s < stages) load_x(s);
+    commit_copies();
   }
-  commit_copies();
-  wait_copies<0>();
-  make_visible_to_wgmma();
-  __syncthreads();
 
   float sum[RowTiles][kSums] = {};
-  if (!multiplies) {
-    for (int stage = kStages; stage < stages; ++stage) {
-      barrier_wait(free(stage), phase(stage));
-      load_x(stage, std::integral_constant<int, 32>(), lane);
-      commit_copies();
-      wait_copies<0>();
-      make_visible_to_wgmma();
-      barrier_arrive(full(stage));
-    }
-  } else {
-    uint32_t wide[2][4][4];
-    P::widen_scaled(wide[0], ring[0][0]);
-    for (int stage = 0; stage < stages; ++stage) {
-      if (stage >= kStages) barrier_wait(full(stage), phase(stage));
-      const int first = begin + stage * kAhead;
-      const uint32_t at = shared + stage % kStages * (kAhead * Sizes::kXBytes);
+  uint32_t wide[2][4][4];
+  P::widen_scaled(wide[0], ring[0][0]);
+  for (int stage = 0; stage < stages; ++stage) {
+    wait_copies<kStages - 3>();
+    make_visible_to_wgmma();
+    __syncthreads();
+    // Into the place of the stage before last, whose products are done: each warp has at most one group of them under way.
+    if (stage + kStages - 2 < stages) load_x(stage + kStages - 2);
+    commit_copies();
+    const int first = begin + stage * kAhead;
+    const uint32_t at = shared + stage % kStages * (kAhead * Sizes::kXBytes);
 #pragma unroll
-      for (int p = 0; p < kParts; ++p) {
-        const int i = p / RowTiles, r = p % RowTiles, tile = first + i;
-        if (tile >= end) break;
-        const uint64_t b = wgmma_tile(at + i * Sizes::kXBytes);
-        wgmma_written(sum[r]);
-        wgmma_begin();
+    for (int p = 0; p < kParts; ++p) {
+      const int i = p / RowTiles, r = p % RowTiles, tile = first + i;
+      if (tile >= end) break;
+      const uint64_t b = wgmma_tile(at + i * Sizes::kXBytes);
+      wgmma_written(sum[r]);
+      wgmma_begin();
 #pragma unroll
-        for (int k = 0; k < 4; ++k) wgmma(sum[r], wide[p % 2][k], b + 2 * k, 1);
-        wgmma_commit();
-        if (tile + kAhead < end) {
-          P::load_codes(ring[i][r], codes[r], tile + kAhead);
-          P::load_scales(ring[i][r], scales[r], tile + kAhead, a.group_inverse);
-        }
-        wgmma_wait<1>();  // the registers of the products before these are free, and after a stage's first its forerunner's place
-        if (p == 0 && stage > 0 && stage - 1 + kStages < stages && lane == 0) barrier_arrive(free(stage - 1));
-        const int next = (p + 1) % kParts;
-        if (tile + (r == RowTiles - 1) < end) P::widen_scaled(wide[(p + 1) % 2], ring[next / RowTiles][next % RowTiles]);
+      for (int k = 0; k < 4; ++k) wgmma(sum[r], wide[p % 2][k], b + 2 * k, 1);
+      wgmma_commit();
+      if (tile + kAhead < end) {
+        P::load_codes(ring[i][r], codes[r], tile + kAhead);
+        P::load_scales(ring[i][r], scales[r], tile + kAhead, a.group_inverse);
       }
+      wgmma_wait<1>();  // the registers of the products before these are free
+      const int next = (p + 1) % kParts;
+      if (tile + (r == RowTiles - 1) < end) P::widen_scaled(wide[(p + 1) % 2], ring[next / RowTiles][next % RowTiles]);
     }
   }
   wgmma_wait<0>();
 #pragma unroll
   for (int r = 0; r < RowTiles; ++r) wgmma_written(sum[r]);
+  wait_copies<0>();
   __syncthreads();
 #pragma unroll
   for (int r = 0; r < RowTiles; ++r)
 #pragma unroll
-    for (int s = 0; multiplies && s < kSums; ++s) {
+    for (int s = 0; s < kSums; ++s) {
       const int token = s / 4 * 8 + lane % 4 * 2 + s % 2, row = (warps * RowTiles + r) * 64 + warp * 16 + lane / 4 + s / 2 % 2 * 8;
       sums[token * Sizes::kStride + row] = sum[r][s];
     }
@@ -417,6 +380,7 @@ __global__ void __launch_bounds__(Warps * 32, FewSizes<Eights, RowTiles, Warps>:
   extern __shared__ __align__(1024) uint8_t shared_memory[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, begin = a.column_tiles * warp / Warps,
             end = a.column_tiles * (warp + 1) / Warps;
+  const int first_token = int(blockIdx.y) * kTokens, tokens = min(kTokens, a.rows - first_token);
   const uint32_t own = shared_address(shared_memory) + warp * (kSlots * Sizes::kSlotBytes);
   const uint4* codes[RowTiles];
   const uint32_t* scales[RowTiles];
@@ -443,10 +407,10 @@ __global__ void __launch_bounds__(Warps * 32, FewSizes<Eights, RowTiles, Warps>:
 #pragma unroll
     for (int i = 0; i < 2 * Eights; ++i) {
       const int token = i * 4 + lane / 8, chunk = lane % 8, column = tile * 64 + chunk * 8;
-      if (token >= a.rows) continue;
+      if (token >= tokens) continue;
       const bool present = column < a.columns;
       copy_16_async(to + token * 128 + ((chunk ^ (token & 7)) << 4),
-                    static_cast<const __nv_bfloat16*>(a.x) + (present ? token * a.x_stride + column : 0), present);
+                    static_cast<const __nv_bfloat16*>(a.x) + (present ? (first_token + token) * a.x_stride + column : 0), present);
     }
   };
 #pragma unroll
@@ -529,14 +493,14 @@ __global__ void __launch_bounds__(Warps * 32, FewSizes<Eights, RowTiles, Warps>:
       for (int c = 0; c < 4; ++c)
         parts[(warp * kRows + r * 16 + lane / 4 + c / 2 * 8) * (kTokens + 1) + n * 8 + lane % 4 * 2 + c % 2] = sum[r][n][c];
   __syncthreads();
-  for (int index = threadIdx.x; index < a.rows * kRows; index += Warps * 32) {
+  for (int index = threadIdx.x; index < tokens * kRows; index += Warps * 32) {
     const int row = index % kRows, token = index / kRows, out = int(blockIdx.x) * kRows + row;
     if (out >= a.outputs) continue;
     float total = 0;
 #pragma unroll
     for (int w = 0; w < Warps; ++w) total += parts[(w * kRows + row) * (kTokens + 1) + token];
     if (a.bias) total += to_float(static_cast<const __nv_bfloat16*>(a.bias)[out]);
-    const int64_t to = int64_t(token) * a.outputs + out;
+    const int64_t to = int64_t(first_token + token) * a.outputs + out;
     if (a.fp32)
       static_cast<float*>(a.y)[to] = total;
     else
@@ -603,15 +567,10 @@ PackedEntry few_entry() {
 template <PackedCodes Codes, PackedShift Shift, int Subs>
 PackedKernels packed_kernels() {
   static const PackedEntry entries[] = {
-      few_entry<Codes, Shift, Subs, 1, 1, 4>(),      few_entry<Codes, Shift, Subs, 1, 1, 8>(),
-      few_entry<Codes, Shift, Subs, 1, 1, 16>(),     few_entry<Codes, Shift, Subs, 1, 2, 8>(),
-      few_entry<Codes, Shift, Subs, 2, 1, 8>(),      few_entry<Codes, Shift, Subs, 2, 1, 16>(),
-      few_entry<Codes, Shift, Subs, 2, 2, 4>(),      few_entry<Codes, Shift, Subs, 2, 2, 8>(),
-      few_entry<Codes, Shift, Subs, 4, 1, 8>(),      few_entry<Codes, Shift, Subs, 4, 2, 8>(),
-      packed_entry<Codes, Shift, Subs, 16, 2, 1>(),  packed_entry<Codes, Shift, Subs, 32, 2, 1>(),
-      packed_entry<Codes, Shift, Subs, 32, 4, 1>(),  packed_entry<Codes, Shift, Subs, 64, 2, 1>(),
-      packed_entry<Codes, Shift, Subs, 64, 4, 1>(),  packed_entry<Codes, Shift, Subs, 64, 2, 2>(),
-      packed_entry<Codes, Shift, Subs, 128, 2, 1>(), packed_entry<Codes, Shift, Subs, 128, 2, 2>(),
+      few_entry<Codes, Shift, Subs, 1, 1, 16>(),    few_entry<Codes, Shift, Subs, 1, 2, 8>(),
+      few_entry<Codes, Shift, Subs, 2, 1, 16>(),    few_entry<Codes, Shift, Subs, 2, 2, 8>(),
+      few_entry<Codes, Shift, Subs, 4, 2, 8>(),     packed_entry<Codes, Shift, Subs, 32, 2, 1>(),
+      packed_entry<Codes, Shift, Subs, 64, 4, 1>(), packed_entry<Codes, Shift, Subs, 128, 4, 1>(),
   };
   return {entries, packed_unpack_kernel<Codes, Shift, Subs>};
 }

@@ -29,7 +29,7 @@ enum class PackedCodes : uint8_t { kInt4, kInt8, kE4m3 };
 enum class PackedShift : uint8_t { kNone, kZero, kOffset };
 
 constexpr int64_t kTileRows = 64, kTileColumns = 64;
-constexpr int64_t kFewRows = 32;
+constexpr int64_t kFewRows = 16;
 
 // Sizes and places. Rows and columns are filled up to whole tiles, with scales of zero.
 struct PackedLayout {
