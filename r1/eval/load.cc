@@ -87,15 +87,14 @@ void say_what_is_packed(const model::Transformer& model) {
   if (of_format.empty()) return;
   std::string formats;
   for (const auto& [format, count] : of_format) formats += str(formats.empty() ? "" : ", ", count, " in ", format);
-  log_info("weights stay as the file has them (", formats, "); products round their inputs to 8 bits (--weights unpacked does not)");
+  log_info("weights stay as the file has them (", formats, ")",
+           model.device().is_cpu() ? "; products round their inputs to 8 bits (--weights unpacked does not)" : "");
 }
 
 }  // namespace
 
 LoadedModel load(const InferenceArgs& args, tensor::Device device, TokenizerUse use) {
-  if (args.weights == "packed" && !device.is_cpu())
-    fail_usage("--weights packed: only the CPU multiplies packed weights; leave it out, or give --device cpu");
-  const model::ModelLoad how{.keep_packed = args.weights != "unpacked" && device.is_cpu(), .products_only = args.weights == "auto"};
+  const model::ModelLoad how{.keep_packed = args.weights != "unpacked", .products_only = args.weights == "auto"};
   LoadedModel out = load(args, device, resolve_dtype(args.dtype, device), use, how);
   say_what_is_packed(*out.model);
   return out;
@@ -125,8 +124,7 @@ void InferenceArgs::visit(Fields& v) {
   ModelArgs::visit(v);
   v("weights", weights,
     "quantized weights in memory: packed as the file has them, or unpacked to dtype; auto: packed where products with them are there (GGUF "
-    "on "
-    "the CPU)",
+    "on the CPU, all of a bf16 model on CUDA)",
     OneOf{"auto", "packed", "unpacked"});
 }
 

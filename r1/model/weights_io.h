@@ -28,7 +28,7 @@ ModelConfig read_model_config(const std::filesystem::path& path);
 
 struct ModelLoad {
   // Weights that the file has in a packed form known here (8 bit blocks, ggml's quantized types) stay in it (nn/weight): less memory and no
-  // training. On the CPU ggml's are multiplied as they are, which rounds the inputs to 8 bits and is fast (ops/packed_linear); others are
+  // training. On a GPU a bf16 model multiplies them packed (ops/device_matrix). On the CPU ggml's are multiplied as they are, which rounds the inputs to 8 bits and is fast (ops/packed_linear); others are
   // unpacked for each use, the same numbers, slowly. Those that lie otherwise in the file than here are unpacked.
   bool keep_packed = false;
   bool products_only = false;  // of those, only forms that are multiplied as they are

@@ -30,7 +30,7 @@ Tensor Mlp::hidden(const Tensor& x_TD) const {
 }
 
 void Mlp::arrange() {
-  if (gate_ && up_.weight().is_cuda()) gate_up_.join({&*gate_, &up_});
+  if (gate_ && up_.stored().device().is_cuda()) gate_up_.join({&*gate_, &up_});
 }
 
 Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {
