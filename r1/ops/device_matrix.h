@@ -50,7 +50,7 @@ struct JointDeviceMatrix {
 };
 JointDeviceMatrix join(const std::vector<std::shared_ptr<const DeviceMatrix>>& matrices);
 
-constexpr int64_t kExactRows = kernels::cuda::kFewRows, kUnpackRows = 192;
+constexpr int64_t kExactRows = kernels::cuda::kFewRows, kUnpackRows = 1024;
 
 bool has_device_linear(const DeviceMatrix& weight, const Tensor& x_TI);
 // Rows [first, first + count) are the outputs. `out`: bf16 or fp32.

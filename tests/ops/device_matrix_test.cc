@@ -184,12 +184,14 @@ TEST(DeviceMatrix, BiasRoundingAndRepetitionCuda) {
   SKIP_WITHOUT_CUDA();
   const auto weight = to_device(*pack_for_device({integer_codes(4, 333, 1152, 128, false)}), at::kCUDA);
   const Tensor bias = randn({333}, 4).to(at::kBFloat16).to(at::kCUDA);
-  for (const int64_t tokens : {1, 17, 64, 130, 192, 1000}) {
+  for (const int64_t tokens : {1, 17, 64, 130, 1100}) {
+    const double least = tokens < kUnpackRows ? 0x1p-8 : 0x1p-6;  // cuBLAS rounds parts of its sums
     const Tensor x = randn({tokens, 1152}, 9).to(at::kBFloat16).to(at::kCUDA);
     const Tensor exact = device_linear(x, *weight, 0, 333, {}, at::kFloat), got = device_linear(x, *weight, 0, 333, bias);
-    EXPECT_LE(distance(got, exact + bias), 0x1p-8) << tokens;
+    EXPECT_LE(distance(got, exact + bias), least) << tokens;
     for (int i = 0; i < 3; ++i) EXPECT_TRUE(aten::equal(device_linear(x, *weight, 0, 333, {}, at::kFloat), exact)) << tokens;
-    EXPECT_LE(distance(device_linear(x, *weight, 70, 100, bias.narrow(0, 70, 100)), (exact + bias).narrow(1, 70, 100)), 0x1p-7) << tokens;
+    EXPECT_LE(distance(device_linear(x, *weight, 70, 100, bias.narrow(0, 70, 100)), (exact + bias).narrow(1, 70, 100)), 2 * least)
+        << tokens;
   }
 }
 

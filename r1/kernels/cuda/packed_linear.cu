@@ -65,6 +65,7 @@ const PackedEntry& best_entry(const PackedProduct& a, std::span<const PackedEntr
   if (a.rows <= 8) return many ? find(8, -8, 2) : find(8, -16, 1);
   if (a.rows <= 16) return many ? find(16, -8, 2) : find(16, -16, 1);
   if (a.rows <= 32) return many ? find(32, 2, 1) : find(32, -8, 2);
+  if (a.rows <= 64 && a.layout.rows <= 2048) return a.layout.columns <= 4096 ? find(32, -8, 2) : find(32, 2, 1);
   return a.rows <= 64 ? find(64, 4, 1) : find(128, 4, 1);
 }
 
