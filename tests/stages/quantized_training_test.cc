@@ -8,6 +8,7 @@
 #include "r1/model/quantization.h"
 #include "r1/model/weights_io.h"
 #include "r1/quant/training.h"
+#include "r1/stages/run.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 #include "tests/stages/stage_testing.h"
