@@ -116,7 +116,7 @@ TEST(WeightRange, MinmaxIsTheGridOfTraining) {
     for (int64_t i = 0; i < 40; ++i) ids.push_back(1 + i * 37 % 300);
     const Tensor ours = trained->logits(trained->hidden(aten::tensor(ids), {ops::sequences_of(at::kCPU, {40})}));
     EXPECT_TRUE(ours.equal(run(scheme, "minmax"))) << weights;  // bf16 weights: what stays wide stays as it is
-    if (weights == "fp8") continue;                             // has no search
+    if (weights != "int4") continue;                            // fp8 has no search, and in 8 bits it finds nothing better
     EXPECT_FALSE(ours.equal(run(scheme, "search"))) << weights;
   }
 }

@@ -8,6 +8,7 @@
 #include "r1/model/quantization.h"
 #include "r1/model/weights_io.h"
 #include "r1/quant/training.h"
+#include "r1/stages/run.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 #include "tests/stages/stage_testing.h"
@@ -130,23 +131,48 @@ double held_out(model::Transformer& model) {
   return loss / weight;
 }
 
+// Some channels that the norms make small and the matrices large, as trained models have them: the same function, and ranges that leave the
+// other weights few steps.
+void make_outliers(model::Transformer& model) {
+  const at::NoGradGuard no_grad;
+  for (const model::WeightRow& row : model.weights()) {
+    const bool norm = row.name.ends_with("attention_norm") || row.name.ends_with("mlp_norm"),
+               reads = row.name.ends_with("attention.q") || row.name.ends_with("attention.k") || row.name.ends_with("attention.v") ||
+                       row.name.ends_with("mlp.gate") || row.name.ends_with("mlp.up");
+    for (const int64_t channel : {3, 11, 20}) {
+      if (norm) row.tensor->detach().narrow(0, channel, 1).div_(16);
+      if (reads) row.tensor->detach().narrow(1, channel, 1).mul_(16);
+    }
+  }
+}
+
 // The same steps from the same weights, on documents that count up, which can be learned to the end: rounded afterwards as rtn-4 does it, with
 // its search, and rounded while training.
 TEST(QuantizedTraining, LosesLessThanRoundingAfterwards) {
-  constexpr int64_t kSteps = 150;
+  constexpr int64_t kBefore = 90, kSteps = 60;
   train::TrainerConfig config = train::tiny_training();
   config.weight_decay = 0;
   const auto plain = train::tiny_model(), aware = train::tiny_model();
+  {
+    train::Trainer trainer(*plain, config, kBefore, 1);
+    train::train_steps(trainer, kBefore);
+  }
+  const double first = held_out(*plain);
+  make_outliers(*plain);
+  EXPECT_NEAR(held_out(*plain), first, 1e-3);
+  for (size_t i = 0; i < plain->weights().size(); ++i) aware->weights()[i].tensor->detach().copy_(plain->weights()[i].tensor->detach());
+
+  config.learning_rate = 2e-3;
   train::Trainer plain_trainer(*plain, config, kSteps, 1);
   train::train_steps(plain_trainer, kSteps);
   const double before = held_out(*plain);
-  {
-    const at::NoGradGuard no_grad;
-    quant::QuantizeConfig rtn = quant::config_of_training("int4", -1);
-    rtn.weight_range = "search";
-    const quant::Plan plan = quant::plan_of(rtn, plain->config());
-    for (const model::WeightRow& row : plain->weights())
-      if (quant::is_quantized(row)) row.tensor->copy_(quant::quantize_matrix(plan, row.hf_name, row.tensor->detach(), nullptr).values_OI);
+  quant::QuantizeConfig rtn = quant::config_of_training("int4", -1);
+  rtn.weight_range = "search";
+  const quant::Plan afterwards_plan = quant::plan_of(rtn, plain->config());
+  for (const model::WeightRow& row : plain->weights()) {
+    if (!quant::is_quantized(row)) continue;
+    const Tensor weight = row.tensor->detach();
+    weight.copy_(quant::quantize_matrix(afterwards_plan, row.hf_name, weight, nullptr).values_OI);
   }
   const double afterwards = held_out(*plain);
 
@@ -158,8 +184,7 @@ TEST(QuantizedTraining, LosesLessThanRoundingAfterwards) {
   train::train_steps(trainer, kSteps);
   const double trained = held_out(*aware);
   SCOPED_TRACE(str("plain ", before, ", rounded afterwards ", afterwards, ", trained for it ", trained));
-  EXPECT_LT(before, 0.5);
-  EXPECT_GT(afterwards - before, 0.02);
+  EXPECT_GT(afterwards - before, 0.05);
   EXPECT_LT(trained - before, (afterwards - before) / 2);
 }
 
