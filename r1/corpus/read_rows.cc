@@ -313,7 +313,7 @@ class RowDocuments : public Reader {
     };
     std::string row;
     while (!ended_) {
-      const int64_t at = rows_ ? rows_->at() : 0;
+      const int64_t at = rows_ ? rows_->at() : opening_.first_row;
       try {
         if (!rows_) open_rows();
         if (!rows_->next(row)) break;
