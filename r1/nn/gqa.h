@@ -45,6 +45,7 @@ class Gqa : public AttentionLayer {
   // False where attend() is another.
   virtual bool attends_plainly() const { return true; }
 
+  Heads heads_of(const Tensor& x_TD, const Tensor& positions_T) const;
   Tensor queries(const Tensor& x_TD, const Tensor& positions_T) const;
   Tensor keys(const Tensor& x_TD, const Tensor& positions_T) const;
   Tensor values(const Tensor& x_TD) const;
@@ -54,6 +55,8 @@ class Gqa : public AttentionLayer {
   const Placement& placement() const { return placement_; }
 
  private:
+  // Normed and rotated, as far as the layer does.
+  Tensor turned(Tensor heads_TNH, const std::optional<RmsNorm>& norm, const Tensor& positions_T) const;
   // x through the layer's own weight, or through the heads [first, first + heads) of the common one: [T, heads, H].
   Tensor project(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first, int64_t heads) const;
 
