@@ -39,7 +39,7 @@ TEST(PackedMemory, IsThatOfTheFiles) {
   const at::NoGradGuard no_grad;
   const TemporaryFolder folder("packed_memory");
   model::ModelConfig config = tiny_config("llama");
-  config.hidden_size = 512, config.intermediate_size = 4096, config.num_hidden_layers = 1;
+  config.hidden_size = 512, config.intermediate_size = 4096, config.num_hidden_layers = 1, config.head_dim = 128;
   {
     model::Transformer model(config, at::kCPU, at::kFloat);
     model.init_weights(3);
