@@ -1,12 +1,16 @@
-// What does a cache in fewer bits cost? The logits of a text, teacher-forced, over each form of the cache against those over the model's own, and
-// the time of decode steps at its end:
-//   bench_kv_cache --model FILE --text FILE [--tokens 1024 --steps 32 --dtype float32 --threads 1]
-// Prints one JSON object a line: {"cache", "bytes_per_token", "ratio" of bytes to the model's own, "logit_rms": root mean square of the
-// differences over that of the logits about their row's mean, "logit_most": the largest difference, "kl": mean KL divergence in nats,
-// "same_top": share of rows with the same likeliest token, "perplexity", "step_ms": median CPU time of a step of one token}.
+// What does a smaller cache cost? A text, teacher-forced in chunks, over each form of the cache, and the time of decode steps at its end:
+//   bench_kv_cache --model FILE --text FILE [--tokens 1024 --chunk 512 --steps 32 --dtype float32 --threads 1 --caches LIST --weights plain|packed]
+// LIST: forms by commas, each a type (auto, float32, bfloat16, int8, int4), window:N (the first 4 tokens and the last N - 4) or window:N:SINKS,
+// heavy:N (heavy hitters, a budget of N), or two of these joined: int4+heavy:2048.
+// Prints one JSON object a line: {"cache", "tokens", "held": the most tokens that were held, "bytes_per_token", "bytes" of what was held, "ratio" of
+// it to all tokens in the model's own form, "perplexity", "perplexity_end": of the last quarter, "step_ms": median CPU time of a step of one token, "seconds" of CPU}
+// and, where the text is short enough to keep the first form's logits (2,048 tokens), {"logit_rms": root mean square of the differences from them
+// over that of the logits about their row's mean, "logit_most": the largest difference, "kl": mean KL divergence in nats, "same_top": share of rows
+// with the same likeliest token}.
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bench/bench.h"
@@ -14,62 +18,139 @@
 #include "r1/engine/engine.h"
 #include "r1/model/local_models.h"
 #include "r1/model/weights_io.h"
+#include "r1/ops/heavy_hitters.h"
 #include "r1/tensor/aten.h"
 #include "r1/text/tokenizer.h"
 
 namespace r1 {
 namespace {
 
-struct Measured {
-  Tensor logprob_TV, logits_TV;
-  int64_t bytes_per_token = 0;
-  double step_ms = 0;
+constexpr int64_t kLongestCompared = 2048;
+
+ops::CacheForm form_of(const std::string& name) {
+  engine::EngineConfig c;
+  std::istringstream parts(name);
+  for (std::string part; std::getline(parts, part, '+');) {
+    std::istringstream fields(part);
+    std::string kind, number, sinks;
+    std::getline(fields, kind, ':'), std::getline(fields, number, ':'), std::getline(fields, sinks, ':');
+    if (kind != "window" && kind != "heavy") {
+      c.kv_cache_dtype = kind;
+      continue;
+    }
+    c.kv_eviction = kind == "window" ? "window" : "heavy_hitters";
+    c.kv_budget = std::stoll(number);
+    if (!sinks.empty()) c.attention_sink_tokens = std::stoll(sinks);
+  }
+  return engine::cache_form(c);
+}
+
+// A text of one sequence over a cache of its own.
+class Text {
+ public:
+  Text(model::Transformer& model, const ops::CacheForm& form, int64_t tokens) : model_(model), form_(form) {
+    const int64_t held = form.budget > 0 ? std::min(form.budget, tokens) : tokens, blocks = held / form.block_size + 1;
+    for (int i = 0; i < model.num_caches(); ++i) {
+      caches_.push_back(aten::zeros({blocks, model.cache_bytes(i, form)}, at::kByte));
+      bytes_per_token_ += model.cache_bytes(i, form) / form.block_size;
+    }
+    for (int32_t b = 0; b < blocks; ++b) blocks_.push_back(b);
+  }
+  // How many of `wanted` tokens may come next, once there is room.
+  int64_t room(int64_t wanted) {
+    if (form_.budget == 0) return wanted;
+    if (held_ == form_.budget) {
+      held_ = form_.kept_of_budget();
+      model_.keep_heavy_hitters(caches_, form_, {.blocks = blocks_, .held = form_.budget, .kept = held_});
+    }
+    return std::min(wanted, form_.budget - held_);
+  }
+  // -> logits [tokens, V].
+  Tensor feed(std::span<const int64_t> ids) {
+    ops::Sequences s{.cu_seqlens = {0, int32_t(ids.size())}, .context_lens = {int32_t(held_)}, .block_tables = {blocks_}};
+    s.set_form(form_);
+    for (size_t i = 0; i < ids.size(); ++i) s.positions.push_back(int32_t(position_ + int64_t(i)));
+    held_ += int64_t(ids.size()), position_ += int64_t(ids.size());
+    most_ = std::max(most_, form_.kept_last > 0 ? form_.most_tokens(position_, int64_t(ids.size())) : held_);
+    const std::vector<int64_t> list(ids.begin(), ids.end());
+    return model_.logits(model_.hidden(aten::tensor(list, at::kLong), {ops::sequences_on(at::kCPU, std::move(s))}, &caches_));
+  }
+  void take_back(int64_t tokens) { held_ -= tokens, position_ -= tokens; }
+  int64_t most() const { return most_; }
+  int64_t bytes_per_token() const { return bytes_per_token_; }
+
+ private:
+  model::Transformer& model_;
+  ops::CacheForm form_;
+  std::vector<nn::LayerCache> caches_;
+  std::vector<int32_t> blocks_;
+  int64_t held_ = 0, position_ = 0, most_ = 0, bytes_per_token_ = 0;
 };
 
-// The text in one piece, then `steps` times its last token again, one at a time.
-Measured run(model::Transformer& model, const std::vector<int64_t>& ids, const ops::CacheForm& form, int64_t steps) {
-  const auto length = int32_t(ids.size());
-  const int32_t blocks = length / form.block_size + 1;
-  std::vector<nn::LayerCache> caches;
+struct Measured {
+  Tensor logits_TV;  // of a short text
+  std::vector<double> logprob;
+  int64_t bytes_per_token = 0, most = 0;
+  double step_ms = 0, seconds = 0;
+};
+
+Measured run(model::Transformer& model, const std::vector<int64_t>& ids, const ops::CacheForm& form, int64_t chunk, int64_t steps) {
+  const auto length = int64_t(ids.size());
+  Text text(model, form, length);
   Measured m;
-  for (int i = 0; i < model.num_caches(); ++i) {
-    caches.push_back(aten::zeros({blocks, model.cache_bytes(i, form)}, at::kByte));
-    m.bytes_per_token += model.cache_bytes(i, form) / form.block_size;
+  std::vector<Tensor> kept;
+  const double begin = bench::cpu_ms();
+  for (int64_t at = 0, n; at < length; at += n) {
+    n = text.room(std::min(chunk, length - at));
+    const Tensor logits_tV = text.feed({ids.data() + at, size_t(n)}), sum_t = aten::logsumexp(logits_tV, {1});
+    for (int64_t i = 0; i < n && at + i + 1 < length; ++i)
+      m.logprob.push_back(double(logits_tV.const_data_ptr<float>()[i * logits_tV.size(1) + ids[size_t(at + i + 1)]]) -
+                          double(sum_t.const_data_ptr<float>()[i]));
+    if (length <= kLongestCompared) kept.push_back(logits_tV);
   }
-  const auto forward = [&](const std::vector<int64_t>& now, int32_t context) {
-    ops::Sequences s{.cu_seqlens = {0, int32_t(now.size())}, .context_lens = {context}, .block_tables = {{}}};
-    s.block_size = form.block_size, s.cache_type = form.type, s.kept_first = form.kept_first, s.kept_last = form.kept_last;
-    for (int32_t b = 0; b < blocks; ++b) s.block_tables[0].push_back(b);
-    return model.logits(model.hidden(aten::tensor(now, at::kLong), {ops::sequences_on(at::kCPU, std::move(s))}, &caches));
-  };
-  m.logits_TV = forward(ids, 0);
-  m.logprob_TV = m.logits_TV - aten::logsumexp(m.logits_TV, {1}, true);
+  m.seconds = (bench::cpu_ms() - begin) / 1000;
+  if (!kept.empty()) m.logits_TV = aten::cat(kept, 0);
   std::vector<double> ms;
   for (int64_t i = 0; i < steps; ++i) {
+    text.take_back(1);
     const double start = bench::cpu_ms();
-    forward({ids.back()}, length - 1);
+    text.feed({&ids.back(), 1});
     ms.push_back(bench::cpu_ms() - start);
   }
-  m.step_ms = bench::median(std::move(ms));
+  m.step_ms = ms.empty() ? 0 : bench::median(std::move(ms));
+  m.bytes_per_token = text.bytes_per_token(), m.most = text.most();
   return m;
 }
 
-void report(const std::string& name, const Measured& m, const Measured& own, const std::vector<int64_t>& ids) {
-  const Tensor apart = m.logits_TV - own.logits_TV;
-  const Tensor centred = own.logits_TV - aten::mean(own.logits_TV, {1}, true);
-  const Tensor kl_T = (aten::pow(2.718281828459045, own.logprob_TV) * (own.logprob_TV - m.logprob_TV)).sum(1);
-  const Tensor next = aten::tensor(std::vector<int64_t>(ids.begin() + 1, ids.end()), at::kLong).unsqueeze(1);
-  const Tensor said = aten::gather(m.logprob_TV.narrow(0, 0, int64_t(ids.size()) - 1), 1, next);
-  const auto mean = [](const Tensor& t) { return t.to(at::kDouble).mean().item<double>(); };
-  bench::print({{"cache", name},
-                {"bytes_per_token", m.bytes_per_token},
-                {"ratio", double(m.bytes_per_token) / double(own.bytes_per_token)},
-                {"logit_rms", std::sqrt(mean(apart * apart) / mean(centred * centred))},
-                {"logit_most", apart.abs().max().item<double>()},
-                {"kl", mean(kl_T)},
-                {"same_top", mean((m.logits_TV.argmax(1) == own.logits_TV.argmax(1)).to(at::kDouble))},
-                {"perplexity", std::exp(-mean(said))},
-                {"step_ms", m.step_ms}});
+double perplexity(const std::vector<double>& logprob, size_t first) {
+  double sum = 0;
+  for (size_t i = first; i < logprob.size(); ++i) sum += logprob[i];
+  return std::exp(-sum / double(logprob.size() - first));
+}
+
+// `own`: what logits are compared with; own_bytes: of all tokens.
+void report(const std::string& name, const Measured& m, const Measured& own, int64_t own_bytes, int64_t tokens) {
+  Json line{{"cache", name},
+            {"tokens", tokens},
+            {"held", m.most},
+            {"bytes_per_token", m.bytes_per_token},
+            {"bytes", m.bytes_per_token * m.most},
+            {"ratio", double(m.bytes_per_token * m.most) / double(own_bytes)},
+            {"perplexity", perplexity(m.logprob, 0)},
+            {"perplexity_end", perplexity(m.logprob, m.logprob.size() / 4 * 3)},
+            {"step_ms", m.step_ms},
+            {"seconds", m.seconds}};
+  if (m.logits_TV.defined()) {
+    const auto logprobs = [](const Tensor& logits_TV) { return logits_TV - aten::logsumexp(logits_TV, {1}, true); };
+    const auto mean = [](const Tensor& t) { return t.to(at::kDouble).mean().item<double>(); };
+    const Tensor apart = m.logits_TV - own.logits_TV, centred = own.logits_TV - aten::mean(own.logits_TV, {1}, true);
+    const Tensor own_TV = logprobs(own.logits_TV);
+    line["logit_rms"] = std::sqrt(mean(apart * apart) / mean(centred * centred));
+    line["logit_most"] = apart.abs().max().item<double>();
+    line["kl"] = mean((aten::pow(2.718281828459045, own_TV) * (own_TV - logprobs(m.logits_TV))).sum(1));
+    line["same_top"] = mean((m.logits_TV.argmax(1) == own.logits_TV.argmax(1)).to(at::kDouble));
+  }
+  bench::print(line);
 }
 
 void run_all(const bench::Arguments& given) {
@@ -77,24 +158,18 @@ void run_all(const bench::Arguments& given) {
   const at::NoGradGuard no_grad;
   at::set_num_threads(int(given.number("threads")));
   const fs::path path = model::find_model(given.text("model"));
-  const auto model = model::load_model(path, at::kCPU, tensor::parse_dtype(given.text("dtype")));
+  const auto model =
+      model::load_model(path, at::kCPU, tensor::parse_dtype(given.text("dtype")), {}, {.keep_packed = given.text("weights") == "packed"});
   const auto tokens = text::Tokenizer::load(path).encode(read_file(given.text("text")));
   if (int64_t(tokens.size()) < given.number("tokens")) fail_usage(given.text("text"), " has ", tokens.size(), " tokens only");
   const std::vector<int64_t> ids(tokens.begin(), tokens.begin() + given.number("tokens"));
-  const int64_t steps = given.number("steps");
-  const Measured own = run(*model, ids, {}, steps);
-  report("auto", own, own, ids);
-  for (const char* type : {"bfloat16", "int8"}) {
-    engine::EngineConfig c;
-    c.kv_cache_dtype = type;
-    report(type, run(*model, ids, engine::cache_form(c), steps), own, ids);
+  const int64_t own_bytes = Text(*model, {}, 1).bytes_per_token() * int64_t(ids.size());
+  std::optional<Measured> own;
+  for (const std::string& name : bench::split(given.text("caches"))) {
+    Measured m = run(*model, ids, form_of(name), given.number("chunk"), given.number("steps"));
+    if (!own) own = m;
+    report(name, m, *own, own_bytes, int64_t(ids.size()));
   }
-  for (const int64_t window : {256, 512})
-    for (const int64_t sinks : {0, 4}) {
-      engine::EngineConfig c;
-      c.attention_window = window, c.attention_sink_tokens = sinks;
-      report(str("window ", window, ", sinks ", sinks), run(*model, ids, engine::cache_form(c), steps), own, ids);
-    }
 }
 
 }  // namespace
@@ -102,6 +177,16 @@ void run_all(const bench::Arguments& given) {
 
 int main(int argc, char** argv) {
   return r1::bench::exit_code_of([&] {
-    r1::run_all({argc, argv, {{"model", ""}, {"text", ""}, {"tokens", "1024"}, {"steps", "32"}, {"dtype", "float32"}, {"threads", "1"}}});
+    r1::run_all({argc,
+                 argv,
+                 {{"model", ""},
+                  {"text", ""},
+                  {"tokens", "1024"},
+                  {"chunk", "512"},
+                  {"steps", "32"},
+                  {"dtype", "float32"},
+                  {"threads", "1"},
+                  {"weights", "plain"},
+                  {"caches", "auto,bfloat16,int8,int4,window:516,window:512:0,heavy:516,window:260,window:256:0,heavy:260"}}});
   });
 }

@@ -1,16 +1,11 @@
 #include "r1/api/characters.h"
 
-#include "r1/base/utf8.h"
+#include "r1/base/is_utf8.h"
 
 namespace r1::api {
 
 bool is_utf8(std::string_view text) {
-  for (const char *p = text.data(), *end = p + text.size(); p < end;) {
-    uint32_t character;
-    p += decode_utf8(p, end, &character);
-    if (character == kInvalidChar) return false;
-  }
-  return true;
+  return r1::is_utf8(text);
 }
 
 std::string_view first_bytes(std::string_view text, size_t most) {

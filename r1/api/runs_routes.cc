@@ -195,9 +195,10 @@ class Streams {
     watched.seen = status;
     const Json news = store_->rows(watched.run, watched.cursor, kStreamRows);
     if (news.at("reset") == true || news.at("more") == true) {
-      // From where the file ends now; the listener reads the curves again and asks for a stream from there.
-      send("reset", {{"run", watched.run}});
+      // From where the file ends now; the listener reads the curves again and asks for a stream from there. Told after that end is known: what is
+      // appended once it has heard is still to come.
       watched.cursor = store_->series(watched.run, {}).at("cursor").get<std::string>();
+      send("reset", {{"run", watched.run}});
       return;
     }
     watched.cursor = news.at("cursor").get<std::string>();

@@ -3,7 +3,6 @@
 #include <chrono>
 
 #include "r1/app/command.h"
-#include "r1/app/model_files.h"
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/base/json.h"
@@ -11,6 +10,7 @@
 #include "r1/base/progress.h"
 #include "r1/model/footprint.h"
 #include "r1/model/weights_io.h"
+#include "r1/stages/model_files.h"
 
 namespace r1::app {
 namespace {
@@ -63,7 +63,7 @@ uint64_t weight_file_bytes(const fs::path& folder) {
 
 int convert(const ConvertConfig& config, const CommonOptions& common) {
   const auto start = std::chrono::steady_clock::now();
-  const int64_t max_shard = parse_size(config.max_shard_size);
+  const int64_t max_shard = stages::parse_size(config.max_shard_size);
   const fs::path source = model::find_model(config.model), output = config.output_dir;
   check_output(config, source);
   const model::ModelConfig shape = model::read_model_config(source);
@@ -79,12 +79,12 @@ int convert(const ConvertConfig& config, const CommonOptions& common) {
     model = model::load_model(source, tensor::parse_device("cpu"), dtype, shown(bar));
   }
   make_folder(output);
-  carry_tokenizer(source, output);
+  stages::carry_tokenizer(source, output);
   {
     Progress bar("write", megabytes, "MB");
     model::save_model(*model, output, written, max_shard, shown(bar));
   }
-  carry_generation_config(source, output);
+  stages::carry_generation_config(source, output);
 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const int64_t parameters = model::parameter_count(shape);

@@ -7,11 +7,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <sstream>
 
 #include "r1/app/command.h"
 #include "r1/base/build_info.h"
+#include "r1/base/memory_left.h"
 #include "r1/base/progress.h"
 #include "r1/base/threads.h"
 
@@ -52,9 +54,8 @@ double kib(const char* key) {
 }
 
 std::string cgroup_memory() {
-  std::ifstream file("/sys/fs/cgroup/memory.max");
-  double limit = 0;
-  return file >> limit ? human_bytes(limit) : "none";
+  const int64_t limit = memory_limit();
+  return limit < std::numeric_limits<int64_t>::max() ? human_bytes(double(limit)) : "none";
 }
 
 Json devices() {

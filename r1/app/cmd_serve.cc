@@ -59,6 +59,8 @@ struct ServeConfig {
     v.alias("enable_prefix_caching", "engine.enable_prefix_caching");
     v.alias("kv_cache_dtype", "engine.kv_cache_dtype");
     v.alias("attention_window", "engine.attention_window");
+    v.alias("kv_eviction", "engine.kv_eviction");
+    v.alias("kv_budget", "engine.kv_budget");
     v.alias("attention_sink_tokens", "engine.attention_sink_tokens");
   }
 };

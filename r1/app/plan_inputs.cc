@@ -141,6 +141,13 @@ void set_batch(AdviceInput& in, int64_t sequences, int64_t length, const char* o
   in.plan.longest_text = length;
 }
 
+// The same, where tokens make a micro-batch.
+void set_batch(AdviceInput& in, const stages::RunArgs& run, const stages::BatchArgs& batches, int64_t max_length) {
+  in.by_tokens = batches.max_tokens_per_batch > 0;
+  const int64_t rows = in.by_tokens ? (batches.max_tokens_per_batch + max_length - 1) / max_length : run.per_device_train_batch_size;
+  set_batch(in, rows, max_length, "max_length");
+}
+
 template <class Config>
 Config configured(const std::vector<Setting>& settings) {
   Config config;
@@ -161,7 +168,7 @@ AdviceInput pretrain_input(const std::vector<Setting>& settings, const PlanConfi
   } else {
     set_model(in, c.model.model_name_or_path, own, earlier);
   }
-  set_batch(in, c.run.per_device_train_batch_size, c.max_length, "max_length");
+  set_batch(in, c.run, c.batches, c.max_length);
   return in;
 }
 
@@ -169,7 +176,7 @@ AdviceInput sft_input(const std::vector<Setting>& settings, const PlanConfig& ow
   const auto c = configured<stages::SftConfig>(settings);
   AdviceInput in = common_input(c.run, c.model, c.trainer, own, common);
   set_model(in, c.model.model_name_or_path, own, earlier);
-  set_batch(in, c.run.per_device_train_batch_size, c.max_length, "max_length");
+  set_batch(in, c.run, c.batches, c.max_length);
   return in;
 }
 

@@ -111,9 +111,10 @@ std::string largest_text(const PlanRequest& r) {
   const std::string& option = r.advice.length_option;
   const int64_t fixed = r.advice.fixed_length;
   const auto length = [&](int64_t n) { return std::max<int64_t>(0, n - fixed); };
-  return str("  the largest that fits\n    --per_device_train_batch_size ", number_or_none(most.sequences), " at ", r.advice.length,
-             " tokens", beside(most.sequences_checkpointed), "\n    --", option, " ", number_or_none(length(most.length)),
-             " in micro-batches of one",
+  const std::string batch = most.sequences > 0 && r.advice.by_tokens ? train::batch_option(r.advice, most.sequences)
+                                                                     : "--per_device_train_batch_size " + number_or_none(most.sequences);
+  return str("  the largest that fits\n    ", batch, " at ", r.advice.length, " tokens", beside(most.sequences_checkpointed), "\n    --",
+             option, " ", number_or_none(length(most.length)), " in micro-batches of one",
              checkpoints ? "" : str(", with --gradient_checkpointing ", number_or_none(length(most.length_checkpointed))),
              fixed ? str(", after prompts of ", fixed) : "", "\n");
 }

@@ -25,7 +25,7 @@ constexpr const char kTemplate[] = "the tokenizer's own template is taken (promp
 constexpr const char kServer[] = "that is an option of r1 serve (r1 serve --help)";
 constexpr const char kNoNeed[] = "r1 needs no such setting";
 constexpr const char kPacked[] = "texts are always packed, without padding";
-constexpr const char kCacheType[] = "one for keys and values: float32, bfloat16 or int8";
+constexpr char kCacheType[] = "one for keys and values: float32, bfloat16, int8 or int4";
 constexpr const char kMemoryMap[] = "weights are read into memory once; there is nothing to set";
 constexpr const char kOffload[] =
     "offloading to the CPU does not exist here yet; gradient_checkpointing and smaller micro-batches save memory";
@@ -93,7 +93,7 @@ const std::vector<FamiliarOption>& familiar_options() {
       {"max_prompt_length", {}, "prompts are taken whole; engine.max_model_len bounds prompt and answer together"},
       {"max_length", {"max_completion_length", "max_new_tokens", "engine.max_model_len"}, ""},
       {"max_new_tokens", {"max_completion_length"}, ""},
-      {"max_tokens", {"max_completion_length", "max_new_tokens"}, ""},
+      {"max_tokens", {"max_completion_length", "max_new_tokens", "max_tokens_per_batch"}, ""},
       {"max_completion_length", {"max_new_tokens"}, ""},
       {"response_length", {"max_completion_length", "max_new_tokens"}, ""},
       {"packing", {"packing_strategy"}, kPacked},
@@ -315,6 +315,10 @@ const std::vector<FamiliarOption>& familiar_options() {
       {"quantized_cache", {"engine.kv_cache_dtype"}, kCacheType},
       {"kv_bits", {"engine.kv_cache_dtype"}, kCacheType},
       {"max_kv_size", {"engine.attention_window"}, ""},
+      {"max_capacity_prompt*", {"engine.kv_budget"}, "with engine.kv_eviction heavy_hitters"},
+      {"heavy_ratio", {"engine.kv_budget"}, "tokens, with engine.kv_eviction heavy_hitters; half of what stays are the latest"},
+      {"hh_size", {"engine.kv_budget"}, "with engine.kv_eviction heavy_hitters; half of what stays are the latest"},
+      {"recent_ratio", {"engine.kv_budget"}, "tokens, with engine.kv_eviction heavy_hitters; half of what stays are the latest"},
       {"window_length", {"engine.attention_window"}, ""},
       {"num_sink_tokens", {"engine.attention_sink_tokens"}, ""},
       {"start_size", {"engine.attention_sink_tokens"}, ""},
@@ -402,6 +406,7 @@ std::string familiar_option(std::string_view key, const std::vector<std::string>
 
 std::string familiar_value(std::string_view key, std::string_view value) {
   if (key == "kv_cache_dtype" || key.ends_with(".kv_cache_dtype")) {
+    if (value.starts_with("q4") || value.starts_with("iq4")) return "write int4: 4 bits, and a scale for each 32 numbers";
     if (value.starts_with("q") || value.starts_with("fp8") || value.starts_with("iq"))
       return "write int8: 8 bits and a scale a token and head";
     if (value == "f32" || value == "fp32") return "write float32";

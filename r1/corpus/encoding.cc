@@ -9,6 +9,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
+#include "r1/base/is_utf8.h"
 #include "r1/base/utf8.h"
 #include "r1/text/unicode.h"
 
@@ -176,20 +177,7 @@ std::string utf8_of_utf16(std::string_view bytes, bool big) {
 }
 
 bool is_utf8(std::string_view bytes) {
-  uint32_t c = 0;
-  for (const char *p = bytes.data(), *end = p + bytes.size(); p < end;) {
-    if (end - p >= 8) {  // ASCII, eight bytes at a time
-      uint64_t word;
-      std::copy_n(p, 8, reinterpret_cast<char*>(&word));
-      if ((word & 0x8080808080808080u) == 0) {
-        p += 8;
-        continue;
-      }
-    }
-    p += decode_utf8(p, end, &c);
-    if (c == kInvalidChar) return false;
-  }
-  return true;
+  return r1::is_utf8(bytes);
 }
 
 uint32_t of_windows_1252(uint8_t byte) {

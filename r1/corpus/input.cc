@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <deque>
+#include <iterator>
 #include <vector>
 
 #include "r1/base/error.h"
@@ -14,6 +16,7 @@ namespace r1::corpus {
 namespace {
 
 constexpr size_t kChunk = size_t{1} << 17;
+constexpr int64_t kMostUnread = int64_t{64} << 20;  // that unread() is ever given
 
 // The bytes as they are stored.
 struct Stored {
@@ -98,10 +101,16 @@ struct Input::Raw {
   data::Packing packing = data::Packing::kNone;
   std::vector<char> bytes;
   std::string_view in;
-  int64_t stored_at = 0;  // bytes taken from `stored`
-  int64_t member = 0;     // where the one that is being unpacked began, in stored bytes
-  int64_t unpacked = 0;   // bytes that came out
-  bool whole = true;      // a part: as long as it said
+  int64_t stored_at = 0;                 // bytes taken from `stored`
+  int64_t member = 0;                    // where the one that is being unpacked began, in stored bytes
+  int64_t unpacked = 0;                  // bytes that came out
+  int64_t first = 0, limit = INT64_MAX;  // members(): the stored bytes in which members begin
+  // Of gzip: where members began, unpacked and stored; those that nobody can come back to are forgotten.
+  struct Began {
+    int64_t unpacked, stored;
+  };
+  std::deque<Began> began;
+  bool whole = true;  // a part: as long as it said
 
   std::string_view more() {
     bytes.resize(kChunk);
@@ -115,14 +124,33 @@ Input::Input(Input&&) noexcept = default;
 Input& Input::operator=(Input&&) noexcept = default;
 Input::~Input() = default;
 
-Input::Input(const std::filesystem::path& path) : raw_(std::make_unique<Raw>()), name_(path.string()), path_(path) {
-  if (std::filesystem::is_directory(path)) fail_usage(name_, ": is a folder, expected a file");
+Input::Input(const std::filesystem::path& path) : Input(open(path)) {
+  begin();
+}
+
+Input Input::open(const std::filesystem::path& path) {
+  Input input;
+  input.raw_ = std::make_unique<Raw>();
+  input.name_ = path.string();
+  input.path_ = path;
+  if (std::filesystem::is_directory(path)) fail_usage(input.name_, ": is a folder, expected a file");
   auto file = std::make_unique<StoredFile>();
   file->file = std::fopen(path.c_str(), "rb");
-  if (!file->file) fail_usage(name_, ": cannot open: ", std::strerror(errno));
-  file->name = name_;
-  raw_->stored = std::move(file);
-  begin();
+  if (!file->file) fail_usage(input.name_, ": cannot open: ", std::strerror(errno));
+  file->name = input.name_;
+  input.raw_->stored = std::move(file);
+  return input;
+}
+
+Input Input::members(const std::filesystem::path& path, int64_t begin, int64_t end) {
+  Input input = open(path);
+  Raw& r = *input.raw_;
+  if (!r.stored->seek(begin)) fail(input.name_, ": cannot be read from byte ", begin, " on; has it changed?");
+  r.stored_at = r.member = r.first = begin;
+  r.limit = end;
+  input.begin();
+  if (r.packing != data::Packing::kGzip) fail(input.name_, ": no gzip member begins at byte ", begin, "; has it changed?");
+  return input;
 }
 
 Input Input::memory(std::string bytes, std::string name) {
@@ -196,8 +224,17 @@ bool Input::fill() {
   size_t got = 0;
   while (true) {
     const bool was_inside = r.unpacker->inside();
-    if (!was_inside) r.member = r.stored_at - int64_t(r.in.size());
+    if (!was_inside) {
+      r.member = r.stored_at - int64_t(r.in.size());
+      if (r.member >= r.limit) break;
+    }
     got = r.unpacker->unpack(r.in, buffer_.data() + old, kChunk, damage);
+    if (got > 0 && r.packing == data::Packing::kGzip && (r.began.empty() || r.began.back().stored != r.member))
+      r.began.push_back({r.unpacked, r.member});
+    if ((was_inside || got > 0) && damage.empty() && !r.unpacker->inside() && r.stored_at - int64_t(r.in.size()) > r.limit)
+      fail(name_, ": byte ", r.limit,
+           " looks like a record's beginning, but is inside of the one before; give --shard_bytes above the file's ",
+           "size, so that it is read as a whole");
     if (got > 0 || !damage.empty()) break;
     if (!r.in.empty()) continue;
     if (r.more().empty()) {
@@ -208,7 +245,8 @@ bool Input::fill() {
   buffer_.resize(old + got);
   r.unpacked += int64_t(got);
   if (!damage.empty()) fault_ = "damaged_packing";
-  if (r.unpacked > kBombBytes && r.unpacked / kBombRatio > r.stored_at) fault_ = "bomb";
+  if (r.unpacked > kBombBytes && r.unpacked / kBombRatio > r.stored_at - r.first) fault_ = "bomb";
+  while (r.began.size() > 1 && r.began[1].unpacked < at_ - kMostUnread) r.began.pop_front();
   return got > 0;
 }
 
@@ -283,6 +321,12 @@ void Input::unread(std::string_view bytes) {
   at_ -= int64_t(bytes.size());
 }
 
+int64_t Input::place() const {
+  const auto& began = raw_->began;
+  const auto next = std::ranges::upper_bound(began, at_, {}, &Raw::Began::unpacked);
+  return next == began.begin() ? at_ : std::prev(next)->stored + at_ - std::prev(next)->unpacked;
+}
+
 bool Input::resync() {
   Raw& r = *raw_;
   if (fault_.empty() || fault_ == "bomb" || !r.unpacker) return false;
@@ -304,6 +348,7 @@ bool Input::resync() {
       // a header that says something: flags that exist, a level, a window
       const std::string_view head = std::string_view(window).substr(hit);
       if (r.packing == data::Packing::kGzip ? (uint8_t(head[3]) & 0xE0) == 0 : data::packing_of(head) == r.packing) {
+        if (base + int64_t(hit) >= r.limit) return false;
         r.bytes.assign(window.begin() + int64_t(hit), window.end());
         r.in = {r.bytes.data(), r.bytes.size()};
         r.stored_at = base + int64_t(window.size());
@@ -318,6 +363,7 @@ bool Input::resync() {
     const size_t keep = std::min<size_t>(window.size(), hit != std::string::npos ? window.size() - hit : magic.size() - 1);
     base += int64_t(window.size() - keep);
     window.erase(0, window.size() - keep);
+    if (base >= r.limit) return false;
     const size_t old = window.size();
     window.resize(old + kChunk);
     window.resize(old + r.stored->read(window.data() + old, kChunk));
@@ -327,8 +373,10 @@ bool Input::resync() {
 
 bool Input::seek(int64_t at) {
   Raw& r = *raw_;
-  if (!r.stored->seek(0)) return false;
-  r.stored_at = r.member = r.unpacked = 0;
+  if (!r.stored->seek(r.first)) return false;
+  r.stored_at = r.member = r.first;
+  r.unpacked = 0;
+  r.began.clear();
   r.in = {};
   if (r.unpacker) r.unpacker->reset();
   fault_.clear();

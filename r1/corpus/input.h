@@ -20,7 +20,10 @@ class Input {
   static constexpr int64_t kBombBytes = int64_t{256} << 20, kBombRatio = 500;
   static constexpr size_t kMaxPeek = size_t{1} << 20;
 
-  explicit Input(const std::filesystem::path& path);                 // an error if it cannot be opened
+  explicit Input(const std::filesystem::path& path);  // an error if it cannot be opened
+  // The members of a gzip file that begin at stored bytes begin .. end-1; a member begins at `begin`. If none begins at `end`, as the last of them goes
+  // on behind it, that is an error when it is read.
+  static Input members(const std::filesystem::path& path, int64_t begin, int64_t end);
   static Input memory(std::string bytes, std::string name);          // unpacked too
   static Input brotli(std::string bytes);                            // unpacked; data::has_brotli()
   static Input part(Input& parent, int64_t size, std::string name);  // the next bytes of the parent, which must live on
@@ -48,6 +51,9 @@ class Input {
   void unread(std::string_view bytes);
   // Bytes of the unpacked stream that were read.
   int64_t at() const { return at_; }
+  // The same place as others can find it: of a gzip file where the member begins, as stored, and how far inside of it (0 where each record has a
+  // member of its own, as crawls write them: the offset of their indexes); at() of anything else.
+  int64_t place() const;
   bool at_end() { return peek(1).empty(); }
   // Why there are no more bytes: "" (the end), "truncated", "damaged_packing", "bomb".
   const std::string& fault() const { return fault_; }
@@ -61,6 +67,7 @@ class Input {
 
  private:
   Input() = default;
+  static Input open(const std::filesystem::path& path);
   void begin();
   bool fill();
 

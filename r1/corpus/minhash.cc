@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "r1/base/error.h"
+#include "r1/base/interrupt.h"
 
 namespace r1::corpus {
 namespace {
@@ -184,7 +185,7 @@ void MinhashShard::finish() {
 
 namespace {
 
-constexpr const char* kRowsText = "minhash rows";
+constexpr const char *kRowsText = "minhash rows", *kWindowText = "window rows";
 
 class UnionFind {
  public:
@@ -398,13 +399,18 @@ MinhashWindow::MinhashWindow(const MinhashOptions& options, int64_t window)
 }
 
 int64_t MinhashWindow::seen(std::string_view text) {
-  const int64_t number = count_++;
   text_.shingles(text, words_, shingles_);
-  if (shingles_.empty()) return -1;
-  Kept kept{number, std::vector<uint64_t>(size_t(text_.signer().permutations()))};
-  text_.signer().sign(shingles_, kept.signature.data());
+  std::vector<uint64_t> signature(shingles_.empty() ? 0 : size_t(text_.signer().permutations()));
+  if (!signature.empty()) text_.signer().sign(shingles_, signature.data());
+  return seen(std::span<const uint64_t>(signature));
+}
+
+int64_t MinhashWindow::seen(std::span<const uint64_t> signature) {
+  const int64_t number = count_++;
+  if (signature.empty()) return -1;
   for (const Kept& k : kept_)
-    if (double(equal_hashes(k.signature, kept.signature)) > similarity_ * double(kept.signature.size())) return k.number;
+    if (double(equal_hashes(k.signature, signature)) > similarity_ * double(signature.size())) return k.number;
+  Kept kept{number, {signature.begin(), signature.end()}};
   if (kept_.size() < window_) {
     kept_.push_back(std::move(kept));
   } else {
@@ -412,6 +418,37 @@ int64_t MinhashWindow::seen(std::string_view text) {
     oldest_ = (oldest_ + 1) % window_;
   }
   return -1;
+}
+
+fs::path merge_window(const MinhashOptions& options, int64_t window, const fs::path& folder, int64_t of) {
+  const Documents documents(options, folder, of);
+  MinhashWindow last(options, window);
+  const fs::path path = folder / "window.rows";
+  ShardWriter out(path, kWindowText, sizeof(WindowRow));
+  for (size_t i = 0; i < documents.size(); ++i) {
+    if (i % 4096 == 0) throw_if_interrupted();
+    const Head head = documents.head(i);
+    const int64_t stays = last.seen(head.shingle_count > 0 ? documents.signature_of(i) : std::span<const uint64_t>());
+    if (stays < 0) continue;
+    const WindowRow row{head.place, documents.head(size_t(stays)).place};
+    out.row(&row);
+  }
+  out.commit();
+  return path;
+}
+
+WindowRows::WindowRows(const fs::path& path) : file_(path, kWindowText, sizeof(WindowRow)) {}
+
+bool WindowRows::drops(Place place) const {
+  size_t low = 0, high = size();
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (file_.get<Place>(middle) < place)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < size() && file_.get<Place>(low) == place;
 }
 
 }  // namespace r1::corpus

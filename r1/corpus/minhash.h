@@ -94,6 +94,8 @@ class MinhashWindow {
   MinhashWindow(const MinhashOptions& options, int64_t window = 100);
   // The number of the document seen before (from 0, in calls) that this one is too close to, and it is not remembered; else -1.
   int64_t seen(std::string_view text);
+  // The same by its signature; empty: it has none.
+  int64_t seen(std::span<const uint64_t> signature);
 
  private:
   struct Kept {
@@ -108,6 +110,24 @@ class MinhashWindow {
   std::vector<Kept> kept_;
   Words words_;
   std::vector<uint64_t> shingles_;
+};
+
+// The window over all documents of the shards (MinhashShard), in order of places: what goes, in "<folder>/window.rows". One document after another, as
+// what stays depends on what stayed before; a window is compared in microseconds.
+struct WindowRow {
+  Place place, stays;  // what goes, and the kept one that it is too close to
+};
+fs::path merge_window(const MinhashOptions& options, int64_t window, const fs::path& folder, int64_t of);
+
+class WindowRows {
+ public:
+  explicit WindowRows(const fs::path& path);
+  size_t size() const { return file_.size(); }
+  WindowRow operator[](size_t i) const { return file_.get<WindowRow>(i); }
+  bool drops(Place place) const;
+
+ private:
+  ShardFile file_;
 };
 
 // Equal values of two signatures.

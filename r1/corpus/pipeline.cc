@@ -146,13 +146,29 @@ class Pipeline {
     lock_.emplace(out_ / (config_.of > 1 ? str(".lock-", config_.worker, "-of-", config_.of) : std::string(".lock")),
                   out_.string() + ": another process does this run right now");
     same_or_new("config.json", config_.identity(), "was begun with other options");
-    shards_ = plan_shards(files(), config_.shard_bytes);
+    shards_ = plan_shards(files(), config_.shard_bytes, config_.kind);
     if (shards_.empty()) fail_usage("input: there is no file in it");
     same_or_new("plan.json", {{"shards", to_json(shards_)}}, "was begun with another input");
     remove_temporaries();
   }
 
+  // What the run itself writes is none of its input, where the one folder lies in the other.
   std::vector<std::string> files() const {
+    std::vector<std::string> all = named_files();
+    const fs::path own = fs::canonical(out_);
+    const auto is_own = [&](const std::string& file) {
+      std::error_code ignored;
+      const fs::path at = fs::canonical(file, ignored);
+      return std::mismatch(own.begin(), own.end(), at.begin(), at.end()).first == own.end();
+    };
+    const size_t before = all.size();
+    std::erase_if(all, is_own);
+    if (all.empty() && before > 0)
+      fail_usage("input: all of it lies in ", out_.string(), ", the output of this run; name another --output");
+    return all;
+  }
+
+  std::vector<std::string> named_files() const {
     if (!config_.optional_input) return input_files(config_.input);
     std::vector<std::string> all;
     for (const std::string& name : config_.input) {
@@ -278,17 +294,11 @@ class Pipeline {
     });
   }
 
-  void do_shard(size_t k, int64_t shard, const std::vector<std::unique_ptr<DocumentStage>>& shared) const {
+  void do_shard(size_t k, int64_t shard, const std::vector<std::unique_ptr<DocumentStage>>& stages) const {
     const Pass& pass = passes_[k];
     ShardCounts counts;
-    std::vector<const DocumentStage*> stages;
-    std::vector<std::unique_ptr<DocumentStage>> own;
     if (k == 0) counts.stages.emplace_back("read", Counts());
-    for (const auto& stage : shared) {
-      own.push_back(stage->of_shard());
-      stages.push_back(own.back() ? own.back().get() : stage.get());
-      counts.stages.emplace_back(stage->name(), Counts());
-    }
+    for (const auto& stage : stages) counts.stages.emplace_back(stage->name(), Counts());
     std::optional<Outputs> outputs;
     std::optional<DocumentWriter> writer;
     if (pass.last)
@@ -307,8 +317,7 @@ class Pipeline {
         bytes += item.document.text.size();
         batch.push_back(std::move(item));
       }
-      for (size_t s = 0; s < stages.size(); ++s)
-        batch = through(*stages[s], own[s] != nullptr, std::move(batch), counts.stages[s + (k == 0)].second, counts);
+      for (size_t s = 0; s < stages.size(); ++s) batch = through(*stages[s], std::move(batch), counts.stages[s + (k == 0)].second, counts);
       if (pass.last) {
         write(batch, *outputs, counts.survey);
       } else {
@@ -339,14 +348,10 @@ class Pipeline {
     };
   }
 
-  std::vector<Item> through(const DocumentStage& stage, bool in_order, std::vector<Item> batch, Counts& counts, ShardCounts& all) const {
+  std::vector<Item> through(const DocumentStage& stage, std::vector<Item> batch, Counts& counts, ShardCounts& all) const {
     std::vector<Outcome> outcomes(batch.size());
     for (const Item& item : batch) counts.in(item.document);
-    const auto one = [&](size_t i) { outcomes[i] = stage.apply(batch[i].place, std::move(batch[i].document)); };
-    if (in_order)
-      for (size_t i = 0; i < batch.size(); ++i) one(i);
-    else
-      in_threads(batch.size(), one);
+    in_threads(batch.size(), [&](size_t i) { outcomes[i] = stage.apply(batch[i].place, std::move(batch[i].document)); });
     std::vector<Item> out;
     for (size_t i = 0; i < batch.size(); ++i) {
       Outcome& o = outcomes[i];

@@ -22,7 +22,7 @@ const std::vector<StageKind>& stage_kinds() {
       {"lines", "lines (or paragraphs) that many documents have out", true},
       {"near", "near duplicates out, by MinHash", true},
       {"substring", "stretches of text that were there already out", true},
-      {"window", "near duplicates of one of the last documents out, in one pass over each shard"},
+      {"window", "near duplicates of one of the last documents out", true},
       {"decontaminate", "what shares text with evaluation data out (decontaminate.files)"},
       {"split", "train, validation and test parts, near duplicates in the same one"},
       {"augment", "copies with something changed (augment.transforms); the last stage"},

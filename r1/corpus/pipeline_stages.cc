@@ -84,28 +84,6 @@ class LengthStage : public DocumentStage {
   LengthWindow window_;
 };
 
-class WindowStage : public DocumentStage {
- public:
-  explicit WindowStage(const PipelineConfig& c) : options_(c.near), length_(c.window) {}
-  std::string name() const override { return "window"; }
-  Outcome apply(Place, Document d) const override {
-    check(memory_ != nullptr, "[window] asked without a memory");
-    const bool seen = memory_->seen(d.text) >= 0;
-    return one(std::move(d), seen ? "window" : "");
-  }
-  std::unique_ptr<DocumentStage> of_shard() const override {
-    auto stage = std::make_unique<WindowStage>(*this, std::make_unique<MinhashWindow>(options_, length_));
-    return stage;
-  }
-  WindowStage(const WindowStage& other, std::unique_ptr<MinhashWindow> memory)
-      : options_(other.options_), length_(other.length_), memory_(std::move(memory)) {}
-
- private:
-  MinhashOptions options_;
-  int64_t length_;
-  std::unique_ptr<MinhashWindow> memory_;
-};
-
 class DecontaminateStage : public DocumentStage {
  public:
   explicit DecontaminateStage(const DecontaminateOptions& options) : filter_(options), cuts_(options.action == "cut") {}
@@ -269,6 +247,39 @@ class NearComparison : public Comparison {
   MinhashOptions options_;
 };
 
+class WindowStage : public DocumentStage {
+ public:
+  explicit WindowStage(const fs::path& path) : rows_(path) {}
+  std::string name() const override { return "window"; }
+  Outcome apply(Place place, Document d) const override { return one(std::move(d), rows_.drops(place) ? "window" : ""); }
+
+ private:
+  WindowRows rows_;
+};
+
+class WindowComparison : public Comparison {
+ public:
+  WindowComparison(MinhashOptions options, int64_t window) : options_(std::move(options)), window_(window) {
+    options_.verify = "signature";
+  }
+  void add_shard(const fs::path& folder, int64_t shard, int64_t of, const fs::path& documents) const override {
+    MinhashShard s(options_, folder, shard, of);
+    fill(s, shard, documents);
+  }
+  bool merged(const fs::path& folder) const override { return fs::exists(folder / "window.rows"); }
+  void merge(const fs::path& folder, int64_t of) const override { merge_window(options_, window_, folder, of); }
+  std::vector<std::pair<Place, Place>> examples(const fs::path& folder, size_t most) const override {
+    return spread(WindowRows(folder / "window.rows"), most, [](const WindowRow& r) { return std::pair(r.place, r.stays); });
+  }
+  std::unique_ptr<DocumentStage> decided(const fs::path& folder) const override {
+    return std::make_unique<WindowStage>(folder / "window.rows");
+  }
+
+ private:
+  MinhashOptions options_;
+  int64_t window_;
+};
+
 class SubstringComparison : public Comparison {
  public:
   SubstringComparison(const SubstringOptions& options, const text::Tokenizer* tokenizer) : options_(options), tokenizer_(tokenizer) {}
@@ -307,7 +318,6 @@ std::unique_ptr<DocumentStage> make_stage(const std::string& name, const Pipelin
   if (name == "quality") return filter(std::make_unique<QualityFilter>(c.quality), true);
   if (name == "score") return filter(std::make_unique<ScoreFilter>(c.score, open_model), true);
   if (name == "length") return std::make_unique<LengthStage>(c.length, tokenizer);
-  if (name == "window") return std::make_unique<WindowStage>(c);
   if (name == "decontaminate") return std::make_unique<DecontaminateStage>(c.decontaminate);
   if (name == "split") return std::make_unique<SplitStage>(c.split);
   if (name == "augment") return std::make_unique<AugmentStage>(c.augment, tokenizer);
@@ -318,6 +328,7 @@ std::unique_ptr<Comparison> make_comparison(const std::string& name, const Pipel
   if (name == "exact") return std::make_unique<ExactComparison>(name, c.exact);
   if (name == "lines") return std::make_unique<ExactComparison>(name, c.lines);
   if (name == "near") return std::make_unique<NearComparison>(c.near);
+  if (name == "window") return std::make_unique<WindowComparison>(c.near, c.window);
   if (name == "substring") return std::make_unique<SubstringComparison>(c.substring, tokenizer);
   fail("[data] no stage that compares documents is called ", name);
 }

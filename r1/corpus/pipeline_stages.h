@@ -23,10 +23,8 @@ class DocumentStage {
  public:
   virtual ~DocumentStage() = default;
   virtual std::string name() const = 0;
-  // Calls from several threads at once, but for a stage with a memory().
+  // Calls from several threads at once.
   virtual Outcome apply(Place place, Document document) const = 0;
-  // For those that look back: the same stage with a memory of its own for one shard, which is then asked document by document. Null: not so.
-  virtual std::unique_ptr<DocumentStage> of_shard() const { return nullptr; }
 };
 
 // One that compares nothing, by its name. The tokenizer must live on.

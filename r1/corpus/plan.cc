@@ -6,6 +6,9 @@
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/corpus/reader_parts.h"
+#include "r1/corpus/warc_cuts.h"
+#include "r1/data/table_file.h"
+#include "r1/data/unpack.h"
 
 namespace r1::corpus {
 namespace {
@@ -13,7 +16,7 @@ namespace {
 constexpr size_t kFilesOfShard = 4096;
 
 // Lines of JSON as they stand: the first byte that is no blank or byte order mark opens an object.
-bool can_be_cut(const std::string& path) {
+bool is_json_lines(const std::string& path) {
   const std::string ending = fs::path(path).extension().string();
   if (ending != ".jsonl" && ending != ".ndjson") return false;
   std::ifstream file(path, std::ios::binary);
@@ -36,14 +39,50 @@ int64_t next_line(std::ifstream& file, int64_t at, int64_t size) {
   return size;
 }
 
-void add_stretches(const std::string& path, int64_t size, int64_t shard_bytes, std::vector<InputShard>& out) {
+std::vector<int64_t> line_cuts(const std::string& path, int64_t size, int64_t shard_bytes) {
   std::ifstream file(path, std::ios::binary);
-  for (int64_t begin = 0; begin < size;) {
-    const int64_t wanted = (begin / shard_bytes + 1) * shard_bytes;
-    const int64_t end = wanted >= size ? size : next_line(file, wanted, size);
-    out.push_back({{path}, begin, end, end - begin});
+  std::vector<int64_t> cuts;
+  for (int64_t at = shard_bytes; at < size; at = (cuts.back() / shard_bytes + 1) * shard_bytes) cuts.push_back(next_line(file, at, size));
+  if (!cuts.empty() && cuts.back() == size) cuts.pop_back();
+  return cuts;
+}
+
+std::vector<InputShard> stretches(const std::string& path, const char* cut, std::vector<int64_t> cuts, int64_t size) {
+  std::vector<InputShard> out;
+  cuts.push_back(size);
+  for (int64_t begin = 0; const int64_t end : cuts) {
+    out.push_back({{path}, cut, begin, end, end - begin});
     begin = end;
   }
+  return out;
+}
+
+std::vector<InputShard> row_groups(const std::string& path, int64_t shard_bytes) {
+  std::vector<InputShard> out;
+  try {
+    int64_t row = 0;
+    for (const auto& group : data::TableReader(path, data::TableForm::kParquet).groups()) {
+      if (out.empty() || out.back().bytes + group.bytes > shard_bytes) out.push_back({{path}, "rows", row, row, 0});
+      out.back().end = row += group.rows;
+      out.back().bytes += group.bytes;
+    }
+  } catch (const Error&) {
+    return {};  // no plug-in, or damaged: who reads it says so
+  }
+  return out;
+}
+
+// A file of more than shard_bytes in parts; none if it has no places to be cut at.
+std::vector<InputShard> parts_of(const std::string& path, int64_t size, int64_t shard_bytes, const std::string& kind) {
+  if (is_json_lines(path)) return stretches(path, "lines", line_cuts(path, size, shard_bytes), size);
+  const std::string head = data::first_bytes_of(path, 8);
+  const auto may_be = [&](const char* name) { return kind == "auto" || kind == name; };
+  if (data::begins_parquet(head) && (may_be("parquet") || kind == "chat" || kind == "problems")) return row_groups(path, shard_bytes);
+  if (!may_be("warc")) return {};
+  const bool packed = data::packing_of(head) == data::Packing::kGzip;
+  if (!packed && !head.starts_with("WARC/")) return {};
+  const std::vector<int64_t> cuts = packed ? warc_member_cuts(path, shard_bytes) : warc_record_cuts(path, shard_bytes);
+  return stretches(path, packed ? "members" : "records", cuts, size);
 }
 
 // The reader of a stretch, whose places begin at 0, with those of the file.
@@ -84,7 +123,7 @@ class Stretch : public Reader {
 
 }  // namespace
 
-std::vector<InputShard> plan_shards(const std::vector<std::string>& files, int64_t shard_bytes) {
+std::vector<InputShard> plan_shards(const std::vector<std::string>& files, int64_t shard_bytes, const std::string& kind) {
   std::vector<InputShard> out;
   InputShard open;
   const auto close = [&] {
@@ -95,10 +134,13 @@ std::vector<InputShard> plan_shards(const std::vector<std::string>& files, int64
     std::error_code error;
     const auto size = int64_t(fs::file_size(path, error));
     if (error) fail_usage(path, ": ", error.message());
-    if (size > shard_bytes && can_be_cut(path)) {
-      close();
-      add_stretches(path, size, shard_bytes, out);
-      continue;
+    if (size > shard_bytes) {
+      const std::vector<InputShard> parts = parts_of(path, size, shard_bytes, kind);
+      if (parts.size() > 1) {
+        close();
+        out.insert(out.end(), parts.begin(), parts.end());
+        continue;
+      }
     }
     if (open.bytes + size > shard_bytes || open.files.size() == kFilesOfShard) close();
     open.files.push_back(path);
@@ -112,14 +154,20 @@ Json to_json(const std::vector<InputShard>& shards) {
   Json list = Json::array();
   for (const InputShard& s : shards) {
     Json row = {{"files", s.files}, {"bytes", s.bytes}};
-    if (s.end > 0) row["begin"] = s.begin, row["end"] = s.end;
+    if (!s.cut.empty()) row["cut"] = s.cut, row["begin"] = s.begin, row["end"] = s.end;
     list.push_back(std::move(row));
   }
   return list;
 }
 
 std::unique_ptr<Reader> open_shard(const InputShard& shard, const ReadOptions& options) {
-  if (shard.end > 0) return std::make_unique<Stretch>(shard, options);
+  const std::string path = shard.files.empty() ? "" : shard.files[0];
+  if (shard.cut == "lines" || shard.cut == "records") return std::make_unique<Stretch>(shard, options);
+  if (shard.cut == "rows") return open_input(Input(fs::path(path)), {.options = options, .first_row = shard.begin, .end_row = shard.end});
+  if (shard.cut == "members") {
+    const bool last = shard.end == int64_t(fs::file_size(path));
+    return open_input(Input::members(path, shard.begin, last ? INT64_MAX : shard.end), {.options = options});
+  }
   return open_files(shard.files, options);
 }
 

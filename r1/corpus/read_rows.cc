@@ -163,6 +163,8 @@ class Rows {
   virtual int64_t at() const = 0;  // of the row that is read next
   virtual void check_column(const std::string&) const {}
   virtual bool is_bomb() const { return false; }
+  // Of rows that can be counted: only these.
+  virtual void only(int64_t, int64_t) {}
 };
 
 void check_among(const std::string& column, const std::vector<std::string>& columns) {
@@ -280,10 +282,11 @@ class TableInput {
 struct ColumnTable : Rows {
   TableInput file;
   data::TableReader reader;
-  int64_t most, given = 0;
+  int64_t most, given = 0, end = INT64_MAX;
   ColumnTable(Input& input, data::TableForm form, size_t most_bytes)
       : file(input), reader(file.path(), form, most_bytes, data::TableReader::Bytes::kLeftOut), most(int64_t(most_bytes)) {}
   bool next(std::string& row) override {
+    if (reader.position().line >= end) return false;
     given += most;  // what a row that is too long has cost
     if (!reader.next(row)) return false;
     given += int64_t(row.size()) - most;
@@ -291,6 +294,10 @@ struct ColumnTable : Rows {
   }
   int64_t at() const override { return reader.position().line; }
   void check_column(const std::string& column) const override { check_among(column, reader.columns()); }
+  void only(int64_t first, int64_t behind) override {
+    if (first > 0) reader.seek({first, first});
+    end = behind;
+  }
   bool is_bomb() const override { return given > Input::kBombBytes && given / Input::kBombRatio > file.size(); }
 };
 
@@ -306,7 +313,7 @@ class RowDocuments : public Reader {
     };
     std::string row;
     while (!ended_) {
-      const int64_t at = rows_ ? rows_->at() : 0;
+      const int64_t at = rows_ ? rows_->at() : opening_.first_row;
       try {
         if (!rows_) open_rows();
         if (!rows_->next(row)) break;
@@ -374,6 +381,7 @@ class RowDocuments : public Reader {
       utf8_ = std::make_unique<Input>(Input::of_utf16(input_, big));
     }
     rows_ = open_(utf8_ ? *utf8_ : input_, size_t(opening_.options.max_document_bytes));
+    rows_->only(opening_.first_row, opening_.end_row);
     if (opening_.options.text_column != "auto") rows_->check_column(opening_.options.text_column);
   }
 

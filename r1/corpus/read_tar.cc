@@ -2,7 +2,7 @@
 // them, become one document for each file that has a \documentclass, with what it \inputs in its place. In a WebDataset the members that share a
 // key ("00017" of 00017.txt, 00017.jpg, 00017.json) are one sample: its text, what its JSON says, and the names of the rest.
 #include <algorithm>
-#include <cctype>
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -11,57 +11,18 @@
 #include "r1/corpus/encoding.h"
 #include "r1/corpus/reader_parts.h"
 #include "r1/corpus/zip.h"
+#include "r1/data/tar.h"
+#include "r1/data/webdataset.h"
 
 namespace r1::corpus {
 namespace {
 
-constexpr size_t kBlock = 512;
+using data::kTarBlock;
 constexpr int64_t kMaxLatexBytes = int64_t{32} << 20;  // of one archive's LaTeX held together
-constexpr size_t kMaxName = size_t{1} << 16;
 
-struct Member {
-  std::string name;
-  int64_t size = 0, begin = 0;  // of its bytes in the archive
-  char type = '0';
+struct Member : data::TarMember {
+  int64_t begin = 0;  // of its bytes in the archive
 };
-
-// An octal number, or, above 8 GiB, GNU's binary one; -1 if it is neither.
-int64_t tar_number(std::string_view field) {
-  if (!field.empty() && (uint8_t(field[0]) & 0x80)) {
-    int64_t value = uint8_t(field[0]) & 0x3F;
-    if (uint8_t(field[0]) & 0x40) return -1;
-    for (const char c : field.substr(1)) {
-      if (value >> 54) return -1;
-      value = value << 8 | uint8_t(c);
-    }
-    return value;
-  }
-  int64_t value = 0;
-  bool any = false;
-  for (const char c : field) {
-    if (c == ' ' && !any) continue;
-    if (c < '0' || c > '7') break;
-    value = value * 8 + (c - '0');
-    any = true;
-  }
-  return any ? value : -1;
-}
-
-bool is_tar_header(std::string_view block) {
-  if (block.size() < kBlock) return false;
-  int64_t sum = 0, signed_sum = 0;
-  for (size_t i = 0; i < kBlock; ++i) {
-    const bool own = i >= 148 && i < 156;
-    sum += own ? ' ' : uint8_t(block[i]);
-    signed_sum += own ? ' ' : int8_t(block[i]);
-  }
-  const int64_t said = tar_number(block.substr(148, 8));
-  return block[0] != '\0' && (said == sum || said == signed_sum);
-}
-
-std::string_view until_zero(std::string_view field) {
-  return field.substr(0, field.find('\0'));
-}
 
 // The members one after another.
 class TarMembers {
@@ -72,19 +33,19 @@ class TarMembers {
   bool next(Member& m, Counts& counts) {
     while (true) {
       to(end_);
-      const std::string_view block = input_.peek(kBlock).substr(0, kBlock);
+      const std::string_view block = input_.peek(kTarBlock).substr(0, kTarBlock);
       if (block.empty()) return done(counts);
-      if (block.size() < kBlock) {
+      if (block.size() < kTarBlock) {
         counts.broken(where(), "truncated");
         input_.skip(int64_t(block.size()));
         return done(counts);
       }
       if (block.find_first_not_of('\0') == std::string_view::npos) {
-        input_.skip(kBlock);
+        input_.skip(kTarBlock);
         end_ = input_.at();
         continue;  // two of them end an archive; another may follow
       }
-      if (!is_tar_header(block)) {
+      if (!data::is_tar_header(block)) {
         if (!resync(counts)) return done(counts);
         continue;
       }
@@ -106,32 +67,27 @@ class TarMembers {
     const std::string place = where();
     const int64_t from = input_.at();
     while (true) {
-      const std::string_view block = input_.peek(kBlock);
-      if (block.size() < kBlock || is_tar_header(block)) break;
-      input_.skip(kBlock);
+      const std::string_view block = input_.peek(kTarBlock);
+      if (block.size() < kTarBlock || data::is_tar_header(block)) break;
+      input_.skip(kTarBlock);
     }
     counts.broken(place, "tar:broken_header", input_.at() - from);
     end_ = input_.at();
-    return input_.peek(kBlock).size() >= kBlock;
+    return input_.peek(kTarBlock).size() >= kTarBlock;
   }
 
   bool read_header(const std::string& block, Member& m, Counts& counts) {
-    const std::string_view b = block;
-    input_.skip(kBlock);
-    m = {};
+    input_.skip(kTarBlock);
+    static_cast<data::TarMember&>(m) = headers_.header(block);
     m.begin = input_.at();
-    m.type = b[156] == '\0' ? '0' : b[156];
-    m.size = tar_number(b.substr(124, 12));
-    const std::string header_place = str(input_.name(), "#", m.begin - int64_t(kBlock));
     if (m.size < 0) {
-      counts.broken(header_place, "tar:broken_size");
+      counts.broken(str(input_.name(), "#", m.begin - int64_t(kTarBlock)), "tar:broken_size");
       end_ = m.begin;
       return false;
     }
-    const bool special = m.type == 'L' || m.type == 'K' || m.type == 'x' || m.type == 'g' || m.type == 'X';
-    if (special) {
-      end_ = rounded(m.begin, m.size);
-      std::string text(size_t(std::min<int64_t>(m.size, int64_t(kMaxName))), '\0');
+    if (data::TarHeaders::is_of_next(m)) {
+      end_ = data::tar_end(m.begin, m.size);
+      std::string text(size_t(std::min<int64_t>(m.size, int64_t(data::kMaxTarName))), '\0');
       size_t have = 0;
       while (have < text.size()) {
         const size_t n = input_.read(text.data() + have, text.size() - have);
@@ -139,69 +95,26 @@ class TarMembers {
         have += n;
       }
       text.resize(have);
-      if (m.type == 'L')
-        long_name_ = until_zero(text);
-      else if (m.type == 'x' || m.type == 'X')
-        pax(text);
+      headers_.take(m, text);
       return false;
     }
-    std::string name(until_zero(b.substr(0, 100)));
-    if (b.substr(257, 5) == "ustar" && b[345] != '\0') name = std::string(until_zero(b.substr(345, 155))) + "/" + name;
-    if (!long_name_.empty()) name = long_name_;
-    if (pax_size_ >= 0) m.size = pax_size_;
-    long_name_.clear();
-    pax_size_ = -1;
-    m.name = is_utf8(name) ? name : to_utf8(name);
-    const bool file = m.type == '0' || m.type == '7';
-    end_ = file || m.type == 'S' ? rounded(m.begin, m.size) : m.begin;  // links and folders have no bytes, whatever they say
+    if (!is_utf8(m.name)) m.name = to_utf8(m.name);
+    end_ = data::tar_end(m.begin, m.stored());
     const std::string place = str(input_.name(), "!", shown_name(m.name), "#0");
-    if (m.type == '5' || m.name.ends_with('/')) return false;
-    if (!file) return counts.broken(place, m.type == 'S' ? "tar:sparse" : "tar:no_file"), false;
+    if (m.is_folder()) return false;
+    if (!m.is_file()) return counts.broken(place, m.type == 'S' ? "tar:sparse" : "tar:no_file"), false;
     if (is_evil_name(m.name.starts_with("./") ? std::string_view(m.name).substr(2) : std::string_view(m.name))) {
       counts.broken(place, "evil_name", m.size);
       return false;
     }
     return true;
   }
-  static int64_t rounded(int64_t begin, int64_t size) {
-    constexpr int64_t kMost = INT64_MAX / 4;
-    return begin + (std::min(size, kMost) + int64_t(kBlock) - 1) / int64_t(kBlock) * int64_t(kBlock);
-  }
-
-  // "30 path=dir/file\n20 size=123\n"
-  void pax(std::string_view text) {
-    while (!text.empty()) {
-      size_t length = 0, i = 0;
-      while (i < text.size() && std::isdigit(static_cast<unsigned char>(text[i])) && i < 8) length = length * 10 + size_t(text[i++] - '0');
-      if (length <= i + 1 || length > text.size()) return;
-      std::string_view record = text.substr(i + 1, length - i - 2);
-      text.remove_prefix(length);
-      const size_t equals = record.find('=');
-      if (equals == std::string_view::npos) continue;
-      const std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
-      if (key == "path") long_name_ = value;
-      if (key == "size") {
-        int64_t size = 0;
-        for (const char c : value.substr(0, 18)) size = std::isdigit(static_cast<unsigned char>(c)) ? size * 10 + (c - '0') : size;
-        pax_size_ = size;
-      }
-    }
-  }
 
   Input& input_;
   int64_t end_ = 0;  // of the member that was read last
-  std::string long_name_;
-  int64_t pax_size_ = -1;
+  data::TarHeaders headers_;
   bool told_ = false;
 };
-
-// dir/00017.seg.txt: "dir/00017" and "seg.txt" (the WebDataset rule: up to the first dot of the name).
-std::pair<std::string, std::string> key_of(const std::string& name) {
-  const size_t slash = name.rfind('/') + 1;
-  const size_t dot = name.find('.', slash);
-  if (dot == std::string::npos) return {name, ""};
-  return {name.substr(0, dot), name.substr(dot + 1)};
-}
 
 class Tar : public Reader {
  public:
@@ -345,10 +258,15 @@ class WebDataset : public Reader {
             ended_ = true;
         }
         if (!ahead_) break;
-        const auto [key, what] = key_of(ahead_->name);
-        if (!sample.members.is_null() && key != sample.key) break;
-        if (sample.members.is_null()) sample.members = Json::object(), sample.key = key, sample.begin = ahead_->begin;
-        take(sample, what, counts);
+        const data::SampleMember said = data::sample_member(ahead_->name);
+        if (said.key.empty()) {
+          counts.broken(member_place(), "webdataset:no_sample", ahead_->size);
+          ahead_.reset();
+          continue;
+        }
+        if (!sample.members.is_null() && said.key != sample.key) break;
+        if (sample.members.is_null()) sample.members = Json::object(), sample.key = said.key, sample.begin = ahead_->begin;
+        take(sample, said, counts);
         ahead_.reset();
       }
       if (sample.members.is_null()) return false;
@@ -362,32 +280,46 @@ class WebDataset : public Reader {
   struct Sample {
     std::string key, text, json;
     int64_t begin = 0;
+    size_t rank = kTexts.size();  // of `text` in kTexts
     Json members = {};
     std::string broken = {};
+    std::set<std::string> endings = {};
   };
+  // The first of these that a sample has is its text; the others stand among its members.
+  static constexpr std::array<std::string_view, 6> kTexts = {"txt", "text", "md", "html", "caption", "transcript"};
 
-  void take(Sample& s, const std::string& what, Counts& counts) {
-    const bool text = what == "txt" || what == "text" || what == "caption" || what == "md" || what == "html", json = what == "json";
-    if (!text && !json) {
-      if (s.members.size() < 100) s.members[shown_name(what)] = ahead_->size;
+  std::string member_place() const { return str(input_.name(), "!", shown_name(ahead_->name), "#0"); }
+
+  void take(Sample& s, const data::SampleMember& said, Counts& counts) {
+    using Form = data::SampleMember::Form;
+    if (!s.endings.insert(said.ending).second) return counts.broken(member_place(), "webdataset:duplicate", ahead_->size);
+    if (said.form == Form::kJsonLines) return counts.broken(member_place(), "webdataset:lines", ahead_->size);
+    const bool json = said.ending == "json";
+    const auto rank = size_t(std::ranges::find(kTexts, said.ending) - kTexts.begin());
+    if (!json && rank >= s.rank) {
+      if (s.members.size() < 100) s.members[shown_name(said.ending)] = ahead_->size;
       return;
     }
     if (ahead_->size > opening_.options.max_document_bytes) {
       s.broken = "too_large";
       return;
     }
-    std::string bytes(size_t(ahead_->size), '\0');
-    size_t have = 0;
-    while (have < bytes.size()) {
-      const size_t n = input_.read(bytes.data() + have, bytes.size() - have);
-      if (n == 0) break;
-      have += n;
-    }
-    if (have < bytes.size()) {
-      counts.broken(str(input_.name(), "!", shown_name(ahead_->name), "#0"), "truncated", int64_t(have));
+    Input part = Input::part(input_, ahead_->size, input_.name() + "!" + shown_name(ahead_->name));
+    bool cut = false;
+    std::string bytes = part.rest(size_t(opening_.options.max_document_bytes), cut);
+    if (!part.fault().empty() || input_.at() < ahead_->begin + ahead_->size)
+      return counts.broken(member_place(), part.fault().empty() || input_.at_end() ? "truncated" : part.fault(), int64_t(bytes.size()));
+    if (cut) {
+      s.broken = "too_large";
       return;
     }
-    (json ? s.json : s.text) = std::move(bytes);
+    if (json) {
+      s.json = std::move(bytes);
+      return;
+    }
+    if (s.rank < kTexts.size() && s.members.size() < 100) s.members[std::string(kTexts[s.rank])] = int64_t(s.text.size());
+    s.rank = rank;
+    s.text = std::move(bytes);
   }
 
   std::string document(Sample& s, Document& d) const {
@@ -442,28 +374,25 @@ std::unique_ptr<Reader> read_webdataset(Input input, const Opening& opening) {
 }
 
 bool begins_tar(std::string_view head) {
-  return is_tar_header(head.substr(0, kBlock));
+  return data::is_tar_header(head.substr(0, kTarBlock));
 }
 bool begins_webdataset(std::string_view head) {
-  std::string first_key;
-  std::vector<std::string> endings;
-  for (size_t at = 0; is_tar_header(head.substr(std::min(at, head.size()))) && endings.size() < 2;) {
-    const std::string_view block = head.substr(at, kBlock);
-    const int64_t size = tar_number(block.substr(124, 12));
-    if (size < 0 || size > int64_t(head.size())) break;
-    if (block[156] == '0' || block[156] == '\0') {
-      const auto [key, what] = key_of(std::string(until_zero(block.substr(0, 100))));
-      if (endings.empty())
-        first_key = key;
-      else if (key != first_key)
-        return false;
-      endings.push_back(what);
-    }
-    at += kBlock + (size_t(size) + kBlock - 1) / kBlock * kBlock;
+  std::vector<data::SampleMember> first;
+  data::TarHeaders headers;
+  for (size_t at = 0; at < head.size() && data::is_tar_header(head.substr(at)) && first.size() < 2;) {
+    const data::TarMember member = headers.header(head.substr(at, kTarBlock));
+    at += kTarBlock;
+    if (member.size < 0 || member.size > int64_t(head.size())) break;
+    if (data::TarHeaders::is_of_next(member))
+      headers.take(member, head.substr(std::min(at, head.size()), size_t(member.size)));
+    else if (member.is_file() && !member.is_folder())
+      first.push_back(data::sample_member(member.name));
+    at = size_t(data::tar_end(int64_t(at), data::TarHeaders::is_of_next(member) ? member.size : member.stored()));
   }
   constexpr std::string_view kKnown = " txt caption json cls jpg jpeg png webp gif npy pyd pth mp3 wav flac ogg mp4 webm ";
   const auto known = [&](const std::string& e) { return !e.empty() && kKnown.find(" " + e + " ") != std::string_view::npos; };
-  return endings.size() == 2 && endings[0] != endings[1] && known(endings[0]) && known(endings[1]);
+  return first.size() == 2 && first[0].key == first[1].key && first[0].ending != first[1].ending && known(first[0].ending) &&
+         known(first[1].ending);
 }
 
 }  // namespace r1::corpus

@@ -15,6 +15,7 @@
 #include "r1/corpus/header_fields.h"
 #include "r1/corpus/markup.h"
 #include "r1/corpus/reader_parts.h"
+#include "r1/corpus/warc_cuts.h"
 #include "r1/data/unpack.h"
 
 namespace r1::corpus {
@@ -102,7 +103,7 @@ class Warc : public Reader {
     while (true) {
       if (!to_record(counts)) {
         if (input_.fault().empty()) return false;
-        counts.broken(where(input_.at()), input_.fault());
+        counts.broken(where(input_.place()), input_.fault());
         if (!input_.resync()) return false;
         continue;
       }
@@ -116,7 +117,8 @@ class Warc : public Reader {
 
   // To a line that begins a record. False at the end. Lines that are passed over are one broken record.
   bool to_record(Counts& counts) {
-    const int64_t from = input_.at();
+    input_.peek(1);  // or the place is behind the member before
+    const int64_t from = input_.at(), place = input_.place();
     bool strange = false;
     while (true) {
       const std::string_view ahead = input_.peek(8);
@@ -126,12 +128,12 @@ class Warc : public Reader {
       if (!input_.line(line_, 1024, cut)) break;
       strange |= !trim(line_).empty();
     }
-    if (strange) counts.broken(where(from), "warc:no_record", input_.at() - from);
+    if (strange) counts.broken(where(place), "warc:no_record", input_.at() - from);
     return !input_.at_end();
   }
 
   bool record(Document& d, Counts& counts) {
-    const int64_t begin = input_.at();
+    const int64_t begin = input_.at(), place = input_.place();
     std::string head;
     bool cut = false;
     while (input_.until('\n', line_, kMaxHead, cut) && !cut && head.size() < kMaxHead) {
@@ -141,11 +143,8 @@ class Warc : public Reader {
     if (!input_.fault().empty() && line_ != "\r\n" && line_ != "\n") return false;  // counted by next()
     size_t at = std::min(head.find('\n'), head.size() - 1) + 1;
     const HeaderFields fields = HeaderFields::parse(head, at);
-    const std::string_view length_text = fields.get("Content-Length");
-    int64_t length = -1;
-    const auto parsed = std::from_chars(length_text.data(), length_text.data() + length_text.size(), length);
-    if (cut || parsed.ec != std::errc() || parsed.ptr != length_text.data() + length_text.size() || length < 0)
-      return counts.broken(where(begin), "warc:bad_length", int64_t(head.size())), false;
+    const int64_t length = warc_block_length(fields);
+    if (cut || length < 0) return counts.broken(where(place), "warc:bad_length", int64_t(head.size())), false;
 
     const std::string_view type = fields.get("WARC-Type");
     const bool wanted = type == "response" || type == "conversion" || type == "resource";
@@ -153,7 +152,7 @@ class Warc : public Reader {
     if (length > opening_.options.max_document_bytes + int64_t{65'536}) {
       // more than a document may be, or a lie: then a record begins inside of it
       const bool whole = skip_to_record_or(length);
-      counts.broken(where(begin), whole ? "too_large" : "warc:bad_length", input_.at() - begin);
+      counts.broken(where(place), whole ? "too_large" : "warc:bad_length", input_.at() - begin);
       return false;
     }
     block.resize(size_t(length));
@@ -172,13 +171,13 @@ class Warc : public Reader {
       const size_t inside = block.find("\r\n\r\nWARC/1.");
       block.resize(have);
       if (inside != std::string::npos && inside + 4 < have) input_.unread(std::string_view(block).substr(inside + 4));
-      counts.broken(where(begin), int64_t(have) < length && inside == std::string::npos ? "truncated" : "warc:bad_length", int64_t(have));
+      counts.broken(where(place), int64_t(have) < length && inside == std::string::npos ? "truncated" : "warc:bad_length", int64_t(have));
       return false;
     }
-    if (!wanted) return counts.broken(where(begin), "warc:" + (type.empty() ? "no_type" : short_name(type)), length), false;
+    if (!wanted) return counts.broken(where(place), "warc:" + (type.empty() ? "no_type" : short_name(type)), length), false;
 
     d.source = input_.name();
-    d.offset = begin;
+    d.offset = place;
     d.url = to_utf8(fields.get("WARC-Target-URI"));
     if (d.url.starts_with('<') && d.url.ends_with('>')) d.url = d.url.substr(1, d.url.size() - 2);
     d.date = to_utf8(fields.get("WARC-Date"));
@@ -189,7 +188,7 @@ class Warc : public Reader {
     } catch (const Error&) {  // a charset that this system cannot decode
       reason = "charset";
     }
-    if (!reason.empty()) return counts.broken(where(begin), reason, length), false;
+    if (!reason.empty()) return counts.broken(where(place), reason, length), false;
     return true;
   }
 

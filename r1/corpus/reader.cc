@@ -283,7 +283,9 @@ std::unique_ptr<Reader> open_input(Input input, const Opening& opening) {
   // what is asked for holds for the members of an archive too, but an archive is opened as what it is
   std::string kind = kind_of_input(input);
   const bool archive = kind == "tar" || kind == "zip" || kind == "webdataset";
-  if (asked != "auto" && !archive) kind = asked;
+  // how rows are to be taken says nothing of the form that they come in
+  const bool rows = (asked == "chat" || asked == "problems") && (kind == "parquet" || kind == "arrow" || kind == "csv" || kind == "tsv");
+  if (asked != "auto" && !archive && !rows) kind = asked;
   if (asked != "auto" && archive && (asked == "webdataset" || asked == "tar" || asked == "zip")) kind = asked;
   return kind.empty() ? nullptr : open_as(kind, std::move(input), opening);
 }
@@ -340,23 +342,9 @@ class Files : public Reader {
   size_t at_ = 0;
 };
 
-bool is_hidden(const fs::path& path) {
-  return path.filename().string().starts_with('.');
-}
-
 void add_folder(const fs::path& folder, std::vector<std::string>& out) {
-  std::error_code failed;
-  fs::recursive_directory_iterator entry(folder, failed);
-  if (failed) fail_usage(folder.string(), ": cannot read the folder: ", failed.message());
-  for (const fs::recursive_directory_iterator end; entry != end;) {
-    std::error_code ignored;
-    if (is_hidden(entry->path()))
-      entry.disable_recursion_pending();
-    else if (entry->is_regular_file(ignored) && !data::is_fetch_ledger(entry->path()))
-      out.push_back(entry->path().string());
-    entry.increment(failed);
-    if (failed) fail_usage(folder.string(), ": cannot read the folder: ", failed.message());
-  }
+  for (const fs::path& path : data::files_below(folder))
+    if (!data::is_fetch_ledger(path)) out.push_back(path.string());
 }
 
 }  // namespace

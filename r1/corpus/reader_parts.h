@@ -19,8 +19,9 @@ inline constexpr int64_t kMaxWholeBytes = int64_t{128} << 20;
 // What a reader is opened with: the options and where it stands.
 struct Opening {
   ReadOptions options;
-  int depth = 0;             // in archives
-  std::string licence = {};  // of the folder or archive, for what says nothing itself
+  int depth = 0;                               // in archives
+  std::string licence = {};                    // of the folder or archive, for what says nothing itself
+  int64_t first_row = 0, end_row = INT64_MAX;  // of a Parquet file, those that are read
 };
 
 using MakeReader = std::unique_ptr<Reader> (*)(Input input, const Opening& opening);

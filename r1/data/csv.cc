@@ -5,7 +5,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
-#include "r1/base/utf8.h"
+#include "r1/base/is_utf8.h"
 
 namespace r1::data {
 namespace {
@@ -22,15 +22,6 @@ char separator_of(const std::string& header) {
     }
   }
   return ',';
-}
-
-bool is_utf8(const std::string& text) {
-  uint32_t c = 0;
-  for (const char *p = text.data(), *end = p + text.size(); p < end;) {
-    p += decode_utf8(p, end, &c);
-    if (c == kInvalidChar) return false;
-  }
-  return true;
 }
 
 // Where the quoted field that begins at line[begin] closes: just after the quote that a tab or the line's end follows. npos: nowhere.

@@ -10,6 +10,7 @@
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
 #include "r1/data/unpack.h"
+#include "r1/data/webdataset.h"
 
 namespace r1::data {
 namespace {
@@ -22,6 +23,7 @@ const std::set<std::string> kNoData = {"dataset_info.json", "dataset_infos.json"
 
 bool is_data_file(const fs::path& path) {
   if (kNoData.contains(path.filename().string()) || is_fetch_ledger(path)) return false;
+  if (is_tar_name(path)) return true;
   const std::string extension = path.extension().string();
   return kExtensions.contains(is_packed_ending(extension) ? path.stem().extension().string() : extension);
 }
@@ -29,6 +31,28 @@ bool is_data_file(const fs::path& path) {
 bool exists(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
+}
+
+// `above`: the folders that this one lies in, as they really are.
+void walk(const fs::path& folder, std::vector<fs::path>& above, std::vector<fs::path>& out) {
+  std::error_code failed;
+  const fs::path here = fs::canonical(folder, failed);
+  if (std::find(above.begin(), above.end(), here) != above.end()) return;
+  fs::directory_iterator entry(folder, failed);
+  if (failed) fail_usage(folder.string(), ": cannot read the folder: ", failed.message());
+  above.push_back(here);
+  for (const fs::directory_iterator end; entry != end;) {
+    std::error_code ignored;
+    if (!entry->path().filename().string().starts_with('.')) {
+      if (entry->is_directory(ignored))
+        walk(entry->path(), above, out);
+      else if (entry->is_regular_file(ignored))
+        out.push_back(entry->path());
+    }
+    entry.increment(failed);
+    if (failed) fail_usage(folder.string(), ": cannot read the folder: ", failed.message());
+  }
+  above.pop_back();
 }
 
 std::vector<std::string> matches(const std::string& pattern) {
@@ -62,7 +86,8 @@ std::string listed(const std::vector<std::string>& files) {
 std::vector<std::string> in_folder(const std::string& folder, const std::string& option, Split split) {
   const std::vector<std::string> all = files_in(folder), chosen = files_of(all, folder, split);
   if (all.empty())
-    fail_usage(option, ": no data files in folder '", folder, "' (.jsonl, .json, .csv, .tsv, .parquet, .txt, also .gz, .zst, .bz2 or .xz)");
+    fail_usage(option, ": no data files in folder '", folder,
+               "' (.jsonl, .json, .csv, .tsv, .parquet, .tar, .txt, also .gz, .zst, .bz2 or .xz)");
   if (chosen.empty())
     fail_usage(option, ": folder '", folder, "' has ", listed(all), ", by their names all of another split; name the files");
   return chosen;
@@ -100,14 +125,16 @@ std::string find_data(const std::string& name) {
   return !below.empty() && exists(below) ? below : "";
 }
 
+std::vector<fs::path> files_below(const fs::path& folder) {
+  std::vector<fs::path> out, above;
+  walk(folder, above, out);
+  return out;
+}
+
 std::vector<std::string> files_in(const fs::path& folder) {
   std::vector<std::string> out;
-  using Iterator = fs::recursive_directory_iterator;
-  for (auto it = Iterator(folder, fs::directory_options::follow_directory_symlink); it != Iterator(); ++it) {
-    const bool hidden = it->path().filename().string().starts_with(".");
-    if (hidden && it->is_directory()) it.disable_recursion_pending();
-    if (!hidden && it->is_regular_file() && is_data_file(it->path())) out.push_back(it->path().string());
-  }
+  for (const fs::path& path : files_below(folder))
+    if (is_data_file(path)) out.push_back(path.string());
   std::sort(out.begin(), out.end());
   return out;
 }

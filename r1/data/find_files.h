@@ -19,7 +19,11 @@ std::string split_in_name(const std::filesystem::path& path);
 // The name as it stands, else below R1_DATA; "" if neither is there.
 std::string find_data(const std::string& name);
 
-// The data files in a folder and below: JSON, CSV, TSV and text, compressed or not, Parquet and Arrow. Left out are hidden ones and dataset_info.json and its like.
+// All files in a folder and below, in no order; hidden ones are left out. Links to folders are followed, but not to one that they lie in. kUsage for a
+// folder that cannot be read.
+std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder);
+
+// The data files in a folder and below: JSON, CSV, TSV and text, compressed or not, Parquet, Arrow and tar. Left out are hidden ones and dataset_info.json and its like.
 std::vector<std::string> files_in(const std::filesystem::path& folder);
 // Of these, which are below `folder`, those of a split; may be none.
 std::vector<std::string> files_of(const std::vector<std::string>& files, const std::filesystem::path& folder, Split split);

@@ -1,6 +1,8 @@
 #include "r1/data/loader.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
@@ -9,6 +11,7 @@ namespace r1::data {
 namespace {
 
 constexpr uint64_t kOrderStream = 0x0D0C5, kRowStream = 0x0205;
+constexpr int64_t kGroups = 50;  // parts that a window is sorted into, at least: with fewer their rows differ much in length
 
 int64_t tokens_of(const std::vector<Piece>& row) {
   int64_t tokens = 0;
@@ -21,13 +24,19 @@ int64_t tokens_of(const std::vector<Piece>& row) {
 Loader::Loader(const DocumentSource& source, LoaderOptions options) : source_(source), options_(std::move(options)) {
   check_pack_options(options_.pack);
   if (options_.rows_per_batch < 1) fail_usage("[loader] rows_per_batch expected at least 1, got ", options_.rows_per_batch);
+  if (options_.parts < 1 || (options_.tokens_per_part == 0 && options_.rows_per_batch % options_.parts != 0))
+    fail_usage("[loader] rows_per_batch ", options_.rows_per_batch, " is no multiple of its ", options_.parts, " parts");
+  if (options_.tokens_per_part != 0 && options_.tokens_per_part < options_.pack.max_tokens)
+    fail_usage("[loader] a part of ", options_.tokens_per_part, " tokens has no room for a row of ", options_.pack.max_tokens);
   if (options_.window < 1) fail_usage("[loader] window expected at least 1, got ", options_.window);
   if (options_.world < 1 || options_.rank < 0 || options_.rank >= options_.world) {
     fail_usage("[loader] expected rank in [0, ", options_.world, "), got ", options_.rank);
   }
-  if (options_.rows_per_batch % options_.world != 0) {
-    fail_usage("[loader] rows_per_batch ", options_.rows_per_batch, " is no multiple of the ", options_.world, " ranks");
+  if ((by_parts() ? options_.parts : options_.rows_per_batch) % options_.world != 0) {
+    fail_usage("[loader] ", by_parts() ? "parts " : "rows_per_batch ", by_parts() ? options_.parts : options_.rows_per_batch,
+               " is no multiple of the ", options_.world, " ranks");
   }
+  if (options_.group_by_length && options_.tokens_per_part == 0) options_.window = std::max(options_.window, kGroups * rows_per_part());
   if (source_.size() == 0) fail_usage("[loader] the source has no documents");
   start_epoch();
 }
@@ -57,7 +66,10 @@ bool Loader::fill_window() {
     if (has_learned(documents.back(), 0, lengths.back())) tokens += lengths.back();
     if (wrapped && i + 1 == end && tokens <= options_.pack.max_tokens)
       end = std::min(source_.size(), end + options_.window);  // a full row at least
-    if (wrapped && tokens >= std::max(options_.window_tokens, options_.pack.max_tokens + 1)) end = i + 1;
+    if (options_.group_by_length && i + 1 == end && tokens < kGroups * options_.tokens_per_part &&
+        end - position_ < kGroups * options_.window)
+      end = std::min(source_.size(), end + options_.window);
+    if (tokens >= std::max(options_.window_tokens, options_.pack.max_tokens + 1)) end = i + 1;
   }
   if (wrapped) lengths[0] -= offset_;
   // A wrapped document may have been begun by the window before, so it is in or out as a whole.
@@ -86,12 +98,54 @@ bool Loader::fill_window() {
       if (piece.index == 0) piece.begin += offset_, piece.end += offset_;
     }
   }
-  if (options_.shuffle && options_.pack.strategy != "none") {
+  if (options_.group_by_length) {
+    group(plan);
+  } else if (options_.shuffle && options_.pack.strategy != "none") {
     Rng rng = Rng(options_.seed, kRowStream).split(uint64_t(epoch_)).split(uint64_t(position_));
     rng.shuffle(plan);
   }
   for (const auto& pieces : plan) rows_.push_back(make_row(pieces, documents, options_.pack, numbers));
   return true;
+}
+
+// May a part have that many rows and tokens? One row always fits.
+bool Loader::fits_part(int64_t rows, int64_t tokens) const {
+  return rows <= 1 || (options_.tokens_per_part > 0 ? tokens <= options_.tokens_per_part : rows <= rows_per_part());
+}
+
+// Orders a window's rows by the parts they are in, and notes where each begins.
+void Loader::group(std::vector<std::vector<Piece>>& plan) {
+  std::stable_sort(plan.begin(), plan.end(), [](const auto& a, const auto& b) { return tokens_of(a) > tokens_of(b); });
+  std::vector<std::vector<std::vector<Piece>>> parts;
+  int64_t tokens = 0;
+  for (auto& row : plan) {
+    const int64_t more = tokens_of(row);
+    if (parts.empty() || !fits_part(int64_t(parts.back().size()) + 1, tokens + more)) {
+      parts.emplace_back();
+      tokens = 0;
+    }
+    tokens += more;
+    parts.back().push_back(std::move(row));
+  }
+  if (options_.shuffle) {
+    Rng rng = Rng(options_.seed, kRowStream).split(uint64_t(epoch_)).split(uint64_t(position_));
+    std::span rest(parts);
+    if (position_ == 0 && !parts.empty()) rest = rest.subspan(1);
+    rng.shuffle(rest);
+  }
+  plan.clear();
+  begins_.clear();
+  for (auto& part : parts) {
+    for (auto& row : part) {
+      begins_.push_back(&row == &part.front());
+      plan.push_back(std::move(row));
+    }
+  }
+}
+
+Json Loader::groups() const {
+  if (!options_.group_by_length) return nullptr;
+  return options_.tokens_per_part > 0 ? Json{{"tokens", options_.tokens_per_part}} : Json{{"rows", rows_per_part()}};
 }
 
 // Moves to a window that has rows left; false at the end of the epoch.
@@ -111,13 +165,30 @@ std::vector<Batch> Loader::next() {
   for (bool empty_epoch = false;; empty_epoch = true) {
     if (options_.epochs > 0 && epoch_ >= options_.epochs) return {};
     std::vector<Batch> mine;
-    int64_t taken = 0;
-    while (taken < options_.rows_per_batch && more_rows()) {
-      if (taken % options_.world == options_.rank) mine.push_back(rows_[size_t(row_)]);
+    part_ends_.clear();
+    int64_t taken = 0, part = 0, part_rows = 0, part_tokens = 0, my_part = -1;
+    bool full = false;
+    while (!full && more_rows()) {
+      const Batch& row = rows_[size_t(row_)];
+      const bool new_part = options_.group_by_length ? begins_[size_t(row_)] : !fits_part(part_rows + 1, part_tokens + row.tokens());
+      if (part_rows > 0 && new_part) {
+        full = part + 1 == options_.parts;
+        if (full) break;
+        ++part;
+        part_rows = part_tokens = 0;
+      }
+      if ((by_parts() ? part : taken) % options_.world == options_.rank) {
+        if (std::exchange(my_part, part) != part) part_ends_.push_back(0);
+        mine.push_back(row);
+        part_ends_.back() = mine.size();
+      }
       ++taken;
+      ++part_rows;
+      part_tokens += row.tokens();
       ++row_;
+      full = !by_parts() && taken == options_.rows_per_batch;
     }
-    const bool whole = taken == options_.rows_per_batch;
+    const bool whole = full || (by_parts() && part + 1 == options_.parts);
     if (!more_rows()) {
       ++epoch_;
       start_epoch();
@@ -126,7 +197,8 @@ std::vector<Batch> Loader::next() {
             "[loader] an epoch gives no row: all documents are empty, without a token to learn (cut before the answer?) or dropped as "
             "longer than max_tokens");
       if (!whole && options_.drop_last && empty_epoch)
-        fail("[loader] an epoch has fewer rows than rows_per_batch ", options_.rows_per_batch, " and drop_last is set");
+        fail("[loader] an epoch has fewer rows than a batch (",
+             by_parts() ? str(options_.parts, " parts") : str("rows_per_batch ", options_.rows_per_batch), ") and drop_last is set");
     }
     if (taken == 0 || (!whole && options_.drop_last)) continue;
     ++batches_;
@@ -143,6 +215,7 @@ Json Loader::state() const {
   Json state = {{"epoch", epoch_},   {"position", position_}, {"offset", offset_},          {"row", row_},
                 {"batch", batches_}, {"seed", options_.seed}, {"documents", source_.size()}};
   if (const std::string source = source_.fingerprint(); !source.empty()) state["source"] = source;
+  if (options_.group_by_length) state["groups"] = groups();
   return state;
 }
 
@@ -154,6 +227,11 @@ void Loader::load_state(const Json& state, std::string_view where) {
   }
   if (json_get_or<std::string>(state, "source", source_.fingerprint(), where) != source_.fingerprint())
     fail(where, ": the data or the tokenizer has changed since this state was saved; bring the old files back or start a new run");
+  if (const Json before = json_get_or<Json>(state, "groups", nullptr, where); before != groups()) {
+    fail_usage(where, ": documents were grouped by length into other micro-batches (", before.is_null() ? "not at all" : before.dump(),
+               ") than now (", groups().is_null() ? "not at all" : groups().dump(),
+               "), so the place in their order is lost; take the earlier group_by_length and batch size, or a new run");
+  }
   epoch_ = json_get<int64_t>(state, "epoch", where);
   start_epoch();
   position_ = json_get<int64_t>(state, "position", where);

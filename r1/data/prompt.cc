@@ -235,7 +235,7 @@ Document PromptMaker::supervised(const std::string& plain, const Messages& messa
   return out;
 }
 
-// Without a template: contents one after the other, the assistant's are learned.
+// Without a template, or where plain text is asked for: contents one after the other, the assistant's are learned.
 Document PromptMaker::plain_conversation(const Conversation& conversation, const std::string& where) const {
   Document out;
   for (size_t i = 0; i < conversation.messages.size(); ++i) {
@@ -243,7 +243,7 @@ Document PromptMaker::plain_conversation(const Conversation& conversation, const
     for (const auto& [key, value] : message.fields.items())
       if (key != "content" && key != "name")
         fail(where, ": message ", i, " has ", key, ", which only a chat template can write; the model has none");
-    auto ids = tokenizer_->encode(message.content);
+    auto ids = tokenizer_->encode(message.content, {.parse_special = false, .add_special_tokens = i == 0 && tokenizer_->add_bos()});
     const bool learn = message.role == "assistant";
     if (learn && tokenizer_->eos_id()) ids.push_back(*tokenizer_->eos_id());
     out.ids.insert(out.ids.end(), ids.begin(), ids.end());
@@ -271,7 +271,7 @@ PromptMaker::Spans PromptMaker::assistant_spans(const Conversation& conversation
 }
 
 Document PromptMaker::conversation(const Conversation& conversation, const std::string& where) const {
-  if (!chat_) return plain_conversation(conversation, where);
+  if (!use_chat_) return plain_conversation(conversation, where);
   Text whole = render_row(conversation, false, where);
   Spans spans = std::move(whole.generation);
   if (spans.empty()) spans = assistant_spans(conversation, whole, where);

@@ -31,6 +31,8 @@ class PromptMaker {
   // `chat` may be null: then only plain prompts can be made. `stop_ids` end an answer.
   PromptMaker(const text::Tokenizer& tokenizer, const text::ChatTemplate* chat, PromptArgs args, std::vector<text::TokenId> stop_ids = {});
 
+  // Whether questions go through the chat template.
+  bool uses_chat() const { return use_chat_; }
   // `messages` through the chat template, or `plain` where there is none or plain text is asked for.
   std::vector<text::TokenId> prompt(const std::string& plain, const Messages& messages) const;
   // With the system prompt in front, if there is one and the conversation has none, and open for the assistant's answer.

@@ -9,6 +9,7 @@
 #include "r1/data/json_list.h"
 #include "r1/data/table_file.h"
 #include "r1/data/unpack.h"
+#include "r1/data/webdataset.h"
 
 namespace r1::data {
 
@@ -18,7 +19,7 @@ struct RowReader::Form {
   virtual LineReader::Position position() const = 0;
   virtual void seek(LineReader::Position position) = 0;
   virtual std::string where() const = 0;
-  virtual void want(const std::vector<std::string>&) {}
+  virtual void want(std::vector<std::string>, const std::vector<std::string>&) {}
 };
 
 namespace {
@@ -69,14 +70,29 @@ struct Columns : RowReader::Form {
   LineReader::Position position() const override { return reader.position(); }
   void seek(LineReader::Position position) override { reader.seek(position); }
   std::string where() const override { return reader.where(); }
-  void want(const std::vector<std::string>& keys) override { reader.select(keys); }
+  void want(std::vector<std::string> keys, const std::vector<std::string>& also) override {
+    const std::vector<std::string> there = reader.columns();
+    for (const std::string& key : also)
+      if (std::ranges::find(there, key) != there.end() && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
+    reader.select(keys);
+  }
+};
+
+struct Samples : RowReader::Form {
+  WebDatasetReader reader;
+  Samples(const std::filesystem::path& path, size_t most) : reader(path, most) {}
+  bool next(std::string& row) override { return reader.next(row); }
+  LineReader::Position position() const override { return reader.position(); }
+  void seek(LineReader::Position position) override { reader.seek(position); }
+  std::string where() const override { return reader.where(); }
 };
 
 // What a name of no certain kind has in it, by its first bytes.
 FileForm form_inside(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) return FileForm::kText;  // a pipe gives its bytes once
-  const std::string bytes = first_bytes_of(path, 8);
+  const std::string bytes = first_bytes_of(path, kTarBlock);
+  if (is_tar_header(bytes)) return FileForm::kWebDataset;
   return begins_parquet(bytes) ? FileForm::kParquet : begins_arrow(bytes) ? FileForm::kArrow : FileForm::kText;
 }
 
@@ -109,6 +125,7 @@ std::string extension_of(std::filesystem::path path) {
 }  // namespace
 
 FileForm form_of(const std::filesystem::path& path) {
+  if (is_tar_name(path)) return FileForm::kWebDataset;
   const std::string extension = extension_of(path);
   if (extension == ".jsonl" || extension == ".ndjson") return FileForm::kJsonLines;
   if (extension == ".json") return json_form(path);
@@ -142,6 +159,9 @@ RowReader::RowReader(const std::filesystem::path& path, FileForm form, size_t mo
     case FileForm::kArrow:
       form_ = std::make_unique<Columns>(path, TableForm::kArrow, most);
       return;
+    case FileForm::kWebDataset:
+      form_ = std::make_unique<Samples>(path, most);
+      return;
     case FileForm::kJsonLines:
     case FileForm::kText:
       form_ = std::make_unique<JsonLines>(path, most);
@@ -153,8 +173,8 @@ RowReader::RowReader(RowReader&&) noexcept = default;
 RowReader& RowReader::operator=(RowReader&&) noexcept = default;
 RowReader::~RowReader() = default;
 
-void RowReader::want(const std::vector<std::string>& keys) {
-  form_->want(keys);
+void RowReader::want(std::vector<std::string> keys, const std::vector<std::string>& also) {
+  form_->want(std::move(keys), also);
 }
 
 bool RowReader::next(std::string& row) {

@@ -1,4 +1,4 @@
-// Rows of a data file, whatever its form: JSON lines, a JSON list, CSV, TSV, each plain or packed (byte_source.h), Parquet and Arrow (table_file.h). The
+// Rows of a data file, whatever its form: JSON lines, a JSON list, CSV, TSV, each plain or packed (byte_source.h), Parquet and Arrow (table_file.h), WebDataset archives (webdataset.h). The
 // one road by which sft, pretrain, grpo, rejection and eval read them. Streams; a bad row is an error that names file and line (or row). docs/data.md.
 #pragma once
 
@@ -12,9 +12,9 @@
 
 namespace r1::data {
 
-enum class FileForm { kText, kJsonLines, kJsonList, kCsv, kTsv, kParquet, kArrow };
+enum class FileForm { kText, kJsonLines, kJsonList, kCsv, kTsv, kParquet, kArrow, kWebDataset };
 
-// By the name without .gz, .zst, .bz2 and .xz: .jsonl and .ndjson, .csv, .tsv and .tab, .parquet, .arrow and .feather; a .json is one or the other by
+// By the name without .gz, .zst, .bz2 and .xz: .jsonl and .ndjson, .csv, .tsv and .tab, .parquet, .arrow and .feather, .tar; a .json is one or the other by
 // what it begins with; the rest is text. Error if the file is not there.
 FileForm form_of(const std::filesystem::path& path);
 // The same, where rows are wanted and a name says nothing: by what the file begins with.
@@ -29,8 +29,9 @@ class RowReader {
   RowReader& operator=(RowReader&&) noexcept;
   ~RowReader();
 
-  // Only these keys of rows are wanted: what can leave out the others unread does so (Parquet, Arrow). If the file lacks one of them, rows are whole.
-  void want(const std::vector<std::string>& keys);
+  // Only these keys of rows are wanted, and those of `also` that there are: what can leave out the others unread does so (Parquet, Arrow). If the file
+  // lacks one of `keys`, rows are whole.
+  void want(std::vector<std::string> keys, const std::vector<std::string>& also = {});
   // The next row as the text of a JSON value, not parsed yet; false at the end. A table's row is an object of texts.
   bool next(std::string& row);
   // The next row, parsed: a JSON object, or an error.

@@ -1,5 +1,6 @@
 #include "r1/data/table_file.h"
 
+#include <sstream>
 #include <utility>
 
 #include "r1/base/error.h"
@@ -104,6 +105,16 @@ std::vector<std::string> TableReader::columns() const {
     rest.remove_prefix(end + 1);
   }
   return names;
+}
+
+std::vector<TableReader::Group> TableReader::groups() const {
+  std::vector<Group> groups;
+  std::istringstream text(plugin_->groups(table_));
+  for (Group g; text >> g.rows >> g.bytes;) {
+    if (g.rows < 0 || g.bytes < 0) return {};
+    groups.push_back(g);
+  }
+  return groups;
 }
 
 void TableReader::select(const std::vector<std::string>& columns) {

@@ -33,6 +33,11 @@ class TableReader {
   ~TableReader();
 
   std::vector<std::string> columns() const;
+  // Of Parquet, in their order: parts of the file that can be read apart. None of Arrow, and where they cannot be (rows or bytes below 0).
+  struct Group {
+    int64_t rows = 0, bytes = 0;  // as stored
+  };
+  std::vector<Group> groups() const;
   // Only these columns are read from here on; if the file lacks one of them, all are.
   void select(const std::vector<std::string>& columns);
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { R1_TABLE_VERSION = 1 };
+enum { R1_TABLE_VERSION = 2 };
 
 // Forms of a file.
 enum { R1_TABLE_PARQUET = 0, R1_TABLE_ARROW = 1 };
@@ -28,6 +28,8 @@ struct R1TablePlugin {
   void* (*open)(const char* path, int32_t form, int32_t keep_bytes, char* error, size_t error_size);
   // Names of columns, each followed by '\n'.
   const char* (*columns)(void* table);
+  // "<rows> <bytes>\n" of each of its row groups, which can be read apart, bytes as stored; "" if it has none (Arrow).
+  const char* (*groups)(void* table);
   // From the next row on only these columns; 0 if the table lacks one of them, and then nothing changes.
   int32_t (*select)(void* table, const char* const* names, size_t count);
   // The row's text, until the next call. A row whose text would be longer than `most` bytes is a bad one.

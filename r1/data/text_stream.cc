@@ -13,7 +13,7 @@ void TextStream::open() {
     reader_ = std::make_unique<LineReader>(name);
   else
     rows_ = std::make_unique<RowReader>(name, form);
-  if (rows_ && !wanted_.empty()) rows_->want(wanted_);
+  if (rows_ && !wanted_.empty()) rows_->want(wanted_, also_);
 }
 
 bool TextStream::next(Text& text) {

@@ -30,8 +30,8 @@ class TextStream {
   // `whole_file_bytes` and `part_bytes` are there for tests.
   explicit TextStream(std::vector<std::string> files, int64_t whole_file_bytes = kWholeFileBytes, int64_t part_bytes = kPartBytes);
 
-  // Of rows, these keys are all that is wanted (RowReader::want).
-  void want(std::vector<std::string> keys) { wanted_ = std::move(keys); }
+  // Of rows, these keys are all that is wanted, and of `also` what there is (RowReader::want).
+  void want(std::vector<std::string> keys, std::vector<std::string> also = {}) { wanted_ = std::move(keys), also_ = std::move(also); }
   // False at the end of the last file.
   bool next(Text& text);
   Position position() const;
@@ -42,7 +42,7 @@ class TextStream {
   bool next_part(Text& text);
   void open();
 
-  std::vector<std::string> files_, wanted_;
+  std::vector<std::string> files_, wanted_, also_;
   int64_t whole_file_bytes_, part_bytes_;
   int64_t file_ = 0;
   // Of files_[file_], if it was begun: one of them.

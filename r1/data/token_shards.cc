@@ -392,7 +392,7 @@ void remove_others(const Manifest& m) {
 // The shards that `m` lacks, into its folder.
 void make_rest(Manifest& m, const CorpusSpec& spec, int threads) {
   TextStream stream(spec.files);
-  stream.want(spec.keys);
+  stream.want(spec.keys, spec.also);
   stream.seek(m.next);
   std::unique_ptr<ShardWriter> writer;
   const auto close = [&](const TextStream::Position& after) {
@@ -449,6 +449,21 @@ EncodeFunction with_control(const Json& ranges, const EncodeFunction& encode, co
   };
 }
 
+// {"extra": {"control": [..]}}; of a table `extra` may be that object's JSON text. Null where there is none.
+Json control_of(const Json& row) {
+  const auto it = row.find("extra");
+  if (it == row.end()) return nullptr;
+  Json extra = *it;
+  if (extra.is_string() && extra.get_ref<const std::string&>().find("\"control\"") != std::string::npos) {
+    try {
+      extra = parse_json(extra.get<std::string>(), "");
+    } catch (const Error&) {
+      return nullptr;  // a text that only looks like it
+    }
+  }
+  return extra.is_object() && extra.contains("control") ? extra["control"] : Json();
+}
+
 }  // namespace
 
 DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_id, int32_t begin_id, TokenFunction token) {
@@ -459,9 +474,8 @@ DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_i
     if (!row.contains(field))
       fail(text.where, ": key '", printable(field), "' is missing; found: ", keys_of(row), " (--text_field names the one to train on)");
     const std::string whole = json_get<std::string>(row, field.c_str(), text.where);
-    const auto extra = row.find("extra");
-    const bool control = token && extra != row.end() && extra->is_object() && extra->contains("control") && extra->at("control").is_array();
-    return text_document(whole, control ? with_control(extra->at("control"), encode, token, text.where) : encode, end, begin);
+    const Json control = token ? control_of(row) : Json();
+    return text_document(whole, control.is_array() ? with_control(control, encode, token, text.where) : encode, end, begin);
   };
 }
 
@@ -534,7 +548,7 @@ std::unique_ptr<DocumentSource> made_token_shards(const std::vector<fs::path>& f
 
 std::vector<Document> corpus_documents(const CorpusSpec& spec, int threads) {
   TextStream stream(spec.files);
-  stream.want(spec.keys);
+  stream.want(spec.keys, spec.also);
   std::vector<Document> all;
   make_documents(stream, spec, threads, [&](std::vector<Document> documents, const TextStream::Position&) {
     std::move(documents.begin(), documents.end(), std::back_inserter(all));

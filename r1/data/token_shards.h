@@ -70,6 +70,7 @@ DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_i
 struct CorpusSpec {
   std::vector<std::string> files;  // of text or rows (data/text_stream.h)
   std::vector<std::string> keys;   // of rows, if `make` looks at no others
+  std::vector<std::string> also;   // but these, where there are any
   DocumentMaker make;
   std::string maker;                                               // tells what `make` depends on: tokenizer, template, options
   std::string tokenizer;                                           // its hash, for whoever trains on the shards later

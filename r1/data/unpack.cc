@@ -38,8 +38,8 @@ class Members : public Unpacker {
       const size_t got = step(in, out, n, ended, fault);
       if (!fault.empty()) return got;
       if (ended) close(), inside_ = false, first_ = false;
-      if (got > 0) return got;
-      if (!ended && in.size() == before) return fault = "no progress", 0;
+      if (got > 0 || ended) return got;
+      if (in.size() == before) return fault = "no progress", 0;
     }
     return inside_ ? flush(out, n, fault) : 0;
   }

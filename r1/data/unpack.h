@@ -31,7 +31,8 @@ class Unpacker {
   static std::unique_ptr<Unpacker> make(Packing packing);  // not kNone; an error for Brotli without its library
   virtual ~Unpacker() = default;
 
-  // Takes bytes from the front of `in` and writes up to `n` to `out`; returns how many. 0 with `in` empty: give more. On damage `fault` says
+  // Takes bytes from the front of `in` and writes up to `n` to `out`, of one member (Zstandard: frames); returns how many. 0 with `in` empty: give
+  // more; 0 with `in` not empty: a member ended, call again. On damage `fault` says
   // what it was, and only reset() helps. What follows a member and is no member (zeros of a tape, a signature) is passed over.
   virtual size_t unpack(std::string_view& in, char* out, size_t n, std::string& fault) = 0;
   // Inside of a member: the bytes may not end here.

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "r1/base/error.h"
+#include "r1/base/memory_left.h"
 #include "r1/engine/device_sampler.h"
 #include "r1/engine/ngram_lookup.h"
 #include "r1/engine/runner.h"
@@ -33,7 +34,30 @@ ops::CacheType cache_type(const std::string& name) {
   return name == "float32"    ? ops::CacheType::kFloat32
          : name == "bfloat16" ? ops::CacheType::kBFloat16
          : name == "int8"     ? ops::CacheType::kInt8
+         : name == "int4"     ? ops::CacheType::kInt4
                               : ops::CacheType::kModel;
+}
+
+void check_eviction(const EngineConfig& c) {
+  if (c.kv_eviction == "none") {
+    if (c.kv_budget > 0) fail_usage("[engine] kv_budget ", c.kv_budget, ": say who goes, by kv_eviction window or heavy_hitters");
+    return;
+  }
+  if (c.kv_budget == 0) fail_usage("[engine] kv_eviction ", c.kv_eviction, " needs kv_budget, the tokens that a sequence may hold");
+  if (c.attention_window > 0)
+    fail_usage("[engine] kv_eviction ", c.kv_eviction, " and attention_window ", c.attention_window,
+               " both say what a sequence holds: leave one out");
+  if (c.kv_eviction == "window") {
+    if (c.kv_budget <= c.attention_sink_tokens)
+      fail_usage("[engine] kv_budget ", c.kv_budget, " holds no token beside the first ", c.attention_sink_tokens,
+                 " (attention_sink_tokens): raise it");
+    return;
+  }
+  if (c.kv_budget < 64) fail_usage("[engine] expected kv_budget of at least 64 tokens for heavy_hitters, got ", c.kv_budget);
+  if (c.num_speculative_tokens > 0)
+    fail_usage(
+        "[engine] kv_eviction heavy_hitters counts what every token looks at, guesses too, which may be wrong: leave "
+        "num_speculative_tokens at 0, or take kv_eviction window");
 }
 
 EngineConfig finished(EngineConfig c, const model::Transformer& model) {
@@ -51,7 +75,10 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
         "[engine] num_speculative_tokens needs a model with multi-token prediction (num_nextn_predict_layers), which this one has not; "
         "speculation ngram needs none");
   if (c.max_model_len == 0) c.max_model_len = longest;
-  if (c.attention_window == 0) c.attention_sink_tokens = 0;
+  check_eviction(c);
+  // A prefix has no scores of its own: they are of the queries after it too.
+  if (c.kv_eviction == "heavy_hitters") c.enable_prefix_caching = false;
+  if (cache_form(c).kept_last == 0) c.attention_sink_tokens = 0;
   if (cache_type(c.kv_cache_dtype) == (model.dtype() == at::kFloat ? ops::CacheType::kFloat32 : ops::CacheType::kBFloat16) &&
       (model.dtype() == at::kFloat || model.dtype() == at::kBFloat16))
     c.kv_cache_dtype = "auto";
@@ -67,13 +94,16 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
 }
 
 SchedulerConfig scheduling(const EngineConfig& c) {
+  const ops::CacheForm form = cache_form(c);
   return {.max_num_seqs = c.max_num_seqs,
           .max_num_batched_tokens = c.max_num_batched_tokens,
           .num_blocks = c.num_blocks,
           .block_size = int32_t(c.block_size),
           .prefix_caching = c.enable_prefix_caching,
-          .kept_first = c.attention_sink_tokens,
-          .kept_last = c.attention_window};
+          .kept_first = form.kept_first,
+          .kept_last = form.kept_last,
+          .budget = form.budget,
+          .kept_of_budget = form.budget > 0 ? form.kept_of_budget() : 0};
 }
 
 RunnerConfig running(const EngineConfig& c) {
@@ -91,7 +121,9 @@ RunnerConfig running(const EngineConfig& c) {
 }  // namespace
 
 ops::CacheForm cache_form(const EngineConfig& c) {
-  return {int32_t(c.block_size), cache_type(c.kv_cache_dtype), c.attention_window > 0 ? c.attention_sink_tokens : 0, c.attention_window};
+  const int64_t last = c.kv_eviction == "window" ? std::max<int64_t>(0, c.kv_budget - c.attention_sink_tokens) : c.attention_window;
+  return {int32_t(c.block_size), cache_type(c.kv_cache_dtype), last > 0 ? c.attention_sink_tokens : 0, last,
+          c.kv_eviction == "heavy_hitters" ? c.kv_budget : 0};
 }
 
 int64_t most_cached_tokens(const EngineConfig& c, int64_t tokens) {
@@ -100,7 +132,8 @@ int64_t most_cached_tokens(const EngineConfig& c, int64_t tokens) {
 
 int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free) {
   if (config.kv_cache_memory > 0) return config.kv_cache_memory;
-  return gpu_free ? int64_t(config.gpu_memory_utilization * double(*gpu_free)) : int64_t{1} << 30;
+  if (gpu_free) return int64_t(config.gpu_memory_utilization * double(*gpu_free));
+  return std::min(int64_t{1} << 30, memory_left() / 2);
 }
 
 struct Engine::Impl {
@@ -162,7 +195,10 @@ void Engine::Impl::check_request(const Request& r) const {
   const int64_t reach = std::min(prompt + r.sampling.max_new_tokens, config.max_model_len);
   const int64_t room = config.num_blocks * config.block_size;
   check(scheduler.fits(reach), "[engine] prompt and answer reach ", reach, " tokens (", prompt, " + ", r.sampling.max_new_tokens,
-        "), the cache holds ", room, config.attention_window > 0 ? ", too few for the window" : "",
+        "), the cache holds ", room,
+        cache_form(config).kept_last > 0 ? ", too few for the window"
+        : cache_form(config).budget > 0  ? ", too few for kv_budget"
+                                         : "",
         ": raise kv_cache_memory or num_blocks, or lower max_new_tokens");
   for (const std::vector<TokenId>* ids : {&r.prompt, &r.forced})
     for (TokenId id : *ids) check(id >= 0 && id < vocab, "[engine] token id ", id, " is outside the model's vocabulary of ", vocab);
@@ -245,6 +281,12 @@ void Engine::Impl::guess(const std::vector<TokenEvent>& events) {
 // The next step's logits; undefined if there is nothing to do, or nothing of it samples.
 Tensor Engine::Impl::forward() {
   const Schedule& plan = scheduler.schedule();
+  try {
+    runner.drop(plan);
+  } catch (...) {
+    scheduler.not_dropped();
+    throw;
+  }
   if (plan.sequences.empty()) return {};
   const Tensor logits = runner.forward(plan);
   ++counted.steps;
@@ -388,7 +430,8 @@ RequestId Engine::add(Request request, TokenSink sink) {
 std::vector<RequestId> Engine::add_group(const Request& request, int n, TokenSink sink) {
   check(n >= 1 && n <= 16384, "[engine] expected 1 to 16384 samples, got ", n);
   impl_->check_request(request);
-  const auto group = std::make_shared<Group>();
+  // Samples that drop tokens each hold their own.
+  const auto group = cache_form(impl_->config).budget > 0 ? nullptr : std::make_shared<Group>();
   const auto shared = sink ? std::make_shared<const TokenSink>(std::move(sink)) : nullptr;
   std::vector<RequestId> ids;
   Request one = request;
@@ -448,6 +491,7 @@ EngineStats Engine::stats() const {
   EngineStats s = impl_->counted;
   const Scheduler& scheduler = impl_->scheduler;
   s.preemptions = scheduler.preemptions();
+  s.dropped_tokens = scheduler.dropped_tokens();
   s.prefix_hit_tokens = scheduler.prefix_hit_tokens();
   s.replayed_steps = impl_->runner.replayed_steps();
   s.cache_bytes_per_token = impl_->cache_bytes_per_token;
@@ -465,17 +509,24 @@ void EngineConfig::visit(Fields& v) {
   v("max_model_len", max_model_len, "longest prompt + answer; 0: the model's", Range{0, 1e9});
   v("block_size", block_size, "tokens a cache block (a multiple of 16)", Range{16, 1024});
   v("num_blocks", num_blocks, "cache blocks; 0: as many as kv_cache_memory holds", Range{0, 1e9});
-  v("kv_cache_memory", kv_cache_memory, "bytes for the cache of all layers; 0: 1 GiB, on a GPU gpu_memory_utilization of what is free",
-    Range{0, 1e13});
+  v("kv_cache_memory", kv_cache_memory,
+    "bytes for the cache of all layers; 0: 1 GiB or half of what is left, on a GPU gpu_memory_utilization of what is free", Range{0, 1e13});
   v("gpu_memory_utilization", gpu_memory_utilization, "share of a GPU's free memory that the cache takes when kv_cache_memory is 0",
     Range{0.01, 1});
   v("kv_cache_dtype", kv_cache_dtype,
-    "keys and values in the cache: auto is the model's dtype; int8, with a scale a token and head, takes 0.27 of float32's memory",
-    OneOf{"auto", "float32", "bfloat16", "int8"});
+    "keys and values in the cache: auto is the model's dtype; int8, with a scale a token and head, takes 0.27 of float32's memory, int4, "
+    "with a scale for each 32 numbers, 0.16",
+    OneOf{"auto", "float32", "bfloat16", "int8", "int4"});
   v("attention_window", attention_window,
     "look back at that many tokens only, so that a sequence's cache is bounded however long it gets; 0: at all", Range{0, 1e9});
-  v("attention_sink_tokens", attention_sink_tokens, "with attention_window: the first tokens of a sequence, which stay in sight",
-    Range{0, 1e6});
+  v("attention_sink_tokens", attention_sink_tokens,
+    "with attention_window, or kv_eviction window: the first tokens of a sequence, which stay in sight", Range{0, 1e6});
+  v("kv_eviction", kv_eviction,
+    "who goes when a sequence holds kv_budget tokens: nobody, so that it holds all; window: all but the first and the last; heavy_hitters: "
+    "those "
+    "that were looked at least, of each layer and head",
+    OneOf{"none", "window", "heavy_hitters"});
+  v("kv_budget", kv_budget, "with kv_eviction: the tokens that a sequence may hold", Range{0, 1e9});
   v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
   v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
   v("cuda_graphs", cuda_graphs,

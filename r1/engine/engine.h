@@ -3,7 +3,7 @@
 // after an optimizer step the next token comes from the new weights with nothing copied (a new model version drops the prefix cache and,
 // unless allowed, refuses to go on with half-done sequences).
 //
-// A cache in another dtype than the model's (kv_cache_dtype) and a window (attention_window) change what the model says, each request the same
+// A cache in another dtype than the model's (kv_cache_dtype), a window (attention_window) and dropped tokens (kv_eviction) change what the model says, each request the same
 // way whatever its company: the invariants below hold, but the trainer's own numbers are others.
 //
 // Invariant mode (default on CPU): a sequence's tokens and log-probabilities do not depend, bit for bit, on what else is in the batch, on
@@ -34,11 +34,15 @@ struct EngineConfig {
   int64_t max_model_len = 0;              // 0: the model's
   int64_t block_size = 16;
   int64_t num_blocks = 0;               // 0: as many as cache_memory() holds
-  int64_t kv_cache_memory = 0;          // bytes for all layers; 0: 1 GiB on the CPU, a share of the free memory on a GPU
+  int64_t kv_cache_memory = 0;          // bytes for all layers; 0: on the CPU 1 GiB or half of what is left, a share of the free memory on a GPU
   double gpu_memory_utilization = 0.9;  // that share; lower where a trainer needs room beside it
-  std::string kv_cache_dtype = "auto";  // what keys and values are kept as: the model's dtype, float32, bfloat16 or int8 (ops/cache_form.h)
+  std::string kv_cache_dtype =
+      "auto";                    // what keys and values are kept as: the model's dtype, float32, bfloat16, int8 or int4 (ops/cache_form.h)
   int64_t attention_window = 0;  // tokens that a query looks back at, itself included; 0: all. Blocks before it are given back, but for
   int64_t attention_sink_tokens = 4;  // these first tokens, which stay in sight (StreamingLLM, arXiv 2309.17453). Positions stay absolute
+  std::string kv_eviction =
+      "none";             // who goes when a sequence holds kv_budget tokens: window, all but the first attention_sink_tokens and the last;
+  int64_t kv_budget = 0;  // heavy_hitters, those that were looked at least (ops/heavy_hitters.h), without prefix caching
   bool enable_prefix_caching = true;
   bool exact = true;        // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
   bool cuda_graphs = true;  // GPU: steps that only decode are captured once for each size and replayed
@@ -60,6 +64,7 @@ int64_t cache_memory(const EngineConfig& config, std::optional<int64_t> gpu_free
 struct EngineStats {
   int64_t steps = 0, prompt_tokens = 0, prefill_tokens = 0, generated_tokens = 0, preemptions = 0, prefix_hit_tokens = 0;
   int64_t draft_tokens = 0, accepted_draft_tokens = 0;  // speculation
+  int64_t dropped_tokens = 0;                           // kv_eviction heavy_hitters
   int64_t replayed_steps = 0;                           // of `steps`, as CUDA graphs
   int64_t running = 0, waiting = 0, free_blocks = 0, total_blocks = 0;
   int64_t cache_bytes_per_token = 0;  // of all layers

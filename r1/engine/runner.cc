@@ -7,6 +7,7 @@
 #include <new>
 
 #include "r1/ops/copy_blocks.h"
+#include "r1/ops/heavy_hitters.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::engine {
@@ -26,7 +27,7 @@ ops::SequenceBuffers::Limits limits_of(const RunnerConfig& c) {
 
 // CUDA: whether attention reads a cache of this form where it lies. Others are gathered by tables that the host reads.
 bool has_kernels(const ops::CacheForm& form) {
-  return form.type == ops::CacheType::kModel && (form.kept_last == 0 || form.kept_first == 0);
+  return form.type == ops::CacheType::kModel && form.budget == 0 && (form.kept_last == 0 || form.kept_first == 0);
 }
 
 // Zeros. On the CPU from calloc: large blocks come zeroed from the system page by page as they are used, and filling them would take the
@@ -62,11 +63,14 @@ Runner::Runner(model::Transformer& model, const RunnerConfig& config)
       buffers_(model.device(), limits_of(config)) {
   for (int i = 0; i < model.num_caches(speculate_); ++i)
     caches_.push_back(new_cache(config.num_blocks + (graphs_.on() ? 1 : 0), model.cache_bytes(i, config.form), model.device()));
-  context_.sequences.block_size = config.form.block_size;
-  context_.sequences.cache_type = config.form.type;
-  context_.sequences.kept_first = config.form.kept_first;
-  context_.sequences.kept_last = config.form.kept_last;
+  context_.sequences.set_form(config.form);
   context_.sequences.exact = config.exact;
+}
+
+void Runner::drop(const Schedule& schedule) {
+  const at::NoGradGuard no_grad;
+  for (const Drop& d : schedule.drops)
+    model_.keep_heavy_hitters(caches_, context_.sequences.cache_form(), {.blocks = d.blocks, .held = d.held, .kept = d.kept});
 }
 
 Tensor Runner::forward(const Schedule& schedule) {
@@ -139,7 +143,7 @@ void Runner::pack(const Schedule& schedule) {
     ids_.resize(ids_.size() + size_t(padding), 0);
     pack_sequence(s, s.cached, rows + padding);
     std::vector<int32_t>& table = context_.sequences.block_tables[context_.sequences.context_lens.size() - 1];
-    while (int64_t(table.size()) * context_.sequences.block_size < s.cached + rows + padding) table.push_back(no_block_);
+    while (int64_t(table.size()) * context_.sequences.block_size < s.held() + rows + padding) table.push_back(no_block_);
     if (speculate_) packed_.push_back({s.id, first, s.cached, rows});
     if (!scheduled.samples()) continue;
     for (int64_t t = scheduled.tokens - 1; t < rows; ++t) rows_.push_back(first + t);
@@ -168,6 +172,7 @@ void Runner::begin_pack() {
   last_rows_.clear();
   context_.sequences.cu_seqlens.assign(1, 0);
   context_.sequences.context_lens.clear();
+  context_.sequences.positions.clear();
 }
 
 // Tokens first .. first + rows - 1 of a sequence, whose ids are packed already.
@@ -175,7 +180,8 @@ void Runner::pack_sequence(const Sequence& s, int64_t first, int64_t rows) {
   ops::Sequences& batch = context_.sequences;
   const size_t index = batch.context_lens.size();
   batch.cu_seqlens.push_back(int32_t(batch.cu_seqlens.back() + rows));
-  batch.context_lens.push_back(int32_t(first));
+  batch.context_lens.push_back(int32_t(first - s.dropped));
+  for (int64_t t = 0; batch.budget > 0 && t < rows; ++t) batch.positions.push_back(int32_t(first + t));
   if (batch.block_tables.size() <= index) batch.block_tables.emplace_back();
   std::vector<int32_t>& table = batch.block_tables[index];
   table.assign(s.blocks.begin(), s.blocks.end());

@@ -28,6 +28,8 @@ class Runner {
   // Allocates num_blocks blocks for every cache of the model on its device.
   Runner(model::Transformer& model, const RunnerConfig& config);
 
+  // Makes a schedule's drops.
+  void drop(const Schedule& schedule);
   // Makes the schedule's block copies, runs its tokens and returns the logits [rows, V] fp32 of the last token of each sequence that
   // samples and of the guesses after it, in the schedule's order; undefined if none does.
   Tensor forward(const Schedule& schedule);

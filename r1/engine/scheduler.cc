@@ -7,11 +7,16 @@
 namespace r1::engine {
 
 Scheduler::Scheduler(const SchedulerConfig& config)
-    : config_(config), blocks_(config.num_blocks), prefixes_(config.num_blocks, config.block_size) {}
+    : config_(config), blocks_(config.num_blocks), prefixes_(config.num_blocks, config.block_size) {
+  check(config.budget == 0 ||
+            (!config.prefix_caching && config.kept_last == 0 && config.kept_of_budget > 0 && config.kept_of_budget < config.budget),
+        "[scheduler] expected a budget of tokens that are neither shared nor kept by their place, some of which stay");
+}
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   Sequence* s = sequence.get();
   check(!s->tokens.empty() && fits(s->max_tokens), "[scheduler] request ", s->id, " can't fit into the cache");
+  check(config_.budget == 0 || !s->group, "[scheduler] request ", s->id, " can't share its cache");
   s->prefix_node = PrefixCache::root(s->cache_salt);
   s->place = waiting_.insert(waiting_.end(), s);
   sequences_[s->id] = std::move(sequence);
@@ -43,10 +48,11 @@ void Scheduler::move(Sequence* s, Stage stage) {
 const Schedule& Scheduler::schedule() {
   check(!ahead_, "[scheduler] a step that was planned ahead is still on its way");
   schedule_.sequences.clear();
+  schedule_.drops.clear();
   schedule_.copies.clear();
   schedule_.tokens = 0;
   preempted_now_ = starved_now_ = false;
-  for (Sequence* s : running_) give_back_unseen(s);
+  for (Sequence* s : running_) give_back_unseen(s), drop_from_full(s);
   schedule_decodes();
   schedule_prefills();
   if (!preempted_now_ && !starved_now_) admit();
@@ -99,7 +105,7 @@ int64_t Scheduler::room_for_drafts(Sequence* s) {
   const int64_t left = s->max_tokens - int64_t(s->tokens.size()) - 1;
   const int64_t wanted = std::min({int64_t(s->draft.size()), budget, left});
   for (int64_t i = 0; i < wanted; ++i) {
-    const size_t index = size_t((s->cached + 1 + i) / config_.block_size);
+    const size_t index = size_t((s->held() + 1 + i) / config_.block_size);
     if (index < s->blocks.size() && blocks_.references(s->blocks[index]) == 1) continue;
     if (index != s->blocks.size()) return i;
     const BlockId block = take_block(nullptr);
@@ -146,9 +152,28 @@ void Scheduler::schedule_prefills() {
 // Blocks for up to `wanted` tokens after s->cached, of those that are free but for `spare`; how many tokens they are for. Without a window a
 // sequence has had the blocks of all its tokens since it was admitted.
 int64_t Scheduler::take_chunk(Sequence* s, int64_t wanted, int64_t spare) {
-  while (int64_t(s->blocks.size()) < blocks_for(s->cached + wanted) && blocks_.free_blocks() > spare)
+  if (config_.budget > 0) wanted = std::min(wanted, config_.budget - s->held());
+  while (int64_t(s->blocks.size()) < blocks_for(s->held() + wanted) && blocks_.free_blocks() > spare)
     s->blocks.push_back(take_block(nullptr));
-  return std::min(wanted, int64_t(s->blocks.size()) * config_.block_size - s->cached);
+  return std::min(wanted, int64_t(s->blocks.size()) * config_.block_size - s->held());
+}
+
+// A prompt that goes on keeps the blocks that it will fill again.
+void Scheduler::drop_from_full(Sequence* s) {
+  if (config_.budget == 0 || s->held() < config_.budget) return;
+  const int64_t held = s->held(), kept = config_.kept_of_budget;
+  schedule_.drops.push_back({s, s->blocks, held, kept});
+  s->dropped += held - kept;
+  dropped_tokens_ += held - kept;
+  for (const int64_t needed = blocks_for(std::min(config_.budget, kept + s->uncached())); int64_t(s->blocks.size()) > needed;) {
+    blocks_.release(s->blocks.back(), false);
+    s->blocks.pop_back();
+  }
+}
+
+void Scheduler::not_dropped() {
+  for (const Drop& drop : schedule_.drops)
+    if (!drop.sequence->blocks.empty()) preempt(drop.sequence);
 }
 
 // What the next query, the one of token s->cached, does not see, none after it does.
@@ -166,9 +191,10 @@ void Scheduler::give_back_unseen(Sequence* s) {
 }
 
 // Blocks that a sequence of so many tokens can't do without: where not all are kept, those of what one token sees, one that is half seen at
-// either border, and the token's own.
+// either border, and the token's own; with a budget, its blocks.
 int64_t Scheduler::fewest_blocks(int64_t tokens) const {
   const int64_t all = blocks_for(tokens);
+  if (config_.budget > 0) return std::min(all, blocks_for(config_.budget));
   return config_.kept_last > 0 ? std::min(all, blocks_for(config_.kept_first) + blocks_for(config_.kept_last) + 2) : all;
 }
 
@@ -232,7 +258,7 @@ int64_t Scheduler::reuse_prefix(Sequence* s) {
 // --- blocks ---
 
 bool Scheduler::make_room(Sequence* s) {
-  const size_t index = size_t(s->cached / config_.block_size);
+  const size_t index = size_t(s->held() / config_.block_size);
   if (index < s->blocks.size() && blocks_.references(s->blocks[index]) == 1) return true;
   const BlockId block = take_block(s);
   if (block == kNoBlock) return false;
@@ -285,7 +311,7 @@ void Scheduler::release_blocks(Sequence* s) {
   s->blocks.clear();
   s->gone_begin = s->gone_end = 0;
   s->draft.clear();
-  s->cached = s->prefix_blocks = 0;
+  s->cached = s->dropped = s->prefix_blocks = 0;
   s->prefix_node = PrefixCache::root(s->cache_salt);
   s->may_share = true;
 }

@@ -8,6 +8,10 @@
 // them, and prompts take the blocks of one chunk at a time: a sequence holds a bounded number of them, however long it is. A chunk is cut
 // to what is free; one that gets nothing waits for those that decode, and if nobody does, the youngest gives its blocks up.
 //
+// With a budget a sequence holds no more tokens than that: where it is full, some are dropped before the next step (Schedule::drops) and the rest move
+// to its first blocks, so that it never needs more. A chunk ends where the budget is full, at places that depend on the sequence alone, so who
+// stays does too. What a block holds then is one sequence's own: nothing is shared, neither prefixes nor groups.
+//
 // Knows tokens and blocks, nothing of tensors. One step:
 //   const Schedule& plan = schedule();  <copy blocks, run the forward>;  const auto& samplers = computed();  <sample>;  append(...) or
 //   finish(...) each
@@ -36,8 +40,16 @@ struct ScheduledSequence {
 
 using kernels::BlockCopy;
 
+// Of the `held` tokens in these blocks, `kept` are to stay, in the first places.
+struct Drop {
+  Sequence* sequence = nullptr;
+  std::vector<BlockId> blocks;
+  int64_t held = 0, kept = 0;
+};
+
 struct Schedule {
   std::vector<ScheduledSequence> sequences;
+  std::vector<Drop> drops;        // to be made first, also where nothing runs
   std::vector<BlockCopy> copies;  // to be made in this order, before the forward
   int64_t tokens = 0;
 };
@@ -54,7 +66,8 @@ struct SchedulerConfig {
   int64_t max_num_seqs = 64, max_num_batched_tokens = 2048, num_blocks = 0;
   int32_t block_size = 16;
   bool prefix_caching = true;
-  int64_t kept_first = 0, kept_last = 0;  // ops/cache_form.h; kept_last 0: all tokens
+  int64_t kept_first = 0, kept_last = 0;   // ops/cache_form.h; kept_last 0: all tokens
+  int64_t budget = 0, kept_of_budget = 0;  // the same; needs prefix_caching off
 };
 
 class Scheduler {
@@ -79,6 +92,8 @@ class Scheduler {
   void finish(Sequence* sequence);
   Sequence* find(RequestId id) const;
 
+  // The plan's drops could not be made: what those sequences hold is lost, they are prefilled again.
+  void not_dropped();
   // These could not be sampled, so they are prefilled again.
   void not_sampled(const std::vector<PendingSample>& samplers);
 
@@ -94,6 +109,7 @@ class Scheduler {
   int64_t waiting() const { return int64_t(waiting_.size()); }
   bool idle() const { return sequences_.empty(); }
   int64_t preemptions() const { return preemptions_; }
+  int64_t dropped_tokens() const { return dropped_tokens_; }
   int64_t prefix_hit_tokens() const { return prefix_hit_tokens_; }
   const BlockManager& blocks() const { return blocks_; }
   const PrefixCache& prefixes() const { return prefixes_; }
@@ -109,6 +125,7 @@ class Scheduler {
   void plan(Sequence* s, int64_t tokens, int64_t drafts = 0);
   int64_t fewest_blocks(int64_t tokens) const;
   void give_back_unseen(Sequence* s);
+  void drop_from_full(Sequence* s);
   int64_t take_chunk(Sequence* s, int64_t wanted, int64_t spare);
   int64_t room_for_drafts(Sequence* s);
   bool make_room(Sequence* s);  // a writable slot for token s->cached
@@ -136,7 +153,7 @@ class Scheduler {
   bool ahead_ = false;      // schedule_ is of schedule_ahead()
   RequestId blocked_ = -1;  // the head of the queue that did not fit, and the free blocks then
   int64_t blocked_free_ = 0;
-  int64_t preemptions_ = 0, prefix_hit_tokens_ = 0;
+  int64_t preemptions_ = 0, prefix_hit_tokens_ = 0, dropped_tokens_ = 0;
 };
 
 }  // namespace r1::engine

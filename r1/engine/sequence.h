@@ -44,6 +44,8 @@ struct Sequence {
 
   Stage stage = Stage::kWaiting;
   int64_t cached = 0;
+  int64_t dropped =
+      0;  // of these, how many are not held any more (SchedulerConfig::budget); those held lie at the first places of `blocks`
   std::vector<BlockId> blocks;  // by position; those at [gone_begin, gone_end), which nothing looks at any more, are kNoBlock
   int64_t gone_begin = 0, gone_end = 0;
   uint64_t cache_salt = 0;
@@ -58,6 +60,7 @@ struct Sequence {
   int64_t most_guesses = 2;    // from the text: twice what was right lately
 
   int64_t made() const { return int64_t(tokens.size()) - prompt_tokens; }
+  int64_t held() const { return cached - dropped; }
   int64_t uncached() const { return int64_t(tokens.size()) - cached; }
 };
 

@@ -99,9 +99,9 @@ void say_what_is_packed(const model::Transformer& model) {
 }  // namespace
 
 LoadedModel load(const InferenceArgs& args, tensor::Device device, TokenizerUse use) {
-  if (args.weights == "packed" && !device.is_cpu())
-    fail_usage("--weights packed: only the CPU multiplies packed weights; leave it out, or give --device cpu");
-  const model::ModelLoad how{.keep_packed = args.weights != "unpacked" && device.is_cpu(), .products_only = args.weights == "auto"};
+  // On a GPU packed weights are faster for few sequences and slower for many (docs/results/gpu_quantized.md): only where asked for.
+  const bool packed = args.weights == "packed" || (args.weights == "auto" && device.is_cpu());
+  const model::ModelLoad how{.keep_packed = packed, .products_only = args.weights == "auto" || !device.is_cpu()};
   LoadedModel out = load(args, device, resolve_dtype(args.dtype, device), use, how);
   say_what_is_packed(*out.model);
   return out;
@@ -130,9 +130,11 @@ void ModelArgs::visit(Fields& v) {
 void InferenceArgs::visit(Fields& v) {
   ModelArgs::visit(v);
   v("weights", weights,
-    "quantized and 2:4 weights in memory: packed as the file has them, or unpacked to dtype; auto: packed where products with them are "
-    "there "
-    "(on the CPU); packed: also a 16 bit model's matrices, under float32",
+    "quantized and 2:4 weights in memory: packed as the file has them, or unpacked to dtype; auto: packed on the CPU where products with "
+    "them "
+    "are there. packed also takes a 16 bit model's matrices under float32 on the CPU; on CUDA it takes the least memory and is faster for "
+    "up to "
+    "some 32 sequences at once",
     OneOf{"auto", "packed", "unpacked"});
 }
 

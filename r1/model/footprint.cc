@@ -56,7 +56,7 @@ Footprint footprint(const ModelConfig& given, tensor::DType dtype, const ops::Ca
   f.active_parameters = f.parameters - idle;
   for (int i = 0; i < model.num_caches(true); ++i)
     (i < model.num_caches() ? f.cache_bytes_per_token : f.mtp_cache_bytes_per_token) +=
-        model.cache_bytes(i, {kBlock, cache.type, cache.kept_first, cache.kept_last}) / kBlock;
+        model.cache_bytes(i, {kBlock, cache.type, cache.kept_first, cache.kept_last, cache.budget}) / kBlock;
   f.flops_per_token = 2 * f.active_parameters;
   f.attention_flops_per_context_token = attention_flops(c);
   return f;

@@ -286,8 +286,8 @@ void Transformer::arrange() {
 }
 
 bool Transformer::replayable() const {
-  const bool packed =
-      std::any_of(weights_.begin(), weights_.end(), [](const WeightRow& row) { return row.weight && row.weight->packed(); });
+  const bool packed = std::any_of(weights_.begin(), weights_.end(),
+                                  [](const WeightRow& row) { return row.weight && row.weight->packed() && !row.weight->on_device(); });
   return !packed && std::all_of(parts_->blocks.begin(), parts_->blocks.end(),
                                 [](const auto& block) { return block->attention().replayable() && block->mlp().replayable(); });
 }
@@ -298,12 +298,13 @@ void Transformer::reach(int64_t position) {
 
 uint64_t Transformer::memory_stamp() const {
   uint64_t stamp = 0;
-  const auto mix = [&](const Tensor& t) {
-    stamp = (stamp ^ uint64_t(reinterpret_cast<uintptr_t>(t.is_meta() ? nullptr : t.const_data_ptr()))) * 0x9E3779B97F4A7C15;
+  const auto mix = [&](const void* address) {
+    stamp = (stamp ^ uint64_t(reinterpret_cast<uintptr_t>(address))) * 0x9E3779B97F4A7C15;
     stamp ^= stamp >> 29;
   };
-  for (const WeightRow& row : weights_) mix(*row.tensor);
-  for (const auto& table : parts_->rotary) mix(table->cos_PH), mix(table->sin_PH);
+  for (const WeightRow& row : weights_)
+    mix(row.weight ? row.weight->address() : row.tensor->is_meta() ? nullptr : row.tensor->const_data_ptr());
+  for (const auto& table : parts_->rotary) mix(table->cos_PH.const_data_ptr()), mix(table->sin_PH.const_data_ptr());
   return stamp;
 }
 
@@ -313,6 +314,13 @@ int Transformer::num_caches(bool mtp) const {
 
 int64_t Transformer::cache_bytes(int cache, const ops::CacheForm& form) const {
   return parts_->cache_owners.at(size_t(cache)).bytes(form);
+}
+
+void Transformer::keep_heavy_hitters(const std::vector<nn::LayerCache>& caches, const ops::CacheForm& form,
+                                     const ops::HeldTokens& tokens) const {
+  for (size_t i = 0; i < caches.size(); ++i)
+    if (const Parts::CacheOwner& owner = parts_->cache_owners.at(i); !owner.is_mlp)
+      owner.block->attention().keep_heavy_hitters(caches[i], form, tokens);
 }
 
 int Transformer::num_layers() const {

@@ -14,6 +14,9 @@ namespace r1::nn {
 class Block;
 class Weight;
 }  // namespace r1::nn
+namespace r1::ops {
+struct HeldTokens;
+}
 
 namespace r1::model {
 
@@ -79,6 +82,8 @@ class Transformer {
   int num_caches(bool mtp = false) const;
   // Bytes of one block in that cache. Throws (usage) if there can be none of that form.
   int64_t cache_bytes(int cache, const ops::CacheForm& form) const;
+  // Of a sequence, keeps the tokens that were looked at most, in every cache of a form with a budget.
+  void keep_heavy_hitters(const std::vector<nn::LayerCache>& caches, const ops::CacheForm& form, const ops::HeldTokens& tokens) const;
   int num_layers() const;
 
   const ModelConfig& config() const { return config_; }

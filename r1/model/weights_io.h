@@ -28,9 +28,9 @@ ModelConfig read_model_config(const std::filesystem::path& path);
 
 struct ModelLoad {
   // Weights that the file has in a packed form known here stay in it (nn/weight): less memory and no training. Those are ggml's quantized
-  // types, integers, 8 bit blocks, 2:4 (of four neighbours at most two are not zero), and in an fp32 model 16 bit floats. On the CPU they are
-  // multiplied as they are (ops/packed_linear); elsewhere, and where a layer reads a weight whole, they are unpacked for each use, the same
-  // numbers, slowly. Those that lie otherwise in the file than here are unpacked.
+  // types, integers, 8 bit blocks, and on the CPU 2:4 (of four neighbours at most two are not zero) and in an fp32 model 16 bit floats. The CPU
+  // multiplies them as they are (ops/packed_linear), a GPU those of a bf16 model (ops/device_matrix); else, and where a layer reads a weight
+  // whole, they are unpacked for each use, the same numbers, slowly. Those that lie otherwise in the file than here are unpacked.
   bool keep_packed = false;
   // Of those, only what is multiplied as it is; 16 bit floats only beside quantized matrices.
   bool products_only = false;

@@ -7,6 +7,7 @@
 #include "r1/model/weights_check.h"
 #include "r1/model/weights_files.h"
 #include "r1/model/weights_integers.h"
+#include "r1/ops/device_matrix.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/gguf.h"
@@ -68,6 +69,7 @@ Tensor view_of(const Stored& stored) {
 // Matrices of floats that are smaller packed than in the model's dtype, or null: 2:4 in any dtype; 16 bits in an fp32 model, of a quantized
 // folder (whose embedding and head are left so) or where all that can be packed is asked for.
 std::shared_ptr<const tensor::PackedMatrix> packed_floats(const SafetensorsModel& stored, const WeightRow& row, const ModelLoad& how) {
+  if (!row.weight->device().is_cpu()) return nullptr;
   std::vector<Tensor> parts;
   bool sparse = true, narrow = row.tensor->scalar_type() == at::kFloat && (stored.quantization() || !how.products_only);
   for (const StoredWeight& part : stored_weights(row)) {
@@ -120,11 +122,41 @@ bool is_read_whole(const WeightRow& row, const ModelConfig& config) {
          (config.ffn == "topk_sparse" && row.name.find(".mlp.") != std::string::npos);  // nn/mla, nn/sparse_mlp
 }
 
+// The form that a GPU multiplies, on it; null if the file has some of the row otherwise, or there is no such form.
+std::shared_ptr<const ops::DeviceMatrix> on_device(const std::vector<tensor::GroupedCodes>& parts, const WeightRow& row) {
+  const auto matrix = parts.empty() ? nullptr : ops::pack_for_device(parts);
+  return matrix ? ops::to_device(*matrix, row.weight->device()) : nullptr;
+}
+
+std::vector<tensor::GroupedCodes> stored_codes(const SafetensorsModel& stored, const WeightRow& row) {
+  std::vector<tensor::GroupedCodes> parts;
+  for (const StoredWeight& part : stored_weights(row)) {
+    if (stored_in_integers(stored, part.name)) {
+      parts.push_back(tensor::grouped_codes(read_integers(stored, part.name, row.shape.back())));
+      continue;
+    }
+    const Stored values = stored.find(part.name);
+    if (row.transposed_in_hf || !is_fp8(*values.tensor)) return {};
+    const Stored scales = stored.find(scale_name(part.name));
+    parts.push_back(tensor::grouped_codes(tensor::Fp8Blocks{tensor::read_safetensor(*values.file, *values.tensor),
+                                                            tensor::read_safetensor(*scales.file, *scales.tensor, at::kFloat)}));
+  }
+  return parts;
+}
+
+// On a GPU: packed there if it may be, with the model in the dtype of its products.
+bool stays_packed_on_device(const WeightRow& row, const ModelLoad& how, const std::function<std::vector<tensor::GroupedCodes>()>& read) {
+  if (!how.keep_packed || !row.weight || !row.weight->device().is_cuda() || row.tensor->scalar_type() != at::kBFloat16) return false;
+  auto matrix = on_device(read(), row);
+  if (matrix) row.weight->pack(std::move(matrix));
+  return row.weight->packed();
+}
+
 // Leaves the weight packed if it may be, else makes room for its values.
 bool stays_packed(const WeightRow& row, const ModelConfig& config, const ModelLoad& how,
                   const std::function<std::shared_ptr<const tensor::PackedMatrix>()>& read) {
   if (!row.weight) return false;
-  const bool may = how.keep_packed && !(how.products_only && is_read_whole(row, config));
+  const bool may = how.keep_packed && !(how.products_only && (row.weight->device().is_cuda() || is_read_whole(row, config)));
   if (auto packed = may ? read() : nullptr; packed && (packed->has_product() || !how.products_only)) {
     row.weight->pack(std::move(packed));
     return true;
@@ -140,7 +172,8 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   ProgressCounter done(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
     set_inputs(stored, row);
-    if (stays_packed(row, model.config(), how, [&] { return packed_row(stored, row, how); })) {
+    if (stays_packed_on_device(row, how, [&] { return stored_codes(stored, row); }) ||
+        stays_packed(row, model.config(), how, [&] { return packed_row(stored, row, how); })) {
       done(row.tensor->nbytes());
       continue;
     }
@@ -170,7 +203,12 @@ void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& p
     const GgufTensor& stored = *file.find(row.gguf_name);
     const tensor::RowOrder order = row.rope_permuted_in_gguf ? rope_order(model.config().head_dim) : tensor::RowOrder();
     const auto packed = [&] { return row.transposed_in_gguf ? nullptr : tensor::pack_gguf_tensor(file, stored, order); };
-    if (!stays_packed(row, model.config(), how, packed)) load_gguf_row(file, stored, row, order);
+    const auto codes = [&]() -> std::vector<tensor::GroupedCodes> {
+      if (row.transposed_in_gguf || row.gguf_plus != 0 || !tensor::is_quantized(stored.type)) return {};
+      return {tensor::grouped_codes(file, stored, order)};
+    };
+    if (!stays_packed_on_device(row, how, codes) && !stays_packed(row, model.config(), how, packed))
+      load_gguf_row(file, stored, row, order);
     done(row.tensor->nbytes());
   }
 }

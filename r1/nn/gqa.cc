@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "r1/base/error.h"
-#include "r1/ops/attention.h"
 #include "r1/ops/cpu_kernels.h"
 #include "r1/ops/qkv_heads.h"
 
@@ -58,7 +57,7 @@ Tensor Gqa::output(const Tensor& a_TNH) const {
 
 Tensor Gqa::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
   check((cache != nullptr) == context.sequences.paged(), "[attention] expected a cache exactly when sequences are paged");
-  if (has_joint(x_TD)) return output(attend_jointly(x_TD, context, cache));
+  if (has_joint(x_TD) && !(cache && key_bias(context.sequences.cache_form()))) return output(attend_jointly(x_TD, context, cache));
   return output(attend(x_TD, heads_of(x_TD, context.sequences.positions_T), context, cache));
 }
 
@@ -94,12 +93,28 @@ Tensor Gqa::attend_jointly(const Tensor& x_TD, const LayerContext& context, cons
 }
 
 Tensor Gqa::attend(const Tensor&, const Heads& h, const LayerContext& context, const LayerCache* cache) const {
-  return cache ? ops::paged_attention(h.q_TNH, h.k_TKH, h.v_TKH, *cache, context.sequences, scale(), shape_.window)
-               : ops::attention(h.q_TNH, h.k_TKH, h.v_TKH, context.sequences, scale(), shape_.window);
+  if (!cache) return ops::attention(h.q_TNH, h.k_TKH, h.v_TKH, context.sequences, scale(), shape_.window);
+  const std::optional<ops::KeyBias> bias = key_bias(context.sequences.cache_form());
+  return ops::paged_attention(h.q_TNH, h.k_TKH, h.v_TKH, *cache, context.sequences, scale(), shape_.window, bias ? &*bias : nullptr);
+}
+
+std::optional<ops::KeyBias> Gqa::key_bias(const ops::CacheForm& form) const {
+  if (form.type != ops::CacheType::kInt4 || !shape_.qkv_bias || k_norm_ || (rotary_ && !rotary_->component_of_pair.empty())) return {};
+  const Tensor own_O = k_ ? k_->bias() : qkv_->bias().narrow(0, shape_.heads * shape_.head_dim, shape_.kv_heads * shape_.head_dim);
+  return ops::KeyBias{own_O.detach().to(at::kFloat).view({shape_.kv_heads, shape_.head_dim}), rotary_.get()};
 }
 
 int64_t Gqa::cache_bytes(const ops::CacheForm& form) const {
+  if (!attends_plainly() || shape_.window > 0) ops::check_no_budget("attention", "layers that look at some of the tokens", form);
+  if (form.budget > 0 && key_bias(form))
+    fail_usage(
+        "[attention] this model's keys have a bias, which int4 does without as long as tokens stay at their places, but kv_eviction "
+        "heavy_hitters moves them: take kv_cache_dtype int8, or kv_eviction window");
   return ops::paged_attention_bytes(shape_.kv_heads, shape_.head_dim, form, placement_.device, placement_.dtype);
+}
+
+void Gqa::keep_heavy_hitters(const LayerCache& cache, const ops::CacheForm& form, const ops::HeldTokens& tokens) const {
+  ops::keep_heavy_hitters(cache, form, shape_.kv_heads, shape_.head_dim, placement_.dtype, tokens);
 }
 
 void Gqa::parameters(ParameterList list) {

@@ -11,6 +11,7 @@
 #include "r1/nn/attention_layer.h"
 #include "r1/nn/joint_linear.h"
 #include "r1/nn/norm.h"
+#include "r1/ops/attention.h"
 #include "r1/ops/rotary.h"
 
 namespace r1::nn {
@@ -31,6 +32,7 @@ class Gqa : public AttentionLayer {
   // x [T, D] -> [T, D]. `cache`: this layer's, when the context is paged; else null.
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const override;
   int64_t cache_bytes(const ops::CacheForm& form) const override;
+  void keep_heavy_hitters(const LayerCache& cache, const ops::CacheForm& form, const ops::HeldTokens& tokens) const override;
   void parameters(ParameterList list) override;
   void arrange() override;
   bool replayable() const override;
@@ -57,6 +59,8 @@ class Gqa : public AttentionLayer {
  private:
   // Normed and rotated, as far as the layer does.
   Tensor turned(Tensor heads_TNH, const std::optional<RmsNorm>& norm, const Tensor& positions_T) const;
+  // What all keys have in common, if the cache is to be without: they come with a bias and are rotated by positions of one component, or not at all.
+  std::optional<ops::KeyBias> key_bias(const ops::CacheForm& form) const;
   // x through the layer's own weight, or through the heads [first, first + heads) of the common one: [T, heads, H].
   Tensor project(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first, int64_t heads) const;
 

@@ -37,6 +37,14 @@ void JointLinear::join(std::vector<Linear*> maps) {
   const at::NoGradGuard no_grad;
   joint_ = {};
   maps_ = std::move(maps);
+  packed_ = {};
+  packed_bias_O_ = Tensor();
+  const auto has_input = [](const Linear* map) { return map->has_input(); };
+  const auto on_device = [](Linear* map) { return map->stored().on_device() != nullptr; };
+  if (std::ranges::any_of(maps_, on_device)) {
+    if (std::ranges::none_of(maps_, has_input)) join_packed();
+    return;
+  }
   std::vector<Tensor*> weights, biases;
   for (Linear* map : maps_) {
     if (map->packed() || map->weight().is_meta() || map->has_input()) return;
@@ -58,6 +66,8 @@ void JointLinear::join(std::vector<Linear*> maps) {
 
 void JointLinear::join_where_they_are(std::vector<Linear*> maps) {
   joint_ = {};
+  packed_ = {};
+  packed_bias_O_ = Tensor();
   maps_ = std::move(maps);
 }
 
@@ -71,7 +81,36 @@ std::vector<Tensor> JointLinear::apart(const Tensor& x_TI) const {
   return ops::packed_linear_joint(x_TI, maps);
 }
 
+void JointLinear::join_packed() {
+  ops::Tensors biases;
+  bool all = true;
+  for (Linear* map : maps_) {
+    packed_.parts.push_back(map->stored().on_device());
+    all = all && packed_.parts.back();
+    if (map->bias().defined()) biases.push_back(map->bias());
+  }
+  if (all && (biases.empty() || biases.size() == maps_.size()))
+    if (ops::JointDeviceMatrix together = ops::join(packed_.parts); together.joint) {
+      packed_ = std::move(together);
+      for (size_t i = 0; i < maps_.size(); ++i) maps_[i]->stored().pack(packed_.parts[i]);
+      if (!biases.empty()) packed_bias_O_ = aten::cat(biases);
+    }
+}
+
+Tensor JointLinear::operator()(const Tensor& x_TI) const {
+  if (packed_.parts.empty()) return ops::linear_joint(x_TI, joint_);
+  if (packed_.joint) return ops::device_linear(x_TI, *packed_.joint, 0, packed_.joint->rows(), packed_bias_O_);
+  std::vector<Tensor> apart;
+  for (const Linear* map : maps_) apart.push_back((*map)(x_TI));
+  return aten::cat(apart, 1);
+}
+
 bool JointLinear::holds() const {
+  if (!packed_.parts.empty()) {
+    for (size_t i = 0; i < maps_.size(); ++i)
+      if (maps_[i]->stored().on_device() != packed_.parts[i]) return false;
+    return true;
+  }
   if (!joint_.weight_OI.defined()) return false;
   for (size_t i = 0; i < maps_.size(); ++i) {
     if (maps_[i]->packed() || !maps_[i]->weight().is_same(joint_.weights[i])) return false;

@@ -17,7 +17,9 @@ class Linear : public Module {
   // The slots, and whether the weight lies packed (it has no tensor then).
   Tensor& weight() { return weight_OI_.slot(); }
   Tensor& bias() { return bias_O_; }
+  const Tensor& bias() const { return bias_O_; }
   bool packed() const { return weight_OI_.packed(); }
+  Weight& stored() { return weight_OI_; }
   const Weight& stored() const { return weight_OI_; }
   bool has_input() const { return weight_OI_.has_input(); }
   // Lists weight under the layer's own name ("q") and the bias beside it ("q_bias").

@@ -84,6 +84,7 @@ Tensor Mla::absorbed(const Tensor& q_TNH, const LayerContext& context, const Lay
 }
 
 int64_t Mla::cache_bytes(const ops::CacheForm& form) const {
+  ops::check_no_budget("mla_attention", "layers with latent attention", form);
   return ops::mla_cache_bytes(shape_.cached(), form, placement_.dtype);
 }
 

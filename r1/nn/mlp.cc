@@ -35,7 +35,7 @@ Tensor Mlp::hidden(const Tensor& x_TD) const {
 
 void Mlp::arrange() {
   if (!gate_) return;
-  up_.weight().is_cuda() ? gate_up_.join({&*gate_, &up_}) : gate_up_.join_where_they_are({&*gate_, &up_});
+  up_.stored().device().is_cuda() ? gate_up_.join({&*gate_, &up_}) : gate_up_.join_where_they_are({&*gate_, &up_});
 }
 
 Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {

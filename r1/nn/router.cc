@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
+#include "r1/ops/attention.h"
 #include "r1/ops/linear.h"
 #include "r1/ops/running_mean.h"
 #include "r1/tensor/aten.h"
@@ -43,6 +44,7 @@ Tensor Router::balanced(const Tensor& y_TD, const ops::Routes& routes, const ops
 }
 
 int64_t Router::cache_bytes(const ops::CacheForm& form) const {
+  if (shape_.context) ops::check_no_budget("router", "routers that carry a running mean", form);
   return shape_.context ? ops::paged_running_mean_bytes(shape_.dim, form.block_size) : 0;
 }
 

@@ -1,10 +1,10 @@
 // A weight and, alone, the knowledge of how it is stored: as one tensor (plain), or packed as its file has it (tensor/packed), with values
 // and scales in slots of their own. Layers that multiply own one for each matrix; norms, biases and routers are plain tensors.
 //
-// A packed weight is multiplied as it lies where there is a product for its form (ops/packed_linear: on the CPU, all forms but integers in
-// groups of odd sizes): ggml's blocks and integers round the input to 8 bits, narrow floats and 2:4 give the bits of the unpacked weight. Else
-// it is unpacked for each use, which is slow and takes the memory of what is used. It has no gradient and is never written:
-// model.set_requires_grad refuses it.
+// A packed weight is multiplied as it lies where there is a product for its form: on the CPU (ops/packed_linear) all forms but integers in groups
+// of odd sizes, where ggml's blocks and integers round the input to 8 bits, and narrow floats and 2:4 give the bits of the unpacked weight; on a
+// GPU in a form of its own (ops/device_matrix), which rounds nothing. Else it is unpacked for each use, which is slow and takes the memory of what
+// is used. It has no gradient and is never written: model.set_requires_grad refuses it.
 #pragma once
 
 #include <functional>
@@ -17,6 +17,10 @@ namespace r1::tensor {
 class PackedMatrix;
 }
 
+namespace r1::ops {
+class DeviceMatrix;
+}
+
 namespace r1::nn {
 
 class Weight {
@@ -27,7 +31,11 @@ class Weight {
 
   bool defined() const { return plain_.defined(); }
   at::IntArrayRef sizes() const { return plain_.sizes(); }
-  bool packed() const { return packed_ != nullptr; }
+  bool packed() const { return packed_ || on_device_; }
+  // Packed on a GPU, or null. Its products launch the same every time, and read what lies at address().
+  const std::shared_ptr<const ops::DeviceMatrix>& on_device() const { return on_device_; }
+  at::Device device() const { return device_; }
+  const void* address() const;
   std::string format() const;    // of a packed one, for people
   int64_t packed_bytes() const;  // 0 for a plain one
   // Null for a plain one.
@@ -58,6 +66,7 @@ class Weight {
 
   // From now on this packed matrix, whose rows are those of all axes but the last. What was held before is let go.
   void pack(std::shared_ptr<const tensor::PackedMatrix> packed);
+  void pack(std::shared_ptr<const ops::DeviceMatrix> packed);
   // Plain from now on, with memory of its own; uninitialised if it had none.
   void make_plain();
   // The place of the plain tensor; what stands there has its shape and dtype always, but memory only where the weight is plain.
@@ -65,11 +74,13 @@ class Weight {
 
  private:
   bool multiplies_packed(const Tensor& x) const;
+  void check_packed(int64_t rows, int64_t columns) const;
   int64_t rows_below() const;  // rows of the matrix for each of the first axis
 
   at::Device device_ = at::kCPU;
   Tensor plain_;
   std::shared_ptr<const tensor::PackedMatrix> packed_;
+  std::shared_ptr<const ops::DeviceMatrix> on_device_;
   Input input_;
 };
 

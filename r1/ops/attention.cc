@@ -53,13 +53,22 @@ Tensor attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, 
   return attention_ref(q_TNH, k_TKH, v_TKH, sequences, scale, window);
 }
 
+Tensor rotated_bias(const KeyBias& bias, const Tensor& positions_T) {
+  const Tensor bias_TKH = bias.bias_KH.unsqueeze(0).expand({positions_T.size(0), bias.bias_KH.size(0), bias.bias_KH.size(1)}).contiguous();
+  return bias.table ? rotary(bias_TKH, *bias.table, positions_T) : bias_TKH;
+}
+
 Tensor paged_attention(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                       double scale, const Window& window) {
+                       double scale, const Window& window, const KeyBias* given) {
+  const KeyBias* bias = sequences.cache_type == CacheType::kInt4 ? given : nullptr;
+  check(!bias || (sequences.budget == 0 && bias->bias_KH.dim() == 2 && bias->bias_KH.size(0) == k_TKH.size(1) &&
+                  bias->bias_KH.size(1) == k_TKH.size(2)),
+        "[paged_attention] expected the bias [K, H] of keys that stay at their places");
   check_paged_attention("paged_attention", q_TNH, k_TKH, v_TKH, cache, sequences);
   check_window("paged_attention", window);
-  if (has_cpu_kernels(q_TNH)) return paged_attention_cpu(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);
-  if (q_TNH.is_cuda()) return paged_attention_cuda(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);
-  return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window);
+  if (has_cpu_kernels(q_TNH)) return paged_attention_cpu(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window, bias);
+  if (q_TNH.is_cuda()) return paged_attention_cuda(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window, bias);
+  return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, sequences, scale, window, bias);
 }
 
 at::ScalarType cache_dtype(CacheType type, at::ScalarType of_model) {
@@ -71,11 +80,19 @@ void check_plain_cache(const char* op, const char* layers, const CacheForm& form
     fail_usage("[", op, "] ", layers, " keep their cache in the model's dtype: leave kv_cache_dtype at auto");
   if (form.kept_last > 0)
     fail_usage("[", op, "] ", layers, " look at tokens of the whole text: an attention_window is not for them, leave it at 0");
+  check_no_budget(op, layers, form);
+}
+
+void check_no_budget(const char* op, const char* layers, const CacheForm& form) {
+  if (form.budget > 0)
+    fail_usage("[", op, "] ", layers,
+               " need their tokens where they were: kv_eviction heavy_hitters is for layers that attend to all tokens with "
+               "keys of their own; take window, or none");
 }
 
 int64_t paged_attention_bytes(int64_t kv_heads, int64_t head_dim, const CacheForm& form, at::Device device, at::ScalarType dtype) {
   if (device.is_cpu() && is_kernel_float(dtype)) return paged_attention_bytes_cpu(kv_heads, head_dim, form, dtype);
-  if (form.type == CacheType::kInt8) return kv_heads * int8_row_bytes(head_dim) * form.block_size;
+  if (has_row_layout(form)) return kv_heads * row_bytes(form, head_dim, dtype) * form.block_size;
   return 2 * kv_heads * head_dim * form.block_size * int64_t(c10::elementSize(cache_dtype(form.type, dtype)));
 }
 

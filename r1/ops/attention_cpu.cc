@@ -97,36 +97,60 @@ std::vector<kernels::PagedSequence> paged_rows(const Sequences& s) {
   return rows;
 }
 
+kernels::KvPool pool_of(const Tensor& cache, const CacheForm& form, at::ScalarType of_model) {
+  return {.data = cache.mutable_data_ptr(),
+          .type = kernel_float(cache_dtype(form.type, of_model)),
+          .block_size = form.block_size,
+          .block_stride = cache.stride(0),
+          .numbers = form.type == CacheType::kInt8   ? kernels::KvNumbers::kInt8
+                     : form.type == CacheType::kInt4 ? kernels::KvNumbers::kInt4
+                                                     : kernels::KvNumbers::kFloat,
+          .scored = form.budget > 0};
+}
+
 Tensor attend_paged_cpu(const kernels::AttentionShape& given, const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH,
                         const Tensor& cache, const Sequences& sequences) {
   const Tensor k = k_TKH.contiguous(), v = v_TKH.contiguous();
   const auto rows = paged_rows(sequences);
-  const kernels::KvPool pool{.data = cache.mutable_data_ptr(),
-                             .type = kernel_float(cache_dtype(sequences.cache_type, k.scalar_type())),
-                             .block_size = sequences.block_size,
-                             .block_stride = cache.stride(0),
-                             .int8 = sequences.cache_type == CacheType::kInt8};
+  const kernels::KvPool pool = pool_of(cache, sequences.cache_form(), k.scalar_type());
   kernels::AttentionShape shape = given;
   shape.kept_first = sequences.kept_first, shape.kept_last = sequences.kept_last;
   kernels::append_kv(shape, pool, in(k), in(v), rows.data(), sequences.count());
-  Tensor out_TNH = aten::empty_like(q_TNH);
-  kernels::attention_forward_paged(
-      {.shape = shape, .q = in(q_TNH), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()});
+  Tensor out_TNH = aten::empty_like(q_TNH), lse_TN;
+  kernels::AttentionPaged work{
+      .shape = shape, .q = in(q_TNH), .pool = pool, .out = out(out_TNH), .sequences = rows.data(), .count = sequences.count()};
+  if (pool.scored) {
+    lse_TN = aten::empty({q_TNH.size(0), q_TNH.size(1)}, q_TNH.options().dtype(at::kFloat));
+    work.lse = lse_TN.mutable_data_ptr<float>();
+  }
+  kernels::attention_forward_paged(work);
+  if (pool.scored) kernels::add_attention_scores(work);
   return out_TNH;
 }
 
 Tensor paged_attention_cpu(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& sequences,
-                           double scale, const Window& window) {
+                           double scale, const Window& window, const KeyBias* bias) {
   const Tensor q = q_TNH.contiguous();
-  return attend_paged_cpu(shape_of(q, k_TKH, scale, window), q, k_TKH, v_TKH, cache, sequences);
+  kernels::AttentionShape shape = shape_of(q, k_TKH, scale, window);
+  if (!bias) return attend_paged_cpu(shape, q, k_TKH, v_TKH, cache, sequences);
+  const Tensor bias_KH = bias->bias_KH.contiguous();
+  shape.key_offset.bias = bias_KH.const_data_ptr<float>();
+  if (const RotaryTable* table = bias->table) {
+    check(2 * table->cos_PH.size(1) == k_TKH.size(2) && sequences.position_components == 1,
+          "[paged_attention] expected a bias that is rotated whole, by positions of one component");
+    shape.key_offset.cos = table->cos_PH.const_data_ptr<float>(), shape.key_offset.sin = table->sin_PH.const_data_ptr<float>();
+    shape.key_offset.positions = table->positions(), shape.key_offset.pairs = table->interleaved;
+  }
+  // The difference is taken in fp32: a bf16 model's keys, which were rounded with it, lose nothing more.
+  const Tensor bare_TKH = k_TKH.to(at::kFloat) - rotated_bias({bias_KH, bias->table}, sequences.positions_T);
+  return attend_paged_cpu(shape, q, bare_TKH, v_TKH.to(at::kFloat), cache, sequences);
 }
 
 int64_t paged_attention_bytes_cpu(int64_t kv_heads, int64_t head_dim, const CacheForm& form, at::ScalarType dtype) {
   check(form.block_size > 0 && form.block_size % 16 == 0, "[paged_attention] expected a block size that is a multiple of 16, got ",
         form.block_size);
-  if (form.type == CacheType::kInt8) return int64_t(kernels::attention_block_bytes_int8(form.block_size, kv_heads, head_dim, head_dim));
-  return int64_t(
-      kernels::attention_block_bytes(form.block_size, kv_heads, head_dim, head_dim, kernel_float(cache_dtype(form.type, dtype))));
+  const kernels::AttentionShape shape{.heads = kv_heads, .kv_heads = kv_heads, .head_dim = head_dim, .v_dim = head_dim, .scale = 1};
+  return int64_t(kernels::attention_pool_bytes(shape, pool_of(aten::empty({1, 0}, at::kByte), form, dtype)));
 }
 
 }  // namespace r1::ops

@@ -121,7 +121,7 @@ bool has_paged_kernels(const Tensor& x, int64_t head_dim, int32_t block_size, do
 }
 
 bool has_plain_form(const Tensor& q_TNH, const Sequences& s) {
-  const bool same = s.cache_type != CacheType::kInt8 && cache_dtype(s.cache_type, q_TNH.scalar_type()) == q_TNH.scalar_type();
+  const bool same = !has_row_layout(s.cache_form()) && cache_dtype(s.cache_type, q_TNH.scalar_type()) == q_TNH.scalar_type();
   return same && (s.kept_last == 0 || s.kept_first == 0);
 }
 
@@ -215,8 +215,8 @@ Tensor paged_by_kernels(kernels::cuda::QkvHeads append, const Qkv& rows, const T
 }
 
 Tensor paged_attention_cuda(const Tensor& q_TNH, const Tensor& k_TKH, const Tensor& v_TKH, const Tensor& cache, const Sequences& s,
-                            double scale, const Window& window) {
-  if (!has_plain_form(q_TNH, s)) return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, s, scale, window);
+                            double scale, const Window& window, const KeyBias* bias) {
+  if (!has_plain_form(q_TNH, s)) return paged_attention_ref(q_TNH, k_TKH, v_TKH, cache, s, scale, window, bias);
   if (has_paged_kernels(q_TNH, q_TNH.size(2), s.block_size, scale)) {
     const Qkv rows{q_TNH, readable_heads(k_TKH), readable_heads(v_TKH)};
     return paged_by_kernels({.shape = {.type = kernel_float(q_TNH.scalar_type()),

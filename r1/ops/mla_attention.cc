@@ -24,31 +24,38 @@ int64_t keys_of(const Sequences& s, int64_t i) {
   return s.context_lens[size_t(i)] + s.cu_seqlens[size_t(i) + 1] - s.cu_seqlens[size_t(i)];
 }
 
-// Rows [T, W] as they stand in a cache of that type: of another dtype, or as int8 groups and then their scales, as bytes.
+// Rows [T, W] as they stand in a cache of that type: of another dtype, or as groups of whole numbers and then their scales, as bytes.
 struct Stored {
   CacheType type;
   at::ScalarType dtype;  // of the model
 
-  at::ScalarType element() const { return type == CacheType::kInt8 ? at::kByte : cache_dtype(type, dtype); }
-  int64_t elements(int64_t width) const {
-    const int64_t groups = (width + kInt8Group - 1) / kInt8Group;
-    return type == CacheType::kInt8 ? groups * (kInt8Group + int64_t(sizeof(float))) : width;
-  }
+  bool whole() const { return type == CacheType::kInt8 || type == CacheType::kInt4; }
+  int64_t group() const { return type == CacheType::kInt4 ? kernels::kInt4Group : kInt8Group; }
+  int64_t group_bytes() const { return type == CacheType::kInt4 ? group() / 2 : group(); }  // and 4 for what scales them
+  at::ScalarType element() const { return whole() ? at::kByte : cache_dtype(type, dtype); }
+  int64_t elements(int64_t width) const { return whole() ? (width + group() - 1) / group() * (group_bytes() + 4) : width; }
   int64_t bytes(int64_t width) const { return elements(width) * int64_t(c10::elementSize(element())); }
   bool same() const { return element() == dtype; }
 
   Tensor from(const Tensor& rows_TW) const {
-    if (type != CacheType::kInt8) return rows_TW.to(element()).contiguous();
+    if (!whole()) return rows_TW.to(element()).contiguous();
+    if (type == CacheType::kInt4) {
+      const Int4Rows rows = quantized_int4(rows_TW);
+      return aten::cat({rows.number, rows.scale_and_low.flatten(1).contiguous().view(at::kByte)}, 1);
+    }
     const int64_t width = rows_TW.size(1), missing = (kInt8Group - width % kInt8Group) % kInt8Group;
     const Int8Rows rows = quantized(aten::constant_pad_nd(rows_TW, {0, missing}).view({rows_TW.size(0), -1, kInt8Group}));
     return aten::cat({rows.number.flatten(1).view(at::kByte), rows.scale.flatten(1).contiguous().view(at::kByte)}, 1);
   }
   Tensor to_rows(const Tensor& stored_LE, int64_t width) const {
-    if (type != CacheType::kInt8) return stored_LE.to(dtype);
+    if (!whole()) return stored_LE.to(dtype);
     const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
-    const int64_t groups = stored_LE.size(1) / (kInt8Group + int64_t(sizeof(float)));
-    const Tensor number_LGE = stored_LE.narrow(1, 0, groups * kInt8Group).contiguous().view(at::kChar).view({-1, groups, kInt8Group});
-    const Tensor scale_LG = stored_LE.narrow(1, groups * kInt8Group, groups * 4).contiguous().view(at::kFloat);
+    const int64_t groups = stored_LE.size(1) / (group_bytes() + 4);
+    const Tensor number = stored_LE.narrow(1, 0, groups * group_bytes()).contiguous();
+    const Tensor scale = stored_LE.narrow(1, groups * group_bytes(), groups * 4).contiguous();
+    if (type == CacheType::kInt4)
+      return from_int4({number, scale.view(at::kBFloat16).view({number.size(0), groups, 2})}, width, wide).to(dtype).contiguous();
+    const Tensor number_LGE = number.view(at::kChar).view({-1, groups, kInt8Group}), scale_LG = scale.view(at::kFloat);
     return (number_LGE.to(wide) * scale_LG.unsqueeze(2).to(wide)).flatten(1).narrow(1, 0, width).to(dtype).contiguous();
   }
 };

@@ -12,7 +12,7 @@
 //             the end. R + W products a cached token and head, and the latents are read once for all heads.
 //
 // The cache is of the form that the batch says (cache_form.h): rows are rounded to its type when they are written, int8 with one scale a token and
-// kInt8Group values, and made again from what stands there. Where first and last tokens alone are kept, the rows between are zeros, which no
+// kInt8Group values, int4 by groups of 32 (unmixed), and made again from what stands there. Where first and last tokens alone are kept, the rows between are zeros, which no
 // query sees.
 //
 // CPU: in either form a token's result does not depend, bit for bit, on chunks, batches, block ids or threads. No gradients.

@@ -11,7 +11,7 @@ namespace {
 
 // Queries at positions `first`.. against keys at position_l.
 Tensor attend(const Tensor& q_tNH, const KeysAndValues& keys, const Tensor& bias_NB, int64_t first, double scale, const CacheForm& form) {
-  const auto& [k_lKH, v_lKH, position_l] = keys;
+  const auto& [k_lKH, v_lKH, position_l, place_l] = keys;
   const auto wide = q_tNH.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const int64_t t = q_tNH.size(0), l = k_lKH.size(0), repeat = q_tNH.size(1) / k_lKH.size(1), w = (bias_NB.size(1) + 1) / 2;
   const Tensor q_NtH = q_tNH.to(wide).transpose(0, 1);

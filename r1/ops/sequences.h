@@ -38,6 +38,11 @@ struct Sequences {
   bool exact = true;  // CPU: rows are the training form's bits; false: a layer may take a faster form that is near (nn/mla)
   CacheType cache_type = CacheType::kModel;  // cache_form.h; of the paged form, like the next
   int64_t kept_first = 0, kept_last = 0;
+  int64_t budget = 0;  // above 0: context_lens count the tokens held, and positions are said
+
+  void set_form(const CacheForm& form) {
+    block_size = form.block_size, cache_type = form.type, kept_first = form.kept_first, kept_last = form.kept_last, budget = form.budget;
+  }
 
   // ---- what is made of it
   int32_t max_seqlen = 0;    // longest run of new rows
@@ -66,7 +71,7 @@ struct Sequences {
   // CUDA: int32 zeros for kernels that count their blocks and leave zeros behind (kernels/cuda/paged_attention.h). The same for every batch.
   Tensor counters_dev;
 
-  CacheForm cache_form() const { return {block_size, cache_type, kept_first, kept_last}; }
+  CacheForm cache_form() const { return {block_size, cache_type, kept_first, kept_last, budget}; }
   bool paged() const { return !block_tables.empty(); }
   int64_t count() const { return int64_t(cu_seqlens.size()) - 1; }
   int64_t tokens() const { return cu_seqlens.back(); }

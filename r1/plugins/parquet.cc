@@ -526,6 +526,7 @@ class Batches {
  public:
   virtual ~Batches() = default;
   virtual const std::vector<std::string>& columns() const = 0;
+  virtual std::string groups() const { return ""; }
   virtual bool select(const std::vector<std::string>& names) = 0;
   // Null at the end. About `rows` of them, if that can be chosen.
   virtual std::shared_ptr<arrow::RecordBatch> next(int64_t rows) = 0;
@@ -561,6 +562,17 @@ class ParquetBatches : public Batches {
   }
 
   const std::vector<std::string>& columns() const override { return names_; }
+  std::string groups() const override {
+    std::string text;
+    const auto metadata = reader_->parquet_reader()->metadata();
+    for (int k = 0; k < reader_->num_row_groups(); ++k) {
+      const auto group = metadata->RowGroup(k);
+      int64_t bytes = 0;  // the group's own sum may not be there
+      for (int c = 0; c < group->num_columns(); ++c) bytes += group->ColumnChunk(c)->total_compressed_size();
+      text += std::to_string(group->num_rows()) + " " + std::to_string(bytes) + "\n";
+    }
+    return text;
+  }
   bool select(const std::vector<std::string>& names) override {
     std::vector<int> chosen;
     for (const std::string& name : names) {
@@ -708,9 +720,11 @@ class Table {
     else
       batches_ = std::make_unique<ArrowBatches>(path, &pool_);
     for (const std::string& name : batches_->columns()) columns_ += name + "\n";
+    groups_ = batches_->groups();
   }
 
   const char* columns() const { return columns_.c_str(); }
+  const char* groups() const { return groups_.c_str(); }
   bool select(const std::vector<std::string>& names) {
     if (!batches_->select(names)) return false;
     seek(row_);
@@ -774,7 +788,7 @@ class Table {
 
   BoundedPool pool_;  // outlives what it gave
   std::unique_ptr<Batches> batches_;
-  std::string columns_;
+  std::string columns_, groups_;
   std::vector<std::string> names_;  // {"a":  ,"b":
   std::vector<ColumnPtr> fields_;
   int64_t at_ = 0, rows_ = 0;  // in the batch
@@ -841,6 +855,7 @@ constexpr R1TablePlugin kPlugin = {
     .version = R1_TABLE_VERSION,
     .open = open,
     .columns = [](void* table) { return table_of(table).columns(); },
+    .groups = [](void* table) { return table_of(table).groups(); },
     .select = select,
     .next = next,
     .seek = seek,

@@ -26,20 +26,27 @@ std::vector<int32_t> ids_of(const data::Text& text, const text::Tokenizer& token
 
 }  // namespace
 
-std::vector<int32_t> read_calibration(const std::vector<std::string>& data, const text::Tokenizer& tokenizer,
-                                      const text::ChatTemplate* chat, int64_t count, int64_t length) {
-  const data::PromptMaker prompts(tokenizer, chat, {});
-  data::TextStream stream(data::find_files(data, "--data"));
+NextText texts_of(const std::vector<std::string>& data, const text::Tokenizer& tokenizer, const text::ChatTemplate* chat) {
+  struct Texts {
+    data::PromptMaker prompts;
+    data::TextStream stream;
+  };
+  auto texts = std::make_shared<Texts>(Texts{{tokenizer, chat, {}}, data::TextStream(data::find_files(data, "--data"))});
+  return [texts, &tokenizer, chat](std::vector<int32_t>& ids) {
+    data::Text text;
+    if (!texts->stream.next(text)) return false;
+    ids = ids_of(text, tokenizer, chat, texts->prompts);
+    return true;
+  };
+}
+
+std::vector<int32_t> calibration_ids(const NextText& next, int64_t count, int64_t length) {
   const size_t wanted = size_t(count * length);
-  std::vector<int32_t> ids;
-  data::Text text;
-  while (ids.size() < wanted && stream.next(text)) {
-    const std::vector<int32_t> more = ids_of(text, tokenizer, chat, prompts);
-    ids.insert(ids.end(), more.begin(), more.end());
-  }
+  std::vector<int32_t> ids, more;
+  while (ids.size() < wanted && next(more)) ids.insert(ids.end(), more.begin(), more.end());
   if (ids.size() < wanted)
-    fail_usage("--data has ", ids.size(), " tokens, and ", count, " sequences of ", length, " are asked for (", wanted,
-               "): give more text, or fewer or shorter sequences (--calibration_samples, --eval_samples, --calibration_length)");
+    fail_usage("the calibration text (--data) has ", ids.size(), " tokens, and ", count, " sequences of ", length, " are asked for (",
+               wanted, "): give more text, or fewer or shorter sequences (--calibration_samples, --eval_samples, --calibration_length)");
   ids.resize(wanted);
   return ids;
 }

@@ -20,6 +20,11 @@ void QuantizeConfig::visit(Fields& v) {
   v("eval_samples", eval_samples, "sequences after them that the loss before and after is measured on", Range{0, 1e6});
   v("group_size", group_size, "columns that share a scale (rtn, gptq, awq); -1: a whole row", Range{-1, 1e6});
   v("symmetric", symmetric, "zero point in the middle (rtn, gptq, awq); auto: yes, but for awq", OneOf{"auto", "true", "false"});
+  v("weight_range", weight_range,
+    "where the range of a scale ends (rtn, int8, gptq): search: where the error is least, outliers are clipped; minmax: at the largest "
+    "weight, "
+    "which is what --quantize_training trains for",
+    OneOf{"search", "minmax"});
   v("desc_act", desc_act, "gptq: columns of the largest inputs first, whatever their group (g_idx); else in the order of groups");
   v("damp_percent", damp_percent, "gptq: what is added to the diagonal of the inputs' matrix, as a share of its mean", Range{0, 10});
   v("checkpoint_format", checkpoint_format, "gptq: zero points less 1 (gptq, which everybody reads) or as they are (gptq_v2)",

@@ -13,7 +13,7 @@ struct QuantizeConfig {
   std::vector<std::string> data;
   int64_t calibration_samples = 128, calibration_length = 512, eval_samples = 8;
   int64_t group_size = 128;
-  std::string symmetric = "auto";
+  std::string symmetric = "auto", weight_range = "search";
   bool desc_act = false;
   double damp_percent = 0.01;
   std::string checkpoint_format = "gptq";

@@ -47,9 +47,13 @@ Order order_columns(const Tensor& diagonal_I, int64_t group, ColumnOrder how) {
   return order;
 }
 
+// Columns at once in outputs_squared.
+constexpr int64_t kStretch = 256;
+
 // A block of columns [begin, end) of one row: rounded in order, the errors put behind in the block and left in `errors`.
-void round_block(float* w, const float* u, int64_t n, int64_t begin, int64_t end, const GptqOptions& o, const float* cost, float* scales,
-                 uint8_t* zeros, const int32_t* group_of, const int64_t* column, uint8_t* codes, float* errors) {
+void round_block(float* __restrict w, const float* __restrict u, int64_t n, int64_t begin, int64_t end, const GptqOptions& o,
+                 const float* cost, float* scales, uint8_t* zeros, const int32_t* group_of, const int64_t* column, uint8_t* codes,
+                 float* errors) {
   Grid grid;
   for (int64_t i = begin; i < end; ++i) {
     if (i % o.group == 0) {
@@ -60,8 +64,9 @@ void round_block(float* w, const float* u, int64_t n, int64_t begin, int64_t end
     }
     const int code = code_of(w[i], grid, o.grid.largest());
     codes[column[i]] = uint8_t(code);
-    const float* row = u + i * n;
+    const float* __restrict row = u + i * n;
     const float error = (w[i] - grid.scale * float(code - grid.zero)) / row[i];
+#pragma omp simd
     for (int64_t j = i; j < end; ++j) w[j] -= error * row[j];
     errors[i - begin] = error;
   }
@@ -118,10 +123,28 @@ GptqResult gptq(const Tensor& weight_OI, const Tensor& gram_II, const GptqOption
   return result;
 }
 
+Tensor halved_gram(const Tensor& gram_II) {
+  const int64_t n = gram_II.size(0);
+  Tensor halved = gram_II.clone();
+  for (int64_t begin = 0; begin < n; begin += kStretch) halved.narrow(1, begin, std::min(kStretch, n - begin)).narrow(0, 0, begin).mul_(2);
+  return halved;
+}
+
+double outputs_squared(const Tensor& weight_OI, const Tensor& halved_II) {
+  const int64_t n = weight_OI.size(1);
+  double sum = 0;
+  for (int64_t begin = 0; begin < n; begin += kStretch) {
+    const int64_t count = std::min(kStretch, n - begin), end = begin + count;
+    const Tensor product = aten::matmul(weight_OI.narrow(1, 0, end), halved_II.narrow(0, 0, end).narrow(1, begin, count));
+    sum += product.mul_(weight_OI.narrow(1, begin, count)).sum(at::kDouble).item<double>();
+  }
+  return sum;
+}
+
 double relative_error(const Tensor& weight_OI, const Tensor& quantized_OI, const Tensor& gram_II) {
-  const auto energy = [&](const Tensor& a_OI) { return (aten::matmul(a_OI, gram_II) * a_OI).sum(at::kDouble).item<double>(); };
-  const double all = energy(weight_OI);
-  return all > 0 ? std::max(0.0, energy(weight_OI - quantized_OI)) / all : 0;
+  const Tensor halved_II = halved_gram(gram_II);
+  const double all = outputs_squared(weight_OI, halved_II);
+  return all > 0 ? std::max(0.0, outputs_squared(weight_OI - quantized_OI, halved_II)) / all : 0;
 }
 
 }  // namespace r1::quant

@@ -33,6 +33,11 @@ struct GptqResult {
 // weight_OI and gram_II (H) fp32 on the CPU. Fails (a word about damping) if H + 10 mean(diag H) has no factor still, that is, is not finite.
 GptqResult gptq(const Tensor& weight_OI, const Tensor& gram_II, const GptqOptions& options);
 
+// tr(W H W^T), the sum of the squares of all outputs, by half the products: H is symmetric, so what is below its diagonal blocks is left out and
+// what is above counts twice. Who asks for many W makes the halved H once.
+Tensor halved_gram(const Tensor& gram_II);
+double outputs_squared(const Tensor& weight_OI, const Tensor& halved_II);
+
 // tr((W - Q) H (W - Q)^T) / tr(W H W^T): the share of the outputs' squares that is lost.
 double relative_error(const Tensor& weight_OI, const Tensor& quantized_OI, const Tensor& gram_II);
 

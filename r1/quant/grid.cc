@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "r1/base/error.h"
 #include "r1/tensor/aten.h"
@@ -33,9 +34,10 @@ Grid grid_of_range(float lo, float hi, const GridOptions& o) {
   return {scale, std::clamp(int(std::lrint(-lo / scale)), 0, o.largest())};
 }
 
-double error_of(const float* w, int64_t n, const float* importance, const Grid& g, int largest) {
+// Or some number that is no less than `enough`, as soon as it is clear that this is as much.
+double error_of(const float* w, int64_t n, const float* importance, const Grid& g, int largest, double enough) {
   double error = 0;
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = 0; i < n && error < enough; ++i) {
     const double off = double(w[i]) - double(g.scale) * (code_of(w[i], g, largest) - g.zero);
     error += (importance ? double(importance[i]) : 1) * off * off;
   }
@@ -55,11 +57,11 @@ Grid fit_grid(const float* w, int64_t n, const float* importance, const GridOpti
   for (int64_t i = 0; i < n; ++i) lo = std::min(lo, w[i]), hi = std::max(hi, w[i]);
   Grid best = grid_of_range(lo, hi, o);
   if (!o.search) return best;
-  double least = error_of(w, n, importance, best, o.largest());
+  double least = error_of(w, n, importance, best, o.largest(), std::numeric_limits<double>::infinity());
   for (int step = 1; step <= kTried; ++step) {
     const float shrunk = 1 - float(step) / kSteps;
     const Grid g = grid_of_range(lo * shrunk, hi * shrunk, o);
-    const double error = error_of(w, n, importance, g, o.largest());
+    const double error = error_of(w, n, importance, g, o.largest(), least);
     if (error < least) least = error, best = g;
   }
   return best;

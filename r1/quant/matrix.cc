@@ -19,8 +19,9 @@ namespace {
 
 using Kind = Scheme::Kind;
 
-GridOptions grid_of(const Plan& plan) {
-  return {.bits = plan.scheme.bits, .symmetric = plan.symmetric};
+// A scale for each row, in fp32.
+bool in_int8(const Plan& plan) {
+  return plan.scheme.kind == Kind::kInt8Dynamic || plan.scheme.kind == Kind::kInt8Static;
 }
 
 bool seen(const InputStatistics* inputs) {
@@ -28,7 +29,7 @@ bool seen(const InputStatistics* inputs) {
 }
 
 tensor::IntegerMatrix to_integers(const Plan& plan, const Tensor& weight_OI, const InputStatistics* inputs, QuantizedMatrix& out) {
-  const int64_t group = plan.group == -1 ? weight_OI.size(1) : plan.group;
+  const int64_t group = group_of(plan, weight_OI.size(1));
   const Tensor importance_I = seen(inputs) ? inputs->mean_square_I() : Tensor();
   switch (plan.scheme.kind) {
     case Kind::kGptq:
@@ -45,11 +46,6 @@ tensor::IntegerMatrix to_integers(const Plan& plan, const Tensor& weight_OI, con
     case Kind::kAwq:
       if (seen(inputs)) return awq_clip_and_round(weight_OI, inputs->gram_II, group, grid_of(plan));
       break;
-    case Kind::kInt8Dynamic:
-    case Kind::kInt8Static: {
-      GridOptions grid = {.bits = 8, .symmetric = true, .half_scales = false};
-      return round_to_nearest(weight_OI, weight_OI.size(1), grid, importance_I);
-    }
     default:
       break;
   }
@@ -71,6 +67,33 @@ QuantizedMatrix fp8_matrix(const std::string& name, const Tensor& weight_OI) {
 }
 
 }  // namespace
+
+Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
+  Plan plan;
+  plan.scheme = scheme_named(config.scheme);
+  plan.model = shape;
+  plan.group = config.group_size;
+  if (plan.group == 0) fail_usage("--group_size 0: give a number of columns, or -1 for a whole row");
+  plan.symmetric = config.symmetric == "auto" ? plan.scheme.kind != Scheme::Kind::kAwq : config.symmetric == "true";
+  plan.search = config.weight_range == "search";
+  plan.desc_act = config.desc_act && plan.scheme.kind == Scheme::Kind::kGptq;
+  plan.second_format = config.checkpoint_format == "gptq_v2";
+  plan.damping = config.damp_percent;
+  plan.clip = config.activation_clip;
+  plan.percentile = config.clip_percentile;
+  // Scales are in half precision; weights beside them keep bfloat16 where the model has it.
+  plan.wide = plan.scheme.kind == Scheme::Kind::kFp8Block || shape.torch_dtype == "bfloat16" ? at::kBFloat16 : at::kHalf;
+  return plan;
+}
+
+GridOptions grid_of(const Plan& plan) {
+  if (in_int8(plan)) return {.bits = 8, .symmetric = true, .search = plan.search, .half_scales = false};
+  return {.bits = plan.scheme.bits, .symmetric = plan.symmetric, .search = plan.search};
+}
+
+int64_t group_of(const Plan& plan, int64_t columns) {
+  return plan.group == -1 || in_int8(plan) ? columns : plan.group;
+}
 
 model::Quantization Plan::quantization() const {
   using model::Quantization;
@@ -102,20 +125,19 @@ bool is_quantized(const model::WeightRow& row) {
   return row.quantizable && row.kind == model::WeightKind::kMatrix && row.weight;
 }
 
-void check_fits(const Plan& plan, const model::WeightRow& row) {
+void check_fits(const Plan& plan, const model::WeightRow& row, const char* group_option, const char* others) {
   if (plan.scheme.gguf() || !is_quantized(row)) return;
-  if (plan.scheme.kind == Kind::kFp8Block || plan.scheme.kind == Kind::kInt8Dynamic || plan.scheme.kind == Kind::kInt8Static) return;
+  if (plan.scheme.kind == Kind::kFp8Block || in_int8(plan)) return;
   const int64_t rows = row.shape[row.shape.size() - 2], columns = row.shape.back(), per = 32 / plan.scheme.bits;
   if (plan.group != -1 && columns % plan.group != 0) {
     std::string fits;
     for (const int64_t group : {128, 64, 32, 16})
       if (columns % group == 0) fits += (fits.empty() ? "" : ", ") + std::to_string(group);
-    fail_usage("'", row.hf_name, "' has ", columns, " columns, no multiple of --group_size ", plan.group, ": give ",
+    fail_usage("'", row.hf_name, "' has ", columns, " columns, no multiple of ", group_option, " ", plan.group, ": give ",
                fits.empty() ? std::string() : fits + " or ", "-1 (a whole row)");
   }
   if (columns % per != 0 || rows % per != 0)
-    fail_usage("'", row.hf_name, "' is ", rows, " x ", columns, ", and ", plan.scheme.name, " packs ", per,
-               " to a word: take --scheme int8-dynamic, fp8-block or a GGUF type");
+    fail_usage("'", row.hf_name, "' is ", rows, " x ", columns, ", and ", plan.scheme.name, " packs ", per, " to a word: take ", others);
 }
 
 QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs) try {

@@ -8,6 +8,7 @@
 #include "r1/model/quantization.h"
 #include "r1/model/weights.h"
 #include "r1/quant/config.h"
+#include "r1/quant/grid.h"
 #include "r1/quant/input_statistics.h"
 #include "r1/quant/scheme.h"
 
@@ -18,7 +19,7 @@ struct Plan {
   Scheme scheme;
   model::ModelConfig model;
   int64_t group = 128;
-  bool symmetric = true, desc_act = false, second_format = false;
+  bool symmetric = true, search = true, desc_act = false, second_format = false;
   double damping = 0.01;
   std::string clip = "percentile";
   double percentile = 99.99;
@@ -30,11 +31,20 @@ struct Plan {
   model::Quantization quantization() const;
 };
 
+// Usage errors for what no model could have.
+Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape);
+
+// The grid that the weights of an integer scheme are rounded to, and the columns that share a scale in a row of so many.
+GridOptions grid_of(const Plan& plan);
+int64_t group_of(const Plan& plan, int64_t columns);
+
 // Whether the scheme makes integers (or bytes) of a row; else it is kept in 16 bits. GGUF: gguf_type_of says.
 bool is_quantized(const model::WeightRow& row);
 
-// Fails, naming the tensor, if a row's columns (of some scheme also its rows) do not fit.
-void check_fits(const Plan& plan, const model::WeightRow& row);
+// Fails, naming the tensor, if a row's columns (of some scheme also its rows) do not fit. `group_option` and `others` are the words for what the
+// user can change.
+void check_fits(const Plan& plan, const model::WeightRow& row, const char* group_option = "--group_size",
+                const char* others = "--scheme int8-dynamic, fp8-block or a GGUF type");
 
 struct NamedTensor {
   std::string name;

@@ -35,23 +35,6 @@ using StatisticsOf = std::map<std::pair<const WeightRow*, int64_t>, std::shared_
 
 constexpr int64_t kTokensAtOnce = 4096;
 
-Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
-  Plan plan;
-  plan.scheme = scheme_named(config.scheme);
-  plan.model = shape;
-  plan.group = config.group_size;
-  if (plan.group == 0) fail_usage("--group_size 0: give a number of columns, or -1 for a whole row");
-  plan.symmetric = config.symmetric == "auto" ? plan.scheme.kind != Scheme::Kind::kAwq : config.symmetric == "true";
-  plan.desc_act = config.desc_act && plan.scheme.kind == Scheme::Kind::kGptq;
-  plan.second_format = config.checkpoint_format == "gptq_v2";
-  plan.damping = config.damp_percent;
-  plan.clip = config.activation_clip;
-  plan.percentile = config.clip_percentile;
-  // Scales are in half precision; weights beside them keep bfloat16 where the model has it.
-  plan.wide = plan.scheme.kind == Scheme::Kind::kFp8Block || shape.torch_dtype == "bfloat16" ? at::kBFloat16 : at::kHalf;
-  return plan;
-}
-
 fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::path& source) {
   if (plan.scheme.gguf()) {
     if (config.output.empty() || !config.output_dir.empty())
@@ -111,7 +94,9 @@ class Quantizer {
   QuantizeResult run() {
     States states = work_->load_states();
     result_.resumed = states.next > 0;
-    if (result_.resumed) log_info(work_->path().string(), ": going on with part ", states.next + 1, " of ", units());
+    if (result_.resumed)
+      log_info(work_->path().string(), states.next < units() ? str(": going on with part ", states.next + 1, " of ", units())
+                                                             : ": all parts are there, only the output is left to write");
     Progress bar("quantize", units(), "block");
     for (int64_t unit = states.next; unit < units(); ++unit) {
       throw_if_interrupted();
@@ -163,26 +148,28 @@ class Quantizer {
   }
 
   void read_text() {
-    if (config_.data.empty()) {
+    if (config_.data.empty() && !inputs_.next_text) {
       if (plan_.scheme.needs_data())
         fail_usage("--scheme ", plan_.scheme.name, " is made from what the model computes on text: give some with --data");
       return;
     }
-    if (!inputs_.tokenizer) fail_usage("--data needs the model's tokenizer, and ", inputs_.source.string(), " has none");
+    if (!inputs_.next_text && !inputs_.tokenizer)
+      fail_usage("--data needs the model's tokenizer, and ", inputs_.source.string(), " has none");
     if (config_.calibration_length > shape_.max_position_embeddings)
       fail_usage("--calibration_length ", config_.calibration_length, " is longer than the model's context of ",
                  shape_.max_position_embeddings);
-    ids_ = read_calibration(config_.data, *inputs_.tokenizer, inputs_.chat, config_.calibration_samples + config_.eval_samples,
-                            config_.calibration_length);
+    ids_ = calibration_ids(inputs_.next_text ? inputs_.next_text : texts_of(config_.data, *inputs_.tokenizer, inputs_.chat),
+                           config_.calibration_samples + config_.eval_samples, config_.calibration_length);
     for (const int32_t id : ids_)
       if (id >= shape_.vocab_size)
-        fail_usage("--data: the tokenizer gives id ", id, ", and the model's embedding has ", shape_.vocab_size, " rows");
+        fail_usage("calibration: the tokenizer gives id ", id, ", and the model's embedding has ", shape_.vocab_size, " rows");
   }
 
   Json plan_json() const {
     Json plan = {{"scheme", plan_.scheme.name},
                  {"group_size", plan_.group},
                  {"symmetric", plan_.symmetric},
+                 {"weight_range", config_.weight_range},
                  {"desc_act", plan_.desc_act},
                  {"damp_percent", plan_.damping},
                  {"checkpoint_format", config_.checkpoint_format},
@@ -349,7 +336,7 @@ class Quantizer {
       const auto found = statistics.find({readers[0], 0});
       if (found == statistics.end() || producer->shape[0] != weights[0].size(1)) return;
       const InputStatistics& inputs = *found->second;
-      const int64_t group = plan_.group == -1 ? weights[0].size(1) : plan_.group;
+      const int64_t group = group_of(plan_, weights[0].size(1));
       const AwqScales s = awq_scales(weights, inputs.mean_abs_I(), inputs.gram_II, group, {.bits = 4, .symmetric = plan_.symmetric});
       about["scales"][producers[0]] = {{"exponent", s.exponent}, {"error", s.error}, {"unscaled", s.unscaled}};
       if (s.exponent == 0) return;

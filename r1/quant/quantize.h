@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "r1/base/json.h"
+#include "r1/quant/calibration.h"
 #include "r1/quant/config.h"
 #include "r1/text/chat_template.h"
 #include "r1/text/tokenizer.h"
@@ -19,6 +20,7 @@ struct QuantizeInputs {
   std::filesystem::path gguf;                  // the GGUF file that it is, or empty: its vocabulary goes over as it is
   const text::Tokenizer* tokenizer = nullptr;  // for calibration text, and a GGUF file's vocabulary; null: none
   const text::ChatTemplate* chat = nullptr;
+  NextText next_text;  // in place of the config's `data`
   int64_t max_shard_bytes = 5'000'000'000;
   // Files beside the weights of a folder (tokenizer), called before it appears.
   std::function<void(const std::filesystem::path& folder)> carry;

@@ -354,6 +354,8 @@ std::string metrics(const Numbers& n, const std::string& model, int64_t max_queu
   histogram("request_queue_time_seconds", "From a request to its start.", n.queued);
   out.counter("r1_requests_rejected_total", "Requests refused because the queue was full.", double(n.rejected));
   out.gauge("r1_queue_limit", "Requests that may wait.", double(max_queue));
+  out.counter("r1_kv_dropped_tokens_total", "Tokens that sequences dropped from a full cache (kv_eviction heavy_hitters).",
+              double(n.engine.dropped_tokens));
   out.counter("r1_engine_steps_total", "Forward passes of the engine.", double(n.engine.steps));
   out.gauge("r1_kv_blocks_free", "Blocks of the cache that nobody holds.", double(n.engine.free_blocks));
   out.gauge("r1_kv_blocks", "Blocks of the cache.", double(n.engine.total_blocks));

@@ -7,6 +7,7 @@
 #include "r1/base/log.h"
 #include "r1/eval/provenance.h"
 #include "r1/stages/distill_loss.h"
+#include "r1/stages/quantized_training.h"
 #include "r1/stages/results.h"
 #include "r1/stages/sft_data.h"
 #include "r1/stages/student_answers.h"
@@ -174,11 +175,11 @@ Json distill(const DistillConfig& config) {
   }
 
   const int64_t steps = supervised_steps(sft.run, made.data);
-  log_info("distill: ", steps, steps == 1 ? " step of up to " : " steps of up to ",
-           sft.run.per_device_train_batch_size * sft.run.gradient_accumulation_steps, " rows of ", sft.max_length, " tokens");
+  log_info("distill: ", steps_in_words(steps, sft.run, made.data));
   log_info("distill: ", in_words(config, vocab));
   made.data.next = {(student.chat ? "r1 chat " : "r1 generate ") + eval::shell_word(sft.run.output_dir)};
-  train::Trainer trainer(*student.model, trainer_config, steps, uint64_t(sft.run.seed), maps ? maps->rows() : nullptr);
+  train::Trainer trainer(*student.model, trainer_config, steps, uint64_t(sft.run.seed), maps ? maps->rows() : nullptr,
+                         quantized_training(trainer_config, *student.model, run));
   if (maps) {
     if (run.checkpoint()) maps->load(*run.checkpoint());
     run.on_save([&](const fs::path& folder) { maps->save(folder); });

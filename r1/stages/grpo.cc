@@ -14,6 +14,7 @@
 #include "r1/stages/advantage.h"
 #include "r1/stages/first_look.h"
 #include "r1/stages/grpo_batch.h"
+#include "r1/stages/quantized_training.h"
 #include "r1/stages/step_bar.h"
 #include "r1/stages/watch.h"
 
@@ -49,6 +50,9 @@ struct Plan {
     if (c.sampling.temperature < 1e-3)
       fail_usage("temperature is ", c.sampling.temperature,
                  ": the policy that is trained is the one at this temperature; give 0.001 or more");
+    if (c.engine.kv_eviction != "none")
+      fail_usage("engine.kv_eviction is ", c.engine.kv_eviction,
+                 ": what is trained is the policy that sees the whole text, so that must be the one that samples; leave it at none");
     const int64_t accumulate = c.run.gradient_accumulation_steps,
                   per_rollout = c.steps_per_generation > 0 ? c.steps_per_generation : accumulate;
     completions = c.run.per_device_train_batch_size * per_rollout;
@@ -174,7 +178,8 @@ class Loop {
         plan_(plan),
         prompts_(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids),
         reference_(config, *loaded.model),
-        trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed)),
+        trainer_(*loaded.model, trainer, plan.total_steps, uint64_t(config.run.seed), nullptr,
+                 quantized_training(trainer, *loaded.model, run)),
         engine_(*loaded.model, config.engine),
         pool_(task, rewards.rewards(), {int(config.reward_workers), config.reward_deadline, /*measure=*/true}),
         watch_(engine_, tokenizer_, task, prompts_, config.sampling),

@@ -7,6 +7,7 @@
 #include "r1/model/footprint.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
+#include "r1/stages/quantized_training.h"
 #include "r1/stages/supervised.h"
 
 namespace r1::stages {
@@ -24,6 +25,7 @@ data::CorpusSpec corpus_spec(const std::vector<std::string>& files, const std::s
   const int32_t end = tokenizer.eos_id().value_or(-1), begin = tokenizer.add_bos() ? tokenizer.bos_id().value_or(-1) : -1;
   return {.files = files,
           .keys = {field},
+          .also = {"extra"},
           .make = data::text_maker(field, encoder(tokenizer), end, begin,
                                    [&tokenizer](std::string_view name) { return tokenizer.token_id(name); }),
           .maker = str("text ", tokenizer.hash(), " ", end, " ", begin, " ", field),
@@ -101,6 +103,7 @@ model::ModelConfig named_shape(const PretrainConfig& config) {
 
 void check(const PretrainConfig& config, const Preflight& preflight) {
   check_device(config.run.device, preflight);
+  check_batches(config.batches, config.max_length, config.packing_strategy);
   const bool from_files = !preflight.knows("train_files") || !config.train_files.empty();
   if (shard_folders(config.train_files, "train_files", data::Split::kTrain).empty())
     check_files(config.train_files, "train_files", preflight);
@@ -154,7 +157,9 @@ Json pretrain(const PretrainConfig& config) {
   }
   data.train = source.get();
   data.eval_steps = config.eval_steps;
-  data.loader.pack = {.max_tokens = config.max_length, .strategy = "wrapped", .long_documents = "split", .isolate = config.packing_isolate};
+  data.batches = config.batches;
+  data.loader.pack = {
+      .max_tokens = config.max_length, .strategy = config.packing_strategy, .long_documents = "split", .isolate = config.packing_isolate};
   if (!config.eval_files.empty()) data.eval_rows = data::pack(eval_documents(config, *tokenizer), data.loader.pack);
 
   const int64_t steps = supervised_steps(config.run, data);
@@ -164,8 +169,9 @@ Json pretrain(const PretrainConfig& config) {
   check_vocabulary(*tokenizer, model->config(), "pretrain");
   const std::string folder = eval::shell_word(config.run.output_dir);
   data.next = {"r1 generate " + folder, "r1 sft --model " + folder + " --train_files chat.jsonl --output_dir ..."};
-  log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps, " steps");
-  train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed));
+  log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps_in_words(steps, config.run, data));
+  train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed), nullptr,
+                         quantized_training(trainer_config, *model, run));
   return train_supervised(run, config.run, trainer, *tokenizer, data);
 }
 
@@ -180,8 +186,12 @@ void PretrainConfig::visit(Fields& v) {
   v("eval_files", eval_files, "held-out text for eval_loss");
   v("text_field", text_field, "the field of JSONL rows that holds the text");
   v("max_length", max_length, "tokens of a packed row", Range{8, 1e7});
+  v("packing_strategy", packing_strategy,
+    "how documents fill rows: wrapped cuts where a row is full; bfd (best fit) cuts only what is longer than a row; none: one a row",
+    OneOf{"wrapped", "bfd", "none"});
   v("packing_isolate", packing_isolate,
     "attention stays inside a document (false: a row is one sequence, as in DeepSeek-V3's pretraining)");
+  v.group("", batches);
   v("eval_steps", eval_steps, "steps between evaluations of eval_loss; 0: only at the end", Range{0, 1e9});
 }
 

@@ -5,6 +5,7 @@
 #include "r1/model/config.h"
 #include "r1/stages/preflight.h"
 #include "r1/stages/run.h"
+#include "r1/stages/supervised.h"
 
 namespace r1::stages {
 
@@ -17,7 +18,9 @@ struct PretrainConfig {
   FreeForm shape;
   std::vector<std::string> train_files, eval_files;
   int64_t max_length = 1024, eval_steps = 0;
+  std::string packing_strategy = "wrapped";
   bool packing_isolate = true;
+  BatchArgs batches;
 
   void visit(Fields& v);
 };

@@ -18,6 +18,7 @@
 #include "r1/stages/prepare_data.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/prune.h"
+#include "r1/stages/quantize.h"
 #include "r1/stages/rejection.h"
 #include "r1/stages/sft.h"
 #include "r1/stages/table.h"
@@ -113,6 +114,10 @@ std::vector<std::string> distill_results(const DistillConfig& config, const Pref
 
 std::vector<std::string> prune_results(const PruneConfig&, const Preflight&) {
   return {"parameters_before", "parameters", "loss_before", "loss", "zeros", "layers", "kv_heads", "ffn_channels", "bytes"};
+}
+
+std::vector<std::string> quantize_results(const QuantizeConfig&, const Preflight&) {
+  return {"output", "scheme", "weight_bytes", "parameters", "mean_error", "loss_before", "loss_after", "resumed", "report", "errors"};
 }
 
 std::vector<std::string> rejection_results(const RejectionConfig&, const Preflight&) {
@@ -650,6 +655,7 @@ std::map<std::string, StageKind> stage_kinds() {
           {"distill", kind<DistillConfig, distill>(distill_results, true)},
           {"grpo", kind<GrpoConfig, grpo>(grpo_results, true)},
           {"prune", kind<PruneConfig, prune>(prune_results, true)},
+          {"quantize", kind<QuantizeConfig, quantize>(quantize_results, true)},
           {"rejection", kind<RejectionConfig, rejection>(rejection_results)},
           {"table", kind<TableConfig, table>(table_results)},
           {"eval", kind<EvalConfig, evaluate>(eval_results)}};

@@ -81,10 +81,12 @@ Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples
   return line;
 }
 
-data::Messages with_answer(const tasks::Problem& problem, const std::string& completion) {
+// A row that trains what was sampled: the question as it was asked, with its answer.
+Json answered(const tasks::Problem& problem, const std::string& completion, bool chat, const std::string& suffix) {
+  if (!chat) return {{"prompt", problem.prompt + suffix}, {"completion", completion}};
   data::Messages messages = problem.messages;
   messages.push_back({"assistant", completion});
-  return messages;
+  return {{"messages", data::to_json(messages)}};
 }
 
 // The header and the finished problems of an earlier, stopped run, without a half-written last line.
@@ -185,9 +187,10 @@ Json rejection(const RejectionConfig& config) {
     const auto problem = task->problem(config.split, i);
     const Json& line = done[size_t(i)];
     for (const auto& completion : line.at("completions")) {
-      out += dump_json(Json{
-                 {"messages", data::to_json(with_answer(problem, completion))}, {"id", problem.id}, {"pass_rate", line.at("pass_rate")}}) +
-             "\n";
+      Json row = answered(problem, completion, prompts.uses_chat(), config.prompt.prompt_suffix);
+      row["id"] = problem.id;
+      row["pass_rate"] = line.at("pass_rate");
+      out += dump_json(row) + "\n";
     }
     for (const auto& sample : line.value("samples", Json::array())) {
       Json row{{"id", problem.id}, {"question", problem.question}, {"gold", problem.gold}};

@@ -1,5 +1,5 @@
 // Chapter 4: rejection sampling. n answers a problem; the right ones, filtered as in R1's section 3 (repetition, mixed language, length),
-// go out as chat JSONL that `r1 sft` takes. Beside that file X.jsonl stand X.samples.jsonl (every sample with its verdict and its fate) and
+// go out as rows that `r1 sft` takes: "messages", or "prompt" and "completion" where the question was asked as plain text. Beside that file X.jsonl stand X.samples.jsonl (every sample with its verdict and its fate) and
 // X.result.json (config, counts). Goes on where it was stopped: finished problems are in X.jsonl.progress already. A finished result is not
 // made again, and never written over by another config.
 #pragma once

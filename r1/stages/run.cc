@@ -55,12 +55,22 @@ void show(const std::string& what, const std::function<void()>& work) {
 namespace {
 
 // Settings that a run's state hangs on: they can never change.
-constexpr const char* kState[] = {"model_name_or_path",   "tokenizer_name_or_path", "dtype", "bf16", "preset", "shape", "optim", "seed",
-                                  "teacher_name_or_path", "hidden_layers"};
+constexpr const char* kState[] = {"model_name_or_path",
+                                  "tokenizer_name_or_path",
+                                  "dtype",
+                                  "bf16",
+                                  "preset",
+                                  "shape",
+                                  "optim",
+                                  "seed",
+                                  "teacher_name_or_path",
+                                  "hidden_layers",
+                                  "quantize_training",
+                                  "quantize_group_size"};
 // Settings that decide what data a run reads, and where in them it is: they can change when a finished run is extended.
 constexpr const char* kData[] = {"task",          "data",          "task_options",     "train_files",     "text_field",
                                  "num_examples",  "max_length",    "packing_strategy", "packing_isolate", "long_documents",
-                                 "prompt_format", "system_prompt", "prompt_suffix",    "answers"};
+                                 "prompt_format", "system_prompt", "prompt_suffix",    "answers",         "group_by_length"};
 // Settings that give an extended run something to do.
 constexpr const char* kMore[] = {"max_steps", "num_train_epochs"};
 
@@ -251,11 +261,13 @@ void Run::give_up(int64_t step) const {
 }
 
 void Run::finish(const Json& results, const std::vector<std::string>& next) {
-  const auto weights = model::save_model(trainer_->model(), folder_, trainer_->model().dtype(), args_.max_shard_size);
+  std::vector<std::string> weights;
+  trainer_->with_masters([&] { weights = model::save_model(trainer_->model(), folder_, trainer_->model().dtype(), args_.max_shard_size); });
   write_tokenizer(folder_);
   if (args_.save_final_checkpoint && saved_step_ != trainer_->global_step()) save(final_state_);
   metrics_.reset();
-  Json done;
+  Json done = Json::object();
+  if (more_at_the_end_) done.update(more_at_the_end_(folder_, *tokenizer_, args_.max_shard_size));
   done["stage"] = stage_;
   done["version"] = version_line();
   done["config"] = config_;

@@ -95,6 +95,9 @@ class Run {
   void so_far(Json results) { so_far_ = std::move(results); }
   // More files for each checkpoint, written into the given folder.
   void on_save(std::function<void(const std::filesystem::path&)> write) { extra_ = std::move(write); }
+  // What else a finished run's folder holds: called when the final model stands there, before stage.json does, which gets what it returns.
+  using Finish = std::function<Json(const std::filesystem::path& folder, const text::Tokenizer& tokenizer, int64_t max_shard_bytes)>;
+  void on_finish(Finish more) { more_at_the_end_ = std::move(more); }
   // Where a checkpoint can stand: saves if it is time, or if a stop was asked for; in the latter case throws kInterrupted afterwards.
   // `state`: what the stage needs to go on from `step`.
   void after_step(int64_t step, const Json& state);
@@ -127,6 +130,7 @@ class Run {
   const text::Tokenizer* tokenizer_ = nullptr;
   std::unique_ptr<report::MetricsWriter> metrics_;
   std::function<void(const std::filesystem::path&)> extra_;
+  Finish more_at_the_end_;
   std::optional<int64_t> saved_step_;
   int64_t step_ = 0, total_steps_ = 0;
   Json so_far_ = Json::object(), final_state_;

@@ -3,6 +3,7 @@
 #include "r1/base/config_io.h"
 #include "r1/base/log.h"
 #include "r1/eval/provenance.h"
+#include "r1/stages/quantized_training.h"
 #include "r1/stages/sft_data.h"
 
 namespace r1::stages {
@@ -10,6 +11,7 @@ namespace r1::stages {
 void check(const SftConfig& config, const Preflight& preflight) {
   check_device(config.run.device, preflight);
   check_sft_data(config, preflight, "sft");
+  check_batches(config.batches, config.max_length, config.packing_strategy);
   if (config.run.max_steps == 0 && config.run.num_train_epochs <= 0) fail_usage("give max_steps, or num_train_epochs above 0");
   train::TrainerConfig trainer = config.trainer;
   training_dtype(config.model, trainer, at::kCPU);
@@ -33,11 +35,11 @@ Json sft(const SftConfig& config) {
 
   SftData made = open_sft_data(config, sources, run, loaded, prompts);
   const int64_t steps = supervised_steps(config.run, made.data);
-  log_info("sft: ", steps, steps == 1 ? " step of up to " : " steps of up to ",
-           config.run.per_device_train_batch_size * config.run.gradient_accumulation_steps, " rows of ", config.max_length, " tokens");
+  log_info("sft: ", steps_in_words(steps, config.run, made.data));
   const std::string folder = eval::shell_word(config.run.output_dir);
   made.data.next = {(loaded.chat ? "r1 chat " : "r1 generate ") + folder};
-  train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed));
+  train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed), nullptr,
+                         quantized_training(trainer_config, *loaded.model, run));
   return train_supervised(run, config.run, trainer, *loaded.tokenizer, made.data);
 }
 
@@ -53,6 +55,7 @@ void SftConfig::visit(Fields& v) {
   v("max_length", max_length, "tokens of a packed row", Range{8, 1e7});
   v("packing_strategy", packing_strategy, "how documents fill rows", OneOf{"bfd", "wrapped", "none"});
   v("long_documents", long_documents, "what happens to documents above max_length", OneOf{"truncate", "split", "drop"});
+  v.group("", batches);
   v("eval_steps", eval_steps, "steps between evaluations of eval_loss; 0: only at the end", Range{0, 1e9});
 }
 

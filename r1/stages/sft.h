@@ -5,6 +5,7 @@
 #include "r1/data/prompt.h"
 #include "r1/stages/preflight.h"
 #include "r1/stages/run.h"
+#include "r1/stages/supervised.h"
 
 namespace r1::stages {
 
@@ -17,6 +18,7 @@ struct SftConfig {
   std::vector<std::string> train_files, eval_files;
   int64_t max_length = 1024, eval_steps = 0, num_examples = 0;
   std::string packing_strategy = "bfd", long_documents = "truncate";
+  BatchArgs batches;
 
   void visit(Fields& v);
 };

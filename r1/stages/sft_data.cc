@@ -107,6 +107,7 @@ SftData open_sft_data(const SftConfig& config, const SftSources& sources, const 
   SupervisedData& data = out.data;
   data.train = out.documents.get();
   data.eval_steps = config.eval_steps;
+  data.batches = config.batches;
   data.loader.pack = {.max_tokens = config.max_length, .strategy = config.packing_strategy, .long_documents = config.long_documents};
   if (!sources.eval_files.empty()) {
     data::PackCounts counts;

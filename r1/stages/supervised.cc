@@ -1,5 +1,6 @@
 #include "r1/stages/supervised.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <deque>
@@ -21,11 +22,42 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::vector<data::Batch> micro_batches(const std::vector<data::Batch>& rows, int64_t per_batch) {
+// Rows of the parts that end at `ends`, side by side. Where rows were rewritten, a part may have more than `most` tokens (0: any number) by now
+// and is cut once more.
+std::vector<data::Batch> micro_batches(const std::vector<data::Batch>& rows, const std::vector<size_t>& ends, int64_t most) {
   std::vector<data::Batch> out;
-  for (size_t begin = 0; begin < rows.size(); begin += size_t(per_batch))
-    out.push_back(data::merge_rows(std::span(rows).subspan(begin, std::min(size_t(per_batch), rows.size() - begin))));
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    int64_t tokens = 0;
+    for (size_t i = begin; i < end; ++i) {
+      if (most > 0 && i > begin && tokens + rows[i].tokens() > most) {
+        out.push_back(data::merge_rows(std::span(rows).subspan(begin, i - begin)));
+        begin = i;
+        tokens = 0;
+      }
+      tokens += rows[i].tokens();
+    }
+    out.push_back(data::merge_rows(std::span(rows).subspan(begin, end - begin)));
+    begin = end;
+  }
   return out;
+}
+
+// What the rows would be with padding: each as long as the longest of its micro-batch.
+int64_t padded_tokens(const std::vector<data::Batch>& rows, const std::vector<size_t>& ends) {
+  int64_t padded = 0;
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    int64_t longest = 0;
+    for (size_t i = begin; i < end; ++i) longest = std::max(longest, rows[i].tokens());
+    padded += longest * int64_t(end - begin);
+    begin = end;
+  }
+  return padded;
+}
+
+double padding_share(int64_t tokens, int64_t padded) {
+  return padded > 0 ? 1 - double(tokens) / double(padded) : 0;
 }
 
 // Means over the last steps of what the layers and the loss say, for a stage's results: a single step's load is a matter of chance.
@@ -65,12 +97,37 @@ std::map<std::string, double> seen_in(const train::StepResult& result, bool own_
 data::LoaderOptions loader_options(const RunArgs& args, const SupervisedData& data) {
   data::LoaderOptions options = data.loader;
   options.rows_per_batch = args.per_device_train_batch_size * args.gradient_accumulation_steps;
+  options.parts = args.gradient_accumulation_steps;
+  options.tokens_per_part = data.batches.max_tokens_per_batch;
+  options.group_by_length = data.batches.group_by_length;
   options.seed = uint64_t(args.seed);
   options.epochs = args.max_steps > 0 ? 0 : int64_t(std::ceil(args.num_train_epochs));
   return options;
 }
 
 }  // namespace
+
+void BatchArgs::visit(Fields& v) {
+  v("max_tokens_per_batch", max_tokens_per_batch,
+    "tokens of a micro-batch, which takes as many rows as fit; 0: per_device_train_batch_size rows, however long", Range{0, 1e9});
+  v("group_by_length", group_by_length, "micro-batches of rows of about one length (packing_strategy none)");
+}
+
+void check_batches(const BatchArgs& args, int64_t max_length, const std::string& packing_strategy) {
+  if (args.max_tokens_per_batch > 0 && args.max_tokens_per_batch < max_length)
+    fail_usage("max_tokens_per_batch ", args.max_tokens_per_batch, " has no room for a row of max_length ", max_length,
+               " tokens; raise the one or lower the other");
+  if (args.group_by_length && packing_strategy != "none")
+    fail_usage("group_by_length: packing_strategy ", packing_strategy,
+               " fills all rows to about max_length, so there are no lengths to group by; give packing_strategy none, or leave it out");
+}
+
+std::string steps_in_words(int64_t steps, const RunArgs& args, const SupervisedData& data) {
+  const std::string of = str(steps, steps == 1 ? " step of up to " : " steps of up to ");
+  const int64_t parts = args.gradient_accumulation_steps, most = data.batches.max_tokens_per_batch;
+  if (most > 0) return parts > 1 ? str(of, parts, " x ", most, " tokens") : str(of, most, " tokens");
+  return str(of, args.per_device_train_batch_size * parts, " rows of ", data.loader.pack.max_tokens, " tokens");
+}
 
 int64_t supervised_steps(const RunArgs& args, SupervisedData& data) {
   if (args.max_steps > 0) return args.max_steps;
@@ -136,6 +193,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   const Json state = run.start(trainer, tokenizer);
   if (!state.is_null()) place_loader(loader, run, state.at("loader"));
   int64_t tokens = state.is_null() ? 0 : state.at("num_tokens").get<int64_t>();
+  int64_t padded = state.is_null() ? 0 : state.value("padded_tokens", tokens);
 
   StepBar bar(run.stage(), trainer.total_steps(), "step");
   const auto loss_spec = data.loss ? *data.loss : train::cross_entropy_loss();
@@ -143,7 +201,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   int64_t tokens_here = 0, unlearned = 0;
   double last_loss = 0, eval_loss = -1, training = 0;  // training: seconds, evaluations and saves apart
   LastLayers last_layers;
-  const auto state_now = [&]() -> Json { return {{"loader", loader.state()}, {"num_tokens", tokens}}; };
+  const auto state_now = [&]() -> Json { return {{"loader", loader.state()}, {"num_tokens", tokens}, {"padded_tokens", padded}}; };
   while (trainer.global_step() < trainer.total_steps()) {
     const auto start = Clock::now();
     const Json before = state_now();
@@ -152,7 +210,8 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     if (data.rewrite && !data.rewrite(rows, trainer.global_step(), interrupted))
       run.after_step(trainer.global_step(), before);  // saves and throws
     warn_of_unlearned(run, loader.counts(), data.looked_at, unlearned);
-    const auto batches = micro_batches(rows, args.per_device_train_batch_size);
+    const auto batches = micro_batches(rows, loader.part_ends(), data.batches.max_tokens_per_batch);
+    const int64_t step_padded = padded_tokens(rows, loader.part_ends());
     size_t micro = 0;
     const auto result = trainer.step(batches, loss_spec, [&] {
       bar.at(str("micro-batch ", ++micro, "/", batches.size()));
@@ -162,6 +221,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     const int64_t step = trainer.global_step();
     tokens += result.tokens;
     tokens_here += result.tokens;
+    padded += step_padded;
     if (!result.empty) last_loss = result.loss;
     if (!result.empty) last_layers.add(seen_in(result, data.loss != nullptr));
     const double step_time = seconds_since(start);
@@ -182,6 +242,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
       Json line = step_metrics(result);
       line["epoch"] = double(loader.epoch()) + loader.epoch_progress();
       line["num_tokens"] = tokens;
+      line["padding_avoided"] = padding_share(result.tokens, step_padded);
       line["step_time"] = step_time;
       line["tokens_per_second"] = double(result.tokens) / step_time;
       for (const auto& [name, value] : result.metrics.sums) line[name] = value;
@@ -207,6 +268,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
   last_layers.put(results);
   add_skips(results, trainer);
   results["num_tokens"] = tokens;
+  results["padding_avoided"] = padding_share(tokens, padded);
   if (training > 0) results["tokens_per_second"] = double(tokens_here) / training;
   results["train_runtime"] = seconds_since(begin);
   run.finish(results, data.next);

@@ -68,13 +68,21 @@ int64_t bytes_on_disk(const fs::path& model) {
   return bytes;
 }
 
+InferenceArgs inference_of(const TableConfig& config, const Named& variant) {
+  InferenceArgs args;
+  args.model_name_or_path = variant.value;
+  args.dtype = config.dtype;
+  return args;
+}
+
 Variant measured(const TableConfig& config, const Named& variant) {
   const fs::path path = model::find_model(variant.value);
   const auto device = tensor::parse_device(config.device);
   Variant out{.name = variant.name, .parameters = model::parameter_count(model::read_model_config(path)), .bytes = bytes_on_disk(path)};
   {
-    const auto model = eval::load_weights_of(path, device, resolve_dtype(config.dtype, device));
-    for (const model::WeightRow& row : model->weights()) out.weight_bytes += int64_t(row.tensor->nbytes());
+    const auto loaded = eval::load(inference_of(config, variant), device, TokenizerUse::kNone);
+    for (const model::WeightRow& row : loaded.model->weights())
+      out.weight_bytes += row.weight && row.weight->packed() ? row.weight->packed_bytes() : int64_t(row.tensor->nbytes());
   }
   int64_t tokens = 0;
   double seconds = 0;
@@ -83,8 +91,7 @@ Variant measured(const TableConfig& config, const Named& variant) {
     EvalConfig e;
     e.output_dir = (fs::path(config.output_dir) / variant.name / task.name).string();
     e.device = config.device;
-    e.model.model_name_or_path = variant.value;
-    e.model.dtype = config.dtype;
+    e.model = inference_of(config, variant);
     e.task = task_of(task.value);
     e.prompt = config.prompt;
     e.eval = config.eval;

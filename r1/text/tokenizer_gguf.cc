@@ -232,6 +232,22 @@ void read_sentence_piece(const GgufFile& file, const Vocabulary& v, TokenizerPar
   merges_from_scores(v, scores, parts);
 }
 
+// Whole words: the tokenizer.json that the file holds, if it holds one of that kind and with the same tokens.
+bool read_words(const GgufFile& file, const Vocabulary& v, TokenizerParts& parts) {
+  if (!file.has(kTokenizerJsonKey)) return false;
+  TokenizerParts json = read_tokenizer_json(file.string(kTokenizerJsonKey), str(file.name(), ": ", kTokenizerJsonKey));
+  if (json.kind == ModelOptions::Kind::kBpe) return false;
+  const auto is_there = [&](const std::string& text, TokenId id) {
+    if (size_t(id) >= v.tokens.size() || v.tokens[size_t(id)] != text)
+      fail(json.where, ": token ", id, " is '", printable(text), "' there, and another in tokenizer.ggml.tokens");
+  };
+  for (const auto& [text, id] : json.vocabulary) is_there(text, id);
+  for (const AddedToken& added : json.added) is_there(added.content, added.id);
+  json.where = parts.where;
+  parts = std::move(json);
+  return true;
+}
+
 }  // namespace
 
 TokenizerParts gguf_vocabulary(const GgufFile& file) {
@@ -242,10 +258,12 @@ TokenizerParts gguf_vocabulary(const GgufFile& file) {
   if (model != "gpt2" && !sentence_piece)
     fail(parts.where, ": tokenizer.ggml.model is '", printable(model),
          "'; byte-level BPE ('gpt2') and SentencePiece's BPE ('llama') vocabularies are read");
-  const Family* family = sentence_piece ? nullptr : &family_of(file.string_or("tokenizer.ggml.pre", ""), parts.where);
   const Vocabulary vocabulary = read_tokens(file);
   const std::vector<std::string>& tokens = vocabulary.tokens;
-  sentence_piece ? read_sentence_piece(file, vocabulary, parts) : read_byte_level(file, vocabulary, *family, parts);
+  const bool words = read_words(file, vocabulary, parts);
+  const Family* family = sentence_piece || words ? nullptr : &family_of(file.string_or("tokenizer.ggml.pre", ""), parts.where);
+  if (sentence_piece && !words) read_sentence_piece(file, vocabulary, parts);
+  if (family) read_byte_level(file, vocabulary, *family, parts);
 
   const auto named = [&](const char* key) -> std::optional<std::pair<std::string, TokenId>> {
     if (!file.has(key)) return {};
@@ -260,9 +278,10 @@ TokenizerParts gguf_vocabulary(const GgufFile& file) {
   if (pad) parts.pad = pad->first;
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     if (const auto end = named(key)) parts.more_eos.push_back(end->second);
-  parts.add_bos = file.boolean_or("tokenizer.ggml.add_bos_token", family ? family->add_bos : true) && bos;
+  parts.add_bos = file.boolean_or("tokenizer.ggml.add_bos_token", family ? family->add_bos : sentence_piece) && bos;
   parts.add_eos = file.boolean_or("tokenizer.ggml.add_eos_token", false) && eos;
-  if (*parts.add_bos || *parts.add_eos) {
+  if (words) {  // it says itself what stands around a text
+  } else if (*parts.add_bos || *parts.add_eos) {
     parts.post_processor = template_section(*parts.add_bos ? bos : std::nullopt, *parts.add_eos ? eos : std::nullopt);
   } else if (!sentence_piece) {
     parts.post_processor = byte_level_section(true, true, false);

@@ -1,4 +1,8 @@
 // A vocabulary as the metadata of a GGUF file: the other direction of tokenizer_gguf.cc, with the same names.
+//
+// A vocabulary of whole words has no kind of its own there. Its words become tokens of the user's, which llama.cpp cuts out of a text before
+// anything else, the longest first; it may cut otherwise than we do where words overlap (98765 by words of two digits). What is exact, and read
+// here, is the tokenizer.json itself, for which GGUF has a key.
 #include <algorithm>
 #include <limits>
 
@@ -62,14 +66,15 @@ struct Tokens {
 Tokens list_tokens(const Tokenizer& tokenizer, const TokenizerParts& parts, bool sentence_piece, int64_t rows) {
   check(rows >= tokenizer.vocab_size(), "[tokenizer] ", parts.where, " has ", tokenizer.vocab_size(), " tokens, the embedding ", rows,
         " rows");
+  const bool words = parts.kind != ModelOptions::Kind::kBpe;
   Tokens tokens{std::vector<std::string>(size_t(rows)), std::vector<int32_t>(size_t(rows), kUnused)};
   for (size_t id = 0; id < size_t(rows); ++id) tokens.texts[id] = str("[PAD", id, "]");
   for (const auto& [text, id] : parts.vocabulary) {
     tokens.texts[size_t(id)] = text;
-    tokens.types[size_t(id)] = sentence_piece && is_byte(text) ? kByte : kNormal;
+    tokens.types[size_t(id)] = words ? kUserDefined : sentence_piece && is_byte(text) ? kByte : kNormal;
   }
   for (const AddedToken& added : parts.added) {
-    const bool unknown = sentence_piece && parts.unk_token == added.content;
+    const bool unknown = (sentence_piece || words) && parts.unk_token == added.content;
     tokens.texts[size_t(added.id)] = added.content;
     tokens.types[size_t(added.id)] = unknown ? kUnknown : added.special ? kControl : kUserDefined;
   }
@@ -80,12 +85,11 @@ Tokens list_tokens(const Tokenizer& tokenizer, const TokenizerParts& parts, bool
 
 void Tokenizer::to_gguf(GgufMetadata& metadata, int64_t rows) const {
   const TokenizerParts& parts = impl_->parts;
-  if (parts.kind != ModelOptions::Kind::kBpe)
-    fail_usage(parts.where, ": a vocabulary of whole words has no form in GGUF; byte-level BPE and SentencePiece's BPE have");
-  const bool sentence_piece = !impl_->pre_tokenizer.byte_level() && parts.byte_fallback;
+  const bool words = parts.kind != ModelOptions::Kind::kBpe,
+             sentence_piece = !words && !impl_->pre_tokenizer.byte_level() && parts.byte_fallback;
   const Tokens tokens = list_tokens(*this, parts, sentence_piece, rows);
   metadata.add_string("tokenizer.ggml.model", sentence_piece ? "llama" : "gpt2");
-  metadata.add_string("tokenizer.ggml.pre", sentence_piece ? "default" : pre_name(impl_->pre_tokenizer, parts.where));
+  metadata.add_string("tokenizer.ggml.pre", sentence_piece ? "default" : words ? "gpt-2" : pre_name(impl_->pre_tokenizer, parts.where));
   metadata.add_strings("tokenizer.ggml.tokens", tokens.texts);
   if (sentence_piece) {
     metadata.add_f32s("tokenizer.ggml.scores", scores_of(parts, tokens.texts.size()));
@@ -99,13 +103,14 @@ void Tokenizer::to_gguf(GgufMetadata& metadata, int64_t rows) const {
       merges.push_back(tokens.texts[size_t(merge.left)] + " " + tokens.texts[size_t(merge.right)]);
     metadata.add_strings("tokenizer.ggml.merges", merges);
   }
+  if (words) metadata.add_string(kTokenizerJsonKey, write_tokenizer_json(parts));
   const auto add_id = [&](const char* key, std::optional<TokenId> id) {
     if (id) metadata.add_u32(key, *id);
   };
   add_id("tokenizer.ggml.bos_token_id", bos_id());
   add_id("tokenizer.ggml.eos_token_id", eos_id());
   add_id("tokenizer.ggml.padding_token_id", pad_id());
-  if (sentence_piece && parts.unk_token) add_id("tokenizer.ggml.unknown_token_id", token_id(*parts.unk_token));
+  if ((sentence_piece || words) && parts.unk_token) add_id("tokenizer.ggml.unknown_token_id", token_id(*parts.unk_token));
   // A second id that ends a turn; GGUF has a name for two more.
   const char* const kEndKeys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
   size_t next = 0;

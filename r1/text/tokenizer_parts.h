@@ -67,6 +67,8 @@ void read_special_tokens_map(const Json& map, const std::string& where, Tokenize
 TokenizerParts read_tiktoken(std::string_view text, const std::string& where);
 TokenizerParts read_gguf_vocabulary(const std::filesystem::path& path);
 TokenizerParts gguf_vocabulary(const GgufFile& file);
+// A GGUF file's key for a whole tokenizer.json: read and written where a vocabulary has no other form there.
+inline constexpr const char* kTokenizerJsonKey = "tokenizer.huggingface.json";
 
 std::string write_tokenizer_json(const TokenizerParts& parts);
 std::string write_tokenizer_config(const TokenizerParts& parts);

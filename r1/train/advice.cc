@@ -61,8 +61,8 @@ std::optional<Change> smaller_batch(const AdviceInput& in) {
   AdviceInput at_most = in;
   const int64_t fitting = most_sequences(at_most), half = (in.sequences + 1) / 2;
   const int64_t now = fitting > 0 && fitting < half ? fitting : half, parts = (in.sequences + now - 1) / now;
-  Change c{str("--per_device_train_batch_size ", now, " --gradient_accumulation_steps ", in.plan.micro_batches * parts),
-           "the same step in smaller parts", in};
+  Change c{str(batch_option(in, now), " --gradient_accumulation_steps ", in.plan.micro_batches * parts), "the same step in smaller parts",
+           in};
   set_batch(c.changed, now, in.length);
   c.changed.plan.micro_batches = in.plan.micro_batches * parts;
   return c;
@@ -210,6 +210,10 @@ Streams most_streams(const AdviceInput& input, int64_t context) {
   const int64_t room = input.memory - (alone.likely - stream);
   const int64_t number = std::clamp<int64_t>(room / std::max<int64_t>(1, stream + logits), 0, kMostStreams);
   return {context, number, number * stream};
+}
+
+std::string batch_option(const AdviceInput& input, int64_t sequences) {
+  return input.by_tokens ? str("--max_tokens_per_batch ", sequences * input.length) : str("--per_device_train_batch_size ", sequences);
 }
 
 }  // namespace r1::train

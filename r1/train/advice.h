@@ -16,6 +16,7 @@ struct AdviceInput {
   int64_t memory = 0;     // bytes that must suffice
   int64_t sequences = 1;  // of a micro-batch: plan.micro_batch_tokens is that many times `length`
   int64_t length = 0;
+  bool by_tokens = false;  // a micro-batch is set by max_tokens_per_batch, not by per_device_train_batch_size
   std::string length_option = "max_length";
   int64_t fixed_length = 0;  // of `length`, what length_option does not set: grpo's prompt
   int64_t cache_needed = 0;  // bytes that the engine's sequences can fill at most; 0: no engine
@@ -48,5 +49,8 @@ Streams most_streams(const AdviceInput& input, int64_t context);
 
 // True if the plan's likely peak is within the memory.
 bool fits(const Plan& plan, int64_t memory);
+
+// The option that makes micro-batches of so many sequences: "--per_device_train_batch_size 4".
+std::string batch_option(const AdviceInput& input, int64_t sequences);
 
 }  // namespace r1::train

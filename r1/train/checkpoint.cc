@@ -130,7 +130,7 @@ Json trainer_state(const Trainer& trainer, const fs::path& run_folder, const Jso
 void write_contents(const fs::path& folder, const fs::path& run_folder, Trainer& trainer, const Json& stage_state,
                     const CheckpointOptions& options) {
   make_folder(folder);
-  model::save_model(trainer.model(), folder, trainer.model().dtype(), options.max_shard_size);
+  trainer.with_masters([&] { model::save_model(trainer.model(), folder, trainer.model().dtype(), options.max_shard_size); });
   if (options.save_optimizer) write_tensors(folder / kOptimizerFile, trainer.state_tensors());
   if (options.extra_files) options.extra_files(folder);
   Json state = trainer_state(trainer, run_folder, stage_state);

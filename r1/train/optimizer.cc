@@ -27,7 +27,7 @@ class State {
     return next(x).zero_();
   }
   Tensor copy_of(const Tensor& x) {
-    if (!all_.defined()) return x.to(at::kFloat).contiguous();
+    if (!all_.defined()) return aten::empty(x.sizes(), at::kFloat).copy_(x);
     return next(x).copy_(x);
   }
 
@@ -44,24 +44,25 @@ class State {
   int64_t at_ = 0;
 };
 
-bool needs_master(const model::WeightRow& weight) {
-  return weight.tensor->scalar_type() != at::kFloat;
+bool needs_master(const Optimizer::Row& row) {
+  return row.rounded || row.weight->tensor->scalar_type() != at::kFloat;
 }
 
-Optimizer::Row plain_row(const model::WeightRow& weight, const TrainerConfig& config) {
+Optimizer::Row plain_row(const model::WeightRow& weight, const TrainerConfig& config, const WeightRounding& rounding) {
   Optimizer::Row row{.weight = &weight};
+  row.rounded = rounding.applies && rounding.applies(weight);
   row.muon = config.optim == "muon" && weight.kind == WeightKind::kMatrix && weight.shape.size() >= 2;
   row.weight_decay = weight.kind == WeightKind::kMatrix ? config.weight_decay : 0;
   return row;
 }
 
 int64_t state_numbers(const Optimizer::Row& row) {
-  return State::padded(row.weight->tensor->numel()) * ((needs_master(*row.weight) ? 1 : 0) + (row.muon ? 1 : 2));
+  return State::padded(row.weight->tensor->numel()) * ((needs_master(row) ? 1 : 0) + (row.muon ? 1 : 2));
 }
 
 void give_state(Optimizer::Row& row, State& state) {
   const Tensor detached = row.weight->tensor->detach();
-  if (needs_master(*row.weight)) row.own_master = state.copy_of(detached);
+  if (needs_master(row)) row.own_master = state.copy_of(detached);
   row.moment1 = state.zeros_like(detached);
   if (!row.muon) row.moment2 = state.zeros_like(detached);
 }
@@ -79,8 +80,8 @@ Tensor master_of(const Optimizer::Row& row) {
 
 }  // namespace
 
-Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more)
-    : model_(model), config_(config) {
+Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more, WeightRounding rounding)
+    : model_(model), config_(config), rounding_(std::move(rounding)) {
   at::NoGradGuard no_grad;
   std::set<const Tensor*> seen;
   int64_t numbers = 0;
@@ -88,12 +89,26 @@ Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config, con
     if (!table) continue;
     for (const model::WeightRow& weight : *table) {
       if (weight.kind == WeightKind::kBuffer || !seen.insert(weight.tensor).second) continue;
-      rows_.push_back(plain_row(weight, config));
+      rows_.push_back(plain_row(weight, config, rounding_));
       numbers += state_numbers(rows_.back());
     }
   }
   State state(model.device(), numbers);
   for (Row& row : rows_) give_state(row, state);
+  put_rounded();
+}
+
+void Optimizer::put_masters() {
+  const at::NoGradGuard no_grad;
+  for (const Row& row : rows_)
+    if (row.rounded) row.weight->tensor->copy_(row.own_master);
+}
+
+void Optimizer::put_rounded() {
+  const at::NoGradGuard no_grad;
+  put_masters();
+  for (const Row& row : rows_)
+    if (row.rounded) rounding_.round(*row.weight);
 }
 
 void Optimizer::update(std::span<const Tensor> gradients, const Tensor& verdict, double factor) {
@@ -112,7 +127,7 @@ void Optimizer::update(std::span<const Tensor> gradients, const Tensor& verdict,
                      .gradient = gradients[i],
                      .m = row.moment1,
                      .v = row.moment2,
-                     .rounded = row.own_master.defined() ? row.weight->tensor->detach() : Tensor(),
+                     .rounded = row.own_master.defined() && !row.rounded ? row.weight->tensor->detach() : Tensor(),
                      .weight_decay = row.weight_decay});
   }
   ops::adamw_steps(adamw,
@@ -123,6 +138,7 @@ void Optimizer::update(std::span<const Tensor> gradients, const Tensor& verdict,
                     .t = updates_ + 1},
                    verdict);
   if (!muon.empty()) update_by_muon(gradients, muon, verdict, factor);
+  put_rounded();
 }
 
 // AdamW leaves an element without gradients where it is, decay included, if it is zero; Muon mixes rows and columns, so its zeros are put back.
@@ -133,7 +149,7 @@ void Optimizer::hold_zeros(std::span<Tensor> gradients) {
     alive_.resize(rows_.size());
     for (size_t i = 0; i < rows_.size(); ++i) {
       if (rows_[i].weight->kind != WeightKind::kMatrix) continue;
-      const Tensor alive = rows_[i].weight->tensor->detach() != 0;
+      const Tensor alive = master_of(rows_[i]) != 0;
       if (!alive.all().item<bool>()) alive_[i] = alive;
     }
   }
@@ -187,6 +203,7 @@ void Optimizer::load_state(const std::vector<std::pair<std::string, Tensor>>& te
   }
   at::NoGradGuard no_grad;
   for (auto& [name, slot] : slots) slot.copy_(*given[name]);
+  put_rounded();
 }
 
 }  // namespace r1::train

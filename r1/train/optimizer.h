@@ -1,7 +1,7 @@
 // The optimizer over the weight table: which row is updated by which rule, with which decay, and the state that a checkpoint keeps.
 // Matrices decay; embeddings, head, norms and biases do not. Under muon the hidden matrices go by Muon (stacked experts
 // one by one), everything else by AdamW.
-// A model in bf16 keeps fp32 master weights here; an fp32 model's weights are their own master. A tied head is one row, updated once.
+// A model in bf16 keeps fp32 master weights here, and so do weights that are rounded (WeightRounding); other fp32 weights are their own master. A tied head is one row, updated once.
 // On CUDA all of the state is one tensor, of which rows have their parts, and AdamW's rows are updated by one launch.
 #pragma once
 
@@ -18,13 +18,13 @@ namespace r1::train {
 class Optimizer {
  public:
   // `more`: rows beside the model's (Trainer), which must stay where they are.
-  Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more = nullptr);
+  Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more = nullptr, WeightRounding rounding = {});
 
   struct Row {
     const model::WeightRow* weight;
-    bool muon = false;
+    bool muon = false, rounded = false;
     double weight_decay = 0;
-    Tensor own_master;        // fp32; undefined if the weight is fp32 itself
+    Tensor own_master;        // fp32; undefined if the weight is fp32 itself and not rounded
     Tensor moment1, moment2;  // AdamW: both; Muon: momentum in the first
   };
   const std::vector<Row>& rows() const { return rows_; }
@@ -36,6 +36,10 @@ class Optimizer {
   void count_update() { ++updates_; }
   // With keep_zeros: no gradient for matrices' elements that are zero when this is first called.
   void hold_zeros(std::span<Tensor> gradients);
+
+  // What stands in the place of rounded rows: their masters in the model's dtype, or what those are rounded to, which is the rule.
+  void put_masters();
+  void put_rounded();
 
   int64_t updates() const { return updates_; }  // t - 1 of AdamW's next bias correction
   void set_updates(int64_t n) { updates_ = n; }
@@ -49,6 +53,7 @@ class Optimizer {
 
   model::Transformer& model_;
   TrainerConfig config_;
+  WeightRounding rounding_;
   std::vector<Row> rows_;
   int64_t updates_ = 0;
   std::vector<Tensor> alive_;  // 1 and 0 by row, with keep_zeros; undefined: no zero in it

@@ -9,6 +9,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/base/memory_left.h"
 #include "r1/ops/logprob.h"
 
 namespace r1::train {
@@ -141,17 +142,6 @@ int64_t proc_kilobytes(const char* path, const std::string& key) {
   return -1;
 }
 
-// Limits of this process's control group (version 2 or 1), "max" and absent ones left out.
-int64_t group_limit() {
-  int64_t least = std::numeric_limits<int64_t>::max();
-  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::ifstream file(path);
-    int64_t limit = 0;
-    if (file >> limit && limit > 0) least = std::min(least, limit);
-  }
-  return least;
-}
-
 }  // namespace
 
 namespace {
@@ -197,7 +187,8 @@ Plan make_plan(const PlanInput& in) {
   plan.parameters = plan.network.parameters + plan.network.mtp_parameters;
   const int64_t P = plan.parameters, muon = in.trainer.optim == "muon" ? plan.network.matrix_parameters : 0;
   plan.resident.push_back({"weights", tensor::dtype_name(in.dtype), P * e});
-  if (in.training && in.dtype != at::kFloat) plan.resident.push_back({"master weights", "float32", P * kF32});
+  if (in.training && (in.dtype != at::kFloat || in.trainer.quantize_training != "none"))
+    plan.resident.push_back({"master weights", "float32", P * kF32});
   if (in.training)
     plan.resident.push_back({"optimizer",
                              in.trainer.optim == "muon" ? "momentum of matrices, two AdamW moments of the rest" : "two AdamW moments",
@@ -236,7 +227,7 @@ Json plan_to_json(const Plan& plan) {
 }
 
 int64_t machine_memory() {
-  return std::min(proc_kilobytes("/proc/meminfo", "MemTotal"), group_limit());
+  return std::min(proc_kilobytes("/proc/meminfo", "MemTotal"), memory_limit());
 }
 int64_t resident_bytes() {
   return proc_kilobytes("/proc/self/status", "VmRSS");

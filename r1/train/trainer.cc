@@ -51,12 +51,12 @@ bool worth_a_line(int64_t count) {
 }  // namespace
 
 struct Trainer::Impl {
-  Impl(model::Transformer& m, const TrainerConfig& c, int64_t steps, uint64_t s, const model::WeightTable* more)
+  Impl(model::Transformer& m, const TrainerConfig& c, int64_t steps, uint64_t s, const model::WeightTable* more, WeightRounding rounding)
       : model(m),
         config(c),
         total_steps(steps),
         seed(s),
-        optimizer(m, c, more),
+        optimizer(m, c, more, std::move(rounding)),
         gradients(optimizer.rows().size()),
         bad_steps(c.max_consecutive_skips) {
     if (c.gradient_checkpointing && m.device().is_cpu()) large_blocks_go_back.emplace();
@@ -292,8 +292,10 @@ void LossMetrics::later(const Tensor& values, Use use) {
     waiting.push_back({values.detach(), std::move(use)});
 }
 
-Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed,
-                 const model::WeightTable* more) {
+Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed, const model::WeightTable* more,
+                 WeightRounding rounding) {
+  check(bool(rounding.round) == (config.quantize_training != "none"), "[trainer] expected a rounding of the weights exactly where ",
+        "quantize_training names one, and it is '", config.quantize_training, "'");
   check(config.bf16 == (model.dtype() == at::kBFloat16), "[trainer] expected a model in ", config.bf16 ? "bfloat16" : "float32",
         " (bf16=", config.bf16 ? "true" : "false", "), got ", model.dtype());
   check(total_steps > 0, "[trainer] expected at least one step, got ", total_steps);
@@ -301,7 +303,8 @@ Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t
   if (more) {
     for (const model::WeightRow& row : *more) row.tensor->set_requires_grad(true);
   }
-  impl_ = std::make_unique<Impl>(model, config, total_steps, seed, more);
+  impl_ = std::make_unique<Impl>(model, config, total_steps, seed, more, std::move(rounding));
+  model.bump_version();
 }
 Trainer::~Trainer() = default;
 
@@ -326,6 +329,16 @@ int64_t Trainer::skipped_steps() const {
 }
 int64_t Trainer::empty_steps() const {
   return impl_->empty_steps;
+}
+void Trainer::with_masters(const std::function<void()>& work) {
+  impl_->optimizer.put_masters();
+  try {
+    work();
+  } catch (...) {
+    impl_->optimizer.put_rounded();
+    throw;
+  }
+  impl_->optimizer.put_rounded();
 }
 std::string Trainer::state_fault() const {
   return diagnose_state(impl_->optimizer);
@@ -378,6 +391,12 @@ void TrainerConfig::visit(Fields& v) {
   v("bf16", bf16, "weights and activations in bfloat16, fp32 master weights");
   v("keep_zeros", keep_zeros, "elements of matrices that are zero at the start stay zero: to train on after r1 prune --sparsity");
   v("gradient_checkpointing", gradient_checkpointing, "recompute each block in the backward pass");
+  v("quantize_training", quantize_training,
+    "train for a quantized model: the layers' weights (int8: their inputs too) are rounded in every forward, gradients pass as if they "
+    "were "
+    "not, and output_dir/quantized is the model that was trained for",
+    OneOf{"none", "int8", "int4", "fp8"});
+  v("quantize_group_size", quantize_group_size, "columns that share a scale (quantize_training int4); -1: a whole row", Range{-1, 1e6});
   v("max_consecutive_skips", max_consecutive_skips, "stop after this many steps with NaN/Inf in a row", Range{1, 1e6});
 }
 

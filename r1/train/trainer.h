@@ -27,6 +27,9 @@ struct TrainerConfig {
   double dropout = 0;
   bool bf16 = false, gradient_checkpointing = false, keep_zeros = false;
   int64_t max_consecutive_skips = 5;  // steps with NaN/Inf in a row before training stops
+  // none | int8 | int4 | fp8: what the weights are rounded to while they are trained, by who gives the trainer a WeightRounding (r1/quant).
+  std::string quantize_training = "none";
+  int64_t quantize_group_size = 128;  // int4: columns that share a scale
 
   void visit(Fields& v);
 };
@@ -104,11 +107,20 @@ struct StepResult {
   std::map<std::string, double> layers;  // what the layers say of themselves, ready for the log (train/layer_metrics)
 };
 
+// Weights that the model computes with rounded, while what is trained is their masters: fp32 tensors of the optimizer. `round` turns what
+// stands in a row's tensor (the master, in the model's dtype) into what it is rounded to, in place; a function of these values alone. A
+// gradient of the rounded weight is taken for the master's, as if nothing had been rounded (straight through).
+struct WeightRounding {
+  std::function<bool(const model::WeightRow&)> applies;
+  std::function<void(const model::WeightRow&)> round;
+};
+
 class Trainer {
  public:
-  // `more`: what is learned beside the model, by the loss's own use of it; fp32 tensors of the caller, who also saves them.
+  // `more`: what is learned beside the model, by the loss's own use of it; fp32 tensors of the caller, who also saves them. `rounding`: there
+  // exactly if config.quantize_training names one; from now on the model's weights are the rounded ones.
   Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed,
-          const model::WeightTable* more = nullptr);
+          const model::WeightTable* more = nullptr, WeightRounding rounding = {});
   ~Trainer();
 
   // One optimizer step over the micro-batches; advances global_step by one, a skipped step too: schedule and data order depend on the step
@@ -133,6 +145,9 @@ class Trainer {
   // Steps skipped since the run began: for NaN/Inf, and for want of a token to learn from.
   int64_t skipped_steps() const;
   int64_t empty_steps() const;
+  // Does `work` with the masters, in the model's dtype, in the place of rounded weights: for who saves the model.
+  void with_masters(const std::function<void()>& work);
+
   // The first weight or optimizer tensor that is not finite, or "": asked before a checkpoint is written, so that no poisoned one ever is.
   std::string state_fault() const;
 

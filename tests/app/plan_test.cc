@@ -104,13 +104,19 @@ TEST(PlanCommand, CachesOfOtherForms) {
   const int64_t bytes = plain["cache_bytes_per_token"];  // bfloat16, heads of 64
   EXPECT_EQ(packed["cache_bytes_per_token"].get<int64_t>(), bytes * (64 + 4) / 128);
   EXPECT_GT(packed["advice"]["streams"][0]["number"].get<int64_t>(), plain["advice"]["streams"][0]["number"].get<int64_t>() * 3 / 2);
-  const auto windowed = [&](int64_t context) {
-    return plan({"serve", "qwen2.5-0.5b", "--gpu=4090", str("--context=", context),
-                 "--engine.attention_window=1024"})["advice"]["streams"][0]["number"]
-        .get<int64_t>();
+  const Json smaller = plan({"serve", "qwen2.5-0.5b", "--gpu=4090", "--context=8192", "--engine.kv_cache_dtype=int4"});
+  EXPECT_EQ(smaller["cache_bytes_per_token"].get<int64_t>(), bytes * (32 + 8) / 128);
+  const auto windowed = [&](int64_t context, std::vector<std::string> options = {"--engine.attention_window=1024"}) {
+    options.insert(options.begin(), {"serve", "qwen2.5-0.5b", "--gpu=4090", str("--context=", context)});
+    return plan(options)["advice"]["streams"][0]["number"].get<int64_t>();
   };
   EXPECT_GT(windowed(8192), plain["advice"]["streams"][0]["number"].get<int64_t>() * 2);
   EXPECT_EQ(windowed(8192), windowed(32768));
+  for (const char* who : {"window", "heavy_hitters"}) {
+    const std::vector<std::string> options{str("--engine.kv_eviction=", who), "--engine.kv_budget=1024"};
+    EXPECT_GT(windowed(8192, options), plain["advice"]["streams"][0]["number"].get<int64_t>() * 2) << who;
+    EXPECT_EQ(windowed(8192, options), windowed(32768, options)) << who;
+  }
   const Json latent = plan({"serve", "deepseek-v3", "--gpu=h100", "--engine.kv_cache_dtype=int8"}, 1);
   EXPECT_EQ(latent["cache_bytes_per_token"], 61 * 9 * (64 + 4));  // 576 values a token and layer, in groups of 64
 }

@@ -69,7 +69,9 @@ TEST(Familiar, OrThatThereIsNoSuchThingYet) {
 TEST(Familiar, TypesOfACache) {
   for (const char* option : {"-ctk", "-ctv", "--cache_type_k=q8_0", "--kv_cache_dtype=fp8", "--kv_bits=8"})
     EXPECT_NE(refusal({option}).find("engine.kv_cache_dtype"), std::string::npos) << option;
-  for (const char* value : {"q8_0", "q4_0", "fp8", "fp8_e4m3"})
+  for (const char* value : {"q4_0", "q4_1", "iq4_nl"})
+    EXPECT_NE(familiar_value("engine.kv_cache_dtype", value).find("write int4"), std::string::npos) << value;
+  for (const char* value : {"q8_0", "q5_1", "fp8", "fp8_e4m3"})
     EXPECT_NE(familiar_value("engine.kv_cache_dtype", value).find("write int8"), std::string::npos) << value;
   EXPECT_EQ(familiar_value("kv_cache_dtype", "f32"), "write float32");
   EXPECT_EQ(familiar_value("engine.kv_cache_dtype", "f16"), "write bfloat16");

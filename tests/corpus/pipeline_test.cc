@@ -19,6 +19,8 @@
 #include "r1/corpus/length.h"
 #include "r1/corpus/pipeline_report.h"
 #include "r1/corpus/plan.h"
+#include "r1/data/find_files.h"
+#include "r1/data/rows.h"
 #include "r1/data/token_shards.h"
 #include "tests/corpus/reader_support.h"
 #include "tests/message_of.h"
@@ -240,6 +242,49 @@ TEST(Pipeline, AnotherRunsFolderIsRefused) {
   EXPECT_NE(message_of([&] { run_pipeline(c); }).find("not of a run"), std::string::npos);
 }
 
+// What is written as WebDataset is read for training, and by a further run, as the JSON lines beside it are.
+TEST(Pipeline, TheWebDatasetReadsAsTheLinesDo) {
+  const Raw raw("pipeline_tar");
+  PipelineConfig c = raw.config("out");
+  c.stages = {"html", "clean", "length", "split"};
+  run_pipeline(c);
+  const std::vector<Document> lines = documents_of(c.output + "/data/train");
+  std::vector<Json> rows;
+  for (const std::string& file : data::find_files({c.output + "/webdataset/train"}, "files")) {
+    data::RowReader reader(file);
+    while (auto row = reader.next()) rows.push_back(std::move(*row));
+  }
+  ASSERT_EQ(rows.size(), lines.size());
+  EXPECT_GT(rows.size(), 50u);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_NE(rows[i].value("__key__", ""), "");
+    const Json want = to_json(lines[i]);
+    EXPECT_EQ(rows[i].size(), want.size() + 1) << i;
+    for (const auto& [key, value] : want.items()) EXPECT_EQ(rows[i].value(key, Json()), value) << i << " " << key;
+  }
+  const Read again = read_all(*open_readers({c.output + "/webdataset/train"}));
+  ASSERT_EQ(again.documents.size(), lines.size()) << again.reasons();
+  for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(again.documents[i].text, lines[i].text);
+}
+
+// A folder that is read and written into: what the run writes is not its input, so the same command goes on.
+TEST(Pipeline, TheOutputIsNoInput) {
+  const Raw raw("pipeline_inside");
+  PipelineConfig c = raw.config("raw/out");
+  c.stages = {"clean"};
+  c.decontaminate.files = {};
+  run_pipeline(c);
+  const auto first = hashes(c.output);
+  EXPECT_EQ(parse_json_file(c.output + "/plan.json").dump().find("/out/"), std::string::npos);
+  EXPECT_TRUE(run_pipeline(c));
+  EXPECT_EQ(hashes(c.output), first);
+  const std::string empty = raw.out("empty");
+  make_folder(empty);
+  c.input = {empty};
+  c.output = empty + "/out";
+  EXPECT_NE(message_of([&] { run_pipeline(c); }).find("all of it lies in"), std::string::npos);
+}
+
 TEST(Pipeline, WrongStagesAreNamed) {
   const Raw raw("pipeline_stages");
   PipelineConfig c = raw.config("out");
@@ -322,32 +367,6 @@ TEST(Pipeline, TheReportEscapesWhatDocumentsSay) {
   EXPECT_NE(page.find("&lt;script&gt;alert(1)"), std::string::npos);
   EXPECT_NE(page.find("length:too_short"), std::string::npos);
   EXPECT_NE(page.find("site3.org"), std::string::npos);
-}
-
-TEST(Plan, StretchesOfJsonLinesAreTheFile) {
-  const TemporaryFolder folder("plan");
-  const std::string file = (folder.path() / "a.jsonl").string();
-  std::string lines;
-  for (int i = 0; i < 300; ++i) lines += Json({{"text", prose(uint64_t(i), 1 + i % 40)}}).dump() + (i % 7 ? "\n" : "\r\n");
-  lines += "not json\n{\"text\":\"the last one has no line end\"}";
-  write_file_atomic(file, lines);
-  const Read whole = read_file(file);
-  for (const int64_t bytes : {1024, 5000, 65'536, 10'000'000}) {
-    const std::vector<InputShard> shards = plan_shards({file}, bytes);
-    EXPECT_GE(int64_t(shards.size()), int64_t(lines.size()) / bytes / 3);
-    Read parts;
-    for (const InputShard& shard : shards) {
-      const auto reader = open_shard(shard, {});
-      Document d;
-      while (reader->next(d, parts.counts)) parts.documents.push_back(d);
-    }
-    ASSERT_EQ(parts.documents.size(), whole.documents.size()) << bytes;
-    for (size_t i = 0; i < parts.documents.size(); ++i) {
-      EXPECT_EQ(parts.documents[i].text, whole.documents[i].text);
-      EXPECT_EQ(parts.documents[i].id(), whole.documents[i].id());
-    }
-    EXPECT_EQ(parts.counts.to_json(), whole.counts.to_json());
-  }
 }
 
 TEST(Length, PartsFitAndAreTheText) {

@@ -94,6 +94,25 @@ TEST(ReaderTar, AWebDatasetsSamplesByTheirKeys) {
   EXPECT_EQ(read.documents[0].extra["key"], "s/000");
   EXPECT_EQ(read.documents[2].text, "in json");
   EXPECT_EQ(read.reasons(), "webdataset:no_text: 1");
+  // Packed members, the text wherever it stands among others, and what is no member of a sample or is one twice.
+  const std::string more = tar({{"0.txt.gz", gzip("packed")},
+                                {"0.json.gz", gzip("{\"url\": \"u\"}")},
+                                {"1.caption", "short"},
+                                {"1.txt", "the text"},
+                                {"1.json", "{}"},
+                                {"2.txt", "once"},
+                                {"2.TXT", "twice"},
+                                {"2.jsonl", "{\"text\": \"x\"}"},
+                                {"README", "of the archive"}});
+  const Read odd = files.read("odd.tar", more, {.kind = "webdataset"});
+  ASSERT_EQ(odd.documents.size(), 3u) << odd.reasons();
+  EXPECT_EQ(odd.documents[0].text, "packed");
+  EXPECT_EQ(odd.documents[0].url, "u");
+  EXPECT_EQ(odd.documents[1].text, "the text");
+  EXPECT_EQ(odd.documents[1].extra["members"], Json({{"caption", 5}}));
+  EXPECT_EQ(odd.documents[2].text, "once");
+  EXPECT_EQ(odd.reasons(), "webdataset:duplicate: 1, webdataset:lines: 1, webdataset:no_sample: 1");
+  EXPECT_EQ(files.read("cut.tar", more.substr(0, 512 + 20), {.kind = "webdataset"}).reasons(), "truncated: 1, webdataset:no_text: 1");
   EXPECT_EQ(kind_of(files.write("code.tar", tar({{"a.c", "int a;"}, {"a.h", "int a;"}}))), "tar")
       << "a source and its header are no sample";
 }

@@ -48,6 +48,9 @@ TEST_F(ReaderTables, RowsAreTheDocumentsOfJsonLines) {
   EXPECT_EQ(chat.documents[17].offset, 17);
   EXPECT_EQ(chat.documents[17].kind, "chat");
   EXPECT_EQ(read_file((tables / "groups_none.parquet").string()).documents[0].kind, "parquet");
+  const Read asked = read_file((tables / "chat.parquet").string(), {.kind = "chat"});
+  EXPECT_EQ(asked.documents.size(), 30u) << "how rows are taken, not what the file is: " << asked.reasons();
+  EXPECT_EQ(files.read("c.csv", "text,question,answer\nx,Q?,A.\n", {.kind = "problems"}).documents.at(0).text, "Q?\n\nA.");
 }
 
 TEST_F(ReaderTables, WhatIsWrongIsCounted) {

@@ -35,9 +35,9 @@ Read read_file(const std::string& path, const ReadOptions& options) {
   return read_all(*reader);
 }
 
-std::string gzip(std::string_view text) {
+std::string gzip(std::string_view text, int level) {
   z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  deflateInit2(&stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
   std::string out(deflateBound(&stream, text.size()) + 32, '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
   stream.avail_in = uInt(text.size());
@@ -73,31 +73,6 @@ std::string bytes_of_hex(const std::string& hex) {
   std::string out;
   for (size_t i = 0; i + 1 < hex.size(); i += 2) out += char(std::stoi(hex.substr(i, 2), nullptr, 16));
   return out;
-}
-
-std::string tar(const std::vector<TarFile>& files) {
-  std::string out;
-  for (const TarFile& file : files) {
-    std::string header(512, '\0');
-    const auto put = [&](size_t at, const std::string& text) { std::memcpy(header.data() + at, text.data(), text.size()); };
-    const auto octal = [](uint64_t n, int digits) {
-      std::string text(size_t(digits), '0');
-      for (size_t i = text.size(); i-- > 0; n /= 8) text[i] = char('0' + n % 8);
-      return text;
-    };
-    put(0, file.name.substr(0, 100));
-    put(100, "0000644");
-    put(124, octal(file.bytes.size(), 11));
-    header[156] = file.type;
-    put(257, std::string("ustar\0", 6) + "00");
-    put(148, "        ");
-    uint64_t sum = 0;
-    for (const char c : header) sum += uint8_t(c);
-    put(148, octal(sum, 6) + std::string("\0 ", 2));
-    out += header + file.bytes;
-    out.append((512 - file.bytes.size() % 512) % 512, '\0');
-  }
-  return out + std::string(1024, '\0');
 }
 
 std::string zip(const std::vector<ZipFile>& files) {

@@ -256,6 +256,11 @@ TEST(ReaderText, PatternsAndFoldersInOrder) {
   };
   EXPECT_EQ(names({files.path()}), "a.txt b.txt sub/c.md ");
   EXPECT_EQ(names({files.path() + "/{b,a}.txt", files.path() + "/sub/*"}), "a.txt b.txt sub/c.md ");
+  // A link to a folder is a folder, but for one that the link lies in.
+  fs::create_directory_symlink("sub", files.path() + "/zlink");
+  fs::create_directory_symlink("..", files.path() + "/sub/up");
+  fs::create_symlink("a.txt", files.path() + "/y.txt");
+  EXPECT_EQ(names({files.path()}), "a.txt b.txt sub/c.md a.txt sub/c.md ");
 }
 
 TEST(ReaderText, TinyShakespeareIsTheFile) {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <zlib.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -453,6 +454,174 @@ TEST(Loader, RefusesWhatCannotBe) {
   EXPECT_NE(message_of([&] { Loader(*empty, {.epochs = 0}).next(); }).find("gives no row"), std::string::npos);
   EXPECT_NE(message_of([&] { Loader(*source, {.rows_per_batch = 50, .epochs = 0, .drop_last = true}).next(); }).find("fewer rows"),
             std::string::npos);
+}
+
+// Sizes of the parts of a batch: rows and tokens of each.
+std::vector<std::pair<int64_t, int64_t>> parts_of(const std::vector<Batch>& rows, const std::vector<size_t>& ends) {
+  std::vector<std::pair<int64_t, int64_t>> parts;
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    parts.emplace_back(int64_t(end - begin), 0);
+    for (; begin < end; ++begin) parts.back().second += rows[begin].tokens();
+  }
+  EXPECT_EQ(begin, rows.size());
+  return parts;
+}
+
+// What a budget of tokens means elsewhere too: as many texts as fit, in their order, none left out for being alone in its part.
+TEST(Loader, ATokenBudgetTakesWhatFits) {
+  std::vector<Document> documents;
+  for (const int64_t n : {5, 4, 3, 20, 1, 2, 2, 8, 8, 3}) documents.push_back(numbered(int(documents.size()), n));
+  const auto source = memory_source(documents);
+  Loader loader(*source,
+                {.pack = {.max_tokens = 20, .strategy = "none"}, .parts = 2, .tokens_per_part = 20, .epochs = 1, .shuffle = false});
+  std::vector<std::vector<std::pair<int64_t, int64_t>>> got;
+  for (auto rows = loader.next(); !rows.empty(); rows = loader.next()) got.push_back(parts_of(rows, loader.part_ends()));
+  // The document of one token teaches nothing and has no row; 2 + 2 + 8 + 8 is full to the token.
+  const std::vector<std::vector<std::pair<int64_t, int64_t>>> expected = {{{3, 12}, {1, 20}}, {{4, 20}, {1, 3}}};
+  EXPECT_EQ(got, expected);
+}
+
+TEST(Loader, BatchesByTokensAndByLengthKeepEveryRowAndResumeAnywhere) {
+  const auto source = random_source(157, 3, 1);
+  for (const char* strategy : {"bfd", "wrapped", "none"})
+    for (const int64_t budget : {0, 20, 45})
+      for (const bool grouped : {false, true})
+        for (const int64_t window : {7, 1000}) {
+          const std::string what = str(strategy, " budget ", budget, " grouped ", grouped, " window ", window);
+          const LoaderOptions o{.pack = {.max_tokens = 20, .strategy = strategy, .long_documents = "split"},
+                                .rows_per_batch = 6,
+                                .parts = 3,
+                                .tokens_per_part = budget,
+                                .group_by_length = grouped,
+                                .window = window,
+                                .epochs = 2,
+                                .seed = 11};
+          Loader whole(*source, o);
+          std::vector<std::vector<Batch>> batches;
+          std::vector<std::vector<size_t>> ends;
+          std::vector<Json> states;
+          std::multiset<int32_t> got, want;
+          for (;;) {
+            states.push_back(whole.state());
+            auto rows = whole.next();
+            if (rows.empty()) break;
+            const auto parts = parts_of(rows, whole.part_ends());
+            ASSERT_LE(parts.size(), 3u) << what;
+            for (const auto& [n, tokens] : parts) {
+              ASSERT_LE(budget > 0 ? tokens : n, budget > 0 ? budget : 2) << what;
+            }
+            for (const Batch& b : rows) check_row(b, 20), got.insert(b.ids.begin(), b.ids.end());
+            ends.push_back(whole.part_ends());
+            batches.push_back(std::move(rows));
+          }
+          PackOptions alone = o.pack;
+          alone.strategy = strategy == std::string("wrapped") ? "wrapped" : "none";
+          std::vector<Document> documents;
+          for (int64_t i = 0; i < source->size(); ++i) documents.push_back(source->document(i));
+          for (const Batch& b : pack(documents, alone))
+            for (int epoch = 0; epoch < 2; ++epoch) want.insert(b.ids.begin(), b.ids.end());
+          ASSERT_EQ(got, want) << what;
+          for (size_t k = 0; k <= batches.size(); k += 1 + batches.size() / 9) {
+            Loader resumed(*source, o);
+            resumed.load_state(Json::parse(states[k].dump()));
+            for (size_t j = k; j < std::min(batches.size(), k + 4); ++j) {
+              ASSERT_TRUE(same(resumed.next(), batches[j])) << what << " at " << k;
+              ASSERT_EQ(resumed.part_ends(), ends[j]) << what << " at " << k;
+            }
+          }
+        }
+}
+
+double padding_share(Loader& loader, std::vector<int64_t>* lengths = nullptr) {
+  int64_t tokens = 0, padded = 0;
+  for (auto rows = loader.next(); !rows.empty(); rows = loader.next()) {
+    size_t begin = 0;
+    for (const size_t end : loader.part_ends()) {
+      int64_t longest = 0;
+      for (size_t i = begin; i < end; ++i) longest = std::max(longest, rows[i].tokens()), tokens += rows[i].tokens();
+      padded += longest * int64_t(end - begin);
+      if (lengths) lengths->push_back(longest);
+      begin = end;
+    }
+  }
+  return 1 - double(tokens) / double(padded);
+}
+
+// Lengths as conversations have them: many short, few long.
+TEST(Loader, GroupsByLengthWithoutASawtooth) {
+  std::vector<Document> documents;
+  Rng rng(4);
+  for (int i = 0; i < 3000; ++i) documents.push_back(numbered(i, 2 + int64_t(8 * std::exp(1.2 * rng.normal())) % 500));
+  const auto source = memory_source(std::move(documents));
+  LoaderOptions o{.pack = {.max_tokens = 500, .strategy = "none"}, .rows_per_batch = 8, .parts = 1, .epochs = 1, .seed = 2};
+  Loader mixed(*source, o);
+  EXPECT_GT(padding_share(mixed), 0.5);
+  o.group_by_length = true;
+  Loader grouped(*source, o);
+  std::vector<int64_t> longest;
+  EXPECT_LT(padding_share(grouped, &longest), 0.1);
+  EXPECT_EQ(longest[0], *std::max_element(longest.begin(), longest.begin() + 100)) << "what needs most memory comes first";
+  // Sorted batches would fall from one to the next nearly always; shuffled ones do so half of the time.
+  int64_t falls = 0;
+  for (size_t i = 2; i < longest.size(); ++i) falls += longest[i] <= longest[i - 1];
+  EXPECT_NEAR(double(falls) / double(longest.size()), 0.5, 0.08);
+  o.rows_per_batch = 1, o.tokens_per_part = 1000;
+  Loader by_tokens(*source, o);
+  EXPECT_LT(padding_share(by_tokens), 0.08);
+  o.seed = 3;
+  Loader other(*source, o), once_more(*source, o);
+  const auto first = other.next();
+  EXPECT_TRUE(same(first, once_more.next()));
+}
+
+TEST(Loader, RanksShareABatchByItsParts) {
+  const auto source = random_source(200, 6);
+  for (const bool grouped : {false, true}) {
+    LoaderOptions o{.pack = {.max_tokens = 25, .strategy = "none"},
+                    .parts = 4,
+                    .tokens_per_part = 60,
+                    .group_by_length = grouped,
+                    .epochs = 1,
+                    .seed = 2,
+                    .drop_last = true};
+    Loader all(*source, o);
+    o.world = 2;
+    Loader zero(*source, o);
+    o.rank = 1;
+    Loader one(*source, o);
+    int batches = 0;
+    for (auto rows = all.next(); !rows.empty(); rows = all.next(), ++batches) {
+      const auto a = zero.next(), b = one.next();
+      ASSERT_EQ(all.part_ends().size(), 4u);
+      ASSERT_EQ(zero.part_ends().size(), 2u);
+      ASSERT_EQ(one.part_ends().size(), 2u);
+      std::vector<Batch> joined(a.begin(), a.begin() + int64_t(zero.part_ends()[0]));
+      joined.insert(joined.end(), b.begin(), b.begin() + int64_t(one.part_ends()[0]));
+      joined.insert(joined.end(), a.begin() + int64_t(zero.part_ends()[0]), a.end());
+      joined.insert(joined.end(), b.begin() + int64_t(one.part_ends()[0]), b.end());
+      ASSERT_TRUE(same(joined, rows));
+    }
+    EXPECT_GT(batches, 3);
+    EXPECT_TRUE(zero.next().empty());
+  }
+}
+
+TEST(Loader, RefusesOtherGroupsThanThoseOfItsState) {
+  const auto source = random_source(50, 7);
+  LoaderOptions o{.pack = {.max_tokens = 30, .strategy = "none"}, .rows_per_batch = 4, .group_by_length = true, .seed = 1};
+  const Json state = Loader(*source, o).state();
+  o.rows_per_batch = 2;
+  Loader other(*source, o);
+  EXPECT_NE(
+      message_of([&] { other.load_state(state, "c/trainer.json"); }).find("c/trainer.json: documents were grouped by length into other"),
+      std::string::npos);
+  o.group_by_length = false;
+  Loader none(*source, o);
+  EXPECT_NE(message_of([&] { none.load_state(state); }).find("than now (not at all)"), std::string::npos);
+  EXPECT_NE(message_of([&] { Loader(*source, {.pack = {.max_tokens = 30}, .tokens_per_part = 20}); }).find("has no room"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { Loader(*source, {.rows_per_batch = 4, .parts = 3}); }).find("no multiple"), std::string::npos);
 }
 
 TEST(Mixture, SharesAndPasses) {

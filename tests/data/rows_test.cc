@@ -323,6 +323,10 @@ TEST_F(Rows, ANameStandsForFiles) {
     return names;
   };
   EXPECT_EQ(found("d/test.csv"), "d/test.csv");
+  fs::create_directory_symlink(".", folder.path() / "d/itself");
+  fs::create_directory_symlink("../d/sub", folder.path() / "one/other");
+  EXPECT_EQ(found("one"), "one/SVAMP.json one/other/more_train.json");
+  fs::remove(folder.path() / "one/other");
   EXPECT_EQ(found("d"), "d/dev.csv d/sub/more_train.json d/test.csv d/train-00000.jsonl d/train-00001.jsonl");
   EXPECT_EQ(found("d", Split::kTrain), "d/sub/more_train.json d/train-00000.jsonl d/train-00001.jsonl");
   EXPECT_EQ(found("d", Split::kValidation), "d/dev.csv");

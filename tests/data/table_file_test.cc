@@ -261,6 +261,46 @@ TEST_F(Tables, TheSameDocumentsAsJsonLines) {
   EXPECT_FALSE(second.next(b));
 }
 
+// Where control tokens stand is in another column than the text, and is not lost with the columns that nobody reads.
+TEST_F(Tables, ControlTokensOfFillingInAreKept) {
+  const auto documents = [](const std::string& path) {
+    const CorpusSpec spec{.files = {path},
+                          .keys = {"text"},
+                          .also = {"extra"},
+                          .make = text_maker(
+                              "text",
+                              [](std::string_view text) {
+                                std::vector<int32_t> ids;
+                                for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+                                return ids;
+                              },
+                              -1, -1, [](std::string_view name) { return std::optional<int32_t>(256 + int32_t(name.size())); }),
+                          .maker = "bytes",
+                          .vocab_size = 300};
+    std::vector<std::vector<int32_t>> ids;
+    for (const Document& d : corpus_documents(spec, 2)) ids.push_back(d.ids);
+    return ids;
+  };
+  const auto want = documents(table("fim.jsonl"));
+  ASSERT_EQ(want.size(), 7u);
+  // <|fim_prefix|>a0 <|fim_suffix|>c0<|fim_middle|>b0; the spelling in a text that names no control stays text.
+  EXPECT_EQ(want[0], (std::vector<int32_t>{256 + 14, 'a', '0', ' ', 256 + 14, 'c', '0', 256 + 14, 'b', '0', ' '}));
+  EXPECT_EQ(want[1].size(), 6u + 14);
+  EXPECT_EQ(documents(table("fim.parquet")), want);
+  EXPECT_EQ(documents(table("fim.arrow")), want);
+  // A table of texts, as CSV is, has the object as its JSON.
+  std::string csv = "text,extra\n";
+  RowReader rows(table("fim.jsonl"));
+  const auto quoted = [](const std::string& text) {
+    std::string out = "\"";
+    for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+    return out + "\"";
+  };
+  while (auto row = rows.next())
+    csv += quoted(row->at("text").get<std::string>()) + "," + (row->at("extra").is_null() ? "" : quoted(row->at("extra").dump())) + "\n";
+  EXPECT_EQ(documents(write("fim.csv", csv)), want);
+}
+
 // A vocabulary learned of a table, of packed rows and of plain ones is the same.
 TEST_F(Tables, ATokenizerIsLearnedOfThem) {
   const auto learned = [](const std::vector<std::string>& files) {

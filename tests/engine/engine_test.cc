@@ -331,4 +331,31 @@ TEST(Engine, RefusesWhatCanNeverRun) {
   }
 }
 
+// A published cache of prefixes evicts somebody on every update, even of what it has already. Here a prompt that comes again costs nobody his place,
+// however often, and makes its own the youngest: when there is a new one, the oldest goes, and one alone.
+TEST(Engine, AKnownPrefixEvictsNobodyAndIsTheYoungest) {
+  const auto m = tiny_model();
+  EngineConfig c;
+  c.num_blocks = 3 * 3 + 1;  // three prompts of three blocks, and the one that the last token is computed in again
+  Engine engine(*m, c);
+  Rng rng(3);
+  std::vector<Request> prompts;
+  for (int i = 0; i < 4; ++i) prompts.push_back(request_of(rng, 48, 1));
+  const auto hits = [&](int i) {
+    const int64_t before = engine.stats().prefix_hit_tokens;
+    engine.add(prompts[size_t(i)]);
+    run_out(engine);
+    return engine.stats().prefix_hit_tokens - before;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(hits(i), 0);
+  for (int again = 0; again < 10; ++again) EXPECT_EQ(hits(0), 32) << "the last token is always computed, with its block";
+  EXPECT_EQ(hits(1), 32);
+  EXPECT_EQ(hits(2), 32);
+  EXPECT_EQ(hits(0), 32);  // now 1 is the oldest
+  EXPECT_EQ(hits(3), 0);
+  EXPECT_EQ(hits(0), 32);
+  EXPECT_EQ(hits(2), 32);
+  EXPECT_LT(hits(1), 32);
+}
+
 }  // namespace r1::engine

@@ -163,11 +163,9 @@ TEST(Attention, SequencesDoNotSeeEachOther) {
 // A pool of NaNs with shuffled blocks, filled and read in chunks of `chunk` tokens.
 // Where a sequence does not keep all keys, the blocks between are lost before each step: their memory is NaNs and their place in the table has
 // another block.
-Result run_paged(const Problem& p, int64_t block_size, int64_t chunk, Float type, bool int8 = false) {
+Result run_paged(const Problem& p, int64_t block_size, int64_t chunk, Float type, KvNumbers numbers = KvNumbers::kFloat) {
   const AttentionShape& s = p.s;
-  const int64_t bytes = int8 ? attention_block_bytes_int8(block_size, s.kv_heads, s.head_dim, s.v_dim)
-                             : attention_block_bytes(block_size, s.kv_heads, s.head_dim, s.v_dim, type),
-                stride = bytes + 64;
+  const int64_t bytes = int64_t(attention_pool_bytes(s, {nullptr, type, block_size, 0, numbers})), stride = bytes + 64;
   std::vector<std::vector<int32_t>> tables(p.sequences());
   int32_t blocks = 0;
   for (int64_t i = 0; i < p.sequences(); ++i) blocks += int32_t((p.cu[i + 1] - p.cu[i] + block_size - 1) / block_size);
@@ -176,7 +174,7 @@ Result run_paged(const Problem& p, int64_t block_size, int64_t chunk, Float type
   for (int64_t at = 0; next > 0; at += block_size)
     for (int64_t i = 0; i < p.sequences(); ++i)
       if (p.cu[i + 1] - p.cu[i] > at) tables[i].push_back(--next);
-  const KvPool pool{memory.data(), type, block_size, stride, int8};
+  const KvPool pool{memory.data(), type, block_size, stride, numbers};
   const auto lose_between = [&](int64_t sequence, int64_t position) {
     const int64_t first = (s.kept_first + block_size - 1) / block_size, end = (position + 1 - s.kept_last) / block_size;
     for (int64_t b = first; s.kept_last > 0 && b < end; ++b) {
@@ -286,12 +284,237 @@ TEST(Attention, Int8PoolIsAttentionToTheRoundedKeys) {
   for (const AttentionShape& s : all) {
     if (!s.causal) continue;
     const Problem p = make_problem(s, {200, 1, 39});
-    const Result r = run_paged(p, 32, 1000, Float::kF32, true);
+    const Result r = run_paged(p, 32, 1000, Float::kF32, KvNumbers::kInt8);
     const Exact e = exact(p, doubles(p.q), as_int8(p.k, s.head_dim), as_int8(p.v, s.v_dim));
     for (size_t i = 0; i < r.out.size(); ++i) ASSERT_NEAR(r.out[i], e.out[i], 4e-6) << i;
-    for (int64_t chunk : {1, 9, 64}) EXPECT_EQ(run_paged(p, 16, chunk, Float::kF32, true).out, r.out) << chunk;
-    for_each_isa_and_threads([&](const std::string& where) { EXPECT_EQ(run_paged(p, 32, 50, Float::kF32, true).out, r.out) << where; });
+    for (int64_t chunk : {1, 9, 64}) EXPECT_EQ(run_paged(p, 16, chunk, Float::kF32, KvNumbers::kInt8).out, r.out) << chunk;
+    for_each_isa_and_threads(
+        [&](const std::string& where) { EXPECT_EQ(run_paged(p, 32, 50, Float::kF32, KvNumbers::kInt8).out, r.out) << where; });
   }
+}
+
+TEST(Attention, RowsOfInt4) {
+  std::vector<float> x(40);
+  for (int i = 0; i < 32; ++i) x[size_t(i)] = float(i % 16) * 0.5f - 2;  // -2 .. 5.5 by halves
+  for (int i = 32; i < 40; ++i) x[size_t(i)] = -3;
+  uint8_t q[40];
+  uint16_t scale[2], low[2];
+  quantize_row_int4(x.data(), 40, q, scale, low);
+  EXPECT_EQ(from_bf16(scale[0]), 0.5f);
+  EXPECT_EQ(from_bf16(low[0]), -2);
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(q[i], i % 16);
+  EXPECT_EQ(from_bf16(scale[1]), 0);  // all alike: the lowest number is all there is
+  EXPECT_EQ(from_bf16(low[1]), -3);
+  // Numbers far from 0, of which the lowest is rounded up when it is stored: none leaves the 16 steps.
+  x = {1003, 1003, 1003.5f, 1005};
+  quantize_row_int4(x.data(), 4, q, scale, low);
+  EXPECT_EQ(from_bf16(low[0]), 1004);
+  for (int i = 0; i < 4; ++i) EXPECT_NEAR(from_bf16(low[0]) + from_bf16(scale[0]) * q[i], x[size_t(i)], 1004 / 256.0) << i;
+  x = {1, std::numeric_limits<float>::infinity(), 2};
+  quantize_row_int4(x.data(), 3, q, scale, low);
+  EXPECT_TRUE(std::isnan(from_bf16(scale[0])) && std::isnan(from_bf16(low[0])));
+  x = {std::nanf(""), 1, 2};
+  quantize_row_int4(x.data(), 3, q, scale, low);
+  EXPECT_TRUE(std::isnan(from_bf16(scale[0])) && std::isnan(from_bf16(low[0])));
+}
+
+// Each row of `dim` numbers as its int4 form stands for.
+std::vector<float> as_int4(std::vector<float> x, int64_t dim) {
+  std::vector<uint8_t> q(static_cast<size_t>(dim));
+  std::vector<uint16_t> scale(static_cast<size_t>(dim)), low(static_cast<size_t>(dim));
+  for (size_t row = 0; row < x.size(); row += size_t(dim)) {
+    quantize_row_int4(x.data() + row, dim, q.data(), scale.data(), low.data());
+    for (size_t d = 0; d < size_t(dim); ++d)
+      x[row + d] = std::fma(from_bf16(scale[d / kInt4Group]), float(q[d]), from_bf16(low[d / kInt4Group]));
+  }
+  return x;
+}
+
+// Keys are mixed before they are rounded, and back.
+std::vector<float> keys_as_int4(std::vector<float> x, int64_t dim) {
+  const auto mix = [&] {
+    for (size_t row = 0; row < x.size(); row += size_t(dim)) mix_row(x.data() + row, dim);
+  };
+  mix();
+  x = as_int4(x, dim);
+  mix();
+  for (float& f : x) f *= 1 / float(mix_size(dim));
+  return x;
+}
+
+TEST(Attention, MixedRows) {
+  std::vector<float> x{1, 2, 4, 8};
+  mix_row(x.data(), 4);
+  EXPECT_EQ(x, (std::vector<float>{15, -5, -9, 3}));
+  mix_row(x.data(), 4);
+  EXPECT_EQ(x, (std::vector<float>{4, 8, 16, 32}));
+  x = {1, 2, 3, 4, 5, 6};  // runs of two
+  mix_row(x.data(), 6);
+  EXPECT_EQ(x, (std::vector<float>{3, -1, 7, -1, 11, -1}));
+  EXPECT_EQ(mix_size(6), 2);
+  EXPECT_EQ(mix_size(64), 64);
+  EXPECT_EQ(mix_size(7), 1);
+}
+
+TEST(Attention, Int4PoolGivesTheBitsOfRoundedKeys) {
+  std::vector<AttentionShape> all = shapes();
+  for (const AttentionShape& s : keeping_shapes()) all.push_back(s);
+  all.push_back({.heads = 3, .kv_heads = 1, .head_dim = 37, .v_dim = 33, .scale = 0.2f});
+  all.push_back({.heads = 4, .kv_heads = 2, .head_dim = 96, .v_dim = 80, .scale = 0.1f});
+  for (const AttentionShape& s : all) {
+    if (!s.causal) continue;
+    Problem p = make_problem(s, {100, 1, 39});
+    const Result paged = run_paged(p, 32, 1000, Float::kF32, KvNumbers::kInt4);
+    for (int64_t chunk : {1, 27}) EXPECT_EQ(run_paged(p, 16, chunk, Float::kF32, KvNumbers::kInt4).out, paged.out) << chunk;
+    for_each_isa_and_threads(
+        [&](const std::string& where) { EXPECT_EQ(run_paged(p, 48, 50, Float::kF32, KvNumbers::kInt4).out, paged.out) << where; });
+    p.k = keys_as_int4(p.k, s.head_dim), p.v = as_int4(p.v, s.v_dim);
+    const Result packed = run_packed(p);
+    EXPECT_EQ(packed.out, paged.out) << s.head_dim << " " << s.v_dim;
+    EXPECT_EQ(packed.lse, paged.lse) << s.head_dim << " " << s.v_dim;
+  }
+}
+
+// Keys that come without what they have in common are attended to with it.
+TEST(Attention, Int4PoolAddsTheKeysOffset) {
+  const int64_t positions = 205;
+  const std::vector<float> bias = random_floats(2 * 40, 21, 100), cos = random_floats(positions * 20, 22),
+                           sin = random_floats(positions * 20, 23);
+  for (const int kind : {0, 1, 2}) {  // not rotated, halves, pairs
+    AttentionShape s{.heads = 4, .kv_heads = 2, .head_dim = 40, .v_dim = 24, .scale = 0.01f};
+    Problem p = make_problem(s, {200, 17});
+    s.key_offset = {.bias = bias.data(), .positions = positions, .pairs = kind == 2};
+    if (kind > 0) s.key_offset.cos = cos.data(), s.key_offset.sin = sin.data();
+    p.s = s;
+    const Result paged = run_paged(p, 32, 1000, Float::kF32, KvNumbers::kInt4);
+    for (int64_t chunk : {1, 23}) EXPECT_EQ(run_paged(p, 16, chunk, Float::kF32, KvNumbers::kInt4).out, paged.out) << chunk;
+    for_each_isa_and_threads(
+        [&](const std::string& where) { EXPECT_EQ(run_paged(p, 48, 50, Float::kF32, KvNumbers::kInt4).out, paged.out) << where; });
+    p.k = keys_as_int4(p.k, s.head_dim), p.v = as_int4(p.v, s.v_dim);
+    for (int64_t t = 0; t < p.tokens(); ++t)
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t i = 0; i < 20; ++i) {
+          const int64_t position = t < 200 ? t : t - 200, first = kind == 2 ? 2 * i : i, second = kind == 2 ? 2 * i + 1 : i + 20;
+          const float a = bias[h * 40 + first], b = bias[h * 40 + second], c = cos[position * 20 + i], n = sin[position * 20 + i];
+          p.k[(t * 2 + h) * 40 + first] += kind ? a * c - b * n : a;
+          p.k[(t * 2 + h) * 40 + second] += kind ? b * c + a * n : b;
+        }
+    EXPECT_EQ(run_packed(p).out, paged.out) << kind;
+  }
+}
+
+const std::vector<KvNumbers> kNumbers{KvNumbers::kFloat, KvNumbers::kInt8, KvNumbers::kInt4};
+
+// A scored pool of one sequence, fed `chunk` tokens at a time; its blocks are shuffled and dirty.
+struct ScoredPool {
+  std::vector<char> memory;
+  std::vector<int32_t> blocks;
+  KvPool pool;
+  AttentionShape s;
+
+  ScoredPool(const AttentionShape& shape, int64_t tokens, int64_t block_size, KvNumbers numbers, Float type = Float::kF32) : s(shape) {
+    const int64_t count = (tokens + block_size - 1) / block_size;
+    pool = {nullptr, type, block_size, 0, numbers, true};
+    pool.block_stride = int64_t(attention_pool_bytes(s, pool));
+    memory.assign(size_t(count * pool.block_stride), char(0xFF));
+    pool.data = memory.data();
+    for (int64_t b = 0; b < count; ++b) blocks.push_back(int32_t(count - 1 - b));
+  }
+  std::vector<float> feed(const Problem& p, int64_t first, int64_t end, int64_t held, int64_t chunk) {
+    std::vector<float> out(size_t((end - first) * s.heads * s.v_dim)), lse(size_t(end * s.heads));
+    for (int64_t at = first; at < end; at += chunk) {
+      const int64_t n = std::min(chunk, end - at);
+      const PagedSequence rows{0, n, held + at - first + n, blocks.data()};
+      append_kv(s, pool, {p.k.data() + at * s.kv_heads * s.head_dim}, {p.v.data() + at * s.kv_heads * s.v_dim}, &rows, 1);
+      const AttentionPaged a{.shape = s,
+                             .q = {p.q.data() + at * s.heads * s.head_dim},
+                             .pool = pool,
+                             .out = {out.data() + (at - first) * s.heads * s.v_dim},
+                             .lse = lse.data(),
+                             .sequences = &rows,
+                             .count = 1};
+      attention_forward_paged(a);
+      add_attention_scores(a);
+    }
+    return out;
+  }
+  std::vector<float> scores(int64_t slots) const {
+    std::vector<float> all(size_t(s.kv_heads * slots));
+    for (int64_t h = 0; h < s.kv_heads; ++h) read_attention_scores(s, pool, blocks.data(), h, slots, all.data() + h * slots);
+    return all;
+  }
+};
+
+TEST(Attention, ScoresAreSumsOfProbabilities) {
+  const AttentionShape s{.heads = 6, .kv_heads = 2, .head_dim = 24, .v_dim = 20, .scale = 0.3f, .soft_cap = 8};
+  Problem p = make_problem(s, {150});
+  for (const KvNumbers numbers : kNumbers) {
+    ScoredPool whole(s, 150, 32, numbers);
+    whole.feed(p, 0, 150, 0, 150);
+    const std::vector<float> scores = whole.scores(150);
+    std::vector<double> k = doubles(p.k);
+    if (numbers == KvNumbers::kInt8) k = as_int8(p.k, s.head_dim);
+    if (numbers == KvNumbers::kInt4) k = doubles(keys_as_int4(p.k, s.head_dim));
+    std::vector<double> want(scores.size());
+    for (int64_t t = 0; t < 150; ++t)
+      for (int64_t h = 0; h < s.heads; ++h) {
+        std::vector<double> e;
+        double sum = 0;
+        for (int64_t j = 0; j <= t; ++j) {
+          double x = 0;
+          for (int64_t d = 0; d < s.head_dim; ++d)
+            x += p.q[(t * s.heads + h) * s.head_dim + d] * k[(j * s.kv_heads + h / 3) * s.head_dim + d];
+          e.push_back(std::exp(8 * std::tanh(x * s.scale / 8)));
+          sum += e.back();
+        }
+        for (int64_t j = 0; j <= t; ++j) want[h / 3 * 150 + j] += e[j] / sum;
+      }
+    double total = 0;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      EXPECT_NEAR(scores[i], want[i], 1e-4 * (1 + want[i])) << i;
+      total += scores[i];
+    }
+    EXPECT_NEAR(total, 150 * 6, 0.01);
+    for (int64_t chunk : {1, 7, 64}) {
+      ScoredPool chunks(s, 150, 16, numbers);
+      chunks.feed(p, 0, 150, 0, chunk);
+      EXPECT_EQ(chunks.scores(150), scores) << chunk;
+    }
+    for_each_isa_and_threads([&](const std::string& where) {
+      ScoredPool again(s, 150, 48, numbers);
+      again.feed(p, 0, 150, 0, 50);
+      EXPECT_EQ(again.scores(150), scores) << where;
+    });
+  }
+}
+
+// What is kept is as if it had come alone: attention after it gives the same bits, and its scores went with it.
+TEST(Attention, KeptSlotsAreAsIfTheyHadComeAlone) {
+  const AttentionShape s{.heads = 4, .kv_heads = 2, .head_dim = 40, .v_dim = 24, .scale = 0.3f};
+  const Problem p = make_problem(s, {120});
+  const int64_t held = 100, kept = 37;
+  for (const KvNumbers numbers : kNumbers)
+    for (const Float type : {Float::kF32, Float::kBf16}) {
+      ScoredPool pool(s, 120, 32, numbers, type);
+      pool.feed(p, 0, held, 0, held);
+      const std::vector<float> before = pool.scores(held);
+      Problem alone = p;
+      std::vector<float> scores;
+      for (int64_t h = 0; h < s.kv_heads; ++h) {
+        std::vector<int64_t> places;
+        for (int64_t i = 0; i < kept; ++i) places.push_back(h == 0 ? (i < 5 ? i : 2 * i) : i + 63);
+        keep_slots(s, pool.pool, pool.blocks.data(), h, places.data(), kept);
+        for (int64_t i = 0; i < kept; ++i) {
+          scores.push_back(before[size_t(h * held + places[size_t(i)])]);
+          std::copy_n(&p.k[size_t((places[size_t(i)] * 2 + h) * s.head_dim)], s.head_dim, &alone.k[size_t((i * 2 + h) * s.head_dim)]);
+          std::copy_n(&p.v[size_t((places[size_t(i)] * 2 + h) * s.v_dim)], s.v_dim, &alone.v[size_t((i * 2 + h) * s.v_dim)]);
+        }
+      }
+      EXPECT_EQ(pool.scores(kept), scores);
+      ScoredPool other(s, 120, 16, numbers, type);
+      other.feed(alone, 0, kept, 0, kept);
+      EXPECT_EQ(pool.feed(p, held, 120, kept, 7), other.feed(p, held, 120, kept, 20));
+    }
 }
 
 TEST(Attention, Bf16StorageOfEverything) {

@@ -4,6 +4,7 @@
 
 #include "op_test.h"
 #include "r1/kernels/cpu/attention.h"
+#include "r1/kernels/cpu/bf16.h"
 #include "r1/ops/attention.h"
 #include "r1/ops/attention_impl.h"
 #include "r1/tensor/aten.h"
@@ -51,7 +52,7 @@ Tensor rows_of(const Op& op, std::vector<Text> texts, const CacheForm& form, con
       counts.push_back(count);
     }
     const Tensor out =
-        op(aten::cat(q, 0), aten::cat(k, 0), aten::cat(v, 0), cache, sequences_on(device, s), 1 / std::sqrt(double(kDim)), window);
+        op(aten::cat(q, 0), aten::cat(k, 0), aten::cat(v, 0), cache, sequences_on(device, s), 1 / std::sqrt(double(kDim)), window, nullptr);
     rows[0].push_back(out.narrow(0, 0, counts[0]));
     rows[1].push_back(out.narrow(0, counts[0], counts[1]));
   }
@@ -64,7 +65,7 @@ void test_forms(at::Device device, at::ScalarType type, const std::vector<int64_
   const c10::NoGradGuard no_grad;
   const std::vector<Text> texts{text_of(1, type, {7, 2, 19, 0, 5, 11, 22, 3, 9, 14}),
                                 text_of(5, type, {1, 4, 12, 23, 6, 8, 10, 13, 15, 16})};
-  for (const CacheType as : {CacheType::kModel, CacheType::kFloat32, CacheType::kBFloat16, CacheType::kInt8})
+  for (const CacheType as : {CacheType::kModel, CacheType::kFloat32, CacheType::kBFloat16, CacheType::kInt8, CacheType::kInt4})
     for (const auto& [first, last] : kKept)
       for (const Window& window : std::vector<Window>{{}, {9, 30}}) {
         if (as == CacheType::kModel && last == 0) continue;
@@ -97,12 +98,14 @@ TEST(CacheForm, BitsDoNotDependOnChunks) {
   const c10::NoGradGuard no_grad;
   const std::vector<Text> texts{text_of(1, at::kFloat, {7, 2, 19, 0, 5, 11, 22, 3, 9, 14}),
                                 text_of(5, at::kFloat, {1, 4, 12, 23, 6, 8, 10, 13, 15, 16})};
-  for (const auto& [first, last] : kKept) {
-    const CacheForm form{16, CacheType::kInt8, first, last};
-    const Tensor whole = rows_of(paged_attention, texts, form, {}, kTokens, at::kCPU, at::kFloat);
-    for (const int64_t chunk : {1, 7, 16, 61})
-      EXPECT_TRUE(aten::equal(rows_of(paged_attention, texts, form, {}, chunk, at::kCPU, at::kFloat), whole)) << chunk << " last " << last;
-  }
+  for (const auto& [first, last] : kKept)
+    for (const CacheType type : {CacheType::kInt8, CacheType::kInt4}) {
+      const CacheForm form{16, type, first, last};
+      const Tensor whole = rows_of(paged_attention, texts, form, {}, kTokens, at::kCPU, at::kFloat);
+      for (const int64_t chunk : {1, 7, 16, 61})
+        EXPECT_TRUE(aten::equal(rows_of(paged_attention, texts, form, {}, chunk, at::kCPU, at::kFloat), whole))
+            << chunk << " last " << last;
+    }
 }
 
 // The definition's int8 rows are the kernel's, number for number; and what it hides is what the words say.
@@ -130,25 +133,55 @@ TEST(CacheForm, DefinitionByHand) {
     for (int64_t j = 0; j < 40; ++j) EXPECT_EQ(hidden[i][j].item<bool>(), !(j <= 30 + i && (j < 4 || j >= 30 + i - 5))) << i << " " << j;
 }
 
-// A number that is none must be seen, not rounded away.
-TEST(CacheForm, Int8HidesNoNaN) {
+// The definition's int4 groups are the kernel's, number for number; also where a group is short, of one number over and over, or hardly any.
+TEST(CacheForm, DefinitionOfInt4ByHand) {
   const c10::NoGradGuard no_grad;
-  for (const auto& [device, type] : std::vector<std::pair<at::Device, at::ScalarType>>{{at::kCPU, at::kFloat}, {at::kCPU, at::kDouble}}) {
-    Tensor k = randn({3, 2, 8}, 1).to(type);
-    k[0][0][3].fill_(std::numeric_limits<double>::quiet_NaN());
-    Sequences s{.cu_seqlens = {0, 3}, .context_lens = {0}, .block_tables = {{0}}};
-    s.cache_type = CacheType::kInt8;
-    const Tensor cache = aten::zeros({1, paged_attention_bytes(2, 8, s.cache_form(), device, type)}, at::kByte);
-    const Tensor out = paged_attention(k, k, k, cache, sequences_on(device, s), 0.3);
-    EXPECT_TRUE(aten::isnan(out.select(1, 0)).all().item<bool>());
-    EXPECT_FALSE(aten::isnan(out.select(1, 1)).any().item<bool>());
+  for (const int64_t dim : {8, 32, 40, 96}) {
+    Tensor x = randn({7, dim}, uint64_t(dim)).to(at::kFloat);
+    x[1].mul_(1e-40);
+    x[2].fill_(3.3);
+    x[3].mul_(1e-2).add_(1000);
+    x[4][dim - 1].fill_(std::numeric_limits<double>::infinity());
+    x[5][0].fill_(std::numeric_limits<double>::quiet_NaN());
+    const Int4Rows rows = quantized_int4(x);
+    const Tensor back = from_int4(rows, dim, at::kFloat);
+    for (int64_t r = 0; r < 7; ++r) {
+      uint8_t whole[96];
+      uint16_t scale[3], low[3];
+      kernels::quantize_row_int4(x[r].const_data_ptr<float>(), dim, whole, scale, low);
+      for (int64_t d = 0; d < dim; ++d) {
+        const float want = std::fma(kernels::from_bf16(scale[d / 32]), float(whole[d]), kernels::from_bf16(low[d / 32]));
+        const float got = back[r][d].item<float>();
+        EXPECT_TRUE(got == want || (std::isnan(got) && std::isnan(want))) << r << " " << d << ": " << got << " for " << want;
+      }
+    }
   }
+}
+
+// A number that is none must be seen, not rounded away.
+TEST(CacheForm, WholeNumbersHideNoNaN) {
+  const c10::NoGradGuard no_grad;
+  for (const CacheType cache_type : {CacheType::kInt8, CacheType::kInt4})
+    for (const auto& [device, type] : std::vector<std::pair<at::Device, at::ScalarType>>{{at::kCPU, at::kFloat}, {at::kCPU, at::kDouble}}) {
+      Tensor k = randn({3, 2, 8}, 1).to(type);
+      k[0][0][3].fill_(std::numeric_limits<double>::quiet_NaN());
+      Sequences s{.cu_seqlens = {0, 3}, .context_lens = {0}, .block_tables = {{0}}};
+      s.cache_type = cache_type;
+      const Tensor cache = aten::zeros({1, paged_attention_bytes(2, 8, s.cache_form(), device, type)}, at::kByte);
+      const Tensor out = paged_attention(k, k, k, cache, sequences_on(device, s), 0.3);
+      EXPECT_TRUE(aten::isnan(out.select(1, 0)).all().item<bool>());
+      EXPECT_FALSE(aten::isnan(out.select(1, 1)).any().item<bool>());
+    }
 }
 
 TEST(CacheForm, MostTokens) {
   EXPECT_EQ(CacheForm().most_tokens(1000, 64), 1000);
   EXPECT_EQ(CacheForm(16, CacheType::kModel, 4, 100).most_tokens(1000, 64), 4 + 100 + 64 + 32);
   EXPECT_EQ(CacheForm(16, CacheType::kModel, 4, 100).most_tokens(90, 64), 90);
+  EXPECT_EQ(CacheForm(16, CacheType::kModel, 0, 0, 200).most_tokens(1000, 64), 200);
+  EXPECT_EQ(CacheForm(16, CacheType::kModel, 0, 0, 200).most_tokens(90, 64), 90);
+  EXPECT_EQ(CacheForm(16, CacheType::kModel, 0, 0, 64).kept_of_budget(), 48);
+  EXPECT_EQ(CacheForm(16, CacheType::kModel, 0, 0, 4096).kept_of_budget(), 4096 - 256);
 }
 
 }  // namespace

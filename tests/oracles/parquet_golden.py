@@ -153,6 +153,20 @@ def chats():
     write("chat", pa.table({"messages": pa.array(rows, MESSAGES), "id": pa.array(range(30))}), {"row_group_size": 8})
 
 
+def filled_in():
+    """Documents that were cut for filling in: extra.control says where control tokens stand (docs/formats.md, "Augmented documents")."""
+    P, S, M = "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"
+    rows = []
+    for i in range(6):
+        a, b, c = f"a{i} ", f"b{i} ", f"c{i}"
+        text = P + a + S + c + M + b
+        starts = [0, len(P + a), len(P + a + S + c)]
+        control = [[k, k + len(t)] for k, t in zip(starts, [P, S, M])]
+        rows.append({"text": text, "extra": {"control": control, "code": "Python"}} if i % 2 == 0 else {"text": a + P + b, "extra": {"control": None, "code": "C"}})
+    rows.append({"text": "plain", "extra": None})
+    write("fim", pa.Table.from_pylist(rows), forms=("parquet", "arrow"))
+
+
 def damaged():
     """What is no text, and what becomes a million times its size."""
     pq.write_table(pa.table({"i": [0, 1, 2], "image": pa.array([{"bytes": b"ok"}, {"bytes": b"\xff\xd8\xff"}, None])}), f"{FOLDER}/bytes.parquet")
@@ -213,4 +227,5 @@ else:
     nested()
     groups()
     chats()
+    filled_in()
     damaged()

@@ -3,7 +3,7 @@
   python tests/oracles/quantized_logits.py IDS.json OUT.safetensors FOLDER...
 
 IDS.json: a list of ids, one sequence. OUT gets one tensor a folder, logits.<index> [T, V] fp32.
-compressed-tensors folders are loaded by transformers with the compressed_tensors package. GPTQ and AWQ are unpacked here by the published rules
+compressed-tensors folders are loaded by transformers with the compressed_tensors package. GPTQ, AWQ and fp8 blocks are unpacked here by the published rules
 (their own readers want kernels that a test machine lacks), and transformers computes with what comes out.
 """
 import json
@@ -25,7 +25,18 @@ def words(packed, bits, order=None):
     return values
 
 
+def from_fp8(state):
+    out = {k: v.float() for k, v in state.items() if not k.endswith("_scale_inv")}
+    for name in [k[: -len("_scale_inv")] for k in state if k.endswith("_scale_inv")]:
+        rows, columns = out[name].shape
+        scale = state[name + "_scale_inv"].repeat_interleave(128, 0).repeat_interleave(128, 1)
+        out[name] = out[name] * scale[:rows, :columns]
+    return out
+
+
 def unpacked(state, q):
+    if q["quant_method"] == "fp8":
+        return from_fp8(state)
     out = {k: v for k, v in state.items() if not k.endswith((".qweight", ".qzeros", ".scales", ".g_idx"))}
     for name in [k[: -len(".qweight")] for k in state if k.endswith(".qweight")]:
         weight, zeros, scales = state[name + ".qweight"], state[name + ".qzeros"], state[name + ".scales"].float()

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "r1/base/rng.h"
+#include "bell.h"
 #include "r1/quant/awq.h"
 #include "r1/quant/gptq.h"
 #include "r1/quant/input_statistics.h"
@@ -13,18 +13,6 @@
 
 namespace r1::quant {
 namespace {
-
-// Bell-shaped, about 0.6 wide; a function of the seed alone.
-Tensor bell(at::IntArrayRef shape, uint32_t seed) {
-  const Tensor out = aten::empty(shape, at::kFloat);
-  float* to = out.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    double sum = -2;
-    for (const uint32_t draw : philox4x32({uint32_t(i), 0, 0, 0}, {seed, 0})) sum += double(draw) * 0x1p-32;
-    to[i] = float(sum);
-  }
-  return out;
-}
 
 // Inputs whose channels depend on each other and have sizes of two orders of magnitude.
 struct Case {
@@ -156,6 +144,36 @@ TEST(Gptq, GroupsLargerThanABlock) {
   const GptqResult result = gptq(c.weight_OI, c.inputs.gram_II, {.group = 512});
   EXPECT_EQ(result.matrix.groups(), 1);
   EXPECT_LT(c.error(result.matrix), 0.6 * c.error(round_to_nearest(c.weight_OI, 512, {})));
+}
+
+TEST(Gptq, HalfTheProductsGiveTheWholeError) {
+  for (const int64_t columns : {40, 256, 600}) {
+    const Case c(16, columns, 300);
+    const double direct = aten::matmul(c.x_TI.to(at::kDouble), c.weight_OI.to(at::kDouble).t()).square().sum().item<double>();
+    EXPECT_NEAR(outputs_squared(c.weight_OI, halved_gram(c.inputs.gram_II)) / direct, 1, 1e-5);
+  }
+}
+
+TEST(Awq, ClipsEachGroupByItsOwnInputs) {  // the search by its definition, a row and group at a time
+  const Case c(24, 96, 300);
+  const int64_t group = 32;
+  const GridOptions grid{.symmetric = false, .search = false};
+  Tensor clipped = c.weight_OI.clone();
+  for (int64_t r = 0; r < 24; ++r) {
+    for (int64_t g = 0; g < 96; g += group) {
+      const Tensor w = c.weight_OI.narrow(0, r, 1).narrow(1, g, group), own = c.inputs.gram_II.narrow(0, g, group).narrow(1, g, group);
+      double least = INFINITY;
+      for (int step = 0; step <= 10; ++step) {
+        const double share = 1 - step / 20.0;
+        const Tensor tried = w.clamp(std::min(0.0, w.min().item<double>()) * share, std::max(0.0, w.max().item<double>()) * share);
+        const Tensor off = tensor::dense(round_to_nearest(tried, group, grid)) - w;
+        const double error = (aten::matmul(off, own) * off).sum(at::kDouble).item<double>();
+        if (error < least * (1 - 1e-5)) least = error, clipped.narrow(0, r, 1).narrow(1, g, group).copy_(tried);
+      }
+    }
+  }
+  const double expected = c.error(round_to_nearest(clipped, group, grid));
+  EXPECT_NEAR(c.error(awq_clip_and_round(c.weight_OI, c.inputs.gram_II, group, grid)) / expected, 1, 1e-3);
 }
 
 TEST(Awq, ScalesAndClipsLowerTheError) {

@@ -98,6 +98,7 @@ TEST(Grpo, BatchArithmeticIsCheckedBeforeAnyWork) {
   };
   EXPECT_TRUE(contains(refused("{num_generations: 3}"), "8 completions, which is not a multiple of num_generations (3)"));
   EXPECT_TRUE(contains(refused("{num_generations: 1}"), "num_generations is 1"));
+  EXPECT_TRUE(contains(refused("{engine: {kv_eviction: heavy_hitters, kv_budget: 64}}"), "engine.kv_eviction is heavy_hitters"));
   EXPECT_TRUE(
       contains(refused("{gradient_accumulation_steps: 2, steps_per_generation: 3}"), "not a multiple of gradient_accumulation_steps"));
   EXPECT_TRUE(contains(refused("{reward_funcs: [acuracy]}"), "accuracy"));

@@ -30,13 +30,13 @@ common:
   prompt_format: plain
 stages:
   base: {stage: pretrain, preset: tiny-test, max_length: 64, per_device_train_batch_size: 4, max_steps: 12, save_steps: 2, learning_rate: 3e-3, dropout: 0.1}
-  sft: {stage: sft, model: "${base}", num_examples: 96, max_length: 64, per_device_train_batch_size: 2, gradient_accumulation_steps: 2, num_train_epochs: 1, save_steps: 3, learning_rate: 3e-4}
-  zero: {stage: grpo, model: "${sft}", num_generations: 4, per_device_train_batch_size: 8, steps_per_generation: 2, max_steps: 8, max_completion_length: 16, save_steps: 2, beta: 0.05, ref_model_sync_steps: 4, learning_rate: 1e-3,
+  sft: {stage: sft, model: "${base}", num_examples: 96, max_length: 64, packing_strategy: none, max_tokens_per_batch: 100, group_by_length: true, gradient_accumulation_steps: 2, num_train_epochs: 1, save_steps: 3, learning_rate: 3e-4, quantize_training: int4, quantize_group_size: 16}
+  zero: {stage: grpo, model: "${sft}", num_generations: 4, per_device_train_batch_size: 8, steps_per_generation: 2, max_steps: 8, max_completion_length: 16, save_steps: 2, quantize_training: int8, beta: 0.05, ref_model_sync_steps: 4, learning_rate: 1e-3,
          reward_funcs: [accuracy, format, length], reward_weights: [1, 0.5, 0.25], eval_steps: 2, eval_limit: 10, reward_workers: 2, reward_deadline: 0,
          monitor: {patience: 1, window: 1, evals: 1, failures: 0, thoughtless: 0.1}}
   small: {stage: pretrain, preset: tiny-test, shape: {num_hidden_layers: 1, hidden_size: 32}, max_length: 64, max_steps: 1, save_steps: 0}
   taught: {stage: distill, model: "${small}", teacher: "${zero}", num_examples: 40, max_length: 64, per_device_train_batch_size: 2, max_steps: 8, save_steps: 2,
-           learning_rate: 1e-3, hidden_layers: ["1:2"], lmbda: 0.5, max_completion_length: 8}
+           learning_rate: 1e-3, quantize_training: fp8, hidden_layers: ["1:2"], lmbda: 0.5, max_completion_length: 8}
 )";
 
 // Not a test of its own: what the child process runs.
@@ -85,7 +85,7 @@ int run_until(const fs::path& output, const fs::path& metrics = {}, int64_t line
 std::string losses(const fs::path& folder) {
   std::string out;
   for (const auto& line : report::read_metrics(folder / "metrics.jsonl")) {
-    Json kept{line.at("step"), line.at("loss"), line.at("grad_norm"), line.value("kl", Json()), line.value("num_tokens", Json())};
+    Json kept{line.at("step"), line.at("loss"), line.at("grad_norm"), line.value("kl", Json()), line.value("num_tokens", Json()), line.value("padding_avoided", Json())};
     for (const auto& [key, value] : line.items())
       for (const char* prefix : {"reward", "rewards/", "verdicts/", "monitor/", "alarms", "eval/"})
         if (key.rfind(prefix, 0) == 0 && key != "reward/overlap") kept.push_back({key, value});

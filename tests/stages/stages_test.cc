@@ -6,7 +6,9 @@
 #include <set>
 
 #include "r1/base/interrupt.h"
+#include "r1/data/messages.h"
 #include "r1/data/packing.h"
+#include "r1/data/prompt.h"
 #include "r1/data/source.h"
 #include "r1/train/trainer.h"
 #include "tests/stages/stage_testing.h"
@@ -131,6 +133,38 @@ TEST(Sft, LearnsTheCompletionAloneAndCountsItsSteps) {
   }
   EXPECT_NEAR(metrics_of(folder.path() / "whole").at(0).at("loss").get<double>(), defined_loss(tiny_model(), documents), 1e-5);
   EXPECT_EQ(weights_hash(folder.path() / "whole"), weights_hash(tiny_model())) << "a learning rate of 0 changes nothing";
+}
+
+// A budget of tokens makes other micro-batches of the same rows, so the step's loss and gradient are the same up to rounding.
+TEST(Sft, ATokenBudgetAndGroupsByLengthTrainOnTheSameRows) {
+  TemporaryFolder folder("sft_budget");
+  const std::string yaml = "{" + model_setting() + ", num_examples: 24, max_length: 64, packing_strategy: none, learning_rate: 0, ";
+  const auto lines = [&](const char* name, const std::string& more) {
+    run_stage("sft", folder.path() / name, yaml + more + "}");
+    return metrics_of(folder.path() / name);
+  };
+  const auto whole = lines("whole", "per_device_train_batch_size: 24, max_steps: 1");
+  const auto budget = lines("budget", "max_tokens_per_batch: 64, gradient_accumulation_steps: 100, max_steps: 1");
+  const auto grouped = lines("grouped", "max_tokens_per_batch: 64, gradient_accumulation_steps: 100, group_by_length: true, max_steps: 1");
+  for (const auto& other : {budget, grouped}) {
+    EXPECT_NEAR(other.at(0).at("loss").get<double>(), whole.at(0).at("loss").get<double>(), 1e-5);
+    EXPECT_NEAR(other.at(0).at("grad_norm").get<double>(), whole.at(0).at("grad_norm").get<double>(), 1e-4);
+    EXPECT_EQ(other.at(0).at("num_tokens"), whole.at(0).at("num_tokens"));
+  }
+  EXPECT_LT(grouped.at(0).at("padding_avoided").get<double>(), whole.at(0).at("padding_avoided").get<double>());
+  EXPECT_EQ(parse_json_file(folder.path() / "whole/stage.json").at("results").at("padding_avoided"), whole.at(0).at("padding_avoided"));
+  const int64_t tokens = whole.at(0).at("num_tokens").get<int64_t>();
+  const auto steps = lines("steps", "max_tokens_per_batch: 64, num_train_epochs: 1");
+  EXPECT_GE(int64_t(steps.size()), (tokens + 63) / 64);
+  EXPECT_EQ(steps.back().at("num_tokens"), tokens) << "an epoch has every row once";
+  for (size_t i = 0; i < steps.size(); ++i)
+    EXPECT_LE(steps[i].at("num_tokens").get<int64_t>() - (i ? steps[i - 1].at("num_tokens").get<int64_t>() : 0), 64);
+
+  const auto refused = [&](const std::string& more) { return refusal([&] { run_stage("sft", folder.path() / "no", yaml + more + "}"); }); };
+  EXPECT_TRUE(contains(refused("max_tokens_per_batch: 63"), "has no room for a row of max_length 64"));
+  EXPECT_TRUE(contains(refused("packing_strategy: bfd, group_by_length: true"), "give packing_strategy none"))
+      << refused("packing_strategy: bfd, group_by_length: true");
+  EXPECT_FALSE(fs::exists(folder.path() / "no"));
 }
 
 TEST(Sft, ChatRowsAreMaskedToTheAssistantsTurns) {
@@ -338,18 +372,25 @@ TEST(Rejection, CountsEverySampleAndKeepsRightOnesOnly) {
   for (const auto& [reason, n] : result.at("dropped").items()) dropped += n.get<int64_t>();
   EXPECT_EQ(result.at("kept").get<int64_t>() + dropped, 120);
   const auto task = eval::load_task({"arithmetic", "", {{"style", "chain"}, {"steps", "1"}, {"train_size", "60"}, {"test_size", "20"}}});
+  const auto tokenizer = eval::load_tokenizer(tiny_model());
+  const data::PromptMaker prompts(*tokenizer, nullptr, {});
   std::map<std::string, int> per_problem;
   std::set<std::string> seen;
   std::ifstream lines(file);
   int64_t kept = 0;
   for (std::string text; std::getline(lines, text); ++kept) {
     const Json line = parse_json(text, "right.jsonl");
-    const std::string id = line.at("id"), completion = line.at("messages").back().at("content");
+    const std::string id = line.at("id"), completion = line.at("completion");
     EXPECT_LE(++per_problem[id], 2) << id;
     EXPECT_TRUE(seen.insert(id + completion).second) << "a duplicate";
-    EXPECT_EQ(line.at("messages")[0].at("role"), "user");
     const auto problem = task->problem("train", std::stoll(id.substr(id.rfind('/') + 1)));
     EXPECT_EQ(task->score(problem, completion).verdict, tasks::Verdict::kRight) << completion;
+    // It was asked as plain text, and what sft reads from the row is what was sampled: not another way to put the question.
+    EXPECT_EQ(line.at("prompt"), problem.prompt);
+    const auto read = prompts.conversation(data::conversation_from_json(line, "row", data::TemplateKeys::kKnown), "row");
+    const auto sampled = prompts.supervised(problem.prompt, problem.messages, completion);
+    EXPECT_EQ(read.ids, sampled.ids);
+    EXPECT_EQ(read.learned, sampled.learned);
     EXPECT_GT(line.at("pass_rate").get<double>(), 0);
   }
   EXPECT_EQ(result.at("kept"), kept);

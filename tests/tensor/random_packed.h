@@ -18,8 +18,8 @@ namespace r1::tensor {
 inline constexpr GgmlType kPackedTypes[] = {GgmlType::kQ4_0, GgmlType::kQ4_1, GgmlType::kQ5_0, GgmlType::kQ5_1,
                                             GgmlType::kQ8_0, GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K};
 
-// Any bytes are blocks, but for their fp16 scales: those are numbers of either sign below 0.01.
-inline std::shared_ptr<const PackedMatrix> random_packed(GgmlType type, int64_t rows, int64_t columns, uint64_t seed) {
+// A file with one matrix, "w". Any bytes are blocks, but for their fp16 scales: those are numbers of either sign below 0.01.
+inline std::string random_gguf(GgmlType type, int64_t rows, int64_t columns, uint64_t seed) {
   const GgmlTypeInfo& info = *ggml_type_info(type);
   const BlockFields& fields = kBlockFields[size_t(block_form(type))];
   std::string bytes(size_t(rows * columns / info.block_elements * info.block_bytes), '\0');
@@ -30,7 +30,11 @@ inline std::shared_ptr<const PackedMatrix> random_packed(GgmlType type, int64_t 
       std::memcpy(bytes.data() + at + (type == GgmlType::kQ6_K ? 208 : size_t(2 * f)), &scale, sizeof(scale));
     }
   }
-  const std::string file = testing::GgufBuilder().tensor("w", type, {uint64_t(rows), uint64_t(columns)}, bytes).bytes();
+  return testing::GgufBuilder().tensor("w", type, {uint64_t(rows), uint64_t(columns)}, bytes).bytes();
+}
+
+inline std::shared_ptr<const PackedMatrix> random_packed(GgmlType type, int64_t rows, int64_t columns, uint64_t seed) {
+  const std::string file = random_gguf(type, rows, columns, seed);
   const GgufFile gguf = GgufFile::from_bytes(std::as_bytes(std::span(file)), "m.gguf", {});
   return pack_gguf_tensor(gguf, *gguf.find("w"));
 }

@@ -19,7 +19,8 @@
 // instruction set. With a pool of fp32, serving gives the very bits of training; with a pool of bf16, those of training with k and v
 // rounded to bf16. A pool of int8 holds whole numbers with a scale for each token and kv head (quantize_row): a dot product with them is
 // multiplied by the key's scale, a probability by the value's, so the result is that of training with k and v rounded so, but for the
-// rounding of these products.
+// rounding of these products. A pool of int4 holds 4 bits a number, with a scale and a lowest number for each group of 32 (quantize_row_int4),
+// of keys without what they have in common (KeyOffset) and mixed (mix_row): serving gives the bits of training with such k and v.
 //
 // Layouts: q [T, heads, head_dim], k [T, kv_heads, head_dim], v and out [T, ..., v_dim]; a token's heads are contiguous, row_stride (in
 // elements, 0 = dense) is the distance between tokens. lse [T, heads] is dense: log sum exp of the scores (natural). Any head_dim and v_dim
@@ -34,6 +35,15 @@
 
 namespace r1::kernels {
 
+// What all keys of a layer have in common, a bias that was rotated with them: a pool of int4 holds them without it, and it is added when they are read.
+// Position p's is, of the pair (a, b) of a head's bias with its c and s, (a c - b s, b c + a s), each product and the sum rounded.
+struct KeyOffset {
+  const float* bias = nullptr;                 // [kv_heads, head_dim]; null: none
+  const float *cos = nullptr, *sin = nullptr;  // [positions, head_dim / 2]; null: not rotated
+  int64_t positions = 0;
+  bool pairs = false;  // of neighbours; else of the numbers i and i + head_dim / 2
+};
+
 struct AttentionShape {
   int64_t heads, kv_heads, head_dim, v_dim;
   float scale;
@@ -44,7 +54,8 @@ struct AttentionShape {
   // Forward only: of the keys that a query may see by the above, the first kept_first of its sequence and the last kept_last up to itself.
   // kept_last 0: all. Blocks of a pool that hold none of these are not read.
   int64_t kept_first = 0, kept_last = 0;
-  bool segments = false;  // window is the length of a segment; keys of earlier segments are constants to the backward
+  KeyOffset key_offset = {};  // of a pool of int4, whose keys come without it
+  bool segments = false;      // window is the length of a segment; keys of earlier segments are constants to the backward
 
   // fp32 [heads, bias_span]; bias_span exceeds every distance that occurs (segments: 2 window - 1). Null: none.
   const float* bias = nullptr;
@@ -97,12 +108,31 @@ size_t attention_block_bytes_int8(int64_t block_size, int64_t kv_heads, int64_t 
 // with a number that is not finite has a NaN for its scale: it must not be mended in silence.
 float quantize_row(const float* x, int64_t count, int8_t* to);
 
+// The same as int4: tiles [block_size / 16][(head_dim + 1) / 2][16] bytes, two neighbouring numbers of a key in each; values
+// [block_size][groups][16] bytes, the numbers d and d + 16 of a group in each, the lower half first; bf16 scales and then lowest numbers of keys,
+// [groups][block_size] each, and of values, [block_size][groups][2].
+inline constexpr int64_t kInt4Group = 32;
+size_t attention_block_bytes_int4(int64_t block_size, int64_t kv_heads, int64_t head_dim, int64_t v_dim);
+
+// to[i] = (x[i] - low) / scale to the nearest of 0 .. 15 (halves to even); low = min x and scale = (max x - low) / 15 of its group, both rounded to
+// bf16. It stands for fma(scale, to[i], low). scale, low: one a group. A group with a number that is not finite has NaNs for both.
+void quantize_row_int4(const float* x, int64_t count, uint8_t* to, uint16_t* scale, uint16_t* low);
+// x = H x for each run of mix_size(count) numbers, H being Hadamard's matrix of 1 and -1 (Sylvester's order), by steps of sums and differences. It
+// spreads the few channels in which a key is large over all, which 4 bits need; H of it, divided by the size, is the row again.
+void mix_row(float* x, int64_t count);
+inline int64_t mix_size(int64_t count) {
+  return count & -count;  // the largest power of two in it
+}
+
+enum class KvNumbers { kFloat, kInt8, kInt4 };
+
 struct KvPool {
   void* data;  // block b starts at data + b * block_stride bytes
   Float type = Float::kF32;
   int64_t block_size;
-  int64_t block_stride = 0;  // 0: attention_block_bytes; more when a block also holds other things (all layers, say)
-  bool int8 = false;         // int8 and scales; `type` says nothing then
+  int64_t block_stride = 0;               // 0: attention_block_bytes; more when a block also holds other things (all layers, say)
+  KvNumbers numbers = KvNumbers::kFloat;  // of others `type` says nothing
+  bool scored = false;                    // a block ends with fp32 scores [kv_heads][block_size] (add_attention_scores)
 };
 // Tokens q_begin .. q_begin + q_rows - 1 of the packed rows are the last q_rows of the `keys` tokens of a sequence; blocks[i] holds its
 // tokens i * block_size and up.
@@ -111,7 +141,10 @@ struct PagedSequence {
   const int32_t* blocks;
 };
 
-// Writes the k and v rows of the sequences' new tokens into their blocks (rounding when the pool is bf16 or int8).
+// What a block of that pool takes; its data and block_stride do not matter.
+size_t attention_pool_bytes(const AttentionShape& shape, const KvPool& pool);
+
+// Writes the k and v rows of the sequences' new tokens into their blocks (rounding when the pool is no fp32). Their scores are 0.
 void append_kv(const AttentionShape& shape, const KvPool& pool, ConstHeads k, ConstHeads v, const PagedSequence* sequences, int64_t count);
 
 // All keys must have been appended.
@@ -125,5 +158,16 @@ struct AttentionPaged {
   int64_t count;
 };
 void attention_forward_paged(const AttentionPaged& a);
+
+// Adds to the score of every cached token the probabilities that the new rows have just given it: of each kv head, those of its rows and heads, in
+// their order. a.lse: what the forward wrote. The pool is scored; plain causal attention (no window, segments, bias or kept_last).
+// Bits: as the forward's, of rows added one after the other, however they come in chunks.
+void add_attention_scores(const AttentionPaged& a);
+// scores[0, slots) of a sequence's cached tokens, of one kv head.
+void read_attention_scores(const AttentionShape& shape, const KvPool& pool, const int32_t* blocks, int64_t kv_head, int64_t slots,
+                           float* scores);
+// Of a kv head's cached tokens keeps those at kept[0, count), ascending, and moves them to the first `count` places, as they stand there.
+void keep_slots(const AttentionShape& shape, const KvPool& pool, const int32_t* blocks, int64_t kv_head, const int64_t* kept,
+                int64_t count);
 
 }  // namespace r1::kernels

@@ -17,6 +17,23 @@ static inline int64_t int8_head_bytes(int64_t block_size, int64_t head_dim, int6
   return block_size * (head_dim + v_row + 2 * int64_t(sizeof(float)));
 }
 
+// A kv head's part of a block of int4 (attention_block_bytes_int4): where its pieces begin, in bytes.
+struct Int4Head {
+  int64_t block_size, pairs, key_groups, value_groups;
+
+  Int4Head(int64_t block_size, int64_t head_dim, int64_t v_dim)
+      : block_size(block_size),
+        pairs((head_dim + 1) / 2),
+        key_groups((head_dim + kInt4Group - 1) / kInt4Group),
+        value_groups((v_dim + kInt4Group - 1) / kInt4Group) {}
+  int64_t value_bytes() const { return value_groups * (kInt4Group / 2); }  // of a token
+  int64_t values() const { return block_size * pairs; }
+  int64_t key_scales() const { return values() + block_size * value_bytes(); }
+  int64_t key_lows() const { return key_scales() + block_size * key_groups * 2; }
+  int64_t value_scales() const { return key_lows() + block_size * key_groups * 2; }
+  int64_t bytes() const { return value_scales() + block_size * value_groups * 4; }
+};
+
 // Packed training tensors copied to tiles: per sequence and kv head, keys [tiles][dim][16] (zero beyond the end).
 // Tiles of sequence s and kv head h start at tiles_begin[s] * kv_heads + h * (tiles of s), in units of dim * 16 floats.
 struct TilePacking {
@@ -66,6 +83,7 @@ struct AttentionWork {
   Heads out;
   float* lse;
   KvPool pool;
+  int64_t score_offset;  // in a block; of a scored pool
   const SequenceKeys* sequences;
   const AttentionUnit* units;
   int64_t unit_count;
@@ -85,6 +103,7 @@ struct AttentionSimd {
   static void pack_tiles(const TilePacking& p, int threads);
   static void pack_rows(const RowPacking& p, int threads);
   static void forward(const AttentionWork& w);
+  static void scores(const AttentionWork& w);  // a unit is a sequence's kv head
   static void backward(const AttentionBackwardWork& w);
 };
 template <>
@@ -102,9 +121,15 @@ void AttentionSimd<Isa::kAvx512>::pack_rows(const RowPacking&, int);
 template <>
 void AttentionSimd<Isa::kScalar>::forward(const AttentionWork&);
 template <>
+void AttentionSimd<Isa::kScalar>::scores(const AttentionWork&);
+template <>
 void AttentionSimd<Isa::kAvx2>::forward(const AttentionWork&);
 template <>
+void AttentionSimd<Isa::kAvx2>::scores(const AttentionWork&);
+template <>
 void AttentionSimd<Isa::kAvx512>::forward(const AttentionWork&);
+template <>
+void AttentionSimd<Isa::kAvx512>::scores(const AttentionWork&);
 template <>
 void AttentionSimd<Isa::kScalar>::backward(const AttentionBackwardWork&);
 template <>

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 #include "r1/base/error.h"
 #include "r1/kernels/cpu/packed_linear_simd.h"
 #include "r1/kernels/cpu/threads.h"
@@ -104,6 +108,20 @@ void packed_linear(const PackedLinear& a) {
 
 // -- ggml's blocks --------------------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// As with_packed_isa. On Arm these products too have a dot product of 8 bit integers (Cortex-A75 and later), beside plain C++ for the rest.
+template <class F>
+void with_dot(F&& f) {
+#if defined(__aarch64__)
+  if (active_isa() == Isa::kScalar && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP))
+    return f(std::integral_constant<Isa, Isa::kScalar>(), std::true_type());
+#endif
+  with_packed_isa(f);
+}
+
+}  // namespace
+
 PackedLinear checked(PackedLinear a) {
   check(a.rows >= 0 && a.out >= 0 && a.in > 0 && a.first >= 0, "[packed_linear] expected sizes, got ", a.rows, " x ", a.in, " x ", a.out);
   check(a.in % kBlockFields[size_t(a.form)].elements == 0, "[packed_linear] expected whole blocks of ",
@@ -123,13 +141,13 @@ int64_t input_bytes(const PackedLinear& a) {
 
 void prepare(const PackedLinear& a, int64_t t, uint8_t* input) {
   const int64_t row = t * kTileRows;
-  with_packed_isa([&](auto isa, auto vnni) {
+  with_dot([&](auto isa, auto vnni) {
     quantize_tile_simd<isa(), vnni()>(a, row, std::min(kTileRows, a.rows - row), input + row * quantized_row_bytes(a.form, a.in));
   });
 }
 
 void multiply(const PackedLinear& a, const uint8_t* input, int64_t begin, int64_t end) {
-  with_packed_isa([&](auto isa, auto vnni) { packed_linear_simd<isa(), vnni()>(a, input, begin, end); });
+  with_dot([&](auto isa, auto vnni) { packed_linear_simd<isa(), vnni()>(a, input, begin, end); });
 }
 
 // A row of w costs as much as some of x: it is read from memory and unpacked.

@@ -5,7 +5,7 @@
 namespace r1::kernels {
 namespace {
 
-#if defined(R1_SIMD_VNNI)
+#if defined(R1_SIMD_VNNI) || defined(R1_SIMD_NEON)
 constexpr bool kVnni = true;
 #else
 constexpr bool kVnni = false;
@@ -314,6 +314,14 @@ R1_INLINE void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) _mm256_storeu_ps(y[r], acc[r]);
 }
+
+#elif defined(R1_SIMD_NEON)
+
+}  // namespace
+}  // namespace r1::kernels
+#include "r1/kernels/cpu/packed_linear_neon.h"
+namespace r1::kernels {
+namespace {
 
 #else
 

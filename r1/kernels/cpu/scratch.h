@@ -14,6 +14,7 @@ enum class Scratch {
   kAttentionKeys,
   kAttentionValues,
   kAttentionUnit,       // a unit's queries and their running state
+  kAttentionWide,       // a step's keys and values of a pool of int4, as floats
   kAttentionKeySide,    // of the backward: a block of keys, values and the sums of their gradients, and dq
   kAttentionQuerySide,  // and a block of queries
   kSparseActive,

@@ -7,6 +7,7 @@
 #include "r1/kernels/cuda/glu.h"
 #include "r1/kernels/cuda/norm.h"
 #include "r1/kernels/cuda/optimizer.h"
+#include "r1/kernels/cuda/packed_linear.h"
 #include "r1/kernels/cuda/paged_attention.h"
 #include "r1/kernels/cuda/qkv_heads.h"
 #include "r1/kernels/cuda/rope.h"
@@ -59,6 +60,19 @@ bool takes_gemv(const Gemv&) {
   return false;
 }
 void gemv(const Gemv&, Stream) {
+  refuse();
+}
+
+int packed_product_tiles(const PackedTile**) {
+  return 0;
+}
+bool takes_packed_product(const PackedProduct&) {
+  return false;
+}
+void packed_product(const PackedProduct&, Stream) {
+  refuse();
+}
+void packed_rows(const PackedRows&, Stream) {
   refuse();
 }
 

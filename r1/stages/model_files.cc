@@ -1,4 +1,4 @@
-#include "r1/app/model_files.h"
+#include "r1/stages/model_files.h"
 
 #include <array>
 #include <cctype>
@@ -9,7 +9,7 @@
 #include "r1/base/log.h"
 #include "r1/text/tokenizer.h"
 
-namespace r1::app {
+namespace r1::stages {
 
 namespace {
 
@@ -80,4 +80,4 @@ void carry_generation_config(const fs::path& source, const fs::path& to) {
   if (gguf_of(source).empty() && fs::exists(file)) write_file_atomic(to / "generation_config.json", read_file(file));
 }
 
-}  // namespace r1::app
+}  // namespace r1::stages

@@ -6,7 +6,7 @@
 
 #include "r1/base/file.h"
 
-namespace r1::app {
+namespace r1::stages {
 
 // "5GB" -> 5e9, "2GiB" -> 2^31; as transformers' max_shard_size. Usage error naming --max_shard_size.
 int64_t parse_size(const std::string& text);
@@ -20,4 +20,4 @@ void carry_tokenizer(const fs::path& source, const fs::path& to);
 // A generation_config.json that came with the model knows more (several eos ids, sampling) than the one that save_model derives.
 void carry_generation_config(const fs::path& source, const fs::path& to);
 
-}  // namespace r1::app
+}  // namespace r1::stages

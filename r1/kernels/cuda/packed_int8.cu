@@ -1,0 +1,15 @@
+#include "r1/kernels/cuda/packed_linear.cuh"
+
+namespace r1::kernels::cuda {
+
+PackedKernels packed_int8(PackedShift shift, int subs) {
+  using enum PackedShift;
+  if (shift == kNone && subs == 1) return packed_kernels<PackedCodes::kInt8, kNone, 1>();
+  if (shift == kNone && subs == 2) return packed_kernels<PackedCodes::kInt8, kNone, 2>();
+  if (shift == kNone && subs == 4) return packed_kernels<PackedCodes::kInt8, kNone, 4>();
+  if (shift == kZero && subs == 1) return packed_kernels<PackedCodes::kInt8, kZero, 1>();
+  if (shift == kOffset && subs == 2) return packed_kernels<PackedCodes::kInt8, kOffset, 2>();
+  return {};
+}
+
+}  // namespace r1::kernels::cuda

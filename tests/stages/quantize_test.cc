@@ -1,0 +1,68 @@
+// r1 quantize as a stage: calibrated on a task's examples, a folder or a GGUF file that later stages take as their model.
+#include "tests/stages/stage_testing.h"
+
+namespace r1::stages {
+namespace {
+
+const std::string kSmall = ", calibration_samples: 8, calibration_length: 32, eval_samples: 4, group_size: 16";
+
+TEST(QuantizeStage, ATasksExamplesCalibrate) {
+  const TemporaryFolder folder("quantize_task");
+  const Json results = run_stage("quantize", folder.path() / "q", "{" + model_setting() + kSmall + ", scheme: gptq-4}");
+  EXPECT_EQ(results.at("output"), (folder.path() / "q").string());
+  EXPECT_GT(results.at("mean_error").get<double>(), 0);
+  // What it was trained on is what it is measured on: little is lost of little.
+  EXPECT_LT(results.at("loss_before").get<double>(), 4);
+  EXPECT_NEAR(results.at("loss_after").get<double>(), results.at("loss_before").get<double>(), 0.3);
+  EXPECT_TRUE(fs::exists(folder.path() / "q/tokenizer.json"));
+  // Other examples, other weights: the task's text is what counts.
+  const std::string other =
+      "{device: cpu, task: arithmetic, task_options: {style: chain, steps: 3, train_size: 60, test_size: 20}, prompt_format: plain}";
+  const Json others = run_stage("quantize", folder.path() / "other", "{" + model_setting() + kSmall + ", scheme: gptq-4}", other);
+  EXPECT_NE(others.at("loss_before"), results.at("loss_before"));
+}
+
+TEST(QuantizeStage, InARecipeAFolderHoldsWhateverIsMadeAndIsTakenAsItStands) {
+  const TemporaryFolder folder("quantize_recipe");
+  const std::string recipe =
+      "output_dir: " + folder.path().string() + "\ncommon: " + kCommon +
+      "\nstages:\n"
+      "  packed: {stage: quantize, " +
+      model_setting() + kSmall +
+      ", scheme: q8_0}\n"
+      "  integers: {stage: quantize, model: \"${packed}\"" +
+      kSmall +
+      ", scheme: int8-dynamic}\n"
+      "  table: {stage: table, variants: ['packed = ${packed}', 'integers = ${integers}'], max_completion_length: 12, "
+      "tasks: ['sums = arithmetic style=chain steps=1 train_size=60 test_size=20']}\n"
+      "summary: {loss: \"${integers.loss_after}\"}\n";
+  const auto run = [&] { return run_recipe(parse_yaml(recipe, "recipe")).summary; };
+  const Json first = run();
+  EXPECT_TRUE(fs::exists(folder.path() / "packed/model.gguf"));
+  EXPECT_TRUE(fs::exists(folder.path() / "integers/model.safetensors"));
+  // The table says what the weights take as they are held: 34 bytes for 32 of them, where a row is whole blocks.
+  const Json table = parse_json_file(folder.path() / "table/table.json").at("rows");
+  EXPECT_LT(table.at(0).at("weight_bytes").get<int64_t>(), 3 * table.at(0).at("parameters").get<int64_t>());
+  // A vocabulary of whole words comes back from a GGUF file as it was.
+  const auto words = eval::load_tokenizer(tiny_model()), packed = eval::load_tokenizer(folder.path() / "packed");
+  for (const std::string text : {"start 3+4: <think></think><answer>7</answer>", "98765", "what is not known", ""})
+    EXPECT_EQ(packed->encode(text), words->encode(text)) << text;
+  const auto made = fs::last_write_time(folder.path() / "packed/model.gguf");
+  EXPECT_EQ(run().at("loss"), first.at("loss"));
+  EXPECT_EQ(fs::last_write_time(folder.path() / "packed/model.gguf"), made) << "it stood there already";
+}
+
+TEST(QuantizeStage, RefusedWithTheReason) {
+  const TemporaryFolder folder("quantize_refused");
+  const auto why = [&](const std::string& more, const std::string& common = kCommon) {
+    return refusal([&] { run_stage("quantize", folder.path() / "q", "{" + model_setting() + more + "}", common); });
+  };
+  EXPECT_TRUE(contains(why(", scheme: gptq-4", kNoTask), "give some with --data, or a --task"));
+  EXPECT_TRUE(contains(why(", scheme: gptq-5"), "gptq-4")) << "what there is";
+  EXPECT_TRUE(contains(why(", scheme: awq-4, group_size: 16, calibration_samples: 100000"), "give more text"));
+  EXPECT_TRUE(contains(why(", scheme: awq-4, group_size: 16, data: [a.jsonl, b.jsonl]"), "takes one file or folder, got 2"));
+  EXPECT_TRUE(contains(why(", scheme: awq-4, data: [" + (folder.path() / "none.jsonl").string() + "]", kNoTask), "none.jsonl"));
+}
+
+}  // namespace
+}  // namespace r1::stages
