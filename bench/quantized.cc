@@ -6,6 +6,9 @@
 //   streams   8 texts, 64 steps: tokens/s of all
 //   load      a load from the page cache and the first token of a prompt of 8, each time in a process of its own
 //   memory    resident at 2,048 tokens while decoding: what the process grew by since before the load, and all of it
+//   products  no model and no peer: one matrix [--out 4864] x [--in 896] in each stored form (2:4, fp8, int8, int4 groups, ggml's), 1 row and
+//             512 rows, against this program's own dense product of the unpacked matrix in fp32; so many copies of the matrix that none is in
+//             the caches. Also the joint product of q, k and v (896 + 128 + 128 outputs of Q4_0) against the three alone.
 // bench_quantized MODEL.gguf [--python PYTHON --peer bench/peers/llama_cpp_quantized.py] [--rounds 5] [--threads 2] [--rows prefill,decode]
 // Random files: bench/peers/make_gguf.py. Without --python: ours alone.
 #include <ATen/Parallel.h>
@@ -14,6 +17,8 @@
 
 #include <chrono>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -24,7 +29,11 @@
 #include "r1/base/threads.h"
 #include "r1/engine/engine.h"
 #include "r1/model/weights_io.h"
+#include "r1/ops/linear.h"
+#include "r1/ops/packed_linear.h"
 #include "r1/tensor/aten.h"
+#include "r1/tensor/integers.h"
+#include "tests/tensor/random_packed.h"
 
 namespace r1 {
 namespace {
@@ -204,7 +213,126 @@ struct Bench {
   }
 };
 
+// -- products -------------------------------------------------------------------------------------------------------------------------
+
+using Packed = std::shared_ptr<const tensor::PackedMatrix>;
+
+Tensor random_matrix(int64_t out, int64_t in, uint64_t seed) {
+  const Tensor w = aten::empty({out, in}, at::kFloat);
+  float* to = w.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < w.numel(); ++i) to[i] = float(2 * random_uniform(seed, 1, uint64_t(i)) - 1);
+  return w;
+}
+
+tensor::IntegerMatrix random_integers(int64_t out, int64_t in, int bits, int64_t group, bool scattered) {
+  const int64_t groups = group ? in / group : 1;
+  tensor::IntegerMatrix m{.bits = bits};
+  m.codes_OI = ((random_matrix(out, in, 5) + 1) * (bits == 4 ? 7.9 : 127.9)).to(at::kByte);
+  m.scales_OG = aten::full({out, groups}, 0.01, at::kFloat);
+  m.zeros_OG = aten::full({out, groups}, 1 << (bits - 1), at::kByte);
+  if (scattered) m.group_of_I = aten::arange(in).remainder(groups).to(at::kInt);
+  return m;
+}
+
+std::vector<std::pair<std::string, std::function<Packed()>>> forms(int64_t out, int64_t in) {
+  const auto integers = [=](int bits, int64_t group, bool scattered, InputRounding rounding) {
+    return [=]() -> Packed { return tensor::pack_integers({random_integers(out, in, bits, group, scattered)}, rounding, {0.01f}); };
+  };
+  const auto two_of_four = [=](at::ScalarType type) {
+    return [=]() -> Packed {
+      const Tensor w = random_matrix(out, in, 6);
+      w.view({out, in / 4, 4}).narrow(2, 1, 2).zero_();
+      return tensor::pack_floats({w.to(type)});
+    };
+  };
+  return {
+      {"2:4 bfloat16", two_of_four(at::kBFloat16)},
+      {"2:4 float32", two_of_four(at::kFloat)},
+      {"bfloat16", [=]() -> Packed { return tensor::pack_floats({random_matrix(out, in, 6).to(at::kBFloat16)}); }},
+      {"fp8 blocks", [=]() -> Packed { return tensor::pack_fp8_blocks({tensor::to_fp8_blocks(random_matrix(out, in, 6))}); }},
+      {"int8, a scale a token", integers(8, 0, false, InputRounding::kRow)},
+      {"int8, one scale", integers(8, 0, false, InputRounding::kFixed)},
+      {"int8 groups of 128", integers(8, 128, false, InputRounding::kBlock)},
+      {"int4 groups of 128", integers(4, 128, false, InputRounding::kBlock)},
+      {"int4 groups of 32", integers(4, 32, false, InputRounding::kBlock)},
+      {"int4 groups of 128, scattered", integers(4, 128, true, InputRounding::kBlock)},
+      {"Q4_0", [=]() -> Packed { return tensor::random_packed(GgmlType::kQ4_0, out, in, 7); }},
+      {"Q8_0", [=]() -> Packed { return tensor::random_packed(GgmlType::kQ8_0, out, in, 7); }},
+  };
+}
+
+// Seconds of one of `calls`, call(i) in turns over i.
+double fastest(int64_t rounds, int64_t calls, const std::function<void(int64_t)>& call) {
+  double best = 1e9;
+  for (int64_t round = 0; round < rounds; ++round) {
+    const auto start = Clock::now();
+    for (int64_t i = 0; i < calls; ++i) call(i);
+    best = std::min(best, seconds_since(start) / double(calls));
+  }
+  return best;
+}
+
+void products(const bench::Arguments& given) {
+  const int64_t out = given.number("out"), in = given.number("in"), rounds = given.number("rounds");
+  const int64_t copies = std::max<int64_t>(2, (int64_t{256} << 20) / (out * in * 4));
+  const auto line = [&](const std::string& form, int64_t rows) {
+    return Json{{"bench", "quantized"},
+                {"row", "products"},
+                {"form", form},
+                {"rows", rows},
+                {"out", out},
+                {"in", in},
+                {"threads", at::get_num_threads()}};
+  };
+  std::vector<Tensor> dense;
+  for (int64_t i = 0; i < copies; ++i) dense.push_back(random_matrix(out, in, 6));
+  std::map<int64_t, double> dense_s;
+  for (const int64_t rows : {1, 512}) {
+    const Tensor x = random_matrix(rows, in, 9);
+    dense_s[rows] = fastest(rounds, rows == 1 ? copies : 2, [&](int64_t i) { ops::linear(x, dense[size_t(i)]); });
+    Json result = line("float32, dense", rows);
+    result["s"] = dense_s[rows];
+    bench::print(result);
+  }
+  dense.clear();
+  for (const auto& [name, make] : forms(out, in)) {
+    std::vector<Packed> matrices;
+    // As many as fill as much memory: smaller forms have more of them.
+    matrices.push_back(make());
+    const int64_t enough = std::min<int64_t>(4 * copies, (int64_t{128} << 20) / matrices[0]->bytes() + 1);
+    for (int64_t i = 1; i < enough; ++i) matrices.push_back(make());
+    for (const int64_t rows : {1, 512}) {
+      const Tensor x = random_matrix(rows, in, 9);
+      const double s = fastest(rounds, rows == 1 ? enough : 2, [&](int64_t i) { ops::packed_linear(x, *matrices[size_t(i)], 0, out); });
+      Json result = line(name, rows);
+      result.update(
+          {{"s", s}, {"ratio", dense_s[rows] / s}, {"bytes", matrices[0]->bytes()}, {"read_gb_s", double(matrices[0]->bytes()) / s / 1e9}});
+      bench::print(result);
+    }
+  }
+  const std::vector<Packed> qkv = {tensor::random_packed(GgmlType::kQ4_0, in, in, 1), tensor::random_packed(GgmlType::kQ4_0, 128, in, 2),
+                                   tensor::random_packed(GgmlType::kQ4_0, 128, in, 3)};
+  std::vector<ops::PackedMap> maps;
+  for (const Packed& w : qkv) maps.push_back({w.get()});
+  for (const int64_t rows : {1, 8}) {
+    const Tensor x = random_matrix(rows, in, 9);
+    const double alone = fastest(5 * rounds, 50, [&](int64_t) {
+      for (const Packed& w : qkv) ops::packed_linear(x, *w, 0, w->rows());
+    });
+    const double joint = fastest(5 * rounds, 50, [&](int64_t) { ops::packed_linear_joint(x, maps); });
+    Json result = line("q, k, v together", rows);
+    result.update({{"s", joint}, {"alone_s", alone}, {"ratio", alone / joint}});
+    bench::print(result);
+  }
+}
+
 void run(const bench::Arguments& given) {
+  if (given.text("rows") == "products") {
+    const at::NoGradGuard no_grad;
+    set_num_threads(int(given.number("threads")));
+    at::set_num_threads(int(given.number("threads")));
+    return products(given);
+  }
   if (given.words().empty()) fail_usage("bench_quantized: give MODEL.gguf");
   const at::NoGradGuard no_grad;
   keep_freed_memory();
@@ -237,7 +365,9 @@ int main(int argc, char** argv) {
               {"peer", "bench/peers/llama_cpp_quantized.py"},
               {"rounds", "5"},
               {"threads", "2"},
-              {"rows", "load,memory,prefill,decode,streams"}},
+              {"rows", "load,memory,prefill,decode,streams"},
+              {"out", "4864"},
+              {"in", "896"}},
              1});
   });
 }

@@ -20,4 +20,13 @@ void free_huge(void* block) {
   std::free(block);
 }
 
+void prefer_huge_pages(void* block, size_t bytes) {
+  const auto begin = reinterpret_cast<uintptr_t>(block), first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  const auto last = (begin + bytes) / kHugePage * kHugePage;
+  if (first >= last) return;
+#if defined(MADV_HUGEPAGE)
+  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
 }  // namespace r1

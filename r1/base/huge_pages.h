@@ -10,6 +10,8 @@ namespace r1 {
 
 void* allocate_huge(size_t bytes);  // at least kHugePage; throws std::bad_alloc
 void free_huge(void* block);
+// Asks for huge pages in a block that is somebody else's and not written yet: for those that lie in it as a whole.
+void prefer_huge_pages(void* block, size_t bytes);
 inline constexpr size_t kHugePage = size_t(2) << 20;
 
 template <class T>

@@ -33,18 +33,52 @@ const BlockFields& sizes_of(BlockForm form) {
   return kBlockFields[size_t(form)];
 }
 
-// Bit 8 c + s from bit 4 s + c, and back.
-uint32_t turn(uint32_t bits) {
-  uint32_t out = 0;
-  for (int s = 0; s < 8; ++s)
-    for (int c = 0; c < 4; ++c) out |= ((bits >> (4 * s + c)) & 1) << (8 * c + s);
+// Bit 8 c + s from bit 4 s + c, and back: of one word, or of several in a vector.
+template <class Word>
+Word turn(Word bits) {
+  Word out{};
+  for (int c = 0; c < 4; ++c) {
+    Word every = (bits >> c) & 0x11111111u;
+    every = (every | every >> 3) & 0x03030303u;
+    every = (every | every >> 6) & 0x000F000Fu;
+    every = (every | every >> 12) & 0x000000FFu;
+    out |= every << (8 * c);
+  }
   return out;
 }
 uint32_t turn_back(uint32_t bits) {
   uint32_t out = 0;
-  for (int s = 0; s < 8; ++s)
-    for (int c = 0; c < 4; ++c) out |= ((bits >> (8 * c + s)) & 1) << (4 * s + c);
+  for (int c = 0; c < 4; ++c) {
+    uint32_t every = bits >> (8 * c) & 0x000000FFu;
+    every = (every | every << 12) & 0x000F000Fu;
+    every = (every | every << 6) & 0x03030303u;
+    every = (every | every << 3) & 0x11111111u;
+    out |= every << c;
+  }
   return out;
+}
+
+// Four units of four bytes, of four rows: what is row r's unit u becomes unit u's row r.
+typedef uint32_t Four __attribute__((vector_size(16)));
+typedef int32_t Picks __attribute__((vector_size(16)));
+
+inline Four four_at(const std::byte* p) {
+  Four four;
+  std::memcpy(&four, p, sizeof(four));
+  return four;
+}
+
+// 16 bytes of each of eight rows, in units of four, a vector at a time.
+inline void interleave_16_bytes(const std::byte* const (&at)[kRowsOfGroup], int64_t offset, std::byte* to) {
+  for (int64_t half = 0; half < 2; ++half) {
+    const std::byte* const* rows = at + 4 * half;
+    const Four a = four_at(rows[0] + offset), b = four_at(rows[1] + offset), c = four_at(rows[2] + offset), d = four_at(rows[3] + offset);
+    const Four ab_low = __builtin_shuffle(a, b, Picks{0, 4, 1, 5}), ab_high = __builtin_shuffle(a, b, Picks{2, 6, 3, 7});
+    const Four cd_low = __builtin_shuffle(c, d, Picks{0, 4, 1, 5}), cd_high = __builtin_shuffle(c, d, Picks{2, 6, 3, 7});
+    const Four out[4] = {__builtin_shuffle(ab_low, cd_low, Picks{0, 1, 4, 5}), __builtin_shuffle(ab_low, cd_low, Picks{2, 3, 6, 7}),
+                         __builtin_shuffle(ab_high, cd_high, Picks{0, 1, 4, 5}), __builtin_shuffle(ab_high, cd_high, Picks{2, 3, 6, 7})};
+    for (int64_t u = 0; u < 4; ++u) std::memcpy(to + u * 32 + half * 16, &out[u], sizeof(Four));
+  }
 }
 
 template <class Unit>
@@ -88,13 +122,20 @@ void interleave_rows(BlockForm form, int64_t columns, const std::byte* const (&r
       if (field.bytes == 2) {
         interleave_field<uint16_t>(at, 1, group);
       } else if (!field.turned) {
-        interleave_field<uint32_t>(at, field.bytes / 4, group);
+        const int64_t whole = field.bytes / 16 * 16;
+        for (int64_t i = 0; i < whole; i += 16, group += 16 * kRowsOfGroup) interleave_16_bytes(at, i, group);
+        for (const std::byte*& row : at) row += whole;
+        interleave_field<uint32_t>(at, (field.bytes - whole) / 4, group);
       } else {
-        for (int64_t r = 0; r < kRowsOfGroup; ++r, group += 4) {
-          uint32_t word;
-          std::memcpy(&word, at[r], 4);
-          word = turn(word);
-          std::memcpy(group, &word, 4);
+        for (int64_t r = 0; r < kRowsOfGroup; r += 4, group += sizeof(Four)) {
+          Four words;
+          for (int64_t i = 0; i < 4; ++i) {
+            uint32_t word;
+            std::memcpy(&word, at[r + i], 4);
+            words[i] = word;
+          }
+          words = turn(words);
+          std::memcpy(group, &words, sizeof(Four));
         }
       }
     }

@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 
 #include "r1/ops/copy_blocks.h"
 #include "r1/ops/heavy_hitters.h"
@@ -28,12 +30,17 @@ bool has_kernels(const ops::CacheForm& form) {
   return form.type == ops::CacheType::kModel && form.budget == 0 && (form.kept_last == 0 || form.kept_first == 0);
 }
 
-// Big host allocations come zeroed from the system page by page as they are used; filling them would commit memory that may never be
-// needed.
+// Zeros. On the CPU from calloc: large blocks come zeroed from the system page by page as they are used, and filling them would take the
+// time and the memory of a whole cache for the first token.
 Tensor new_cache(int64_t blocks, int64_t bytes, const tensor::Device& device) {
   const auto options = at::TensorOptions().dtype(at::kByte).device(device);
-  return device.is_cpu() && blocks * bytes > (int64_t{64} << 20) ? aten::empty({blocks, bytes}, options)
-                                                                 : aten::zeros({blocks, bytes}, options);
+  if (!device.is_cpu()) return aten::zeros({blocks, bytes}, options);
+  constexpr size_t kAlignment = 64;
+  void* const block = std::calloc(size_t(blocks * bytes) + kAlignment, 1);
+  if (block == nullptr) throw std::bad_alloc();
+  const size_t over = reinterpret_cast<uintptr_t>(block) % kAlignment;
+  return aten::from_blob(
+      static_cast<std::byte*>(block) + (kAlignment - over) % kAlignment, {blocks, bytes}, [block](void*) { std::free(block); }, options);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "r1/base/log.h"
 #include "r1/model/local_models.h"
 #include "r1/tasks/registry.h"
+#include "r1/tensor/packed.h"
 
 namespace r1::eval {
 
@@ -82,13 +83,17 @@ namespace {
 
 void say_what_is_packed(const model::Transformer& model) {
   std::map<std::string, int64_t> of_format;
+  bool rounds = false;
   for (const model::WeightRow& row : model.weights())
-    if (row.weight && row.weight->packed()) ++of_format[row.weight->format()];
+    if (row.weight && row.weight->packed()) {
+      ++of_format[row.weight->format()];
+      rounds = rounds || row.weight->packed_matrix()->rounds_by_blocks();
+    }
   if (of_format.empty()) return;
   std::string formats;
   for (const auto& [format, count] : of_format) formats += str(formats.empty() ? "" : ", ", count, " in ", format);
   log_info("weights stay as the file has them (", formats, ")",
-           model.device().is_cpu() ? "; products round their inputs to 8 bits (--weights unpacked does not)" : "");
+           rounds ? "; products round their inputs to 8 bits (--weights unpacked does not)" : "");
 }
 
 }  // namespace
@@ -125,8 +130,11 @@ void ModelArgs::visit(Fields& v) {
 void InferenceArgs::visit(Fields& v) {
   ModelArgs::visit(v);
   v("weights", weights,
-    "quantized weights in memory: packed as the file has them, or unpacked to dtype; auto: packed on the CPU where products with them are "
-    "there (GGUF). On CUDA packed takes the least memory and is faster for up to some 32 sequences at once",
+    "quantized and 2:4 weights in memory: packed as the file has them, or unpacked to dtype; auto: packed on the CPU where products with "
+    "them "
+    "are there. packed also takes a 16 bit model's matrices under float32 on the CPU; on CUDA it takes the least memory and is faster for "
+    "up to "
+    "some 32 sequences at once",
     OneOf{"auto", "packed", "unpacked"});
 }
 

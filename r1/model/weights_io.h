@@ -27,11 +27,13 @@ std::filesystem::path find_model(const std::filesystem::path& name);
 ModelConfig read_model_config(const std::filesystem::path& path);
 
 struct ModelLoad {
-  // Weights that the file has in a packed form known here (8 bit blocks, ggml's quantized types) stay in it (nn/weight): less memory and no
-  // training. On a GPU a bf16 model multiplies them packed (ops/device_matrix). On the CPU ggml's are multiplied as they are, which rounds the inputs to 8 bits and is fast (ops/packed_linear); others are
-  // unpacked for each use, the same numbers, slowly. Those that lie otherwise in the file than here are unpacked.
+  // Weights that the file has in a packed form known here stay in it (nn/weight): less memory and no training. Those are ggml's quantized
+  // types, integers, 8 bit blocks, and on the CPU 2:4 (of four neighbours at most two are not zero) and in an fp32 model 16 bit floats. The CPU
+  // multiplies them as they are (ops/packed_linear), a GPU those of a bf16 model (ops/device_matrix); else, and where a layer reads a weight
+  // whole, they are unpacked for each use, the same numbers, slowly. Those that lie otherwise in the file than here are unpacked.
   bool keep_packed = false;
-  bool products_only = false;  // of those, only forms that are multiplied as they are
+  // Of those, only what is multiplied as it is; 16 bit floats only beside quantized matrices.
+  bool products_only = false;
 };
 
 // Fills the table's tensors (any stored float dtype, converted to the model's; 8 bit weights with `weight_scale_inv`, tensor/fp8_block).

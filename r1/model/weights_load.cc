@@ -50,7 +50,40 @@ std::shared_ptr<const tensor::PackedMatrix> packed_integers(const SafetensorsMod
     if (!stored_in_integers(stored, part.name)) return nullptr;
     parts.push_back(read_integers(stored, part.name, row.shape.back()));
   }
-  return tensor::pack_integers(std::move(parts));
+  const auto inputs = stored.quantization()->inputs;
+  if (inputs == Quantization::Inputs::kAsTheyAre) return tensor::pack_integers(std::move(parts));
+  if (inputs == Quantization::Inputs::kPerToken) return tensor::pack_integers(std::move(parts), InputRounding::kRow);
+  std::vector<float> scales;
+  for (const StoredWeight& part : stored_weights(row)) scales.push_back(float(read_input_scale(stored, part.name).value_or(0)));
+  return tensor::pack_integers(std::move(parts), InputRounding::kFixed, scales);
+}
+
+// The stored tensor where the file's map has it, for who copies it at once.
+Tensor view_of(const Stored& stored) {
+  const auto bytes = stored.file->data(*stored.tensor);
+  if (bytes.empty() || reinterpret_cast<uintptr_t>(bytes.data()) % 8 != 0) return tensor::read_safetensor(*stored.file, *stored.tensor);
+  return aten::from_blob(const_cast<std::byte*>(bytes.data()), stored.tensor->shape,
+                         at::TensorOptions().dtype(tensor::dtype_of(stored.tensor->type)));
+}
+
+// Matrices of floats that are smaller packed than in the model's dtype, or null: 2:4 in any dtype; 16 bits in an fp32 model, of a quantized
+// folder (whose embedding and head are left so) or where all that can be packed is asked for.
+std::shared_ptr<const tensor::PackedMatrix> packed_floats(const SafetensorsModel& stored, const WeightRow& row, const ModelLoad& how) {
+  if (!row.weight->device().is_cpu()) return nullptr;
+  std::vector<Tensor> parts;
+  bool sparse = true, narrow = row.tensor->scalar_type() == at::kFloat && (stored.quantization() || !how.products_only);
+  for (const StoredWeight& part : stored_weights(row)) {
+    const Stored values = stored.find(part.name);
+    if (!values.tensor || values.tensor->shape.size() != 2) return nullptr;
+    const SafeType type = values.tensor->type;
+    if (type != SafeType::kBF16 && type != SafeType::kF16 && type != SafeType::kF32) return nullptr;
+    if (!parts.empty() && tensor::dtype_of(type) != parts[0].scalar_type()) return nullptr;
+    narrow = narrow && type != SafeType::kF32;
+    parts.push_back(view_of(values));
+    sparse = sparse && tensor::is_sparse24(parts.back());
+    if (!sparse && !narrow) return nullptr;
+  }
+  return tensor::pack_floats(std::move(parts));
 }
 
 // Inputs of matrices in int8 are rounded too, where the file says so.
@@ -68,19 +101,25 @@ void set_inputs(const SafetensorsModel& stored, const WeightRow& row) {
   }
 }
 
-// The 8 bit form of all of a row, or null if the file has some of it otherwise.
-std::shared_ptr<const tensor::PackedMatrix> packed_row(const SafetensorsModel& stored, const WeightRow& row) {
+// The packed form of all of a row, or null if there is none, or the file has some of it otherwise.
+std::shared_ptr<const tensor::PackedMatrix> packed_row(const SafetensorsModel& stored, const WeightRow& row, const ModelLoad& how) {
   if (auto integers = packed_integers(stored, row)) return integers;
   if (row.transposed_in_hf) return nullptr;
+  if (auto floats = packed_floats(stored, row, how)) return floats;
   std::vector<tensor::Fp8Blocks> parts;
   for (const StoredWeight& part : stored_weights(row)) {
     const Stored values = stored.find(part.name);
     if (!is_fp8(*values.tensor)) return nullptr;
     const Stored scales = stored.find(scale_name(part.name));
-    parts.push_back(
-        {tensor::read_safetensor(*values.file, *values.tensor), tensor::read_safetensor(*scales.file, *scales.tensor, at::kFloat)});
+    parts.push_back({view_of(values), tensor::read_safetensor(*scales.file, *scales.tensor, at::kFloat)});
   }
   return tensor::pack_fp8_blocks(std::move(parts));
+}
+
+// Whether a layer reads the matrix whole at each use: then a packed one would be unpacked each time.
+bool is_read_whole(const WeightRow& row, const ModelConfig& config) {
+  return row.name.ends_with(".kv_b") ||
+         (config.ffn == "topk_sparse" && row.name.find(".mlp.") != std::string::npos);  // nn/mla, nn/sparse_mlp
 }
 
 // The form that a GPU multiplies, on it; null if the file has some of the row otherwise, or there is no such form.
@@ -114,10 +153,11 @@ bool stays_packed_on_device(const WeightRow& row, const ModelLoad& how, const st
 }
 
 // Leaves the weight packed if it may be, else makes room for its values.
-bool stays_packed(const WeightRow& row, const ModelLoad& how, const std::function<std::shared_ptr<const tensor::PackedMatrix>()>& read) {
+bool stays_packed(const WeightRow& row, const ModelConfig& config, const ModelLoad& how,
+                  const std::function<std::shared_ptr<const tensor::PackedMatrix>()>& read) {
   if (!row.weight) return false;
-  const bool reads = how.keep_packed && !(how.products_only && row.weight->device().is_cuda());
-  if (auto packed = reads ? read() : nullptr) {
+  const bool may = how.keep_packed && !(how.products_only && (row.weight->device().is_cuda() || is_read_whole(row, config)));
+  if (auto packed = may ? read() : nullptr; packed && (packed->has_product() || !how.products_only)) {
     row.weight->pack(std::move(packed));
     return true;
   }
@@ -133,7 +173,7 @@ void load_safetensors(Transformer& model, const fs::path& path, const WeightProg
   for (const WeightRow& row : model.weights()) {
     set_inputs(stored, row);
     if (stays_packed_on_device(row, how, [&] { return stored_codes(stored, row); }) ||
-        stays_packed(row, how, [&] { return how.products_only ? nullptr : packed_row(stored, row); })) {
+        stays_packed(row, model.config(), how, [&] { return packed_row(stored, row, how); })) {
       done(row.tensor->nbytes());
       continue;
     }
@@ -167,7 +207,8 @@ void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& p
       if (row.transposed_in_gguf || row.gguf_plus != 0 || !tensor::is_quantized(stored.type)) return {};
       return {tensor::grouped_codes(file, stored, order)};
     };
-    if (!stays_packed_on_device(row, how, codes) && !stays_packed(row, how, packed)) load_gguf_row(file, stored, row, order);
+    if (!stays_packed_on_device(row, how, codes) && !stays_packed(row, model.config(), how, packed))
+      load_gguf_row(file, stored, row, order);
     done(row.tensor->nbytes());
   }
 }

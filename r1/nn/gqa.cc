@@ -34,16 +34,17 @@ double Gqa::scale() const {
   return shape_.scale > 0 ? shape_.scale : 1 / std::sqrt(double(shape_.head_dim));
 }
 
+Tensor Gqa::turned(Tensor heads_TNH, const std::optional<RmsNorm>& norm, const Tensor& positions_T) const {
+  if (norm) heads_TNH = (*norm)(heads_TNH);
+  return rotary_ ? ops::rotary(heads_TNH, *rotary_, positions_T) : heads_TNH;
+}
+
 Tensor Gqa::queries(const Tensor& x_TD, const Tensor& positions_T) const {
-  Tensor q_TNH = project(q_, x_TD, 0, shape_.heads);
-  if (q_norm_) q_TNH = (*q_norm_)(q_TNH);
-  return rotary_ ? ops::rotary(q_TNH, *rotary_, positions_T) : q_TNH;
+  return turned(project(q_, x_TD, 0, shape_.heads), q_norm_, positions_T);
 }
 
 Tensor Gqa::keys(const Tensor& x_TD, const Tensor& positions_T) const {
-  Tensor k_TKH = project(k_, x_TD, shape_.heads, shape_.kv_heads);
-  if (k_norm_) k_TKH = (*k_norm_)(k_TKH);
-  return rotary_ ? ops::rotary(k_TKH, *rotary_, positions_T) : k_TKH;
+  return turned(project(k_, x_TD, shape_.heads, shape_.kv_heads), k_norm_, positions_T);
 }
 
 Tensor Gqa::values(const Tensor& x_TD) const {
@@ -57,12 +58,19 @@ Tensor Gqa::output(const Tensor& a_TNH) const {
 Tensor Gqa::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
   check((cache != nullptr) == context.sequences.paged(), "[attention] expected a cache exactly when sequences are paged");
   if (has_joint(x_TD) && !(cache && key_bias(context.sequences.cache_form()))) return output(attend_jointly(x_TD, context, cache));
-  const Heads heads{queries(x_TD, context.sequences.positions_T), keys(x_TD, context.sequences.positions_T), values(x_TD)};
-  return output(attend(x_TD, heads, context, cache));
+  return output(attend(x_TD, heads_of(x_TD, context.sequences.positions_T), context, cache));
+}
+
+Gqa::Heads Gqa::heads_of(const Tensor& x_TD, const Tensor& positions_T) const {
+  if (!joint_.multiplies_packed(x_TD)) return {queries(x_TD, positions_T), keys(x_TD, positions_T), values(x_TD)};
+  const std::vector<Tensor> qkv = joint_.apart(x_TD);
+  const auto heads = [&](const Tensor& y_TO) { return y_TO.view({y_TO.size(0), y_TO.size(1) / shape_.head_dim, shape_.head_dim}); };
+  return {turned(heads(qkv[0]), q_norm_, positions_T), turned(heads(qkv[1]), k_norm_, positions_T), heads(qkv[2])};
 }
 
 void Gqa::arrange() {
-  if (placement_.device.is_cuda() && q_) joint_.join({&*q_, &*k_, &*v_});
+  if (!q_) return;
+  placement_.device.is_cuda() ? joint_.join({&*q_, &*k_, &*v_}) : joint_.join_where_they_are({&*q_, &*k_, &*v_});
 }
 
 bool Gqa::replayable() const {

@@ -47,6 +47,7 @@ class Gqa : public AttentionLayer {
   // False where attend() is another.
   virtual bool attends_plainly() const { return true; }
 
+  Heads heads_of(const Tensor& x_TD, const Tensor& positions_T) const;
   Tensor queries(const Tensor& x_TD, const Tensor& positions_T) const;
   Tensor keys(const Tensor& x_TD, const Tensor& positions_T) const;
   Tensor values(const Tensor& x_TD) const;
@@ -56,6 +57,8 @@ class Gqa : public AttentionLayer {
   const Placement& placement() const { return placement_; }
 
  private:
+  // Normed and rotated, as far as the layer does.
+  Tensor turned(Tensor heads_TNH, const std::optional<RmsNorm>& norm, const Tensor& positions_T) const;
   // What all keys have in common, if the cache is to be without: they come with a bias and are rotated by positions of one component, or not at all.
   std::optional<ops::KeyBias> key_bias(const ops::CacheForm& form) const;
   // x through the layer's own weight, or through the heads [first, first + heads) of the common one: [T, heads, H].

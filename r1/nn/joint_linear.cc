@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "r1/ops/packed_linear.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::nn {
@@ -61,6 +62,23 @@ void JointLinear::join(std::vector<Linear*> maps) {
   move_together(weights);
   if (!biases.empty()) move_together(biases);
   joint_ = ops::joint_weights(handles(weights), handles(biases));
+}
+
+void JointLinear::join_where_they_are(std::vector<Linear*> maps) {
+  joint_ = {};
+  packed_ = {};
+  packed_bias_O_ = Tensor();
+  maps_ = std::move(maps);
+}
+
+bool JointLinear::multiplies_packed(const Tensor& x_TI) const {
+  return !maps_.empty() && std::ranges::all_of(maps_, [&](const Linear* map) { return map->stored().multiplies_freely(x_TI); });
+}
+
+std::vector<Tensor> JointLinear::apart(const Tensor& x_TI) const {
+  std::vector<ops::PackedMap> maps;
+  for (Linear* map : maps_) maps.push_back({map->stored().packed_matrix(), map->bias()});
+  return ops::packed_linear_joint(x_TI, maps);
 }
 
 void JointLinear::join_packed() {

@@ -20,6 +20,7 @@ class Linear : public Module {
   const Tensor& bias() const { return bias_O_; }
   bool packed() const { return weight_OI_.packed(); }
   Weight& stored() { return weight_OI_; }
+  const Weight& stored() const { return weight_OI_; }
   bool has_input() const { return weight_OI_.has_input(); }
   // Lists weight under the layer's own name ("q") and the bias beside it ("q_bias").
   void parameters(ParameterList list) override;

@@ -14,6 +14,10 @@ Mlp::Mlp(const MlpShape& s, const Placement& placement)
 }
 
 Tensor Mlp::hidden(const Tensor& x_TD) const {
+  if (gate_ && gate_up_.multiplies_packed(x_TD)) {
+    const std::vector<Tensor> gu = gate_up_.apart(x_TD);
+    return shape_.activation == MlpShape::kSwiGlu ? ops::swiglu(gu[0], gu[1]) : ops::geglu(gu[0], gu[1], ops::GeluForm::kTanh);
+  }
   switch (shape_.activation) {
     case MlpShape::kSwiGlu:
       if (gate_up_.holds()) return ops::swiglu_joint(gate_up_(x_TD));
@@ -30,7 +34,8 @@ Tensor Mlp::hidden(const Tensor& x_TD) const {
 }
 
 void Mlp::arrange() {
-  if (gate_ && up_.stored().device().is_cuda()) gate_up_.join({&*gate_, &up_});
+  if (!gate_) return;
+  up_.stored().device().is_cuda() ? gate_up_.join({&*gate_, &up_}) : gate_up_.join_where_they_are({&*gate_, &up_});
 }
 
 Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {

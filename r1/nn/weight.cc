@@ -64,9 +64,13 @@ bool Weight::multiplies_packed(const Tensor& x) const {
   return packed_ && device_.is_cpu() && ops::has_packed_linear(*packed_, x);
 }
 
+bool Weight::multiplies_freely(const Tensor& x) const {
+  return multiplies_packed(x) && (!has_input() || packed_->rounds_inputs());
+}
+
 Tensor Weight::product(const Tensor& x_TI, int64_t first, int64_t count, const Tensor& bias_O) const {
   const int64_t below = rows_below();
-  const Tensor x = input(x_TI, sizes().size() > 2 ? first : 0);
+  const Tensor x = multiplies_freely(x_TI) ? x_TI : input(x_TI, sizes().size() > 2 ? first : 0);
   if (on_device_ && ops::has_device_linear(*on_device_, x)) return ops::device_linear(x, *on_device_, first * below, count * below, bias_O);
   if (multiplies_packed(x)) return ops::packed_linear(x, *packed_, first * below, count * below, bias_O);
   return ops::linear(x, rows(first, count).view({count * below, sizes().back()}), bias_O);

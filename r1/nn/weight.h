@@ -1,10 +1,10 @@
 // A weight and, alone, the knowledge of how it is stored: as one tensor (plain), or packed as its file has it (tensor/packed), with values
 // and scales in slots of their own. Layers that multiply own one for each matrix; norms, biases and routers are plain tensors.
 //
-// A packed weight is multiplied as it lies where there is a product for its form (ops/packed_linear: ggml's blocks on the CPU), which rounds
-// the input to 8 bits; on a GPU in a form of its own (ops/device_matrix), which rounds nothing; else it is unpacked for each use, which is slow
-// and takes the memory of what is used. It has no gradient and is never
-// written: model.set_requires_grad refuses it.
+// A packed weight is multiplied as it lies where there is a product for its form: on the CPU (ops/packed_linear) all forms but integers in groups
+// of odd sizes, where ggml's blocks and integers round the input to 8 bits, and narrow floats and 2:4 give the bits of the unpacked weight; on a
+// GPU in a form of its own (ops/device_matrix), which rounds nothing. Else it is unpacked for each use, which is slow and takes the memory of what
+// is used. It has no gradient and is never written: model.set_requires_grad refuses it.
 #pragma once
 
 #include <functional>
@@ -38,6 +38,10 @@ class Weight {
   const void* address() const;
   std::string format() const;    // of a packed one, for people
   int64_t packed_bytes() const;  // 0 for a plain one
+  // Null for a plain one.
+  const tensor::PackedMatrix* packed_matrix() const { return packed_.get(); }
+  // Whether products of x take the packed matrix as it lies, and nobody asks for their inputs.
+  bool multiplies_freely(const Tensor& x) const;
 
   // All of it: the tensor itself where it is plain, else unpacked for this use.
   Tensor dense() const;
@@ -53,7 +57,8 @@ class Weight {
   Tensor lookup(const Tensor& ids_T) const;
 
   // What products take in place of their input [T, in], of an expert's matrix with its number (else 0): for who looks at inputs (calibration)
-  // or rounds them (8 bit activations). Joint products (JointLinear), which arrange() makes, do not ask.
+  // or rounds them (8 bit activations). Joint products of plain weights (JointLinear), which arrange() makes, do not ask; a packed matrix
+  // whose product rounds its inputs as the file declares (PackedMatrix::rounds_inputs) does not either.
   using Input = std::function<Tensor(const Tensor& x_TI, int64_t expert)>;
   void on_input(Input input) { input_ = std::move(input); }
   bool has_input() const { return bool(input_); }

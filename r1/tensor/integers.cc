@@ -1,7 +1,5 @@
 #include "r1/tensor/integers.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "r1/base/error.h"
@@ -48,7 +46,8 @@ Tensor from_words(const Tensor& words_RW, int bits, const int* order = kSequenti
   return values;
 }
 
-// The group of each column, whatever it is given by.
+}  // namespace
+
 std::vector<int32_t> groups_of(const IntegerMatrix& m) {
   const int64_t n = m.columns();
   std::vector<int32_t> groups(static_cast<size_t>(n));
@@ -60,86 +59,6 @@ std::vector<int32_t> groups_of(const IntegerMatrix& m) {
   }
   return groups;
 }
-
-// code - zero times scale of `count` columns of one row.
-template <class Code>
-void expand_row(const Code& code, const float* scales, const uint8_t* zeros, const std::vector<int32_t>& groups, float* out) {
-  for (size_t i = 0; i < groups.size(); ++i) {
-    const int32_t g = groups[i];
-    out[i] = scales[g] * float(int(code(i)) - int(zeros[g]));
-  }
-}
-
-class PackedIntegers : public PackedMatrix {
- public:
-  explicit PackedIntegers(std::vector<IntegerMatrix> parts) {
-    check(!parts.empty(), "[integers] expected at least one matrix");
-    bits_ = parts[0].bits, part_rows_ = parts[0].rows(), columns_ = parts[0].columns();
-    for (IntegerMatrix& m : parts) {
-      check(m.bits == bits_ && m.rows() == part_rows_ && m.columns() == columns_, "[integers] expected matrices of one shape");
-      Part part{m.codes_OI.contiguous(), m.scales_OG.to(at::kFloat).contiguous(), m.zeros_OG.contiguous(), groups_of(m)};
-      if (bits_ == 4) part.codes = nibbles(part.codes);
-      parts_.push_back(std::move(part));
-      m = {};
-    }
-  }
-
-  std::string format() const override { return str("integers of ", bits_, " bits"); }
-  int64_t rows() const override { return int64_t(parts_.size()) * part_rows_; }
-  int64_t columns() const override { return columns_; }
-  std::vector<std::pair<std::string, Tensor>> slots() const override {
-    std::vector<std::pair<std::string, Tensor>> all;
-    for (const Part& part : parts_) {
-      all.emplace_back("codes", part.codes);
-      all.emplace_back("scales", part.scales);
-      all.emplace_back("zeros", part.zeros);
-    }
-    return all;
-  }
-
- private:
-  struct Part {
-    Tensor codes, scales, zeros;
-    std::vector<int32_t> groups;
-  };
-
-  static Tensor nibbles(const Tensor& codes) {
-    const int64_t rows = codes.size(0), n = codes.size(1), bytes = (n + 1) / 2;
-    const Tensor out = aten::zeros({rows, bytes}, at::kByte);
-    const uint8_t* from = codes.const_data_ptr<uint8_t>();
-    uint8_t* to = out.mutable_data_ptr<uint8_t>();
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t i = 0; i < n; ++i) to[r * bytes + i / 2] |= uint8_t(from[r * n + i] << 4 * (i % 2));
-    return out;
-  }
-
-  void unpack_checked(int64_t first, int64_t count, const Tensor& out) const override {
-    const bool in_place = out.scalar_type() == at::kFloat;
-    const Tensor wide = in_place ? out : aten::empty({count, columns_}, at::kFloat);
-    float* to = wide.mutable_data_ptr<float>();
-    at::parallel_for(0, count, std::max<int64_t>(1, 65536 / columns_), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const Part& part = parts_[size_t((first + r) / part_rows_)];
-        const int64_t row = (first + r) % part_rows_;
-        const uint8_t* codes = part.codes.const_data_ptr<uint8_t>() + row * part.codes.size(1);
-        const float* scales = part.scales.const_data_ptr<float>() + row * part.scales.size(1);
-        const uint8_t* zeros = part.zeros.const_data_ptr<uint8_t>() + row * part.zeros.size(1);
-        if (bits_ == 4) {
-          expand_row([codes](size_t i) { return codes[i / 2] >> 4 * (i % 2) & 15; }, scales, zeros, part.groups, to + r * columns_);
-        } else {
-          expand_row([codes](size_t i) { return codes[i]; }, scales, zeros, part.groups, to + r * columns_);
-        }
-      }
-    });
-    if (!in_place) out.copy_(wide);
-  }
-
-  int bits_;
-  int64_t part_rows_, columns_;
-  std::vector<Part> parts_;
-};
-
-}  // namespace
 
 void check_integers(const IntegerMatrix& m, const std::string& name) {
   check(m.bits == 4 || m.bits == 8, name, ": expected 4 or 8 bits, got ", m.bits);
@@ -230,10 +149,6 @@ IntegerMatrix from_packed_integers(const Tensor& packed, const Tensor& scale_OG,
   }
   m.group_of_I = g_idx;
   return m;
-}
-
-std::shared_ptr<const PackedMatrix> pack_integers(std::vector<IntegerMatrix> parts) {
-  return std::make_shared<PackedIntegers>(std::move(parts));
 }
 
 namespace {

@@ -55,7 +55,12 @@ IntegerMatrix from_packed_integers(const Tensor& packed, const Tensor& scale_OG,
                                    int bits);
 
 // Stays as small as it is: 4 bit codes two to a byte. `parts`: matrices of one shape, the rows of each below those of the one before (experts).
-std::shared_ptr<const PackedMatrix> pack_integers(std::vector<IntegerMatrix> parts);
+// `rounding`: what products do to their inputs; with kFixed `input_scales` has a scale for each part. There are products where groups of
+// columns are of one size, a multiple of 32, or whole rows.
+std::shared_ptr<const PackedMatrix> pack_integers(std::vector<IntegerMatrix> parts, InputRounding rounding = InputRounding::kBlock,
+                                                  const std::vector<float>& input_scales = {});
+// The group of each column, whatever it is given by.
+std::vector<int32_t> groups_of(const IntegerMatrix& m);
 
 // Inputs [T, I] rounded to 8 bits and back (gradients pass as if they were not): with a scale for each row (the largest magnitude / 127.5), or with the given one for all.
 Tensor rounded_inputs(const Tensor& x_TI);

@@ -7,59 +7,13 @@
 #include <cstring>
 
 #include "r1/base/error.h"
+#include "r1/base/huge_pages.h"
 #include "r1/tensor/aten.h"
 #include "r1/tensor/dequantize.h"
 
 namespace r1::tensor {
 
 namespace {
-
-class PackedFp8 : public PackedMatrix {
- public:
-  explicit PackedFp8(std::vector<Fp8Blocks> parts) : parts_(std::move(parts)) {
-    check(!parts_.empty(), "[packed] expected at least one matrix");
-    for (const Fp8Blocks& part : parts_)
-      check(part.values_OI.sizes() == parts_[0].values_OI.sizes(), "[packed] expected matrices of one shape ", parts_[0].values_OI.sizes(),
-            ", got ", part.values_OI.sizes());
-  }
-
-  std::string format() const override { return "fp8 in blocks of 128 x 128"; }
-  int64_t rows() const override { return int64_t(parts_.size()) * part_rows(); }
-  int64_t columns() const override { return parts_[0].values_OI.size(1); }
-  std::vector<std::pair<std::string, Tensor>> slots() const override {
-    std::vector<std::pair<std::string, Tensor>> all;
-    for (const Fp8Blocks& part : parts_) {
-      all.emplace_back("values", part.values_OI);
-      all.emplace_back("scales", part.scale_inv_RC);
-    }
-    return all;
-  }
-
- private:
-  int64_t part_rows() const { return parts_[0].values_OI.size(0); }
-
-  void unpack_checked(int64_t first, int64_t count, const Tensor& out) const override {
-    for (int64_t done = 0; done < count;) {
-      const int64_t part = (first + done) / part_rows(), begin = (first + done) % part_rows();
-      const int64_t here = std::min(count - done, part_rows() - begin);
-      unpack_part(parts_[size_t(part)], begin, here, out.narrow(0, done, here));
-      done += here;
-    }
-  }
-
-  // From the first row of the block that `begin` lies in; what is before it is dropped.
-  static void unpack_part(const Fp8Blocks& part, int64_t begin, int64_t count, const Tensor& out) {
-    const int64_t aligned = begin / kFp8Block * kFp8Block, rows = begin + count - aligned;
-    const Fp8Blocks blocks{part.values_OI.narrow(0, aligned, rows),
-                           part.scale_inv_RC.narrow(0, aligned / kFp8Block, (rows + kFp8Block - 1) / kFp8Block)};
-    if (aligned == begin) return from_fp8_blocks(blocks, out);
-    const Tensor whole = aten::empty({rows, out.size(1)}, out.options());
-    from_fp8_blocks(blocks, whole);
-    out.copy_(whole.narrow(0, begin - aligned, count));
-  }
-
-  std::vector<Fp8Blocks> parts_;
-};
 
 class PackedGguf : public PackedMatrix {
  public:
@@ -115,7 +69,11 @@ BlockCodes PackedGguf::codes(int64_t first, int64_t count) const {
   const int64_t blocks = columns_ / info.block_elements;
   const bool offsets = kBlockFields[size_t(interleaved_.form)].m > 0;
   const int64_t scale_at = type_ == GgmlType::kQ6_K ? 208 : 0, offset_at = 2;
-  BlockCodes codes{info.block_elements, aten::empty({count, columns_}, at::kFloat), aten::empty({count, blocks}, at::kFloat), {}, {}};
+  BlockCodes codes{.elements = info.block_elements,
+                   .code_OI = aten::empty({count, columns_}, at::kFloat),
+                   .scale_OB = aten::empty({count, blocks}, at::kFloat),
+                   .offset_code_OI = {},
+                   .offset_OB = {}};
   if (offsets) {
     codes.offset_code_OI = aten::empty({count, columns_}, at::kFloat);
     codes.offset_OB = aten::empty({count, blocks}, at::kFloat);
@@ -168,10 +126,6 @@ int64_t PackedMatrix::bytes() const {
   return sum;
 }
 
-std::shared_ptr<const PackedMatrix> pack_fp8_blocks(std::vector<Fp8Blocks> parts) {
-  return std::make_shared<PackedFp8>(std::move(parts));
-}
-
 std::shared_ptr<const PackedMatrix> pack_gguf_tensor(const GgufFile& file, const GgufTensor& tensor, const RowOrder& row_of) {
   if (!dequantizer(tensor.type) || tensor.shape.size() < 2 || tensor.elements == 0) return nullptr;
   const GgmlTypeInfo& info = *ggml_type_info(tensor.type);
@@ -181,6 +135,7 @@ std::shared_ptr<const PackedMatrix> pack_gguf_tensor(const GgufFile& file, const
   const std::byte* data = file.data(tensor).data();
   const Tensor interleaved = aten::empty({groups, group_bytes(form, columns)}, at::kByte);
   auto* to = reinterpret_cast<std::byte*>(interleaved.mutable_data_ptr<uint8_t>());
+  prefer_huge_pages(to, size_t(interleaved.nbytes()));  // half of a load would be page faults
   at::parallel_for(0, groups, std::max<int64_t>(1, 65536 / interleaved.size(1)), [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
       const std::byte* from[kRowsOfGroup];

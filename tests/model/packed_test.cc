@@ -1,5 +1,5 @@
-// A checkpoint whose weights stay packed. In 8 bit blocks: the logits of the same checkpoint unpacked, bit for bit, in training's form and
-// the engine's. In ggml's blocks, which are multiplied as they are: near them, and the engine's rows are the whole forward's, bit for bit.
+// A checkpoint whose weights stay packed. In 8 bit blocks, 16 bits and 2:4: the logits of the same checkpoint unpacked, bit for bit, in
+// training's form and the engine's. In ggml's blocks, which are multiplied as they are: near them, and the engine's rows are the whole forward's, bit for bit.
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -66,6 +66,10 @@ void expect_same_bits(Transformer& packed_model, Transformer& plain) {
   EXPECT_TRUE(aten::equal(rows(packed_model), rows(plain)));
 }
 
+double distance(const Tensor& a, const Tensor& b) {
+  return (a - b).abs().max().item<double>() / b.abs().max().item<double>();
+}
+
 ModelConfig wide(const std::string& family) {
   ModelConfig c = tiny(family);
   c.hidden_size = 144;
@@ -90,17 +94,56 @@ TEST(PackedModel, Fp8GivesTheBitsOfTheUnpackedModel) {
       EXPECT_TRUE(packed_weights(*plain).empty());
       for (const WeightRow& row : kept->weights()) {
         const bool in_8_bits = row.kind == WeightKind::kMatrix && row.quantizable && !row.transposed_in_hf;
-        EXPECT_EQ(row.weight && row.weight->packed(), in_8_bits) << row.name;
-        EXPECT_EQ(row.tensor->is_meta(), in_8_bits) << row.name;  // no second copy
+        const bool in_16_bits = dtype == at::kFloat && row.weight && !row.transposed_in_hf;  // embedding and head
+        EXPECT_EQ(row.weight && row.weight->packed(), in_8_bits || in_16_bits) << row.name;
+        EXPECT_EQ(row.tensor->is_meta(), in_8_bits || in_16_bits) << row.name;  // no second copy
         EXPECT_TRUE(aten::equal(whole_weight(row), whole_weight(find_weight(plain->weights(), row.name)))) << row.name;
       }
-      expect_same_bits(*kept, *plain);
+      if (dtype == at::kFloat) {
+        expect_same_bits(*kept, *plain);
+      } else {  // unpacked, weights are rounded to 16 bits before they are multiplied
+        const Tensor ids = random_ids(40, config.vocab_size, 4);
+        EXPECT_LT(distance(kept->hidden(ids, packed({40})), plain->hidden(ids, packed({40}))), 0.3);
+      }
     }
   }
 }
 
-double distance(const Tensor& a, const Tensor& b) {
-  return (a - b).abs().max().item<double>() / b.abs().max().item<double>();
+// A model two of four of whose weights are zero, in 16 and in 32 bits, and a plain one in 16 bits where all is asked for.
+TEST(PackedModel, FloatsGiveTheBitsOfTheUnpackedModel) {
+  const at::NoGradGuard no_grad;
+  for (const bool sparse : {true, false})
+    for (const auto stored : {at::kBFloat16, at::kFloat}) {
+      const Folder folder;
+      Transformer model(wide("llama"), at::kCPU, at::kFloat);
+      model.init_weights(3);
+      for (const WeightRow& row : model.weights())
+        if (sparse && row.kind == WeightKind::kMatrix && row.quantizable)
+          for (int64_t k = 0; k < row.shape[1]; ++k)
+            if (k % 4 == 1 || k % 4 == 2) row.tensor->select(1, k).zero_();
+      save_model(model, folder.path, stored);
+      const auto plain = load(folder.path, at::kFloat, false), kept = load(folder.path, at::kFloat, true),
+                 products = load_model(folder.path, at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
+      for (const WeightRow& row : products->weights()) {
+        const bool is_sparse = sparse && row.kind == WeightKind::kMatrix && row.quantizable;
+        EXPECT_EQ(row.weight && row.weight->packed(), is_sparse) << row.name;
+        const auto& all = find_weight(kept->weights(), row.name);
+        EXPECT_EQ(all.weight && all.weight->packed(), is_sparse || (row.weight && stored == at::kBFloat16)) << row.name;
+      }
+      expect_same_bits(*kept, *plain);
+      expect_same_bits(*products, *plain);
+    }
+}
+
+// A layer that reads a weight whole has it plain where products are what packing is for.
+TEST(PackedModel, WeightsReadWholeStayPlain) {
+  const Folder folder;
+  Transformer model(wide("deepseek_v3"), at::kCPU, at::kFloat);
+  model.init_weights(3);
+  save_model(model, folder.path, at::kFloat8_e4m3fn);
+  const auto loaded = load_model(folder.path, at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
+  EXPECT_FALSE(find_weight(loaded->weights(), "layers.0.attention.kv_b").weight->packed());
+  EXPECT_TRUE(find_weight(loaded->weights(), "layers.0.attention.kv_a").weight->packed());
 }
 
 TEST(PackedModel, GgufIsMultipliedAsItIs) {
@@ -142,16 +185,6 @@ TEST(PackedModel, GgufIsMultipliedAsItIs) {
   }
 }
 
-// Where only forms with products may stay, 8 bit blocks are unpacked.
-TEST(PackedModel, ProductsOnly) {
-  const Folder folder;
-  Transformer model(wide("llama"), at::kCPU, at::kFloat);
-  model.init_weights(3);
-  save_model(model, folder.path, at::kFloat8_e4m3fn);
-  const auto loaded = load_model(folder.path, at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
-  EXPECT_TRUE(packed_weights(*loaded).empty());
-}
-
 // The bits of a model's weights lie in memory once: what the process grows by is the file, whatever it maps while it loads.
 int64_t resident_bytes() {
   int64_t pages = 0, resident = 0;
@@ -186,8 +219,7 @@ TEST(PackedModel, TrainingRefusesPackedWeightsByName) {
   save_model(model, folder.path, at::kFloat8_e4m3fn);
   const auto kept = load(folder.path, at::kFloat, true);
   kept->set_requires_grad(false);
-  EXPECT_NE(error_of([&] { kept->set_requires_grad(true); }).find("weight layers.0.attention.q lies packed (fp8 in blocks of 128 x 128)"),
-            std::string::npos);
+  EXPECT_NE(error_of([&] { kept->set_requires_grad(true); }).find("weight embedding lies packed (bfloat16)"), std::string::npos);
   for (const WeightRow& row : kept->weights()) EXPECT_FALSE(row.tensor->requires_grad()) << row.name;
   load_weights(*kept, folder.path);  // the same model, unpacked after all
   EXPECT_TRUE(packed_weights(*kept).empty());

@@ -5,6 +5,7 @@
 
 #include "r1/ops/autograd.h"
 #include "r1/tensor/aten.h"
+#include "tests/tensor/random_packed.h"
 
 namespace r1::nn {
 namespace {
@@ -35,6 +36,30 @@ TEST(JointLinear, GivesWhatTheMapsGive) {
     EXPECT_TRUE(aten::allclose(grads[0], sums.expand({12, 16}), 1e-4, 1e-4));
     EXPECT_TRUE(aten::allclose(grads[1], sums.expand({4, 16}), 1e-4, 1e-4));
   }
+}
+
+// Packed maps stay where they are and give what each gives; a map that is plain again, or whose inputs somebody asks for, goes alone.
+TEST(JointLinear, PackedMapsTogether) {
+  const at::NoGradGuard no_grad;
+  Linear a(64, 24, true, {}), b(64, 16, true, {});
+  for (Linear* map : {&a, &b}) map->bias().normal_();
+  JointLinear joint;
+  joint.join_where_they_are({&a, &b});
+  const Tensor x = aten::randn({5, 64});
+  EXPECT_FALSE(joint.multiplies_packed(x));
+  std::vector<Parameter> all;
+  for (Linear* map : {&a, &b}) map->parameters(ParameterList(all));
+  all[0].weight->pack(tensor::random_packed(GgmlType::kQ4_0, 24, 64, 1));
+  EXPECT_FALSE(joint.multiplies_packed(x));
+  all[2].weight->pack(tensor::random_packed(GgmlType::kQ8_0, 16, 64, 2));
+  ASSERT_TRUE(joint.multiplies_packed(x));
+  EXPECT_FALSE(joint.holds());
+  const auto y = joint.apart(x);
+  EXPECT_TRUE(aten::equal(y[0], a(x)));
+  EXPECT_TRUE(aten::equal(y[1], b(x)));
+  EXPECT_FALSE(joint.multiplies_packed(x.to(at::kDouble)));
+  all[2].weight->on_input([](const Tensor& given, int64_t) { return given; });
+  EXPECT_FALSE(joint.multiplies_packed(x));
 }
 
 // An optimizer writes into the slots, a loader may put another tensor there.

@@ -63,7 +63,9 @@ TEST_F(Quantize, EveryFolderSchemeLoadsAndIsNear) {
     const double off = distance(logits, original);
     EXPECT_LT(off, bound) << scheme;
     EXPECT_GT(off, 1e-4) << scheme;
-    EXPECT_LT(distance(logits_of(result.output, /*packed=*/true), logits), 1e-6) << scheme;
+    // Multiplied as they are: the same numbers of fp8; what int8 rounds its inputs to lies near a border now and then; others round inputs too.
+    const double packed = distance(logits_of(result.output, /*packed=*/true), logits);
+    EXPECT_LT(packed, scheme == "fp8-block" ? 1e-6 : scheme.starts_with("int8") ? 0.02 : 0.08) << scheme;
     EXPECT_TRUE(fs::exists(result.report)) << scheme;
     EXPECT_FALSE(fs::exists((path() / scheme).string() + ".quantizing")) << scheme;
     EXPECT_EQ(result.errors.size(), 14u) << scheme;  // seven matrices in each of two blocks

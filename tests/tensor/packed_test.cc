@@ -70,8 +70,43 @@ TEST(PackedMatrix, Fp8BlocksOfSeveralMatrices) {
     const auto packed = pack_fp8_blocks(parts);
     expect_rows(*packed, aten::cat(whole, 0));
     EXPECT_EQ(packed->slots().size(), 6u);
-    EXPECT_EQ(packed->bytes(), 3 * (rows * 150 + (rows + 127) / 128 * 2 * 4));
+    EXPECT_EQ(packed->bytes(), 3 * ((rows + 15) / 16 * 16 * 150 + (rows + 127) / 128 * 2 * 4));  // the last sixteen rows are filled up
+    ASSERT_TRUE(packed->floats(2));
+    EXPECT_FALSE(packed->rounds_by_blocks());
   }
+}
+
+// A NaN among 8 bit values is unpacked as one, and has no product.
+TEST(PackedMatrix, Fp8WithNan) {
+  Fp8Blocks blocks = to_fp8_blocks(wave(5, 20, 0));
+  static_cast<uint8_t*>(blocks.values_OI.mutable_data_ptr())[27] = 0xFF;
+  const auto packed = pack_fp8_blocks({blocks});
+  EXPECT_FALSE(packed->has_product());
+  const Tensor out = aten::empty({5, 20}, at::kFloat);
+  packed->unpack(0, 5, out);
+  EXPECT_TRUE(aten::isnan(out[1][7]).item<bool>());
+  EXPECT_EQ(aten::isnan(out).sum().item<int64_t>(), 1);
+}
+
+TEST(PackedMatrix, FloatsDenseAndTwoOfFour) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
+    for (const int64_t columns : {12, 100}) {
+      const Tensor dense = wave(37, columns, 0).to(dtype), sparse = dense.clone();
+      for (int64_t o = 0; o < 37; ++o)
+        for (int64_t k = 0; k < columns; ++k)
+          if ((k + o) % 4 < 2 || (o == 7 && k % 4 != 3) || o == 8) sparse[o][k] = 0;  // fours with one value, and with none
+      EXPECT_FALSE(is_sparse24(dense));
+      EXPECT_TRUE(is_sparse24(sparse));
+      const auto packed = pack_floats({sparse, sparse}), plain = pack_floats({dense, sparse});
+      expect_rows(*packed, aten::cat({sparse, sparse}, 0).to(at::kFloat));
+      expect_rows(*plain, aten::cat({dense, sparse}, 0).to(at::kFloat));
+      EXPECT_EQ(packed->format().substr(0, 7), "2:4 in ");
+      const int64_t size = int64_t(dense.element_size());
+      EXPECT_EQ(plain->bytes(), 2 * 48 * columns * size);
+      const int64_t stored = 2 * 48 * ((columns + 31) / 32 * 32);
+      EXPECT_EQ(packed->bytes(), stored * (4 * size + 1) / 8);  // half the values, two bits for each
+    }
+  EXPECT_FALSE(is_sparse24(aten::zeros({4, 6})));  // no whole fours
 }
 
 TEST(PackedMatrix, EveryGgufType) {

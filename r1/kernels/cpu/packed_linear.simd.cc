@@ -1,5 +1,5 @@
 #include "r1/kernels/cpu/packed_linear_simd.h"
-#include "r1/kernels/cpu/rows_io.h"
+#include "r1/kernels/cpu/packed_output.h"
 #include "r1/kernels/cpu/tile.h"
 
 namespace r1::kernels {
@@ -10,8 +10,6 @@ constexpr bool kVnni = true;
 #else
 constexpr bool kVnni = false;
 #endif
-
-constexpr float kLeastAmax = 0x1p-100f;
 
 constexpr const BlockFields& fields_of(BlockForm form) {
   return kBlockFields[int(form)];
@@ -317,22 +315,6 @@ R1_INLINE void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R
   for (int r = 0; r < R; ++r) _mm256_storeu_ps(y[r], acc[r]);
 }
 
-// Whole numbers of at most 127 to bytes.
-R1_INLINE void store_bytes(int8_t* p, F16 x) {
-#if defined(R1_SIMD_AVX512)
-  _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
-#else
-  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)), 0xD8);
-  _mm_storeu_si128((__m128i*)p, _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-#endif
-}
-R1_INLINE int32_t sum_of_16(const int8_t* p) {
-  const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), _mm_loadu_si128((const __m128i*)p));
-  __m128i sum = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
-  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
-}
-
 #elif defined(R1_SIMD_NEON)
 
 }  // namespace
@@ -427,33 +409,9 @@ inline void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R][k
     }
 }
 
-R1_INLINE void store_bytes(int8_t* p, const F16& x) {
-  for (int i = 0; i < 16; ++i) p[i] = int8_t(x.v[i]);
-}
-R1_INLINE int32_t sum_of_16(const int8_t* p) {
-  int32_t sum = 0;
-  for (int i = 0; i < 16; ++i) sum += p[i];
-  return sum;
-}
-
 #endif
 
 // -- Both -----------------------------------------------------------------------------------------------------------------------------
-
-// A block of x to `quants`; returns its scale.
-R1_INLINE float quantize_block(const ConstRows& x, int64_t row, int64_t k, int64_t elements, int8_t* quants) {
-  F16 most = zero(), bad = zero();
-  for (int64_t i = 0; i < elements; i += kLanes) {
-    const F16 v = read(x, row, k + i, kLanes);
-    most = max(most, abs(v));
-    bad = bad + v * zero();  // NaN from an infinity or a NaN
-  }
-  const float amax = reduce_max(most), faults = reduce_add(bad);
-  const bool counts = faults == 0 && amax >= kLeastAmax;
-  const F16 inverse = set1(counts ? 127.0f / amax : 0.0f);
-  for (int64_t i = 0; i < elements; i += kLanes) store_bytes(quants + i, counts ? round(read(x, row, k + i, kLanes) * inverse) : zero());
-  return faults == 0 ? counts ? amax / 127.0f : 0.0f : __builtin_nanf("");
-}
 
 inline void quantize_row(const PackedLinear& a, int64_t row, int64_t r, int64_t rows, uint8_t* tile) {
   const int64_t elements = fields_of(a.form).elements, blocks = a.in / elements;
@@ -481,18 +439,6 @@ inline void quantize_row(const PackedLinear& a, int64_t row, int64_t r, int64_t 
   }
 }
 
-// y of R rows and one group, where they are wanted.
-template <int R>
-R1_INLINE void put(const PackedLinear& a, int64_t row, int64_t group, const float (&y)[R][kRowsOfGroup]) {
-  const int64_t column = group * kRowsOfGroup - a.first, begin = max_of(0, -column), count = min_of(kRowsOfGroup, a.out - column) - begin;
-  const F16 bias = a.bias.data ? read(a.bias, 0, column + begin, count) : zero();
-  for (int r = 0; r < R; ++r) {
-    F16 v = load_n(y[r] + begin, count);
-    if (a.bias.data) v = v + bias;
-    write(a.y, row + r, column + begin, count, v);
-  }
-}
-
 template <BlockForm F>
 inline void run_groups(const PackedLinear& a, const uint8_t* tiles, int64_t begin, int64_t end) {
   for (int64_t group = begin; group < end; ++group) {
@@ -503,7 +449,7 @@ inline void run_groups(const PackedLinear& a, const uint8_t* tiles, int64_t begi
       with_count<kTileRows>(rows, [&]<int R>() {
         float y[R][kRowsOfGroup];
         run_tile<F, R>(w, a.in, x, y);
-        put<R>(a, row, group, y);
+        put(a, row, group, y);
       });
     }
   }

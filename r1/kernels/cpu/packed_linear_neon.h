@@ -235,12 +235,5 @@ R1_INLINE void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R
     for (int h = 0; h < 2; ++h) vst1q_f32(y[r] + 4 * h, acc[r].v[h]);
 }
 
-R1_INLINE void store_bytes(int8_t* p, const F16& x) {
-  for (int i = 0; i < 16; ++i) p[i] = int8_t(x.v[i]);
-}
-R1_INLINE int32_t sum_of_16(const int8_t* p) {
-  return vaddlvq_s8(vld1q_s8(p));
-}
-
 }  // namespace
 }  // namespace r1::kernels

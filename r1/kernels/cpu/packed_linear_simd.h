@@ -2,11 +2,9 @@
 #pragma once
 
 #include "r1/kernels/cpu/isa.h"
-#include "r1/kernels/cpu/packed_linear.h"
+#include "r1/kernels/cpu/packed_products.h"
 
 namespace r1::kernels {
-
-inline constexpr int64_t kTileRows = 4;
 
 // Quantized rows lie tile by tile; of a tile with R rows first the quants, four columns of each row in turn, then the blocks' scales and a
 // word for each stretch of a sum (kernels' own business), both row after row. Whole tiles have this size in bytes a row:
