@@ -8,8 +8,8 @@
 #include <cstdint>
 
 #include "r1/base/error.h"
-#include "r1/base/strings.h"
 #include "r1/base/is_utf8.h"
+#include "r1/base/strings.h"
 #include "r1/base/utf8.h"
 #include "r1/text/unicode.h"
 

@@ -4,8 +4,8 @@
 #include <set>
 
 #include "r1/base/error.h"
-#include "r1/base/strings.h"
 #include "r1/base/is_utf8.h"
+#include "r1/base/strings.h"
 
 namespace r1::data {
 namespace {

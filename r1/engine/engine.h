@@ -33,8 +33,8 @@ struct EngineConfig {
   int64_t max_num_batched_tokens = 2048;  // tokens in a step, prefill and decode together
   int64_t max_model_len = 0;              // 0: the model's
   int64_t block_size = 16;
-  int64_t num_blocks = 0;               // 0: as many as cache_memory() holds
-  int64_t kv_cache_memory = 0;          // bytes for all layers; 0: on the CPU 1 GiB or half of what is left, a share of the free memory on a GPU
+  int64_t num_blocks = 0;       // 0: as many as cache_memory() holds
+  int64_t kv_cache_memory = 0;  // bytes for all layers; 0: on the CPU 1 GiB or half of what is left, a share of the free memory on a GPU
   double gpu_memory_utilization = 0.9;  // that share; lower where a trainer needs room beside it
   std::string kv_cache_dtype =
       "auto";                    // what keys and values are kept as: the model's dtype, float32, bfloat16, int8 or int4 (ops/cache_form.h)

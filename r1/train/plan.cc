@@ -64,7 +64,7 @@ int64_t block_bytes(const PlanInput& in, const Shape& s) {
   return T * ((2 * s.F + 3 * s.D) * e + recomputed);
 }
 
-int64_t optimizer_scratch(const PlanInput& in, const Shape& s, const Plan& plan) {
+int64_t optimizer_scratch(const PlanInput& in, const Plan& plan) {
   const int64_t matrix = plan.network.largest_matrix * kF32;
   if (in.trainer.optim == "muon") return 6 * matrix;  // scaled gradient, look-ahead, and Newton-Schulz' x, next x and two Gram matrices
   return 0;
@@ -83,7 +83,7 @@ void plan_training(const PlanInput& in, const Shape& s, Plan& plan) {
   // A tied table's gradient is made twice (head, embedding), and once more while it is added to an earlier sum.
   const int64_t table_again = (in.model.tie_word_embeddings ? table * kF32 : 0) + (accumulate ? table * kF32 : 0);
   const int64_t begin = sums + head_gradient + graph + std::max(logits, block),
-                end = all_gradients + table_again + optimizer_scratch(in, s, plan);
+                end = all_gradients + table_again + optimizer_scratch(in, plan);
   if (begin >= end) {
     plan.training = {
         {kActivations,

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "r1/base/error.h"
 #include "r1/corpus/encoding.h"
 #include "r1/corpus/licence.h"
@@ -93,7 +95,9 @@ TEST(ReaderText, LargeTextsAreCutAndLinesThatAreTooLongDropped) {
   for (const Document& d : read.documents) {
     EXPECT_EQ(size_t(d.offset), together.size());
     EXPECT_LE(d.text.size(), 1'100u);
-    if (&d != &read.documents.back()) EXPECT_TRUE(d.text.ends_with("\n\n"));
+    if (&d != &read.documents.back()) {
+      EXPECT_TRUE(d.text.ends_with("\n\n"));
+    }
     together += d.text;
   }
   EXPECT_EQ(together, text);
@@ -257,9 +261,9 @@ TEST(ReaderText, PatternsAndFoldersInOrder) {
   EXPECT_EQ(names({files.path()}), "a.txt b.txt sub/c.md ");
   EXPECT_EQ(names({files.path() + "/{b,a}.txt", files.path() + "/sub/*"}), "a.txt b.txt sub/c.md ");
   // A link to a folder is a folder, but for one that the link lies in.
-  fs::create_directory_symlink("sub", files.path() + "/zlink");
-  fs::create_directory_symlink("..", files.path() + "/sub/up");
-  fs::create_symlink("a.txt", files.path() + "/y.txt");
+  std::filesystem::create_directory_symlink("sub", files.path() + "/zlink");
+  std::filesystem::create_directory_symlink("..", files.path() + "/sub/up");
+  std::filesystem::create_symlink("a.txt", files.path() + "/y.txt");
   EXPECT_EQ(names({files.path()}), "a.txt b.txt sub/c.md a.txt sub/c.md ");
 }
 

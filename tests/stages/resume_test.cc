@@ -85,7 +85,12 @@ int run_until(const fs::path& output, const fs::path& metrics = {}, int64_t line
 std::string losses(const fs::path& folder) {
   std::string out;
   for (const auto& line : report::read_metrics(folder / "metrics.jsonl")) {
-    Json kept{line.at("step"), line.at("loss"), line.at("grad_norm"), line.value("kl", Json()), line.value("num_tokens", Json()), line.value("padding_avoided", Json())};
+    Json kept{line.at("step"),
+              line.at("loss"),
+              line.at("grad_norm"),
+              line.value("kl", Json()),
+              line.value("num_tokens", Json()),
+              line.value("padding_avoided", Json())};
     for (const auto& [key, value] : line.items())
       for (const char* prefix : {"reward", "rewards/", "verdicts/", "monitor/", "alarms", "eval/"})
         if (key.rfind(prefix, 0) == 0 && key != "reward/overlap") kept.push_back({key, value});
