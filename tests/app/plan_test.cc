@@ -115,7 +115,7 @@ TEST(PlanCommand, CachesOfOtherForms) {
   for (const char* who : {"window", "heavy_hitters"}) {
     const std::vector<std::string> options{str("--engine.kv_eviction=", who), "--engine.kv_budget=1024"};
     EXPECT_GT(windowed(8192, options), plain["advice"]["streams"][0]["number"].get<int64_t>() * 2) << who;
-    EXPECT_EQ(windowed(8192, options), windowed(32768, options)) << who;
+    EXPECT_NEAR(double(windowed(8192, options)), double(windowed(32768, options)), 2) << who << ": but for the rotary table's length";
   }
   const Json latent = plan({"serve", "deepseek-v3", "--gpu=h100", "--engine.kv_cache_dtype=int8"}, 1);
   EXPECT_EQ(latent["cache_bytes_per_token"], 61 * 9 * (64 + 4));  // 576 values a token and layer, in groups of 64
