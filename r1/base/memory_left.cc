@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "r1/base/control_groups.h"
+
 namespace r1 {
 namespace fs = std::filesystem;
 namespace {
@@ -32,30 +34,29 @@ struct Group {
   int64_t limit = kUnknown, used = 0;
 };
 
-void add_groups(const fs::path& mount, fs::path path, const char* limit, const char* usage, const char* reclaimable,
-                std::vector<Group>& out) {
-  for (path = path.relative_path();; path = path.parent_path()) {
-    const fs::path folder = path.empty() ? mount : mount / path;
-    if (const int64_t most = number_in(folder / limit); most != kUnknown) {
-      const int64_t used = number_in(folder / usage), files = line_in(folder / "memory.stat", reclaimable);
-      out.push_back({most, used == kUnknown ? 0 : used - (files == kUnknown ? 0 : std::min(files, used))});
-    }
-    if (path.empty()) return;
-  }
-}
+// The groups of a controller from this process's own up to what is mounted, which have a limit.
+struct Names {
+  const char *controller, *limit, *usage, *reclaimable;
+};
+constexpr Names kNames[] = {{"", "memory.max", "memory.current", "inactive_file"},
+                            {"memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"}};
 
 std::vector<Group> groups_above(const fs::path& root) {
   std::vector<Group> out;
-  std::ifstream in(root / "proc/self/cgroup");
-  const fs::path tree = root / "sys/fs/cgroup";
-  for (std::string line; std::getline(in, line);) {  // "4:memory:/path", "0::/path"
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",", path = line.substr(second + 1);
-    if (controllers == ",,") {
-      for (const fs::path& mount : {tree, tree / "unified"}) add_groups(mount, path, "memory.max", "memory.current", "inactive_file", out);
-    } else if (controllers.find(",memory,") != std::string::npos) {
-      add_groups(tree / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", out);
+  const auto trees = control_trees(root);
+  const auto own = own_control_groups(root);
+  for (const Names& names : kNames) {
+    const auto tree = trees.find(names.controller);
+    const auto group = own.find(names.controller);
+    if (tree == trees.end() || group == own.end()) continue;
+    const fs::path top = tree->second.mount_point;
+    for (fs::path at = control_folder(tree->second, group->second);; at = at.parent_path()) {
+      const fs::path folder = root / at.relative_path();
+      if (const int64_t most = number_in(folder / names.limit); most != kUnknown) {
+        const int64_t used = number_in(folder / names.usage), files = line_in(folder / "memory.stat", names.reclaimable);
+        out.push_back({most, used == kUnknown ? 0 : used - (files == kUnknown ? 0 : std::min(files, used))});
+      }
+      if (at == top || at == at.parent_path()) break;
     }
   }
   return out;

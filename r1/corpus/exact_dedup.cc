@@ -177,14 +177,7 @@ fs::path merge_exact(const ExactOptions& options, const fs::path& folder, int64_
 ExactRows::ExactRows(const fs::path& path, const ExactOptions& options) : options_(options), file_(path, kRowsText, sizeof(ExactRow)) {}
 
 std::string ExactRows::apply(Place place, Document& document) const {
-  size_t low = 0, high = size();
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (file_.get<Place>(middle) < place)
-      low = middle + 1;
-    else
-      high = middle;
-  }
+  size_t low = file_.first_from(place);
   if (low == size() || file_.get<Place>(low) != place) return "";
   if (options_.level == "document") return "exact";
   std::string left;

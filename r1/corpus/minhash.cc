@@ -380,14 +380,7 @@ MinhashRow MinhashRows::operator[](size_t i) const {
   return file_.get<MinhashRow>(i);
 }
 MinhashRow MinhashRows::at(Place place) const {
-  size_t low = 0, high = size();
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (file_.get<Place>(middle) < place)
-      low = middle + 1;
-    else
-      high = middle;
-  }
+  const size_t low = file_.first_from(place);
   check(low < size() && file_.get<Place>(low) == place, "[minhash] the document at place ", place,
         " was in no shard: the input has changed since");
   return (*this)[low];
@@ -440,14 +433,7 @@ fs::path merge_window(const MinhashOptions& options, int64_t window, const fs::p
 WindowRows::WindowRows(const fs::path& path) : file_(path, kWindowText, sizeof(WindowRow)) {}
 
 bool WindowRows::drops(Place place) const {
-  size_t low = 0, high = size();
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (file_.get<Place>(middle) < place)
-      low = middle + 1;
-    else
-      high = middle;
-  }
+  const size_t low = file_.first_from(place);
   return low < size() && file_.get<Place>(low) == place;
 }
 

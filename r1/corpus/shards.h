@@ -76,6 +76,19 @@ class ShardFile {
     std::memcpy(&r, row(i), sizeof r);
     return r;
   }
+  // The first row, of rows sorted by the key that each begins with, whose key is not less; size() if there is none.
+  template <class Key>
+  size_t first_from(const Key& key) const {
+    size_t low = 0, high = size();
+    while (low < high) {
+      const size_t middle = low + (high - low) / 2;
+      if (get<Key>(middle) < key)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return low;
+  }
 
  private:
   MappedFile file_;

@@ -462,14 +462,7 @@ fs::path merge_substring(const SubstringOptions& options, const fs::path& folder
 SubstringRows::SubstringRows(const fs::path& path) : file_(path, kRowsText, sizeof(SubstringRow)) {}
 
 std::string SubstringRows::apply(Place place, Document& document) const {
-  size_t low = 0, high = size();
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (file_.get<Place>(middle) < place)
-      low = middle + 1;
-    else
-      high = middle;
-  }
+  size_t low = file_.first_from(place);
   const std::string& text = document.text;
   const auto inside = [&](uint64_t i) { return i < text.size() && (uint8_t(text[i]) & 0xC0) == 0x80; };
   std::string left;

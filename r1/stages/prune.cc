@@ -23,6 +23,7 @@
 #include "r1/quant/prune_shape.h"
 #include "r1/quant/prune_weights.h"
 #include "r1/stages/results.h"
+#include "r1/stages/sft_data.h"
 
 namespace r1::stages {
 
@@ -82,10 +83,8 @@ std::vector<data::Batch> calibration(const PruneConfig& config, const LoadedMode
   if (config.train_files.empty()) {
     const auto task = training_task(config.task);
     const int64_t problems = tasks::required_size(*task, "train", "prune");
-    for (int64_t i = 0; i < std::min(problems, config.num_examples); ++i) {
-      const auto problem = task->problem("train", i);
-      documents.push_back(prompts.supervised(problem.prompt, problem.messages, task->sft_completion(problem, i)));
-    }
+    const auto examples = task_examples(*task, prompts, std::min(problems, config.num_examples));
+    for (int64_t i = 0; i < examples->size(); ++i) documents.push_back(examples->document(i));
   } else {
     data::TextStream texts(data::find_files(config.train_files, "train_files", data::Split::kTrain));
     for (data::Text text; int64_t(documents.size()) < config.num_examples && texts.next(text);)

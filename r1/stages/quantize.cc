@@ -11,6 +11,7 @@
 #include "r1/quant/scheme.h"
 #include "r1/stages/model_files.h"
 #include "r1/stages/results.h"
+#include "r1/stages/sft_data.h"
 
 namespace r1::stages {
 
@@ -49,17 +50,6 @@ ResultPlace place_of(const QuantizeConfig& config) {
           .inputs = {{"model", identity(config.quantize.model)}}};
 }
 
-// A task's worked examples, one after another.
-std::function<bool(std::vector<int32_t>&)> examples_of(std::shared_ptr<const tasks::Task> task,
-                                                       std::shared_ptr<const data::PromptMaker> prompts) {
-  return [task, prompts, i = int64_t{0}, problems = tasks::required_size(*task, "train", "quantize")](std::vector<int32_t>& ids) mutable {
-    if (i == problems) return false;
-    const auto problem = task->problem("train", i);
-    ids = prompts->supervised(problem.prompt, problem.messages, task->sft_completion(problem, i++)).ids;
-    return true;
-  };
-}
-
 }  // namespace
 
 void check(const QuantizeConfig& config, const Preflight& preflight) {
@@ -95,10 +85,20 @@ quant::QuantizeResult quantize_model(const QuantizeConfig& config) {
   }
   inputs.tokenizer = tokenizer.get();
   inputs.chat = chat.get();
+  std::unique_ptr<tasks::Task> task;
+  std::unique_ptr<data::PromptMaker> prompts;
+  std::unique_ptr<data::DocumentSource> examples;
   if (!config.task.task.empty()) {
-    auto prompts = std::make_shared<data::PromptMaker>(*tokenizer, chat.get(), config.prompt,
-                                                       end_of_turn_ids(model::read_model_config(inputs.source), tokenizer.get()));
-    inputs.next_text = examples_of(training_task(task_of(config)), std::move(prompts));
+    task = training_task(task_of(config));
+    tasks::required_size(*task, "train", "quantize");
+    prompts = std::make_unique<data::PromptMaker>(*tokenizer, chat.get(), config.prompt,
+                                                  end_of_turn_ids(model::read_model_config(inputs.source), tokenizer.get()));
+    examples = task_examples(*task, *prompts, 0);
+    inputs.next_text = [&examples, i = int64_t{0}](std::vector<int32_t>& ids) mutable {
+      if (i == examples->size()) return false;
+      ids = examples->document(i++).ids;
+      return true;
+    };
   }
   inputs.environment = environment_json();
   inputs.carry = [&](const fs::path& folder) {

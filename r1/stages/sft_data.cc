@@ -29,16 +29,6 @@ data::CorpusSpec conversations(const std::vector<std::string>& files, const SftC
       .masked = true};
 }
 
-// Problem i of the train split with the task's i-th variant of a completion; a task's stream may be asked for more examples than it has
-// problems.
-std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted) {
-  const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
-  return data::function_source(size, [&task, &prompts, problems](int64_t index) {
-    const auto problem = task.problem("train", index % problems);
-    return prompts.supervised(problem.prompt, problem.messages, task.sft_completion(problem, index));
-  });
-}
-
 void check_rows(const Run& run, const data::PackCounts& counts, int64_t max_length) {
   if (counts.truncated + counts.dropped > 0)
     log_warning(run.stage(), ": of ", counts.documents, " held-out documents ", counts.truncated, " were cut and ", counts.dropped,
@@ -80,6 +70,14 @@ void warn_of_same_files(const char* stage, const std::vector<std::string>& train
 }
 
 }  // namespace
+
+std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted) {
+  const int64_t problems = task.size("train"), size = wanted > 0 ? wanted : problems;
+  return data::function_source(size, [&task, &prompts, problems](int64_t index) {
+    const auto problem = task.problem("train", index % problems);
+    return prompts.supervised(problem.prompt, problem.messages, task.sft_completion(problem, index));
+  });
+}
 
 void check_sft_data(const SftConfig& config, const Preflight& preflight, const char* stage) {
   const bool known = preflight.knows("train_files") && preflight.knows("data"), files = known && !train_files_of(config).empty();

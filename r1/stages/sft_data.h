@@ -11,6 +11,10 @@
 
 namespace r1::stages {
 
+// The worked examples of a task's train split: problem i with its i-th variant of a completion. `wanted` of them, which may be more than it has
+// problems; 0: one of each. Both must outlive it.
+std::unique_ptr<data::DocumentSource> task_examples(const tasks::Task& task, const data::PromptMaker& prompts, int64_t wanted);
+
 // What a config names: files, or else a task.
 struct SftSources {
   std::vector<std::string> train_files, eval_files;

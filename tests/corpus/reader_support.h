@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "r1/corpus/reader.h"
+#include "tests/packed_text.h"
 #include "tests/tar_archive.h"
 #include "tests/temporary_folder.h"
 
@@ -25,10 +26,6 @@ struct Read {
 Read read_all(Reader& reader);
 Read read_file(const std::string& path, const ReadOptions& options = {});
 
-std::string gzip(std::string_view text, int level = 6);
-std::string zstd(std::string_view text);
-std::string bzip2(std::string_view text);
-std::string xz(std::string_view text);
 // "0aff" -> two bytes.
 std::string bytes_of_hex(const std::string& hex);
 

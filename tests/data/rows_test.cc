@@ -1,12 +1,8 @@
 // Data as people have it: every form of rows, compressed or not, resumed at any row, damaged in any way; which files a name stands for.
 #include "r1/data/rows.h"
 
-#include <bzlib.h>
 #include <gtest/gtest.h>
-#include <lzma.h>
 #include <sys/resource.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <fstream>
 #include <functional>
@@ -20,6 +16,7 @@
 #include "r1/data/unpack.h"
 #include "tests/environment_variable.h"
 #include "tests/message_of.h"
+#include "tests/packed_text.h"
 #include "tests/temporary_folder.h"
 
 namespace r1::data {
@@ -32,33 +29,7 @@ struct Rows : testing::Test {
     std::ofstream(folder.path() / name, std::ios::binary) << bytes;  // thousands of them: no fsync
     return (folder.path() / name).string();
   }
-  std::string gzip(const std::string& name, const std::string& text) const {
-    const std::string path = (folder.path() / name).string();
-    gzFile out = gzopen(path.c_str(), "wb1");
-    gzwrite(out, text.data(), unsigned(text.size()));
-    gzclose(out);
-    return path;
-  }
-  static std::string zstd(const std::string& text) {
-    std::string out(ZSTD_compressBound(text.size()), '\0');
-    out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
-    return out;
-  }
-  static std::string bzip2(std::string text) {
-    std::string out(text.size() + text.size() / 100 + 600, '\0');
-    unsigned size = unsigned(out.size());
-    BZ2_bzBuffToBuffCompress(out.data(), &size, text.data(), unsigned(text.size()), 9, 0, 0);
-    out.resize(size);
-    return out;
-  }
-  static std::string xz(const std::string& text) {
-    std::string out(lzma_stream_buffer_bound(text.size()), '\0');
-    size_t size = 0;
-    lzma_easy_buffer_encode(3, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
-                            reinterpret_cast<uint8_t*>(out.data()), &size, out.size());
-    out.resize(size);
-    return out;
-  }
+  std::string gzip(const std::string& name, const std::string& text) const { return write(name, r1::gzip(text, 1)); }
   static std::vector<Json> all(const std::string& path, size_t most = kMaxLineBytes) {
     std::vector<Json> rows;
     RowReader reader(path, most);

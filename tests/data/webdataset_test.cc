@@ -2,8 +2,6 @@
 #include "r1/data/webdataset.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <fstream>
 #include <map>
@@ -16,6 +14,7 @@
 #include "r1/data/text_stream.h"
 #include "r1/data/token_shards.h"
 #include "tests/message_of.h"
+#include "tests/packed_text.h"
 #include "tests/tar_archive.h"
 #include "tests/temporary_folder.h"
 
@@ -49,26 +48,6 @@ struct Archives : testing::Test {
 std::map<std::string, std::string> values(const Json& row) {
   std::map<std::string, std::string> out;
   for (const auto& [key, value] : row.items()) out[key] = dump_json(value);
-  return out;
-}
-
-std::string gzip(const std::string& text) {
-  std::string out(compressBound(uLong(text.size())) + 32, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = uInt(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = uInt(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-std::string zstd(const std::string& text) {
-  std::string out(ZSTD_compressBound(text.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
   return out;
 }
 

@@ -1,7 +1,6 @@
 // Models in DeepSeek's 8 bit form, written and read, and models in hundreds of shards.
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
@@ -11,20 +10,11 @@
 #include "r1/tensor/aten.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/safetensors.h"
+#include "tests/temporary_folder.h"
 #include "tiny_model.h"
 
 namespace r1::model {
 namespace {
-
-class Folder {
- public:
-  Folder() : path(fs::temp_directory_path() / str("r1_fp8_", ::getpid(), "_", count_++)) { make_folder(path); }
-  ~Folder() { fs::remove_all(path); }
-  const fs::path path;
-
- private:
-  static inline int count_ = 0;
-};
 
 // Matrices wider than a block, with ragged edges.
 std::unique_ptr<Transformer> model_of(const std::string& family, bool experts = true) {
@@ -44,14 +34,14 @@ bool in_8_bits(const WeightRow& row) {
 TEST(Fp8Model, RoundTripIsTheRoundedModel) {
   const at::NoGradGuard no_grad;
   for (const char* family : {"deepseek_v3", "llama"}) {
-    const Folder folder;
+    const TemporaryFolder folder("fp8");
     const auto model = model_of(family);
-    save_model(*model, folder.path, at::kFloat8_e4m3fn);
+    save_model(*model, folder.path(), at::kFloat8_e4m3fn);
     EXPECT_EQ(
-        parse_json_file(folder.path / "config.json")["quantization_config"],
+        parse_json_file(folder.path() / "config.json")["quantization_config"],
         parse_json(R"({"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]})", "q"));
-    const SafetensorsFile file = SafetensorsFile::open(folder.path / "model.safetensors");
-    const auto loaded = load_model(folder.path, at::kCPU, at::kFloat);
+    const SafetensorsFile file = SafetensorsFile::open(folder.path() / "model.safetensors");
+    const auto loaded = load_model(folder.path(), at::kCPU, at::kFloat);
     EXPECT_EQ(loaded->config().torch_dtype, "bfloat16");
     for (size_t i = 0; i < model->weights().size(); ++i) {
       const WeightRow& row = model->weights()[i];
@@ -70,9 +60,9 @@ TEST(Fp8Model, RoundTripIsTheRoundedModel) {
     EXPECT_EQ(file.find("model.layers.0.mlp.up_proj.weight_scale_inv")->shape, (std::vector<int64_t>{2, 2}));
     EXPECT_EQ(file.find("lm_head.weight")->type, SafeType::kBF16);
     // Once in 8 bits a model stays as it is.
-    const Folder again;
-    save_model(*loaded, again.path, at::kFloat8_e4m3fn);
-    const auto twice = load_model(again.path, at::kCPU, at::kFloat);
+    const TemporaryFolder again("fp8_again");
+    save_model(*loaded, again.path(), at::kFloat8_e4m3fn);
+    const auto twice = load_model(again.path(), at::kCPU, at::kFloat);
     for (size_t i = 0; i < model->weights().size(); ++i)
       EXPECT_TRUE(aten::equal(*loaded->weights()[i].tensor, *twice->weights()[i].tensor)) << model->weights()[i].name;
   }
@@ -80,20 +70,20 @@ TEST(Fp8Model, RoundTripIsTheRoundedModel) {
 
 TEST(Fp8Model, LogitsStayNear) {
   const at::NoGradGuard no_grad;
-  const Folder folder;
+  const TemporaryFolder folder("fp8");
   const auto model = model_of("deepseek_v3", false);
-  save_model(*model, folder.path, at::kFloat8_e4m3fn);
-  const auto loaded = load_model(folder.path, at::kCPU, at::kFloat);
+  save_model(*model, folder.path(), at::kFloat8_e4m3fn);
+  const auto loaded = load_model(folder.path(), at::kCPU, at::kFloat);
   const Tensor ids = random_ids(30, 61, 1);
   const Tensor a = model->logits(model->hidden(ids, packed({30}))), b = loaded->logits(loaded->hidden(ids, packed({30})));
   EXPECT_LT((a - b).norm().item<double>(), 0.15 * a.norm().item<double>());
 }
 
 TEST(Fp8Model, MissingScalesAreNamed) {
-  const Folder folder;
+  const TemporaryFolder folder("fp8");
   const auto model = model_of("deepseek_v3");
-  save_model(*model, folder.path, at::kFloat8_e4m3fn);
-  const fs::path path = folder.path / "model.safetensors";
+  save_model(*model, folder.path(), at::kFloat8_e4m3fn);
+  const fs::path path = folder.path() / "model.safetensors";
   std::vector<SafeSource> kept;
   std::vector<Tensor> tensors;
   const SafetensorsFile file = SafetensorsFile::open(path);
@@ -104,7 +94,7 @@ TEST(Fp8Model, MissingScalesAreNamed) {
   }
   write_safetensors(path, kept);
   try {
-    load_model(folder.path, at::kCPU, at::kFloat);
+    load_model(folder.path(), at::kCPU, at::kFloat);
     FAIL();
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("1 missing: 'model.layers.1.self_attn.kv_b_proj.weight_scale_inv'"), std::string::npos)
@@ -114,18 +104,18 @@ TEST(Fp8Model, MissingScalesAreNamed) {
 
 TEST(Shards, HundredsLoad) {
   const at::NoGradGuard no_grad;
-  const Folder folder;
+  const TemporaryFolder folder("fp8");
   ModelConfig c = tiny("deepseek_v3");
   c.num_hidden_layers = 10;
   Transformer model(c, at::kCPU, at::kFloat);
   model.init_weights(5);
-  save_model(model, folder.path, at::kFloat, 1);  // a shard a tensor
-  const Json index = parse_json_file(folder.path / "model.safetensors.index.json");
+  save_model(model, folder.path(), at::kFloat, 1);  // a shard a tensor
+  const Json index = parse_json_file(folder.path() / "model.safetensors.index.json");
   size_t tensors = 0;
   for (const WeightRow& row : model.weights()) tensors += stored_weights(row).size();
   EXPECT_GE(tensors, 300u);
   EXPECT_EQ(index["weight_map"].size(), tensors);
-  const auto loaded = load_model(folder.path, at::kCPU, at::kFloat);
+  const auto loaded = load_model(folder.path(), at::kCPU, at::kFloat);
   for (size_t i = 0; i < model.weights().size(); ++i)
     EXPECT_TRUE(aten::equal(*model.weights()[i].tensor, *loaded->weights()[i].tensor)) << model.weights()[i].name;
 }
@@ -133,15 +123,15 @@ TEST(Shards, HundredsLoad) {
 // Published files carry the module of multi-token prediction as a layer after the last; a model without takes no harm.
 TEST(Shards, LayersBehindTheLastAreLeftOut) {
   const at::NoGradGuard no_grad;
-  const Folder folder;
+  const TemporaryFolder folder("fp8");
   ModelConfig c = tiny("deepseek_v3");
   c.num_hidden_layers = 3;
   Transformer longer(c, at::kCPU, at::kFloat);
   longer.init_weights(5);
-  save_model(longer, folder.path, at::kFloat);
+  save_model(longer, folder.path(), at::kFloat);
   c.num_hidden_layers = 2;
   Transformer model(c, at::kCPU, at::kFloat);
-  load_weights(model, folder.path);
+  load_weights(model, folder.path());
   for (const WeightRow& row : model.weights())
     EXPECT_TRUE(aten::equal(*row.tensor, *find_weight(longer.weights(), row.name).tensor)) << row.name;
 }

@@ -1,27 +1,17 @@
 // A quantized checkpoint on a GPU: weights lie there packed, and the network gives what it gives unpacked, within the rounding of bf16.
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "gguf_of_model.h"
 #include "r1/base/file.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
 #include "tests/cuda_device.h"
+#include "tests/temporary_folder.h"
 #include "tiny_model.h"
 
 namespace r1::model {
 namespace {
-
-class Folder {
- public:
-  Folder() : path(fs::temp_directory_path() / str("r1_packed_device_", ::getpid(), "_", count_++)) { make_folder(path); }
-  ~Folder() { fs::remove_all(path); }
-  const fs::path path;
-
- private:
-  static inline int count_ = 0;
-};
 
 void expect_packed_is_plain(const fs::path& path) {
   const at::NoGradGuard no_grad;
@@ -51,9 +41,9 @@ TEST(PackedOnDevice, GgufCuda) {
   config.head_dim = 32;
   Transformer model(config, at::kCPU, at::kFloat);
   model.init_weights(3);
-  const Folder folder;
-  write_file_atomic(folder.path / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
-  expect_packed_is_plain(folder.path);
+  const TemporaryFolder folder("packed_device");
+  write_file_atomic(folder.path() / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
+  expect_packed_is_plain(folder.path());
 }
 
 TEST(PackedOnDevice, Fp8BlocksCuda) {
@@ -63,9 +53,9 @@ TEST(PackedOnDevice, Fp8BlocksCuda) {
   config.head_dim = 32;
   Transformer model(config, at::kCPU, at::kFloat);
   model.init_weights(3);
-  const Folder folder;
-  save_model(model, folder.path, at::kFloat8_e4m3fn);
-  expect_packed_is_plain(folder.path);
+  const TemporaryFolder folder("packed_device");
+  save_model(model, folder.path(), at::kFloat8_e4m3fn);
+  expect_packed_is_plain(folder.path());
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <functional>
@@ -14,20 +13,11 @@
 #include "r1/base/file.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
+#include "tests/temporary_folder.h"
 #include "tiny_model.h"
 
 namespace r1::model {
 namespace {
-
-class Folder {
- public:
-  Folder() : path(fs::temp_directory_path() / str("r1_packed_", ::getpid(), "_", count_++)) { make_folder(path); }
-  ~Folder() { fs::remove_all(path); }
-  const fs::path path;
-
- private:
-  static inline int count_ = 0;
-};
 
 std::string error_of(const std::function<void()>& call) {
   try {
@@ -85,12 +75,12 @@ TEST(PackedModel, Fp8GivesTheBitsOfTheUnpackedModel) {
   tied.tie_word_embeddings = true;
   for (const ModelConfig& config : {wide("deepseek_v3"), wide("qwen3_moe"), sparse, tied}) {
     SCOPED_TRACE(str(config.family, " ", config.ffn));
-    const Folder folder;
+    const TemporaryFolder folder("packed");
     Transformer model(config, at::kCPU, at::kFloat);
     model.init_weights(3);
-    save_model(model, folder.path, at::kFloat8_e4m3fn);
+    save_model(model, folder.path(), at::kFloat8_e4m3fn);
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-      const auto kept = load(folder.path, dtype, true), plain = load(folder.path, dtype, false);
+      const auto kept = load(folder.path(), dtype, true), plain = load(folder.path(), dtype, false);
       EXPECT_TRUE(packed_weights(*plain).empty());
       for (const WeightRow& row : kept->weights()) {
         const bool in_8_bits = row.kind == WeightKind::kMatrix && row.quantizable && !row.transposed_in_hf;
@@ -114,16 +104,16 @@ TEST(PackedModel, FloatsGiveTheBitsOfTheUnpackedModel) {
   const at::NoGradGuard no_grad;
   for (const bool sparse : {true, false})
     for (const auto stored : {at::kBFloat16, at::kFloat}) {
-      const Folder folder;
+      const TemporaryFolder folder("packed");
       Transformer model(wide("llama"), at::kCPU, at::kFloat);
       model.init_weights(3);
       for (const WeightRow& row : model.weights())
         if (sparse && row.kind == WeightKind::kMatrix && row.quantizable)
           for (int64_t k = 0; k < row.shape[1]; ++k)
             if (k % 4 == 1 || k % 4 == 2) row.tensor->select(1, k).zero_();
-      save_model(model, folder.path, stored);
-      const auto plain = load(folder.path, at::kFloat, false), kept = load(folder.path, at::kFloat, true),
-                 products = load_model(folder.path, at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
+      save_model(model, folder.path(), stored);
+      const auto plain = load(folder.path(), at::kFloat, false), kept = load(folder.path(), at::kFloat, true),
+                 products = load_model(folder.path(), at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
       for (const WeightRow& row : products->weights()) {
         const bool is_sparse = sparse && row.kind == WeightKind::kMatrix && row.quantizable;
         EXPECT_EQ(row.weight && row.weight->packed(), is_sparse) << row.name;
@@ -137,11 +127,11 @@ TEST(PackedModel, FloatsGiveTheBitsOfTheUnpackedModel) {
 
 // A layer that reads a weight whole has it plain where products are what packing is for.
 TEST(PackedModel, WeightsReadWholeStayPlain) {
-  const Folder folder;
+  const TemporaryFolder folder("packed");
   Transformer model(wide("deepseek_v3"), at::kCPU, at::kFloat);
   model.init_weights(3);
-  save_model(model, folder.path, at::kFloat8_e4m3fn);
-  const auto loaded = load_model(folder.path, at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
+  save_model(model, folder.path(), at::kFloat8_e4m3fn);
+  const auto loaded = load_model(folder.path(), at::kCPU, at::kFloat, {}, {.keep_packed = true, .products_only = true});
   EXPECT_FALSE(find_weight(loaded->weights(), "layers.0.attention.kv_b").weight->packed());
   EXPECT_TRUE(find_weight(loaded->weights(), "layers.0.attention.kv_a").weight->packed());
 }
@@ -154,9 +144,9 @@ TEST(PackedModel, GgufIsMultipliedAsItIs) {
     config.intermediate_size = 96;
     Transformer model(config, at::kCPU, at::kFloat);
     model.init_weights(3);
-    const Folder folder;
-    write_file_atomic(folder.path / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
-    const auto kept = load(folder.path, at::kFloat, true), plain = load(folder.path, at::kFloat, false);
+    const TemporaryFolder folder("packed");
+    write_file_atomic(folder.path() / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
+    const auto kept = load(folder.path(), at::kFloat, true), plain = load(folder.path(), at::kFloat, false);
     EXPECT_TRUE(packed_weights(*plain).empty());
     for (const WeightRow& row : kept->weights()) {
       EXPECT_EQ(row.weight && row.weight->packed(), row.weight != nullptr) << row.name;
@@ -196,46 +186,46 @@ TEST(PackedModel, TakesTheMemoryOfItsFile) {
   ModelConfig config = preset("tiny-test");
   config.hidden_size = 512, config.intermediate_size = 1536, config.num_hidden_layers = 1, config.vocab_size = 16384;
   config.num_attention_heads = 8, config.num_key_value_heads = 8, config.head_dim = 64;
-  const Folder folder;
+  const TemporaryFolder folder("packed");
   {
     Transformer model(config, at::kCPU, at::kFloat);
     for (const WeightRow& row : model.weights()) row.tensor->fill_(0.01);
-    write_file_atomic(folder.path / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
+    write_file_atomic(folder.path() / "m.gguf", gguf_of(model, /*q8_0=*/true).bytes());
   }
-  const auto bytes = int64_t(fs::file_size(folder.path / "m.gguf"));
+  const auto bytes = int64_t(fs::file_size(folder.path() / "m.gguf"));
   ASSERT_GT(bytes, 8 << 20);
   ::malloc_trim(0);
   const int64_t before = resident_bytes();
-  const auto kept = load(folder.path, at::kFloat, true);
+  const auto kept = load(folder.path(), at::kFloat, true);
   const int64_t grown = resident_bytes() - before;
   EXPECT_GT(grown, bytes * 85 / 100);
   EXPECT_LT(grown, bytes * 115 / 100);
 }
 
 TEST(PackedModel, TrainingRefusesPackedWeightsByName) {
-  const Folder folder;
+  const TemporaryFolder folder("packed");
   Transformer model(wide("llama"), at::kCPU, at::kFloat);
   model.init_weights(3);
-  save_model(model, folder.path, at::kFloat8_e4m3fn);
-  const auto kept = load(folder.path, at::kFloat, true);
+  save_model(model, folder.path(), at::kFloat8_e4m3fn);
+  const auto kept = load(folder.path(), at::kFloat, true);
   kept->set_requires_grad(false);
   EXPECT_NE(error_of([&] { kept->set_requires_grad(true); }).find("weight embedding lies packed (bfloat16)"), std::string::npos);
   for (const WeightRow& row : kept->weights()) EXPECT_FALSE(row.tensor->requires_grad()) << row.name;
-  load_weights(*kept, folder.path);  // the same model, unpacked after all
+  load_weights(*kept, folder.path());  // the same model, unpacked after all
   EXPECT_TRUE(packed_weights(*kept).empty());
   kept->set_requires_grad(true);
 }
 
 // What is saved of a packed model is what is saved of the unpacked one.
 TEST(PackedModel, IsSavedUnpacked) {
-  const Folder folder, from_packed, from_plain;
+  const TemporaryFolder folder("packed"), from_packed("packed_from_packed"), from_plain("packed_from_plain");
   Transformer model(tiny_experts(), at::kCPU, at::kFloat);
   model.init_weights(3);
-  save_model(model, folder.path, at::kFloat8_e4m3fn);
-  save_model(*load(folder.path, at::kBFloat16, true), from_packed.path, at::kBFloat16);
-  save_model(*load(folder.path, at::kBFloat16, false), from_plain.path, at::kBFloat16);
+  save_model(model, folder.path(), at::kFloat8_e4m3fn);
+  save_model(*load(folder.path(), at::kBFloat16, true), from_packed.path(), at::kBFloat16);
+  save_model(*load(folder.path(), at::kBFloat16, false), from_plain.path(), at::kBFloat16);
   for (const char* file : {"model.safetensors", "config.json"})
-    EXPECT_EQ(read_file(from_packed.path / file), read_file(from_plain.path / file)) << file;
+    EXPECT_EQ(read_file(from_packed.path() / file), read_file(from_plain.path() / file)) << file;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <sstream>
 
+#include "r1/base/control_groups.h"
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 
@@ -46,51 +47,11 @@ int64_t number_named(const std::string& text, const std::string& name) {
   return -1;
 }
 
-// ---- where the trees are mounted and where this process is in them ----
-struct Tree {
-  std::string mount_point, root;  // root: which folder of the tree is mounted there
-  bool v2 = false;
-};
-// Controller name -> tree; "" is version 2.
-std::map<std::string, Tree> mounted_trees() {
-  std::map<std::string, Tree> trees;
-  std::ifstream in("/proc/self/mountinfo");
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream fields(line);
-    std::string skip, root, point, word, type, source, options;
-    fields >> skip >> skip >> skip >> root >> point;
-    while (fields >> word && word != "-") {
-    }
-    fields >> type >> source >> options;
-    if (type == "cgroup2") trees.emplace("", Tree{point, root, true});
-    if (type != "cgroup") continue;
-    std::istringstream names(options);
-    for (std::string name; std::getline(names, name, ',');) trees.emplace(name, Tree{point, root, false});
-  }
-  return trees;
-}
-// Controller name -> this process' group; "" is version 2.
-std::map<std::string, std::string> own_groups() {
-  std::map<std::string, std::string> groups;
-  std::ifstream in("/proc/self/cgroup");
-  for (std::string line; std::getline(in, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    std::istringstream names(line.substr(first + 1, second - first - 1));
-    const std::string path = line.substr(second + 1);
-    if (second == first + 1) groups[""] = path;
-    for (std::string name; std::getline(names, name, ',');) groups[name] = path;
-  }
-  return groups;
-}
 // Folders that may become a parent: this process' own group, the one above it, the top of what is mounted. Above our own group a cap of
 // ours (a container's memory limit, say) would no longer hold, so for version 1 only the first counts where it exists.
-std::vector<std::string> candidates(const Tree& tree, const std::string& own) {
+std::vector<std::string> candidates(const ControlTree& tree, const std::string& own) {
   std::vector<std::string> list;
-  std::string below = own;
-  if (tree.root != "/" && own.starts_with(tree.root)) below = own.substr(tree.root.size());
-  std::string folder = tree.mount_point + (below == "/" ? "" : below);
-  if (folder.find("/../") != std::string::npos) folder = tree.mount_point;
+  const std::string folder = control_folder(tree, own);
   if (exists(folder)) list.push_back(folder);
   if (tree.v2 && folder != tree.mount_point && exists(folder)) list.push_back(folder.substr(0, folder.rfind('/')));
   if (list.empty()) list.push_back(tree.mount_point);
@@ -179,8 +140,8 @@ bool usable(const std::string& parent, bool v2, const std::string& controller, c
 // ---- finding ----
 CgroupTrees CgroupTrees::find() {
   CgroupTrees found;
-  const auto trees = mounted_trees();
-  const auto own = own_groups();
+  const auto trees = control_trees();
+  const auto own = own_control_groups();
   std::string why, list_v1, list_v2;
   int stale = 0;
   std::string folder_v2;  // a process is in one group of version 2: the first that serves serves all
