@@ -8,5 +8,5 @@ ninja -C build/aarch64 -j "$jobs" test_kernels
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 for cpu in max cortex-a53; do
   say "$cpu"
-  qemu-aarch64 -cpu "$cpu" -L /usr/aarch64-linux-gnu build/aarch64/test_kernels --gtest_brief=1 "${@:---gtest_filter=Packed*:RmsNorm*:LayerNorm*:Rope*:SwiGlu*:Elementary*:Embedding*:GemmF32*:Optimizer*}"
+  qemu-aarch64 -cpu "$cpu" -L /usr/aarch64-linux-gnu build/aarch64/test_kernels --gtest_brief=1 "${@:---gtest_filter=Packed*:Attention.*Int4*:Attention.ScoresAre*:Attention.KeptSlots*:RmsNorm*:LayerNorm*:Rope*:SwiGlu*:Elementary*:Embedding*:GemmF32*:Optimizer*}"
 done

@@ -1,12 +1,6 @@
 #include "r1/api/characters.h"
 
-#include "r1/base/is_utf8.h"
-
 namespace r1::api {
-
-bool is_utf8(std::string_view text) {
-  return r1::is_utf8(text);
-}
 
 std::string_view first_bytes(std::string_view text, size_t most) {
   if (text.size() <= most) return text;

@@ -8,7 +8,6 @@
 #include <cstdint>
 
 #include "r1/base/error.h"
-#include "r1/base/is_utf8.h"
 #include "r1/base/strings.h"
 #include "r1/base/utf8.h"
 #include "r1/text/unicode.h"
@@ -174,10 +173,6 @@ std::string utf8_of_utf16(std::string_view bytes, bool big) {
     append_utf8(out, c >= 0xD800 && c < 0xE000 ? 0xFFFD : c);
   }
   return out;
-}
-
-bool is_utf8(std::string_view bytes) {
-  return r1::is_utf8(bytes);
 }
 
 uint32_t of_windows_1252(uint8_t byte) {

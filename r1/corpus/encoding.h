@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-namespace r1::corpus {
+#include "r1/base/is_utf8.h"
 
-bool is_utf8(std::string_view bytes);
+namespace r1::corpus {
 
 // The encoding's own name ("windows-1252", "gb18030") of a label in any case, such as " ISO_8859-1 "; "" if there is none.
 std::string encoding_of(std::string_view label);

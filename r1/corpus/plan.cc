@@ -74,10 +74,12 @@ std::vector<InputShard> row_groups(const std::string& path, int64_t shard_bytes)
 
 // A file of more than shard_bytes in parts; none if it has no places to be cut at.
 std::vector<InputShard> parts_of(const std::string& path, int64_t size, int64_t shard_bytes, const std::string& kind) {
-  if (is_json_lines(path)) return stretches(path, "lines", line_cuts(path, size, shard_bytes), size);
-  const std::string head = data::first_bytes_of(path, 8);
+  // chat and problems say how rows are taken, whatever holds them.
   const auto may_be = [&](const char* name) { return kind == "auto" || kind == name; };
-  if (data::begins_parquet(head) && (may_be("parquet") || kind == "chat" || kind == "problems")) return row_groups(path, shard_bytes);
+  const auto may_be_rows = [&](const char* name) { return may_be(name) || kind == "chat" || kind == "problems"; };
+  if (may_be_rows("jsonl") && is_json_lines(path)) return stretches(path, "lines", line_cuts(path, size, shard_bytes), size);
+  const std::string head = data::first_bytes_of(path, 8);
+  if (may_be_rows("parquet") && data::begins_parquet(head)) return row_groups(path, shard_bytes);
   if (!may_be("warc")) return {};
   const bool packed = data::packing_of(head) == data::Packing::kGzip;
   if (!packed && !head.starts_with("WARC/")) return {};

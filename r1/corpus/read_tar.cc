@@ -307,12 +307,12 @@ class WebDataset : public Reader {
     Input part = Input::part(input_, ahead_->size, input_.name() + "!" + shown_name(ahead_->name));
     bool cut = false;
     std::string bytes = part.rest(size_t(opening_.options.max_document_bytes), cut);
-    if (!part.fault().empty() || input_.at() < ahead_->begin + ahead_->size)
-      return counts.broken(member_place(), part.fault().empty() || input_.at_end() ? "truncated" : part.fault(), int64_t(bytes.size()));
     if (cut) {
       s.broken = "too_large";
       return;
     }
+    if (!part.fault().empty() || input_.at() < ahead_->begin + ahead_->size)
+      return counts.broken(member_place(), part.fault().empty() || input_.at_end() ? "truncated" : part.fault(), int64_t(bytes.size()));
     if (json) {
       s.json = std::move(bytes);
       return;

@@ -59,6 +59,7 @@ bool Loader::fill_window() {
   std::vector<Document> documents;
   std::vector<int64_t> numbers, lengths;
   int64_t tokens = -offset_;
+  const int64_t grouped = options_.group_by_length ? kGroups * options_.tokens_per_part : 0;
   for (int64_t i = position_; i < end; ++i) {
     numbers.push_back(options_.shuffle ? order_[i] : i);
     documents.push_back(source_.document(numbers.back()));
@@ -66,10 +67,9 @@ bool Loader::fill_window() {
     if (has_learned(documents.back(), 0, lengths.back())) tokens += lengths.back();
     if (wrapped && i + 1 == end && tokens <= options_.pack.max_tokens)
       end = std::min(source_.size(), end + options_.window);  // a full row at least
-    if (options_.group_by_length && i + 1 == end && tokens < kGroups * options_.tokens_per_part &&
-        end - position_ < kGroups * options_.window)
+    if (options_.group_by_length && i + 1 == end && tokens < grouped && end - position_ < kGroups * options_.window)
       end = std::min(source_.size(), end + options_.window);
-    if (tokens >= std::max(options_.window_tokens, options_.pack.max_tokens + 1)) end = i + 1;
+    if (tokens >= std::max({options_.window_tokens, options_.pack.max_tokens + 1, grouped})) end = i + 1;
   }
   if (wrapped) lengths[0] -= offset_;
   // A wrapped document may have been begun by the window before, so it is in or out as a whole.

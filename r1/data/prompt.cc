@@ -210,11 +210,15 @@ PromptMaker::Text PromptMaker::render_row(const Conversation& conversation, bool
   }
 }
 
+Messages with_system_prompt(Messages messages, const std::string& system_prompt) {
+  const bool has_system = !messages.empty() && (messages.front().role == "system" || messages.front().role == "developer");
+  if (!system_prompt.empty() && !has_system) messages.insert(messages.begin(), {"system", system_prompt});
+  return messages;
+}
+
 std::vector<text::TokenId> PromptMaker::chat_prompt(Conversation conversation) const {
   check(chat_ != nullptr, "[prompt] the model has no chat template");
-  auto& messages = conversation.messages;
-  const bool has_system = !messages.empty() && (messages.front().role == "system" || messages.front().role == "developer");
-  if (!args_.system_prompt.empty() && !has_system) messages.insert(messages.begin(), {"system", args_.system_prompt});
+  conversation.messages = with_system_prompt(std::move(conversation.messages), args_.system_prompt);
   const Text prompt = render(conversation, true);
   return tokenizer_->encode(prompt.text + args_.prompt_suffix, {.parse_special = true, .plain_at = prompt.plain_at});
 }

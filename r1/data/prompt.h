@@ -26,6 +26,9 @@ struct PromptArgs {
   void visit(Fields& v);
 };
 
+// With a system message in front, if one is given and the messages have none.
+Messages with_system_prompt(Messages messages, const std::string& system_prompt);
+
 class PromptMaker {
  public:
   // `chat` may be null: then only plain prompts can be made. `stop_ids` end an answer.

@@ -64,8 +64,10 @@ TarMember TarHeaders::header(std::string_view block) {
   if (block.substr(257, 5) == "ustar" && block[345] != '\0') m.name = std::string(until_zero(block.substr(345, 155))) + "/" + m.name;
   if (!long_name_.empty()) m.name = long_name_;
   if (size_ >= 0) m.size = size_;
+  if (sparse_) m.type = 'S';  // as GNU tar's own headers say it: the bytes are a map of blocks
   long_name_.clear();
   size_ = -1;
+  sparse_ = false;
   return m;
 }
 
@@ -88,6 +90,7 @@ void TarHeaders::take_pax(std::string_view text) {
     if (equals == std::string_view::npos) continue;
     const std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
     if (key == "path") long_name_ = value;
+    if (key.starts_with("GNU.sparse.")) sparse_ = true;
     if (key == "size") {
       size_ = 0;
       for (const char c : value.substr(0, 18)) size_ = std::isdigit(static_cast<unsigned char>(c)) ? size_ * 10 + (c - '0') : size_;

@@ -42,6 +42,7 @@ class TarHeaders {
 
   std::string long_name_;
   int64_t size_ = -1;
+  bool sparse_ = false;
 };
 
 }  // namespace r1::data

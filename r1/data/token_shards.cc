@@ -277,7 +277,8 @@ std::string corpus_hash(const CorpusSpec& spec, const Json& files) {
   for (size_t i = 0; i < spec.files.size(); ++i) {
     const FileForm form = form_of(spec.files[i]);
     Json file = {{"rows", form != FileForm::kText}, {"sha256", files[i]["sha256"]}};
-    if (form != FileForm::kText && form != FileForm::kJsonLines) file["form"] = int(form);
+    if (form != FileForm::kText && form != FileForm::kJsonLines)
+      file["form"] = int(form), file["extra"] = true;  // before, "extra" was lost of tables
     key["files"].push_back(std::move(file));
   }
   return sha256(std::string_view(dump_json(key)));

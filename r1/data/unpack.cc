@@ -32,7 +32,7 @@ class Members : public Unpacker {
         if (!fault.empty()) return 0;
         continue;
       }
-      if (!inside_) continue;
+      if (!inside_ || in.empty()) continue;  // the magic may be all that there is so far
       bool ended = false;
       const size_t before = in.size();
       const size_t got = step(in, out, n, ended, fault);

@@ -280,13 +280,15 @@ void Engine::Impl::guess(const std::vector<TokenEvent>& events) {
 
 // The next step's logits; undefined if there is nothing to do, or nothing of it samples.
 Tensor Engine::Impl::forward() {
-  const Schedule& plan = scheduler.schedule();
+  const Schedule* planned = nullptr;
   try {
-    runner.drop(plan);
+    planned = &scheduler.schedule();
+    runner.drop(*planned);
   } catch (...) {
     scheduler.not_dropped();
     throw;
   }
+  const Schedule& plan = *planned;
   if (plan.sequences.empty()) return {};
   const Tensor logits = runner.forward(plan);
   ++counted.steps;

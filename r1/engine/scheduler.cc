@@ -67,6 +67,7 @@ const Schedule* Scheduler::schedule_ahead(std::vector<int64_t>& sources) {
     if (p.drafts > 0 || p.sequence->constraint || p.sequence->stage != Stage::kRunning || p.sequence->uncached() != 0) return nullptr;
   schedule_.sequences.clear();
   schedule_.copies.clear();
+  schedule_.drops.clear();
   schedule_.tokens = 0;
   sources.clear();
   for (int64_t i = 0; i < count; ++i) {

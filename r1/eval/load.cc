@@ -87,7 +87,8 @@ void say_what_is_packed(const model::Transformer& model) {
   for (const model::WeightRow& row : model.weights())
     if (row.weight && row.weight->packed()) {
       ++of_format[row.weight->format()];
-      rounds = rounds || row.weight->packed_matrix()->rounds_by_blocks();
+      const tensor::PackedMatrix* matrix = row.weight->packed_matrix();  // null: on a GPU, which rounds nothing
+      rounds = rounds || (matrix && matrix->rounds_by_blocks());
     }
   if (of_format.empty()) return;
   std::string formats;

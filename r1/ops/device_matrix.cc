@@ -214,12 +214,6 @@ Tensor device_linear(const Tensor& x_TI, const DeviceMatrix& weight, int64_t fir
   return extra == 0 ? y_TO : y_TO.narrow(1, extra, count).contiguous();
 }
 
-Tensor device_linear_ref(const Tensor& x_TI, const DeviceMatrix& weight, int64_t first, int64_t count, const Tensor& bias_O) {
-  const Tensor w_OI = unpack_ref(weight).narrow(0, first, count).to(at::kDouble);
-  const Tensor y_TO = aten::matmul(x_TI.to(at::kCPU).to(at::kDouble), w_OI.t());
-  return (bias_O.defined() ? y_TO + bias_O.to(at::kCPU).to(at::kDouble) : y_TO).to(at::kFloat);
-}
-
 Tensor unpack_rows(const DeviceMatrix& weight, int64_t first, int64_t count, at::ScalarType type) {
   check(first >= 0 && count >= 0 && first + count <= weight.rows(), "[device_matrix] expected rows of ", weight.rows(), ", got [", first,
         ", ", first + count, ")");

@@ -6,7 +6,8 @@
 // refused, so that the weight is unpacked. From here on w is what is held.
 //
 // Up to kExactRows rows of x weights are multiplied as they are, beyond that rounded to bf16 once (twice where there is an offset), as unpacked
-// ones are. From kUnpackRows rows of x on the weight is unpacked to bf16 before the product, which many rows pay for.
+// ones are. From kUnpackRows rows of x on the weight is unpacked to bf16 before the product, which many rows pay for:
+// the product is then cuBLAS's with its own rounding, which ATen lets sum parts in bf16 where y is bf16 (2^-9 of each of a few parts).
 #pragma once
 
 #include <memory>
@@ -56,8 +57,6 @@ bool has_device_linear(const DeviceMatrix& weight, const Tensor& x_TI);
 // Rows [first, first + count) are the outputs. `out`: bf16 or fp32.
 Tensor device_linear(const Tensor& x_TI, const DeviceMatrix& weight, int64_t first, int64_t count, const Tensor& bias_O = {},
                      at::ScalarType out = at::kBFloat16);
-// The definition, of a matrix on any device: fp32 values, a product in fp64, y in fp32.
-Tensor device_linear_ref(const Tensor& x_TI, const DeviceMatrix& weight, int64_t first, int64_t count, const Tensor& bias_O = {});
 // Rows [first, first + count), or those of `ids_T` (int64, on the device), as bf16 or fp32.
 Tensor unpack_rows(const DeviceMatrix& weight, int64_t first, int64_t count, at::ScalarType out);
 Tensor unpack_rows(const DeviceMatrix& weight, const Tensor& ids_T, at::ScalarType out);

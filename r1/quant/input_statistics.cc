@@ -40,7 +40,7 @@ double MagnitudeHistogram::percentile(double share) const {
 
 double MagnitudeHistogram::least_error_range(int levels) const {
   double best = largest_, least = INFINITY;
-  // A range's end at every 16th bin from a quarter of the range on.
+  // A range's end at every 16th bin.
   for (int end = kBins / 64; end <= kBins; end += 16) {
     const double range = std::min(largest_, width_ * end), step = range / levels;
     if (!(step > 0)) continue;
@@ -48,8 +48,10 @@ double MagnitudeHistogram::least_error_range(int levels) const {
     for (int i = 0; i < kBins; ++i) {
       if (counts_[size_t(i)] == 0) continue;
       const double value = width_ * (double(i) + 0.5), over = value - range;
-      // Inside, rounding costs step^2 / 12 on average; outside, the distance to the end.
-      error += double(counts_[size_t(i)]) * (over > 0 ? over * over : step * step / 12);
+      // Inside, rounding costs step^2 / 12 on average, or what it costs the bin's middle where a step is wider than a bin (of a range that one huge
+      // value makes, nearly all are below half a step); outside, the distance to the end.
+      const double off = step > width_ ? value - step * std::round(value / step) : 0;
+      error += double(counts_[size_t(i)]) * (over > 0 ? over * over : step > width_ ? off * off : step * step / 12);
     }
     if (error < least) least = error, best = range;
   }

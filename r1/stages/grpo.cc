@@ -265,7 +265,8 @@ bool Loop::one_update(std::span<const data::Batch> batches, const train::LossSpe
     return run_.must_stop();
   });
   if (result.stopped) return false;
-  reference_.sync_if_due(trainer_.model(), before, trainer_.global_step());
+  // The reference is the model as it is kept, also where training rounds it.
+  trainer_.with_masters([&] { reference_.sync_if_due(trainer_.model(), before, trainer_.global_step()); });
   num_tokens_ += result.tokens;
   Json line = update_metrics(result);
   line.update(rollout_line);

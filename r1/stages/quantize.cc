@@ -114,6 +114,7 @@ Json quantize(const QuantizeConfig& config) {
   if (config.in_recipe) {
     if (const auto results = earlier_results(place, resolved)) return *results;
   }
+  if (config.in_recipe) fs::remove(place.record);  // of another result, which is about to be written over
   const Json results = to_json(quantize_model(config), config.quantize.scheme);
   if (config.in_recipe) write_record(place, resolved, results);
   return results;

@@ -25,7 +25,7 @@ Json write_quantized(const train::TrainerConfig& trained, const fs::path& folder
 train::WeightRounding quantized_training(const train::TrainerConfig& config, model::Transformer& model, Run& run) {
   if (config.quantize_training == "none") return {};
   const quant::Plan plan = quant::prepare_training(model, config.quantize_training, config.quantize_group_size);
-  run.on_finish([config](const fs::path& folder, const text::Tokenizer&, int64_t max_shard_bytes) -> Json {
+  run.on_finish([config](const fs::path& folder, int64_t max_shard_bytes) -> Json {
     return {{"quantized", write_quantized(config, folder, max_shard_bytes)}};
   });
   return {.applies = quant::is_quantized, .round = [plan](const model::WeightRow& row) { quant::round_in_place(plan, *row.tensor); }};

@@ -82,10 +82,10 @@ Json problem_line(const tasks::Problem& problem, std::span<const Sample> samples
 }
 
 // A row that trains what was sampled: the question as it was asked, with its answer.
-Json answered(const tasks::Problem& problem, const std::string& completion, bool chat, const std::string& suffix) {
-  if (!chat) return {{"prompt", problem.prompt + suffix}, {"completion", completion}};
-  data::Messages messages = problem.messages;
-  messages.push_back({"assistant", completion});
+Json answered(const tasks::Problem& problem, const std::string& completion, bool chat, const data::PromptArgs& prompt) {
+  if (!chat) return {{"prompt", problem.prompt + prompt.prompt_suffix}, {"completion", completion}};
+  data::Messages messages = data::with_system_prompt(problem.messages, prompt.system_prompt);
+  messages.push_back({"assistant", prompt.prompt_suffix + completion});
   return {{"messages", data::to_json(messages)}};
 }
 
@@ -187,7 +187,7 @@ Json rejection(const RejectionConfig& config) {
     const auto problem = task->problem(config.split, i);
     const Json& line = done[size_t(i)];
     for (const auto& completion : line.at("completions")) {
-      Json row = answered(problem, completion, prompts.uses_chat(), config.prompt.prompt_suffix);
+      Json row = answered(problem, completion, prompts.uses_chat(), config.prompt);
       row["id"] = problem.id;
       row["pass_rate"] = line.at("pass_rate");
       out += dump_json(row) + "\n";

@@ -267,7 +267,7 @@ void Run::finish(const Json& results, const std::vector<std::string>& next) {
   if (args_.save_final_checkpoint && saved_step_ != trainer_->global_step()) save(final_state_);
   metrics_.reset();
   Json done = Json::object();
-  if (more_at_the_end_) done.update(more_at_the_end_(folder_, *tokenizer_, args_.max_shard_size));
+  if (more_at_the_end_) done.update(more_at_the_end_(folder_, args_.max_shard_size));
   done["stage"] = stage_;
   done["version"] = version_line();
   done["config"] = config_;

@@ -96,7 +96,7 @@ class Run {
   // More files for each checkpoint, written into the given folder.
   void on_save(std::function<void(const std::filesystem::path&)> write) { extra_ = std::move(write); }
   // What else a finished run's folder holds: called when the final model stands there, before stage.json does, which gets what it returns.
-  using Finish = std::function<Json(const std::filesystem::path& folder, const text::Tokenizer& tokenizer, int64_t max_shard_bytes)>;
+  using Finish = std::function<Json(const std::filesystem::path& folder, int64_t max_shard_bytes)>;
   void on_finish(Finish more) { more_at_the_end_ = std::move(more); }
   // Where a checkpoint can stand: saves if it is time, or if a stop was asked for; in the latter case throws kInterrupted afterwards.
   // `state`: what the stage needs to go on from `step`.

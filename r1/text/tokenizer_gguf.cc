@@ -235,8 +235,12 @@ void read_sentence_piece(const GgufFile& file, const Vocabulary& v, TokenizerPar
 // Whole words: the tokenizer.json that the file holds, if it holds one of that kind and with the same tokens.
 bool read_words(const GgufFile& file, const Vocabulary& v, TokenizerParts& parts) {
   if (!file.has(kTokenizerJsonKey)) return false;
-  TokenizerParts json = read_tokenizer_json(file.string(kTokenizerJsonKey), str(file.name(), ": ", kTokenizerJsonKey));
-  if (json.kind == ModelOptions::Kind::kBpe) return false;
+  const std::string text = file.string(kTokenizerJsonKey), where = str(file.name(), ": ", kTokenizerJsonKey);
+  // Of other kinds tokenizer.ggml says it all, whatever else is in there.
+  const Json whole = parse_json(text, where);
+  const auto model = whole.find("model");
+  if (!whole.is_object() || model == whole.end() || !model->is_object() || model->value("type", Json()) != "WordLevel") return false;
+  TokenizerParts json = read_tokenizer_json(text, where);
   const auto is_there = [&](const std::string& text, TokenId id) {
     if (size_t(id) >= v.tokens.size() || v.tokens[size_t(id)] != text)
       fail(json.where, ": token ", id, " is '", printable(text), "' there, and another in tokenizer.ggml.tokens");

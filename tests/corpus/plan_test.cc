@@ -93,6 +93,16 @@ TEST(Plan, StretchesOfJsonLinesAreTheFile) {
   }
 }
 
+TEST(Plan, JsonLinesThatAreToBeReadAsTextAreNotCut) {
+  const Files files("plan_lines_as_text");
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += Json({{"text", words(uint64_t(i))}}).dump() + "\n";
+  const std::string file = files.write("a.jsonl", lines);
+  EXPECT_GT(plan_shards({file}, 1024).size(), 10u);
+  EXPECT_GT(plan_shards({file}, 1024, "chat").size(), 10u);
+  EXPECT_EQ(plan_shards({file}, 1024, "text").size(), 1u);
+}
+
 TEST(Plan, PartsOfAWarcAreTheFile) {
   const Files files("plan_warc");
   const std::vector<std::string> all = records(150);

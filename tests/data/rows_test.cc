@@ -373,5 +373,31 @@ TEST(Conversations, WhatFitsNothingSaysWhatWasFound) {
   EXPECT_NE(message_of([] { check_conversation_columns({{"promt", "q"}}); }).find("did you mean 'prompt'?"), std::string::npos);
 }
 
+// Wherever a reader's buffer ends, also just after the magic with which a member begins.
+TEST(Unpacker, MembersSplitAnywhere) {
+  const std::string first = "the first\n", second = "and the second\n";
+  for (const auto& [packing, pack] : std::vector<std::pair<Packing, std::function<std::string(const std::string&)>>>{
+           {Packing::kGzip, [](const std::string& t) { return gzip(t); }},
+           {Packing::kBzip2, [](const std::string& t) { return bzip2(t); }},
+           {Packing::kXz, [](const std::string& t) { return xz(t); }},
+           {Packing::kZstd, [](const std::string& t) { return zstd(t); }}}) {
+    const std::string packed = pack(first) + pack(second);
+    for (size_t split = 0; split <= packed.size(); ++split) {
+      const auto unpacker = Unpacker::make(packing);
+      std::string out, fault;
+      for (std::string_view in : {std::string_view(packed).substr(0, split), std::string_view(packed).substr(split)}) {
+        char buffer[64];
+        while (true) {
+          const size_t before = in.size(), got = unpacker->unpack(in, buffer, sizeof buffer, fault);
+          out.append(buffer, got);
+          if (!fault.empty() || (got == 0 && in.size() == before)) break;
+        }
+      }
+      ASSERT_EQ(fault, "") << int(packing) << " split at " << split;
+      ASSERT_EQ(out, first + second) << int(packing) << " split at " << split;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace r1::data

@@ -202,6 +202,11 @@ TEST(Histogram, PercentilesAndRanges) {
   EXPECT_LT(some.least_error_range(7), 12);
   EXPECT_GT(some.least_error_range(7), 2);
   EXPECT_GT(some.least_error_range(127), 30);  // eight bits have room for it
+  // One that is far larger than all: what is cut off it costs more than rounding the rest to zero.
+  MagnitudeHistogram massive;
+  massive.add(bell({20000}, 5).abs() * 0.2);
+  massive.add(aten::full({1}, 1000, at::kFloat));
+  EXPECT_GT(massive.least_error_range(127), 990);
   EXPECT_NE(message_of([&] { some.add(aten::full({1}, NAN, at::kFloat)); }).find("not finite"), std::string::npos);
 }
 

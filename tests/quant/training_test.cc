@@ -104,7 +104,6 @@ TEST(WeightRange, MinmaxIsTheGridOfTraining) {
     config.output_dir = (folder.path() / (scheme + range)).string();
     return logits_of(run_quantize(config).output);
   };
-  model::Transformer model(tiny_config("llama"), at::kCPU, at::kFloat);
   for (const auto& [weights, scheme] :
        std::vector<std::pair<std::string, std::string>>{{"int4", "rtn-4"}, {"int8", "int8-dynamic"}, {"fp8", "fp8-block"}}) {
     const at::NoGradGuard no_grad;

@@ -63,9 +63,6 @@ void gemv(const Gemv&, Stream) {
   refuse();
 }
 
-int packed_product_tiles(const PackedTile**) {
-  return 0;
-}
 bool takes_packed_product(const PackedProduct&) {
   return false;
 }

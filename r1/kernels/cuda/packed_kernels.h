@@ -21,6 +21,11 @@ constexpr int kMostSplit = 8;
 
 using PackedKernel = void (*)(PackedArguments a);
 
+// Rows of x, warps of four and row tiles of each that a block takes; of the kernel for few rows less than no warps.
+struct PackedTile {
+  int tokens, groups, row_tiles;
+};
+
 struct PackedEntry {
   PackedTile tile;
   PackedKernel kernel;

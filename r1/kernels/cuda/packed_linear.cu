@@ -54,7 +54,6 @@ int best_split(const PackedProduct& a, const PackedEntry& entry, int64_t blocks)
 }
 
 const PackedEntry& best_entry(const PackedProduct& a, std::span<const PackedEntry> entries) {
-  if (a.tile >= 0) return entries[size_t(a.tile)];
   const auto find = [&](int tokens, int groups, int row_tiles) -> const PackedEntry& {
     for (const PackedEntry& e : entries)
       if (e.tile.tokens == tokens && e.tile.groups == groups && e.tile.row_tiles == row_tiles) return e;
@@ -131,14 +130,6 @@ __global__ void unpack_rows(PackedRows a) {
 
 }  // namespace
 
-int packed_product_tiles(const PackedTile** tiles) {
-  static PackedTile all[32];
-  const auto entries = packed_int4(PackedShift::kZero, 1).products;
-  for (size_t i = 0; i < entries.size(); ++i) all[i] = entries[i].tile;
-  *tiles = all;
-  return int(entries.size());
-}
-
 bool takes_packed_product(const PackedProduct& a) {
   constexpr int64_t kMost = int64_t{1} << 30;
   return a.rows > 0 && a.rows < kMost && a.layout.rows > 0 && a.layout.rows < kMost && a.layout.columns > 0 &&
@@ -155,7 +146,7 @@ void packed_product(const PackedProduct& a, Stream stream) {
   if (entry.shared_bytes > 0)
     check_cuda(cudaFuncSetAttribute(entry.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, entry.shared_bytes), "shared memory");
   const unsigned row_blocks = blocks_for(a.layout.rows, entry.rows), token_blocks = blocks_for(a.rows, entry.tile.tokens);
-  const int split = few ? 1 : a.split > 0 ? a.split : best_split(a, entry, int64_t(row_blocks) * token_blocks);
+  const int split = few ? 1 : best_split(a, entry, int64_t(row_blocks) * token_blocks);
   PackedArguments arguments = arguments_of(a.layout, a.codes, a.scales);
   arguments.x = a.x, arguments.x_stride = a.x_stride, arguments.rows = int(a.rows);
   arguments.bias = a.bias, arguments.y = a.y, arguments.fp32 = a.y_type == Float::kF32;

@@ -75,18 +75,10 @@ struct PackedProduct {
   void* y = nullptr;             // bf16 or fp32 [rows, layout.rows], dense
   Float y_type = Float::kBf16;
   int64_t rows = 0;
-  // For measurements: which of packed_product_tiles() and how many blocks share a sum (1, 2, 4, 8); -1: as it is best.
-  int tile = -1, split = -1;
 };
 
 bool takes_packed_product(const PackedProduct& a);
 void packed_product(const PackedProduct& a, Stream stream);
-
-// Rows of x, warps of four and row tiles of each that a block takes, of each tile there is; of the kernel for few rows less than no warps.
-struct PackedTile {
-  int tokens, groups, row_tiles;
-};
-int packed_product_tiles(const PackedTile** tiles);
 
 // Values to bf16: out[r, i] = w[ids ? ids[r] : r, i], r < count; out dense [count, layout.columns]. Rounded once, from fp32.
 struct PackedRows {
