@@ -439,8 +439,8 @@ Message Store::put(const std::string& owner, const std::string& conversation, co
     if (!m.parent.empty() && !impl_->has_message(number, m.parent))
       throw http::ApiError(409, str("parent: no message '", printable(m.parent), "' in this conversation"), "parent", "conflict");
     Query count(db, "SELECT count(*) FROM messages WHERE conversation = ?1", number);
-    if (count.step() && count.integer(0) >= kMaxMessages)
-      throw http::ApiError(409, str("the conversation has ", kMaxMessages, " messages, the most there can be; begin another"), "",
+    if (count.step() && count.integer(0) >= kMaxStoredMessages)
+      throw http::ApiError(409, str("the conversation has ", kMaxStoredMessages, " messages, the most there can be; begin another"), "",
                            "too_many_messages");
     impl_->insert(number, m);
     Query(db, "UPDATE conversations SET updated = ?2, leaf = ?3 WHERE number = ?1", number, m.updated, m.id).run();

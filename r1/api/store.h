@@ -67,8 +67,8 @@ struct StoreOptions {
   double busy_timeout = 10;  // seconds to wait for another process
 };
 
-inline constexpr int64_t kMaxMessages = 20'000;    // of a conversation
-inline constexpr int64_t kMaxTextBytes = 4 << 20;  // content, reasoning
+inline constexpr int64_t kMaxStoredMessages = 20'000;  // of a conversation
+inline constexpr int64_t kMaxTextBytes = 4 << 20;      // content, reasoning
 
 // [A-Za-z0-9._-]{1,128}, and neither "." nor ".." nor a word of the routes ("export", "import").
 bool is_store_id(std::string_view id);

@@ -59,7 +59,7 @@ struct StoredConversationBody : ConversationBody {
     v("leaf", leaf, "where the branch ends that was last looked at", {.max_length = 128});
     v("created", created, "milliseconds since 1970", {.min = 0, .max = kMaxTime});
     v("updated", updated, "milliseconds since 1970", {.min = 0, .max = kMaxTime});
-    v("messages", stored, "parents before children", {.max_items = size_t{kMaxMessages}, .required = true});
+    v("messages", stored, "parents before children", {.max_items = size_t{kMaxStoredMessages}, .required = true});
   }
 };
 
@@ -88,7 +88,7 @@ struct PlainBody {
   std::vector<Line> messages;
   void visit(Body& v) {
     v("title", title, "what it is about", {.max_length = kMaxTitle});
-    v("messages", messages, "in order", {.min_items = 1, .max_items = size_t{kMaxMessages}, .required = true});
+    v("messages", messages, "in order", {.min_items = 1, .max_items = size_t{kMaxStoredMessages}, .required = true});
   }
 };
 

@@ -127,7 +127,7 @@ struct FetchJob : HttpReceiver {
     class Fetcher* fetcher = nullptr;
     Verdict verdict = Verdict::kNone;
     HttpHead head;
-    std::unique_ptr<Part> part;
+    std::unique_ptr<FetchPart> part;
     int64_t begun_at = 0;  // bytes that were there
     bool ranged = false;   // a Range was asked for
     std::string body;
@@ -397,9 +397,9 @@ class Fetcher {
     a.fetcher = this;
     std::vector<std::string> headers = {"Accept: */*", "Accept-Encoding: identity"};
     if (job.item) {
-      if (fs::exists(parts_ / (Part::key_of(job.item->url.text) + ".part"))) {
+      if (fs::exists(parts_ / (FetchPart::key_of(job.item->url.text) + ".part"))) {
         open_part(job);
-        Part& part = *a.part;
+        FetchPart& part = *a.part;
         const PartOrigin& origin = part.origin();
         const std::string validator = validator_of(origin);
         const bool checked = !job.item->sha256.empty() || !job.item->md5.empty();
@@ -426,7 +426,7 @@ class Fetcher {
   }
 
   void open_part(FetchJob& job) {
-    if (!job.answer->part) job.answer->part = std::make_unique<Part>(parts_, job.item->url.text, !job.item->md5.empty());
+    if (!job.answer->part) job.answer->part = std::make_unique<FetchPart>(parts_, job.item->url.text, !job.item->md5.empty());
   }
 
   // ---- robots.txt ----
@@ -476,7 +476,7 @@ class Fetcher {
   }
 
   bool whole_416(const FetchJob& job, const HttpHead& head) const {
-    const Part& part = *job.answer->part;
+    const FetchPart& part = *job.answer->part;
     const std::string_view etag = head.fields.get("ETag");
     return unsatisfied_total(head.fields.get("Content-Range")) == part.size() && !etag.empty() && etag == part.origin().etag;
   }
@@ -486,7 +486,7 @@ class Fetcher {
   Verdict take_file(FetchJob& job, const HttpHead& head) {
     open_part(job);
     FetchJob::Answer& a = *job.answer;
-    Part& part = *a.part;
+    FetchPart& part = *a.part;
     PartOrigin origin{job.item->url.text, std::string(head.fields.get("ETag")), std::string(head.fields.get("Last-Modified")),
                       head.content_length};
     if (a.ranged || head.status == 206) {
@@ -668,13 +668,13 @@ class Fetcher {
   // All bytes of the file have come, as far as the connection knows.
   void whole(FetchJob& job) {
     FetchJob::Answer& a = *job.answer;
-    Part& part = *a.part;
+    FetchPart& part = *a.part;
     const int64_t size = part.origin().size;
     if (size >= 0 && part.size() != size) {
       if (part.size() > size) job.from_nothing = true;
       return retry(job, "size", str("has ", part.size(), " bytes where ", size, " were announced"), 0);
     }
-    const Part::Digests digests = part.digests();
+    const FetchPart::Digests digests = part.digests();
     if (!checksums_hold(job, digests.sha256, digests.md5)) {
       part.drop();
       return;
@@ -785,7 +785,7 @@ class Fetcher {
   std::deque<FetchJob> jobs_;
   struct Finished {
     FetchJob* job;
-    std::unique_ptr<Part> part;
+    std::unique_ptr<FetchPart> part;
     Json row;
   };
   std::vector<Finished> finished_;

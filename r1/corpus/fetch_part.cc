@@ -30,11 +30,11 @@ void move_to_place(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
-std::string Part::key_of(const std::string& url) {
+std::string FetchPart::key_of(const std::string& url) {
   return sha256(url).substr(0, 32);
 }
 
-Part::Part(const fs::path& folder, const std::string& url, bool with_md5)
+FetchPart::FetchPart(const fs::path& folder, const std::string& url, bool with_md5)
     : bytes_(folder / (key_of(url) + ".part")), note_(folder / (key_of(url) + ".json")), url_(url), with_md5_(with_md5) {
   fd_ = ::open(bytes_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (fd_ < 0) fail_errno("create", bytes_);
@@ -57,13 +57,13 @@ Part::Part(const fs::path& folder, const std::string& url, bool with_md5)
   }
 }
 
-Part::~Part() {
+FetchPart::~FetchPart() {
   if (fd_ >= 0) ::close(fd_);
 }
 
 // Whole or not at all after a kill. After a loss of power it may be an older one or none, which costs a second fetch and no more: no fsync, of
 // which there would be several a file.
-void Part::write_note(const Json& note) const {
+void FetchPart::write_note(const Json& note) const {
   const fs::path temporary = note_.string() + ".new";
   const std::string text = dump_json(note) + "\n";
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -74,14 +74,14 @@ void Part::write_note(const Json& note) const {
   if (n < 0 || size_t(n) < text.size() || ::rename(temporary.c_str(), note_.c_str()) != 0) fail_errno("write", note_);
 }
 
-void Part::restart(const PartOrigin& origin) {
+void FetchPart::restart(const PartOrigin& origin) {
   cut(0);
   origin_ = origin;
   origin_.url = url_;
   write_note({{"url", url_}, {"etag", origin.etag}, {"last_modified", origin.last_modified}, {"size", origin.size}});
 }
 
-void Part::cut(int64_t size) {
+void FetchPart::cut(int64_t size) {
   if (::ftruncate(fd_, size) != 0) fail_errno("shorten", bytes_);
   size_ = size;
   flushed_ = std::min(flushed_, size);
@@ -92,7 +92,7 @@ void Part::cut(int64_t size) {
   }
 }
 
-void Part::append(std::string_view bytes) {
+void FetchPart::append(std::string_view bytes) {
   hash_up_to(size_);
   for (std::string_view left = bytes; !left.empty();) {
     const ssize_t n = ::pwrite(fd_, left.data(), left.size(), size_);
@@ -112,7 +112,7 @@ void Part::append(std::string_view bytes) {
 }
 
 // What an earlier process brought is read once.
-void Part::hash_up_to(int64_t size) {
+void FetchPart::hash_up_to(int64_t size) {
   if (!sha256_) {
     sha256_ = std::make_unique<Digest>("sha256");
     if (with_md5_) md5_ = std::make_unique<Digest>("md5");
@@ -131,7 +131,7 @@ void Part::hash_up_to(int64_t size) {
   }
 }
 
-Part::Digests Part::digests() {
+FetchPart::Digests FetchPart::digests() {
   hash_up_to(size_);
   Digests out{sha256_->hex(), md5_ ? md5_->hex() : ""};
   sha256_.reset();  // whoever goes on begins anew
@@ -140,21 +140,21 @@ Part::Digests Part::digests() {
   return out;
 }
 
-void Part::begin_sync() const {
+void FetchPart::begin_sync() const {
   ::sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
-void Part::finish(const fs::path& file, const Json& row) {
+void FetchPart::finish(const fs::path& file, const Json& row) {
   if (::fsync(fd_) != 0) fail_errno("write", bytes_);
   write_note({{"whole", row}});
   move_to_place(bytes_, file);
 }
 
-void Part::done() {
+void FetchPart::done() {
   ::unlink(note_.c_str());
 }
 
-void Part::drop() {
+void FetchPart::drop() {
   ::unlink(bytes_.c_str());
   ::unlink(note_.c_str());
 }

@@ -21,13 +21,13 @@ struct PartOrigin {
   bool operator==(const PartOrigin&) const = default;
 };
 
-class Part {
+class FetchPart {
  public:
   // Opens or makes it. Bytes without a readable origin, or of another URL, are dropped.
-  Part(const fs::path& folder, const std::string& url, bool with_md5);
-  ~Part();
-  Part(const Part&) = delete;
-  Part& operator=(const Part&) = delete;
+  FetchPart(const fs::path& folder, const std::string& url, bool with_md5);
+  ~FetchPart();
+  FetchPart(const FetchPart&) = delete;
+  FetchPart& operator=(const FetchPart&) = delete;
 
   static std::string key_of(const std::string& url);
 

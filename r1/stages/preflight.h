@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "r1/base/error.h"
 #include "r1/eval/load.h"
 
 namespace r1::stages {
+
+using r1::check;  // each stage has a check(config, preflight) of its own beside it
 
 struct Preflight {
   std::set<std::string> pending = {};  // keys whose values are results of stages that have not run yet

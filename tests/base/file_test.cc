@@ -13,11 +13,11 @@
 namespace r1 {
 namespace {
 
-class FileTest : public testing::Test {
+class FileTest : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ =
-        fs::temp_directory_path() / str("r1_file_test_", ::getpid(), "_", testing::UnitTest::GetInstance()->current_test_info()->name());
+        fs::temp_directory_path() / str("r1_file_test_", ::getpid(), "_", ::testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::remove_all(folder_);
     make_folder(folder_);
   }

@@ -20,18 +20,18 @@ namespace r1 {
 namespace {
 
 TEST(Log, LevelsAndControlCharacters) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   log_info("a ", 1);
   log_warning("evil \x1b[2J", '\r');
   set_log_level(LogLevel::kWarning);
   log_info("unseen");
   log_warning("seen");
   set_log_level(LogLevel::kInfo);
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "a 1\nwarning: evil \\x1b[2J\\x0d\nwarning: seen\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "a 1\nwarning: evil \\x1b[2J\\x0d\nwarning: seen\n");
 }
 
 TEST(Log, LinesStayWhole) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([t] {
@@ -39,14 +39,14 @@ TEST(Log, LinesStayWhole) {
     });
   }
   for (auto& t : threads) t.join();
-  std::istringstream lines(testing::internal::GetCapturedStderr());
+  std::istringstream lines(::testing::internal::GetCapturedStderr());
   int n = 0;
   for (std::string line; std::getline(lines, line); ++n) EXPECT_EQ(line, std::string(50, line[0]));
   EXPECT_EQ(n, 800);
 }
 
 TEST(Log, WarningsThatRepeatAreCounted) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   {
     const CountRepeatedWarnings counts;
     for (int i = 0; i < 12; ++i) log_warning("row without an answer");
@@ -54,7 +54,7 @@ TEST(Log, WarningsThatRepeatAreCounted) {
     for (int i = 0; i < 2; ++i) log_info("no warning");
   }
   log_warning("read twice");
-  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "warning: row without an answer\nwarning: row without an answer (10 times)\nwarning: read twice\nno warning\nno warning\n"
             "warning: row without an answer (12 times in all)\nwarning: read twice\n");
 }
@@ -108,12 +108,12 @@ TEST(Progress, TheLineShrinksButKeepsRateAndTimeLeft) {
 }
 
 TEST(Progress, PlainWhenNotATerminal) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   {
     Progress bar("sft", 10, "step");
     for (int i = 1; i <= 10; ++i) bar.update(i, "loss 2.5");
   }
-  const std::string text = testing::internal::GetCapturedStderr();
+  const std::string text = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(text.find("sft: 10/10 step ("), 0u) << text;
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
   EXPECT_NE(text.find("loss 2.5\n"), std::string::npos);
@@ -121,9 +121,9 @@ TEST(Progress, PlainWhenNotATerminal) {
 
 TEST(Progress, QuietSaysNothing) {
   set_log_level(LogLevel::kWarning);
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   { Progress bar("sft", 10, "step"); }
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
   set_log_level(LogLevel::kInfo);
 }
 

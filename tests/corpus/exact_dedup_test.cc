@@ -24,7 +24,7 @@ Result run(const std::vector<std::string>& texts, const ExactOptions& options, i
   }
   const fs::path path = merge_exact(options, folder.path(), workers);
   const ExactRows rows(path, options);
-  Result r{{}, read_file(path)};
+  Result r{{}, r1::read_file(path)};
   for (size_t i = 0; i < texts.size(); ++i) {
     Document d;
     d.text = texts[i];

@@ -732,7 +732,7 @@ TEST_F(Fetch, TornLedgerAndOneProcess) {
   // whole, moved or not, but not in the ledger yet
   const std::string url = server.url("/c.gz");
   {
-    Part part(out() / ".fetch", url, false);
+    FetchPart part(out() / ".fetch", url, false);
     part.restart({url, "", "", 4});
     part.append("data");
     const Json told = {{"url", url}, {"status", "done"}, {"file", file_of_url(parse_url(url))}, {"bytes", 4}};

@@ -274,12 +274,12 @@ TEST(Minhash, TheSameBytesForAnyWorkersThreadsAndMemory) {
   const TemporaryFolder one("minhash_one"), many("minhash_many"), small("minhash_small");
   const std::vector<std::string> documents = planted();
   MinhashOptions options;
-  const std::string expected = read_file(run(documents, options, one.path()));
+  const std::string expected = r1::read_file(run(documents, options, one.path()));
   set_num_threads(3);
-  EXPECT_EQ(read_file(run(documents, options, many.path(), 4)), expected);
+  EXPECT_EQ(r1::read_file(run(documents, options, many.path(), 4)), expected);
   set_num_threads(0);
   options.memory_bytes = 1;  // every bucket by itself
-  EXPECT_EQ(read_file(run(documents, options, small.path(), 2)), expected);
+  EXPECT_EQ(r1::read_file(run(documents, options, small.path(), 2)), expected);
 }
 
 TEST(Minhash, AShardThatIsThereIsNotMadeAgain) {

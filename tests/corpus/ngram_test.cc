@@ -217,7 +217,7 @@ TEST(ArpaTest, WrittenFilesReadBackTheSame) {
     write_arpa(table, folder.path() / name);
     expect_equal(read_arpa(folder.path() / name), table, 0, name);
   }
-  EXPECT_EQ(read_file(folder.path() / "a.arpa").substr(0, 7), "\\data\\\n");
+  EXPECT_EQ(r1::read_file(folder.path() / "a.arpa").substr(0, 7), "\\data\\\n");
   EXPECT_LT(fs::file_size(folder.path() / "a.arpa.gz") * 2, fs::file_size(folder.path() / "a.arpa"));
 }
 
@@ -290,7 +290,7 @@ TEST(NgramModelTest, BrokenFilesAreErrors) {
   const TemporaryFolder folder("ngram");
   const fs::path path = folder.path() / "model.bin";
   NgramModel::load(kGolden / "order3_pruned2.arpa.gz").write(path);
-  const std::string whole = read_file(path);
+  const std::string whole = r1::read_file(path);
   for (size_t n = 0; n < whole.size(); n += n < 300 ? 7 : whole.size() / 31) {
     write(path, whole.substr(0, n));
     EXPECT_THROW(NgramModel::load(path), Error) << n;

@@ -63,11 +63,11 @@ TEST(ClassifierTest, ASeedIsARunAndAFileTheSame) {
   const TemporaryFolder folder("classifier");
   const fs::path path = folder.path() / "a.bin";
   trained().save(path);
-  const std::string bytes = read_file(path);
+  const std::string bytes = r1::read_file(path);
   trained().save(path);
-  EXPECT_EQ(read_file(path), bytes);
+  EXPECT_EQ(r1::read_file(path), bytes);
   trained(2).save(path);
-  EXPECT_NE(read_file(path), bytes);
+  EXPECT_NE(r1::read_file(path), bytes);
   const QualityClassifier loaded = QualityClassifier::load(path), c = trained(2);
   for (uint64_t i = 0; i < 10; ++i) EXPECT_EQ(loaded.probability(text_of(true, i)), c.probability(text_of(true, i)));
 }
@@ -81,7 +81,7 @@ TEST(ClassifierTest, WhatTheUserMustMend) {
   write_file_atomic(path, "nothing");
   EXPECT_NE(message_of([&] { QualityClassifier::load(path); }).find("is no quality classifier"), std::string::npos);
   trained().save(path);
-  std::string bytes = read_file(path);
+  std::string bytes = r1::read_file(path);
   write_file_atomic(path, bytes.substr(0, bytes.size() - 4));
   EXPECT_NE(message_of([&] { QualityClassifier::load(path); }).find("was it cut off?"), std::string::npos);
   const float nan = NAN;

@@ -151,7 +151,7 @@ TEST(Substring, CutsAllButTheFirst) {
   EXPECT_EQ(out, (std::vector<std::string>{texts[0], "Second:", "substring:nothing_left", "nothing of it", "Zürich: üü"}));
   EXPECT_EQ(marks[1], "substring:1," + std::to_string(licence.size() + 1));  // with the blank before, which is in the first text too
   EXPECT_EQ(run(texts, options, two.path(), 2), out);
-  EXPECT_EQ(read_file(one.path() / "substring.rows"), read_file(two.path() / "substring.rows"));
+  EXPECT_EQ(r1::read_file(one.path() / "substring.rows"), r1::read_file(two.path() / "substring.rows"));
 }
 
 TEST(Substring, CutsNoCharacterInTwo) {

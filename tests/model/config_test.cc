@@ -129,7 +129,7 @@ TEST(Config, EndIdsAreASet) {
 }
 
 TEST(GenerationConfig, IdsAndSampling) {
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "r1_generation_config";
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "r1_generation_config";
   std::filesystem::create_directories(folder);
   const auto read = [&](const char* json) {
     write_file_atomic(folder / "generation_config.json", json);

@@ -55,7 +55,7 @@ Golden golden(const std::string& name) {
   return g;
 }
 
-class Parity : public testing::TestWithParam<const char*> {};
+class Parity : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Parity, LogitsEqualTransformers) {
   const at::NoGradGuard no_grad;
@@ -79,13 +79,13 @@ TEST_P(Parity, Bf16LogitsAreNear) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Parity,
-                         testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "deepseek_v3_dense",
-                                         "deepseek_v3_dense_plain", "deepseek_v3_dense_ratio", "deepseek_v3", "deepseek_v3_plain",
-                                         "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed", "gpt2", "gpt2_untied",
-                                         "gemma3", "gemma3_linear"),
+                         ::testing::Values("llama", "llama_rope3_tied", "llama_linear_bias", "qwen2", "qwen3", "deepseek_v3_dense",
+                                           "deepseek_v3_dense_plain", "deepseek_v3_dense_ratio", "deepseek_v3", "deepseek_v3_plain",
+                                           "deepseek_v2_lite", "deepseek_v2_groups", "qwen3_moe", "qwen3_moe_mixed", "gpt2", "gpt2_untied",
+                                           "gemma3", "gemma3_linear"),
                          [](const auto& info) { return std::string(info.param); });
 
-class GradientParity : public testing::TestWithParam<const char*> {};
+class GradientParity : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
   const Golden g = golden(GetParam());
@@ -114,8 +114,8 @@ TEST_P(GradientParity, LossAndGradientsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GradientParity,
-                         testing::Values("llama", "qwen2", "qwen3", "deepseek_v3_dense", "deepseek_v3_dense_plain", "deepseek_v3",
-                                         "deepseek_v3_plain", "deepseek_v2_lite", "qwen3_moe", "gpt2", "gemma3"),
+                         ::testing::Values("llama", "qwen2", "qwen3", "deepseek_v3_dense", "deepseek_v3_dense_plain", "deepseek_v3",
+                                           "deepseek_v3_plain", "deepseek_v2_lite", "qwen3_moe", "gpt2", "gemma3"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

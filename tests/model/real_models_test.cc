@@ -42,7 +42,7 @@ std::vector<int64_t> greedy(Transformer& model, const std::vector<int64_t>& prom
   return out;
 }
 
-class RealModel : public testing::TestWithParam<const char*> {};
+class RealModel : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(RealModel, GreedyTextAndLogitsEqualTransformers) {
   const Json golden = parse_json_file(fs::path(R1_SOURCE_DIR) / "tests/golden/models" / (std::string(GetParam()) + ".json"));
@@ -67,7 +67,7 @@ TEST_P(RealModel, GreedyTextAndLogitsEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, RealModel, testing::Values("smollm2-135m", "qwen2.5-coder-0.5b", "gemma-3-270m"), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Files, RealModel, ::testing::Values("smollm2-135m", "qwen2.5-coder-0.5b", "gemma-3-270m"), [](const auto& info) {
   std::string name = info.param;
   for (char& c : name) {
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';

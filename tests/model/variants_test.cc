@@ -35,7 +35,7 @@ const Variant kVariants[] = {
     {"gpt2_power_swiglu", [](ModelConfig& c) { set_family(c, "gpt2"), c.norm = "power", c.ffn = "swiglu", c.positions = "rope"; }},
 };
 
-class VariantTest : public testing::TestWithParam<Variant> {
+class VariantTest : public ::testing::TestWithParam<Variant> {
  protected:
   static ModelConfig config() {
     ModelConfig c = tiny("llama");
@@ -130,7 +130,8 @@ TEST_P(VariantTest, CheckpointingGivesTheSameBitsAndRecord) {
   for (const auto& [name, value] : once.sums) EXPECT_TRUE(aten::equal(value, again_record.sums.at(name))) << name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Options, VariantTest, testing::ValuesIn(kVariants), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Options, VariantTest, ::testing::ValuesIn(kVariants),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Variants, PowerNormFollowsWhatItSees) {
   ModelConfig c = tiny("llama");

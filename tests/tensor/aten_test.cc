@@ -27,11 +27,11 @@ namespace r1 {
 namespace {
 
 // Same dtype, shape and bits.
-testing::AssertionResult same(const Tensor& x, const Tensor& y) {
+::testing::AssertionResult same(const Tensor& x, const Tensor& y) {
   if (x.scalar_type() != y.scalar_type() || !x.sizes().equals(y.sizes()) || !x.equal(y)) {
-    return testing::AssertionFailure() << x << "\nis not\n" << y;
+    return ::testing::AssertionFailure() << x << "\nis not\n" << y;
   }
-  return testing::AssertionSuccess();
+  return ::testing::AssertionSuccess();
 }
 
 Tensor f(std::initializer_list<float> values) {

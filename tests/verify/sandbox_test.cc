@@ -147,6 +147,35 @@ TEST_F(SandboxTest, Ends) {
   EXPECT_EQ(o.status, SIGSEGV);
 }
 
+// Three processes spin on the only CPU that it may use: of the wall time a program has a quarter.
+TEST_F(SandboxTest, TimeWithoutACpuIsNotTheProgramsFault) {
+  cpu_set_t before, one;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_COUNT(&one) == 0 && CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
+  }
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  std::vector<pid_t> spinning;
+  for (int i = 0; i < 3; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      for (volatile bool forever = true; forever;) {
+      }
+    }
+    spinning.push_back(child);
+  }
+  Limits limits = quick_limits(1.0);
+  limits.cpu_seconds = 10;
+  const Outcome busy = run(python("import time\nwhile time.process_time() < 0.7: pass\nprint('done')"), limits);
+  for (const pid_t child : spinning) ::kill(child, SIGKILL), ::waitpid(child, nullptr, 0);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+  EXPECT_EQ(busy.end, End::kExited) << end_name(busy.end) << busy.reason;
+  EXPECT_EQ(busy.out, "done\n");
+  EXPECT_GT(busy.wall_seconds, 1.0);
+}
+
 TEST_F(SandboxTest, WhatCannotStartSaysWhy) {
   Program program;
   program.argv = {"/usr/bin/no-such-program"};

@@ -1,5 +1,5 @@
 // The products of packed_linear with Armv8.2's dot product of 8 bit integers: two vectors of four lanes, a lane is a row of w. Included by
-// packed_linear.simd.cc alone, after Planes and Tile. The same sums as on every other set: exact in integers, then one fused multiply-add a
+// packed_linear_tiles.h alone, after Planes and Tile. The same sums as on every other set: exact in integers, then one fused multiply-add a
 // block in fp32.
 #pragma once
 
@@ -224,7 +224,7 @@ R1_INLINE void run_super_blocks(const Planes& w, int64_t blocks, const Tile& x, 
 }
 
 template <BlockForm F, int R>
-R1_INLINE void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R][kRowsOfGroup]) {
+R1_INLINE void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[kGroups][R][kRowsOfGroup]) {
   FloatLanes acc[R];
   for (int r = 0; r < R; ++r) acc[r] = {{vdupq_n_f32(0), vdupq_n_f32(0)}};
   if constexpr (is_super(F))
@@ -232,7 +232,7 @@ R1_INLINE void run_tile(const Planes& w, int64_t in, const Tile& x, float (&y)[R
   else
     run_blocks<F, R>(w, in / 32, x, acc);
   for (int r = 0; r < R; ++r)
-    for (int h = 0; h < 2; ++h) vst1q_f32(y[r] + 4 * h, acc[r].v[h]);
+    for (int h = 0; h < 2; ++h) vst1q_f32(y[0][r] + 4 * h, acc[r].v[h]);
 }
 
 }  // namespace

@@ -19,5 +19,8 @@ void quantize_tile_simd(const PackedLinear& a, int64_t row, int64_t rows, uint8_
 // The groups [begin, end) of w against all tiles.
 template <Isa, bool kVnni>
 void packed_linear_simd(const PackedLinear& a, const uint8_t* tiles, int64_t begin, int64_t end);
+// Its part for blocks of 256 columns.
+template <Isa, bool kVnni>
+void packed_super_simd(const PackedLinear& a, const uint8_t* tiles, int64_t begin, int64_t end);
 
 }  // namespace r1::kernels

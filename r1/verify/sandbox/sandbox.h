@@ -28,6 +28,7 @@ struct LayerState {
 std::vector<LayerState> examine();
 
 struct Limits {
+  // Of wall time, what the program is ready and gets no CPU does not count, so that a busy machine changes no verdict; ten times the limit end it.
   double wall_seconds = 10, cpu_seconds = 10;
   int64_t memory_bytes = int64_t{512} << 20;  // of all processes together with a cgroup; of each one without
   int64_t output_bytes = 1 << 20;             // stdout and stderr, each; what comes after is dropped and the program killed

@@ -25,6 +25,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr double kLookEvery = 0.05;  // seconds between looks at memory and CPU time
+constexpr double kMostStretch = 10;  // of the wall time limit, for a program that waits for a CPU
 constexpr double kPatience = 0.6;    // for the supervisor to end everything before it is killed itself
 constexpr double kLastPatience = 0.2;
 
@@ -136,7 +137,7 @@ class Running : public Process {
   Clock::time_point begin_, stopped_at_, last_look_;
   r1_final final_ = {};
   std::optional<r1_status> started_, failed_, ended_;
-  double cpu_seconds_ = 0;
+  double cpu_seconds_ = 0, waited_ = 0;
 };
 
 Running::Running(const Machine& machine, const Layers& layers, const Program& program, const Limits& limits) : limits_(limits) {
@@ -211,7 +212,12 @@ void Running::loop() {
       if (since > kPatience + kLastPatience) break;
       wait = 0.02;
     } else {
-      const double left = limits_.wall_seconds - seconds_since(begin_);
+      double left = limits_.wall_seconds + waited_ - seconds_since(begin_);
+      if (left <= 0) {
+        // On a busy machine a program is not to blame for the time in which it was ready and got no CPU: a verdict does not depend on load.
+        waited_ = std::min(usage_below(supervisor_.pid).waited_seconds, (kMostStretch - 1) * limits_.wall_seconds);
+        left = limits_.wall_seconds + waited_ - seconds_since(begin_);
+      }
       if (left <= 0) {
         stop(Stop::kTimeout);
         continue;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -46,6 +47,10 @@ Usage usage_of(pid_t pid) {
   int64_t total = 0, resident = 0;
   pages >> total >> resident;
   usage.memory_bytes = resident * ::sysconf(_SC_PAGESIZE);
+  std::istringstream times(first_line(folder + "/schedstat"));
+  double ran = 0, waited = 0;  // nanoseconds
+  times >> ran >> waited;
+  usage.waited_seconds = waited * 1e-9;
   return usage;
 }
 
@@ -63,6 +68,7 @@ Usage usage_below(pid_t root) {
     const Usage one = usage_of(pid);
     sum.cpu_seconds += one.cpu_seconds;
     sum.memory_bytes += one.memory_bytes;
+    sum.waited_seconds = std::max(sum.waited_seconds, one.waited_seconds);
     for (const pid_t child : children_of(pid)) open.push_back(child);
   }
   return sum;
