@@ -178,23 +178,28 @@ SimulatedRun simulate_run(const ClusterOptions& options, const plan::Cluster& cl
 
 }  // namespace
 
-ClusterPlan make_cluster_plan(const ClusterOptions& options, const std::string& model) {
+ClusterPlan make_cluster_plan(const ClusterOptions& options, const std::function<std::optional<plan::Network>()>& network) {
   ClusterPlan out;
   out.cluster = plan::parse_cluster(options.cluster);
   out.job = job_of(options);
   check_given(options, out.cluster);
-  if (model.empty() && !options.simulate)
-    fail_usage("plan: which model? Give --model=<preset name, HF folder or .gguf file> (r1 models lists presets and what is here)");
-  if (!model.empty()) {
+  out.network = network();
+  if (out.network) {
     if (options.global_batch == 0) fail_usage("--cluster: how many sequences is a step? Give --global_batch 2048, say");
-    out.network = train::plan_network(named_model(model), model);
     const plan::Stages stages(*out.network, out.job);
     const plan::Setting setting{out.cluster, *out.network, out.job, stages};
     out.found = plan::search(setting, choices_of(options), size_t(options.layouts));
     check_possible(out.found);
+  } else if (!options.simulate) {
+    fail_usage("plan: which model? Give --model=<preset name, HF folder or .gguf file> (r1 models lists presets and what is here)");
   }
   if (options.simulate) out.simulated = simulate_run(options, out.cluster, out.network);
   return out;
+}
+
+ClusterPlan make_cluster_plan(const ClusterOptions& options, const std::string& model) {
+  return make_cluster_plan(options,
+                           [&] { return model.empty() ? std::nullopt : std::optional(train::plan_network(named_model(model), model)); });
 }
 
 }  // namespace r1::app

@@ -1,6 +1,7 @@
 // r1 plan --cluster: the options of a plan for many GPUs, and from them to the maths of r1/plan.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -60,7 +61,9 @@ struct ClusterPlan {
   std::optional<SimulatedRun> simulated;
 };
 
-// kUsage before any work for what cannot be.
+// kUsage before any work for what cannot be. `network` is asked for once the options are known to make sense, and may have none.
+ClusterPlan make_cluster_plan(const ClusterOptions& options, const std::function<std::optional<plan::Network>()>& network);
+// Of a model by name; "": none.
 ClusterPlan make_cluster_plan(const ClusterOptions& options, const std::string& model);
 
 std::string cluster_plan_text(const ClusterPlan& plan);

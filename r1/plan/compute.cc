@@ -55,7 +55,8 @@ double rank_tokens(const Job& job, const Layout& l) {
 
 double product_seconds(const Gpu& gpu, bool fp8, double M, double N, double K, double number) {
   const double peak = (fp8 ? gpu.fp8_flops * kEfficiency.product_fp8 : gpu.bf16_flops * kEfficiency.product_bf16) * gpu.sustained;
-  const double reached = peak / (1 + kEfficiency.product_size * (1 / M + 1 / N + 1 / K));
+  const double size = fp8 ? kEfficiency.product_size_fp8 : kEfficiency.product_size_bf16;
+  const double reached = peak / (1 + size * (1 / M + 1 / N + 1 / K));
   return number * 2 * M * N * K / reached + kEfficiency.kernel_seconds;
 }
 

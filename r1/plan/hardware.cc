@@ -14,13 +14,16 @@ namespace r1::plan {
 
 // Measured on one H200 (docs/results/gpu.md): a bf16 product of 8192^3 runs at 774 to 783 TFLOP/s of 989, an fp8 one at 1,406 of 1,979; the
 // products of GPT-2 124M (K and N of 768 to 3072) at 725; cuDNN's attention of heads of 128 at 589 forward and 445 backward, of 64 at 431
-// and 357, ATen's FlashAttention-2 at 318 and 245; copies at 4.25 to 4.28 TB/s of 4.8, elementwise kernels a little below. NCCL's all-reduce of 512 MiB between two H200 reaches 265
-// to 315 of 450 GB/s. What DeepSeek-V3 set aside for its exchanges are 20 of 132 multiprocessors (arXiv 2412.19437, section 3.2.2). Fitted
-// to the published runs together: network, hidden_tp, kernel_seconds, other.
+// and 357, ATen's FlashAttention-2 at 318 and 245; copies at 4.25 to 4.28 TB/s of 4.8, elementwise kernels a little below. NCCL's all-reduce
+// of 512 MiB between two H200 reaches 265 to 315 of 450 GB/s. How an fp8 product depends on its size: DeepSeek-V3's shapes on an H800, 590
+// to 1,358 TFLOP/s (deepseek-ai/DeepGEMM:README@184ce9b). What DeepSeek-V3 set aside for its exchanges are 20 of 132 multiprocessors (arXiv
+// 2412.19437, section 3.2.2). hidden_tp is what async TP gained in torchtitan's runs of June 2025. Fitted to the published runs together:
+// network, kernel_seconds, other.
 const Efficiency kEfficiency = {
     .product_bf16 = 0.80,
-    .product_fp8 = 0.72,
-    .product_size = 48,
+    .product_fp8 = 0.80,
+    .product_size_bf16 = 48,
+    .product_size_fp8 = 450,
     .attention_forward = 0.80,  // 0.60 at a head of 128
     .attention_backward = 0.60,
     .flash2_forward = 0.43,
@@ -30,7 +33,7 @@ const Efficiency kEfficiency = {
     .nvlink = 0.70,
     .network = 0.80,
     .kernel_seconds = 3e-6,
-    .hidden_tp = 0.7,
+    .hidden_tp = 0.45,
     .overlap_cost = 20.0 / 132,
     .other = 0.05,
 };

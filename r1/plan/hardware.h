@@ -44,7 +44,7 @@ std::vector<std::string> gpu_names();
 // What is left of the peaks, measured. Where a figure is fitted and not measured, it is fitted to all published runs at once.
 struct Efficiency {
   double product_bf16, product_fp8;              // of the peak, for a large product
-  double product_size;                           // of M, N, K: a product reaches 1 / (1 + size (1/M + 1/N + 1/K)) of that
+  double product_size_bf16, product_size_fp8;    // of M, N, K: a product reaches 1 / (1 + size (1/M + 1/N + 1/K)) of that
   double attention_forward, attention_backward;  // of the bf16 peak, times head / (head + attention_head): cuDNN, FlashAttention-3
   double flash2_forward, flash2_backward;        // FlashAttention-2 on Hopper
   double attention_head;

@@ -149,9 +149,9 @@ TEST(Layouts, WhatCannotBeIsNamedWithAWayOut) {
   expect({.dp = 1, .tp = 32}, {"parallel.tp 32", "8 GPUs of a node"}, c);
   expect({.dp = 32, .ep = 2}, {"has no experts", "--parallel.ep 1"}, c);
   expect({.dp = 32, .micro_batch = 3}, {"global_batch 128", "--global_batch 192"}, c);
-  expect({.dp = 1, .tp = 1, .pp = 32, .schedule = Schedule::kInterleaved, .virtual_stages = 2}, {"64", "32 layers", "--parallel.pp 16"},
-         Case("4x8xh100"));
-  expect({.dp = 32, .schedule = Schedule::kInterleaved, .virtual_stages = 2}, {"needs a pipeline"}, c);
+  expect({.dp = 1, .tp = 1, .pp = 32, .virtual_stages = 2, .schedule = Schedule::kInterleaved},
+         {"virtual_stages 2", "32 layers", "--parallel.pp 16"}, Case("4x8xh100"));
+  expect({.dp = 32, .virtual_stages = 2, .schedule = Schedule::kInterleaved}, {"needs a pipeline"}, c);
   expect({.dp = 8, .pp = 4, .virtual_stages = 2}, {"belong to --schedule interleaved"}, c);
   expect({.dp = 8, .pp = 4, .schedule = Schedule::kInterleaved}, {"--virtual_stages 2"}, c);
   expect({.dp = 2, .pp = 16, .micro_batch = 8, .schedule = Schedule::kDualPipe}, {"dualpipe", "8 micro-batches"}, c);
@@ -273,10 +273,10 @@ TEST(Steps, BytesOfTheCollectives) {
   // Activations on and gradients back, of each micro-batch.
   EXPECT_DOUBLE_EQ(exchange(c.run({.dp = 8, .tp = 1, .pp = 4}), "pp send").bytes, 16 * 2 * stream);
   // Keys and values of 8 heads, once forward and twice backward, to 3 others.
-  EXPECT_DOUBLE_EQ(exchange(c.run({.dp = 8, .cp = 4}), "cp ring").bytes, 16 * 32 * 3 * (8192 * 8 * 256 * 2) * 3 / 4.0);
+  EXPECT_DOUBLE_EQ(exchange(c.run({.dp = 8, .cp = 4}), "cp ring").bytes, 16 * 32 * 3 * (8192.0 * 8 * 256 * 2) * 3 / 4);
   const Case moe("4x8xh100", dense_network(8, 32));
   const Estimate ep = moe.run({.dp = 32, .ep = 32});
-  EXPECT_DOUBLE_EQ(exchange(ep, "ep dispatch").bytes, 4 * 8 * 2 * (8192 * 2 * 4096 * 2) * 31 / 32.0);
+  EXPECT_DOUBLE_EQ(exchange(ep, "ep dispatch").bytes, 4 * 8 * 2 * (8192.0 * 2 * 4096 * 2) * 31 / 32);
   EXPECT_DOUBLE_EQ(exchange(ep, "ep combine").bytes, exchange(ep, "ep dispatch").bytes);
 }
 
@@ -285,8 +285,12 @@ TEST(Compute, ProductsAsMeasuredOnAnH200) {
   const Gpu h200 = parse_cluster("1x1xh200").gpu;
   const auto tflops = [&](double M, double N, double K, bool fp8) { return 2e-12 * M * N * K / product_seconds(h200, fp8, M, N, K); };
   EXPECT_NEAR(tflops(8192, 8192, 8192, false), 778, 20);
-  EXPECT_NEAR(tflops(8192, 8192, 8192, true), 1406, 30);
+  EXPECT_NEAR(tflops(8192, 8192, 8192, true), 1406, 60);
   EXPECT_NEAR(tflops(65536, 2304, 768, false), 725, 40);
+  // DeepSeek-V3's own shapes on an H800 (deepseek-ai/DeepGEMM:README@184ce9b), fp8 with scales by block.
+  const double published[][4] = {{4096, 2112, 7168, 1058}, {4096, 24576, 1536, 990}, {4096, 7168, 16384, 1358}, {4096, 4096, 7168, 1304},
+                                 {4096, 7168, 2048, 1025}, {8192, 4096, 7168, 1297}, {8192, 7168, 2048, 1099}};
+  for (const auto& [M, N, K, rate] : published) EXPECT_NEAR(tflops(M, N, K, true) / rate, 1, 0.15) << M << " " << N << " " << K;
   EXPECT_LT(tflops(128, 4096, 4096, false), 0.8 * tflops(8192, 4096, 4096, false));
 }
 
