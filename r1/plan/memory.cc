@@ -32,8 +32,11 @@ double saved_per_token(const Layer& layer, const Job& job, const Layout& l) {
   const double cut = job.sequence_parallel ? double(l.tp) : 1, tp = double(l.tp);
   const double mlp_bytes = job.fp8 ? 1 : kBf16;  // kept as the products read them
   switch (l.recompute) {
-    case Recompute::kNone:
-      return layer.saved_stream / cut + layer.saved_inside / tp;
+    case Recompute::kNone: {
+      // fp8: what products read (both norms' results, the activation's, rows for experts) is kept as they read it.
+      const double stream = job.fp8 ? 2 * layer.hidden : 0, inside = job.fp8 ? layer.inner + layer.experts_per_token * layer.hidden : 0;
+      return (layer.saved_stream - stream) / cut + (layer.saved_inside - inside) / tp;
+    }
     case Recompute::kSelective:
       return kBf16 * 2 * layer.hidden / cut + (kBf16 * layer.kept_attention + mlp_bytes * layer.kept_mlp) / tp;
     case Recompute::kEveryOther: {
@@ -75,7 +78,8 @@ Memory memory_of(const Setting& s, const Layout& l) {
     Memory m;
     m.stage = int64_t(r);
     m.weights = kBf16 * (gathers ? sharded : all);
-    m.gradients = kF32 * (l.zero >= 2 ? sharded : all);
+    // Along a pipeline they are summed over micro-batches before they go to their owners.
+    m.gradients = kF32 * (l.zero >= 2 && l.pp == 1 ? sharded : all);
     // DualPipe's second copy of a stage is another rank's first: the two share the optimizer's state.
     m.optimizer = 3 * kF32 * (l.zero >= 1 ? sharded : all) / (l.schedule == Schedule::kDualPipe ? 2 : 1);
     double saved = 0, working = 0, largest = 0;
@@ -96,7 +100,7 @@ Memory memory_of(const Setting& s, const Layout& l) {
     // The logits of a chunk of rows with their gradient; more than 2 GB are never held (ops/logprob).
     if (share.heads > 0) m.logits = std::min(T * n.vocab / tp * (kBf16 + kF32), 2e9);
     if (gathers) m.gathered = 2 * kBf16 * largest + kBf16 * std::max(share.embeddings, share.heads) * n.embedding / tp;
-    if (l.zero >= 2) m.gathered += kF32 * largest;  // whole gradients of a layer on their way to their owners
+    if (l.zero >= 2 && l.pp == 1) m.gathered += kF32 * largest;  // whole gradients of a layer on their way to their owners
     m.program = kProgram;
     if (m.total() > most.total()) most = m;
   }

@@ -163,15 +163,16 @@ void add_pipeline(const Setting& s, const Layout& l, RankTime& rank) {
   add_exposed(rank, s, {"pp send", {2, l.stage_ranks()}, calls, one, hidden ? 0 : calls * one.seconds}, 0.5);
 }
 
-// ZeRO-3 without a pipeline: weights are gathered a layer ahead in both passes, gradients go to their owners in the backward pass.
+// Without a pipeline: under ZeRO-3 weights are gathered a layer ahead in both passes, from ZeRO-2 on gradients go to their owners in each
+// backward pass.
 struct Sharded {
   double dense = 0, expert = 0;  // parameters of a rank
   Group dense_group, expert_group;
 };
 
 void add_gathers(const Setting& s, const Layout& l, const Sharded& p, RankTime& rank) {
-  if (l.zero != 3 || l.pp > 1) return;
-  const double weight = s.job.fp8 ? 1 : kBf16;
+  if (l.zero < 2 || l.pp > 1) return;
+  const double weight = l.zero == 2 ? 0 : s.job.fp8 ? 1 : kBf16;
   const double forward = rank.forward, backward = rank.backward;
   for (const auto& [group, parameters] : {std::pair{p.dense_group, p.dense}, std::pair{p.expert_group, p.expert}}) {
     const Transfer gather = gather_or_scatter(s.cluster, group, parameters * weight),
@@ -196,8 +197,10 @@ double once_a_step(const Setting& s, const Layout& l, const Sharded& p, const Ra
       calls.push_back({"dp all-reduce", group, 1, all_reduce(s.cluster, group, parameters * kF32)});
       gradients += calls.back().one.seconds;
     } else {
-      calls.push_back({"dp scatter gradients", group, 1, gather_or_scatter(s.cluster, group, parameters * kF32)});
-      gradients += calls.back().one.seconds;
+      if (l.zero == 1 || l.pp > 1) {
+        calls.push_back({"dp scatter gradients", group, 1, gather_or_scatter(s.cluster, group, parameters * kF32)});
+        gradients += calls.back().one.seconds;
+      }
       calls.push_back({"dp gather weights", group, 1, gather_or_scatter(s.cluster, group, parameters * kBf16)});
       weights += calls.back().one.seconds;
     }

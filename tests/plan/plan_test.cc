@@ -206,6 +206,10 @@ TEST(Steps, MemoryByZeroStage) {
   EXPECT_DOUBLE_EQ(memory(2).weights, 2 * P);
   EXPECT_DOUBLE_EQ(memory(3).weights, 2 * P / 8);
   EXPECT_GT(memory(3).gathered, 0);
+  // Along a pipeline gradients are summed over micro-batches first.
+  const Memory staged = c.run({.dp = 2, .pp = 4, .zero = 3, .recompute = Recompute::kFull}).memory;
+  EXPECT_DOUBLE_EQ(staged.gradients, 2 * staged.weights);
+  EXPECT_EQ(staged.gathered, 0);
 }
 
 TEST(Steps, ActivationsByScheduleAndPolicy) {
@@ -270,6 +274,10 @@ TEST(Steps, BytesOfTheCollectives) {
   // ZeRO-3 gathers in both passes of each of 4 micro-batches.
   const Estimate sharded = c.run({.dp = 32, .zero = 3});
   EXPECT_NEAR(exchange(sharded, "dp gather weights").bytes, 4 * 2 * 2 * P * 31 / 32, 1);
+  EXPECT_NEAR(exchange(sharded, "dp scatter gradients").bytes, 4 * 4 * P * 31 / 32, 1);
+  const Estimate second = c.run({.dp = 32, .zero = 2});
+  EXPECT_NEAR(exchange(second, "dp scatter gradients").bytes, 4 * 4 * P * 31 / 32, 1);
+  EXPECT_NEAR(exchange(second, "dp gather weights").bytes, 2 * P * 31 / 32, 1);
   // Activations on and gradients back, of each micro-batch.
   EXPECT_DOUBLE_EQ(exchange(c.run({.dp = 8, .tp = 1, .pp = 4}), "pp send").bytes, 16 * 2 * stream);
   // Keys and values of 8 heads, once forward and twice backward, to 3 others.
