@@ -55,10 +55,10 @@ std::string words(const Layout& l) {
 
 namespace {
 
-// "1, 2, 4, 8": what divides both, up to 64.
+// "1, 2, 4, 8": what divides both, up to 512.
 std::string divisors(int64_t a, int64_t b) {
   std::string out;
-  for (int64_t d = 1; d <= 64; ++d) {
+  for (int64_t d = 1; d <= 512; ++d) {
     if (a % d == 0 && b % d == 0) out += (out.empty() ? "" : ", ") + std::to_string(d);
   }
   return out;

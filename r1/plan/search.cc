@@ -79,9 +79,13 @@ struct Collector {
 
   static std::vector<int64_t> key(const Layout& l) { return {l.dp, l.tp, l.pp, l.ep, l.cp}; }
 
-  void take(std::map<std::vector<int64_t>, Estimate>& list, Estimate e) {
+  // Of those that fit the fastest; of those that do not the one that needs least.
+  void take(Estimate e) {
+    auto& list = e.fits ? best : too_large;
     const auto [it, fresh] = list.try_emplace(key(e.layout), e);
-    if (!fresh && e.step_seconds < it->second.step_seconds) it->second = std::move(e);
+    const Estimate& known = it->second;
+    const bool better = e.fits ? e.step_seconds < known.step_seconds : e.memory.total() < known.memory.total();
+    if (!fresh && better) it->second = std::move(e);
   }
 
   void refuse(const Layout& l, const std::string& reason) {
@@ -103,7 +107,7 @@ void try_layout(const Setting& s, const Layout& l, Collector& to) {
   }
   Estimate e = estimate(s, l);
   ++(e.fits ? to.found.fit : to.found.too_large);
-  to.take(e.fits ? to.best : to.too_large, std::move(e));
+  to.take(std::move(e));
 }
 
 std::vector<Estimate> fastest(const std::map<std::vector<int64_t>, Estimate>& list, size_t number) {
@@ -169,10 +173,12 @@ Found search(const Setting& s, const Choices& choices, size_t number) {
     // One that fits under the same sizes with another setting is no refusal.
     if (!to.best.contains(Collector::key(e.layout))) large.push_back(e);
   }
-  // Without any that fits, those that need least are nearest to help.
-  if (to.found.best.empty()) {
-    std::sort(large.begin(), large.end(), [](const Estimate& a, const Estimate& b) { return a.memory.total() < b.memory.total(); });
-  }
+  // Those that would be faster than the first first, and of these those that need least.
+  const double first = to.found.best.empty() ? 0 : to.found.best.front().step_seconds;
+  std::stable_sort(large.begin(), large.end(), [&](const Estimate& a, const Estimate& b) {
+    const bool a_faster = a.step_seconds < first, b_faster = b.step_seconds < first;
+    return a_faster != b_faster ? a_faster : a.memory.total() < b.memory.total();
+  });
   for (const Estimate& e : large) {
     if (to.found.refused.size() < number) to.found.refused.push_back({e.layout, why_too_large(s, e.layout, e.memory), e.tokens_per_second});
   }

@@ -23,7 +23,7 @@ struct Refusal {
 
 struct Found {
   std::vector<Estimate> best;    // fastest first, one for each {dp, tp, pp, ep, cp}
-  std::vector<Refusal> refused;  // one for each reason, faster ones than best[0] and those that need least more memory first
+  std::vector<Refusal> refused;  // too large ones, those faster than best[0] and then those that need least first; then one a reason
   int64_t tried = 0, impossible = 0, too_large = 0, fit = 0;
 };
 
