@@ -1,7 +1,7 @@
 // r1 plan --cluster against published runs, one set of constants for all of them; what a model's config becomes; options.
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -12,7 +12,6 @@
 #include "r1/train/plan.h"
 #include "r1/train/plan_network.h"
 #include "tests/app/program.h"
-#include "tests/message_of.h"
 
 namespace r1::app {
 namespace {
