@@ -168,6 +168,12 @@ SimulatedRun simulate_run(const ClusterOptions& options, const plan::Cluster& cl
   intervals.emplace_back(run.young_seconds, "Young");
   if (o.checkpoint_interval_minutes > 0) intervals.emplace_back(o.checkpoint_interval_minutes * 60, "given");
   std::sort(intervals.begin(), intervals.end());
+  // A checkpoint and what comes of it are a step of the simulation.
+  constexpr double kMostSteps = 1e9;
+  const double checkpoints = double(o.runs) * double(intervals.size()) * o.weeks * 7 * 24 * 3600 / intervals.front().first;
+  if (checkpoints > kMostSteps)
+    fail_usage("--simulate: ", o.runs, " runs of ", o.weeks, " weeks with a checkpoint every ", intervals.front().first,
+               " s are too many; give fewer --failures.runs or --failures.weeks, or a longer interval or stall");
   for (const auto& [interval, note] : intervals) {
     run.intervals.push_back(simulate_interval(o, model, interval));
     run.intervals.back().note = note;

@@ -157,6 +157,7 @@ NodeKind parse_kind(const std::string& part, const std::string& whole) {
 }
 
 Cluster read_cluster(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) fail_usage("--cluster: there is no file ", printable(path));
   const std::string text = read_file(path);
   const Json document = parse_yaml_document(text, path);
   if (!document.is_object()) fail_usage(path, ": expected the keys gpus and nodes");

@@ -87,12 +87,13 @@ TEST(PlanCluster, PublishedRunsFit) {
     const ClusterPlan plan = plan_of(row);
     ++all;
     fit += !plan.found.best.empty();
-    if (plan.found.best.empty())
+    if (plan.found.best.empty()) {
       EXPECT_LT(
           plan::memory_of({plan.cluster, *plan.network, plan.job, plan::Stages(*plan.network, plan.job)}, plan.found.refused.at(0).layout)
               .total(),
           1.1 * plan.cluster.gpu.memory_bytes)
           << row["name"];
+    }
   }
   EXPECT_GE(fit, all - 3);
 }
@@ -140,8 +141,9 @@ TEST(PlanCluster, NetworksAreTheModelsOwn) {
     EXPECT_EQ(n.parameters(), double(f.parameters + f.mtp_parameters)) << name;
     EXPECT_EQ(int64_t(n.layers.size()), config.num_hidden_layers + config.num_nextn_predict_layers) << name;
     // Beside norms and biases, which are no products.
-    if (config.num_nextn_predict_layers == 0)
+    if (config.num_nextn_predict_layers == 0) {
       EXPECT_NEAR(n.active_parameters() / double(f.active_parameters), 1, config.hidden_size < 1000 ? 0.02 : 1e-3) << name;
+    }
     double attention = 0;
     for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
       const plan::Layer& layer = n.kinds[size_t(n.layers[size_t(i)])];
@@ -217,6 +219,9 @@ TEST(PlanCluster, WrongOptionsAreOneLine) {
   expect({"--cluster=1x8xh200", "--simulate"}, {"--failures.checkpoint_stall_seconds"});
   expect({"--cluster=1x8xh200", "--simulate", "--failures.checkpoint_stall_seconds=5", "--failures.gpu_mtbf_hours=0"},
          {"nothing ever fails"});
+  expect({"--cluster=1x8xh200", "--simulate", "--failures.checkpoint_stall_seconds=1", "--failures.checkpoint_interval_minutes=0.0001"},
+         {"0.006 s are too many", "--failures.runs"});
+  expect({"tiny-test", "--cluster=/nowhere/cluster.yaml", "--global_batch=8"}, {"/nowhere/cluster.yaml"});
 }
 
 TEST(PlanCluster, SimulatesARunWithoutAModel) {
