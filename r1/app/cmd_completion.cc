@@ -2,10 +2,10 @@
 #include <algorithm>
 
 #include "r1/app/command.h"
-#include "r1/app/gpu_cards.h"
 #include "r1/base/build_info.h"
 #include "r1/base/error.h"
 #include "r1/model/presets.h"
+#include "r1/plan/gpu_cards.h"
 #include "r1/tasks/registry.h"
 
 namespace r1::app {
@@ -57,7 +57,7 @@ Completion completion_of(const FieldInfo& field) {
   if (field.key == "device") return {Values::kWords, "auto cpu cuda"};
   if (field.key == "gpu") {
     std::vector<std::string> names;
-    for (const GpuCard& card : gpu_cards()) names.push_back(card.name);
+    for (const plan::GpuCard& card : plan::gpu_cards()) names.push_back(card.name);
     return {Values::kWords, joined(names)};
   }
   if (in(kModels)) return {Values::kModels, field.help.find("preset") == std::string::npos ? "" : joined(model::preset_names())};

@@ -1,6 +1,6 @@
 // r1 plan: the memory of a run before anything is loaded, and what to do about it. Takes the recipe of any training stage, or a whole recipe
 // with stages, with the same overrides as the stage itself; or just a model. From settings to numbers: plan_inputs and train/plan; what
-// helps: train/advice; words: plan_text.
+// helps: train/advice; words: plan_text. With --cluster the plan is of a layout over many GPUs: plan_cluster and r1/plan.
 #include <algorithm>
 
 #include "r1/app/command.h"
@@ -26,6 +26,27 @@ int run_plan(const std::vector<Setting>& settings, const PlanConfig& own, const 
   }
   if (common.json) print_text(dump_json(json.size() == 1 ? json[0] : Json{{"fits", fits}, {"stages", json}}) + "\n");
   return fits ? 0 : 1;
+}
+
+int run_cluster(const std::vector<Setting>& rest, PlanConfig own, const CommonOptions& common) {
+  for (const Setting& s : rest) {
+    if (s.key != "model" || !s.value.is_string())
+      fail_usage(s.where, ": ", printable(s.key),
+                 " is of a plan for one GPU; with --cluster give global_batch, sequence_length and the like");
+    if (own.model.empty()) own.model = s.value.get<std::string>();
+  }
+  const ClusterPlan plan = make_cluster_plan(own.many, own.model);
+  print_text(common.json ? dump_json(cluster_plan_json(plan)) + "\n" : cluster_plan_text(plan));
+  return plan.network && plan.found.best.empty() ? 1 : 0;
+}
+
+// What only a plan for many GPUs knows is not taken in silence. A recipe may say how it is laid out.
+void check_is_for_cluster(const std::vector<Setting>& own, PlanConfig& config) {
+  const Fields fields(config.many);
+  for (const Setting& s : own) {
+    if (fields.find(s.key) && !s.key.starts_with("parallel."))
+      fail_usage(s.where, ": is of a plan for many GPUs; give --cluster 64x8xh200, say, beside it");
+  }
 }
 
 // "r1 plan grpo MODEL" and "r1 plan MODEL grpo" are the same.
@@ -61,6 +82,8 @@ Command cmd_plan() {
       for (const std::string& name : model::preset_names()) print_text(name + "\n");
       return 0;
     }
+    if (!options.config.many.cluster.empty()) return run_cluster(rest, options.config, options.common);
+    check_is_for_cluster(own, options.config);
     return run_plan(rest, options.config, options.common);
   };
   return command;

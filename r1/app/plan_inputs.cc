@@ -6,7 +6,6 @@
 #include <cctype>
 #include <map>
 
-#include "r1/app/gpu_cards.h"
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
@@ -14,6 +13,7 @@
 #include "r1/model/local_models.h"
 #include "r1/model/presets.h"
 #include "r1/model/weights_io.h"
+#include "r1/plan/gpu_cards.h"
 #include "r1/stages/grpo.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/sft.h"
@@ -30,6 +30,7 @@ void PlanConfig::visit(Fields& v) {
   v("prompt_tokens", prompt_tokens, "grpo: length of a prompt, which only the data knows", Range{0, 1e7});
   v("context", context, "serve: tokens of a conversation, prompt and answers; 0: several lengths", Range{0, 1e7});
   v("list_presets", list_presets, "print the named shapes and stop");
+  v.group("", many);
 }
 
 bool is_training_stage(const std::string& stage) {
@@ -91,7 +92,7 @@ void set_memory(PlanRequest& request, const PlanConfig& own) {
     memory = parse_bytes(own.memory, "--memory");
     request.memory_of = "--memory";
   } else if (!own.gpu.empty()) {
-    const GpuCard& card = gpu_card(own.gpu);
+    const plan::GpuCard& card = plan::gpu_card(own.gpu);
     memory = card.bytes();
     request.memory_of = str(card.title, ", sold as ", card.sold_gb, " GB");
   } else if (!request.advice.plan.cuda) {
@@ -325,6 +326,10 @@ std::vector<PlanRequest> recipe_requests(const std::vector<Setting>& settings, c
 }
 
 }  // namespace
+
+model::ModelConfig named_model(const std::string& name) {
+  return shape_of(name, {});
+}
 
 std::vector<PlanRequest> plan_requests(const std::vector<Setting>& settings, const PlanConfig& own, const CommonOptions& common) {
   if (std::any_of(settings.begin(), settings.end(), [](const Setting& s) { return s.key.starts_with("stages."); }))

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "r1/app/command.h"
+#include "r1/app/plan_cluster.h"
 #include "r1/train/advice.h"
 
 namespace r1::app {
@@ -13,6 +14,7 @@ struct PlanConfig {
   std::string stage = "auto", model, memory, gpu;
   int64_t prompt_tokens = 256, context = 0;
   bool list_presets = false;
+  ClusterOptions many;  // of a plan for many GPUs
 
   void visit(Fields& v);
 };
@@ -24,6 +26,8 @@ struct PlanRequest {
   train::AdviceInput advice;
 };
 
+// The shape of a preset, folder, file or published name; kUsage with the nearest if there is none.
+model::ModelConfig named_model(const std::string& name);
 bool is_training_stage(const std::string& stage);
 // The stages that are asked for: one, or all training stages of a recipe. `settings`: those that are not PlanConfig's.
 std::vector<PlanRequest> plan_requests(const std::vector<Setting>& settings, const PlanConfig& own, const CommonOptions& common);

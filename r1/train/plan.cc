@@ -23,11 +23,6 @@ struct Shape {
     for (int64_t layer = 0; layer < L; ++layer) F = std::max(F, inner_width(c, layer));
   }
   int64_t D, V, L, F = 0;  // F: the widest that a token's MLP is, over its experts
-
-  static int64_t inner_width(const model::ModelConfig& c, int64_t layer) {
-    if (!c.moe_layer(layer)) return c.intermediate_size;
-    return (c.moe.num_experts_per_tok + c.moe.n_shared_experts) * c.moe.moe_intermediate_size;
-  }
 };
 
 int64_t bytes_of(tensor::DType dtype) {
@@ -165,12 +160,17 @@ Saved saved_by_attention(const model::ModelConfig& c) {
 
 // Gate, up and their product; with experts also the rows that each takes and gives, and the scores of all.
 Saved saved_by_mlp(const model::ModelConfig& c, int64_t layer) {
-  Saved saved{3 * Shape::inner_width(c, layer), 0};
+  Saved saved{3 * inner_width(c, layer), 0};
   if (c.moe_layer(layer)) saved.elements += 2 * c.moe.num_experts_per_tok * c.hidden_size, saved.floats += 2 * c.moe.n_routed_experts;
   return saved;
 }
 
 }  // namespace
+
+int64_t inner_width(const model::ModelConfig& c, int64_t layer) {
+  if (!c.moe_layer(layer)) return c.intermediate_size;
+  return (c.moe.num_experts_per_tok + c.moe.n_shared_experts) * c.moe.moe_intermediate_size;
+}
 
 int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype, int64_t layer) {
   const Saved attention = saved_by_attention(config), mlp = saved_by_mlp(config, layer);

@@ -54,6 +54,8 @@ struct Plan {
 Plan make_plan(const PlanInput& input);
 Json plan_to_json(const Plan& plan);
 
+// Neurons of a layer's MLP that a token meets: of a mixture, its experts' and the shared ones'.
+int64_t inner_width(const model::ModelConfig& config, int64_t layer);
 // Bytes that the graph holds for one token of one layer.
 int64_t saved_bytes_of_layer(const model::ModelConfig& config, tensor::DType dtype, int64_t layer);
 

@@ -1,8 +1,8 @@
 // r1 plan for people: defaults, names, cards, advice that can be typed.
 #include <gtest/gtest.h>
 
-#include "r1/app/gpu_cards.h"
 #include "r1/model/presets.h"
+#include "r1/plan/gpu_cards.h"
 #include "tests/app/program.h"
 
 namespace r1::app {
@@ -32,23 +32,23 @@ TEST(PlanCommand, AGpuIsPlannedInBfloat16) {
   const Json gpu = plan({"sft", "smollm2-135m", "--gpu=h100"}), cpu = plan({"sft", "smollm2-135m", "--memory=80GB"});
   EXPECT_TRUE(gpu["resident"].contains("master weights"));
   EXPECT_FALSE(cpu["resident"].contains("master weights"));
-  EXPECT_EQ(gpu["memory"], gpu_card("h100").bytes());
+  EXPECT_EQ(gpu["memory"], plan::gpu_card("h100").bytes());
   EXPECT_NE(gpu["memory_of"].get<std::string>().find("sold as 80 GB"), std::string::npos);
   EXPECT_EQ(plan({"serve", "smollm2-135m", "--device=cuda", "--memory=24GB"})["resident"]["weights"], 2 * gpu["parameters"].get<int64_t>());
 }
 
 TEST(PlanCommand, CardsByManyNames) {
-  EXPECT_STREQ(gpu_card("RTX 4090").name, "rtx4090");
-  EXPECT_STREQ(gpu_card("4090").name, "rtx4090");
-  EXPECT_STREQ(gpu_card("NVIDIA GeForce RTX 3090").name, "rtx3090");
-  EXPECT_STREQ(gpu_card("a100-80gb").name, "a100");
-  EXPECT_STREQ(gpu_card("A100-40GB").name, "a100-40gb");
-  EXPECT_STREQ(gpu_card("H100 80GB").name, "h100");
-  EXPECT_STREQ(gpu_card("Tesla T4").name, "t4");
-  for (const GpuCard& card : gpu_cards()) {
+  EXPECT_STREQ(plan::gpu_card("RTX 4090").name, "rtx4090");
+  EXPECT_STREQ(plan::gpu_card("4090").name, "rtx4090");
+  EXPECT_STREQ(plan::gpu_card("NVIDIA GeForce RTX 3090").name, "rtx3090");
+  EXPECT_STREQ(plan::gpu_card("a100-80gb").name, "a100");
+  EXPECT_STREQ(plan::gpu_card("A100-40GB").name, "a100-40gb");
+  EXPECT_STREQ(plan::gpu_card("H100 80GB").name, "h100");
+  EXPECT_STREQ(plan::gpu_card("Tesla T4").name, "t4");
+  for (const plan::GpuCard& card : plan::gpu_cards()) {
     EXPECT_LT(card.reported_gib, card.sold_gb) << card.name;  // a box counts in larger words
     EXPECT_GT(card.reported_gib, 0.88 * card.sold_gb) << card.name;
-    EXPECT_STREQ(gpu_card(card.name).name, card.name);
+    EXPECT_STREQ(plan::gpu_card(card.name).name, card.name);
   }
   const ProgramResult r = run_r1({"plan", "tiny-test", "--gpu=h1000"});
   EXPECT_EQ(r.code, 2);

@@ -8,7 +8,7 @@ import tempfile
 
 FLOORS = [
     ["base"],
-    ["kernels", "tensor", "text", "report", "http"],
+    ["kernels", "tensor", "text", "report", "http", "plan"],
     ["ops", "dist", "data", "verify", "grammar"],
     ["nn", "tasks", "corpus", "api", "plugins"],
     ["model"],
@@ -19,7 +19,7 @@ FLOORS = [
 ]
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}
 MAY_INCLUDE_KERNELS = {"ops", "engine", "kernels"}
-WITHOUT_LIBTORCH = {"base", "text", "report", "kernels", "data", "corpus", "verify", "tasks", "http", "grammar", "api", "plugins"}
+WITHOUT_LIBTORCH = {"base", "text", "report", "plan", "kernels", "data", "corpus", "verify", "tasks", "http", "grammar", "api", "plugins"}
 NEVER = re.compile(r"^(torch/torch\.h|torch/all\.h|torch/extension\.h|ATen/ATen\.h|ATen/Functions\.h|torch/nn.*)$")
 # Any header of one operator doubles what a file reads: r1/tensor/aten.h declares the operators, and only its definitions (and their test, which
 # compares the two) see ATen's. Two of them cost nothing and are passed on by the door itself.

@@ -1,11 +1,11 @@
-#include "r1/app/gpu_cards.h"
+#include "r1/plan/gpu_cards.h"
 
 #include <cctype>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
 
-namespace r1::app {
+namespace r1::plan {
 
 // From what out-of-memory reports of public bug threads give as total capacity, the lower where they differ by driver.
 const std::vector<GpuCard>& gpu_cards() {
@@ -35,6 +35,8 @@ const std::vector<GpuCard>& gpu_cards() {
       {"a100-40gb", "A100 40 GB", 40, 39.3},
       {"a100", "A100 80 GB", 80, 79.1},
       {"h100", "H100", 80, 79.1},
+      {"h100-96gb", "H100 96 GB", 96, 95.0},
+      {"h800", "H800", 80, 79.1},
       {"h100nvl", "H100 NVL", 94, 93.0},
       {"gh200", "GH200", 96, 94.5},
       {"h20", "H20", 96, 95.0},
@@ -74,4 +76,4 @@ const GpuCard& gpu_card(std::string_view name) {
   fail_usage("--gpu: unknown card '", printable(name), "'", did_you_mean(name, names), " (known: ", all, "; of another give --memory)");
 }
 
-}  // namespace r1::app
+}  // namespace r1::plan

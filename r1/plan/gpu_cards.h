@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace r1::app {
+namespace r1::plan {
 
 struct GpuCard {
   const char* name;     // "h100"
@@ -22,4 +22,4 @@ const std::vector<GpuCard>& gpu_cards();
 // is none. A name that stands for several sizes (a100) is the largest.
 const GpuCard& gpu_card(std::string_view name);
 
-}  // namespace r1::app
+}  // namespace r1::plan
