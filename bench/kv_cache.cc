@@ -1,9 +1,9 @@
 // What does a smaller cache cost? A text, teacher-forced in chunks, over each form of the cache, and the time of decode steps at its end:
-//   bench_kv_cache --model FILE --text FILE [--tokens 1024 --chunk 512 --steps 32 --dtype float32 --threads 1 --caches LIST --weights plain|packed]
+//   bench_kv_cache --model FILE --text FILE [--tokens 1024 --chunk 512 --steps 32 --dtype float32 --threads 1 --device cpu --caches LIST --weights plain|packed]
 // LIST: forms by commas, each a type (auto, float32, bfloat16, int8, int4), window:N (the first 4 tokens and the last N - 4) or window:N:SINKS,
 // heavy:N (heavy hitters, a budget of N), or two of these joined: int4+heavy:2048.
 // Prints one JSON object a line: {"cache", "tokens", "held": the most tokens that were held, "bytes_per_token", "bytes" of what was held, "ratio" of
-// it to all tokens in the model's own form, "perplexity", "perplexity_end": of the last quarter, "step_ms": median CPU time of a step of one token, "seconds" of CPU}
+// it to all tokens in the model's own form, "perplexity", "perplexity_end": of the last quarter, "step_ms": median CPU time of a step of one token, "seconds" of CPU; with --device cuda, the clock's}
 // and, where the text is short enough to keep the first form's logits (2,048 tokens), {"logit_rms": root mean square of the differences from them
 // over that of the logits about their row's mean, "logit_most": the largest difference, "kl": mean KL divergence in nats, "same_top": share of rows
 // with the same likeliest token}.
@@ -11,6 +11,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "bench/bench.h"
@@ -45,13 +46,19 @@ ops::CacheForm form_of(const std::string& name) {
   return engine::cache_form(c);
 }
 
+// CPU time, which other work on the machine does not change; of a GPU, which ends what it was given first (a result is read), the clock's.
+double now_ms(at::Device device) {
+  if (device.is_cpu()) return bench::cpu_ms();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 // A text of one sequence over a cache of its own.
 class Text {
  public:
   Text(model::Transformer& model, const ops::CacheForm& form, int64_t tokens) : model_(model), form_(form) {
     const int64_t held = form.budget > 0 ? std::min(form.budget, tokens) : tokens, blocks = held / form.block_size + 1;
     for (int i = 0; i < model.num_caches(); ++i) {
-      caches_.push_back(aten::zeros({blocks, model.cache_bytes(i, form)}, at::kByte));
+      caches_.push_back(aten::zeros({blocks, model.cache_bytes(i, form)}, at::TensorOptions(at::kByte).device(model.device())));
       bytes_per_token_ += model.cache_bytes(i, form) / form.block_size;
     }
     for (int32_t b = 0; b < blocks; ++b) blocks_.push_back(b);
@@ -73,7 +80,8 @@ class Text {
     held_ += int64_t(ids.size()), position_ += int64_t(ids.size());
     most_ = std::max(most_, form_.kept_last > 0 ? form_.most_tokens(position_, int64_t(ids.size())) : held_);
     const std::vector<int64_t> list(ids.begin(), ids.end());
-    return model_.logits(model_.hidden(aten::tensor(list, at::kLong), {ops::sequences_on(at::kCPU, std::move(s))}, &caches_));
+    const nn::LayerContext context{ops::sequences_on(model_.device(), std::move(s))};
+    return model_.logits(model_.hidden(aten::tensor(list, at::kLong).to(model_.device()), context, &caches_));
   }
   void take_back(int64_t tokens) { held_ -= tokens, position_ -= tokens; }
   int64_t most() const { return most_; }
@@ -99,23 +107,26 @@ Measured run(model::Transformer& model, const std::vector<int64_t>& ids, const o
   Text text(model, form, length);
   Measured m;
   std::vector<Tensor> kept;
-  const double begin = bench::cpu_ms();
+  const at::Device device = model.device();
+  const double begin = now_ms(device);
   for (int64_t at = 0, n; at < length; at += n) {
     n = text.room(std::min(chunk, length - at));
-    const Tensor logits_tV = text.feed({ids.data() + at, size_t(n)}), sum_t = aten::logsumexp(logits_tV, {1});
-    for (int64_t i = 0; i < n && at + i + 1 < length; ++i)
-      m.logprob.push_back(double(logits_tV.const_data_ptr<float>()[i * logits_tV.size(1) + ids[size_t(at + i + 1)]]) -
-                          double(sum_t.const_data_ptr<float>()[i]));
-    if (length <= kLongestCompared) kept.push_back(logits_tV);
+    const Tensor logits_tV = text.feed({ids.data() + at, size_t(n)}).to(at::kFloat);
+    const int64_t told = std::min(n, length - at - 1);  // the last token has nothing after it
+    const std::vector<int64_t> after(ids.begin() + at + 1, ids.begin() + at + 1 + told);
+    const Tensor logits_sV = logits_tV.narrow(0, 0, told), after_s1 = aten::tensor(after, at::kLong).to(device).unsqueeze(1);
+    const Tensor logprob_s = (aten::gather(logits_sV, 1, after_s1) - aten::logsumexp(logits_sV, {1}, true)).to(at::kCPU).view({-1});
+    for (int64_t i = 0; i < told; ++i) m.logprob.push_back(double(logprob_s.const_data_ptr<float>()[i]));
+    if (length <= kLongestCompared) kept.push_back(logits_tV.to(at::kCPU));
   }
-  m.seconds = (bench::cpu_ms() - begin) / 1000;
+  m.seconds = (now_ms(device) - begin) / 1000;
   if (!kept.empty()) m.logits_TV = aten::cat(kept, 0);
   std::vector<double> ms;
   for (int64_t i = 0; i < steps; ++i) {
     text.take_back(1);
-    const double start = bench::cpu_ms();
-    text.feed({&ids.back(), 1});
-    ms.push_back(bench::cpu_ms() - start);
+    const double start = now_ms(device);
+    text.feed({&ids.back(), 1}).narrow(1, 0, 1).to(at::kCPU);
+    ms.push_back(now_ms(device) - start);
   }
   m.step_ms = ms.empty() ? 0 : bench::median(std::move(ms));
   m.bytes_per_token = text.bytes_per_token(), m.most = text.most();
@@ -158,8 +169,8 @@ void run_all(const bench::Arguments& given) {
   const at::NoGradGuard no_grad;
   at::set_num_threads(int(given.number("threads")));
   const fs::path path = model::find_model(given.text("model"));
-  const auto model =
-      model::load_model(path, at::kCPU, tensor::parse_dtype(given.text("dtype")), {}, {.keep_packed = given.text("weights") == "packed"});
+  const auto model = model::load_model(path, tensor::parse_device(given.text("device")), tensor::parse_dtype(given.text("dtype")), {},
+                                       {.keep_packed = given.text("weights") == "packed"});
   const auto tokens = text::Tokenizer::load(path).encode(read_file(given.text("text")));
   if (int64_t(tokens.size()) < given.number("tokens")) fail_usage(given.text("text"), " has ", tokens.size(), " tokens only");
   const std::vector<int64_t> ids(tokens.begin(), tokens.begin() + given.number("tokens"));
@@ -186,6 +197,7 @@ int main(int argc, char** argv) {
                   {"steps", "32"},
                   {"dtype", "float32"},
                   {"threads", "1"},
+                  {"device", "cpu"},
                   {"weights", "plain"},
                   {"caches", "auto,bfloat16,int8,int4,window:516,window:512:0,heavy:516,window:260,window:256:0,heavy:260"}}});
   });

@@ -4,7 +4,7 @@
 quantize_peer.py --r1 R1 --model FOLDER --data CALIB.jsonl --eval TEXT --work DIR [--methods gptq awq] [--group 64] [--samples 12] [--length 256]
 
 Needs llmcompressor (0.14.0.1 was tried; it computes on the CPU) and transformers. FOLDER: Hugging Face's layout, for instance of `r1 convert`.
-CALIB: rows {"text"}, put one after another and cut as `r1 quantize` does. Each result is scored by `r1 score`. A line of JSON a method:
+CALIB: rows {"text"}, put one after another and cut as `r1 quantize` does. Each result is scored by `r1 score`, the peer's also by transformers. A line of JSON a method:
 perplexities, their ratio to the peer's (goal: 1.002 at most), seconds of the quantization (the peer's without its imports), their ratio.
 Threads are what OMP_NUM_THREADS says, for both."""
 import argparse
@@ -65,7 +65,12 @@ def peer(args):
     seconds = time.time() - start
     model.save_pretrained(args.work, save_compressed=True)
     tokenizer.save_pretrained(args.work)
-    print(json.dumps({"seconds": seconds}))
+    # The peer's own reading of what it made: from the files, by transformers.
+    model = AutoModelForCausalLM.from_pretrained(args.work, dtype=torch.float32)
+    with torch.no_grad():
+        ids = torch.tensor([tokenizer.encode(open(args.eval, newline="").read(), add_special_tokens=False)])
+        loss = torch.nn.functional.cross_entropy(model(ids).logits[0, :-1].float(), ids[0, 1:])
+    print(json.dumps({"seconds": seconds, "perplexity": math.exp(loss.item())}))
 
 
 def last_json(command):
@@ -95,7 +100,8 @@ def main():
         his = last_json([sys.executable, os.path.abspath(__file__), "--peer", method, "--r1", args.r1, "--model", args.model, "--data", args.data,
                          "--eval", args.eval, "--work", theirs] + shared)
         ppl, his_ppl = perplexity(args, ours), perplexity(args, theirs)
-        print(json.dumps({"method": method, "original": original, "ours": ppl, "llm-compressor": his_ppl, "ratio": ppl / his_ppl,
+        print(json.dumps({"method": method, "original": original, "ours": ppl, "llm-compressor": his_ppl,
+                          "llm-compressor by transformers": his["perplexity"], "ratio": ppl / his_ppl,
                           "seconds": made["seconds"], "seconds_llm-compressor": his["seconds"], "time_ratio": made["seconds"] / his["seconds"],
                           "group": args.group, "tokens": args.samples * args.length}), flush=True)
 

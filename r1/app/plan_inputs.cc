@@ -182,8 +182,10 @@ AdviceInput sft_input(const std::vector<Setting>& settings, const PlanConfig& ow
 }
 
 // `sequences` of `longest` tokens each are what the engine can have to hold at most.
-void set_engine(AdviceInput& advice, const engine::EngineConfig& engine, int64_t memory, int64_t sequences, int64_t longest_text) {
+void set_engine(AdviceInput& advice, engine::EngineConfig engine, int64_t memory, int64_t sequences, int64_t longest_text) {
   train::PlanInput& in = advice.plan;
+  const int64_t longest = engine.max_model_len ? engine.max_model_len : in.model.max_position_embeddings;
+  if (const std::string word = engine::drop_idle_eviction(engine, longest); !word.empty()) log_info(word);
   in.cache = engine::cache_form(engine);
   in.network = std::make_shared<model::Footprint>(model::footprint(in.model, in.dtype, in.cache));
   const model::Footprint& network = *in.network;
@@ -194,7 +196,6 @@ void set_engine(AdviceInput& advice, const engine::EngineConfig& engine, int64_t
     return number * ((tokens + engine.block_size - 1) / engine.block_size) * engine.block_size * token_bytes;
   };
   // As the engine counts: all of cache_memory(), but no more than twice what its sequences can fill.
-  const int64_t longest = engine.max_model_len ? engine.max_model_len : in.model.max_position_embeddings;
   if (engine.num_blocks) {
     in.cache_bytes = engine.num_blocks * engine.block_size * token_bytes;
   } else {

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "r1/base/error.h"
+#include "r1/base/log.h"
 #include "r1/base/memory_left.h"
 #include "r1/engine/device_sampler.h"
 #include "r1/engine/ngram_lookup.h"
@@ -76,6 +77,7 @@ EngineConfig finished(EngineConfig c, const model::Transformer& model) {
         "speculation ngram needs none");
   if (c.max_model_len == 0) c.max_model_len = longest;
   check_eviction(c);
+  if (const std::string word = drop_idle_eviction(c, c.max_model_len); !word.empty()) log_info("[engine] ", word);
   // A prefix has no scores of its own: they are of the queries after it too.
   if (c.kv_eviction == "heavy_hitters") c.enable_prefix_caching = false;
   if (cache_form(c).kept_last == 0) c.attention_sink_tokens = 0;
@@ -119,6 +121,15 @@ RunnerConfig running(const EngineConfig& c) {
 }
 
 }  // namespace
+
+std::string drop_idle_eviction(EngineConfig& c, int64_t longest) {
+  if (c.kv_eviction == "none" || c.kv_budget < longest) return "";
+  const std::string word =
+      str("kv_budget ", c.kv_budget, " holds every text of up to ", longest, " tokens (max_model_len), so kv_eviction ", c.kv_eviction,
+          " is off: nobody would go, and it would cost time");
+  c.kv_eviction = "none", c.kv_budget = 0;
+  return word;
+}
 
 ops::CacheForm cache_form(const EngineConfig& c) {
   const int64_t last = c.kv_eviction == "window" ? std::max<int64_t>(0, c.kv_budget - c.attention_sink_tokens) : c.attention_window;
@@ -524,11 +535,14 @@ void EngineConfig::visit(Fields& v) {
   v("attention_sink_tokens", attention_sink_tokens,
     "with attention_window, or kv_eviction window: the first tokens of a sequence, which stay in sight", Range{0, 1e6});
   v("kv_eviction", kv_eviction,
-    "who goes when a sequence holds kv_budget tokens: nobody, so that it holds all; window: all but the first and the last; heavy_hitters: "
-    "those "
-    "that were looked at least, of each layer and head",
+    "which tokens of a long sequence go: none; window: what lies between the first and the last, kv_budget of which stay in sight; "
+    "heavy_hitters: when it holds kv_budget tokens, those that were looked at least, of each layer and head",
     OneOf{"none", "window", "heavy_hitters"});
-  v("kv_budget", kv_budget, "with kv_eviction: the tokens that a sequence may hold", Range{0, 1e9});
+  v("kv_budget", kv_budget,
+    "with kv_eviction heavy_hitters: the tokens that a sequence holds at most; with window: those that a token sees, beside which a "
+    "sequence "
+    "holds those of one step (max_num_batched_tokens)",
+    Range{0, 1e9});
   v("enable_prefix_caching", enable_prefix_caching, "share the cache of equal prompt beginnings");
   v("exact", exact, "CPU: log-probabilities are bit for bit what training computes; off: latent attention decodes in its absorbed form");
   v("cuda_graphs", cuda_graphs,

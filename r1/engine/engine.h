@@ -40,9 +40,10 @@ struct EngineConfig {
       "auto";                    // what keys and values are kept as: the model's dtype, float32, bfloat16, int8 or int4 (ops/cache_form.h)
   int64_t attention_window = 0;  // tokens that a query looks back at, itself included; 0: all. Blocks before it are given back, but for
   int64_t attention_sink_tokens = 4;  // these first tokens, which stay in sight (StreamingLLM, arXiv 2309.17453). Positions stay absolute
-  std::string kv_eviction =
-      "none";             // who goes when a sequence holds kv_budget tokens: window, all but the first attention_sink_tokens and the last;
-  int64_t kv_budget = 0;  // heavy_hitters, those that were looked at least (ops/heavy_hitters.h), without prefix caching
+  // Which tokens of a long sequence go: none; window: those between the first attention_sink_tokens and the last, kv_budget of which stay in sight;
+  // heavy_hitters: of kv_budget that it holds those that were looked at least (ops/heavy_hitters.h), without prefix caching.
+  std::string kv_eviction = "none";
+  int64_t kv_budget = 0;
   bool enable_prefix_caching = true;
   bool exact = true;        // CPU: log-probabilities are the trainer's bits; false: layers may decode in a faster form that is near
   bool cuda_graphs = true;  // GPU: steps that only decode are captured once for each size and replayed
@@ -53,6 +54,8 @@ struct EngineConfig {
   void visit(Fields& v);
 };
 
+// Switches eviction off where no text of up to `longest` tokens (max_model_len) is longer than the budget; "", or a word about it.
+std::string drop_idle_eviction(EngineConfig& config, int64_t longest);
 // How the cache is kept.
 ops::CacheForm cache_form(const EngineConfig& config);
 // Tokens that a sequence of `tokens` tokens can have cached at once: all, or with a window the first, the last and those of one step.

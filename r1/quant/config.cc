@@ -29,8 +29,14 @@ void QuantizeConfig::visit(Fields& v) {
   v("damp_percent", damp_percent, "gptq: what is added to the diagonal of the inputs' matrix, as a share of its mean", Range{0, 10});
   v("checkpoint_format", checkpoint_format, "gptq: zero points less 1 (gptq, which everybody reads) or as they are (gptq_v2)",
     OneOf{"gptq", "gptq_v2"});
-  v("activation_clip", activation_clip, "int8-static: end of the inputs' range", OneOf{"max", "percentile", "mse"});
+  v("activation_clip", activation_clip,
+    "int8-static: end of the inputs' range: where the expected square error is least, at a percentile, or the largest",
+    OneOf{"mse", "percentile", "max"});
   v("clip_percentile", clip_percentile, "of the inputs' magnitudes, for activation_clip=percentile", Range{50, 100});
+  v("smoothing_strength", smoothing_strength,
+    "int8-static, int8-dynamic: how much of what makes the inputs' channels unlike goes over to the weights before they are rounded "
+    "(SmoothQuant's alpha, with --data); 0: nothing; -1: 0.75 of int8-static, else 0",
+    Range{-1, 1});
   v("max_shard_size", max_shard_size, "largest weight file, such as 500MB, 5GB or 2GiB");
   v("overwrite", overwrite, "write over what is there already, and begin anew where a quantization was stopped");
   v.alias("m", "model");

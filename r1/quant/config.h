@@ -17,8 +17,8 @@ struct QuantizeConfig {
   bool desc_act = false;
   double damp_percent = 0.01;
   std::string checkpoint_format = "gptq";
-  std::string activation_clip = "percentile";
-  double clip_percentile = 99.99;
+  std::string activation_clip = "mse";
+  double clip_percentile = 99.99, smoothing_strength = -1;
   std::string max_shard_size = "5GB";
   bool overwrite = false;
 

@@ -63,11 +63,14 @@ void InputStatistics::add(const Tensor& x_TI, bool want_gram, bool want_histogra
   if (!squares_I.defined()) {
     const auto options = x.options();
     squares_I = aten::zeros({x.size(1)}, options), absolute_I = aten::zeros({x.size(1)}, options);
+    largest_I = aten::zeros({x.size(1)}, options);
     if (want_gram) gram_II = aten::zeros({x.size(1), x.size(1)}, options);
   }
   tokens += x.size(0);
   squares_I.add_(x.square().sum(0));
-  absolute_I.add_(x.abs().sum(0));
+  const Tensor size = x.abs();
+  absolute_I.add_(size.sum(0));
+  if (x.size(0) > 0) largest_I = aten::maximum(largest_I, size.amax({0}));
   if (want_gram) aten::addmm_out(gram_II, gram_II, x.t(), x);
   if (want_histogram) histogram.add(x);
 }

@@ -31,6 +31,7 @@ struct InputStatistics {
   Tensor gram_II;     // sum x x^T; undefined unless wanted
   Tensor squares_I;   // sum x^2
   Tensor absolute_I;  // sum |x|
+  Tensor largest_I;   // max |x|
   MagnitudeHistogram histogram;
 
   // x [T, I].

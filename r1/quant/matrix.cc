@@ -19,11 +19,6 @@ namespace {
 
 using Kind = Scheme::Kind;
 
-// A scale for each row, in fp32.
-bool in_int8(const Plan& plan) {
-  return plan.scheme.kind == Kind::kInt8Dynamic || plan.scheme.kind == Kind::kInt8Static;
-}
-
 bool seen(const InputStatistics* inputs) {
   return inputs && inputs->tokens > 0;
 }
@@ -81,18 +76,25 @@ Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
   plan.damping = config.damp_percent;
   plan.clip = config.activation_clip;
   plan.percentile = config.clip_percentile;
+  // Of Llama 3 8B and SmolLM2 0.75 was the best of few (docs/quantize.md).
+  plan.smoothing = config.smoothing_strength >= 0 ? config.smoothing_strength : plan.scheme.kind == Scheme::Kind::kInt8Static ? 0.75 : 0;
+  if (config.smoothing_strength < 0 && config.smoothing_strength != -1)
+    fail_usage("--smoothing_strength ", config.smoothing_strength, ": give 0 to 1, or -1 for the scheme's own");
+  if (plan.smoothing > 0 && !plan.int8())
+    fail_usage("--smoothing_strength is for schemes that round the inputs (int8-static, int8-dynamic), and --scheme is ", plan.scheme.name);
   // Scales are in half precision; weights beside them keep bfloat16 where the model has it.
   plan.wide = plan.scheme.kind == Scheme::Kind::kFp8Block || shape.torch_dtype == "bfloat16" ? at::kBFloat16 : at::kHalf;
   return plan;
 }
 
 GridOptions grid_of(const Plan& plan) {
-  if (in_int8(plan)) return {.bits = 8, .symmetric = true, .search = plan.search, .half_scales = false};
+  // A scale for each row, in fp32.
+  if (plan.int8()) return {.bits = 8, .symmetric = true, .search = plan.search, .half_scales = false};
   return {.bits = plan.scheme.bits, .symmetric = plan.symmetric, .search = plan.search};
 }
 
 int64_t group_of(const Plan& plan, int64_t columns) {
-  return plan.group == -1 || in_int8(plan) ? columns : plan.group;
+  return plan.group == -1 || plan.int8() ? columns : plan.group;
 }
 
 model::Quantization Plan::quantization() const {
@@ -127,7 +129,7 @@ bool is_quantized(const model::WeightRow& row) {
 
 void check_fits(const Plan& plan, const model::WeightRow& row, const char* group_option, const char* others) {
   if (plan.scheme.gguf() || !is_quantized(row)) return;
-  if (plan.scheme.kind == Kind::kFp8Block || in_int8(plan)) return;
+  if (plan.scheme.kind == Kind::kFp8Block || plan.int8()) return;
   const int64_t rows = row.shape[row.shape.size() - 2], columns = row.shape.back(), per = 32 / plan.scheme.bits;
   if (plan.group != -1 && columns % plan.group != 0) {
     std::string fits;

@@ -21,12 +21,13 @@ struct Plan {
   int64_t group = 128;
   bool symmetric = true, search = true, desc_act = false, second_format = false;
   double damping = 0.01;
-  std::string clip = "percentile";
-  double percentile = 99.99;
+  std::string clip = "mse";
+  double percentile = 99.99, smoothing = 0;
   at::ScalarType wide = at::kHalf;  // of what is not quantized
 
   bool want_gram() const { return scheme.kind == Scheme::Kind::kGptq || scheme.kind == Scheme::Kind::kAwq; }
   bool want_histogram() const { return scheme.kind == Scheme::Kind::kInt8Static; }
+  bool int8() const { return scheme.kind == Scheme::Kind::kInt8Static || scheme.kind == Scheme::Kind::kInt8Dynamic; }
   // For config.json.
   model::Quantization quantization() const;
 };

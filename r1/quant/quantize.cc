@@ -21,6 +21,7 @@
 #include "r1/quant/awq.h"
 #include "r1/quant/calibration.h"
 #include "r1/quant/gptq.h"
+#include "r1/quant/smoothing.h"
 #include "r1/quant/work_folder.h"
 #include "r1/report/report.h"
 #include "r1/tensor/aten.h"
@@ -43,7 +44,8 @@ fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::pat
     if (file.extension() != ".gguf") fail_usage("--output ", file.string(), ": expected a name that ends in .gguf");
     std::error_code error;
     if (fs::equivalent(file, source, error)) fail_usage("--output is the model's own file: name another one");
-    if (fs::exists(file) && !config.overwrite) fail_usage("--output ", file.string(), " is there already (--overwrite writes over it)");
+    if (fs::exists(file) && !config.overwrite && !WorkFolder::wrote(file))
+      fail_usage("--output ", file.string(), " is there already (--overwrite writes over it)");
     return file;
   }
   if (config.output_dir.empty() || !config.output.empty())
@@ -54,7 +56,7 @@ fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::pat
   if (fs::equivalent(folder, fs::is_directory(source) ? source : source.parent_path() / ".", error))
     fail_usage("--output_dir is the model's own folder: name another one");
   if (fs::exists(folder) && !fs::is_directory(folder)) fail_usage("--output_dir ", folder.string(), " is a file");
-  if (fs::exists(folder / "config.json") && !config.overwrite)
+  if (fs::exists(folder / "config.json") && !config.overwrite && !WorkFolder::wrote(folder))
     fail_usage("--output_dir ", folder.string(), " already holds a model (--overwrite writes over it)");
   return folder;
 }
@@ -74,6 +76,27 @@ Json fingerprint(const fs::path& source) {
   }
   return files;
 }
+
+// sum_ij w_ij^2 cost_j: the outputs' squares for a token whose channels have these mean squares and nothing to do with each other.
+double outputs_of(const Tensor& weight_OI, const Tensor& cost_I) {
+  return (weight_OI.square() * cost_I).sum(at::kDouble).item<double>();
+}
+
+// What the rounding of a matrix's inputs costs its outputs, seen while the calibration's tokens pass the quantized block.
+struct RoundedInput {
+  size_t error;      // its line in about["errors"]
+  Tensor weight_OI;  // as it was rounded
+  double all;        // outputs_of the original
+  Tensor lost_I;     // sum (x - rounded x)^2
+  int64_t tokens = 0;
+
+  void add(const Tensor& x_TI, const Tensor& rounded_TI) {
+    const Tensor here_I = (x_TI - rounded_TI).square_().sum(0);
+    lost_I = lost_I.defined() ? lost_I.add_(here_I) : here_I;
+    tokens += x_TI.size(0);
+  }
+  double share() const { return tokens > 0 && all > 0 ? outputs_of(weight_OI, lost_I / double(tokens)) / all : 0; }
+};
 
 class Quantizer {
  public:
@@ -151,6 +174,7 @@ class Quantizer {
     if (config_.data.empty() && !inputs_.next_text) {
       if (plan_.scheme.needs_data())
         fail_usage("--scheme ", plan_.scheme.name, " is made from what the model computes on text: give some with --data");
+      if (plan_.smoothing > 0) fail_usage("--smoothing_strength is found from what the model computes on text: give some with --data");
       return;
     }
     if (!inputs_.next_text && !inputs_.tokenizer)
@@ -169,15 +193,17 @@ class Quantizer {
     Json plan = {{"scheme", plan_.scheme.name},
                  {"group_size", plan_.group},
                  {"symmetric", plan_.symmetric},
-                 {"weight_range", config_.weight_range},
                  {"desc_act", plan_.desc_act},
                  {"damp_percent", plan_.damping},
                  {"checkpoint_format", config_.checkpoint_format},
                  {"activation_clip", plan_.clip},
                  {"clip_percentile", plan_.percentile},
+                 {"smoothing_strength", plan_.smoothing},
                  {"calibration_samples", config_.calibration_samples},
                  {"calibration_length", config_.calibration_length},
                  {"eval_samples", config_.eval_samples}};
+    // The others' ranges are their own.
+    if (!plan_.scheme.gguf() && plan_.scheme.kind != Scheme::Kind::kFp8Block) plan["weight_range"] = config_.weight_range;
     plan["text"] = sha256(std::as_bytes(std::span(ids_)));
     plan["model"] = fingerprint(inputs_.source);
     return plan;
@@ -201,11 +227,21 @@ class Quantizer {
 
     StatisticsOf statistics = observe(unit, rows, states.quantized_TD);
     if (plan_.scheme.kind == Scheme::Kind::kAwq) scale_channels(unit, statistics, about);
+    if (plan_.smoothing > 0) {
+      scale_channels(unit, statistics, about);
+      // Magnitudes of channels that have been scaled are no longer those that were counted.
+      if (plan_.want_histogram()) statistics = observe(unit, rows, states.quantized_TD);
+    }
     std::vector<NamedTensor> tensors;
     for (const WeightRow* row : rows) quantize_row(*row, statistics, tensors, about);
     if (is_head && tied()) put_stored_embedding();
 
     if (!ids_.empty() && !is_head) after.quantized_TD = through(unit, states.quantized_TD, 0);
+    for (const auto& rounded : rounded_inputs_) {
+      Json& error = about["errors"][rounded->error]["error"];
+      error = error.get<double>() + rounded->share();
+    }
+    rounded_inputs_.clear();
     if (is_head && states.original_TD.defined())
       about["loss_after"] = loss(states.quantized_TD.narrow(0, eval_begin(), eval_tokens()), eval_begin());
     for (const WeightRow* row : rows) {
@@ -313,7 +349,7 @@ class Quantizer {
     return statistics;
   }
 
-  // ---- AWQ's scales
+  // ---- channels made larger in the weights and smaller where the input is made: AWQ's scales, SmoothQuant's
 
   void scale_channels(int64_t unit, const StatisticsOf& statistics, Json& about) {
     if (unit == 0 || unit == units() - 1 || shape_.attention != "full" || model::family_of(shape_.family).latent_attention) return;
@@ -335,21 +371,27 @@ class Quantizer {
       if (readers.empty() || !producer) return;
       const auto found = statistics.find({readers[0], 0});
       if (found == statistics.end() || producer->shape[0] != weights[0].size(1)) return;
-      const InputStatistics& inputs = *found->second;
-      const int64_t group = group_of(plan_, weights[0].size(1));
-      const AwqScales s = awq_scales(weights, inputs.mean_abs_I(), inputs.gram_II, group, {.bits = 4, .symmetric = plan_.symmetric});
-      about["scales"][producers[0]] = {{"exponent", s.exponent}, {"error", s.error}, {"unscaled", s.unscaled}};
-      if (s.exponent == 0) return;
-      for (const Tensor& w : weights) w.mul_(s.scale_I);
-      const double plus = norm ? producer->gguf_plus : 0;
-      producer->tensor->copy_((*producer->tensor + plus) / (norm ? s.scale_I : s.scale_I.unsqueeze(1)) - plus);
-      for (size_t i = 1; i < producers.size(); ++i)
-        if (const WeightRow* bias = row_or_null(producers[i])) bias->tensor->div_(s.scale_I);
-      // What was seen of the inputs holds for those that come now.
       InputStatistics& own = *found->second;
-      own.gram_II.div_(s.scale_I.unsqueeze(0)).div_(s.scale_I.unsqueeze(1));
-      own.absolute_I.div_(s.scale_I);
-      own.squares_I.div_(s.scale_I.square());
+      Tensor scale_I;
+      if (plan_.smoothing > 0) {
+        scale_I = smoothing_scales(weights, own.largest_I, plan_.smoothing);
+      } else {
+        const int64_t group = group_of(plan_, weights[0].size(1));
+        const AwqScales s = awq_scales(weights, own.mean_abs_I(), own.gram_II, group, {.bits = 4, .symmetric = plan_.symmetric});
+        about["scales"][producers[0]] = {{"exponent", s.exponent}, {"error", s.error}, {"unscaled", s.unscaled}};
+        if (s.exponent == 0) return;
+        scale_I = s.scale_I;
+      }
+      for (const Tensor& w : weights) w.mul_(scale_I);
+      const double plus = norm ? producer->gguf_plus : 0;
+      producer->tensor->copy_((*producer->tensor + plus) / (norm ? scale_I : scale_I.unsqueeze(1)) - plus);
+      for (size_t i = 1; i < producers.size(); ++i)
+        if (const WeightRow* bias = row_or_null(producers[i])) bias->tensor->div_(scale_I);
+      // What was seen of the inputs holds for those that come now.
+      if (own.gram_II.defined()) own.gram_II.div_(scale_I.unsqueeze(0)).div_(scale_I.unsqueeze(1));
+      own.absolute_I.div_(scale_I);
+      own.largest_I.div_(scale_I);
+      own.squares_I.div_(scale_I.square());
     };
     scale({"attention_norm", "attention_norm_bias"}, {"attention.q", "attention.k", "attention.v", "attention.qkv"}, true);
     if (shape_.num_attention_heads == shape_.num_key_value_heads) scale({"attention.v", "attention.v_bias"}, {"attention.o"}, false);
@@ -362,7 +404,7 @@ class Quantizer {
   // ---- a weight
 
   // Adds what the file will hold, puts what a loaded file computes with in the weight's place, and sets how inputs are rounded.
-  void quantize_row(const WeightRow& row, const StatisticsOf& statistics, std::vector<NamedTensor>& tensors, Json& about) const {
+  void quantize_row(const WeightRow& row, const StatisticsOf& statistics, std::vector<NamedTensor>& tensors, Json& about) {
     const auto inputs_of = [&](int64_t expert) -> const InputStatistics* {
       const auto found = statistics.find({&row, expert});
       return found == statistics.end() ? nullptr : found->second.get();
@@ -374,8 +416,8 @@ class Quantizer {
       } else {
         // Without a Gram matrix, as if the channels had nothing to do with each other.
         const Tensor cost_I = inputs && inputs->tokens > 0 ? inputs->mean_square_I() : aten::ones({weight_OI.size(1)}, at::kFloat);
-        const double all = (weight_OI.square() * cost_I).sum(at::kDouble).item<double>();
-        error = all > 0 ? ((weight_OI - q.values_OI).square() * cost_I).sum(at::kDouble).item<double>() / all : 0;
+        const double all = outputs_of(weight_OI, cost_I);
+        error = all > 0 ? outputs_of(weight_OI - q.values_OI, cost_I) / all : 0;
       }
       about["errors"].push_back({{"name", name}, {"error", error}});
       if (q.damping > plan_.damping) log_warning("'", name, "': the inputs' matrix had no inverse; damping ", q.damping, " was taken");
@@ -396,6 +438,7 @@ class Quantizer {
       return;
     }
     const std::vector<model::StoredWeight> parts = model::stored_weights(row);
+    std::vector<std::shared_ptr<RoundedInput>> rounded;
     std::vector<double> input_scales;
     for (size_t part = 0; part < parts.size(); ++part) {
       const std::string& name = parts[part].name;
@@ -414,17 +457,25 @@ class Quantizer {
       if (!ids_.empty() && !inputs && row.shape.size() == 3)
         log_warning("'", name, "': no token of the calibration came here; it is rounded to the nearest");
       QuantizedMatrix q = quantize_matrix(plan_, name, own.contiguous(), inputs);
+      if (plan_.int8()) {
+        const double all = inputs && inputs->tokens > 0 ? outputs_of(own, inputs->mean_square_I()) : 0;
+        rounded.push_back(std::make_shared<RoundedInput>(RoundedInput{about["errors"].size(), q.values_OI, all, {}}));
+        if (all > 0) rounded_inputs_.push_back(rounded.back());
+      }
       note_error(name, own, q, inputs);
       own.copy_(q.values_OI);
       input_scales.push_back(q.input_scale);
       for (NamedTensor& tensor : q.tensors) tensors.push_back(std::move(tensor));
     }
     if (!is_quantized(row)) return;
-    if (plan_.scheme.kind == Scheme::Kind::kInt8Dynamic)
-      row.weight->on_input([](const Tensor& x_TI, int64_t) { return tensor::rounded_inputs(x_TI); });
-    if (plan_.scheme.kind == Scheme::Kind::kInt8Static)
-      row.weight->on_input(
-          [input_scales](const Tensor& x_TI, int64_t expert) { return tensor::rounded_inputs(x_TI, input_scales.at(size_t(expert))); });
+    if (!plan_.int8()) return;
+    const bool dynamic = plan_.scheme.kind == Scheme::Kind::kInt8Dynamic;
+    row.weight->on_input([dynamic, rounded, input_scales](const Tensor& x_TI, int64_t expert) {
+      const size_t part = size_t(expert);
+      const Tensor out_TI = dynamic ? tensor::rounded_inputs(x_TI) : tensor::rounded_inputs(x_TI, input_scales.at(part));
+      rounded.at(part)->add(x_TI, out_TI);
+      return out_TI;
+    });
   }
 
   // Experts one by one, each with its own importances, as one tensor.
@@ -488,6 +539,7 @@ class Quantizer {
     std::vector<SafetensorsFile> files;
     for (int64_t unit = 0; unit < units(); ++unit) files.push_back(work_->open_unit(unit));
     result_.output = output_;
+    work_->note_written();
     if (plan_.scheme.gguf()) {
       result_.report = output_;
       result_.report.replace_extension(".report.html");
@@ -509,6 +561,7 @@ class Quantizer {
       swap_in_folder(folder, output_);
       result_.report = output_ / "report.html";
     }
+    if (inputs_.finished) inputs_.finished(result_);
     work_->remove();
   }
 
@@ -571,6 +624,7 @@ class Quantizer {
   std::unique_ptr<model::WeightReader> reader_;
   std::unique_ptr<WorkFolder> work_;
   std::vector<int32_t> ids_;
+  std::vector<std::shared_ptr<RoundedInput>> rounded_inputs_;  // of the unit at work
   std::vector<Json> lines_;
   std::string note_;  // of the bar
   QuantizeResult result_;

@@ -15,21 +15,9 @@
 
 namespace r1::quant {
 
-struct QuantizeInputs {
-  std::filesystem::path source;                // the model's folder or file, found
-  std::filesystem::path gguf;                  // the GGUF file that it is, or empty: its vocabulary goes over as it is
-  const text::Tokenizer* tokenizer = nullptr;  // for calibration text, and a GGUF file's vocabulary; null: none
-  const text::ChatTemplate* chat = nullptr;
-  NextText next_text;  // in place of the config's `data`
-  int64_t max_shard_bytes = 5'000'000'000;
-  // Files beside the weights of a folder (tokenizer), called before it appears.
-  std::function<void(const std::filesystem::path& folder)> carry;
-  Json environment;  // for the report
-};
-
 struct LayerError {
   std::string name;  // of the weight
-  double error = 0;  // share of its outputs' squares that is lost; without calibration, of its own
+  double error = 0;  // share of its outputs' squares that is lost, by rounded inputs too; without calibration, of its own
 };
 
 struct QuantizeResult {
@@ -40,6 +28,20 @@ struct QuantizeResult {
   double mean_error = 0;
   double loss_before = 0, loss_after = 0;  // mean -log probability of the held-out tokens; NaN without
   bool resumed = false;
+};
+
+struct QuantizeInputs {
+  std::filesystem::path source;                // the model's folder or file, found
+  std::filesystem::path gguf;                  // the GGUF file that it is, or empty: its vocabulary goes over as it is
+  const text::Tokenizer* tokenizer = nullptr;  // for calibration text, and a GGUF file's vocabulary; null: none
+  const text::ChatTemplate* chat = nullptr;
+  NextText next_text;  // in place of the config's `data`
+  int64_t max_shard_bytes = 5'000'000'000;
+  // Files beside the weights of a folder (tokenizer), called before it appears.
+  std::function<void(const std::filesystem::path& folder)> carry;
+  Json environment;  // for the report
+  // Called when the output stands there, and once more by the run that goes on if it was killed before that or in it.
+  std::function<void(const QuantizeResult&)> finished;
 };
 
 // Usage errors before any work: a scheme that does not fit a shape (the tensor is named), too little text, outputs that are there already.

@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kPlan = "plan.json";
 constexpr const char* kStates = "states.safetensors";
+constexpr const char* kWritten = "written";
 constexpr const char* kAbout = "about";
 
 // "scheme" where two plans differ, for the message.
@@ -25,10 +26,7 @@ std::string first_difference(const Json& before, const Json& now) {
 }  // namespace
 
 WorkFolder::WorkFolder(const fs::path& output, const Json& plan, bool overwrite) {
-  fs::path name = output;
-  if (!name.has_filename()) name = name.parent_path();  // "Q/"
-  path_ = name;
-  path_ += ".quantizing";
+  path_ = path_of(output);
   make_folder(path_);
   lock_ = std::make_unique<FileLock>(path_ / "lock", str(path_.string(), ": another quantization is at work here"));
   if (fs::exists(path_ / kPlan)) {
@@ -41,6 +39,7 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& plan, bool overwrite)
       fail_usage(path_.string(), " holds a quantization that was begun otherwise (", first_difference(before, plan),
                  "): give the same options to go on, or --overwrite to begin anew");
     fs::remove(path_ / kStates);
+    fs::remove(path_ / kWritten);
   }
   write_file_atomic(path_ / kPlan, dump_json(plan, 2) + "\n");
 }
@@ -84,6 +83,20 @@ Json WorkFolder::about(const SafetensorsFile& unit) {
   const auto found = unit.metadata().find(kAbout);
   if (found == unit.metadata().end()) fail(unit.name(), ": this is no file of a quantization");
   return parse_json(found->second, unit.name());
+}
+
+void WorkFolder::note_written() {
+  write_file_atomic(path_ / kWritten, "");
+}
+
+fs::path WorkFolder::path_of(const fs::path& output) {
+  fs::path path = output.has_filename() ? output : output.parent_path();  // "Q/"
+  path += ".quantizing";
+  return path;
+}
+
+bool WorkFolder::wrote(const fs::path& output) {
+  return fs::exists(path_of(output) / kWritten);
 }
 
 void WorkFolder::remove() {

@@ -2,6 +2,7 @@
 //   plan.json              what was asked for, and of which files; a quantization goes on only if it is the same
 //   unit-0000.safetensors  the final tensors of the embedding, then of each block, last of norm and head; with a word about each
 //   states.safetensors     the calibration's states before the next unit
+//   written                there as soon as the output may be: what stands at the output's place is of this plan
 // Each file is written whole. What is killed goes on with the unit that it was at, and comes to the same bytes.
 #pragma once
 
@@ -36,6 +37,12 @@ class WorkFolder {
   // Of a unit that is done.
   SafetensorsFile open_unit(int64_t unit) const;
   static Json about(const SafetensorsFile& unit);
+  // The output is about to appear.
+  void note_written();
+  // Where the work for an output is kept.
+  static std::filesystem::path path_of(const std::filesystem::path& output);
+  // Whether what stands at the output's place is of a quantization that was stopped between writing it and its end.
+  static bool wrote(const std::filesystem::path& output);
   // All of it goes away.
   void remove();
 

@@ -9,6 +9,7 @@
 #include "r1/base/safetensors_file.h"
 #include "r1/model/weights_io.h"
 #include "r1/quant/scheme.h"
+#include "r1/quant/work_folder.h"
 #include "r1/stages/model_files.h"
 #include "r1/stages/results.h"
 #include "r1/stages/sft_data.h"
@@ -40,11 +41,20 @@ quant::QuantizeConfig placed(const QuantizeConfig& config) {
   return out;
 }
 
+fs::path output_of(const QuantizeConfig& config) {
+  const quant::QuantizeConfig how = placed(config);
+  return how.output.empty() ? how.output_dir : how.output;
+}
+
+// What stands there without a record is one's own if the quantization that made it has not ended yet: it is gone on with.
 ResultPlace place_of(const QuantizeConfig& config) {
   const fs::path folder = config.quantize.output_dir;
+  const bool begun = quant::WorkFolder::wrote(output_of(config));
   return {.what = "quantize",
           .record = folder / "quantize.json",
-          .files = {folder / "config.json", folder / kSafetensorsSingle, folder / kSafetensorsIndex, folder / "model.gguf"},
+          .files = begun ? std::vector<fs::path>{}
+                         : std::vector<fs::path>{folder / "config.json", folder / kSafetensorsSingle, folder / kSafetensorsIndex,
+                                                 folder / "model.gguf"},
           .option = "output_dir",
           .overwrite = config.quantize.overwrite,
           .inputs = {{"model", identity(config.quantize.model)}}};
@@ -66,7 +76,7 @@ void check(const QuantizeConfig& config, const Preflight& preflight) {
   if (task) tasks::required_size(*task, "train", "quantize");
 }
 
-quant::QuantizeResult quantize_model(const QuantizeConfig& config) {
+quant::QuantizeResult quantize_model(const QuantizeConfig& config, std::function<void(const quant::QuantizeResult&)> finished) {
   check(config, {.quick = true});
   const quant::QuantizeConfig how = placed(config);
   quant::QuantizeInputs inputs;
@@ -101,6 +111,7 @@ quant::QuantizeResult quantize_model(const QuantizeConfig& config) {
     };
   }
   inputs.environment = environment_json();
+  inputs.finished = std::move(finished);
   inputs.carry = [&](const fs::path& folder) {
     carry_tokenizer(inputs.source, folder);
     carry_generation_config(inputs.source, folder);
@@ -112,12 +123,16 @@ Json quantize(const QuantizeConfig& config) {
   const ResultPlace place = place_of(config);
   const Json resolved = config_to_json(config);
   if (config.in_recipe) {
-    if (const auto results = earlier_results(place, resolved)) return *results;
+    if (const auto results = earlier_results(place, resolved)) {
+      fs::remove_all(quant::WorkFolder::path_of(output_of(config)));  // of a run that died between the record and its end
+      return *results;
+    }
   }
   if (config.in_recipe) fs::remove(place.record);  // of another result, which is about to be written over
-  const Json results = to_json(quantize_model(config), config.quantize.scheme);
-  if (config.in_recipe) write_record(place, resolved, results);
-  return results;
+  const auto record = [&](const quant::QuantizeResult& result) {
+    if (config.in_recipe) write_record(place, resolved, to_json(result, config.quantize.scheme));
+  };
+  return to_json(quantize_model(config, record), config.quantize.scheme);
 }
 
 Json to_json(const quant::QuantizeResult& result, const std::string& scheme) {

@@ -22,7 +22,7 @@ struct QuantizeConfig {
 
 // Usage error for what can be known to be wrong before anything is loaded.
 void check(const QuantizeConfig& config, const Preflight& preflight);
-quant::QuantizeResult quantize_model(const QuantizeConfig& config);
+quant::QuantizeResult quantize_model(const QuantizeConfig& config, std::function<void(const quant::QuantizeResult&)> finished = {});
 // {"output","scheme","weight_bytes","parameters","mean_error","loss_before","loss_after","resumed","report","errors"}; the losses null where
 // none was measured.
 Json quantize(const QuantizeConfig& config);

@@ -117,6 +117,7 @@ TEST(PlanCommand, CachesOfOtherForms) {
     EXPECT_GT(windowed(8192, options), plain["advice"]["streams"][0]["number"].get<int64_t>() * 2) << who;
     EXPECT_NEAR(double(windowed(8192, options)), double(windowed(32768, options)), 2) << who << ": but for the rotary table's length";
   }
+  EXPECT_EQ(windowed(8192, {"--engine.kv_eviction=heavy_hitters", "--engine.kv_budget=32768"}), windowed(8192, {})) << "drops nobody";
   const Json latent = plan({"serve", "deepseek-v3", "--gpu=h100", "--engine.kv_cache_dtype=int8"}, 1);
   EXPECT_EQ(latent["cache_bytes_per_token"], 61 * 9 * (64 + 4));  // 576 values a token and layer, in groups of 64
 }

@@ -44,6 +44,24 @@ TEST(HeavyHitters, ABudgetThatHoldsAllChangesNothing) {
   EXPECT_EQ(expect_same(*m, requests, answers_alone(*m, requests), dropping(200)).dropped_tokens, 0);
 }
 
+// Where every text fits, nobody pays for the counts, nor goes without shared prefixes.
+TEST(HeavyHitters, ABudgetOfTheLongestTextIsOff) {
+  const auto m = tiny_model();
+  const int64_t longest = m->config().max_position_embeddings;
+  for (const char* who : {"heavy_hitters", "window"})
+    for (const int64_t budget : {longest - 1, longest}) {
+      EngineConfig c = dropping(budget);
+      c.kv_eviction = who;
+      const Engine engine(*m, c);
+      EXPECT_EQ(engine.config().kv_eviction, budget < longest ? who : "none") << budget;
+      EXPECT_EQ(engine.config().enable_prefix_caching, budget >= longest || who == std::string("window"));
+      EXPECT_EQ(cache_form(engine.config()).kept_last > 0, budget < longest && who == std::string("window"));
+    }
+  EngineConfig shorter = dropping(100);
+  shorter.max_model_len = 100;
+  EXPECT_EQ(Engine(*m, shorter).config().kv_budget, 0);
+}
+
 TEST(HeavyHitters, AnAnswerIsItsOwnWhateverTheCompany) {
   const auto m = tiny_model();
   const auto requests = long_requests(5);

@@ -73,7 +73,10 @@ TEST(PackedModel, Fp8GivesTheBitsOfTheUnpackedModel) {
   sparse.ffn = "topk_sparse";
   ModelConfig tied = wide("qwen3");
   tied.tie_word_embeddings = true;
-  for (const ModelConfig& config : {wide("deepseek_v3"), wide("qwen3_moe"), sparse, tied}) {
+  // The second number: what bf16 may differ by, where a near tie can send a token to another expert or channel.
+  const std::vector<std::pair<ModelConfig, double>> cases = {
+      {wide("deepseek_v3"), 0.04}, {wide("qwen3_moe"), 0.25}, {sparse, 0.14}, {tied, 0.04}};
+  for (const auto& [config, apart] : cases) {
     SCOPED_TRACE(str(config.family, " ", config.ffn));
     const TemporaryFolder folder("packed");
     Transformer model(config, at::kCPU, at::kFloat);
@@ -93,7 +96,7 @@ TEST(PackedModel, Fp8GivesTheBitsOfTheUnpackedModel) {
         expect_same_bits(*kept, *plain);
       } else {  // unpacked, weights are rounded to 16 bits before they are multiplied
         const Tensor ids = random_ids(40, config.vocab_size, 4);
-        EXPECT_LT(distance(kept->hidden(ids, packed({40})), plain->hidden(ids, packed({40}))), 0.3);
+        EXPECT_LT(distance(kept->hidden(ids, packed({40})), plain->hidden(ids, packed({40}))), apart);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include "r1/quant/gptq.h"
 #include "r1/quant/input_statistics.h"
 #include "r1/quant/inverse_factor.h"
+#include "r1/quant/smoothing.h"
 #include "r1/tensor/aten.h"
 #include "tests/message_of.h"
 
@@ -185,6 +186,24 @@ TEST(Awq, ScalesAndClipsLowerTheError) {
   const double plain = c.error(round_to_nearest(c.weight_OI, 64, {.symmetric = false, .search = false}));
   EXPECT_NEAR(s.unscaled, plain, 1e-6 + 1e-3 * plain);
   EXPECT_LT(c.error(awq_clip_and_round(c.weight_OI, c.inputs.gram_II, 64, grid)), plain);
+}
+
+TEST(Smoothing, EqualsItsDefinition) {
+  const Tensor x_TI = bell({50, 8}, 1) * aten::tensor({1, 2, 4, 8, 100, 0, 1, 1}), a_OI = bell({6, 8}, 2), b_OI = bell({4, 8}, 3);
+  a_OI.select(1, 6).zero_(), b_OI.select(1, 6).zero_();  // nobody reads it
+  const Tensor largest_I = aten::abs(x_TI).amax({0});
+  for (const double strength : {0.0, 0.5, 1.0}) {
+    const Tensor scale_I = smoothing_scales({a_OI, b_OI}, largest_I, strength);
+    for (int64_t i = 0; i < 8; ++i) {
+      const double x = largest_I[i].item<double>();
+      const double w = std::max(aten::abs(a_OI.select(1, i)).max().item<double>(), aten::abs(b_OI.select(1, i)).max().item<double>());
+      EXPECT_NEAR(scale_I[i].item<double>(), x == 0 || w == 0 ? 1 : std::pow(x, strength) / std::pow(w, 1 - strength), 1e-4 * x + 1e-5)
+          << i;
+    }
+    if (strength != 0.5) continue;  // at a half, channels and columns are of one size
+    EXPECT_NEAR((largest_I / scale_I)[4].item<double>(),
+                (aten::maximum(aten::abs(a_OI).amax({0}), aten::abs(b_OI).amax({0})) * scale_I)[4].item<double>(), 1e-4);
+  }
 }
 
 TEST(Histogram, PercentilesAndRanges) {

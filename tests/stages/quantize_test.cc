@@ -1,4 +1,5 @@
 // r1 quantize as a stage: calibrated on a task's examples, a folder or a GGUF file that later stages take as their model.
+#include "tests/message_of.h"
 #include "tests/stages/stage_testing.h"
 
 namespace r1::stages {
@@ -50,6 +51,48 @@ TEST(QuantizeStage, InARecipeAFolderHoldsWhateverIsMadeAndIsTakenAsItStands) {
   const auto made = fs::last_write_time(folder.path() / "packed/model.gguf");
   EXPECT_EQ(run().at("loss"), first.at("loss"));
   EXPECT_EQ(fs::last_write_time(folder.path() / "packed/model.gguf"), made) << "it stood there already";
+}
+
+// Its output, its record and the end of its work are three steps: whichever it dies at, the next run goes on to the same.
+TEST(QuantizeStage, ARecipesRunThatDiedAtItsEndIsGoneOnWith) {
+  for (const std::string scheme : {"q8_0", "int8-static"}) {
+    const auto run = [&](const fs::path& folder) {
+      std::vector<Setting> settings = {{"output_dir", "test", folder.string()}};
+      for (auto& s : parse_yaml(kCommon, "common"))
+        if (s.key != "device") settings.push_back(s);
+      for (auto& s : parse_yaml("{" + model_setting() + kSmall + ", scheme: " + scheme + "}", "test")) settings.push_back(s);
+      return stage_kinds().at("quantize").run(settings, /*in_recipe=*/true).at("loss_after").get<double>();
+    };
+    const TemporaryFolder folder("quantize_dies");
+    const auto weights = [&](const std::string& name) {
+      return read_file(folder.path() / name / (scheme == "q8_0" ? "model.gguf" : kSafetensorsSingle));
+    };
+    int all = 0;
+    set_file_fault([&](const char*) { return ++all, 0; });
+    const double whole = run(folder.path() / "whole");
+    set_file_fault({});
+    int without_record = 0;
+    for (int at = std::max(1, all - 12); at <= all; ++at) {
+      const std::string name = str("died-", at);
+      int calls = 0;
+      set_file_fault([&](const char*) { return ++calls == at ? 28 : 0; });  // no space left
+      EXPECT_NE(message_of([&] { run(folder.path() / name); }), "no error") << scheme << " " << at << " of " << all;
+      set_file_fault({});
+      const bool recorded = fs::exists(folder.path() / name / "quantize.json");
+      without_record += fs::exists(folder.path() / name / (scheme == "q8_0" ? "model.gguf" : "config.json")) && !recorded;
+      EXPECT_EQ(run(folder.path() / name), whole) << scheme << " " << at << " of " << all;
+      EXPECT_TRUE(weights(name) == weights("whole")) << scheme << " " << at << " of " << all;
+      EXPECT_TRUE(fs::exists(folder.path() / name / "quantize.json"));
+      EXPECT_FALSE(fs::exists(folder.path() / (name + ".quantizing"))) << scheme << " " << at << " of " << all;
+    }
+    EXPECT_GT(without_record, 0) << scheme;
+  }
+  // What somebody else put there is not written over.
+  const TemporaryFolder folder("quantize_others");
+  make_folder(folder.path() / "q");
+  write_file_atomic(folder.path() / "q/config.json", "{}");
+  EXPECT_TRUE(contains(refusal([&] { run_stage("quantize", folder.path() / "q", "{" + model_setting() + kSmall + ", scheme: gptq-4}"); }),
+                       "already holds a model"));
 }
 
 TEST(QuantizeStage, RefusedWithTheReason) {
