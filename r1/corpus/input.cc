@@ -10,7 +10,6 @@
 
 #include "r1/base/error.h"
 #include "r1/corpus/encoding.h"
-#include "r1/data/unpack.h"
 
 namespace r1::corpus {
 namespace {
@@ -105,12 +104,13 @@ struct Input::Raw {
   int64_t member = 0;                    // where the one that is being unpacked began, in stored bytes
   int64_t unpacked = 0;                  // bytes that came out
   int64_t first = 0, limit = INT64_MAX;  // members(): the stored bytes in which members begin
-  // Of gzip: where members began, unpacked and stored; those that nobody can come back to are forgotten.
+  bool stretch = false;                  // of a file that somebody else has looked at
+  int64_t left = INT64_MAX;              // of a stretch: unpacked bytes that are still to come
+  // Of gzip and Zstandard: where members began, unpacked and stored; those that nobody can come back to are forgotten.
   struct Began {
     int64_t unpacked, stored;
   };
   std::deque<Began> began;
-  bool whole = true;  // a part: as long as it said
 
   std::string_view more() {
     bytes.resize(kChunk);
@@ -150,6 +150,28 @@ Input Input::members(const std::filesystem::path& path, int64_t begin, int64_t e
   r.limit = end;
   input.begin();
   if (r.packing != data::Packing::kGzip) fail(input.name_, ": no gzip member begins at byte ", begin, "; has it changed?");
+  return input;
+}
+
+Input Input::stretch(const std::filesystem::path& path, const Stretch& stretch) {
+  Input input = open(path);
+  Raw& r = *input.raw_;
+  const int64_t from = stretch.member < 0 ? stretch.skip : stretch.member;
+  if (!r.stored->seek(from)) fail(input.name_, ": cannot be read from byte ", from, " on; has it changed?");
+  r.stored_at = r.member = r.first = from;
+  r.stretch = true;
+  if (stretch.member >= 0) {
+    r.packing = data::packing_of(data::first_bytes_of(path, 8));
+    if (r.packing == data::Packing::kNone) fail(input.name_, ": is not packed; has it changed?");
+    r.unpacker = data::Unpacker::make(r.packing);
+    input.skip(stretch.skip);
+  }
+  input.at_ = 0;
+  input.buffer_.erase(0, input.begin_);
+  input.begin_ = 0;
+  input.buffer_.resize(size_t(std::min(int64_t(input.buffer_.size()), stretch.bytes)));
+  r.left = stretch.bytes - int64_t(input.buffer_.size());
+  input.buffer_.insert(0, stretch.head);
   return input;
 }
 
@@ -209,11 +231,13 @@ void Input::begin() {
 
 // More bytes into the buffer; false at the end or at a fault.
 bool Input::fill() {
-  if (!fault_.empty()) return false;
+  if (!fault_.empty() || raw_->left == 0) return false;
   if (begin_ > kChunk || begin_ == buffer_.size()) buffer_.erase(0, begin_), begin_ = 0;
   Raw& r = *raw_;
   if (!r.unpacker) {
     if (r.in.empty() && r.more().empty()) return false;
+    r.in = r.in.substr(0, size_t(std::min(int64_t(r.in.size()), r.left)));
+    r.left -= int64_t(r.in.size());
     buffer_.append(r.in);
     r.in = {};
     return true;
@@ -229,7 +253,8 @@ bool Input::fill() {
       if (r.member >= r.limit) break;
     }
     got = r.unpacker->unpack(r.in, buffer_.data() + old, kChunk, damage);
-    if (got > 0 && r.packing == data::Packing::kGzip && (r.began.empty() || r.began.back().stored != r.member))
+    if (got > 0 && (r.packing == data::Packing::kGzip || r.packing == data::Packing::kZstd) &&
+        (r.began.empty() || r.began.back().stored != r.member))
       r.began.push_back({r.unpacked, r.member});
     if ((was_inside || got > 0) && damage.empty() && !r.unpacker->inside() && r.stored_at - int64_t(r.in.size()) > r.limit)
       fail(name_, ": byte ", r.limit,
@@ -242,10 +267,15 @@ bool Input::fill() {
       break;
     }
   }
+  if (int64_t(got) >= r.left) {
+    got = size_t(r.left);
+    damage.clear();  // that is behind the stretch
+  }
+  r.left -= int64_t(got);
   buffer_.resize(old + got);
   r.unpacked += int64_t(got);
   if (!damage.empty()) fault_ = "damaged_packing";
-  if (r.unpacked > kBombBytes && r.unpacked / kBombRatio > r.stored_at - r.first) fault_ = "bomb";
+  if (!r.stretch && r.unpacked > kBombBytes && r.unpacked / kBombRatio > r.stored_at - r.first) fault_ = "bomb";
   while (r.began.size() > 1 && r.began[1].unpacked < at_ - kMostUnread) r.began.pop_front();
   return got > 0;
 }
@@ -321,10 +351,20 @@ void Input::unread(std::string_view bytes) {
   at_ -= int64_t(bytes.size());
 }
 
-int64_t Input::place() const {
+Input::Member Input::member_of(int64_t at) const {
   const auto& began = raw_->began;
-  const auto next = std::ranges::upper_bound(began, at_, {}, &Raw::Began::unpacked);
-  return next == began.begin() ? at_ : std::prev(next)->stored + at_ - std::prev(next)->unpacked;
+  const auto next = std::ranges::upper_bound(began, at, {}, &Raw::Began::unpacked);
+  return next == began.begin() ? Member{at, 0} : Member{std::prev(next)->stored, at - std::prev(next)->unpacked};
+}
+
+int64_t Input::place() const {
+  if (raw_->packing != data::Packing::kGzip) return at_;
+  const Member member = member_of(at_);
+  return member.stored + member.inside;
+}
+
+data::Packing Input::packing() const {
+  return raw_->packing;
 }
 
 bool Input::resync() {
@@ -373,7 +413,7 @@ bool Input::resync() {
 
 bool Input::seek(int64_t at) {
   Raw& r = *raw_;
-  if (!r.stored->seek(r.first)) return false;
+  if (r.stretch || !r.stored->seek(r.first)) return false;
   r.stored_at = r.member = r.first;
   r.unpacked = 0;
   r.began.clear();

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "r1/data/byte_source.h"
+#include "r1/data/unpack.h"
 
 namespace r1::corpus {
 
@@ -24,6 +25,15 @@ class Input {
   // The members of a gzip file that begin at stored bytes begin .. end-1; a member begins at `begin`. If none begins at `end`, as the last of them goes
   // on behind it, that is an error when it is read.
   static Input members(const std::filesystem::path& path, int64_t begin, int64_t end);
+  // Bytes of a file that is read in stretches: where they begin, and how many. They come as they are: what looks like a packed file inside of a plain one
+  // is not unpacked, and bombs are the business of who cut the file. A packed file's stretch begins in some member of it.
+  struct Stretch {
+    int64_t member = -1;        // where that member begins, as stored; -1: the file is not packed
+    int64_t skip = 0;           // from there, or from the file's beginning, to the first byte, unpacked
+    int64_t bytes = INT64_MAX;  // unpacked; fewer at the file's end
+    std::string head = {};      // comes before them
+  };
+  static Input stretch(const std::filesystem::path& path, const Stretch& stretch);
   static Input memory(std::string bytes, std::string name);          // unpacked too
   static Input brotli(std::string bytes);                            // unpacked; data::has_brotli()
   static Input part(Input& parent, int64_t size, std::string name);  // the next bytes of the parent, which must live on
@@ -54,6 +64,13 @@ class Input {
   // The same place as others can find it: of a gzip file where the member begins, as stored, and how far inside of it (0 where each record has a
   // member of its own, as crawls write them: the offset of their indexes); at() of anything else.
   int64_t place() const;
+  // The member of a packed file (gzip, Zstandard) that holds byte `at` of the unpacked stream, not more than 64 MiB behind at(): where it begins, as
+  // stored, and how far inside of it the byte is. In a file that is not packed each byte begins one.
+  struct Member {
+    int64_t stored = 0, inside = 0;
+  };
+  Member member_of(int64_t at) const;
+  data::Packing packing() const;
   bool at_end() { return peek(1).empty(); }
   // Why there are no more bytes: "" (the end), "truncated", "damaged_packing", "bomb".
   const std::string& fault() const { return fault_; }

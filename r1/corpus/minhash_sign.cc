@@ -15,7 +15,7 @@ namespace r1::corpus {
 namespace {
 
 constexpr uint64_t kPrime = (uint64_t{1} << 61) - 1;
-constexpr size_t kBlock = 4;    // shingles whose least upper bits are remembered together
+constexpr size_t kBlock = 16;   // shingles whose least upper bits are remembered together
 constexpr uint64_t kCarry = 5;  // the most that the lower 48 bits of 8 (a x + b) + 64 carry, their parts added one by one
 
 uint64_t value(uint64_t x, uint64_t a, uint64_t b) {
@@ -79,16 +79,20 @@ __attribute__((target("avx2"))) inline uint64_t least_value(std::span<const uint
     for (const uint64_t s : x) found = std::min(found, value(s, a, b));
     return found;
   }
-  const __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&x[std::min(block * kBlock, x.size() - kBlock)]));
+  const uint64_t* from = &x[std::min(block * kBlock, x.size() - kBlock)];
   const __m256i a_low = _mm256_set1_epi64x(int64_t(a)), a_high = _mm256_set1_epi64x(int64_t(a >> 32)),
-                prime = _mm256_set1_epi64x(int64_t(kPrime));
-  const __m256i cross = _mm256_add_epi64(_mm256_mul_epu32(four, a_high), _mm256_mul_epu32(_mm256_srli_epi64(four, 32), a_low));
-  const __m256i v =
-      _mm256_add_epi64(_mm256_add_epi64(_mm256_mul_epu32(four, a_low), _mm256_slli_epi64(cross, 32)), _mm256_set1_epi64x(int64_t(b)));
-  const __m256i w = _mm256_add_epi64(_mm256_and_si256(v, prime), _mm256_srli_epi64(v, 61));
-  const __m256i reduced = _mm256_sub_epi64(w, _mm256_andnot_si256(_mm256_cmpgt_epi64(prime, w), prime));
+                prime = _mm256_set1_epi64x(int64_t(kPrime)), plus = _mm256_set1_epi64x(int64_t(b));
+  __m256i least = _mm256_set1_epi64x(INT64_MAX);
+  for (size_t k = 0; k < kBlock / 4; ++k) {
+    const __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 4 * k));
+    const __m256i cross = _mm256_add_epi64(_mm256_mul_epu32(four, a_high), _mm256_mul_epu32(_mm256_srli_epi64(four, 32), a_low));
+    const __m256i v = _mm256_add_epi64(_mm256_add_epi64(_mm256_mul_epu32(four, a_low), _mm256_slli_epi64(cross, 32)), plus);
+    const __m256i w = _mm256_add_epi64(_mm256_and_si256(v, prime), _mm256_srli_epi64(v, 61));
+    const __m256i reduced = _mm256_sub_epi64(w, _mm256_andnot_si256(_mm256_cmpgt_epi64(prime, w), prime));
+    least = _mm256_blendv_epi8(least, reduced, _mm256_cmpgt_epi64(least, reduced));
+  }
   alignas(32) uint64_t values[4];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(values), reduced);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(values), least);
   return std::min(found, std::min(std::min(values[0], values[1]), std::min(values[2], values[3])));
 }
 

@@ -15,17 +15,6 @@ namespace {
 
 constexpr size_t kFilesOfShard = 4096;
 
-// Lines of JSON as they stand: the first byte that is no blank or byte order mark opens an object.
-bool is_json_lines(const std::string& path) {
-  const std::string ending = fs::path(path).extension().string();
-  if (ending != ".jsonl" && ending != ".ndjson") return false;
-  std::ifstream file(path, std::ios::binary);
-  char c = 0;
-  while (file.get(c) && (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\xef' || c == '\xbb' || c == '\xbf')) {
-  }
-  return file && c == '{';
-}
-
 // The first byte behind a line end at or after `at`.
 int64_t next_line(std::ifstream& file, int64_t at, int64_t size) {
   file.clear();
@@ -39,7 +28,7 @@ int64_t next_line(std::ifstream& file, int64_t at, int64_t size) {
   return size;
 }
 
-std::vector<int64_t> line_cuts(const std::string& path, int64_t size, int64_t shard_bytes) {
+std::vector<int64_t> plain_line_cuts(const std::string& path, int64_t size, int64_t shard_bytes) {
   std::ifstream file(path, std::ios::binary);
   std::vector<int64_t> cuts;
   for (int64_t at = shard_bytes; at < size; at = (cuts.back() / shard_bytes + 1) * shard_bytes) cuts.push_back(next_line(file, at, size));
@@ -57,37 +46,71 @@ std::vector<InputShard> stretches(const std::string& path, const char* cut, std:
   return out;
 }
 
-std::vector<InputShard> row_groups(const std::string& path, int64_t shard_bytes) {
-  std::vector<InputShard> out;
-  try {
-    int64_t row = 0;
-    for (const auto& group : data::TableReader(path, data::TableForm::kParquet).groups()) {
-      if (out.empty() || out.back().bytes + group.bytes > shard_bytes) out.push_back({{path}, "rows", row, row, 0});
-      out.back().end = row += group.rows;
-      out.back().bytes += group.bytes;
-    }
-  } catch (const Error&) {
-    return {};  // no plug-in, or damaged: who reads it says so
+// Of a file of rows, packed or not.
+std::vector<InputShard> row_stretches(const std::string& path, const std::string& cut, const RowCuts& found, int64_t size, bool packed) {
+  std::vector<InputShard> out = {{.files = {path}, .cut = cut, .member = packed ? 0 : -1}};
+  for (const RowCut& c : found.cuts) {
+    out.back().end = c.at;
+    out.push_back({.files = {path},
+                   .cut = cut,
+                   .begin = c.at,
+                   .member = packed ? c.member.stored : -1,
+                   .skip = packed ? c.member.inside : 0,
+                   .head = found.head});
+  }
+  // A packed file's last part goes on to wherever its packing ends, or breaks.
+  out.back().end = packed ? INT64_MAX : size;
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto stored = [&](const InputShard& s) { return packed ? s.member : s.begin; };
+    out[i].bytes = (i + 1 < out.size() ? stored(out[i + 1]) : size) - stored(out[i]);
   }
   return out;
 }
 
-// A file of more than shard_bytes in parts; none if it has no places to be cut at.
-std::vector<InputShard> parts_of(const std::string& path, int64_t size, int64_t shard_bytes, const std::string& kind) {
-  // chat and problems say how rows are taken, whatever holds them.
-  const auto may_be = [&](const char* name) { return kind == "auto" || kind == name; };
-  const auto may_be_rows = [&](const char* name) { return may_be(name) || kind == "chat" || kind == "problems"; };
-  if (may_be_rows("jsonl") && is_json_lines(path)) return stretches(path, "lines", line_cuts(path, size, shard_bytes), size);
-  const std::string head = data::first_bytes_of(path, 8);
-  if (may_be_rows("parquet") && data::begins_parquet(head)) return row_groups(path, shard_bytes);
-  if (!may_be("warc")) return {};
-  const bool packed = data::packing_of(head) == data::Packing::kGzip;
-  if (!packed && !head.starts_with("WARC/")) return {};
-  const std::vector<int64_t> cuts = packed ? warc_member_cuts(path, shard_bytes) : warc_record_cuts(path, shard_bytes);
-  return stretches(path, packed ? "members" : "records", cuts, size);
+std::vector<InputShard> rows_of_file(const std::string& path, const std::string& kind, data::Packing packing, int64_t size,
+                                     int64_t shard_bytes) {
+  const bool packed = packing != data::Packing::kNone;
+  if (packed && !data::has_members(path, packing)) return {};
+  if (kind == "jsonl" && !packed) {
+    const std::string head = data::first_bytes_of(path, 2);
+    if (head == "\xFF\xFE" || head == "\xFE\xFF") return {};  // UTF-16
+    return stretches(path, "lines", plain_line_cuts(path, size, shard_bytes), size);
+  }
+  Input input{fs::path(path)};
+  const RowCuts cuts = kind == "jsonl" ? line_cuts(std::move(input), shard_bytes) : table_cuts(std::move(input), kind, shard_bytes);
+  return row_stretches(path, kind == "jsonl" ? "lines" : kind, cuts, size, packed);
 }
 
-// The reader of a stretch, whose places begin at 0, with those of the file.
+std::vector<InputShard> row_groups(const std::string& path, data::TableForm form, int64_t shard_bytes) {
+  std::vector<InputShard> out;
+  int64_t row = 0;
+  for (const auto& group : data::TableReader(path, form).groups()) {
+    if (out.empty() || out.back().bytes + group.bytes > shard_bytes) out.push_back({{path}, "rows", row, row, 0});
+    out.back().end = row += group.rows;
+    out.back().bytes += group.bytes;
+  }
+  return out;
+}
+
+// A file of more than shard_bytes in parts; none if it has no places to be cut at, or cannot be read: who reads it says so.
+std::vector<InputShard> parts_of(const std::string& path, int64_t size, int64_t shard_bytes, const std::string& kind) {
+  try {
+    Input input{fs::path(path)};
+    const data::Packing packing = input.packing();
+    const std::string found = kind_to_open(input, kind);
+    if (found == "jsonl" || found == "csv" || found == "tsv") return rows_of_file(path, found, packing, size, shard_bytes);
+    const bool packed = packing == data::Packing::kGzip, plain = packing == data::Packing::kNone;
+    if (plain && (found == "parquet" || found == "arrow"))
+      return row_groups(path, found == "parquet" ? data::TableForm::kParquet : data::TableForm::kArrow, shard_bytes);
+    if (found != "warc" || (!packed && !plain)) return {};
+    const std::vector<int64_t> cuts = packed ? warc_member_cuts(path, shard_bytes) : warc_record_cuts(path, shard_bytes);
+    return stretches(path, packed ? "members" : "records", cuts, size);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+// The reader of a stretch of WARC records, whose places begin at 0, with those of the file.
 class Stretch : public Reader {
  public:
   Stretch(const InputShard& shard, const ReadOptions& options) : begin_(shard.begin), file_(fs::path(shard.files[0])) {
@@ -156,7 +179,9 @@ Json to_json(const std::vector<InputShard>& shards) {
   Json list = Json::array();
   for (const InputShard& s : shards) {
     Json row = {{"files", s.files}, {"bytes", s.bytes}};
-    if (!s.cut.empty()) row["cut"] = s.cut, row["begin"] = s.begin, row["end"] = s.end;
+    if (!s.cut.empty()) row["cut"] = s.cut, row["begin"] = s.begin;
+    if (!s.cut.empty() && s.end < INT64_MAX) row["end"] = s.end;
+    if (s.member >= 0) row["member"] = s.member, row["skip"] = s.skip;
     list.push_back(std::move(row));
   }
   return list;
@@ -164,7 +189,15 @@ Json to_json(const std::vector<InputShard>& shards) {
 
 std::unique_ptr<Reader> open_shard(const InputShard& shard, const ReadOptions& options) {
   const std::string path = shard.files.empty() ? "" : shard.files[0];
-  if (shard.cut == "lines" || shard.cut == "records") return std::make_unique<Stretch>(shard, options);
+  if (shard.cut == "lines" || shard.cut == "csv" || shard.cut == "tsv") {
+    const Input::Stretch stretch = {.member = shard.member,
+                                    .skip = shard.member < 0 ? shard.begin : shard.skip,
+                                    .bytes = shard.end == INT64_MAX ? INT64_MAX : shard.end - shard.begin,
+                                    .head = shard.head};
+    const Opening opening = {.options = options, .first_byte = shard.begin, .head_bytes = int64_t(shard.head.size())};
+    return open_as(shard.cut == "lines" ? "jsonl" : shard.cut, Input::stretch(path, stretch), opening);
+  }
+  if (shard.cut == "records") return std::make_unique<Stretch>(shard, options);
   if (shard.cut == "rows") return open_input(Input(fs::path(path)), {.options = options, .first_row = shard.begin, .end_row = shard.end});
   if (shard.cut == "members") {
     const bool last = shard.end == int64_t(fs::file_size(path));

@@ -1,9 +1,10 @@
 // The input as shards, the pieces that work is given out in: some files, or a stretch of a large one. A shard depends on the files and on shard_bytes
 // alone, so every worker cuts the same ones.
 //
-// Cut are: JSON lines that are not packed, at line ends; WARC, plain or in gzip members of a record each (as crawls are), where a record begins;
-// Parquet, between row groups. Anything else is one shard: it has no places that can be told from outside (a file packed as one stream, XML, text
-// whose documents are cut by what came before).
+// Cut are: JSON lines at line ends; CSV and TSV between records, which the whole file is read for once; both of them too where they are packed in several
+// gzip members or Zstandard frames, which is found by looking through the file and then costs unpacking it once; WARC, plain or in gzip members of a
+// record each (as crawls are), where a record begins; Parquet, between row groups, and Arrow files, between record batches. Anything else is one shard: it
+// has no places that can be told from outside (a file packed as one stream, XML, text whose documents are cut by what came before).
 #pragma once
 
 #include <memory>
@@ -17,9 +18,13 @@ namespace r1::corpus {
 
 struct InputShard {
   std::vector<std::string> files;
-  std::string cut = {};        // how the only file was cut: "lines", "records", "members", "rows"; "": the files as a whole
-  int64_t begin = 0, end = 0;  // bytes of the only file as stored; of "rows" their numbers
+  // How the only file was cut: "lines", "csv", "tsv", WARC's "records" and "members", Parquet's and Arrow's "rows"; "": the files as a whole.
+  std::string cut = {};
+  int64_t begin = 0, end = 0;  // bytes of the only file as stored, of "lines", "csv" and "tsv" unpacked; of "rows" their numbers
   int64_t bytes = 0;           // of all of it, as stored
+  // Of packed lines, CSV and TSV: where the member that holds `begin` begins, as stored, and how far inside of it `begin` is. -1: not packed.
+  int64_t member = -1, skip = 0;
+  std::string head = {};  // of CSV and TSV: the header, but for the first part
 };
 
 // Files in their order; small ones together up to `shard_bytes`, larger ones cut about there where they can be. `kind`: ReadOptions::kind.

@@ -2,6 +2,10 @@
 // with a text is that text; one that is a conversation (chat API, ShareGPT, Alpaca, question and answer) or a problem with its solution becomes
 // its parts, an empty line between, and keeps them as extra.messages.
 #include <algorithm>
+#include <charconv>
+#include <deque>
+#include <iterator>
+#include <optional>
 
 #include "r1/base/error.h"
 #include "r1/base/strings.h"
@@ -39,6 +43,55 @@ bool has_too_many_values(std::string_view json) {
     }
   }
   return n > kMaxValues;
+}
+
+// Four hexadecimal digits behind the \u at json[at]; -1: there is none.
+int32_t escaped_unit(std::string_view json, size_t at) {
+  if (json.size() - at < 6 || json[at] != '\\' || json[at + 1] != 'u') return -1;
+  int32_t unit = 0;
+  const auto [end, error] = std::from_chars(json.data() + at + 2, json.data() + at + 6, unit, 16);
+  return error == std::errc() && end == json.data() + at + 6 ? unit : -1;
+}
+
+// A row with what Python's json writes and reads although it is no JSON, as JSON: NaN and infinities as null, halves of surrogate pairs as U+FFFD.
+std::string without_pythons_own(std::string_view json) {
+  std::string out;
+  bool quoted = false;
+  for (size_t i = 0; i < json.size();) {
+    if (quoted && json[i] == '\\') {
+      const int32_t unit = escaped_unit(json, i), high = unit & 0xFC00;
+      const bool pair = high == 0xD800 && i + 6 < json.size() && (escaped_unit(json, i + 6) & 0xFC00) == 0xDC00;
+      const bool half = unit >= 0 && !pair && (high == 0xD800 || high == 0xDC00);
+      const size_t n = pair ? 12 : unit >= 0 ? 6 : 2;
+      out += half ? std::string_view("\\ufffd") : json.substr(i, n);
+      i += n;
+      continue;
+    }
+    if (!quoted) {
+      const std::string_view rest = json.substr(i);
+      size_t n = 0;
+      for (const std::string_view name : {"NaN", "Infinity", "-Infinity"})
+        if (rest.starts_with(name)) n = name.size();
+      if (n > 0) {
+        out += "null";
+        i += n;
+        continue;
+      }
+    }
+    quoted ^= json[i] == '"';
+    out += json[i++];
+  }
+  return out;
+}
+
+Json parse_python_row(const std::string& row) {
+  try {
+    return parse_json(row, "");
+  } catch (const Error&) {
+    const std::string mended = without_pythons_own(row);
+    if (mended == row) throw;
+    return parse_json(mended, "");
+  }
 }
 
 struct Named {
@@ -178,9 +231,8 @@ struct Lines : Rows {
   data::LineReader reader;
   Lines(Input& input, size_t most) : reader(input.source(), input.name(), most) {}
   bool next(std::string& row) override {
-    do {
-      if (!reader.next(row)) return false;
-    } while (trim(row).empty());
+    if (!reader.next(row)) return false;
+    while (row.starts_with("\xEF\xBB\xBF")) row.erase(0, 3);  // files that were put together
     return true;
   }
   int64_t at() const override { return reader.position().byte; }
@@ -193,9 +245,14 @@ struct List : Rows {
   int64_t at() const override { return reader.position().byte; }
 };
 
-// Tables are often in an encoding of before UTF-8: stretches of lines, each line that is not UTF-8 turned.
+// Tables are often in an encoding of before UTF-8: stretches of lines, each line that is not UTF-8 turned. How a line is turned depends on nothing before it.
 class TextStretches {
  public:
+  // The place in the input of a line's beginning at byte `at` of the text, which is not more than 64 MiB behind what was read.
+  int64_t place(int64_t at) const {
+    const auto next = std::ranges::upper_bound(moved_, at, {}, &Moved::turned);
+    return next == moved_.begin() ? at : std::prev(next)->stored + at - std::prev(next)->turned;
+  }
   explicit TextStretches(Input& input) : input_(input) {}
   size_t read(char* out, size_t n) {
     if (given_ == text_.size() && !more()) return 0;
@@ -220,16 +277,31 @@ class TextStretches {
     } else {
       for (size_t at = 0; at < ahead.size();) {
         const size_t end = std::min(ahead.find('\n', at), ahead.size() - 1) + 1;
-        text_ += to_utf8(ahead.substr(at, end - at));
+        const std::string_view line = ahead.substr(at, end - at);
+        if (is_utf8(line)) {
+          text_ += line;
+        } else {
+          text_ += to_utf8(line);
+          moved_.push_back({turned_ + int64_t(text_.size()), input_.at() + int64_t(end)});
+        }
         at = end;
       }
     }
+    turned_ += int64_t(text_.size());
+    while (moved_.size() > 1 && moved_[1].turned < turned_ - kBehind) moved_.pop_front();
     input_.skip(int64_t(ahead.size()));
     return !text_.empty();
   }
+  static constexpr int64_t kBehind = int64_t{64} << 20;
+  // Behind each turned line, whose size is another: the place in the text and in the input.
+  struct Moved {
+    int64_t turned, stored;
+  };
   Input& input_;
   std::string text_;
   size_t given_ = 0;
+  int64_t turned_ = 0;
+  std::deque<Moved> moved_;
 };
 
 struct Table : Rows {
@@ -249,7 +321,7 @@ struct Table : Rows {
     row = dump_json(object);
     return true;
   }
-  int64_t at() const override { return reader.position().byte; }
+  int64_t at() const override { return stretches.place(reader.position().byte); }
   void check_column(const std::string& column) const override { check_among(column, reader.header()); }
 };
 
@@ -311,9 +383,10 @@ class RowDocuments : public Reader {
     const auto broken = [&](int64_t at, const std::string& reason, size_t bytes) {
       counts.broken(str(input_.name(), "#", at), reason, int64_t(bytes));
     };
+    const int64_t moved = opening_.first_byte - opening_.head_bytes;  // what the input's places lack
     std::string row;
     while (!ended_) {
-      const int64_t at = rows_ ? rows_->at() : opening_.first_row;
+      const int64_t at = rows_ ? rows_->at() + moved : opening_.first_row + opening_.first_byte;
       try {
         if (!rows_) open_rows();
         if (!rows_->next(row)) break;
@@ -324,7 +397,7 @@ class RowDocuments : public Reader {
       } catch (const Error& e) {
         if (e.kind() == ErrorKind::kUsage) throw;
         const std::string_view what = e.what();
-        const bool stuck = !rows_ || rows_->at() == at;
+        const bool stuck = !rows_ || rows_->at() + moved == at;
         const bool table = kind_ == std::string_view("parquet") || kind_ == std::string_view("arrow");
         if (rows_ && rows_->is_bomb()) {
           broken(at, "bomb", 0);
@@ -339,6 +412,7 @@ class RowDocuments : public Reader {
         if (stuck || (kind_ == std::string_view("json") && what.find("expected") != std::string_view::npos)) break;
         continue;
       }
+      if (trim(row).empty()) continue;  // an empty line
       d = {};
       d.source = input_.name();
       d.offset = at;
@@ -355,7 +429,7 @@ class RowDocuments : public Reader {
       std::string reason;
       try {
         if (!is_utf8(row)) row = to_utf8(row);
-        Json json = parse_json(row, "");
+        Json json = parse_python_row(row);
         if (first_ && opening_.options.text_column != "auto" && json.is_object() && !json.contains(opening_.options.text_column))
           fail_usage(input_.name(), ": no key '", opening_.options.text_column, "' (text_column) in its first row");
         first_ = false;
@@ -367,16 +441,17 @@ class RowDocuments : public Reader {
       if (reason.empty()) return true;
       broken(at, reason, row.size());
     }
-    if (!ended_ && !input_.fault().empty()) broken(input_.at(), input_.fault(), 0);
+    if (!ended_ && !input_.fault().empty()) broken(input_.at() + moved, input_.fault(), 0);
     ended_ = true;
     return false;
   }
 
  private:
   void open_rows() {
+    first_ = opening_.first_byte == 0;
     const std::string_view head = input_.peek(4);
     const bool big = head.starts_with("\xFE\xFF");
-    if (big || head.starts_with("\xFF\xFE")) {
+    if (first_ && (big || head.starts_with("\xFF\xFE"))) {
       input_.skip(2);
       utf8_ = std::make_unique<Input>(Input::of_utf16(input_, big));
     }
@@ -445,7 +520,72 @@ std::unique_ptr<Reader> read_table(Input input, const Opening& opening, data::Ta
   return std::make_unique<RowDocuments>(std::move(input), opening, parquet ? "parquet" : "arrow", parquet ? open_parquet : open_arrow);
 }
 
+bool is_utf16(Input& input) {
+  const std::string_view head = input.peek(2);
+  return head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF");
+}
+
+// Cuts as they come up, the first of each part.
+class Cuts {
+ public:
+  explicit Cuts(int64_t part_bytes) : part_bytes_(part_bytes), wanted_(part_bytes) {}
+  void may_be(int64_t at, const Input& input) {
+    const Input::Member member = input.member_of(at);
+    if (member.stored < wanted_) return;
+    cuts_.push_back({at, member});
+    wanted_ = (member.stored / part_bytes_ + 1) * part_bytes_;
+  }
+  // Behind the last row there is nothing to be cut off. A bomb is not to be read at all.
+  std::vector<RowCut> take(const Input& input) {
+    if (!cuts_.empty() && cuts_.back().at >= input.at()) cuts_.pop_back();
+    if (input.fault() == "bomb") cuts_.clear();
+    return std::move(cuts_);
+  }
+
+ private:
+  int64_t part_bytes_, wanted_;
+  std::vector<RowCut> cuts_;
+};
+
 }  // namespace
+
+RowCuts line_cuts(Input input, int64_t part_bytes) {
+  if (is_utf16(input)) return {};
+  constexpr size_t kStep = size_t{1} << 16;
+  Cuts cuts(part_bytes);
+  for (std::string_view ahead; !(ahead = input.peek(kStep).substr(0, kStep)).empty();) {
+    const size_t end = ahead.rfind('\n');
+    const int64_t at = input.at() + int64_t(end) + 1;
+    input.skip(int64_t(ahead.size()));
+    if (end != std::string_view::npos) cuts.may_be(at, input);
+  }
+  return {.cuts = cuts.take(input)};
+}
+
+RowCuts table_cuts(Input input, const std::string& kind, int64_t part_bytes) {
+  if (is_utf16(input)) return {};
+  const std::string start(input.peek(Input::kMaxPeek));
+  std::optional<Table> table;
+  try {
+    table.emplace(input, kind == "tsv" ? data::CsvReader::Kind::kTsv : data::CsvReader::Kind::kCsv, size_t(kMaxDocumentBytes));
+  } catch (const Error&) {
+    return {};  // who reads it says so
+  }
+  const int64_t head = table->at();
+  if (table->reader.looked_ahead() || head == 0 || head > int64_t(start.size()) || start[size_t(head) - 1] != '\n') return {};
+  Cuts cuts(part_bytes);
+  while (true) {
+    const int64_t before = table->at();
+    try {
+      if (!table->reader.pass()) break;
+    } catch (const Error&) {
+      if (table->at() == before) break;
+    }
+    // what follows has to do with no row before
+    if (!table->reader.looked_ahead()) cuts.may_be(table->at(), input);
+  }
+  return {.head = start.substr(0, size_t(head)), .cuts = cuts.take(input)};
+}
 
 std::unique_ptr<Reader> read_jsonl(Input input, const Opening& opening) {
   return std::make_unique<RowDocuments>(std::move(input), opening, "jsonl", open_lines);

@@ -112,7 +112,7 @@ class StackExchange : public Reader {
     Question q;
     q.id = id;
     q.accepted = number(row.attribute("AcceptedAnswerId"));
-    q.expected = number(row.attribute("AnswerCount"));
+    q.expected = number(row.attribute("AnswerCount"), INT64_MAX);  // not said: whatever comes
     q.score = number(row.attribute("Score"));
     Document& d = q.document;
     d.source = input_.name();

@@ -160,6 +160,10 @@ std::string kind_of_bytes(Input& input, const std::string& ending) {
   if (begins("PK\x05\x06")) return "zip";
   if (begins("WARC/")) return "warc";
   if (begins_tar(head)) return begins_webdataset(input.peek(Input::kMaxPeek)) ? "webdataset" : "tar";
+  // with nothing in it: the two blocks of zeros that end a tar
+  const std::vector<std::string>& tars = find_kind("tar")->shown.endings;
+  if (head.size() >= 1024 && head.find_first_not_of('\0') == std::string_view::npos && std::ranges::find(tars, ending) != tars.end())
+    return "tar";
   return "";
 }
 
@@ -265,6 +269,8 @@ std::string all_kinds() {
   return names;
 }
 
+}  // namespace
+
 std::unique_ptr<Reader> open_as(const std::string& name, Input input, const Opening& opening) {
   const Kind* kind = find_kind(name);
   if (!kind) fail_usage("no reader is called '", printable(name), "'; there are: ", all_kinds());
@@ -275,18 +281,21 @@ std::unique_ptr<Reader> open_as(const std::string& name, Input input, const Open
   return std::make_unique<Held>(kind->open(std::move(input), opening), options);
 }
 
-}  // namespace
-
-std::unique_ptr<Reader> open_input(Input input, const Opening& opening) {
-  if (opening.depth > kMaxArchiveDepth) return nullptr;
-  const std::string& asked = opening.options.kind;
+std::string kind_to_open(Input& input, const std::string& asked) {
   // what is asked for holds for the members of an archive too, but an archive is opened as what it is
   std::string kind = kind_of_input(input);
   const bool archive = kind == "tar" || kind == "zip" || kind == "webdataset";
   // how rows are to be taken says nothing of the form that they come in
-  const bool rows = (asked == "chat" || asked == "problems") && (kind == "parquet" || kind == "arrow" || kind == "csv" || kind == "tsv");
+  const bool rows = (asked == "chat" || asked == "problems") &&
+                    (kind == "parquet" || kind == "arrow" || kind == "csv" || kind == "tsv" || kind == "jsonl");
   if (asked != "auto" && !archive && !rows) kind = asked;
   if (asked != "auto" && archive && (asked == "webdataset" || asked == "tar" || asked == "zip")) kind = asked;
+  return kind;
+}
+
+std::unique_ptr<Reader> open_input(Input input, const Opening& opening) {
+  if (opening.depth > kMaxArchiveDepth) return nullptr;
+  const std::string kind = kind_to_open(input, opening.options.kind);
   return kind.empty() ? nullptr : open_as(kind, std::move(input), opening);
 }
 

@@ -21,7 +21,9 @@ struct Opening {
   ReadOptions options;
   int depth = 0;                               // in archives
   std::string licence = {};                    // of the folder or archive, for what says nothing itself
-  int64_t first_row = 0, end_row = INT64_MAX;  // of a Parquet file, those that are read
+  int64_t first_row = 0, end_row = INT64_MAX;  // of a Parquet or Arrow file, those that are read
+  // Of a stretch of a file of rows: the place of its first row in that file, and how many bytes of the file's head come before the row.
+  int64_t first_byte = 0, head_bytes = 0;
 };
 
 using MakeReader = std::unique_ptr<Reader> (*)(Input input, const Opening& opening);
@@ -55,6 +57,10 @@ std::string kind_of_input(Input& input);
 // Its reader, which gives documents as document.h wants them: valid UTF-8, plain line ends, not empty, not too large; what is not is counted.
 // An error if the kind is refused. Of an unknown kind ("") null.
 std::unique_ptr<Reader> open_input(Input input, const Opening& opening);
+// The kind that open_input() opens it as, if `asked` is ReadOptions::kind.
+std::string kind_to_open(Input& input, const std::string& asked);
+// As this kind, whatever the input holds.
+std::unique_ptr<Reader> open_as(const std::string& kind, Input input, const Opening& opening);
 
 // "dir/a.TXT.gz" -> ".txt".
 std::string ending_of(std::string_view name);
@@ -81,5 +87,20 @@ bool begins_webdataset(std::string_view head);
 
 // Fills a document from a row: of a table, of JSON lines, of a sample of a WebDataset. Reason if it cannot, else "". read_rows.cc
 std::string document_of_row(Json row, const ReadOptions& options, Document& document);
+
+// Where a file of rows can be cut so that its parts are read apart: before rows, each about part_bytes of the file as stored behind the one before, rising.
+struct RowCut {
+  int64_t at = 0;        // in the unpacked bytes
+  Input::Member member;  // that holds it
+};
+struct RowCuts {
+  std::string head;  // of a table: its header, which is to come before each part but the first
+  std::vector<RowCut> cuts;
+};
+// Of JSON lines in a packed file; needs all of it unpacked. read_rows.cc
+RowCuts line_cuts(Input input, int64_t part_bytes);
+// Of CSV ("csv") and TSV ("tsv"), packed or not: by the very reader that reads the rows, so that a line end inside of quotes is none. None where it cannot
+// read the header, where that is longer than Input::kMaxPeek, and in UTF-16. read_rows.cc
+RowCuts table_cuts(Input input, const std::string& kind, int64_t part_bytes);
 
 }  // namespace r1::corpus

@@ -1,6 +1,7 @@
 #include "r1/data/csv.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "r1/base/error.h"
@@ -121,34 +122,58 @@ bool CsvReader::next(std::vector<std::string>& fields) {
   return true;
 }
 
-bool CsvReader::read_record(Record& fields) {
-  std::string line;
+bool CsvReader::begin_record(std::string& line) {
   do {
     if (!take_line(line)) return false;
   } while (line.empty());
   begin_line_ = position().line;
-  kind_ == Kind::kTsv ? tab_record(line, fields) : quoted_record(std::move(line), fields);
+  return true;
+}
+
+bool CsvReader::pass() {
+  std::string line;
+  if (!begin_record(line)) return false;
+  Record fields;
+  kind_ == Kind::kTsv ? tab_record(line, fields) : quoted_record(std::move(line), nullptr);
+  return true;
+}
+
+bool CsvReader::read_record(Record& fields) {
+  std::string line;
+  if (!begin_record(line)) return false;
+  kind_ == Kind::kTsv ? tab_record(line, fields) : quoted_record(std::move(line), &fields);
   for (const std::string& field : fields)
     if (!is_utf8(field))
       fail(where(), ": is not UTF-8: '", printable(field), "'; turn the file into it, e.g. iconv -f WINDOWS-1252 -t UTF-8");
   return true;
 }
 
-void CsvReader::quoted_record(std::string line, Record& fields) {
-  fields.clear();
-  size_t bytes = line.size();
-  for (size_t at = 0;;) {
+void CsvReader::quoted_record(std::string line, Record* fields) {
+  if (fields) fields->clear();
+  size_t bytes = line.size(), number = 1;
+  std::vector<Line> further;  // lines of this record behind its first one
+  const auto give_back = [&] { ahead_.insert(ahead_.begin(), std::move_iterator(further.begin()), std::move_iterator(further.end())); };
+  for (size_t at = 0;; ++number) {
     std::string field;
     if (at < line.size() && line[at] == '"') {
       ++at;
       for (;;) {
         const size_t quote = line.find('"', at);
-        field += line.substr(at, quote - at);
+        if (fields) field.append(line, at, quote - at);
         if (quote == std::string::npos) {  // the field goes on in the next line
-          if (!take_line(line))
-            fail(where(), ": field ", fields.size() + 1, " of the record that begins here opens a quote that never closes");
-          bytes += line.size() + 1;
-          if (bytes > max_row_bytes_) fail(where(), ": record longer than ", max_row_bytes_, " bytes; does a quote not close?");
+          Line next;
+          next.before = position();
+          if (!take_line(next.text)) {
+            give_back();
+            fail(where(), ": field ", number, " of the record that begins here opens a quote that never closes");
+          }
+          bytes += next.text.size() + 1;
+          line = next.text;
+          further.push_back(std::move(next));
+          if (bytes > max_row_bytes_) {
+            give_back();
+            fail(where(), ": record longer than ", max_row_bytes_, " bytes; does a quote not close?");
+          }
           field += '\n';
           at = 0;
           continue;
@@ -159,13 +184,13 @@ void CsvReader::quoted_record(std::string line, Record& fields) {
         ++at;
       }
       if (at < line.size() && line[at] != separator_)
-        fail(where(), ": field ", fields.size() + 1, " goes on after its closing quote; a quote inside of quotes is written twice");
+        fail(where(), ": field ", number, " goes on after its closing quote; a quote inside of quotes is written twice");
     } else {
       const size_t end = std::min(line.find(separator_, at), line.size());
-      field = line.substr(at, end - at);
+      if (fields) field.assign(line, at, end - at);
       at = end;
     }
-    fields.push_back(std::move(field));
+    if (fields) fields->push_back(std::move(field));
     if (at == line.size()) return;
     ++at;
   }

@@ -3,7 +3,8 @@
 //
 // A .csv whose header has no comma, but semicolons or tabs, is separated by these. An empty line is no record. In TSV, which as published
 // often has quotes that are only characters, a quote opens a field only where it closes again: in the same line, or in a later one if
-// this line or the next one would otherwise have the wrong number of fields.
+// this line or the next one would otherwise have the wrong number of fields. In CSV a record whose quote closes nowhere is an error, and the record after
+// it begins in its second line.
 #pragma once
 
 #include <deque>
@@ -26,6 +27,10 @@ class CsvReader {
   const std::vector<std::string>& header() const { return header_; }
   // As many as the header has; false at the end.
   bool next(std::vector<std::string>& fields);
+  // Passes over a record: what next() does, its errors for what is no record among them, but for the fields. False at the end.
+  bool pass();
+  // Lines behind the last record were looked at.
+  bool looked_ahead() const { return !ahead_.empty(); }
   LineReader::Position position() const { return ahead_.empty() ? lines_.position() : ahead_.front().before; }
   void seek(LineReader::Position position);  // past the header
   // "x.csv:17", the line that the last record begins in.
@@ -40,8 +45,9 @@ class CsvReader {
 
   bool take_line(std::string& line);
   const std::string* line_ahead(size_t i);
+  bool begin_record(std::string& line);
   bool read_record(Record& fields);
-  void quoted_record(std::string line, Record& fields);
+  void quoted_record(std::string line, Record* fields);
   void tab_record(const std::string& line, Record& fields);
   bool joined(const std::string& line, Record& fields, size_t& used);
   void read_header();

@@ -33,7 +33,8 @@ class TableReader {
   ~TableReader();
 
   std::vector<std::string> columns() const;
-  // Of Parquet, in their order: parts of the file that can be read apart. None of Arrow, and where they cannot be (rows or bytes below 0).
+  // Of Parquet the row groups, of an Arrow file the record batches, in their order: parts of the file that can be read apart. None of an Arrow stream, and where
+  // they cannot be (rows or bytes below 0).
   struct Group {
     int64_t rows = 0, bytes = 0;  // as stored
   };

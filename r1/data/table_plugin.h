@@ -28,7 +28,8 @@ struct R1TablePlugin {
   void* (*open)(const char* path, int32_t form, int32_t keep_bytes, char* error, size_t error_size);
   // Names of columns, each followed by '\n'.
   const char* (*columns)(void* table);
-  // "<rows> <bytes>\n" of each of its row groups, which can be read apart, bytes as stored; "" if it has none (Arrow).
+  // "<rows> <bytes>\n" of each of its row groups or record batches, which can be read apart, bytes as stored (of batches about); "" if it has none (an
+  // Arrow stream) or they cannot be had.
   const char* (*groups)(void* table);
   // From the next row on only these columns; 0 if the table lacks one of them, and then nothing changes.
   int32_t (*select)(void* table, const char* const* names, size_t count);

@@ -6,6 +6,8 @@
 namespace r1::data {
 namespace {
 
+using namespace std::literals;
+
 // An octal number, or, above 8 GiB, GNU's binary one; -1 if it is neither.
 int64_t tar_number(std::string_view field) {
   if (!field.empty() && (uint8_t(field[0]) & 0x80)) {
@@ -61,11 +63,14 @@ TarMember TarHeaders::header(std::string_view block) {
   m.size = tar_number(block.substr(124, 12));
   if (m.size < 0 || is_of_next(m)) return m;
   m.name = until_zero(block.substr(0, 100));
-  if (block.substr(257, 5) == "ustar" && block[345] != '\0') m.name = std::string(until_zero(block.substr(345, 155))) + "/" + m.name;
+  // GNU's own headers ("ustar  ") may have times there
+  if (block.substr(257, 6) == "ustar\0"sv && block[345] != '\0') m.name = std::string(until_zero(block.substr(345, 155))) + "/" + m.name;
   if (!long_name_.empty()) m.name = long_name_;
+  if (!sparse_name_.empty()) m.name = sparse_name_;
   if (size_ >= 0) m.size = size_;
   if (sparse_) m.type = 'S';  // as GNU tar's own headers say it: the bytes are a map of blocks
   long_name_.clear();
+  sparse_name_.clear();
   size_ = -1;
   sparse_ = false;
   return m;
@@ -91,6 +96,7 @@ void TarHeaders::take_pax(std::string_view text) {
     const std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
     if (key == "path") long_name_ = value;
     if (key.starts_with("GNU.sparse.")) sparse_ = true;
+    if (key == "GNU.sparse.name") sparse_name_ = value;
     if (key == "size") {
       size_ = 0;
       for (const char c : value.substr(0, 18)) size_ = std::isdigit(static_cast<unsigned char>(c)) ? size_ * 10 + (c - '0') : size_;

@@ -40,7 +40,7 @@ class TarHeaders {
  private:
   void take_pax(std::string_view text);
 
-  std::string long_name_;
+  std::string long_name_, sparse_name_;
   int64_t size_ = -1;
   bool sparse_ = false;
 };

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "r1/base/error.h"
+#include "r1/base/file.h"
 #include "r1/base/utf8.h"
 #include "r1/data/brotli.h"
 
@@ -308,6 +309,8 @@ std::string_view magic_of(Packing packing) {
 Packing packing_of(std::string_view bytes) {
   for (const Packing p : {Packing::kGzip, Packing::kZstd, Packing::kXz})
     if (bytes.starts_with(magic_of(p))) return p;
+  // a Zstandard frame to be skipped, which pzstd writes before each
+  if (bytes.size() >= 4 && (uint8_t(bytes[0]) & 0xF0) == 0x50 && bytes.substr(1, 3) == "\x2A\x4D\x18") return Packing::kZstd;
   // "BZh" are letters: a text may begin with them
   return bytes.size() >= 5 && bytes.starts_with("BZh") && bytes[3] >= '1' && bytes[3] <= '9' && (bytes[4] == '1' || bytes[4] == '\x17')
              ? Packing::kBzip2
@@ -329,6 +332,44 @@ Packing packing_of_name(std::string_view ending, std::string_view first_bytes) {
   if (std::ranges::any_of(bytes, [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f'; }))
     return Packing::kBrotli;
   return !is_text(bytes) && unpacks_as_brotli(bytes) ? Packing::kBrotli : Packing::kNone;
+}
+
+namespace {
+
+// Do these bytes begin a gzip member? Its header says something that is, and what follows unpacks.
+bool begins_gzip(std::string_view bytes) {
+  if (bytes.size() < 18 || (uint8_t(bytes[3]) & 0xE0) != 0) return false;
+  Gzip unpacker;
+  std::string out(size_t{1} << 16, '\0'), fault;
+  bytes = bytes.substr(0, out.size());
+  while (!bytes.empty()) {
+    const size_t got = unpacker.unpack(bytes, out.data(), out.size(), fault);
+    if (!fault.empty()) return false;
+    if (got > 0 || !unpacker.inside()) return true;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool has_members(const std::filesystem::path& path, Packing packing) {
+  if (packing != Packing::kGzip && packing != Packing::kZstd) return false;
+  const MappedFile file(path);
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  if (packing == Packing::kGzip) {
+    for (size_t at = 1; (at = bytes.find(magic_of(packing), at)) != std::string_view::npos; ++at)
+      if (begins_gzip(bytes.substr(at))) return true;
+    return false;
+  }
+  // Frames say where they end; those that are to be skipped (pzstd has one before each) are none.
+  int frames = 0;
+  for (size_t at = 0; at < bytes.size() && frames < 2;) {
+    const size_t size = ZSTD_findFrameCompressedSize(bytes.data() + at, bytes.size() - at);
+    if (ZSTD_isError(size)) break;
+    frames += bytes.substr(at).starts_with(magic_of(packing));
+    at += size;
+  }
+  return frames >= 2;
 }
 
 bool has_brotli() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ bool is_packed_ending(std::string_view ending);
 // kBrotliProbe bytes are no text. kBrotli too where there is no library; make() then fails.
 inline constexpr size_t kBrotliProbe = size_t{1} << 12;
 Packing packing_of_name(std::string_view ending, std::string_view first_bytes);
+// Does a second member or frame begin in a file of this packing, after the first one? Without unpacking the file: gzip's are looked for by their header and
+// their first 64 KiB, so that there may be none after all. False for the other packings, whatever they have.
+bool has_members(const std::filesystem::path& path, Packing packing);
 bool has_brotli();
 // "<file>: is ...": what to say where it is not.
 inline constexpr const char* kNoBrotli = "packed with Brotli, whose library is not there; install libbrotli1, or unpack it: brotli -d";

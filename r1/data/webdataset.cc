@@ -241,7 +241,7 @@ void WebDatasetReader::begin_sample() {
 bool WebDatasetReader::end_sample(std::string& row) {
   in_sample_ = false;
   keys_.insert(std::hash<std::string>()(key_));
-  if (has_lines_ && object_.empty() && fields_.empty()) return false;
+  if (object_.empty() && fields_.empty()) return false;
   for (auto& [field, value] : fields_.items()) object_[field] = std::move(value);
   object_["__key__"] = as_text(key_);
   row = dump_json(object_);

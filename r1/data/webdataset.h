@@ -6,8 +6,8 @@
 //   0001.jsonl, .ndjson        a row a line, each by itself
 //   0001.prompt.txt, 0001.meta.json                          the row's "prompt" and "meta"
 //
-// Each may be packed (0001.json.gz). "__key__" is the sample's key. Members of other kinds (images, arrays) are passed over, as are names without an
-// ending, hidden ones and those in a folder __so_called__, which WebDataset keeps for itself. Streams: memory is a sample.
+// Each may be packed (0001.json.gz). "__key__" is the sample's key. Members of other kinds (images, arrays) are passed over, and so is a sample that has
+// no others: it is no row. So are names without an ending, hidden ones and those in a folder __so_called__, which WebDataset keeps for itself. Streams: memory is a sample.
 //
 // Errors name archive, member and place: a header that is none, an archive that ends inside of a member, a member twice, members of one sample that
 // stand apart (which others take for two samples that each lack something).

@@ -21,6 +21,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -526,7 +527,7 @@ class Batches {
  public:
   virtual ~Batches() = default;
   virtual const std::vector<std::string>& columns() const = 0;
-  virtual std::string groups() const { return ""; }
+  virtual std::string groups() = 0;
   virtual bool select(const std::vector<std::string>& names) = 0;
   // Null at the end. About `rows` of them, if that can be chosen.
   virtual std::shared_ptr<arrow::RecordBatch> next(int64_t rows) = 0;
@@ -562,7 +563,7 @@ class ParquetBatches : public Batches {
   }
 
   const std::vector<std::string>& columns() const override { return names_; }
-  std::string groups() const override {
+  std::string groups() override {
     std::string text;
     const auto metadata = reader_->parquet_reader()->metadata();
     for (int k = 0; k < reader_->num_row_groups(); ++k) {
@@ -644,6 +645,15 @@ class ArrowBatches : public Batches {
   }
 
   const std::vector<std::string>& columns() const override { return names_; }
+  // A file's batches. A stream has no table of them.
+  std::string groups() override {
+    if (!file_ || !count_rows()) return "";
+    const int64_t size = int64_t(std::filesystem::file_size(path_)), n = int64_t(rows_.size());
+    std::string text;
+    for (int64_t k = 0; k < n; ++k)  // where a batch lies is not said: as if all had one size
+      text += std::to_string(rows_[size_t(k)]) + " " + std::to_string(size / n + (k < size % n)) + "\n";
+    return text;
+  }
   bool select(const std::vector<std::string>& names) override {
     for (const std::string& name : names)
       if (std::find(names_.begin(), names_.end(), name) == names_.end()) return false;
@@ -667,6 +677,8 @@ class ArrowBatches : public Batches {
   int64_t seek(int64_t row) override {
     begin();
     int64_t at = 0;
+    if (file_ && !rows_.empty())
+      for (; at_ < int(rows_.size()) && at + rows_[size_t(at_)] <= row; ++at_) at += rows_[size_t(at_)];
     while (auto batch = read()) {
       if (at + batch->num_rows() > row) {
         held_ = std::move(batch);
@@ -683,9 +695,7 @@ class ArrowBatches : public Batches {
     file_.reset();
     stream_.reset();
     at_ = 0;
-    auto options = arrow::ipc::IpcReadOptions::Defaults();
-    options.memory_pool = pool_;
-    options.use_threads = false;
+    const auto options = reading();
     // mapped: what is not packed takes no memory
     auto bytes = got(arrow::io::MemoryMappedFile::Open(path_, arrow::io::FileMode::READ));
     const auto head = got(bytes->ReadAt(0, 6));
@@ -693,6 +703,24 @@ class ArrowBatches : public Batches {
       file_ = got(arrow::ipc::RecordBatchFileReader::Open(bytes, options));
     else
       stream_ = got(arrow::ipc::RecordBatchStreamReader::Open(bytes, options));
+  }
+  arrow::ipc::IpcReadOptions reading() const {
+    auto options = arrow::ipc::IpcReadOptions::Defaults();
+    options.memory_pool = pool_;
+    options.use_threads = false;
+    return options;
+  }
+  // Of each batch of a file, by its first column, the only one that is unpacked for it.
+  bool count_rows() {
+    if (!rows_.empty()) return true;
+    auto options = reading();
+    options.included_fields = {0};
+    const auto file =
+        got(arrow::ipc::RecordBatchFileReader::Open(got(arrow::io::MemoryMappedFile::Open(path_, arrow::io::FileMode::READ)), options));
+    std::vector<int64_t> rows;
+    for (int k = 0; k < file->num_record_batches(); ++k) rows.push_back(got(file->ReadRecordBatch(k))->num_rows());
+    rows_ = std::move(rows);
+    return !rows_.empty();
   }
   std::shared_ptr<arrow::RecordBatch> read() {
     if (held_) return std::move(held_);
@@ -709,6 +737,7 @@ class ArrowBatches : public Batches {
   std::shared_ptr<arrow::ipc::RecordBatchStreamReader> stream_;
   std::shared_ptr<arrow::RecordBatch> held_;
   int at_ = 0;
+  std::vector<int64_t> rows_;  // of a file's batches, once they were counted
 };
 
 class Table {
@@ -720,11 +749,17 @@ class Table {
     else
       batches_ = std::make_unique<ArrowBatches>(path, &pool_);
     for (const std::string& name : batches_->columns()) columns_ += name + "\n";
-    groups_ = batches_->groups();
   }
 
   const char* columns() const { return columns_.c_str(); }
-  const char* groups() const { return groups_.c_str(); }
+  const char* groups() {
+    try {
+      groups_ = batches_->groups();
+    } catch (const std::exception&) {
+      groups_.clear();  // damaged: who reads its rows says so
+    }
+    return groups_.c_str();
+  }
   bool select(const std::vector<std::string>& names) {
     if (!batches_->select(names)) return false;
     seek(row_);

@@ -63,10 +63,10 @@ std::string joined(const std::vector<std::string>& parts, bool packed) {
   return out;
 }
 
-Read read_parts(const std::vector<InputShard>& shards) {
+Read read_parts(const std::vector<InputShard>& shards, const ReadOptions& options = {}) {
   Read parts;
   for (const InputShard& shard : shards) {
-    const auto reader = open_shard(shard, {});
+    const auto reader = open_shard(shard, options);
     Document d;
     while (reader->next(d, parts.counts)) parts.documents.push_back(d);
   }
@@ -101,6 +101,208 @@ TEST(Plan, JsonLinesThatAreToBeReadAsTextAreNotCut) {
   EXPECT_GT(plan_shards({file}, 1024).size(), 10u);
   EXPECT_GT(plan_shards({file}, 1024, "chat").size(), 10u);
   EXPECT_EQ(plan_shards({file}, 1024, "text").size(), 1u);
+}
+
+// Rows with all that can stand in a table: line ends and quotes inside of quotes, empty lines, fields that only look quoted.
+std::string odd_table(char separator, int rows) {
+  const std::string s(1, separator);
+  std::string out = "id" + s + "text\n";
+  for (int i = 0; i < rows; ++i) {
+    const std::string id = std::to_string(i), text = words(uint64_t(i), 5);
+    switch (i % 9) {
+      case 0:
+        out += id + s + "\"" + text + "\n" + text + "\"\n";
+        break;
+      case 1:
+        out += id + s + "\"a \"\"word\"\" at\r\n\r\n the \"\"\"\n";
+        break;
+      case 2:
+        out += id + s + "5\" of it\r\n\n\n";
+        break;
+      case 3:
+        out += "\"" + id + "\"" + s + "\"\"\"" + text + "\"\"\"\n";
+        break;
+      case 4:
+        out += id + s + "\"" + text + "\" and more\n";  // broken
+        break;
+      case 5:
+        out += id + s + "\"ends in a quote\"\"\n\"\n";
+        break;
+      case 6:
+        out += id + "\n";  // a field is missing
+        break;
+      case 7:
+        out += id + s + "caf\xE9 " + "gr\xFC\xDF\n";  // Windows-1252
+        break;
+      default:
+        out += id + s + std::string(text.begin(), text.begin() + 5) + "\n";
+    }
+  }
+  return out;
+}
+
+// Borders at every byte that a part's size can bring them to.
+TEST(Plan, PartsOfTablesAreTheFile) {
+  const Files files("plan_tables");
+  for (const auto& [name, separator] : {std::pair{"a.csv", ','}, {"b.csv", ';'}, {"c.tsv", '\t'}}) {
+    const std::string table = odd_table(separator, 27);
+    for (const std::string& end : {std::string(), "99" + std::string(1, separator) + "\"never\nclosed\n7" + separator + "x\n"}) {
+      const std::string file = files.write(name, "\xEF\xBB\xBF" + table + end);
+      const Read whole = read_file(file);
+      EXPECT_GT(whole.documents.size(), 15u) << whole.reasons();
+      size_t most = 0;
+      for (int64_t bytes = 1; bytes < 300; bytes += end.empty() && bytes < 50 ? 1 : 31) {
+        const std::vector<InputShard> shards = plan_shards({file}, bytes);
+        most = std::max(most, shards.size());
+        expect_same(read_parts(shards), whole, file + " " + std::to_string(bytes));
+        if (HasFatalFailure()) return;
+      }
+      EXPECT_GT(most, separator == '\t' ? 12u : 20u) << name << end;
+    }
+  }
+}
+
+// The offset is the row's place in the file, in whatever encoding it is; and a part may be a table of its own, asked for by name.
+TEST(Plan, ATableOfAnotherEncodingIsCutToo) {
+  const Files files("plan_latin1");
+  std::string table = "text\n";
+  std::vector<int64_t> begins;
+  for (int i = 0; i < 50; ++i) {
+    begins.push_back(int64_t(table.size()));
+    table += i % 3 ? "caf\xE9 cr\xE8me " + std::to_string(i) + "\n" : "plain " + std::to_string(i) + "\n";
+  }
+  const std::string file = files.write("a.csv", table);
+  const Read whole = read_file(file);
+  ASSERT_EQ(whole.documents.size(), 50u);
+  for (size_t i = 1; i < 50; ++i) EXPECT_EQ(whole.documents[i].offset, begins[i]);
+  EXPECT_EQ(whole.documents[1].text, "caf\xC3\xA9 cr\xC3\xA8me 1");
+  const std::vector<InputShard> shards = plan_shards({file}, 60);
+  EXPECT_GT(shards.size(), 8u);
+  expect_same(read_parts(shards), whole, file);
+  const std::string other = files.write("table.data", table);
+  EXPECT_GT(plan_shards({other}, 60, "csv").size(), 8u);
+}
+
+TEST(Plan, AQuoteThatNeverClosesCostsItsRecordAlone) {
+  const Files files("plan_open_quote");
+  const Read read = files.read("a.csv", "id,text\n1,one\n2,\"two\n3,three\n4,\"fo\"\"ur\"\n5,five\n");
+  EXPECT_EQ(read.documents.size(), 2u) << "that of 2 closes before ur";
+  const Read open = files.read("b.csv", "id,text\n1,one\n2,\"two\n3,three\n4,four\n");
+  ASSERT_EQ(open.documents.size(), 3u) << open.reasons();
+  EXPECT_EQ(open.documents[1].text, "three");
+  EXPECT_EQ(open.dropped("broken_row"), 1);
+}
+
+// Members and frames of every size, whose borders are at every byte of a line, with empty ones between.
+TEST(Plan, PartsOfPackedRowsAreTheFile) {
+  const Files files("plan_packed");
+  std::string lines = "\xEF\xBB\xBF";
+  for (int i = 0; i < 60; ++i) {
+    lines += Json({{"text", words(uint64_t(i), 1 + i % 12)}}).dump() + (i % 7 ? "\n" : "\r\n");
+    if (i % 11 == 4) lines += "\n \n\xEF\xBB\xBF";
+    if (i % 13 == 5) lines += "no json\n";
+  }
+  lines += "{\"text\":\"the last one has no line end\"}";
+  const std::string table = odd_table(',', 45), skipped = std::string("\x50\x2A\x4D\x18\x04\0\0\0", 8) + "skip";
+  for (const auto& [name, text] : {std::pair<std::string, std::string>{"a.jsonl", lines}, {"b.csv", table}}) {
+    const Read plain = read_file(files.write(name, text));
+    for (const bool frames : {false, true})
+      for (const size_t step : {1, 7, 50, 333}) {
+        std::string packed;
+        for (size_t at = 0; at < text.size(); at += step) {
+          const std::string piece = text.substr(at, step);
+          packed += frames ? (at % 3 ? "" : skipped) + zstd(piece) : gzip(piece);
+          if (at % 5 == 0) packed += frames ? zstd("") : gzip("");
+        }
+        const std::string file = files.write(name + (frames ? ".zst" : ".gz"), packed);
+        const Read whole = read_file(file);
+        ASSERT_EQ(whole.documents.size(), plain.documents.size());
+        for (size_t i = 0; i < whole.documents.size(); ++i) ASSERT_EQ(whole.documents[i].offset, plain.documents[i].offset);
+        for (const int64_t bytes : {1, 200, 1000, 3000}) {
+          const std::vector<InputShard> shards = plan_shards({file}, bytes);
+          const std::string what = file + " " + std::to_string(step) + " " + std::to_string(bytes);
+          expect_same(read_parts(shards), whole, what);
+          if (bytes == 1 && step > 7 && name == "b.csv") {
+            EXPECT_GT(shards.size(), text.size() / step / 2) << what;
+          }
+        }
+      }
+  }
+}
+
+// As they are when a disk is full, a download breaks, or a bit flips.
+TEST(Plan, DamageOfPackedRowsIsTheSameInParts) {
+  const Files files("plan_packed_damage");
+  std::string lines;
+  for (int i = 0; i < 600; ++i) lines += Json({{"text", words(uint64_t(i), 40)}}).dump() + "\n";
+  for (const bool frames : {false, true}) {
+    std::string good;
+    for (size_t at = 0; at < lines.size(); at += 4'000) good += frames ? zstd(lines.substr(at, 4'000)) : gzip(lines.substr(at, 4'000));
+    Rng rng(5);
+    for (int i = 0; i < 12; ++i) {
+      std::string bad = good;
+      const size_t at = 200 + rng.below(good.size() - 400);
+      if (i % 3 == 0)
+        bad.resize(at);
+      else if (i % 3 == 1)
+        for (int k = 0; k < 3; ++k) bad[at + size_t(k)] ^= char(0x55);
+      else
+        bad.insert(at, "bytes of elsewhere");
+      if (i == 11) bad = good + "a signature behind the end";
+      const std::string file = files.write(frames ? "bad.jsonl.zst" : "bad.jsonl.gz", bad);
+      const std::vector<InputShard> shards = plan_shards({file}, 12'000);
+      EXPECT_GT(int64_t(shards.size()), int64_t(at) / 30'000) << at;
+      expect_same(read_parts(shards), read_file(file), file + " " + std::to_string(at));
+    }
+  }
+}
+
+TEST(Plan, RowsPackedAsOneStreamAreOneShard) {
+  const Files files("plan_one_stream");
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += Json({{"text", words(uint64_t(i))}}).dump() + "\n";
+  // a member that is only quoted: what looks like its header stands in a stored block of the one around it
+  const std::string quoted = gzip(lines + "{\"text\":\"" + gzip("{}") + "\"}\n" + lines, 0);
+  for (const auto& [name, bytes] : {std::pair<std::string, std::string>{"a.jsonl.gz", gzip(lines)},
+                                    {"b.jsonl.zst", zstd(lines)},
+                                    {"c.jsonl.bz2", bzip2(lines)},
+                                    {"d.jsonl.xz", xz(lines)},
+                                    {"e.jsonl.gz", quoted},
+                                    {"f.jsonl", "\xFF\xFE" + std::string(5000, 'a')}})
+    EXPECT_EQ(plan_shards({files.write(name, bytes)}, 1000).size(), 1u) << name;
+}
+
+// Only a file's first row says whether it has the column that is asked for.
+TEST(Plan, ARowWithoutTheColumnIsCountedInWhateverPart) {
+  const Files files("plan_column");
+  std::string lines;
+  for (int i = 0; i < 40; ++i) lines += Json({{i % 4 == 3 ? "other" : "body", words(uint64_t(i))}}).dump() + "\n";
+  const std::string file = files.write("a.jsonl", lines);
+  const ReadOptions options = {.text_column = "body"};
+  const Read whole = read_file(file, options);
+  EXPECT_EQ(whole.dropped("no_text"), 10);
+  const std::vector<InputShard> shards = plan_shards({file}, 300);
+  EXPECT_GT(shards.size(), 10u);
+  expect_same(read_parts(shards, options), whole, file);
+}
+
+// What a line begins with says nothing of the file that it is in the middle of.
+TEST(Plan, APartThatBeginsLikeAnotherKindIsStillOfItsFile) {
+  const Files files("plan_beginnings");
+  std::string lines = "{\"text\":\"first\"}\n";
+  for (const std::string begin :
+       {"\x1F\x8B\x08", "\x28\xB5\x2F\xFD", "PK\x03\x04", "WARC/1.0", "\xFF\xFE", "\xFE\xFF", "\xEF\xBB\xBF", "PAR1", "[", "<html>"}) {
+    lines += begin + "{\"text\":\"behind " + std::to_string(lines.size()) + "\"}\n";
+    lines += "{\"text\":\"" + std::to_string(lines.size()) + "\"}\n";
+  }
+  const std::string file = files.write("a.jsonl", lines);
+  const Read whole = read_file(file);
+  EXPECT_EQ(whole.documents.size(), 12u) << whole.reasons();
+  for (const int64_t bytes : {1, 10, 30, 100})
+    for (const std::string kind : {"auto", "chat"}) {
+      const ReadOptions options = {.kind = kind};
+      expect_same(read_parts(plan_shards({file}, bytes, kind), options), read_file(file, options), kind + std::to_string(bytes));
+    }
 }
 
 TEST(Plan, PartsOfAWarcAreTheFile) {
@@ -203,6 +405,15 @@ TEST(Plan, RowGroupsOfParquetAreTheFile) {
     }
   }
   EXPECT_EQ(plan_shards({tables + "types_arrow.feather"}, 1).size(), 1u);
+  EXPECT_EQ(plan_shards({tables + "batches_stream.arrow"}, 1).size(), 1u) << "a stream has no table of its batches";
+  for (const std::string name : {"batches_plain", "batches_zstd"}) {
+    const std::string file = tables + name + ".arrow";
+    const Read whole = read_file(file);
+    EXPECT_EQ(whole.documents.size(), 40u) << whole.reasons();
+    const std::vector<InputShard> shards = plan_shards({file}, 1);
+    EXPECT_EQ(shards.size(), 5u) << name;
+    expect_same(read_parts(shards), whole, name);
+  }
 }
 
 std::map<std::string, std::string> hashes(const std::string& folder) {

@@ -54,6 +54,14 @@ TEST(ReaderTar, NamesAndHeadersThatLie) {
   const Read read = files.read("e.tar", cut);
   EXPECT_EQ(read.dropped("truncated"), 1) << read.reasons();
   EXPECT_EQ(read.documents[0].text, "one");
+  // GNU tar's sparse files, in its own header and in pax's: their bytes are no text
+  EXPECT_EQ(listed(files.read("g.tar", tar({{"s.txt", "map", 'S'}, {"a.txt", "one"}}))), "a.txt=one; tar:sparse: 1");
+  EXPECT_EQ(
+      listed(files.read("h.tar",
+                        tar({{"PaxHeader", "22 GNU.sparse.major=1\n", 'x'}, {"GNUSparseFile.0/s.txt", "1\n0\n3\nmap"}, {"a.txt", "one"}}))),
+      "a.txt=one; tar:sparse: 1");
+  EXPECT_EQ(listed(files.read("empty.tar", tar({}))), " ") << "nothing in it, and nothing wrong";
+  EXPECT_EQ(listed(files.read("empty.tar.gz", gzip(tar({})))), " ");
   // itself in itself, as deep as one likes
   std::string nested = tar({{"x.txt", "x"}});
   for (int i = 0; i < 10; ++i) nested = tar({{"n.tar", nested}});
@@ -74,6 +82,16 @@ TEST(ReaderTar, APaperIsOneDocumentWithItsParts) {
   EXPECT_NE(read.documents[0].text.find("TWO"), std::string::npos);
   EXPECT_EQ(read.dropped("latex:not_used"), 1);
   EXPECT_EQ(read.documents[0].kind, "latex");
+}
+
+TEST(ReaderTar, WhatUnpacksToTooMuchIsCounted) {
+  Files files("reader_tar_large");
+  const std::string tex = "\\documentclass{a}\\begin{document}" + std::string(6'000, 'x') + "\\end{document}";
+  const Read read = files.read(
+      "a.tar",
+      tar({{"paper.tex.gz", gzip(tex)}, {"rows.jsonl.gz", gzip("{\"text\": \"" + std::string(6'000, 'x') + "\"}\n{\"text\": \"r\"}\n")}}),
+      {.max_document_bytes = 5'000});
+  EXPECT_EQ(listed(read), "rows.jsonl.gz=r; too_large: 2");
 }
 
 TEST(ReaderTar, AWebDatasetsSamplesByTheirKeys) {
@@ -113,6 +131,17 @@ TEST(ReaderTar, AWebDatasetsSamplesByTheirKeys) {
   EXPECT_EQ(odd.documents[2].text, "once");
   EXPECT_EQ(odd.reasons(), "webdataset:duplicate: 1, webdataset:lines: 1, webdataset:no_sample: 1");
   EXPECT_EQ(files.read("cut.tar", more.substr(0, 512 + 20), {.kind = "webdataset"}).reasons(), "truncated: 1, webdataset:no_text: 1");
+  // A member's size says nothing of what it unpacks to.
+  const ReadOptions small = {.kind = "webdataset", .max_document_bytes = 5'000};
+  const Read large = files.read("large.tar",
+                                tar({{"0.txt.gz", gzip(std::string(6'000, 'x'))},
+                                     {"1.txt", std::string(6'000, 'y')},
+                                     {"2.txt.zst", zstd(std::string(5'000, 'z'))},
+                                     {"3.json.gz", gzip("\"" + std::string(6'000, 'j') + "\"")}}),
+                                small);
+  ASSERT_EQ(large.documents.size(), 1u) << large.reasons();
+  EXPECT_EQ(large.documents[0].text, std::string(5'000, 'z'));
+  EXPECT_EQ(large.reasons(), "too_large: 3");
   EXPECT_EQ(kind_of(files.write("code.tar", tar({{"a.c", "int a;"}, {"a.h", "int a;"}}))), "tar")
       << "a source and its header are no sample";
 }

@@ -86,7 +86,7 @@ TEST(ReaderRows, TheTextAndWhatStandsBeside) {
   EXPECT_EQ(d.url + d.title + d.licence + d.date + d.language, "utMIT2020en");
   EXPECT_EQ(d.extra, Json({{"id", 3}}));
   EXPECT_EQ(d.kind, "jsonl");
-  EXPECT_EQ(read.documents[1].offset, int64_t(row.size()));
+  EXPECT_EQ(read.documents[1].offset, int64_t(row.size()) + 1) << "an empty line before it";
   for (const auto& [name, bytes] : {std::pair{"a.json"s, "[{\"text\": \"T\"}, {\"text\": \"U\"}]"s},
                                     {"b.json", "{\"version\": 1, \"data\": [{\"text\": \"T\"}, {\"text\": \"U\"}]}"},
                                     {"c.json", "{\"text\": \"T\"}\n{\"text\": \"U\"}\n"},
@@ -134,6 +134,22 @@ TEST(ReaderRows, ConversationsAndProblems) {
   ReadOptions options;
   options.kind = "chat";
   EXPECT_EQ(texts(files.read("b.json", "[{\"text\": \"no\", \"prompt\": \"q\", \"completion\": \"a\"}]", options)), "q\n\na| ");
+}
+
+// What Python's json.dumps() writes and its loads() reads, although it is no JSON.
+TEST(ReaderRows, RowsAsPythonWritesThem) {
+  Files files("reader_rows_python");
+  const Read read =
+      files.read("a.jsonl",
+                 "{\"text\":\"NaN: \\\"NaN\\\"\",\"score\":NaN,\"all\":[Infinity,-Infinity,1]}\n"
+                 "{\"text\":\"cut \\ud83d here \\uDE00, whole \\ud83d\\ude00, twice \\ud83d\\ud83d\\ude00, none \\\\ud83d\"}\n"
+                 "{\"text\":\"no\",\"x\":nan}\n{\"text\":\"no \\ud8\"}\n");
+  ASSERT_EQ(read.documents.size(), 2u) << read.reasons();
+  EXPECT_EQ(read.documents[0].text, "NaN: \"NaN\"");
+  EXPECT_EQ(read.documents[0].extra, Json({{"all", {nullptr, nullptr, 1}}}));
+  EXPECT_EQ(read.documents[1].text,
+            "cut \xEF\xBF\xBD here \xEF\xBF\xBD, whole \xF0\x9F\x98\x80, twice \xEF\xBF\xBD\xF0\x9F\x98\x80, none \\ud83d");
+  EXPECT_EQ(read.dropped("broken_row"), 2);
 }
 
 TEST(ReaderRows, ABrokenRowIsOneRow) {

@@ -157,6 +157,15 @@ TEST(ReaderStackExchange, AQuestionWithItsAnswers) {
   EXPECT_EQ(read.reasons(), "broken_record: 1, stackexchange:late_answer: 1, stackexchange:other_post: 1");
 }
 
+TEST(ReaderStackExchange, AQuestionThatDoesNotCountItsAnswersHasThemAll) {
+  Files files("reader_stack_uncounted");
+  const Read read = files.read("Posts.xml", "<posts>" + row("Id=\"1\" PostTypeId=\"1\" AcceptedAnswerId=\"3\" Body=\"How?\"") +
+                                                row("Id=\"2\" PostTypeId=\"2\" ParentId=\"1\" Score=\"5\" Body=\"high\"") +
+                                                row("Id=\"3\" PostTypeId=\"2\" ParentId=\"1\" Body=\"accepted\"") + "</posts>");
+  ASSERT_EQ(read.documents.size(), 1u) << read.reasons();
+  EXPECT_EQ(read.documents[0].text, "How?\n\naccepted\n\nhigh\n");
+}
+
 TEST(ReaderStackExchange, TheRealSite) {
   const std::string path = data_file("stackexchange/coffee.Posts.xml.gz");
   if (path.empty()) GTEST_SKIP() << "no stackexchange/coffee.Posts.xml.gz (set R1_DATA)";

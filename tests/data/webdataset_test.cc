@@ -53,10 +53,12 @@ std::map<std::string, std::string> values(const Json& row) {
 
 TEST_F(Archives, SamplesAreThoseOfThePackage) {
   for (const char* name : {"ustar.tar", "folders.tar", "names.tar", "long.tgz"}) {
-    const auto got = rows_of((kGolden / name).string()), want = rows_of((kGolden / str(name, ".jsonl")).string());
+    const auto got = rows_of((kGolden / name).string());
+    auto want = rows_of((kGolden / str(name, ".jsonl")).string());
+    EXPECT_GE(std::erase_if(want, [](const Json& row) { return row.size() == 1; }), 1u) << "an image alone, which is no row of text";
     EXPECT_EQ(got.size(), want.size());
     for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) EXPECT_EQ(values(got[i]), values(want[i])) << name << " " << i;
-    EXPECT_GE(want.size(), 7u);
+    EXPECT_GE(want.size(), 6u);
   }
 }
 
@@ -109,7 +111,7 @@ TEST_F(Archives, GoOnAtAnyRow) {
     RowReader reader(path);
     places.push_back(reader.position());
     for (std::string row; reader.next(row); places.push_back(reader.position())) all.push_back(row), where.push_back(reader.where());
-    ASSERT_GE(all.size(), 7u);
+    ASSERT_GE(all.size(), 6u);
     for (size_t k = 0; k < places.size(); ++k) {
       RowReader again(path);
       again.seek(places[k]);
@@ -177,6 +179,34 @@ TEST_F(Archives, SamplesThatAreNoneAreNamed) {
   EXPECT_EQ(error(tar({{"0.txt", "a", 'S'}})),
             "x.tar!0.txt: is stored as a sparse file, which is not read here; pack the archive without --sparse");
   EXPECT_EQ(error(tar({{"0.txt", "", '2'}, {"0.json", "{\"text\": \"x\"}"}})), "no error") << "a link has nothing in it";
+  // GNU tar's sparse files of pax: the bytes are a map, then what lies between the holes; the name in the header is one of its own.
+  const auto pax = [](const std::string& key, const std::string& value) {
+    const std::string rest = " " + key + "=" + value + "\n";
+    return std::to_string(rest.size() + 2) + rest;
+  };
+  EXPECT_EQ(error(tar({{"PaxHeaders/0",
+                        pax("GNU.sparse.major", "1") + pax("GNU.sparse.name", "a/0.txt") + pax("GNU.sparse.realsize", "9000"), 'x'},
+                       {"a/GNUSparseFile.7/0.txt", "1\n0\n512\n"}})),
+            "x.tar!a/0.txt: is stored as a sparse file, which is not read here; pack the archive without --sparse");
+}
+
+TEST_F(Archives, ASampleOfImagesAloneIsNoRow) {
+  const std::vector<Json> want = {{{"text", "a"}, {"__key__", "0"}}, {{"text", "c"}, {"__key__", "2"}}};
+  EXPECT_EQ(rows({{"0.txt", "a"}, {"0.jpg", "j"}, {"1.jpg", "j"}, {"1.npy", "n"}, {"2.txt", "c"}}), want);
+  EXPECT_TRUE(rows({{"0.jpg", "j"}, {"1.jpg", "j"}}).empty());
+}
+
+// GNU's incremental archives (tar -g) have times where POSIX has a name's beginning.
+TEST_F(Archives, TimesOfGnuHeadersAreNoNames) {
+  std::string bytes = tar({{"0.txt", "a"}});
+  bytes.replace(257, 8, std::string("ustar  \0", 8));
+  bytes.replace(345, 24, "15103414405 15103414405 ");
+  uint64_t sum = 0;
+  for (size_t i = 0; i < 512; ++i) sum += i >= 148 && i < 156 ? ' ' : uint8_t(bytes[i]);
+  char text[8];
+  std::snprintf(text, sizeof text, "%06llo", static_cast<unsigned long long>(sum));
+  bytes.replace(148, 8, std::string(text, 6) + std::string("\0 ", 2));
+  EXPECT_EQ(rows_of(write("x.tar", bytes)), (std::vector<Json>{{{"text", "a"}, {"__key__", "0"}}}));
 }
 
 // Flipped and cut bytes: rows, or an error that names the archive. A crash ends the test.
@@ -199,7 +229,7 @@ TEST_F(Archives, MutationsAreErrorsOrRows) {
   EXPECT_GT(whole, 30);
 }
 
-// Members of gigabytes that nobody reads, and lines of a large one, take no memory.
+// A folder's archives are among its files, and what is told to be of a split is.
 TEST_F(Archives, FoldersHaveThemToo) {
   write("train-000.tar", tar({{"0.txt", "a"}}));
   write("train-001.tar.gz", gzip(tar({{"0.txt", "b"}})));
@@ -211,7 +241,7 @@ TEST_F(Archives, FoldersHaveThemToo) {
   EXPECT_EQ(names, "train-000.tar train-001.tar.gz ");
 }
 
-// The same documents as of JSON lines, and a build of shards that was stopped anywhere goes on.
+// The same documents as of JSON lines, in as many shards as their tokens need.
 TEST_F(Archives, AreTokenizedLikeLines) {
   std::vector<TarFile> files;
   std::string lines;

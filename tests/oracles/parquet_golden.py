@@ -147,6 +147,15 @@ def groups():
             os.remove(f"{FOLDER}/groups_{codec}.jsonl")
 
 
+def batches():
+    """Arrow files of five record batches, packed and not, and a stream of the same: 40 rows, each with its number's text."""
+    table = pa.table({"i": pa.array(range(40)), "text": [f"text {i} " * (i % 7 + 1) for i in range(40)]})
+    for name, make, packed in [("plain", pa.ipc.new_file, None), ("zstd", pa.ipc.new_file, "zstd"), ("stream", pa.ipc.new_stream, None)]:
+        with make(f"{FOLDER}/batches_{name}.arrow", table.schema, options=pa.ipc.IpcWriteOptions(compression=packed)) as out:
+            for begin, end in [(0, 13), (13, 14), (14, 30), (30, 39), (39, 40)]:
+                out.write_table(table.slice(begin, end - begin))
+
+
 def chats():
     """The same conversations as messages, as texts and as a problem."""
     rows = [[{"role": "user", "content": f"What is {i} + {i}?"}, {"role": "assistant", "content": f"{2 * i}."}] for i in range(30)]
@@ -226,6 +235,7 @@ else:
     int96()
     nested()
     groups()
+    batches()
     chats()
     filled_in()
     damaged()
