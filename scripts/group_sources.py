@@ -81,6 +81,7 @@ class Source:
         self.includes = [header_line(line, path, root) for line in re.findall(r"^#include (?:<.*>|\".*\.h\")", text, re.M)]
         self.local = local_names(code)
         members = set(re.findall(r"(?:\.|->|::)\s*(?:template )?~?(\w+)", code))
+        members |= {"value", "type"}  # of what macros write out
         members |= set(re.findall(r"\bT(?:YPED_T)?EST(?:_F|_P|_SUITE|_SUITE_P)?\((\w+)", code))  # a fixture's name is printed
         # Somebody else's members may have the name too: it stays as it is, and must not meet another.
         self.fixed = self.local & members
