@@ -1,0 +1,13 @@
+// Stands in for the header of this name in Gloo, whose code is inside libtorch_cpu while its headers are not in the wheel: what c10d's
+// ProcessGroupGloo.hpp names of it, and no more. No object of these types is ever made here.
+#pragma once
+
+namespace gloo::transport {
+
+class Device;
+class UnboundBuffer {
+ public:
+  virtual ~UnboundBuffer() = default;
+};
+
+}  // namespace gloo::transport

@@ -1,0 +1,286 @@
+#include "r1/dist/group.h"
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <fstream>
+
+#include "r1/base/file.h"
+#include "r1/tensor/aten.h"
+#include "tests/dist/processes.h"
+#include "tests/message_of.h"
+#include "tests/temporary_folder.h"
+
+namespace r1::dist {
+namespace {
+
+// What a rank puts in place r of a tensor of n.
+double value(int64_t rank, int64_t i) {
+  return double(rank + 1) * 0.1 + double(i % 7) / 3;
+}
+Tensor values(int64_t rank, int64_t n, at::ScalarType dtype = at::kFloat) {
+  Tensor x = aten::empty({n}, at::kDouble);
+  for (int64_t i = 0; i < n; ++i) x.mutable_data_ptr<double>()[i] = value(rank, i);
+  return x.to(dtype);
+}
+
+bool same(const Tensor& a, const Tensor& b) {
+  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && a.equal(b);
+}
+
+void check_sums(Group& group, bool ordered) {
+  for (const auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    for (const int64_t n : {1, 5, 1024, 1025, 100'003}) {
+      Tensor x = values(group.rank(), n, dtype), want = values(0, n, dtype).to(dtype == at::kDouble ? at::kDouble : at::kFloat);
+      for (int64_t r = 1; r < group.size(); ++r) want.add_(values(r, n, dtype));
+      group.all_reduce(x);
+      if (ordered)
+        EXPECT_TRUE(same(x, want.to(dtype))) << n << " of " << dtype;
+      else
+        EXPECT_LT((x.to(at::kDouble) - want.to(at::kDouble)).abs().max().item<double>(), dtype == at::kBFloat16 ? 0.05 : 1e-5);
+      Tensor most = values(group.rank(), n, dtype);
+      group.all_reduce(most, Reduce::kMax);
+      EXPECT_TRUE(same(most, values(group.size() - 1, n, dtype)));
+    }
+  }
+}
+
+SCENARIO(collectives) {
+  in_group(ranks, {.timeout = 20}, [](Group& group) {
+    const int64_t rank = group.rank(), size = group.size(), n = 6;
+    check_sums(group, true);
+    Tensor x = values(rank, n, at::kLong);
+    group.broadcast(x, size - 1);
+    EXPECT_TRUE(same(x, values(size - 1, n, at::kLong)));
+    Tensor all = aten::empty({size, n});
+    group.all_gather(all, values(rank, n));
+    for (int64_t r = 0; r < size; ++r) EXPECT_TRUE(same(all[r], values(r, n)));
+    // Part p of what rank r scatters begins at element p * n.
+    Tensor part = aten::empty({n}), sum = aten::zeros({n});
+    group.reduce_scatter(part, values(rank, n * size));
+    for (int64_t r = 0; r < size; ++r) sum.add_(values(r, n * size).narrow(0, rank * n, n));
+    EXPECT_TRUE(same(part, sum));
+    // Rank r sends r + 1 elements to everybody, valued by (sender, receiver).
+    std::vector<int64_t> from, to(size_t(size), rank + 1);
+    Tensor in = aten::empty({(rank + 1) * size}, at::kInt), out = aten::empty({size * (size + 1) / 2}, at::kInt);
+    for (int64_t r = 0; r < size; ++r) {
+      from.push_back(r + 1);
+      in.narrow(0, r * (rank + 1), rank + 1).fill_(rank * 10 + r);
+    }
+    group.all_to_all(out, in, from, to);
+    for (int64_t r = 0, at = 0; r < size; at += ++r) {
+      EXPECT_TRUE(same(out.narrow(0, at, r + 1), aten::full({r + 1}, r * 10 + rank, at::kInt)));
+    }
+    Tensor ring = values(rank, n), next = aten::empty({n});
+    if (rank % 2 == 0) group.send(ring, (rank + 1) % size);
+    group.receive(next, (rank + size - 1) % size);
+    if (rank % 2 == 1) group.send(ring, (rank + 1) % size);
+    EXPECT_TRUE(same(next, values((rank + size - 1) % size, n)));
+    group.barrier();
+    double numbers[2] = {double(rank), 1};
+    group.all_reduce(numbers);
+    EXPECT_EQ(numbers[0], double(size * (size - 1) / 2));
+    EXPECT_EQ(numbers[1], double(size));
+    double most[1] = {rank == 0 ? NAN : 3.0};  // a number that is none is not lost on the way
+    group.all_reduce(most);
+    EXPECT_TRUE(std::isnan(most[0]));
+    const auto texts = group.all_gather(std::string(size_t(rank) * 3, char('a' + rank)));
+    for (int64_t r = 0; r < size; ++r) EXPECT_EQ(texts[size_t(r)], std::string(size_t(r) * 3, char('a' + r)));
+    EXPECT_EQ(group.broadcast(rank == 1 ? "words" : "", 1), "words");
+    int worked = 0;
+    group.first("work", [&] { ++worked; });
+    EXPECT_EQ(worked, rank == 0);
+    const std::string refused = message_of([&] { group.first("more", [] { fail_usage("no more"); }); });
+    EXPECT_EQ(refused, "no more");
+    Tensor big = values(rank, 400'000);
+    const int64_t before = group.bytes_sent();
+    group.all_reduce(big);
+    EXPECT_EQ(group.bytes_sent() - before, 2 * (size - 1) * 400'000 * 4 / size);  // as a ring
+  });
+}
+
+SCENARIO(backend_order) {
+  in_group(ranks, {.timeout = 20, .deterministic = false}, [](Group& group) { check_sums(group, false); });
+}
+
+// "all_reduce stop": the last rank kills or stops itself when the others come to that operation.
+SCENARIO(fault) {
+  const std::string operation = argument.substr(0, argument.find(' ')), how = argument.substr(argument.find(' ') + 1);
+  in_group(ranks, {.timeout = 2, .start_timeout = 30}, [&](Group& group) {
+    Tensor x = values(group.rank(), 5000), all = aten::empty({group.size() * 5000});
+    group.record_into(fs::path(std::getenv("R1_TEST_FOLDER")));
+    group.all_reduce(x);
+    group.barrier();
+    if (group.rank() == group.size() - 1) {
+      if (how == "leave") fail("the disk is full");
+      raise(how == "kill" ? SIGKILL : SIGSTOP);
+    }
+    if (operation == "all_reduce") group.all_reduce(x);
+    if (operation == "broadcast") group.broadcast(x, group.size() - 1);
+    if (operation == "all_gather") group.all_gather(all, x);
+    if (operation == "barrier") group.barrier();
+    if (operation == "first") group.first("nothing", [] { raise(SIGSTOP); });
+  });
+}
+
+SCENARIO(meeting) {
+  JoinOptions options{
+      .timeout = 5, .start_timeout = argument == "absent" ? 2.0 : 10.0, .same = {{"program", "r1 1"}, {"learning_rate", "1"}}};
+  if (ranks.rank == 1) {
+    if (argument == "absent") std::_Exit(0);
+    if (argument == "setting") options.same["learning_rate"] = "2";
+    if (argument == "size") ranks.size = 3;
+    if (argument == "twice") ranks.rank = 0;
+  }
+  in_group(ranks, options, [](Group& group) { group.barrier(); });
+}
+
+SCENARIO(second_time) {
+  in_group(ranks, {.timeout = 5}, [&](Group& group) {
+    group.barrier();
+    if (ranks.attempt == "0" && ranks.rank == 1) raise(SIGKILL);
+    group.barrier();
+    std::fprintf(stderr, "done in attempt %s\n", ranks.attempt.c_str());
+  });
+}
+
+SCENARIO(asleep) {
+  in_group(ranks, {.timeout = 60}, [](Group& group) {
+    group.barrier();
+    if (group.rank() == 1) raise(SIGSTOP);
+    group.barrier();
+  });
+}
+
+TEST(RankProcess, DISABLED_run) {
+  run_scenario();
+}
+
+TEST(Group, OfOneDoesNothing) {
+  Group group;
+  Tensor x = values(0, 4), y = aten::empty({4});
+  group.all_reduce(x);
+  group.broadcast(x);
+  group.all_gather(y, x);
+  EXPECT_TRUE(same(x, y));
+  EXPECT_TRUE(same(x, values(0, 4)));
+  group.barrier();
+  EXPECT_EQ(group.all_gather("a"), std::vector<std::string>{"a"});
+  EXPECT_EQ(group.bytes_sent(), 0);
+  EXPECT_NE(message_of([&] { group.send(x, 0); }).find("expected another rank of 1"), std::string::npos);
+}
+
+TEST(Group, CollectivesAreTheirFormulas) {
+  for (const int64_t size : {2, 4}) {
+    const Outcome outcome = run_ranks("collectives", size);
+    EXPECT_EQ(outcome.code, 0) << outcome.said;
+    EXPECT_FALSE(outcome.left_behind);
+  }
+  const Outcome outcome = run_ranks("backend_order", 2);
+  EXPECT_EQ(outcome.code, 0) << outcome.said;
+}
+
+class Faults : public testing::TestWithParam<std::string> {};
+
+TEST_P(Faults, OfARankAreSeenAndNamed) {
+  const std::string what = GetParam(), operation = what.substr(0, what.find(' '));
+  const bool stops = what.ends_with("stop"), leaves = what.ends_with("leave");
+  const TemporaryFolder folder("dist_fault");
+  const EnvironmentVariable place("R1_TEST_FOLDER", folder.path().string());
+  const Outcome outcome = run_ranks("fault", 2, {.timeout = 60}, what);
+  EXPECT_FALSE(outcome.left_behind);
+  EXPECT_LT(outcome.seconds, 2 + 5 + 3);  // timeout, 5 s, start and end of the processes
+  EXPECT_EQ(outcome.code, stops || leaves ? 1 : 128 + SIGKILL) << outcome.said;
+  // "rank 0 (host, process 12): all_reduce 3 of group world (20000 bytes) failed after 2 s (..): rank 1 (..) gives no sign of life"
+  EXPECT_TRUE(contains(outcome.said, "error: [dist] rank 0 (")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, operation + " 3 of group world")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, "rank 1 (")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, leaves ? "ended: the disk is full" : "gives no sign of life")) << outcome.said;
+  const Json record = parse_json_file(folder.path() / "dist" / "rank_0.json");
+  const Json& last = record.at("collectives").back();
+  EXPECT_EQ(last.at("operation"), operation);
+  EXPECT_EQ(last.at("sequence"), 3);
+  EXPECT_TRUE(last.at("done").is_null());
+  EXPECT_FALSE(record.at("collectives")[0].at("done").is_null());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Faults,
+                         testing::Values("all_reduce kill", "all_reduce stop", "broadcast kill", "broadcast stop", "all_gather kill",
+                                         "all_gather stop", "barrier kill", "barrier stop", "all_reduce leave"));
+
+TEST(Meeting, WhatDoesNotFitIsNamed) {
+  const auto meet = [](const std::string& what) {
+    const Outcome outcome = run_ranks("meeting", 2, {.grace = 1}, what);
+    EXPECT_EQ(outcome.code, 2) << what << ": " << outcome.said;
+    EXPECT_FALSE(outcome.left_behind);
+    EXPECT_LT(outcome.seconds, 10);
+    return outcome.said;
+  };
+  const std::string absent = meet("absent"), setting = meet("setting"), size = meet("size"), twice = meet("twice");
+  EXPECT_TRUE(contains(absent, "rank 1 of 2 (by RANK and WORLD_SIZE) did not come to 127.0.0.1:")) << absent;
+  EXPECT_TRUE(contains(setting, "rank 1 (" + own_host())) << setting;
+  EXPECT_TRUE(contains(setting, "was started with another learning_rate than rank 0 (")) << setting;
+  EXPECT_TRUE(contains(setting, "2 instead of 1")) << setting;
+  EXPECT_TRUE(contains(size, "was started with another world size than rank 0 (")) << size;
+  EXPECT_TRUE(contains(size, "3 instead of 2")) << size;
+  EXPECT_TRUE(contains(twice, "rank 0 is there twice: rank 0 (")) << twice;
+}
+
+TEST(Meeting, ATakenPortIsSaid) {
+  const Store first(StoreAddress{.serve = true});
+  const int port = first.address().port;
+  EXPECT_NE(message_of([&] {
+              Store(StoreAddress{.port = port, .serve = true});
+            }).find(str("port ", port, " on 127.0.0.1 (", own_host(), ") is taken")),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { run_ranks("meeting", 2, {.port = port}); }).find("is taken"), std::string::npos);
+  testing::internal::GetCapturedStderr();
+}
+
+TEST(Meeting, NobodyThere) {
+  const int fd = listen_on("127.0.0.1", 0);  // a port that nobody answers on once it is closed
+  sockaddr_in where{};
+  socklen_t length = sizeof where;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&where), &length);
+  close(fd);
+  const std::string said = message_of([&] { Store(StoreAddress{.port = ntohs(where.sin_port), .timeout = 1}); });
+  EXPECT_NE(said.find("nobody answers on 127.0.0.1:"), std::string::npos) << said;
+}
+
+TEST(Launch, StartsAgain) {
+  const Outcome outcome = run_ranks("second_time", 2, {.max_restarts = 1});
+  EXPECT_EQ(outcome.code, 0) << outcome.said;
+  EXPECT_FALSE(outcome.left_behind);
+  EXPECT_TRUE(contains(outcome.said, "launch: rank 1 (process ")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, "was ended by signal 9 (Killed); its last collective: barrier 1")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, "restart 1 of 1")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, "[rank 1] done in attempt 1")) << outcome.said;
+}
+
+TEST(Launch, SeesAStoppedRankByItself) {
+  const Outcome outcome = run_ranks("asleep", 2, {.timeout = 2, .grace = 1});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_FALSE(outcome.left_behind);
+  EXPECT_LT(outcome.seconds, 2 + 5 + 3);
+  EXPECT_TRUE(contains(outcome.said, " (it is stopped: SIGSTOP); its last collective: barrier 1")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, "launch: rank 1 (process ")) << outcome.said;
+  EXPECT_TRUE(contains(outcome.said, "gave no sign of life for ")) << outcome.said;
+}
+
+// The launcher that is not ours: its variables, and its store.
+TEST(Torchrun, StartsTheSameRanks) {
+  const char* python = std::getenv("R1_ORACLE_PYTHON");
+  const fs::path torchrun = python ? fs::path(python).parent_path() / "torchrun" : fs::path();
+  if (!python || !fs::exists(torchrun)) GTEST_SKIP() << "no torchrun beside R1_ORACLE_PYTHON";
+  const TemporaryFolder folder("torchrun");
+  const fs::path said = folder.path() / "said";
+  const std::string own = fs::read_symlink("/proc/self/exe").string();
+  const EnvironmentVariable which("R1_TEST_SCENARIO", "collectives"), threads("OMP_NUM_THREADS", "1");
+  const std::string command = str(torchrun.string(), " --no-python --standalone --nproc_per_node 2 ", own,
+                                  " --gtest_filter=RankProcess.DISABLED_run --gtest_also_run_disabled_tests > ", said.string(), " 2>&1");
+  EXPECT_EQ(std::system(command.c_str()), 0) << read_file(said);
+}
+
+}  // namespace
+}  // namespace r1::dist

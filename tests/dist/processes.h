@@ -1,0 +1,90 @@
+// Ranks as processes for a test: the test's own binary once more, started by dist::launch(), which runs one named scenario and ends. A file of
+// tests defines them, SCENARIO(name) { in_group(ranks, {..}, [](Group& group) { .. }); }, and runs them, run_ranks("name", 2). One file of
+// a test binary has TEST(RankProcess, DISABLED_run) { run_scenario(); }.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "r1/base/error.h"
+#include "r1/dist/join.h"
+#include "r1/dist/launch.h"
+#include "tests/environment_variable.h"
+
+namespace r1::dist {
+
+using Scenario = void (*)(Ranks ranks, const std::string& argument);
+
+inline std::map<std::string, Scenario>& scenarios() {
+  static std::map<std::string, Scenario> all;
+  return all;
+}
+struct AddScenario {
+  AddScenario(const char* name, Scenario scenario) { scenarios()[name] = scenario; }
+};
+#define SCENARIO(name)                                                                              \
+  void scenario_##name([[maybe_unused]] Ranks ranks, [[maybe_unused]] const std::string& argument); \
+  const AddScenario add_##name(#name, scenario_##name);                                             \
+  void scenario_##name([[maybe_unused]] Ranks ranks, [[maybe_unused]] const std::string& argument)
+
+struct Outcome {
+  int code = 0;
+  std::string said;  // stderr of the launcher and of all ranks
+  bool left_behind = false;
+  double seconds = 0;
+};
+
+inline Outcome run_ranks(const std::string& scenario, int64_t processes, LaunchOptions options = {}, const std::string& argument = "") {
+  const EnvironmentVariable which("R1_TEST_SCENARIO", scenario), what("R1_TEST_ARGUMENT", argument), threads("OMP_NUM_THREADS", "1");
+  options.processes = processes;
+  options.program = "/proc/self/exe";
+  char path[4096] = "";
+  if (readlink("/proc/self/exe", path, sizeof path - 1) > 0) options.program = path;
+  options.arguments = {"--gtest_filter=RankProcess.DISABLED_run", "--gtest_also_run_disabled_tests", "--gtest_brief=1"};
+  Outcome outcome;
+  testing::internal::CaptureStderr();
+  const auto start = std::chrono::steady_clock::now();
+  outcome.code = launch(options);
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  outcome.said = testing::internal::GetCapturedStderr();
+  outcome.left_behind = waitpid(-1, nullptr, WNOHANG) != -1;
+  return outcome;
+}
+
+// The body of a rank: a group, work in it, and what main would do with an error.
+inline void in_group(const Ranks& ranks, JoinOptions options, const std::function<void(Group&)>& work) {
+  int code = 0;
+  try {
+    const auto group = join(ranks, options);
+    try {
+      work(*group);
+    } catch (const Error& error) {
+      group->leave(error.what());
+      throw;
+    }
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    code = error.exit_code();
+  }
+  std::_Exit(testing::Test::HasFailure() ? 9 : code);
+}
+
+inline void run_scenario() {
+  const char *scenario = std::getenv("R1_TEST_SCENARIO"), *argument = std::getenv("R1_TEST_ARGUMENT");
+  if (!scenario || !scenarios().count(scenario)) GTEST_SKIP() << "the tests start this";
+  scenarios()[scenario](ranks_of_this_process(), argument ? argument : "");
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace r1::dist
