@@ -9,6 +9,7 @@ Command cmd_sft();
 Command cmd_distill();
 Command cmd_grpo();
 Command cmd_rejection();
+Command cmd_launch();
 Command cmd_eval_show();
 Command cmd_eval();
 Command cmd_compare();
@@ -58,6 +59,7 @@ const std::vector<Command>& commands() {
       cmd_distill(),
       cmd_grpo(),
       cmd_rejection(),
+      cmd_launch(),
       cmd_eval_show(),  // before "eval", whose name it begins with
       cmd_eval(),
       cmd_compare(),

@@ -99,6 +99,7 @@ void check_choices(const DistillConfig& c) {
 }  // namespace
 
 void check(const DistillConfig& config, const Preflight& preflight) {
+  if (config.sft.parallel.dp > 1) fail_usage("distill runs in one process; leave parallel.dp out");
   check(config.sft, preflight);
   check_choices(config);
   if (!preflight.knows("teacher_name_or_path")) return;

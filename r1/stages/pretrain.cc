@@ -104,6 +104,7 @@ model::ModelConfig named_shape(const PretrainConfig& config) {
 void check(const PretrainConfig& config, const Preflight& preflight) {
   check_device(config.run.device, preflight);
   check_batches(config.batches, config.max_length, config.packing_strategy);
+  check_parallel(config.parallel, config.run);
   const bool from_files = !preflight.knows("train_files") || !config.train_files.empty();
   if (shard_folders(config.train_files, "train_files", data::Split::kTrain).empty())
     check_files(config.train_files, "train_files", preflight);
@@ -130,25 +131,28 @@ void check(const PretrainConfig& config, const Preflight& preflight) {
   model::finish_config(shape);
 }
 
-Json pretrain(const PretrainConfig& config) {
-  check(config, {.quick = true});
-  const auto device = tensor::parse_device(config.run.device);
+namespace {
+
+Json pretrain_on(const PretrainConfig& config, const Together& together) {
+  const auto device = together.device;
   const auto task = config.task.task.empty() ? nullptr : load_task(config.task);
   const auto tokenizer = pretrain_tokenizer(config, task.get());
   // What can't be built is refused before there is a folder.
   const std::string& start = config.model.model_name_or_path;
   const model::ModelConfig shape = start.empty() ? new_shape(config, *tokenizer) : model::ModelConfig();
-  Run run("pretrain", config.run, config_to_json(config));
+  Run run("pretrain", config.run, config_to_json(config), together.group.get());
   if (run.complete()) return run.results();
 
   SupervisedData data;
   std::unique_ptr<data::DocumentSource> source;
   if (!config.train_files.empty()) {
     const auto shards = shard_folders(config.train_files, "train_files", data::Split::kTrain);
-    source = shards.empty() ? data::token_shards(run.folder() / "token_shards",
+    source = opened<std::unique_ptr<data::DocumentSource>>(run, "the token shards", [&] {
+      return shards.empty() ? data::token_shards(run.folder() / "token_shards",
                                                  corpus_spec(data::find_files(config.train_files, "train_files", data::Split::kTrain),
                                                              text_key(config), *tokenizer))
                             : data::made_token_shards(shards, tokenizer->hash());
+    });
   } else {
     const int32_t end = tokenizer->eos_id().value_or(-1);
     source = data::function_source(
@@ -170,9 +174,17 @@ Json pretrain(const PretrainConfig& config) {
   const std::string folder = eval::shell_word(config.run.output_dir);
   data.next = {"r1 generate " + folder, "r1 sft --model " + folder + " --train_files chat.jsonl --output_dir ..."};
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps_in_words(steps, config.run, data));
-  train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed), nullptr,
-                         quantized_training(trainer_config, *model, run));
+  train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed), nullptr, quantized_training(trainer_config, *model, run),
+                         {together.group.get(), config.parallel.gradients});
   return train_supervised(run, config.run, trainer, *tokenizer, data);
+}
+
+}  // namespace
+
+Json pretrain(const PretrainConfig& config) {
+  check(config, {.quick = true});
+  const Together together = meet(config.parallel, config.run, config_to_json(config));
+  return in_group(*together.group, [&] { return pretrain_on(config, together); });
 }
 
 void PretrainConfig::visit(Fields& v) {
@@ -192,6 +204,7 @@ void PretrainConfig::visit(Fields& v) {
   v("packing_isolate", packing_isolate,
     "attention stays inside a document (false: a row is one sequence, as in DeepSeek-V3's pretraining)");
   v.group("", batches);
+  v.group("parallel", parallel, "ranks that share the work");
   v("eval_steps", eval_steps, "steps between evaluations of eval_loss; 0: only at the end", Range{0, 1e9});
 }
 

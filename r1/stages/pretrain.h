@@ -3,6 +3,7 @@
 #pragma once
 
 #include "r1/model/config.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/preflight.h"
 #include "r1/stages/run.h"
 #include "r1/stages/supervised.h"
@@ -21,6 +22,7 @@ struct PretrainConfig {
   std::string packing_strategy = "wrapped";
   bool packing_isolate = true;
   BatchArgs batches;
+  ParallelArgs parallel;
 
   void visit(Fields& v);
 };

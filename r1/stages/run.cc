@@ -9,6 +9,7 @@
 #include "r1/base/progress.h"
 #include "r1/base/strings.h"
 #include "r1/base/threads.h"
+#include "r1/dist/ranks.h"
 #include "r1/eval/provenance.h"
 #include "r1/report/report.h"
 #include "r1/stages/results.h"
@@ -86,9 +87,38 @@ constexpr const char* kWaysOut = "choose another output_dir, or --overwrite_outp
 
 }  // namespace
 
-Run::Run(std::string stage, const RunArgs& args, Json resolved_config)
-    : stage_(std::move(stage)), args_(args), config_(std::move(resolved_config)), folder_(args.output_dir) {
-  if (args.overwrite_output_dir) {
+Run::Run(std::string stage, const RunArgs& args, Json resolved_config, dist::Group* group)
+    : stage_(std::move(stage)),
+      args_(args),
+      group_(group ? group : &alone_),
+      config_(std::move(resolved_config)),
+      folder_(args.output_dir) {
+  const dist::Ranks ranks = dist::ranks_of_this_process();
+  if (!group && ranks.size > 1)
+    fail_usage(stage_, " does not share its work between ranks, and this is one of ", ranks.size, " processes (", ranks.source,
+               "): each would write the same run; start it once");
+  // Started again by a launcher: what stands in the folder is this very run.
+  if (!ranks.attempt.empty() && ranks.attempt != "0") {
+    args_.overwrite_output_dir = false;
+    args_.resume_from_checkpoint = "auto";
+  }
+  group_->first("the run's folder", [&] { open_folder(); });
+  if (group_->size() == 1) return;
+  group_->record_into(folder_);
+  const Json mine{{"checkpoint", checkpoint_ ? checkpoint_->string() : ""},
+                  {"complete", complete_},
+                  {"finished", finished_before_},
+                  {"changed", data_changed_}};
+  const Json all = Json::parse(group_->broadcast(mine.dump()));
+  const auto checkpoint = all.at("checkpoint").get<std::string>();
+  if (!checkpoint.empty()) checkpoint_ = checkpoint;
+  complete_ = all.at("complete").get<bool>();
+  finished_before_ = all.at("finished").get<bool>();
+  data_changed_ = all.at("changed").get<bool>();
+}
+
+void Run::open_folder() {
+  if (args_.overwrite_output_dir) {
     // Only what runs write: a mistyped output_dir must not cost anybody's files.
     if (fs::exists(folder_) && !fs::is_empty(folder_) && !fs::exists(folder_ / "config.yaml"))
       fail_usage("overwrite_output_dir: '", folder_.string(),
@@ -167,7 +197,7 @@ Json Run::results() const {
   const bool extends = last && train::checkpoint_step(*last) == done.value("steps", int64_t{-1});
   log_info(stage_, ": ", folder_.string(), " is finished already",
            extends ? "; more max_steps or num_train_epochs would extend it" : "; --overwrite_output_dir makes it anew");
-  if (!fs::exists(folder_ / "report.html")) write_report(results);
+  if (group_->rank() == 0 && !fs::exists(folder_ / "report.html")) write_report(results);
   return results;
 }
 
@@ -183,9 +213,10 @@ Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
     if (trainer.global_step() > trainer.total_steps())
       fail_usage(checkpoint_->string(), " is at step ", trainer.global_step(), " already, and the run has ", trainer.total_steps(),
                  " steps; raise max_steps or num_train_epochs, or name an earlier checkpoint (resume_from_checkpoint)");
-    keep_config();
+    if (group_->rank() == 0) keep_config();
     log_info(stage_, ": goes on from ", checkpoint_->string(), " (step ", trainer.global_step(), " of ", trainer.total_steps(), ")");
   }
+  if (group_->rank() != 0) return state;
   if (finished_before_) {
     const Json done = parse_json_file(folder_ / "stage.json");
     fs::rename(folder_ / "stage.json", folder_ / str("stage-", done.value("steps", int64_t{0}), ".json"));
@@ -195,6 +226,7 @@ Json Run::start(train::Trainer& trainer, const text::Tokenizer& tokenizer) {
 }
 
 void Run::log(int64_t step, const Json& values) {
+  if (!metrics_) return;
   metrics_->write(step, values);
   step_ = step;
   if (std::chrono::steady_clock::now() >= next_report_) report_so_far();
@@ -236,11 +268,24 @@ void Run::save_or_warn(const Json& state, int64_t step, bool stopping) {
   }
 }
 
+// A signal comes to the ranks one after another; what one has heard, all take as heard.
+bool Run::asked_to_stop() const {
+  double heard[1] = {interrupted() ? 1.0 : 0.0};
+  group_->all_reduce(heard, dist::Reduce::kMax);
+  return heard[0] > 0;
+}
+
 void Run::after_step(int64_t step, const Json& state) {
-  const bool last = step >= trainer_->total_steps(), stop = interrupted() && !last;
+  const bool last = step >= trainer_->total_steps(), stop = asked_to_stop() && !last;
   const bool due = args_.save_steps > 0 && step / args_.save_steps > saved_step_.value_or(0) / args_.save_steps && !last;
   if (last) final_state_ = state;
-  if ((due || stop) && saved_step_ != step) save_or_warn(state, step, stop);
+  if ((due || stop) && saved_step_ != step) {
+    group_->first("the checkpoint", [&] { save_or_warn(state, step, stop); });
+    // The others' turn comes when rank 0's does, also after a save that failed.
+    double saved[1] = {double(saved_step_.value_or(-1))};
+    group_->broadcast(saved);
+    saved_step_ = saved[0] < 0 ? std::nullopt : std::optional(int64_t(saved[0]));
+  }
   if (stop)
     throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(),
                     ", the same command goes on from it\nreport: ", (folder_ / "report.html").string()),
@@ -261,6 +306,10 @@ void Run::give_up(int64_t step) const {
 }
 
 void Run::finish(const Json& results, const std::vector<std::string>& next) {
+  group_->first("the final model", [&] { write_final(results, next); });
+}
+
+void Run::write_final(const Json& results, const std::vector<std::string>& next) {
   std::vector<std::string> weights;
   trainer_->with_masters([&] { weights = model::save_model(trainer_->model(), folder_, trainer_->model().dtype(), args_.max_shard_size); });
   write_tokenizer(folder_);

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "r1/base/config_io.h"
+#include "r1/dist/group.h"
 #include "r1/eval/load.h"
 #include "r1/model/weights_io.h"
 #include "r1/report/metrics.h"
@@ -74,7 +75,9 @@ void show(const std::string& what, const std::function<void()>& work);
 // A stage's folder and its books. Made before the model is loaded, so that wrong paths fail at once.
 class Run {
  public:
-  Run(std::string stage, const RunArgs& args, Json resolved_config);
+  // With a group the run is one of all its ranks: rank 0 alone reads and writes the folder, all load the checkpoint, and all call the same
+  // functions in the same order. kUsage for a run without one in a process that was started as one of many.
+  Run(std::string stage, const RunArgs& args, Json resolved_config, dist::Group* group = nullptr);
   ~Run();
 
   // The checkpoint to start from, if any.
@@ -109,10 +112,14 @@ class Run {
   void finish(const Json& results, const std::vector<std::string>& next = {});
 
   const std::filesystem::path& folder() const { return folder_; }
+  dist::Group& group() const { return *group_; }
 
  private:
   void save(const Json& state);
   void save_or_warn(const Json& state, int64_t step, bool stopping);
+  void open_folder();
+  bool asked_to_stop() const;
+  void write_final(const Json& results, const std::vector<std::string>& next);
   void write_tokenizer(const std::filesystem::path& folder) const;
   void write_report(const Json& results, const std::string& subtitle = "") const;
   void report_so_far();
@@ -122,6 +129,7 @@ class Run {
 
   std::string stage_;
   RunArgs args_;
+  dist::Group alone_, *group_;
   Json config_;
   std::filesystem::path folder_;
   std::optional<std::filesystem::path> checkpoint_;

@@ -12,17 +12,19 @@ void check(const SftConfig& config, const Preflight& preflight) {
   check_device(config.run.device, preflight);
   check_sft_data(config, preflight, "sft");
   check_batches(config.batches, config.max_length, config.packing_strategy);
+  check_parallel(config.parallel, config.run);
   if (config.run.max_steps == 0 && config.run.num_train_epochs <= 0) fail_usage("give max_steps, or num_train_epochs above 0");
   train::TrainerConfig trainer = config.trainer;
   training_dtype(config.model, trainer, at::kCPU);
   check_model(config.model, preflight);
 }
 
-Json sft(const SftConfig& config) {
-  check(config, {.quick = true});
-  const auto device = tensor::parse_device(config.run.device);
+namespace {
+
+Json sft_on(const SftConfig& config, const Together& together) {
+  const auto device = together.device;
   const SftSources sources = sft_sources(config, "sft");
-  Run run("sft", config.run, config_to_json(config));
+  Run run("sft", config.run, config_to_json(config), together.group.get());
   if (run.complete()) return run.results();
 
   train::TrainerConfig trainer_config = config.trainer;
@@ -33,14 +35,22 @@ Json sft(const SftConfig& config) {
         "sft: the model has no chat template, so a conversation is its texts one after another, without a word of who speaks; "
         "give a tokenizer with a template (tokenizer_name_or_path), or prompt_format=plain if this is meant");
 
-  SftData made = open_sft_data(config, sources, run, loaded, prompts);
+  SftData made = opened<SftData>(run, "the token shards", [&] { return open_sft_data(config, sources, run, loaded, prompts); });
   const int64_t steps = supervised_steps(config.run, made.data);
   log_info("sft: ", steps_in_words(steps, config.run, made.data));
   const std::string folder = eval::shell_word(config.run.output_dir);
   made.data.next = {(loaded.chat ? "r1 chat " : "r1 generate ") + folder};
   train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed), nullptr,
-                         quantized_training(trainer_config, *loaded.model, run));
+                         quantized_training(trainer_config, *loaded.model, run), {together.group.get(), config.parallel.gradients});
   return train_supervised(run, config.run, trainer, *loaded.tokenizer, made.data);
+}
+
+}  // namespace
+
+Json sft(const SftConfig& config) {
+  check(config, {.quick = true});
+  const Together together = meet(config.parallel, config.run, config_to_json(config));
+  return in_group(*together.group, [&] { return sft_on(config, together); });
 }
 
 void SftConfig::visit(Fields& v) {
@@ -56,6 +66,7 @@ void SftConfig::visit(Fields& v) {
   v("packing_strategy", packing_strategy, "how documents fill rows", OneOf{"bfd", "wrapped", "none"});
   v("long_documents", long_documents, "what happens to documents above max_length", OneOf{"truncate", "split", "drop"});
   v.group("", batches);
+  v.group("parallel", parallel, "ranks that share the work");
   v("eval_steps", eval_steps, "steps between evaluations of eval_loss; 0: only at the end", Range{0, 1e9});
 }
 

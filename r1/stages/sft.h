@@ -3,6 +3,7 @@
 #pragma once
 
 #include "r1/data/prompt.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/preflight.h"
 #include "r1/stages/run.h"
 #include "r1/stages/supervised.h"
@@ -19,6 +20,7 @@ struct SftConfig {
   int64_t max_length = 1024, eval_steps = 0, num_examples = 0;
   std::string packing_strategy = "bfd", long_documents = "truncate";
   BatchArgs batches;
+  ParallelArgs parallel;
 
   void visit(Fields& v);
 };

@@ -43,6 +43,14 @@ std::vector<data::Batch> micro_batches(const std::vector<data::Batch>& rows, con
   return out;
 }
 
+// Every rank reads all rows of a step, so the data and their order are the same on any number of ranks, and takes every size-th micro-batch.
+std::vector<data::Batch> share(std::vector<data::Batch> all, const dist::Group& group) {
+  if (group.size() == 1) return all;
+  std::vector<data::Batch> mine;
+  for (size_t i = size_t(group.rank()); i < all.size(); i += size_t(group.size())) mine.push_back(std::move(all[i]));
+  return mine;
+}
+
 // What the rows would be with padding: each as long as the longest of its micro-batch.
 int64_t padded_tokens(const std::vector<data::Batch>& rows, const std::vector<size_t>& ends) {
   int64_t padded = 0;
@@ -145,16 +153,25 @@ int64_t supervised_steps(const RunArgs& args, SupervisedData& data) {
   return std::max<int64_t>(1, steps);
 }
 
-std::optional<double> held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows, const std::function<bool()>& stop) {
-  double loss = 0, weight = 0;
-  for (const auto& row : rows) {
-    if (stop && stop()) return std::nullopt;
-    const auto logprobs = trainer.logprobs(row);
-    for (int64_t t = 0; t < row.tokens(); ++t) {
-      loss -= double(row.loss_weight[t]) * double(logprobs[t]);
-      weight += double(row.loss_weight[t]);
+std::optional<double> held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows, const std::function<bool()>& stop,
+                                    dist::Group* group) {
+  const size_t rank = group ? size_t(group->rank()) : 0, size = group ? size_t(group->size()) : 1;
+  std::vector<double> sums(2 * rows.size() + 1, 0.0);  // loss and weight of each row; last: given up
+  for (size_t i = rank; i < rows.size() && sums.back() == 0; i += size) {
+    if (stop && stop()) {
+      sums.back() = 1;
+      break;
+    }
+    const auto logprobs = trainer.logprobs(rows[i]);
+    for (int64_t t = 0; t < rows[i].tokens(); ++t) {
+      sums[2 * i] -= double(rows[i].loss_weight[t]) * double(logprobs[t]);
+      sums[2 * i + 1] += double(rows[i].loss_weight[t]);
     }
   }
+  if (group) group->all_reduce(sums);
+  if (sums.back() > 0) return std::nullopt;
+  double loss = 0, weight = 0;
+  for (size_t i = 0; i < rows.size(); ++i) loss += sums[2 * i], weight += sums[2 * i + 1];
   return weight > 0 ? loss / weight : 0;
 }
 
@@ -210,7 +227,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     if (data.rewrite && !data.rewrite(rows, trainer.global_step(), interrupted))
       run.after_step(trainer.global_step(), before);  // saves and throws
     warn_of_unlearned(run, loader.counts(), data.looked_at, unlearned);
-    const auto batches = micro_batches(rows, loader.part_ends(), data.batches.max_tokens_per_batch);
+    const auto batches = share(micro_batches(rows, loader.part_ends(), data.batches.max_tokens_per_batch), run.group());
     const int64_t step_padded = padded_tokens(rows, loader.part_ends());
     size_t micro = 0;
     const auto result = trainer.step(batches, loss_spec, [&] {
@@ -230,10 +247,13 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     const bool evaluate = !data.eval_rows.empty() && (last || (data.eval_steps > 0 && step % data.eval_steps == 0));
     if (evaluate) {
       size_t row = 0;
-      const auto loss = held_out_loss(trainer, data.eval_rows, [&] {
-        bar.at(str("evaluating, row ", ++row, "/", data.eval_rows.size()));
-        return run.must_stop();
-      });
+      const auto loss = held_out_loss(
+          trainer, data.eval_rows,
+          [&] {
+            bar.at(str("evaluating, row ", ++row, "/", data.eval_rows.size()));
+            return run.must_stop();
+          },
+          &run.group());
       if (!loss) run.give_up(step);
       eval_loss = *loss;
       log_info(run.stage(), ": step ", step, ": eval_loss ", digits(eval_loss));

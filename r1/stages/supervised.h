@@ -42,7 +42,9 @@ int64_t supervised_steps(const RunArgs& args, SupervisedData& data);
 std::string steps_in_words(int64_t steps, const RunArgs& args, const SupervisedData& data);
 
 // Mean negative log-likelihood of the learned tokens; 0 if there are none. `stop`: asked before each row; true gives it up with nothing.
-std::optional<double> held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows, const std::function<bool()>& stop = {});
+// The group's ranks take a row each in turn; the result is the same bits on any number of them.
+std::optional<double> held_out_loss(train::Trainer& trainer, const std::vector<data::Batch>& rows, const std::function<bool()>& stop = {},
+                                    dist::Group* group = nullptr);
 
 // Usage error if the held-out rows (of eval_files) hold nothing to learn: their loss would be no number.
 void check_eval_rows(const std::vector<data::Batch>& rows, int64_t max_length);

@@ -20,17 +20,12 @@
 #include "r1/train/memory_advice.h"
 #include "r1/train/optimizer.h"
 #include "r1/train/schedule.h"
+#include "r1/train/step_numbers.h"
 
 namespace r1::train {
 namespace {
 
 constexpr uint64_t kDropoutStream = 0x64726F70;  // "drop"
-
-// The one place where data-parallel ranks will meet: the step's scalars (denominator, loss, metrics) and its fp32 gradients are summed over
-// ranks. With a single rank there is nothing to add.
-void sum_over_ranks(std::span<double>) {}
-void sum_over_ranks(std::span<Tensor>) {}
-void max_over_ranks(std::span<double>) {}
 
 double default_weight(const data::Batch& batch) {
   double sum = 0;
@@ -51,14 +46,17 @@ bool worth_a_line(int64_t count) {
 }  // namespace
 
 struct Trainer::Impl {
-  Impl(model::Transformer& m, const TrainerConfig& c, int64_t steps, uint64_t s, const model::WeightTable* more, WeightRounding rounding)
+  Impl(model::Transformer& m, const TrainerConfig& c, int64_t steps, uint64_t s, const model::WeightTable* more, WeightRounding rounding,
+       const Sharing& sharing)
       : model(m),
         config(c),
         total_steps(steps),
         seed(s),
         optimizer(m, c, more, std::move(rounding)),
         gradients(optimizer.rows().size()),
-        bad_steps(c.max_consecutive_skips) {
+        bad_steps(c.max_consecutive_skips),
+        group(sharing.group ? *sharing.group : alone),
+        exchange(group, sharing.gradients) {
     if (c.gradient_checkpointing && m.device().is_cpu()) large_blocks_go_back.emplace();
   }
 
@@ -70,6 +68,10 @@ struct Trainer::Impl {
   std::vector<Tensor> gradients;  // fp32, a row each, live during a step
   BadSteps bad_steps;
   int64_t empty_steps = 0;
+  // The one place where data-parallel ranks meet: the step's numbers and its gradients are summed over the group.
+  dist::Group alone, &group;
+  dist::GradientExchange exchange;
+  Tensor own_total;          // of many ranks: this one's part of the step's loss
   nn::ForwardRecord record;  // of the step under way
   std::function<void(const char*)> told;
   // glibc keeps freed blocks of up to 32 MB in its heap, which costs a checkpointed run more than half of what recomputing saves. Who asks
@@ -82,8 +84,9 @@ struct Trainer::Impl {
 
   ForwardArgs forward_args(const LossSpec& spec, size_t micro) {
     ForwardArgs args{.temperature = spec.temperature, .want_entropy = spec.want_entropy, .only_weighted = true, .dropout = config.dropout};
-    // Named by (seed, step, micro-batch): the same after a resume.
-    args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | micro);
+    // Named by (seed, step, micro-batch): the same after a resume, and on any number of ranks.
+    const uint64_t number = micro * uint64_t(group.size()) + uint64_t(group.rank());
+    args.dropout_seed = random_bits(seed, kDropoutStream, uint64_t(global_step) << 20 | number);
     args.model.activation_checkpointing = config.gradient_checkpointing;
     args.record = &record;
     args.nll = spec.nll;
@@ -187,21 +190,23 @@ struct Trainer::Impl {
          memory_advice(model, config, micro_batches));
   }
 
+  // What the layers and the loss say, of all ranks together. A rank without a micro-batch has said nothing and learns the names here.
   void sum_step_over_ranks(StepResult& result) {
-    std::vector<double> sums{result.loss};
-    for (const auto& [name, value] : result.metrics.sums) sums.push_back(value);
-    sum_over_ranks(sums);
-    std::vector<Tensor> said;
-    for (const auto& [name, value] : record.sums) said.push_back(value);
-    sum_over_ranks(said);
-    result.loss = sums[0];
-    size_t i = 1;
-    for (auto& [name, value] : result.metrics.sums) value = sums[i++];
-    std::vector<double> maxima;
-    for (const auto& [name, value] : result.metrics.maxima) maxima.push_back(value);
-    max_over_ranks(maxima);
-    i = 0;
-    for (auto& [name, value] : result.metrics.maxima) value = maxima[i++];
+    if (group.size() == 1) return;
+    StepNumbers numbers;
+    for (const auto& [name, value] : result.metrics.sums) numbers.sums["sum " + name] = value;
+    for (const auto& [name, value] : result.metrics.terms) numbers.sums["term " + name] = value;
+    numbers.sums["tokens"] = double(result.tokens);
+    numbers.maxima = result.metrics.maxima;
+    numbers.tensors = std::move(record.sums);
+    sum_numbers(group, numbers, model.device());
+    result.tokens = int64_t(numbers.sums["tokens"]);
+    for (const auto& [name, value] : numbers.sums) {
+      if (name.starts_with("sum ")) result.metrics.sums[name.substr(4)] = value;
+      if (name.starts_with("term ")) result.metrics.terms[name.substr(5)] = value;
+    }
+    result.metrics.maxima = numbers.maxima;
+    record.sums = std::move(numbers.tensors);
   }
 
   // What has come of the step, in one copy; waits for the device.
@@ -217,17 +222,37 @@ struct Trainer::Impl {
     return ops::read_verdict(host.narrow(0, 0, verdict.numel()));
   }
 
+  // Of many ranks, those whose own part of the loss it is; all ranks say the same.
+  std::string loss_fault(const StepResult& result, std::span<const data::Batch> micro_batches) {
+    if (group.size() == 1) return diagnose_loss(model, micro_batches, result.metrics.terms);
+    const bool mine = !micro_batches.empty() && !std::isfinite(own_total.item<double>());
+    std::string all;
+    int64_t rank = 0;
+    for (const std::string& said : group.all_gather(mine ? diagnose_loss(model, micro_batches, result.metrics.terms) : "")) {
+      if (!said.empty()) all += str(all.empty() ? "" : "; ", "rank ", rank, ": ", said);
+      ++rank;
+    }
+    return all.empty() ? "the sum of the ranks' losses overflows" : all;
+  }
+
   // "" if loss and gradients are finite, else what is wrong and where.
   std::string fault(const StepResult& result, const ops::Verdict& verdict, std::span<const data::Batch> micro_batches) {
-    if (!std::isfinite(result.loss)) return diagnose_loss(model, micro_batches, result.metrics.terms);
+    if (!std::isfinite(result.loss)) return loss_fault(result, micro_batches);
     if (!verdict.good) return diagnose_gradients(optimizer.rows(), gradients);
     return "";
   }
 
   // The update is made, if loss and gradients are finite, before anybody knows whether they are.
-  void update(const Tensor& total, std::span<const data::Batch> micro_batches, StepResult& result) {
+  void update(Tensor total, std::span<const data::Batch> micro_batches, StepResult& result) {
     phase("update");
-    sum_over_ranks(gradients);
+    exchange.sum(gradients, [&](size_t i) {
+      const Tensor& weight = *optimizer.rows()[i].weight->tensor;
+      return aten::zeros(weight.sizes(), at::TensorOptions().dtype(at::kFloat).device(weight.device()));
+    });
+    if (group.size() > 1) {
+      own_total = total.clone();
+      group.all_reduce(total);
+    }
     optimizer.hold_zeros(gradients);
     const Tensor judged = ops::judge_gradients(gradients, total, config.max_grad_norm);
     optimizer.update(gradients, judged, schedule_factor(config, global_step, total_steps));
@@ -255,12 +280,12 @@ struct Trainer::Impl {
   }
 
   StepResult step(std::span<const data::Batch> micro_batches, const LossSpec& spec, const std::function<bool()>& stop) {
-    check(!micro_batches.empty(), "[trainer] expected at least one micro-batch");
+    check(!micro_batches.empty() || group.size() > 1, "[trainer] expected at least one micro-batch");
     StepResult result;
     result.learning_rate = config.learning_rate * schedule_factor(config, global_step, total_steps);
     double sums[2] = {0, 0};  // denominator, learned tokens
     for (const data::Batch& batch : micro_batches) sums[0] += weight_of(spec, batch), sums[1] += double(learned_tokens(batch));
-    sum_over_ranks(sums);
+    group.all_reduce(sums);
     const double denominator = sums[0];
     if (sums[1] == 0) {
       skip_empty(result);
@@ -268,7 +293,9 @@ struct Trainer::Impl {
     }
     check(denominator > 0, "[trainer] step ", global_step, ": the loss weights add up to ", denominator, ", expected more than 0");
     const Tensor total = accumulate_in_memory(micro_batches, spec, denominator, stop, result);
-    result.stopped = !total.defined();
+    double stopped[1] = {total.defined() ? 0.0 : 1.0};
+    group.all_reduce(stopped, dist::Reduce::kMax);
+    result.stopped = stopped[0] > 0;
     if (result.stopped) {
       drop_gradients();
       return result;
@@ -293,7 +320,7 @@ void LossMetrics::later(const Tensor& values, Use use) {
 }
 
 Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed, const model::WeightTable* more,
-                 WeightRounding rounding) {
+                 WeightRounding rounding, Sharing sharing) {
   check(bool(rounding.round) == (config.quantize_training != "none"), "[trainer] expected a rounding of the weights exactly where ",
         "quantize_training names one, and it is '", config.quantize_training, "'");
   check(config.bf16 == (model.dtype() == at::kBFloat16), "[trainer] expected a model in ", config.bf16 ? "bfloat16" : "float32",
@@ -303,7 +330,7 @@ Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t
   if (more) {
     for (const model::WeightRow& row : *more) row.tensor->set_requires_grad(true);
   }
-  impl_ = std::make_unique<Impl>(model, config, total_steps, seed, more, std::move(rounding));
+  impl_ = std::make_unique<Impl>(model, config, total_steps, seed, more, std::move(rounding), sharing);
   model.bump_version();
 }
 Trainer::~Trainer() = default;

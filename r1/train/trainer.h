@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "r1/data/batch.h"
+#include "r1/dist/gradients.h"
 #include "r1/model/transformer.h"
 #include "r1/ops/logprob.h"
 
@@ -115,12 +116,20 @@ struct WeightRounding {
   std::function<void(const model::WeightRow&)> round;
 };
 
+// The ranks that share each step, and how they add up their gradients. With many, step() is given this rank's micro-batches: the i-th here is
+// number i * size + rank of the step, and a rank may have none. Loss, gradients, metrics and counters are those of one process with all of
+// them, up to the order of sums; a stop that one rank was asked for, all take.
+struct Sharing {
+  dist::Group* group = nullptr;  // null: alone
+  std::string gradients = "plain";
+};
+
 class Trainer {
  public:
   // `more`: what is learned beside the model, by the loss's own use of it; fp32 tensors of the caller, who also saves them. `rounding`: there
   // exactly if config.quantize_training names one; from now on the model's weights are the rounded ones.
   Trainer(model::Transformer& model, const TrainerConfig& config, int64_t total_steps, uint64_t seed,
-          const model::WeightTable* more = nullptr, WeightRounding rounding = {});
+          const model::WeightTable* more = nullptr, WeightRounding rounding = {}, Sharing sharing = {});
   ~Trainer();
 
   // One optimizer step over the micro-batches; advances global_step by one, a skipped step too: schedule and data order depend on the step

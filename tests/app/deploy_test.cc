@@ -11,6 +11,7 @@
 
 #include "r1/app/command.h"
 #include "r1/base/file.h"
+#include "r1/dist/ranks.h"
 #include "r1/serve/routes.h"
 
 namespace r1::app {
@@ -71,6 +72,35 @@ std::string flag(const std::multimap<std::string, std::string>& all, const std::
   EXPECT_EQ(all.count(key), 1u) << key;
   const auto at = all.find(key);
   return at == all.end() ? "" : at->second;
+}
+
+// A rank a pod: as many as the ranks are told, which find the first by the service's name.
+TEST(Deploy, TheRanksOfATrainingJobMeet) {
+  const auto all = documents("kubernetes/train-job.yaml");
+  ASSERT_EQ(all.size(), 2u);
+  const YAML::Node service = all[0], job = all[1], pod = job["spec"]["template"]["spec"], container = pod["containers"][0];
+  std::map<std::string, std::string> environment;
+  for (const YAML::Node& e : container["env"]) environment[e["name"].as<std::string>()] = e["value"].as<std::string>();
+  const auto name = service["metadata"]["name"].as<std::string>();
+  EXPECT_EQ(job["spec"]["completionMode"].as<std::string>(), "Indexed");
+  EXPECT_EQ(job["spec"]["completions"].as<std::string>(), environment.at("WORLD_SIZE"));
+  EXPECT_EQ(job["spec"]["parallelism"].as<std::string>(), environment.at("WORLD_SIZE"));
+  EXPECT_EQ(environment.at("MASTER_ADDR"), job["metadata"]["name"].as<std::string>() + "-0." + name);
+  EXPECT_EQ(pod["subdomain"].as<std::string>(), name);
+  EXPECT_EQ(service["spec"]["clusterIP"].as<std::string>(), "None");
+  EXPECT_EQ(service["spec"]["selector"]["job-name"].as<std::string>(), job["metadata"]["name"].as<std::string>());
+  environment["JOB_COMPLETION_INDEX"] = "3";
+  const dist::Ranks ranks = dist::ranks_of([&](const char* key) -> std::optional<std::string> {
+    const auto at = environment.find(key);
+    return at == environment.end() ? std::nullopt : std::optional(at->second);
+  });
+  EXPECT_EQ(ranks.rank, 3);
+  EXPECT_EQ(ranks.size, 4);
+  EXPECT_EQ(ranks.address, environment.at("MASTER_ADDR"));
+  for (const auto& argument : strings(container["args"])) {
+    if (!argument.starts_with("--")) continue;
+    EXPECT_NE(list_options().find("\npretrain " + argument.substr(0, argument.find('=')) + " "), std::string::npos) << argument;
+  }
 }
 
 TEST(Deploy, EveryYamlFileIsReadAndNamesAKind) {

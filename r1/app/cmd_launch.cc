@@ -1,0 +1,55 @@
+// r1 launch --nproc_per_node N -- pretrain ...: ranks of a stage on this machine (dist/launch.h). Other machines' launchers need no command:
+// the stages read their variables (dist/ranks.h).
+#include <algorithm>
+#include <filesystem>
+
+#include "r1/app/command.h"
+#include "r1/base/error.h"
+#include "r1/dist/launch.h"
+
+namespace r1::app {
+namespace {
+
+// The commands that share their work between ranks.
+constexpr const char* kStages[] = {"pretrain", "sft"};
+
+struct LaunchConfig {
+  int64_t nproc_per_node = 1, max_restarts = 0, port = 0;
+  double timeout = 60;
+  std::string output = "all";
+  std::vector<std::string> argv;
+  void visit(Fields& v) {
+    v("nproc_per_node", nproc_per_node, "ranks to start", Range{1, 4096});
+    v("max_restarts", max_restarts, "times that all ranks are started again, from the last checkpoint, when one has failed", Range{0, 1e6});
+    v("timeout", timeout, "seconds without a sign of life after which a rank counts as lost", Range{1, 1e6});
+    v("port", port, "where the ranks meet, on this machine; 0: a free one", Range{0, 65535});
+    v("output", output, "all: the lines of the other ranks too, behind their number; first: rank 0 alone", OneOf{"all", "first"});
+    v("argv", argv, "the stage and its options; also what stands after --");
+  }
+};
+
+int run(const LaunchConfig& config, const CommonOptions&) {
+  std::string known;
+  for (const char* name : kStages) known += str(known.empty() ? "" : ", ", name);
+  if (config.argv.empty()) fail_usage("missing: what the ranks run, e.g. r1 launch --nproc_per_node 2 -- pretrain --config run.yaml");
+  const std::string& stage = config.argv[0];
+  if (std::find(std::begin(kStages), std::end(kStages), stage) == std::end(kStages))
+    fail_usage("r1 launch: '", printable(stage), "' does not share its work between ranks; these do: ", known);
+  return dist::launch({.processes = config.nproc_per_node,
+                       .max_restarts = config.max_restarts,
+                       .timeout = config.timeout,
+                       .port = int(config.port),
+                       .quiet = config.output == "first",
+                       .program = std::filesystem::read_symlink("/proc/self/exe").string(),
+                       .arguments = config.argv});
+}
+
+}  // namespace
+
+Command cmd_launch() {
+  auto command = make_command<LaunchConfig>("launch", "start a stage as several ranks on this machine, and again when one fails", run);
+  command.rest = "argv";
+  return command;
+}
+
+}  // namespace r1::app

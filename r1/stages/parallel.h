@@ -1,0 +1,45 @@
+// A stage on several ranks (docs/parallel.md): what is said in the config, and the way from a started process to a group. The ranks share the
+// micro-batches of each step; the batch is the config's, per_device_train_batch_size x gradient_accumulation_steps, on any number of them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "r1/dist/group.h"
+#include "r1/stages/run.h"
+
+namespace r1::stages {
+
+struct ParallelArgs {
+  int64_t dp = 0;
+  std::string backend = "auto", gradients = "plain";
+  double timeout = 600;
+  bool deterministic = true;
+
+  void visit(Fields& v);
+};
+
+struct Together {
+  std::unique_ptr<dist::Group> group;
+  tensor::Device device;  // this rank's own
+};
+
+// Usage error for what can be known to be wrong alone: how many ranks were started, and whether each has a micro-batch to do.
+void check_parallel(const ParallelArgs& args, const RunArgs& run);
+// Meets the other ranks, if there are any: they must have the same program and config. Ranks but the first log warnings and errors only.
+Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config);
+// Runs a stage's body; what ends it is told to the other ranks.
+Json in_group(dist::Group& group, const std::function<Json()>& body);
+
+// What a run's folder holds of its data: made by rank 0, then opened by all.
+template <class T>
+T opened(Run& run, const char* what, const std::function<T()>& open) {
+  std::optional<T> out;
+  run.group().first(what, [&] { out.emplace(open()); });
+  if (!out) out.emplace(open());
+  return std::move(*out);
+}
+
+}  // namespace r1::stages

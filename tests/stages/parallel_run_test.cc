@@ -1,0 +1,180 @@
+// A stage on several ranks as processes: the run of one, on any number of ranks, killed and taken up by another number.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <thread>
+
+#include "r1/base/file.h"
+#include "r1/base/log.h"
+#include "r1/base/rng.h"
+#include "r1/report/metrics.h"
+#include "r1/stages/pretrain.h"
+#include "r1/stages/sft.h"
+#include "tests/dist/processes.h"
+#include "tests/message_of.h"
+#include "tests/temporary_folder.h"
+
+namespace r1::stages {
+namespace {
+
+using dist::AddScenario;
+using dist::Outcome;
+using dist::Ranks;
+
+TEST(RankProcess, DISABLED_run) {
+  dist::run_scenario();
+}
+
+constexpr int64_t kSteps = 8;
+
+void write_texts(const fs::path& path, uint64_t seed) {
+  Rng rng(seed);
+  std::string rows;
+  for (int i = 0; i < 90; ++i) {
+    std::string text;
+    for (uint64_t n = rng.below(30); n > 0; --n) text += str(rng.below(10), "+");
+    rows += dump_json({{"text", text}}) + "\n";
+  }
+  write_file_atomic(path, rows);
+}
+
+std::vector<std::string> arguments(const fs::path& root, const std::string& name) {
+  return {"--output_dir",
+          (root / name).string(),
+          "--task",
+          "arithmetic",
+          "--train_files",
+          (root / "train.jsonl").string(),
+          "--eval_files",
+          (root / "eval.jsonl").string(),
+          "--preset",
+          "tiny-test",
+          "--max_length=32",
+          "--per_device_train_batch_size=1",
+          "--gradient_accumulation_steps=5",
+          str("--max_steps=", kSteps),
+          "--save_steps=2",
+          "--save_total_limit=9",
+          "--device=cpu",
+          "--learning_rate=1e-3",
+          "--eval_steps=4",
+          "--parallel.timeout=20"};
+}
+
+Json pretrain_with(const std::vector<std::string>& arguments) {
+  PretrainConfig config;
+  apply_settings(config, parse_overrides(arguments));
+  return pretrain(config);
+}
+
+// `argument`: the run's name, and "kill" for one whose rank 1 dies once it sees the checkpoint of step 4.
+SCENARIO(pretrain) {
+  const fs::path root = std::getenv("R1_TEST_FOLDER");
+  const std::string name = argument.substr(0, argument.find(' '));
+  if (argument.ends_with(" kill") && ranks.rank == 1 && ranks.attempt == "0") {
+    std::thread([root, name] {
+      while (!fs::exists(root / name / "checkpoint-4")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      raise(SIGKILL);
+    }).detach();
+  }
+  int code = 0;
+  try {
+    pretrain_with(arguments(root, name));
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    code = error.exit_code();
+  }
+  std::_Exit(code);
+}
+
+class ParallelRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    set_log_level(LogLevel::kError);
+    write_texts(root() / "train.jsonl", 1);
+    write_texts(root() / "eval.jsonl", 2);
+  }
+  void TearDown() override { set_log_level(LogLevel::kInfo); }
+
+  fs::path root() const { return folder_.path(); }
+  Outcome on_ranks(int64_t size, const std::string& argument, dist::LaunchOptions options = {}) const {
+    const EnvironmentVariable place("R1_TEST_FOLDER", root().string());
+    const Outcome outcome = dist::run_ranks("pretrain", size, options, argument);
+    EXPECT_EQ(outcome.code, 0) << outcome.said;
+    EXPECT_FALSE(outcome.left_behind);
+    return outcome;
+  }
+  std::vector<double> losses(const std::string& name, const char* key = "loss") const {
+    std::vector<double> out;
+    for (const Json& line : report::read_metrics(root() / name / "metrics.jsonl", 1000))
+      if (line.contains(key)) out.push_back(line.at(key).get<double>());
+    return out;
+  }
+  std::string model(const std::string& name) const { return sha256_file(root() / name / "model.safetensors"); }
+  // As a kill after step 2 leaves it.
+  void back_to_step_2(const std::string& from, const std::string& to) const {
+    fs::copy(root() / from, root() / to, fs::copy_options::recursive);
+    for (const char* name : {"stage.json", "model.safetensors", "checkpoint-4", "checkpoint-6"}) fs::remove_all(root() / to / name);
+  }
+  void expect_same_losses(const std::string& got, const std::string& want) const {
+    for (const char* key : {"loss", "eval_loss", "num_tokens", "epoch"}) {
+      const auto a = losses(got, key), b = losses(want, key);
+      ASSERT_EQ(a.size(), b.size()) << key;
+      for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5 * std::max(1.0, std::abs(b[i]))) << got << " " << key << " " << i;
+    }
+  }
+
+ private:
+  TemporaryFolder folder_{"parallel_run"};
+};
+
+TEST_F(ParallelRun, IsTheRunOfOneAndGoesOnWithAnyNumber) {
+  pretrain_with(arguments(root(), "one"));
+  ASSERT_EQ(losses("one").size(), size_t(kSteps));
+  ASSERT_EQ(losses("one", "eval_loss").size(), 2u);
+  on_ranks(2, "two");
+  expect_same_losses("two", "one");
+  EXPECT_EQ(parse_json_file(root() / "two" / "stage.json").at("steps"), kSteps);
+  back_to_step_2("two", "two_two");
+  on_ranks(2, "two_two");
+  EXPECT_EQ(model("two_two"), model("two"));  // to the bit
+  back_to_step_2("two", "two_one");
+  pretrain_with(arguments(root(), "two_one"));
+  expect_same_losses("two_one", "one");
+  back_to_step_2("one", "one_three");
+  on_ranks(3, "one_three");
+  expect_same_losses("one_three", "one");
+  // A finished run is found finished by all.
+  EXPECT_EQ(on_ranks(2, "two").code, 0);
+}
+
+TEST_F(ParallelRun, GoesOnWhereARankWasKilled) {
+  on_ranks(2, "whole");
+  const Outcome outcome = on_ranks(2, "killed kill", {.max_restarts = 1});
+  EXPECT_EQ(outcome.code, 0) << outcome.said;
+  EXPECT_TRUE(dist::contains(outcome.said, "was ended by signal 9")) << outcome.said;
+  EXPECT_EQ(model("killed"), model("whole"));
+}
+
+TEST_F(ParallelRun, WhatDoesNotFitIsSaidBeforeAnyWork) {
+  auto with = [&](const std::string& more) {
+    auto all = arguments(root(), "never");
+    all.push_back(more);
+    return message_of([&] { pretrain_with(all); });
+  };
+  EXPECT_EQ(with("--parallel.dp=4").substr(0, 73), "parallel.dp is 4, and one process was started; start as many (r1 launch -");
+  {
+    const EnvironmentVariable rank("RANK", "0"), size("WORLD_SIZE", "8"), host("MASTER_ADDR", "127.0.0.1"), port("MASTER_PORT", "1");
+    EXPECT_TRUE(dist::contains(with("--seed=1"), "a step has 5 micro-batches (gradient_accumulation_steps) for 8 ranks"))
+        << with("--seed=1");
+    EXPECT_TRUE(dist::contains(with("--parallel.dp=2"), "parallel.dp is 2, and 8 ranks were started (RANK and WORLD_SIZE)"));
+    const RunArgs args{.output_dir = (root() / "grpo").string()};
+    EXPECT_TRUE(dist::contains(message_of([&] { stages::Run("grpo", args, Json::object()); }),
+                               "grpo does not share its work between ranks, and this is one of 8 processes (RANK and WORLD_SIZE)"));
+  }
+  EXPECT_FALSE(fs::exists(root() / "never"));
+  EXPECT_FALSE(fs::exists(root() / "grpo"));
+}
+
+}  // namespace
+}  // namespace r1::stages
