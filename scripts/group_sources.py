@@ -31,8 +31,9 @@ def without_text(code):
 
 
 def local_names(code):
-    """Names declared at the outermost level of anonymous namespaces, and file-local ones (static): the formatter puts them at the start of a line."""
-    names, depth = set(), 0
+    """Names declared at the outermost level of anonymous namespaces, and file-local ones (static): the formatter puts them at the start of a line.
+    All of them, and those of types among them."""
+    names, all_types, depth = set(), set(), 0
     for line in code.splitlines():
         inside = depth > 0
         if depth or re.match(r"namespace \{", line):
@@ -43,6 +44,7 @@ def local_names(code):
             continue
         types = re.findall(r"^(?:struct|class|enum class|enum|using|concept|union)\s+(\w+)", line)
         names.update(types)
+        all_types.update(types)
         if re.match(r"enum(?: \w+)?(?: : \w+)? \{", line):
             names.update(re.findall(r"[{,]\s*(\w+)", line))
             continue
@@ -53,7 +55,7 @@ def local_names(code):
         names.add(declared[1])
         if head[declared.end() - 1] in "=;[":  # int a = 1, b = 2;
             names.update(re.findall(r",\s*(\w+)\s*[=;\[]", head))
-    return {n for n in names if not n[0].isdigit() and not re.fullmatch(r"[A-Z][A-Z0-9_]+", n)} - WORDS
+    return {n for n in names if not n[0].isdigit() and not re.fullmatch(r"[A-Z][A-Z0-9_]+", n)} - WORDS, all_types
 
 
 def words(text):
@@ -79,9 +81,10 @@ class Source:
         self.alone = bool(OWN.search(text)) or self.lines > SOURCE_LINES
         self.named = bool(re.search(r"R1_(SOURCE|TEST)_DIR", text))
         self.includes = [header_line(line, path, root) for line in re.findall(r"^#include (?:<.*>|\".*\.h\")", text, re.M)]
-        self.local = local_names(code)
+        self.local, types = local_names(code)
         members = set(re.findall(r"(?:\.|->|::)\s*(?:template )?~?(\w+)", code))
         members |= {"value", "type"}  # of what macros write out
+        members |= set(re.findall(r"\b(\w+)::", code)) - types  # a namespace may have a function's name
         members |= set(re.findall(r"\bT(?:YPED_T)?EST(?:_F|_P|_SUITE|_SUITE_P)?\((\w+)", code))  # a fixture's name is printed
         # Somebody else's members may have the name too: it stays as it is, and must not meet another.
         self.fixed = self.local & members
@@ -147,11 +150,11 @@ def self_test():
         "b": "int own() {\n  return is_blank(1) + x.rows;\n}\n",
         "c": "int Row() {\n  return x.Row;\n}\n",
         "d": "",
-        "e": "int in;\n}\nint out() {\n",
+        "e": "int in;\nint plan() {\n}\n}\nint out() {\n  return plan::out() + plan();\n",
     }
     made = {n: Source(f"/r/{n}.cc", "namespace r1 {\nnamespace {\n" + t + "}  // namespace\nint shown() {\n}\n}  // namespace r1\n" + "#define X 1\n" * (n == "d"), "/r") for n, t in texts.items()}
     a, b, c, d, e = made.values()
-    assert e.local == {"in"}, e.local
+    assert e.local == {"in", "plan"} and e.fixed == {"plan"}, (e.local, e.fixed)
     assert a.local == {"is_blank", "kMost", "Row", "rows", "put", "kTable", "kOne", "kNone", "two", "three"}, a.local
     assert not a.fixed and c.fixed == {"Row"} and not c.fits(a) and c.fits(b) and a.fits(b)
     assert [[s.path.stem for s in group] for group in groups_of([d, c, b, a])] == [["a", "b"], ["c"], ["d"]]

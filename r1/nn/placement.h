@@ -5,7 +5,7 @@
 
 namespace r1::nn {
 
-// The ranks that share a layer's work, and which of them this is. One today; communication comes with r1/dist.
+// The ranks that share a layer's work, and which of them this is: what a layer's share is computed from. No communicator; those are dist::Group.
 struct Group {
   int64_t rank = 0, size = 1;
 };
