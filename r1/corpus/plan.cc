@@ -111,9 +111,9 @@ std::vector<InputShard> parts_of(const std::string& path, int64_t size, int64_t 
 }
 
 // The reader of a stretch of WARC records, whose places begin at 0, with those of the file.
-class Stretch : public Reader {
+class RecordStretch : public Reader {
  public:
-  Stretch(const InputShard& shard, const ReadOptions& options) : begin_(shard.begin), file_(fs::path(shard.files[0])) {
+  RecordStretch(const InputShard& shard, const ReadOptions& options) : begin_(shard.begin), file_(fs::path(shard.files[0])) {
     if (!file_.seek(begin_)) fail(shard.files[0], ": cannot be read from byte ", begin_, " on; has it changed?");
     reader_ = open_input(Input::part(file_, shard.end - begin_, shard.files[0]), {.options = options});
   }
@@ -197,7 +197,7 @@ std::unique_ptr<Reader> open_shard(const InputShard& shard, const ReadOptions& o
     const Opening opening = {.options = options, .first_byte = shard.begin, .head_bytes = int64_t(shard.head.size())};
     return open_as(shard.cut == "lines" ? "jsonl" : shard.cut, Input::stretch(path, stretch), opening);
   }
-  if (shard.cut == "records") return std::make_unique<Stretch>(shard, options);
+  if (shard.cut == "records") return std::make_unique<RecordStretch>(shard, options);
   if (shard.cut == "rows") return open_input(Input(fs::path(path)), {.options = options, .first_row = shard.begin, .end_row = shard.end});
   if (shard.cut == "members") {
     const bool last = shard.end == int64_t(fs::file_size(path));
