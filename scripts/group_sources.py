@@ -69,8 +69,17 @@ def header_line(line, path, root):
 
 
 @functools.lru_cache(None)
+def headers_of(path, root):
+    """A header of ours and all that it includes of ours."""
+    if not path.exists():
+        return frozenset()
+    below = [headers_of(root / name, root) for name in re.findall(r'^#include "(.*)"', path.read_text(), re.M)]
+    return frozenset([path]).union(*below)
+
+
+@functools.lru_cache(None)
 def words_of_header(path):
-    return words(without_text(path.read_text())) if path.exists() else set()
+    return words(without_text(path.read_text()))
 
 
 class Source:
@@ -89,9 +98,8 @@ class Source:
         # Somebody else's members may have the name too: it stays as it is, and must not meet another.
         self.fixed = self.local & members
         self.words = words(re.sub(r"^#include.*", "", code, flags=re.M))
-        for line in self.includes:
-            if '"' in line:
-                self.words |= words_of_header(root / line.split('"')[1])
+        for header in set().union(*(headers_of(root / line.split('"')[1], root) for line in self.includes if '"' in line)):
+            self.words |= words_of_header(header)
 
     def fits(self, other):
         return not (self.fixed & other.words) and not (other.fixed & self.words)

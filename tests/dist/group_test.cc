@@ -1,5 +1,6 @@
 #include "r1/dist/group.h"
 
+#include <gtest/gtest-spi.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -153,10 +154,6 @@ SCENARIO(asleep) {
   });
 }
 
-TEST(RankProcess, DISABLED_run) {
-  run_scenario();
-}
-
 TEST(Group, OfOneDoesNothing) {
   Group group;
   Tensor x = values(0, 4), y = aten::empty({4});
@@ -169,6 +166,18 @@ TEST(Group, OfOneDoesNothing) {
   EXPECT_EQ(group.all_gather("a"), std::vector<std::string>{"a"});
   EXPECT_EQ(group.bytes_sent(), 0);
   EXPECT_NE(message_of([&] { group.send(x, 0); }).find("expected another rank of 1"), std::string::npos);
+}
+
+// What the tests below lean on: a rank that fails, or comes to nothing, is not a success.
+SCENARIO(fails) {
+  in_group(ranks, {.timeout = 20}, [](Group& group) { EXPECT_NE(group.rank(), 1); });
+}
+TEST(RankProcess, ThatFailsOrRunsNothingIsNoSuccess) {
+  EXPECT_EQ(run_ranks("fails", 2).code, 9);
+  const EnvironmentVariable threads("OMP_NUM_THREADS", "1");
+  Outcome outcome;
+  EXPECT_NONFATAL_FAILURE(outcome = run_ranks("no_such_scenario", 1), "rank 0 ran no scenario");
+  EXPECT_EQ(outcome.code, 70) << outcome.said;
 }
 
 TEST(Group, CollectivesAreTheirFormulas) {
@@ -277,9 +286,10 @@ TEST(Torchrun, StartsTheSameRanks) {
   const fs::path said = folder.path() / "said";
   const std::string own = fs::read_symlink("/proc/self/exe").string();
   const EnvironmentVariable which("R1_TEST_SCENARIO", "collectives"), threads("OMP_NUM_THREADS", "1");
-  const std::string command = str(torchrun.string(), " --no-python --standalone --nproc_per_node 2 ", own,
-                                  " --gtest_filter=RankProcess.DISABLED_run --gtest_also_run_disabled_tests > ", said.string(), " 2>&1");
+  const RanksCame came;
+  const std::string command = str(torchrun.string(), " --no-python --standalone --nproc_per_node 2 ", own, " > ", said.string(), " 2>&1");
   EXPECT_EQ(std::system(command.c_str()), 0) << read_file(said);
+  came.expect(2, read_file(said));
 }
 
 }  // namespace

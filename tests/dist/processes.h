@@ -1,6 +1,6 @@
-// Ranks as processes for a test: the test's own binary once more, started by dist::launch(), which runs one named scenario and ends. A file of
-// tests defines them, SCENARIO(name) { in_group(ranks, {..}, [](Group& group) { .. }); }, and runs them, run_ranks("name", 2). One file of
-// a test binary has TEST(RankProcess, DISABLED_run) { run_scenario(); }.
+// Ranks as processes for a test: the test's own binary once more, started by dist::launch(), which runs one named scenario in the place of all
+// tests and ends. A file of tests defines them, SCENARIO(name) { in_group(ranks, {..}, [](Group& group) { .. }); }, and runs them,
+// run_ranks("name", 2), which fails if a rank did not come to its scenario: an exit code of 0 alone would not tell.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,9 +15,11 @@
 #include <string>
 
 #include "r1/base/error.h"
+#include "r1/base/file.h"
 #include "r1/dist/join.h"
 #include "r1/dist/launch.h"
 #include "tests/environment_variable.h"
+#include "tests/temporary_folder.h"
 
 namespace r1::dist {
 
@@ -42,13 +44,27 @@ struct Outcome {
   double seconds = 0;
 };
 
+// Where each rank leaves a mark when its scenario begins.
+class RanksCame {
+ public:
+  void expect(int64_t processes, const std::string& said) const {
+    for (int64_t rank = 0; rank < processes; ++rank)
+      EXPECT_TRUE(fs::exists(folder_.path() / std::to_string(rank))) << "rank " << rank << " ran no scenario: " << said;
+  }
+
+ private:
+  TemporaryFolder folder_{"ranks_came"};
+  EnvironmentVariable place_{"R1_TEST_CAME", folder_.path().string()};
+};
+
 inline Outcome run_ranks(const std::string& scenario, int64_t processes, LaunchOptions options = {}, const std::string& argument = "") {
   const EnvironmentVariable which("R1_TEST_SCENARIO", scenario), what("R1_TEST_ARGUMENT", argument), threads("OMP_NUM_THREADS", "1");
   options.processes = processes;
   options.program = "/proc/self/exe";
   char path[4096] = "";
   if (readlink("/proc/self/exe", path, sizeof path - 1) > 0) options.program = path;
-  options.arguments = {"--gtest_filter=RankProcess.DISABLED_run", "--gtest_also_run_disabled_tests", "--gtest_brief=1"};
+  options.arguments = {"--gtest_brief=1"};
+  const RanksCame came;
   Outcome outcome;
   testing::internal::CaptureStderr();
   const auto start = std::chrono::steady_clock::now();
@@ -56,6 +72,7 @@ inline Outcome run_ranks(const std::string& scenario, int64_t processes, LaunchO
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   outcome.said = testing::internal::GetCapturedStderr();
   outcome.left_behind = waitpid(-1, nullptr, WNOHANG) != -1;
+  came.expect(processes, outcome.said);
   return outcome;
 }
 
@@ -77,11 +94,23 @@ inline void in_group(const Ranks& ranks, JoinOptions options, const std::functio
   std::_Exit(testing::Test::HasFailure() ? 9 : code);
 }
 
-inline void run_scenario() {
-  const char *scenario = std::getenv("R1_TEST_SCENARIO"), *argument = std::getenv("R1_TEST_ARGUMENT");
-  if (!scenario || !scenarios().count(scenario)) GTEST_SKIP() << "the tests start this";
-  scenarios()[scenario](ranks_of_this_process(), argument ? argument : "");
-}
+// Before any test; in a process that is no rank it does nothing.
+class RankProcess : public testing::Environment {
+ public:
+  void SetUp() override {
+    const char *scenario = std::getenv("R1_TEST_SCENARIO"), *argument = std::getenv("R1_TEST_ARGUMENT");
+    if (!scenario) return;
+    if (!scenarios().count(scenario)) {
+      std::fprintf(stderr, "no scenario '%s' in this binary\n", scenario);
+      std::_Exit(70);
+    }
+    const Ranks ranks = ranks_of_this_process();
+    write_file_atomic(fs::path(std::getenv("R1_TEST_CAME")) / std::to_string(ranks.rank), "");
+    scenarios()[scenario](ranks, argument ? argument : "");
+    std::_Exit(testing::Test::HasFailure() ? 9 : 0);
+  }
+};
+inline testing::Environment* const rank_process = testing::AddGlobalTestEnvironment(new RankProcess);
 
 inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

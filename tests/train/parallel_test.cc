@@ -17,10 +17,6 @@ using dist::in_group;
 using dist::Outcome;
 using dist::Ranks;
 
-TEST(RankProcess, DISABLED_run) {
-  dist::run_scenario();
-}
-
 constexpr int64_t kSteps = 20;
 // 1 to 5 in turn: some ranks have less to do, some nothing at all.
 int micro_batches(int64_t step) {
