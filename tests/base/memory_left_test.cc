@@ -81,6 +81,7 @@ TEST_F(MemoryLeft, AMountOfAPartOfTheTree) {
 
 TEST_F(MemoryLeft, OfThisProcess) {
   EXPECT_GT(memory_left(), 0);
+  EXPECT_GT(memory_limit(), 0);
   EXPECT_LE(memory_left(), sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE)) << "/proc says less than the machine has";
 }
 

@@ -120,6 +120,7 @@ class Running : public Process {
   void remove_group();
   void read_status();
   void judge(Outcome& outcome) const;
+  double waited() const;
   std::string failure() const;
 
   const Limits limits_;
@@ -192,6 +193,7 @@ Outcome Running::finish(std::string_view input) {
   loop();
   Outcome outcome;
   outcome.wall_seconds = seconds_since(begin_);
+  outcome.waited_seconds = waited_;
   clean_up();
   judge(outcome);
   remove_group();
@@ -214,8 +216,7 @@ void Running::loop() {
     } else {
       double left = limits_.wall_seconds + waited_ - seconds_since(begin_);
       if (left <= 0) {
-        // On a busy machine a program is not to blame for the time in which it was ready and got no CPU: a verdict does not depend on load.
-        waited_ = std::min(usage_below(supervisor_.pid).waited_seconds, (kMostStretch - 1) * limits_.wall_seconds);
+        waited_ = waited();
         left = limits_.wall_seconds + waited_ - seconds_since(begin_);
       }
       if (left <= 0) {
@@ -227,6 +228,14 @@ void Running::loop() {
     }
     wait_for_events(wait);
   }
+}
+
+// On a busy machine a program is not to blame for the time in which it was ready and others had the CPUs: a verdict does not depend on load.
+// What its own processes ran is no such time: a program that starves itself gains nothing.
+double Running::waited() const {
+  const Usage usage = usage_below(supervisor_.pid);
+  const double cpu = std::max(cgroup_ ? cgroup_->cpu_seconds() : -1, usage.cpu_seconds);
+  return std::clamp(std::min(usage.waited_seconds, seconds_since(begin_) - cpu), 0.0, (kMostStretch - 1) * limits_.wall_seconds);
 }
 
 void Running::wait_for_events(double seconds) {
