@@ -8,6 +8,8 @@
 #include <cstdlib>
 
 #include <filesystem>
+#include <map>
+#include <memory>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
@@ -55,6 +57,14 @@ Tokenizer make_tokenizer(const std::string& name, const fs::path& file) {
   return Tokenizer::from_parts(std::move(parts));
 }
 
+// Loading one takes longer than most tests with it.
+const Tokenizer& tokenizer_of(const std::string& name, const fs::path& file) {
+  static std::map<std::string, std::unique_ptr<const Tokenizer>> all;
+  std::unique_ptr<const Tokenizer>& kept = all[name];
+  if (!kept) kept = std::make_unique<const Tokenizer>(make_tokenizer(name, file));
+  return *kept;
+}
+
 std::string hash_of(const std::string& bytes) {
   return sha256(std::as_bytes(std::span(bytes))).substr(0, 16);
 }
@@ -69,7 +79,7 @@ class GoldenTest : public ::testing::TestWithParam<std::string> {
     entry_ = golden()["vocabularies"][GetParam()];
     const fs::path file = models_folder() / entry_["file"].get<std::string>();
     if (!fs::exists(file)) GTEST_SKIP() << file << " is not here (scripts/setup.sh brings it, or set R1_MODELS)";
-    tokenizer_ = std::make_unique<Tokenizer>(make_tokenizer(GetParam(), file));
+    tokenizer_ = &tokenizer_of(GetParam(), file);
     std::vector<AddedToken> added = tokenizer_->added_tokens();
     std::ranges::sort(added, {}, &AddedToken::id);
     for (const AddedToken& token : added) added_.push_back(token.content);
@@ -134,7 +144,7 @@ class GoldenTest : public ::testing::TestWithParam<std::string> {
   }
 
   Json entry_;
-  std::unique_ptr<Tokenizer> tokenizer_;
+  const Tokenizer* tokenizer_ = nullptr;
   std::vector<std::string> added_;
 };
 
