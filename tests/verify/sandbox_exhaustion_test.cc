@@ -134,7 +134,8 @@ Limits limits_of(const Case& c) {
 void expect_ended(const Case& c, const Outcome& o, const Limits& limits, double waited) {
   EXPECT_LE(waited, limits.wall_seconds + o.waited_seconds + 1) << c.name << ": the harness came back late";
   // (A second for the killing, which goes on with all CPUs.)
-  if (o.end == End::kTimeout) EXPECT_LE(o.waited_seconds, std::max(0.0, o.wall_seconds - o.cpu_seconds) + 1) << c.name << ": put its own end off";
+  if (o.end == End::kTimeout)
+    EXPECT_LE(o.waited_seconds, std::max(0.0, o.wall_seconds - o.cpu_seconds) + 1) << c.name << ": put its own end off";
   EXPECT_TRUE(std::find(c.ends.begin(), c.ends.end(), o.end) != c.ends.end())
       << c.name << ": ended as " << end_name(o.end) << " " << o.status << " " << o.reason << " after " << o.wall_seconds << " s\n"
       << o.out.substr(0, 300) << o.err.substr(0, 300);

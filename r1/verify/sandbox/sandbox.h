@@ -68,8 +68,8 @@ struct Outcome {
   std::string out, err;
   double wall_seconds = 0, cpu_seconds = 0;
   double waited_seconds = 0;  // of wall_seconds what the limit was put off by: ready to run while other programs had the CPUs
-  int64_t peak_memory = 0;  // 0: unknown
-  std::string reason;       // of kFailedToStart, kMemory, ...
+  int64_t peak_memory = 0;    // 0: unknown
+  std::string reason;         // of kFailedToStart, kMemory, ...
 };
 
 struct Policy {
