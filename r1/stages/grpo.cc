@@ -39,6 +39,21 @@ constexpr const char* kPlanKeys[] = {"num_generations",
                                      "num_train_epochs",
                                      "max_steps"};
 
+// max_completion_length at a step. Usage errors for changes that are none.
+int64_t completion_length(const GrpoConfig& c, int64_t step) {
+  int64_t length = c.sampling.max_completion_length, last = -1;
+  for (const std::string& change : c.max_completion_length_changes) {
+    long long from = 0, to = 0;
+    int end = 0;
+    if (std::sscanf(change.c_str(), "%lld=%lld%n", &from, &to, &end) != 2 || size_t(end) != change.size() || from < 1 || to < 1)
+      fail_usage("max_completion_length_changes: '", change, "' is not STEP=LENGTH (8200=65536: 65536 tokens from step 8200 on)");
+    if (from <= last) fail_usage("max_completion_length_changes: step ", from, " comes after step ", last, "; give them in rising order");
+    last = from;
+    if (step >= from) length = to;
+  }
+  return length;
+}
+
 // The batch arithmetic of grpo.h, checked before any work.
 struct Plan {
   int64_t completions, prompts, updates, total_steps;
@@ -105,11 +120,7 @@ class Reference {
     if (!wanted_) return true;
     for (auto& batch : batches) {
       if (stop()) return false;
-      if (recall(batch)) continue;
-      batch.ref_logprob = train::batch_logprobs(*model_, batch, temperature);
-      for (int64_t d = 0; d < batch.documents(); ++d)
-        known_[batch.document[size_t(d)]].assign(batch.ref_logprob.begin() + batch.cu_seqlens[size_t(d)],
-                                                 batch.ref_logprob.begin() + batch.cu_seqlens[size_t(d) + 1]);
+      batch.ref_logprob = known_.of(batch, [&] { return train::batch_logprobs(*model_, batch, temperature); });
     }
     return true;
   }
@@ -126,22 +137,11 @@ class Reference {
     model_->set_requires_grad(false);
     known_.clear();
   }
-  // From what was computed before, if every sample of the batch was.
-  bool recall(data::Batch& batch) const {
-    std::vector<float> all;
-    for (const int32_t sample : batch.document) {
-      const auto it = known_.find(sample);
-      if (it == known_.end()) return false;
-      all.insert(all.end(), it->second.begin(), it->second.end());
-    }
-    batch.ref_logprob = std::move(all);
-    return true;
-  }
 
   bool wanted_;
   int64_t sync_steps_, max_shard_size_;
   std::unique_ptr<model::Transformer> model_;
-  std::map<int32_t, std::vector<float>> known_;  // by number in the rollout
+  SampleLogprobs known_;
 };
 
 Json update_metrics(const train::StepResult& step) {
@@ -155,9 +155,12 @@ Json update_metrics(const train::StepResult& step) {
   const double tokens = std::max(1.0, get(sums, "tokens"));
   line["entropy"] = get(sums, "entropy") / tokens;
   line["kl"] = get(sums, "kl") / tokens;
-  line["clip_ratio/low_mean"] = get(sums, "clip_low") / tokens;
-  line["clip_ratio/high_mean"] = get(sums, "clip_high") / tokens;
-  line["clip_ratio/region_mean"] = (get(sums, "clip_low") + get(sums, "clip_high")) / tokens;
+  if (sums.contains("clip_low")) {
+    line["clip_ratio/low_mean"] = get(sums, "clip_low") / tokens;
+    line["clip_ratio/high_mean"] = get(sums, "clip_high") / tokens;
+    line["clip_ratio/region_mean"] = (get(sums, "clip_low") + get(sums, "clip_high")) / tokens;
+  }
+  if (sums.contains("cispo_clipped")) line["cispo_clip_ratio"] = get(sums, "cispo_clipped") / tokens;
   line["sampling/importance_sampling_ratio/mean"] = get(sums, "ratio") / tokens;
   line["sampling/importance_sampling_ratio/max"] = get(step.metrics.maxima, "ratio_max");
   line["sampling/sampling_logp_difference/mean"] = get(sums, "logp_difference") / tokens;
@@ -192,6 +195,7 @@ class Loop {
  private:
   bool rollout(Rollout& out);
   bool update(const Rollout& rollout, const Json& rollout_line);
+  bool correct(std::vector<data::Batch>& batches, Json& line);
   bool one_update(std::span<const data::Batch> batches, const train::LossSpec& loss, const Json& rollout_line);
   // No update has been made from this rollout yet, so what stands can still be a checkpoint.
   bool at_boundary() const { return trainer_.global_step() == boundary_; }
@@ -211,6 +215,7 @@ class Loop {
   const Plan plan_;
   data::PromptMaker prompts_;
   Reference reference_;
+  SampleLogprobs old_;
   train::Trainer trainer_;
   engine::Engine engine_;
   tasks::ScoringPool pool_;
@@ -230,7 +235,9 @@ bool Loop::rollout(Rollout& out) {
     bar_.at(str("sampling ", finished, "/", total));
     return !interrupted();
   }};
-  out = sample_rollout(engine_, tokenizer_, prompts_, task_, pool_, "train", problems, c_.sampling, seed, progress);
+  SamplingArgs sampling = c_.sampling;
+  sampling.max_completion_length = completion_length(c_, boundary_);
+  out = sample_rollout(engine_, tokenizer_, prompts_, task_, pool_, "train", problems, sampling, seed, progress);
   return !out.samples.empty();
 }
 
@@ -243,16 +250,32 @@ bool Loop::update(const Rollout& rollout, const Json& rollout_line) {
     bar_.at("the reference's log-probabilities");
     return run_.must_stop();
   };
+  const int64_t length = completion_length(c_, boundary_);
   reference_.new_rollout();
+  old_.clear();
+  Json line = rollout_line;
   for (int64_t pass = 0; pass < c_.num_iterations; ++pass) {
     const uint64_t order_seed = random_bits(uint64_t(c_.run.seed), kRolloutStream + 1, uint64_t(rollout_ * c_.num_iterations + pass));
-    const GrpoBatchOptions options{per_batch, c_.sampling.max_completion_length, c_.loss.loss_type, c_.mask_truncated_completions};
+    const GrpoBatchOptions options{per_batch, length, c_.loss.loss_type, c_.mask_truncated_completions};
     auto batches = make_batches(rollout, advantages.values, options, c_.shuffle_minibatches ? &order_seed : nullptr);
-    if (!reference_.fill(batches, c_.sampling.temperature, stop)) return false;
+    if (!reference_.fill(batches, c_.sampling.temperature, stop) || !correct(batches, line)) return false;
     for (size_t b = 0; b < batches.size() && trainer_.global_step() < plan_.total_steps; b += size_t(accumulate)) {
-      if (!one_update(std::span(batches).subspan(b, size_t(accumulate)), loss, rollout_line)) return false;
+      if (!one_update(std::span(batches).subspan(b, size_t(accumulate)), loss, line)) return false;
     }
   }
+  return true;
+}
+
+// Before the first update of a rollout the trainer is the policy that sampled it. False: given up for a stop.
+bool Loop::correct(std::vector<data::Batch>& batches, Json& line) {
+  if (c_.correction.importance_sampling_correction == "none") return true;
+  CorrectionStatistics statistics;
+  for (data::Batch& batch : batches) {
+    bar_.at("the trainer's log-probabilities");
+    if (run_.must_stop()) return false;
+    correct_batch(c_.correction, old_.of(batch, [&] { return trainer_.logprobs(batch, c_.sampling.temperature); }), batch, statistics);
+  }
+  line.update(statistics.metrics());
   return true;
 }
 
@@ -407,6 +430,9 @@ void check(const GrpoConfig& config, const Preflight& preflight) {
   if (task && config.eval_steps > 0 && preflight.knows("eval_steps")) tasks::required_size(*task, "test", "eval_steps");
   const bool numbers = std::all_of(std::begin(kPlanKeys), std::end(kPlanKeys), [&](const char* key) { return preflight.knows(key); });
   if (numbers) Plan(config, problems);
+  check_loss(config.loss);
+  check_correction(config.correction);
+  completion_length(config, 0);
   if (preflight.knows("reward_funcs") && preflight.knows("reward_weights"))
     RewardSet(config.reward_funcs, config.reward_weights, config.reward_options);
   train::TrainerConfig trainer = config.trainer;
@@ -441,6 +467,7 @@ void GrpoConfig::visit(Fields& v) {
   v.group("", trainer);
   v.group("", sampling);
   v.group("", loss);
+  v.group("", correction);
   v.group("engine", engine);
   v("train_files", train_files,
     "problems with known answers, a row each (task math unless --task names another); or give a task and its data");
@@ -460,6 +487,8 @@ void GrpoConfig::visit(Fields& v) {
   v("ref_model_sync_steps", ref_model_sync_steps, "replace the reference by the policy every so many steps (R1: 400); 0: never",
     Range{0, 1e9});
   v("mask_truncated_completions", mask_truncated_completions, "completions cut off by max_completion_length teach nothing");
+  v("max_completion_length_changes", max_completion_length_changes,
+    "STEP=LENGTH: another max_completion_length from that step's rollout on (R1-Zero: 8200=65536)");
   v("shuffle_minibatches", shuffle_minibatches, "mix the groups of a rollout over its minibatches");
   v("eval_steps", eval_steps, "steps between greedy evaluations on the test split; 0: never", Range{0, 1e9});
   v("eval_limit", eval_limit, "problems of each such evaluation", Range{1, 1e9});

@@ -14,6 +14,7 @@
 #include "r1/stages/preflight.h"
 #include "r1/stages/rollout.h"
 #include "r1/stages/run.h"
+#include "r1/stages/sampler_correction.h"
 #include "r1/tasks/monitors.h"
 
 namespace r1::stages {
@@ -29,6 +30,7 @@ struct GrpoConfig {
   train::TrainerConfig trainer{.learning_rate = 1e-6};  // of pretrained weights; as TRL's GRPOConfig
   SamplingArgs sampling;
   GrpoLossArgs loss;
+  SamplerCorrectionArgs correction;
   engine::EngineConfig engine{.gpu_memory_utilization = 0.3};  // the trainer's activations and moments need the rest
   std::vector<std::string> train_files, eval_files;
   std::vector<std::string> reward_funcs = {"accuracy"};
@@ -38,6 +40,7 @@ struct GrpoConfig {
   int64_t steps_per_generation = 0, num_iterations = 1, ref_model_sync_steps = 0;
   int64_t eval_steps = 0, eval_limit = 200, log_completions = 2, reward_workers = 0;
   double reward_deadline = 30;
+  std::vector<std::string> max_completion_length_changes;  // "8200=65536": from step 8200 on
   tasks::MonitorArgs monitor;
   bool mask_truncated_completions = false, shuffle_minibatches = true;
 

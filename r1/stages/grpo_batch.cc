@@ -32,6 +32,13 @@ void append_sample(data::Batch& batch, const Sample& sample, int64_t number, flo
   batch.document.push_back(int32_t(number));
 }
 
+// So that they add up to 1.
+void share_out(std::vector<float>& weights) {
+  double sum = 0;
+  for (const float w : weights) sum += w;
+  for (float& w : weights) w = sum > 0 ? float(w / sum) : 0.0f;
+}
+
 }  // namespace
 
 std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<float>& advantages, const GrpoBatchOptions& options,
@@ -48,6 +55,9 @@ std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<
     const bool masked = options.mask_truncated && sample.finish == engine::FinishReason::kLength;
     const double weight = masked ? 0.0 : token_weight(options.loss_type, int64_t(sample.completion.size()), options.max_completion_length);
     append_sample(out.back(), sample, order[i], advantages[size_t(order[i])], weight);
+  }
+  if (options.loss_type == "bnpo") {
+    for (data::Batch& batch : out) share_out(batch.loss_weight);
   }
   return out;
 }

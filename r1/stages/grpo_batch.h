@@ -17,7 +17,8 @@ struct GrpoBatchOptions {
   bool mask_truncated = false;
 };
 
-// Packed rows of prompt + completion, samples_per_batch documents each; loss_weight is token_weight() on completion tokens and 0 elsewhere.
+// Packed rows of prompt + completion, samples_per_batch documents each; loss_weight is token_weight() on completion tokens and 0 elsewhere
+// (bnpo: 1 in all for each batch).
 // A sample's last token is a target only. `order_seed`: shuffle the samples over the batches (null: in order).
 std::vector<data::Batch> make_batches(const Rollout& rollout, const std::vector<float>& advantages, const GrpoBatchOptions& options,
                                       const uint64_t* order_seed);

@@ -55,7 +55,7 @@ def advantages(rewards, group, scale):
     return scope["advantages"].tolist(), zero
 
 
-def loss_case(loss_type, level, beta, epsilon, epsilon_high, truncated):
+def loss_case(loss_type, level, beta, epsilon, epsilon_high, truncated, **more):
     batch = len(LENGTHS)
     mask = torch.tensor([[1 if t < n else 0 for t in range(WIDTH)] for n in LENGTHS])
     if truncated:  # mask_truncated_completions: the last completion was cut off
@@ -66,7 +66,12 @@ def loss_case(loss_type, level, beta, epsilon, epsilon_high, truncated):
     entropy = torch.tensor(numbers(batch * WIDTH, 0.4, 0.7), dtype=torch.float64).view(batch, WIDTH) + 1
     given = torch.tensor([1.25, -0.5, 0.75, -1.5], dtype=torch.float64)
     logp.requires_grad_(True)
-    trainer = stub(loss_type=loss_type, importance_sampling_level=level, beta=beta, epsilon_low=epsilon, epsilon_high=epsilon_high or epsilon)
+    options = dict(use_bias_correction_kl=False, delta=None, steps_per_generation=1, sapo_temperature_pos=1.0, sapo_temperature_neg=1.05)
+    options.update({name: value for name, value in more.items() if name in options})
+    trainer = stub(loss_type=loss_type, importance_sampling_level=level, beta=beta, epsilon_low=epsilon, epsilon_high=epsilon_high or epsilon,
+                   args=types.SimpleNamespace(**options),
+                   **{name: value for name, value in more.items() if name not in options})
+    object.__setattr__(trainer.accelerator, "pad_across_processes", lambda x, dim, pad_index: x)
     object.__setattr__(trainer, "_get_per_token_logps_and_entropies", lambda *a, **k: (logp, entropy, None))
     inputs = dict(prompt_ids=torch.zeros(batch, PROMPT, dtype=torch.long), prompt_mask=torch.ones(batch, PROMPT, dtype=torch.long),
                   completion_ids=torch.zeros(batch, WIDTH, dtype=torch.long), completion_mask=mask, advantages=given,
@@ -77,9 +82,9 @@ def loss_case(loss_type, level, beta, epsilon, epsilon_high, truncated):
     pick = lambda x: [x[i, :n].tolist() for i, n in enumerate(LENGTHS)]
     return dict(loss_type=loss_type, importance_sampling_level=level, beta=beta, epsilon=epsilon, epsilon_high=epsilon_high, truncated=truncated,
                 advantages=given.tolist(), logp=pick(logp.detach()), old=pick(old), ref=pick(ref), entropy=pick(entropy),
-                max_completion_length=MAX_LENGTH, loss=loss.item(), gradient=pick(logp.grad),
-                metrics={k: metrics[k] for k in ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean")
-                         if k in metrics})
+                options=more, max_completion_length=MAX_LENGTH, loss=loss.item(), gradient=pick(logp.grad),
+                metrics={k: metrics[k] for k in ("kl", "entropy", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean",
+                                                 "cispo_clip_ratio") if k in metrics})
 
 
 GROUPS = [
@@ -98,6 +103,14 @@ def main():
     losses = [loss_case(loss_type, level, beta, epsilon, high, truncated)
               for loss_type in ("grpo", "dapo", "dr_grpo") for level in ("token", "sequence") for beta in (0.0, 0.04)
               for epsilon, high in ((0.2, 0.0), (0.1, 0.28)) for truncated in (False, True)]
+    losses += [loss_case(loss_type, level, beta, 0.2, 1.1 if loss_type == "cispo" else 0.28, truncated)
+               for loss_type in ("bnpo", "cispo", "sapo", "luspo") for level in ("token", "sequence") for beta in (0.0, 0.04)
+               for truncated in (False, True)]
+    losses += [loss_case("sapo", "token", 0.0, 0.2, 0.0, False, sapo_temperature_pos=2.0, sapo_temperature_neg=3.5)]
+    losses += [loss_case(loss_type, level, 0.04, 0.1, 0.2, True, **more)
+               for loss_type in ("grpo", "dapo") for level in ("token", "sequence")
+               for more in (dict(delta=1.22), dict(use_bias_correction_kl=True), dict(off_policy_mask_threshold=0.02),
+                            dict(top_entropy_quantile=0.37))]
     json.dump(dict(made_by=f"trl {trl.__version__}, torch {torch.__version__}", advantages=cases, losses=losses), sys.stdout)
     print()
 

@@ -357,8 +357,8 @@ TEST(Service, EndTellsThoseWhoWait) {
 TEST(Service, RequestTimeout) {
   Served s(byte_model());
   ServiceConfig config = service_config();
-  config.request_timeout = 0.05;
-  config.engine.max_num_batched_tokens = 1;  // slow
+  config.request_timeout = 0.002;
+  config.engine.max_num_batched_tokens = 1;  // some 500 steps: no machine is that fast
   Service service(s.served, config);
   api::GenerationRequest r = completion(std::string(400, 'a'), 100);
   r.sampling.ignore_eos = true;
@@ -372,7 +372,7 @@ TEST(Service, RequestTimeout) {
 TEST(Service, RequestTimeoutInTheQueue) {
   Served s(byte_model());
   ServiceConfig config = service_config();
-  config.request_timeout = 0.3;
+  config.request_timeout = 0.05;
   config.engine.max_num_seqs = 1;
   Service service(s.served, config);
   std::vector<HeardPtr> heard;

@@ -95,6 +95,16 @@ TEST(GrpoLossTypes, WeighTokensAsDefined) {
   EXPECT_DOUBLE_EQ(token_weight("dr_grpo", 4, 100), 0.01);
 }
 
+// Of each micro-batch the mean over its tokens, whatever their number; one where nothing is learned does not count.
+TEST(GrpoLossTypes, BnpoGivesEachMicroBatchTheSameWeight) {
+  for (const data::Batch& batch : make_batches(small_rollout(), kAdvantages, {3, 16, "bnpo", true}, nullptr)) {
+    double sum = 0, most = 0;
+    for (const float w : batch.loss_weight) sum += w, most = std::max(most, double(w));
+    EXPECT_NEAR(sum, batch.documents() == 3 ? 1 : 0, 1e-6);
+    if (sum > 0) EXPECT_NEAR(most, 1.0 / (2 + 3 + 4), 1e-6);
+  }
+}
+
 TEST(GrpoLossTypes, SequenceRatioIsTheMeanOfLogRatios) {
   GrpoLossArgs args;
   args.importance_sampling_level = "sequence";

@@ -155,6 +155,96 @@ std::vector<std::string> texts(const Rollout& rollout) {
   return out;
 }
 
+// What is published as a variant of the loss runs as one, and where the sampler is exact, correcting it changes no bit.
+TEST(Grpo, EveryLossTypeAndCorrectionRuns) {
+  TemporaryFolder folder("grpo_types");
+  const auto run = [&](const std::string& name, const std::string& yaml) {
+    small_run(folder.path() / name, "{max_steps: 2, steps_per_generation: 2, num_iterations: 2, " + yaml + "}");
+    return weights_hash(folder.path() / name);
+  };
+  const std::string plain = run("dapo", "loss_type: dapo");
+  for (const char* type : {"bnpo", "sapo", "luspo", "dr_grpo", "cispo"})
+    EXPECT_NE(run(type, str("epsilon_high: 5, loss_type: ", type)), plain) << type;
+  for (const char* mode : {"token_truncate", "token_mask", "sequence_truncate", "sequence_mask"})
+    EXPECT_EQ(run(mode, str("loss_type: dapo, importance_sampling_correction: ", mode)), plain) << mode;
+  const Json line = metrics_of(folder.path() / "token_mask").at(1);
+  EXPECT_EQ(line.at("sampling/corrected_ratio"), 0);
+  EXPECT_EQ(line.at("sampling/importance_sampling_ratio/min"), 1);
+  EXPECT_TRUE(metrics_of(folder.path() / "cispo").at(0).contains("cispo_clip_ratio"));
+  EXPECT_FALSE(metrics_of(folder.path() / "sapo").at(0).contains("clip_ratio/low_mean"));
+}
+
+TEST(Grpo, TheLengthOfCompletionsChangesAtItsStep) {
+  TemporaryFolder folder("grpo_length");
+  const fs::path out = folder.path() / "x";
+  const std::string yaml = "{max_completion_length: 2, max_completion_length_changes: ['2=5', '3=1']}";
+  const auto longest = [&] {
+    std::vector<double> all;
+    for (const Json& line : metrics_of(out)) all.push_back(line.at("completions/max_length"));
+    return all;
+  };
+  small_run(out, yaml);
+  const auto lengths = longest();
+  EXPECT_LE(lengths.at(1), 2);
+  EXPECT_GT(lengths.at(2), 2);
+  EXPECT_EQ(lengths.at(3), 1);
+  const std::string hash = weights_hash(out);
+  // Taken up again in the middle: the same.
+  fs::remove_all(out / "checkpoint-4");
+  fs::remove_all(out / "checkpoint-3");
+  fs::remove(out / "stage.json");
+  small_run(out, yaml);
+  EXPECT_EQ(longest(), lengths);
+  EXPECT_EQ(weights_hash(out), hash);
+  const auto refused = [&](const std::string& changes) {
+    return refusal([&] {
+      run_stage("grpo", folder.path() / "y", {kSmall, "{model: /nowhere}", "{max_completion_length_changes: [" + changes + "]}"});
+    });
+  };
+  EXPECT_TRUE(contains(refused("'8200:65536'"), "'8200:65536' is not STEP=LENGTH"));
+  EXPECT_TRUE(contains(refused("'20=4', '10=8'"), "step 10 comes after step 20"));
+}
+
+TEST(Grpo, LossSettingsThatMeanNothingTogetherAreRefused) {
+  TemporaryFolder folder("grpo_together");
+  const auto refused = [&](const std::string& yaml) {
+    return refusal([&] { run_stage("grpo", folder.path() / "x", {kSmall, "{model: /nowhere}", yaml}); });
+  };
+  EXPECT_TRUE(contains(refused("{loss_type: cispo}"), "loss_type cispo bounds the ratio itself by epsilon_high, and there is none"));
+  EXPECT_TRUE(contains(refused("{loss_type: sapo, delta: 4}"), "loss_type sapo clips none"));
+  EXPECT_TRUE(contains(refused("{use_bias_correction_kl: true}"), "beta is 0"));
+  EXPECT_TRUE(contains(refused("{importance_sampling_correction: token_mask, importance_sampling_clip_min: 4}"), "clip_min (4) is above"));
+}
+
+TEST(SamplerCorrection, FollowsItsDefinition) {
+  data::Batch batch;
+  batch.cu_seqlens = {0, 3, 5};
+  batch.document = {0, 1};
+  batch.ids = batch.targets = batch.positions = {0, 1, 2, 0, 1};
+  batch.loss_weight = {0, 1, 1, 1, 1};
+  batch.advantage = {0, 2, 2, -1, -1};
+  batch.old_logprob = {0, -1, -2, -3, -1};
+  const std::vector<float> trainer = {-9, -1 + std::log(2.f), -2 + std::log(4.f), -3 + std::log(.25f), -1 + std::log(.5f)};
+  const auto corrected = [&](const char* mode, double high, double low = 0) {
+    data::Batch b = batch;
+    CorrectionStatistics s;
+    correct_batch({mode, high, low}, trainer, b, s);
+    EXPECT_EQ(b.old_logprob[0], 0) << "nothing is learned there";
+    for (size_t t = 1; t < 5; ++t) EXPECT_EQ(b.old_logprob[t], trainer[t]);
+    EXPECT_NEAR(s.difference / s.tokens, std::log(2.) * (1 + 2 + 2 + 1) / 4, 1e-6);
+    EXPECT_NEAR(s.difference_max, std::log(4.), 1e-6);
+    for (float& a : b.advantage) a = std::round(a * 1e4f) / 1e4f;
+    return b.advantage;
+  };
+  using Floats = std::vector<float>;
+  EXPECT_EQ(corrected("token_truncate", 3), (Floats{0, 4, 6, -.25f, -.5f}));
+  EXPECT_EQ(corrected("token_truncate", 3, .3), (Floats{0, 4, 6, -.3f, -.5f}));
+  EXPECT_EQ(corrected("token_mask", 3), (Floats{0, 4, 0, -.25f, -.5f}));
+  EXPECT_EQ(corrected("sequence_truncate", 3), (Floats{0, 6, 6, -.125f, -.125f}));
+  EXPECT_EQ(corrected("sequence_mask", 3), (Floats{0, 0, 0, -.125f, -.125f}));
+  EXPECT_EQ(corrected("sequence_mask", 9), (Floats{0, 16, 16, -.125f, -.125f}));
+}
+
 TEST(SampleRollout, GroupsAreInOrderScoredAndNamedByTheSeed) {
   Sampling sampling;
   const Rollout a = sampling.rollout(5), b = sampling.rollout(5), c = sampling.rollout(6);

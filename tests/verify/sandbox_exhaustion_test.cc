@@ -47,10 +47,7 @@ const std::vector<Case>& cases() {
       {"nohup_sleep", Case::kShell, "nohup sleep 1000 > /dev/null 2>&1 & setsid sleep 1000 & exit 0", {kExited}},
       {"vfork_hang", Case::kC, "vfork_hang", {kTimeout}},
       {"exec_loop", Case::kC, "exec_loop", {kTimeout}},
-      {"zombies",
-       Case::kPython,
-       "import os\nfor i in range(100000):\n try:\n  if os.fork() == 0: os._exit(0)\n except OSError: pass",
-       {kTimeout}},
+      {"zombies", Case::kPython, "import os\nwhile True:\n try:\n  if os.fork() == 0: os._exit(0)\n except OSError: pass", {kTimeout}},
       {"orphan_chain", Case::kPython, "import os, time\nwhile True:\n if os.fork(): os._exit(0)\n os.setsid()", {kExited}},
       // signals and waiting
       {"ignore_everything", Case::kC, "block_all", {kTimeout}},
@@ -133,9 +130,6 @@ Limits limits_of(const Case& c) {
 
 void expect_ended(const Case& c, const Outcome& o, const Limits& limits, double waited) {
   EXPECT_LE(waited, limits.wall_seconds + o.waited_seconds + 1) << c.name << ": the harness came back late";
-  // (A second for the killing, which goes on with all CPUs.)
-  if (o.end == End::kTimeout)
-    EXPECT_LE(o.waited_seconds, std::max(0.0, o.wall_seconds - o.cpu_seconds) + 1) << c.name << ": put its own end off";
   EXPECT_TRUE(std::find(c.ends.begin(), c.ends.end(), o.end) != c.ends.end())
       << c.name << ": ended as " << end_name(o.end) << " " << o.status << " " << o.reason << " after " << o.wall_seconds << " s\n"
       << o.out.substr(0, 300) << o.err.substr(0, 300);

@@ -147,15 +147,27 @@ TEST_F(SandboxTest, Ends) {
   EXPECT_EQ(o.status, SIGSEGV);
 }
 
+// This process, and what it starts, on the first of its CPUs alone.
+class OneCpu {
+ public:
+  OneCpu() {
+    cpu_set_t one;
+    EXPECT_EQ(::sched_getaffinity(0, sizeof before_, &before_), 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_COUNT(&one) == 0 && CPU_ISSET(cpu, &before_)) CPU_SET(cpu, &one);
+    }
+    EXPECT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  }
+  ~OneCpu() { ::sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_;
+};
+
 // Three processes spin on the only CPU that it may use: of the wall time a program has a quarter.
 TEST_F(SandboxTest, TimeWithoutACpuIsNotTheProgramsFault) {
-  cpu_set_t before, one;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
-  CPU_ZERO(&one);
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_COUNT(&one) == 0 && CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
-  }
-  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  const OneCpu one;
   std::vector<pid_t> spinning;
   for (int i = 0; i < 3; ++i) {
     const pid_t child = ::fork();
@@ -170,10 +182,20 @@ TEST_F(SandboxTest, TimeWithoutACpuIsNotTheProgramsFault) {
   limits.cpu_seconds = 10;
   const Outcome busy = run(python("import time\nwhile time.process_time() < 0.7: pass\nprint('done')"), limits);
   for (const pid_t child : spinning) ::kill(child, SIGKILL), ::waitpid(child, nullptr, 0);
-  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
   EXPECT_EQ(busy.end, End::kExited) << end_name(busy.end) << busy.reason;
   EXPECT_EQ(busy.out, "done\n");
   EXPECT_GT(busy.wall_seconds, 1.0);
+}
+
+// Its own processes take the CPU from each other: that is no reason to wait for it.
+TEST_F(SandboxTest, AProgramThatStarvesItselfGainsNoTime) {
+  const OneCpu one;
+  Limits limits = quick_limits(1.0);
+  limits.cpu_seconds = 100;
+  const Outcome starved = run(python("import os\nfor i in range(5): os.fork() or exec('while True: pass')\nwhile True: pass"), limits);
+  EXPECT_EQ(starved.end, End::kTimeout) << end_name(starved.end) << starved.reason;
+  EXPECT_LE(starved.waited_seconds, std::max(0.0, starved.wall_seconds - starved.cpu_seconds) + 0.2)
+      << "of " << starved.wall_seconds << " s it had " << starved.cpu_seconds << " s of CPU";
 }
 
 TEST_F(SandboxTest, WhatCannotStartSaysWhy) {

@@ -216,7 +216,7 @@ void Running::loop() {
     } else {
       double left = limits_.wall_seconds + waited_ - seconds_since(begin_);
       if (left <= 0) {
-        waited_ = waited();
+        waited_ = std::max(waited_, waited());
         left = limits_.wall_seconds + waited_ - seconds_since(begin_);
       }
       if (left <= 0) {
