@@ -41,7 +41,7 @@ void check_correction(const SamplerCorrectionArgs& args);
 
 // What the factors were, over the learned tokens (sequence modes: over completions) that were corrected since the last clear().
 struct CorrectionStatistics {
-  double tokens = 0, difference = 0, difference_max = 0;                   // of |log pi_trainer - log pi_sampler|
+  double tokens = 0, difference = 0, difference_max = 0;                    // of |log pi_trainer - log pi_sampler|
   double factors = 0, factor = 0, factor_min = 0, factor_max = 0, cut = 0;  // of c as it is used; how many were cut or masked
   // sampling/sampling_logp_difference/mean and max, sampling/importance_sampling_ratio/mean, min, max, sampling/corrected_ratio.
   Json metrics() const;
@@ -49,6 +49,7 @@ struct CorrectionStatistics {
 
 // Puts `trainer_T`, the trainer's log-probabilities, in the place of batch.old_logprob, and the factors into batch.advantage. (Every policy term
 // is proportional to the advantage, and c is never negative.)
-void correct_batch(const SamplerCorrectionArgs& args, const std::vector<float>& trainer_T, data::Batch& batch, CorrectionStatistics& statistics);
+void correct_batch(const SamplerCorrectionArgs& args, const std::vector<float>& trainer_T, data::Batch& batch,
+                   CorrectionStatistics& statistics);
 
 }  // namespace r1::stages
