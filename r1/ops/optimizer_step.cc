@@ -161,9 +161,7 @@ Tensor judge_gradients(std::span<const Tensor> gradients, const Tensor& loss, do
   if (!device.is_cuda()) {  // each tensor's sum in fixed order, then the tensors in the order given
     double total = 0;
     for (const Tensor& g : gradients) total += g.defined() ? squared_sum(g).item<double>() : 0;
-    const double norm = std::sqrt(total), said = loss.item<double>();
-    return verdict_of({said, norm, max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0, std::isfinite(said) && std::isfinite(total)},
-                      device);
+    return judge_squares(total, loss, max_norm);
   }
   std::vector<cuda::StepRow> rows;
   for (const Tensor& g : gradients) {
@@ -176,6 +174,12 @@ Tensor judge_gradients(std::span<const Tensor> gradients, const Tensor& loss, do
   cuda::judge_gradients(sent, partial.mutable_data_ptr<double>(), loss.const_data_ptr<double>(), max_norm,
                         verdict.mutable_data_ptr<double>(), kernel_stream(device));
   return verdict;
+}
+
+Tensor judge_squares(double squares, const Tensor& loss, double max_norm) {
+  const double norm = std::sqrt(squares), said = loss.item<double>();
+  return verdict_of({said, norm, max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0, std::isfinite(said) && std::isfinite(squares)},
+                    loss.device());
 }
 
 Verdict read_verdict(const Tensor& verdict) {

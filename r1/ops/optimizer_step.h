@@ -43,6 +43,8 @@ struct Verdict {
 // The verdict on a step, double [4] on the gradients' device, in this order: the norm is that of all gradients (fp32 or bf16) together,
 // the scale clips it to max_norm (0: never). `loss`: double, 0-dim, on that device.
 Tensor judge_gradients(std::span<const Tensor> gradients, const Tensor& loss, double max_norm);
+// The same where the sum of all squares is known already (of gradients that lie on several ranks); reads the loss.
+Tensor judge_squares(double squares, const Tensor& loss, double max_norm);
 // The same on the host; waits for the device.
 Verdict read_verdict(const Tensor& verdict);
 

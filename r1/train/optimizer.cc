@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "r1/dist/gradients.h"
 #include "r1/ops/optimizer_step.h"
 #include "r1/tensor/aten.h"
 
@@ -50,6 +51,7 @@ bool needs_master(const Optimizer::Row& row) {
 
 Optimizer::Row plain_row(const model::WeightRow& weight, const TrainerConfig& config, const WeightRounding& rounding) {
   Optimizer::Row row{.weight = &weight};
+  row.own.end = weight.tensor->numel();
   row.rounded = rounding.applies && rounding.applies(weight);
   row.muon = config.optim == "muon" && weight.kind == WeightKind::kMatrix && weight.shape.size() >= 2;
   row.weight_decay = weight.kind == WeightKind::kMatrix ? config.weight_decay : 0;
@@ -57,14 +59,19 @@ Optimizer::Row plain_row(const model::WeightRow& weight, const TrainerConfig& co
 }
 
 int64_t state_numbers(const Optimizer::Row& row) {
-  return State::padded(row.weight->tensor->numel()) * ((needs_master(row) ? 1 : 0) + (row.muon ? 1 : 2));
+  return State::padded(row.own.size()) * ((needs_master(row) ? 1 : 0) + (row.muon ? 1 : 2));
 }
 
-void give_state(Optimizer::Row& row, State& state) {
-  const Tensor detached = row.weight->tensor->detach();
-  if (needs_master(row)) row.own_master = state.copy_of(detached);
-  row.moment1 = state.zeros_like(detached);
-  if (!row.muon) row.moment2 = state.zeros_like(detached);
+void give_state(Optimizer::Row& row, const Tensor& own, State& state) {
+  if (needs_master(row)) row.own_master = state.copy_of(own);
+  row.moment1 = state.zeros_like(own);
+  if (!row.muon) row.moment2 = state.zeros_like(own);
+}
+
+// Muon's rows consist of matrices, which are whole to it; all others may be cut.
+dist::RowSize size_of_row(const Optimizer::Row& row) {
+  const Tensor& weight = *row.weight->tensor;
+  return {weight.numel(), row.muon ? weight.numel() / (weight.size(-1) * weight.size(-2)) : 0};
 }
 
 // Stacked experts are matrices of their own to Muon, each made orthogonal by itself.
@@ -73,29 +80,48 @@ void add_muon(std::vector<ops::MuonUpdate>& updates, const Tensor& w, const Tens
   for (int64_t e = 0; e < w.size(0); ++e) updates.push_back({w.select(0, e), g.select(0, e), momentum.select(0, e), options});
 }
 
-// Asked for anew each time: loading may put another tensor into the slot.
-Tensor master_of(const Optimizer::Row& row) {
-  return row.own_master.defined() ? row.own_master : row.weight->tensor->detach();
-}
-
 }  // namespace
 
-Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more, WeightRounding rounding)
+Optimizer::Optimizer(model::Transformer& model, const TrainerConfig& config, const model::WeightTable* more, WeightRounding rounding,
+                     StateSharing sharing)
     : model_(model), config_(config), rounding_(std::move(rounding)) {
   at::NoGradGuard no_grad;
   std::set<const Tensor*> seen;
-  int64_t numbers = 0;
   for (const model::WeightTable* table : {static_cast<const model::WeightTable*>(&model.weights()), more}) {
     if (!table) continue;
     for (const model::WeightRow& weight : *table) {
       if (weight.kind == WeightKind::kBuffer || !seen.insert(weight.tensor).second) continue;
       rows_.push_back(plain_row(weight, config, rounding_));
-      numbers += state_numbers(rows_.back());
     }
   }
+  share(sharing);
+  int64_t numbers = 0;
+  for (const Row& row : rows_) numbers += state_numbers(row);
   State state(model.device(), numbers);
-  for (Row& row : rows_) give_state(row, state);
+  for (Row& row : rows_) give_state(row, own_part(row, row.weight->tensor->detach()), state);
   put_rounded();
+}
+
+void Optimizer::share(StateSharing sharing) {
+  if (sharing.ranks == 1) return;
+  std::vector<dist::RowSize> sizes;
+  for (const Row& row : rows_) sizes.push_back(size_of_row(row));
+  shares_.emplace(sizes, sharing.ranks, dist::kBucketBytes / int64_t(sizeof(float)));
+  for (size_t i = 0; i < rows_.size(); ++i) rows_[i].own = shares_->part(i, sharing.rank);
+}
+
+Tensor Optimizer::own_part(const Row& row, const Tensor& whole) const {
+  return shares_ ? whole.view(-1).narrow(0, row.own.begin, row.own.size()) : whole;
+}
+
+Tensor Optimizer::matrices(const Row& row, const Tensor& own) const {
+  const Tensor& weight = *row.weight->tensor;
+  return shares_ ? own.view({-1, weight.size(-2), weight.size(-1)}) : own;
+}
+
+// Asked for anew each time: loading may put another tensor into the slot.
+Tensor Optimizer::master_of(const Row& row) const {
+  return row.own_master.defined() ? row.own_master : own_part(row, row.weight->tensor->detach());
 }
 
 void Optimizer::put_masters() {
@@ -127,7 +153,7 @@ void Optimizer::update(std::span<const Tensor> gradients, const Tensor& verdict,
                      .gradient = gradients[i],
                      .m = row.moment1,
                      .v = row.moment2,
-                     .rounded = row.own_master.defined() && !row.rounded ? row.weight->tensor->detach() : Tensor(),
+                     .rounded = row.own_master.defined() && !row.rounded ? own_part(row, row.weight->tensor->detach()) : Tensor(),
                      .weight_decay = row.weight_decay});
   }
   ops::adamw_steps(adamw,
@@ -162,48 +188,64 @@ void Optimizer::update_by_muon(std::span<const Tensor> gradients, std::span<cons
   if (!said.good) return;
   std::vector<ops::MuonUpdate> updates;
   for (const size_t i : rows) {
-    add_muon(updates, master_of(rows_[i]), gradients[i].to(at::kFloat), rows_[i].moment1,
+    const Row& row = rows_[i];
+    add_muon(updates, matrices(row, master_of(row)), matrices(row, gradients[i].to(at::kFloat)), matrices(row, row.moment1),
              {.lr = config_.muon_learning_rate * factor,
               .momentum = config_.muon_momentum,
-              .weight_decay = rows_[i].weight_decay,
+              .weight_decay = row.weight_decay,
               .gradient_scale = said.scale});
   }
   ops::muon_steps(updates);
   for (const size_t i : rows)
     if (!alive_.empty() && alive_[i].defined()) master_of(rows_[i]).mul_(alive_[i]);
   for (const size_t i : rows) {
-    if (rows_[i].own_master.defined()) rows_[i].weight->tensor->detach().copy_(rows_[i].own_master);
+    const Row& row = rows_[i];
+    if (row.own_master.defined()) own_part(row, row.weight->tensor->detach()).copy_(row.own_master);
   }
+}
+
+std::vector<StateSlot> Optimizer::state_slots() const {
+  std::vector<StateSlot> slots;
+  for (const Row& row : rows_) {
+    const auto add = [&](const char* kind, const Tensor& part) {
+      slots.push_back({row.weight->hf_name + kind, part, row.weight->tensor->sizes().vec(), row.own});
+    };
+    add(row.muon ? ".momentum_buffer" : ".exp_avg", row.moment1);
+    if (!row.muon) add(".exp_avg_sq", row.moment2);
+    if (row.own_master.defined()) add(".master", row.own_master);
+  }
+  return slots;
 }
 
 std::vector<std::pair<std::string, Tensor>> Optimizer::state_tensors() const {
   std::vector<std::pair<std::string, Tensor>> state;
-  for (const Row& row : rows_) {
-    const std::string& name = row.weight->hf_name;
-    state.emplace_back(name + (row.muon ? ".momentum_buffer" : ".exp_avg"), row.moment1);
-    if (!row.muon) state.emplace_back(name + ".exp_avg_sq", row.moment2);
-    if (row.own_master.defined()) state.emplace_back(name + ".master", row.own_master);
-  }
+  for (const StateSlot& slot : state_slots())
+    if (slot.own.size() > 0) state.emplace_back(slot.name, slot.part);
   return state;
+}
+
+void Optimizer::restore(const StateReader& fill) {
+  const at::NoGradGuard no_grad;
+  fill(state_slots());
+  put_rounded();
 }
 
 void Optimizer::load_state(const std::vector<std::pair<std::string, Tensor>>& tensors) {
   std::map<std::string, const Tensor*> given;
   for (const auto& [name, tensor] : tensors) given[name] = &tensor;
-  auto slots = state_tensors();
-  for (const auto& [name, slot] : slots) {
-    const auto it = given.find(name);
-    check(it != given.end(), "[optimizer] state lacks '", name, "' (was the run trained with another optim or dtype?)");
-    check(it->second->sizes() == slot.sizes(), "[optimizer] state '", name, "': expected shape ", slot.sizes(), ", got ",
-          it->second->sizes());
-  }
-  if (given.size() != slots.size()) {
-    for (const auto& [name, slot] : slots) given.erase(name);
-    fail("[optimizer] state has ", given.size(), " tensors that this run does not know, e.g. '", given.begin()->first, "'");
-  }
-  at::NoGradGuard no_grad;
-  for (auto& [name, slot] : slots) slot.copy_(*given[name]);
-  put_rounded();
+  restore([&](const std::vector<StateSlot>& slots) {
+    for (const StateSlot& slot : slots) {
+      const auto it = given.find(slot.name);
+      check(it != given.end(), "[optimizer] state lacks '", slot.name, "' (was the run trained with another optim or dtype?)");
+      check(it->second->sizes() == at::IntArrayRef(slot.shape), "[optimizer] state '", slot.name, "': expected shape ",
+            at::IntArrayRef(slot.shape), ", got ", it->second->sizes());
+    }
+    if (given.size() != slots.size()) {
+      for (const StateSlot& slot : slots) given.erase(slot.name);
+      fail("[optimizer] state has ", given.size(), " tensors that this run does not know, e.g. '", given.begin()->first, "'");
+    }
+    for (const StateSlot& slot : slots) slot.part.view(-1).copy_(given[slot.name]->reshape(-1).narrow(0, slot.own.begin, slot.own.size()));
+  });
 }
 
 }  // namespace r1::train

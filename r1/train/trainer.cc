@@ -12,10 +12,12 @@
 #include "r1/base/log.h"
 #include "r1/base/memory.h"
 #include "r1/base/rng.h"
+#include "r1/dist/shard_exchange.h"
 #include "r1/ops/optimizer_step.h"
 #include "r1/tensor/aten.h"
 #include "r1/train/doctor.h"
 #include "r1/train/forward.h"
+#include "r1/train/gradient_shards.h"
 #include "r1/train/layer_metrics.h"
 #include "r1/train/memory_advice.h"
 #include "r1/train/optimizer.h"
@@ -52,31 +54,43 @@ struct Trainer::Impl {
         config(c),
         total_steps(steps),
         seed(s),
-        optimizer(m, c, more, std::move(rounding)),
+        group(sharing.group ? *sharing.group : alone),
+        optimizer(m, c, more, std::move(rounding), sharing.zero > 0 ? StateSharing{group.size(), group.rank()} : StateSharing()),
         gradients(optimizer.rows().size()),
         bad_steps(c.max_consecutive_skips),
-        group(sharing.group ? *sharing.group : alone),
         exchange(group, sharing.gradients) {
     if (c.gradient_checkpointing && m.device().is_cpu()) large_blocks_go_back.emplace();
+    if (optimizer.shares()) shard_exchange.emplace(group, *optimizer.shares(), sharing.gradients);
+    if (shard_exchange && sharing.zero == 2) gradient_shards.emplace(*shard_exchange, slots());
+  }
+
+  std::vector<Tensor*> slots() const {
+    std::vector<Tensor*> all;
+    for (const Optimizer::Row& row : optimizer.rows()) all.push_back(row.weight->tensor);
+    return all;
   }
 
   model::Transformer& model;
   TrainerConfig config;
   int64_t total_steps, global_step = 0;
   uint64_t seed;
-  Optimizer optimizer;
-  std::vector<Tensor> gradients;  // fp32, a row each, live during a step
-  BadSteps bad_steps;
-  int64_t empty_steps = 0;
   // The one place where data-parallel ranks meet: the step's numbers and its gradients are summed over the group.
   dist::Group alone, &group;
+  Optimizer optimizer;
+  std::vector<Tensor> gradients;  // fp32, a row each (flat, its own elements, once ranks have shared them out), live during a step
+  BadSteps bad_steps;
+  int64_t empty_steps = 0;
   dist::GradientExchange exchange;
-  Tensor own_total;          // of many ranks: this one's part of the step's loss
-  nn::ForwardRecord record;  // of the step under way
+  std::optional<dist::ShardExchange> shard_exchange;  // zero 1 and 2
+  std::optional<GradientShards> gradient_shards;      // zero 2
+  Tensor own_total;                                   // of many ranks: this one's part of the step's loss
+  nn::ForwardRecord record;                           // of the step under way
   std::function<void(const char*)> told;
   // glibc keeps freed blocks of up to 32 MB in its heap, which costs a checkpointed run more than half of what recomputing saves. Who asks
   // for checkpointing wants memory (bench: 2.4 times less, a tenth to a third more time where tensors are that large).
   std::optional<LargeBlocksGoBack> large_blocks_go_back;
+
+  void load(const std::function<void()>& load_optimizer, const Json& json);
 
   static double weight_of(const LossSpec& spec, const data::Batch& batch) {
     return spec.weight ? spec.weight(batch) : default_weight(batch);
@@ -122,6 +136,7 @@ struct Trainer::Impl {
   }
 
   void drop_gradients() {
+    if (gradient_shards) gradient_shards->drop();
     for (size_t i = 0; i < gradients.size(); ++i) {
       gradients[i].reset();
       optimizer.rows()[i].weight->tensor->mutable_grad().reset();
@@ -146,20 +161,49 @@ struct Trainer::Impl {
     result.metrics = {};
     result.tokens = 0;
     Tensor total = aten::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
+    if (gradient_shards) return accumulate_in_shards(micro_batches, spec, denominator, stop, result, total);
     for (size_t i = 0; i < micro_batches.size(); ++i) {
       if (stop && stop()) return {};
-      phase("forward");
-      ForwardArgs args = forward_args(spec, i);
-      args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
-      const ForwardResult forward_result = forward(model, micro_batches[i], args);
-      Tensor loss = spec.loss(forward_result, denominator, result.metrics);
-      check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
-      total += loss.detach().to(at::kDouble);
-      if (args.mtp) loss = loss + mtp_loss(forward_result, denominator, result.metrics);
-      phase("backward");
-      loss.backward();
+      micro_batch(micro_batches, i, spec, denominator, result, total);
       fold_gradients(micro_batches.size() == 1);
-      result.tokens += micro_batches[i].tokens();
+    }
+    return total;
+  }
+
+  void micro_batch(std::span<const data::Batch> micro_batches, size_t i, const LossSpec& spec, double denominator, StepResult& result,
+                   Tensor& total) {
+    phase("forward");
+    ForwardArgs args = forward_args(spec, i);
+    args.aux_scale = weight_of(spec, micro_batches[i]) / denominator;
+    const ForwardResult forward_result = forward(model, micro_batches[i], args);
+    Tensor loss = spec.loss(forward_result, denominator, result.metrics);
+    check(loss.dim() == 0, "[trainer] expected a scalar loss, got shape ", loss.sizes());
+    total += loss.detach().to(at::kDouble);
+    if (args.mtp) loss = loss + mtp_loss(forward_result, denominator, result.metrics);
+    phase("backward");
+    loss.backward();
+    result.tokens += micro_batches[i].tokens();
+  }
+
+  // Each micro-batch's gradients go to their owners while its backward runs: all ranks do as many rounds as the one with the most, and stop
+  // between the same two.
+  Tensor accumulate_in_shards(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator,
+                              const std::function<bool()>& stop, StepResult& result, Tensor total) {
+    double rounds[1] = {double(micro_batches.size())};
+    group.all_reduce(rounds, dist::Reduce::kMax);
+    for (size_t i = 0; i < size_t(rounds[0]); ++i) {
+      const bool mine = i < micro_batches.size();
+      double asked[1] = {mine && stop && stop() ? 1.0 : 0.0};
+      group.all_reduce(asked, dist::Reduce::kMax);
+      if (asked[0] > 0) return {};
+      gradient_shards->begin();
+      try {
+        if (mine) micro_batch(micro_batches, i, spec, denominator, result, total);
+      } catch (...) {
+        gradient_shards->abandon();
+        throw;
+      }
+      gradient_shards->end();
     }
     return total;
   }
@@ -175,7 +219,8 @@ struct Trainer::Impl {
     }
     drop_gradients();  // here, where the graph is gone with what was thrown
     const std::vector<data::Batch> halves = halved(micro_batches);
-    const bool smaller = halves.size() > micro_batches.size();  // a single document is not cut
+    // A single document is not cut; and what has gone to other ranks is not taken back.
+    const bool smaller = halves.size() > micro_batches.size() && !gradient_shards;
     if (smaller) {
       log_warning("step ", global_step + 1, ": ", reason, "; done again in ", halves.size(), " micro-batches instead of ",
                   micro_batches.size());
@@ -238,24 +283,87 @@ struct Trainer::Impl {
   // "" if loss and gradients are finite, else what is wrong and where.
   std::string fault(const StepResult& result, const ops::Verdict& verdict, std::span<const data::Batch> micro_batches) {
     if (!std::isfinite(result.loss)) return loss_fault(result, micro_batches);
-    if (!verdict.good) return diagnose_gradients(optimizer.rows(), gradients);
+    if (!verdict.good) return shard_exchange ? fault_in_shards() : diagnose_gradients(optimizer.rows(), gradients);
     return "";
+  }
+
+  // Of each row, what is wrong on any rank stands in for its gradient.
+  std::string fault_in_shards() {
+    constexpr double kInf = 1, kNaN = 2;
+    std::vector<double> wrong(gradients.size(), 0.0);
+    for (size_t i = 0; i < gradients.size(); ++i)
+      if (gradients[i].defined() && !all_finite(gradients[i])) wrong[i] = aten::isnan(gradients[i]).any().item<bool>() ? kNaN : kInf;
+    group.all_reduce(wrong, dist::Reduce::kMax);
+    std::vector<Tensor> seen(gradients.size());
+    for (size_t i = 0; i < gradients.size(); ++i)
+      if (wrong[i] > 0) seen[i] = aten::full({1}, wrong[i] == kNaN ? std::nan("") : INFINITY, at::kFloat);
+    return diagnose_gradients(optimizer.rows(), seen);
+  }
+
+  // From here on `gradients` are the sums over ranks: whole, or each rank's own part of them.
+  void exchange_gradients() {
+    if (shard_exchange) return share_gradients();
+    exchange.sum(gradients, [&](size_t i) {
+      const Tensor& weight = *optimizer.rows()[i].weight->tensor;
+      return aten::zeros(weight.sizes(), at::TensorOptions().dtype(at::kFloat).device(weight.device()));
+    });
+  }
+
+  // A row that no rank has a gradient for stays without one.
+  void share_gradients() {
+    std::vector<double> had(gradients.size(), 0.0);
+    for (size_t i = 0; i < gradients.size(); ++i) had[i] = gradient_shards ? gradient_shards->had(i) : gradients[i].defined();
+    group.all_reduce(had, dist::Reduce::kMax);
+    std::vector<Tensor> parts(gradients.size());
+    if (gradient_shards)
+      gradient_shards->take(parts);
+    else
+      reduce_whole_gradients(parts);
+    for (size_t i = 0; i < parts.size(); ++i) gradients[i] = had[i] > 0 ? parts[i] : Tensor();
+  }
+
+  // Bucket by bucket; the whole ones are let go as they are sent.
+  void reduce_whole_gradients(std::span<Tensor> parts) {
+    const dist::Shares& shares = shard_exchange->shares();
+    for (size_t b = 0; b < shares.buckets().size(); ++b) {
+      const Tensor laid = shard_exchange->lay(b, gradients, model.device());
+      for (const size_t row : shares.buckets()[b].rows) {
+        gradients[row].reset();
+        optimizer.rows()[row].weight->tensor->mutable_grad().reset();
+      }
+      shard_exchange->part_by_rows(b, shard_exchange->reduce(b, laid), parts);
+    }
+  }
+
+  Tensor judge(const Tensor& total) {
+    if (!shard_exchange) return ops::judge_gradients(gradients, total, config.max_grad_norm);
+    double squares[1] = {0};
+    for (const Tensor& g : gradients) squares[0] += g.defined() ? ops::squared_sum(g).item<double>() : 0;
+    group.all_reduce(squares);
+    return ops::judge_squares(squares[0], total, config.max_grad_norm);
+  }
+
+  // The weights that each rank has updated come to all.
+  void gather_weights() {
+    if (!shard_exchange) return;
+    const at::NoGradGuard no_grad;
+    std::vector<Tensor> weights;
+    for (const Tensor* slot : slots()) weights.push_back(slot->detach());
+    for (size_t b = 0; b < shard_exchange->shares().buckets().size(); ++b) shard_exchange->gather(b, weights);
   }
 
   // The update is made, if loss and gradients are finite, before anybody knows whether they are.
   void update(Tensor total, std::span<const data::Batch> micro_batches, StepResult& result) {
     phase("update");
-    exchange.sum(gradients, [&](size_t i) {
-      const Tensor& weight = *optimizer.rows()[i].weight->tensor;
-      return aten::zeros(weight.sizes(), at::TensorOptions().dtype(at::kFloat).device(weight.device()));
-    });
+    exchange_gradients();
     if (group.size() > 1) {
       own_total = total.clone();
       group.all_reduce(total);
     }
     optimizer.hold_zeros(gradients);
-    const Tensor judged = ops::judge_gradients(gradients, total, config.max_grad_norm);
+    const Tensor judged = judge(total);
     optimizer.update(gradients, judged, schedule_factor(config, global_step, total_steps));
+    gather_weights();
     phase("read");
     const ops::Verdict verdict = read(judged, result.metrics);
     result.loss = verdict.loss;
@@ -323,6 +431,9 @@ Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t
                  WeightRounding rounding, Sharing sharing) {
   check(bool(rounding.round) == (config.quantize_training != "none"), "[trainer] expected a rounding of the weights exactly where ",
         "quantize_training names one, and it is '", config.quantize_training, "'");
+  check(sharing.zero >= 0 && sharing.zero <= 2, "[trainer] expected zero 0, 1 or 2, got ", sharing.zero);
+  check(sharing.zero == 0 || (!more && !rounding.round && sharing.gradients != "sign"), "[trainer] zero ", sharing.zero,
+        " goes neither with rows beside the model nor with rounded weights or gradients as signs");
   check(config.bf16 == (model.dtype() == at::kBFloat16), "[trainer] expected a model in ", config.bf16 ? "bfloat16" : "float32",
         " (bf16=", config.bf16 ? "true" : "false", "), got ", model.dtype());
   check(total_steps > 0, "[trainer] expected at least one step, got ", total_steps);
@@ -378,6 +489,14 @@ std::vector<std::pair<std::string, Tensor>> Trainer::state_tensors() {
   return impl_->optimizer.state_tensors();
 }
 
+std::vector<StateSlot> Trainer::state_slots() {
+  return impl_->optimizer.state_slots();
+}
+
+bool Trainer::shares_state() const {
+  return impl_->optimizer.shares().has_value();
+}
+
 Json Trainer::state_json() const {
   return {{"global_step", impl_->global_step},         {"total_steps", impl_->total_steps},
           {"updates", impl_->optimizer.updates()},     {"optim", impl_->config.optim},
@@ -386,16 +505,24 @@ Json Trainer::state_json() const {
 }
 
 void Trainer::load_state(const std::vector<std::pair<std::string, Tensor>>& tensors, const Json& json) {
+  impl_->load([&] { impl_->optimizer.load_state(tensors); }, json);
+}
+
+void Trainer::restore(const StateReader& fill, const Json& json) {
+  impl_->load([&] { impl_->optimizer.restore(fill); }, json);
+}
+
+void Trainer::Impl::load(const std::function<void()>& load_optimizer, const Json& json) {
   constexpr const char* where = "trainer state";
   const auto optim = json_get<std::string>(json, "optim", where);
-  check(optim == impl_->config.optim, "[trainer] state was written with optim=", optim, ", this run has optim=", impl_->config.optim);
-  impl_->optimizer.load_state(tensors);
-  impl_->optimizer.set_updates(json_get<int64_t>(json, "updates", where));
-  impl_->global_step = json_get<int64_t>(json, "global_step", where);
-  impl_->seed = json_get<uint64_t>(json, "seed", where);
-  impl_->bad_steps.restore(json_get<int64_t>(json, "skipped_in_a_row", where), json_get<int64_t>(json, "skipped_steps", where));
-  impl_->empty_steps = json_get_or<int64_t>(json, "empty_steps", 0, where);  // older checkpoints have none
-  impl_->model.bump_version();
+  check(optim == config.optim, "[trainer] state was written with optim=", optim, ", this run has optim=", config.optim);
+  load_optimizer();
+  optimizer.set_updates(json_get<int64_t>(json, "updates", where));
+  global_step = json_get<int64_t>(json, "global_step", where);
+  seed = json_get<uint64_t>(json, "seed", where);
+  bad_steps.restore(json_get<int64_t>(json, "skipped_in_a_row", where), json_get<int64_t>(json, "skipped_steps", where));
+  empty_steps = json_get_or<int64_t>(json, "empty_steps", 0, where);  // older checkpoints have none
+  model.bump_version();
 }
 
 void TrainerConfig::visit(Fields& v) {

@@ -11,6 +11,7 @@
 
 #include "r1/data/batch.h"
 #include "r1/dist/gradients.h"
+#include "r1/dist/shares.h"
 #include "r1/model/transformer.h"
 #include "r1/ops/logprob.h"
 
@@ -119,10 +120,27 @@ struct WeightRounding {
 // The ranks that share each step, and how they add up their gradients. With many, step() is given this rank's micro-batches: the i-th here is
 // number i * size + rank of the step, and a rank may have none. Loss, gradients, metrics and counters are those of one process with all of
 // them, up to the order of sums; a stop that one rank was asked for, all take.
+//
+// What is whole on every rank, and what each has its own N-th of (ZeRO, arXiv 1910.02054), of P parameters with AdamW, bytes a rank:
+//            weights   gradients     moments (and masters, bf16)     sent in a step: gradients, weights
+//   zero 0   4 P       4 P           8 P                             2 (N - 1) / N of 4 P
+//   zero 1   4 P       4 P           8 P / N                         (N - 1) / N of 4 P, the same again
+//   zero 2   4 P       4 P / N       8 P / N                         (N - 1) / N of 4 P for each micro-batch, the same again once
+// bf16: weights 2 P, masters 4 P beside the moments, and weights are sent in 2 P.
 struct Sharing {
   dist::Group* group = nullptr;  // null: alone
   std::string gradients = "plain";
+  int64_t zero = 0;  // not with gradients=sign, weights that are rounded, or rows beside the model
 };
+
+// A tensor of the optimizer's state, and which part of it is here.
+struct StateSlot {
+  std::string name;            // "<HF name>.exp_avg"
+  Tensor part;                 // shared storage, not a copy; flat where ranks share the state
+  std::vector<int64_t> shape;  // of the whole
+  dist::Range own;             // of the whole, flat: what `part` is
+};
+using StateReader = std::function<void(const std::vector<StateSlot>&)>;
 
 class Trainer {
  public:
@@ -160,10 +178,15 @@ class Trainer {
   // The first weight or optimizer tensor that is not finite, or "": asked before a checkpoint is written, so that no poisoned one ever is.
   std::string state_fault() const;
 
-  // Optimizer moments, master weights, counters, as named tensors and JSON: what checkpoint.h writes. load_state checks names and shapes.
+  // Optimizer moments, master weights, counters, as named tensors and JSON: what checkpoint.h writes. load_state checks names and shapes, and
+  // takes whole tensors. Where ranks share the state, the tensors are this rank's parts.
   std::vector<std::pair<std::string, Tensor>> state_tensors();
+  std::vector<StateSlot> state_slots();
+  bool shares_state() const;  // whether ranks do
   Json state_json() const;
   void load_state(const std::vector<std::pair<std::string, Tensor>>& tensors, const Json& json);
+  // The same from where they lie in parts: `fill` writes every slot.
+  void restore(const StateReader& fill, const Json& json);
 
  private:
   struct Impl;
