@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -69,6 +70,10 @@ class Group {
 
   // Rank 0 does `work`, however long it takes; the others wait as long as it gives signs of life. What it throws, all throw.
   void first(const std::string& what, const std::function<void()>& work);
+  // Words of a rank that need no operation of all: said and heard in any thread, whatever the group does meanwhile. For groups of several.
+  void post(const std::string& key, const std::string& words);  // once a key
+  // What was posted under it; nothing yet: nothing. An error if rank `from`, who is to post it, has ended or gives no sign of life.
+  std::optional<std::string> posted(const std::string& key, int64_t from);
   // This rank ends on its own: the others say so instead of guessing.
   void leave(const std::string& why);
   // From now on a record is written there if something goes wrong.

@@ -65,6 +65,19 @@ class WeightReader {
 // Tensors in their order as the weight files of a HF folder: one file, or shards with an index above max_shard_bytes. What weight files the
 // folder had besides is removed. Returns the names of the files.
 std::vector<std::string> write_weight_files(const std::filesystem::path& folder, std::vector<SafeSource> sources, int64_t max_shard_bytes);
+
+// The weight files that save_model would write, unwritten: for who writes them elsewhere or shares them out. `files`: as many of about one size, or
+// more; fewer if a tensor is larger than such a file; the sources read the model's memory when they are asked.
+struct WeightFile {
+  std::string name;
+  std::vector<SafeSource> sources;
+};
+std::vector<WeightFile> weight_files(const Transformer& model, tensor::DType dtype, int64_t max_shard_bytes, int64_t files = 1);
+// Which of several files has which tensor, model.safetensors.index.json in the folder; of a single file nothing.
+void write_weight_index(const std::vector<WeightFile>& files, const std::filesystem::path& folder);
+// config.json and generation_config.json of a model whose weights are saved as `dtype`.
+void write_config_of_save(const ModelConfig& config, tensor::DType dtype, const std::filesystem::path& folder);
+
 // config.json (with quantization_config unless it is null) and generation_config.json, the former last.
 void write_model_config(const ModelConfig& config, const Json& quantization, const std::filesystem::path& folder);
 

@@ -65,29 +65,28 @@ std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model)
   return copies;
 }
 
-// In order, a new shard when the next tensor would not fit; one that is larger than a shard stands alone.
-std::vector<Shard> in_shards(std::vector<SafeSource> sources, uint64_t max_shard_bytes) {
+// In order, a new shard when the next tensor would not fit, and with the first one that begins in another of `parts` even parts of all bytes; one
+// that is larger than a shard stands alone.
+std::vector<Shard> in_shards(std::vector<SafeSource> sources, uint64_t max_shard_bytes, uint64_t parts) {
+  uint64_t all = 0, before = 0, part = 0;
+  for (const SafeSource& source : sources) all += safe_source_bytes(source);
   std::vector<Shard> shards(1);
   for (SafeSource& source : sources) {
-    const uint64_t bytes = safe_source_bytes(source);
-    if (!shards.back().sources.empty() && shards.back().bytes + bytes > max_shard_bytes) shards.emplace_back();
+    const uint64_t bytes = safe_source_bytes(source), own_part = all > 0 ? before * parts / all : 0;
+    const bool fits = shards.back().bytes + bytes <= max_shard_bytes && own_part == part;
+    if (!shards.back().sources.empty() && !fits) shards.emplace_back();
     shards.back().sources.push_back(std::move(source));
     shards.back().bytes += bytes;
+    before += bytes;
+    part = own_part;
   }
   return shards;
 }
 
 // Tensors in table order.
-std::vector<SafeSource> sources_of(const Transformer& model, tensor::DType dtype, ProgressCounter& done) {
+std::vector<SafeSource> sources_of(const Transformer& model, tensor::DType dtype) {
   std::vector<SafeSource> sources;
-  const auto add = [&](SafeSource source) {
-    source.bytes = [read = source.bytes, bytes = safe_source_bytes(source), &done]() mutable {
-      const auto span = read();
-      done(int64_t(bytes));
-      return span;
-    };
-    sources.push_back(std::move(source));
-  };
+  const auto add = [&](SafeSource source) { sources.push_back(std::move(source)); };
   for (const WeightRow& row : model.weights()) {
     for (const StoredWeight& part : stored_weights(row)) {
       if (is_fp8(dtype) && stored_as_fp8(row)) {
@@ -107,22 +106,33 @@ std::string shard_name(size_t i, size_t count) {
   return text;
 }
 
+void count(std::vector<SafeSource>& sources, ProgressCounter& done) {
+  for (SafeSource& source : sources) {
+    source.bytes = [read = source.bytes, bytes = safe_source_bytes(source), &done]() mutable {
+      const auto span = read();
+      done(int64_t(bytes));
+      return span;
+    };
+  }
+}
+
+std::vector<WeightFile> in_files(std::vector<SafeSource> sources, int64_t max_shard_bytes, int64_t parts = 1) {
+  std::vector<Shard> shards = in_shards(std::move(sources), uint64_t(max_shard_bytes), uint64_t(parts));
+  std::vector<WeightFile> files;
+  for (size_t i = 0; i < shards.size(); ++i)
+    files.push_back({shards.size() == 1 ? kSafetensorsSingle : shard_name(i, shards.size()), std::move(shards[i].sources)});
+  return files;
+}
+
 // Writes the weight files; returns their names.
-std::set<std::string> write_shards(const std::vector<Shard>& shards, const fs::path& folder) {
-  if (shards.size() == 1) {
-    write_safetensors(folder / kSafetensorsSingle, shards[0].sources);
-    return {kSafetensorsSingle};
+std::set<std::string> write_files(const std::vector<WeightFile>& files, const fs::path& folder) {
+  std::set<std::string> written;
+  for (const WeightFile& file : files) {
+    write_safetensors(folder / file.name, file.sources);
+    written.insert(file.name);
   }
-  SafetensorsIndex index;
-  std::set<std::string> written = {kSafetensorsIndex};
-  for (size_t i = 0; i < shards.size(); ++i) {
-    const std::string name = shard_name(i, shards.size());
-    write_safetensors(folder / name, shards[i].sources);
-    written.insert(name);
-    index.total_size += shards[i].bytes;
-    for (const SafeSource& source : shards[i].sources) index.weight_map[source.name] = name;
-  }
-  write_safetensors_index(folder / kSafetensorsIndex, index);
+  write_weight_index(files, folder);
+  if (files.size() > 1) written.insert(kSafetensorsIndex);
   return written;
 }
 
@@ -156,9 +166,34 @@ Json generation_config(const ModelConfig& config) {
 
 std::vector<std::string> write_weight_files(const fs::path& folder, std::vector<SafeSource> sources, int64_t max_shard_bytes) {
   make_folder(folder);
-  const std::set<std::string> written = write_shards(in_shards(std::move(sources), uint64_t(max_shard_bytes)), folder);
+  const std::set<std::string> written = write_files(in_files(std::move(sources), max_shard_bytes), folder);
   remove_stale(folder, written);
   return {written.begin(), written.end()};
+}
+
+std::vector<WeightFile> weight_files(const Transformer& model, tensor::DType dtype, int64_t max_shard_bytes, int64_t files) {
+  const at::NoGradGuard no_grad;
+  if (max_shard_bytes <= 0) fail_usage("[weight_files] expected a positive shard size, got ", max_shard_bytes);
+  check(files > 0, "[weight_files] expected at least one file, got ", files);
+  return in_files(sources_of(model, dtype), max_shard_bytes, files);
+}
+
+void write_weight_index(const std::vector<WeightFile>& files, const fs::path& folder) {
+  if (files.size() < 2) return;
+  SafetensorsIndex index;
+  for (const WeightFile& file : files) {
+    for (const SafeSource& source : file.sources) {
+      index.weight_map[source.name] = file.name;
+      index.total_size += safe_source_bytes(source);
+    }
+  }
+  write_safetensors_index(folder / kSafetensorsIndex, index);
+}
+
+void write_config_of_save(const ModelConfig& model, tensor::DType dtype, const fs::path& folder) {
+  ModelConfig config = model;
+  config.torch_dtype = tensor::dtype_name(wide_dtype(dtype));
+  write_model_config(config, is_fp8(dtype) ? quantization_to_json({.layout = Quantization::Layout::kFp8Block}) : Json(nullptr), folder);
 }
 
 void write_model_config(const ModelConfig& config, const Json& quantization, const fs::path& folder) {
@@ -173,11 +208,11 @@ std::vector<std::string> save_model(const Transformer& model, const fs::path& fo
   const at::NoGradGuard no_grad;
   if (max_shard_bytes <= 0) fail_usage("[save_model] expected a positive shard size, got ", max_shard_bytes);
   make_folder(folder);
-  ModelConfig config = model.config();
-  config.torch_dtype = tensor::dtype_name(wide_dtype(dtype));
-  ProgressCounter done(progress, parameter_count(config) * int64_t(c10::elementSize(dtype)));
-  const std::set<std::string> written = write_shards(in_shards(sources_of(model, dtype, done), uint64_t(max_shard_bytes)), folder);
-  write_model_config(config, is_fp8(dtype) ? quantization_to_json({.layout = Quantization::Layout::kFp8Block}) : Json(nullptr), folder);
+  ProgressCounter done(progress, parameter_count(model.config()) * int64_t(c10::elementSize(dtype)));
+  std::vector<SafeSource> sources = sources_of(model, dtype);
+  count(sources, done);
+  const std::set<std::string> written = write_files(in_files(std::move(sources), max_shard_bytes), folder);
+  write_config_of_save(model.config(), dtype, folder);
   remove_stale(folder, written);
   return {written.begin(), written.end()};
 }

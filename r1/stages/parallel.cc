@@ -21,9 +21,25 @@ void add_settings(std::map<std::string, std::string>& out, const Json& config) {
   for (const Setting& setting : json_settings(config, "config")) out[setting.key] = setting.value.dump();
 }
 
+void check_zero(const ParallelArgs& args, const train::TrainerConfig& trainer) {
+  if (args.zero == 0) return;
+  if (args.checkpoint == "whole")
+    fail_usage("parallel.zero ", args.zero,
+               " and parallel.checkpoint whole: no rank has the whole of the optimizer's state; take sharded, ",
+               "which any number of ranks goes on from, or parallel.zero 0");
+  if (args.gradients == "sign")
+    fail_usage("parallel.zero ", args.zero,
+               " and parallel.gradients sign: what sign rounds off is kept for whole gradients, which ranks do ",
+               "not have then; take parallel.gradients bf16, or parallel.zero 0");
+  if (trainer.quantize_training != "none")
+    fail_usage("parallel.zero ", args.zero, " and quantize_training ", trainer.quantize_training,
+               ": the weights are rounded from whole masters, which ranks do not have then; take parallel.zero 0");
+}
+
 }  // namespace
 
-void check_parallel(const ParallelArgs& args, const RunArgs& run) {
+void check_parallel(const ParallelArgs& args, const RunArgs& run, const train::TrainerConfig& trainer) {
+  check_zero(args, trainer);
   const dist::Ranks ranks = dist::ranks_of_this_process();
   if (args.dp > 0 && args.dp != ranks.size)
     fail_usage("parallel.dp is ", args.dp, ", and ", ranks.size == 1 ? "one process was" : str(ranks.size, " ranks were"), " started",
@@ -49,6 +65,14 @@ Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config) 
   return {.group = std::move(group), .device = options.device};
 }
 
+bool shares_checkpoints(const ParallelArgs& args) {
+  return args.checkpoint == "sharded" || (args.checkpoint == "auto" && args.zero > 0);
+}
+
+train::Sharing sharing(const ParallelArgs& args, const Together& together) {
+  return {.group = together.group.get(), .gradients = args.gradients, .zero = args.zero};
+}
+
 Json in_group(dist::Group& group, const std::function<Json()>& body) {
   try {
     return body();
@@ -60,9 +84,14 @@ Json in_group(dist::Group& group, const std::function<Json()>& body) {
 
 void ParallelArgs::visit(Fields& v) {
   v("dp", dp, "ranks that share the micro-batches of each step; 0: as many as were started", Range{0, 1e6});
+  v("zero", zero, "what ranks share out among them, where each has the whole else: 0 nothing, 1 the optimizer's state, 2 gradients too",
+    Range{0, 2});
   v("backend", backend, "what ranks talk through: gloo between CPUs, nccl between GPUs", OneOf{"auto", "gloo", "nccl"});
   v("gradients", gradients, "how gradients are exchanged: plain fp32, bf16 (half the bytes), sign (a 31st, with error feedback)",
     OneOf{"plain", "bf16", "sign"});
+  v("checkpoint", checkpoint,
+    "who writes a checkpoint: whole: rank 0; sharded: each rank its share of weights and optimizer state; auto: sharded with zero 1 or 2",
+    OneOf{"auto", "sharded", "whole"});
   v("timeout", timeout, "seconds to wait for a rank to come, and for an operation of all ranks", Range{1, 1e6});
   v("deterministic", deterministic, "sums in the order of the ranks: the same bits in every run (false: the backend's own order)");
 }

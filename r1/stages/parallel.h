@@ -14,7 +14,8 @@ namespace r1::stages {
 
 struct ParallelArgs {
   int64_t dp = 0;
-  std::string backend = "auto", gradients = "plain";
+  int64_t zero = 0;
+  std::string backend = "auto", gradients = "plain", checkpoint = "auto";
   double timeout = 600;
   bool deterministic = true;
 
@@ -26,10 +27,14 @@ struct Together {
   tensor::Device device;  // this rank's own
 };
 
-// Usage error for what can be known to be wrong alone: how many ranks were started, and whether each has a micro-batch to do.
-void check_parallel(const ParallelArgs& args, const RunArgs& run);
+// Usage error for what can be known to be wrong alone: how many ranks were started, whether each has a micro-batch to do, what cannot be shared.
+void check_parallel(const ParallelArgs& args, const RunArgs& run, const train::TrainerConfig& trainer);
 // Meets the other ranks, if there are any: they must have the same program and config. Ranks but the first log warnings and errors only.
 Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config);
+// Whether each rank writes its share of the checkpoints.
+bool shares_checkpoints(const ParallelArgs& args);
+// What a trainer is told of it.
+train::Sharing sharing(const ParallelArgs& args, const Together& together);
 // Runs a stage's body; what ends it is told to the other ranks.
 Json in_group(dist::Group& group, const std::function<Json()>& body);
 

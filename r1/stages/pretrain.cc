@@ -104,7 +104,7 @@ model::ModelConfig named_shape(const PretrainConfig& config) {
 void check(const PretrainConfig& config, const Preflight& preflight) {
   check_device(config.run.device, preflight);
   check_batches(config.batches, config.max_length, config.packing_strategy);
-  check_parallel(config.parallel, config.run);
+  check_parallel(config.parallel, config.run, config.trainer);
   const bool from_files = !preflight.knows("train_files") || !config.train_files.empty();
   if (shard_folders(config.train_files, "train_files", data::Split::kTrain).empty())
     check_files(config.train_files, "train_files", preflight);
@@ -141,6 +141,7 @@ Json pretrain_on(const PretrainConfig& config, const Together& together) {
   const std::string& start = config.model.model_name_or_path;
   const model::ModelConfig shape = start.empty() ? new_shape(config, *tokenizer) : model::ModelConfig();
   Run run("pretrain", config.run, config_to_json(config), together.group.get());
+  if (shares_checkpoints(config.parallel)) run.share_checkpoints();
   if (run.complete()) return run.results();
 
   SupervisedData data;
@@ -175,7 +176,7 @@ Json pretrain_on(const PretrainConfig& config, const Together& together) {
   data.next = {"r1 generate " + folder, "r1 sft --model " + folder + " --train_files chat.jsonl --output_dir ..."};
   log_info("pretrain: ", model::parameter_count(model->config()), " parameters, ", steps_in_words(steps, config.run, data));
   train::Trainer trainer(*model, trainer_config, steps, uint64_t(config.run.seed), nullptr, quantized_training(trainer_config, *model, run),
-                         {together.group.get(), config.parallel.gradients});
+                         sharing(config.parallel, together));
   return train_supervised(run, config.run, trainer, *tokenizer, data);
 }
 

@@ -92,7 +92,8 @@ Run::Run(std::string stage, const RunArgs& args, Json resolved_config, dist::Gro
       args_(args),
       group_(group ? group : &alone_),
       config_(std::move(resolved_config)),
-      folder_(args.output_dir) {
+      folder_(args.output_dir),
+      writer_(std::make_unique<train::CheckpointWriter>(folder_)) {
   const dist::Ranks ranks = dist::ranks_of_this_process();
   if (!group && ranks.size > 1)
     fail_usage(stage_, " does not share its work between ranks, and this is one of ", ranks.size, " processes (", ranks.source,
@@ -240,11 +241,16 @@ void Run::report_so_far() {
   next_report_ = end + std::max<std::chrono::steady_clock::duration>(std::chrono::seconds(20), 50 * (end - start));
 }
 
+void Run::share_checkpoints() {
+  shares_checkpoints_ = group_->size() > 1;
+  writer_ = std::make_unique<train::CheckpointWriter>(folder_, group_);
+}
+
 void Run::write_tokenizer(const std::filesystem::path& folder) const {
   tokenizer_->save(folder);
 }
 
-void Run::save(const Json& state) {
+train::CheckpointOptions Run::checkpoint_options() {
   train::CheckpointOptions options;
   options.save_total_limit = args_.save_total_limit;
   options.max_shard_size = args_.max_shard_size;
@@ -253,39 +259,79 @@ void Run::save(const Json& state) {
     write_file_atomic(folder / "run_config.json", dump_json(config_, 2) + "\n");
     if (extra_) extra_(folder);
   };
-  train::save_checkpoint(folder_, *trainer_, state, options);
+  return options;
+}
+
+// All ranks together, or rank 0 for all; afterwards all know which checkpoints there are.
+void Run::save_together(const std::function<void()>& work) {
+  shares_checkpoints_ ? work() : group_->first("the checkpoint", work);
+  // The others' turn comes when rank 0's does, also after a save that failed.
+  double known[2] = {double(saved_step_.value_or(-1)), double(under_way_.value_or(-1))};
+  group_->broadcast(known);
+  const auto step = [](double number) { return number < 0 ? std::nullopt : std::optional(int64_t(number)); };
+  saved_step_ = step(known[0]);
+  under_way_ = step(known[1]);
 }
 
 // A full disk must not end a long run: the former checkpoint stands, and the next save tries again. When the run stops anyway, the error
 // goes up.
 void Run::save_or_warn(const Json& state, int64_t step, bool stopping) {
-  try {
-    save(state);
-    saved_step_ = step;
-  } catch (const Error& error) {
-    if (stopping) throw;
-    log_warning(stage_, ": no checkpoint at step ", step, " (", error.what(), "); the run goes on, the next try is at the next save");
-  }
+  wait_for_checkpoint();
+  if (saved_step_ == step) return;
+  save_together([&] {
+    try {
+      if (args_.async_checkpoints && !stopping) {
+        writer_->start(*trainer_, state, checkpoint_options());
+        under_way_ = step;
+      } else {
+        writer_->save(*trainer_, state, checkpoint_options());
+        saved_step_ = step;
+      }
+    } catch (const Error& error) {
+      if (stopping) throw;
+      warn_of_checkpoint(step, error.what());
+    }
+  });
 }
 
-// A signal comes to the ranks one after another; what one has heard, all take as heard.
-bool Run::asked_to_stop() const {
-  double heard[1] = {interrupted() ? 1.0 : 0.0};
+void Run::warn_of_checkpoint(int64_t step, const std::string& why) const {
+  if (group_->rank() == 0)
+    log_warning(stage_, ": no checkpoint at step ", step, " (", why, "); the run goes on, the next try is at the next save");
+}
+
+void Run::wait_for_checkpoint() {
+  if (under_way_) save_together([&] { end_checkpoint(); });
+}
+
+void Run::end_checkpoint() {
+  try {
+    writer_->wait();
+    saved_step_ = under_way_;
+  } catch (const Error& error) {
+    warn_of_checkpoint(*under_way_, error.what());
+  }
+  under_way_.reset();
+}
+
+// What one rank alone has heard of, all take as heard: a signal, which comes to the ranks one after another, and the end of a checkpoint. True:
+// stop.
+bool Run::hear_of_the_others() {
+  double heard[2] = {interrupted() ? 1.0 : 0.0, group_->rank() == 0 && under_way_ && writer_->done() ? 1.0 : 0.0};
   group_->all_reduce(heard, dist::Reduce::kMax);
+  if (heard[1] > 0) wait_for_checkpoint();
   return heard[0] > 0;
 }
 
+int64_t Run::newest_checkpoint() const {
+  return std::max(saved_step_.value_or(-1), under_way_.value_or(-1));
+}
+
 void Run::after_step(int64_t step, const Json& state) {
-  const bool last = step >= trainer_->total_steps(), stop = asked_to_stop() && !last;
-  const bool due = args_.save_steps > 0 && step / args_.save_steps > saved_step_.value_or(0) / args_.save_steps && !last;
+  const bool last = step >= trainer_->total_steps(), stop = hear_of_the_others() && !last;
+  const int64_t newest = newest_checkpoint();
+  const bool due = args_.save_steps > 0 && step / args_.save_steps > std::max<int64_t>(0, newest) / args_.save_steps && !last;
   if (last) final_state_ = state;
-  if ((due || stop) && saved_step_ != step) {
-    group_->first("the checkpoint", [&] { save_or_warn(state, step, stop); });
-    // The others' turn comes when rank 0's does, also after a save that failed.
-    double saved[1] = {double(saved_step_.value_or(-1))};
-    group_->broadcast(saved);
-    saved_step_ = saved[0] < 0 ? std::nullopt : std::optional(int64_t(saved[0]));
-  }
+  if ((due && newest != step) || (stop && saved_step_ != step)) save_or_warn(state, step, stop);
   if (stop)
     throw Error(str(stage_, ": stopped at step ", step, "; the checkpoint is in ", folder_.string(),
                     ", the same command goes on from it\nreport: ", (folder_ / "report.html").string()),
@@ -296,7 +342,8 @@ bool Run::must_stop() const {
   return interrupted() && seconds_since_interrupt() >= args_.stop_grace;
 }
 
-void Run::give_up(int64_t step) const {
+void Run::give_up(int64_t step) {
+  wait_for_checkpoint();
   const std::string where =
       str(stage_, ": stopped after step ", step, ", where no checkpoint can stand (stop_grace ", args_.stop_grace, " s); ");
   const std::string how = saved_step_ ? str("the newest checkpoint is that of step ", *saved_step_, " in ", folder_.string(),
@@ -306,6 +353,9 @@ void Run::give_up(int64_t step) const {
 }
 
 void Run::finish(const Json& results, const std::vector<std::string>& next) {
+  wait_for_checkpoint();
+  if (args_.save_final_checkpoint && saved_step_ != trainer_->global_step())
+    save_together([&] { writer_->save(*trainer_, final_state_, checkpoint_options()); });
   group_->first("the final model", [&] { write_final(results, next); });
 }
 
@@ -313,7 +363,6 @@ void Run::write_final(const Json& results, const std::vector<std::string>& next)
   std::vector<std::string> weights;
   trainer_->with_masters([&] { weights = model::save_model(trainer_->model(), folder_, trainer_->model().dtype(), args_.max_shard_size); });
   write_tokenizer(folder_);
-  if (args_.save_final_checkpoint && saved_step_ != trainer_->global_step()) save(final_state_);
   metrics_.reset();
   Json done = Json::object();
   if (more_at_the_end_) done.update(more_at_the_end_(folder_, args_.max_shard_size));
@@ -367,6 +416,8 @@ void RunArgs::visit(Fields& v) {
   v("save_total_limit", save_total_limit, "checkpoints kept", Range{1, 1e6});
   v("save_final_checkpoint", save_final_checkpoint,
     "keep a checkpoint of the last step too, optimizer and all, so that more max_steps or data can extend the finished run");
+  v("async_checkpoints", async_checkpoints,
+    "a step waits only until its checkpoint is copied (in as much memory as that takes); it is written beside the training");
   v("max_shard_size", max_shard_size, "bytes of a weight file; a larger model is saved in several, with an index", Range{1, 1e18});
   v("stop_grace", stop_grace,
     "seconds after Ctrl-C or SIGTERM in which work that no checkpoint can hold may still end; then the run stops with its newest "

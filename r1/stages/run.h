@@ -14,6 +14,9 @@
 // two tokens of a rollout. What is then saved is the state before that work, so a resumed run is the run that was never stopped. GRPO's
 // updates on a rollout and held-out evaluations go on for stop_grace seconds, to be done and saved; after that the run ends with the
 // checkpoint that can still be made, or the newest there is.
+//
+// async_checkpoints: a step waits until the checkpoint is copied; a thread writes, and what goes wrong there is said at a later step. A stop and
+// the end wait for it.
 #pragma once
 
 #include <chrono>
@@ -36,7 +39,7 @@ namespace r1::stages {
 
 struct RunArgs {
   std::string output_dir, device = "auto", resume_from_checkpoint = "auto";
-  bool overwrite_output_dir = false, save_final_checkpoint = false;
+  bool overwrite_output_dir = false, save_final_checkpoint = false, async_checkpoints = false;
   bool in_recipe = false;  // not a setting: who runs several stages says itself what comes next
   int64_t seed = 1, max_steps = 0, logging_steps = 1, save_steps = 200, save_total_limit = 2, max_shard_size = model::kMaxShardBytes;
   double num_train_epochs = 1, stop_grace = 20;
@@ -79,6 +82,8 @@ class Run {
   // functions in the same order. kUsage for a run without one in a process that was started as one of many.
   Run(std::string stage, const RunArgs& args, Json resolved_config, dist::Group* group = nullptr);
   ~Run();
+  // From now on each rank writes its share of every checkpoint (train/checkpoint.h); else rank 0 writes all of it.
+  void share_checkpoints();
 
   // The checkpoint to start from, if any.
   const std::optional<std::filesystem::path>& checkpoint() const { return checkpoint_; }
@@ -107,7 +112,7 @@ class Run {
   // True when a stop was asked for more than stop_grace seconds ago.
   bool must_stop() const;
   // Where no checkpoint can stand: throws kInterrupted, with a word about the newest one there is.
-  [[noreturn]] void give_up(int64_t step) const;
+  [[noreturn]] void give_up(int64_t step);
   // The final model in output_dir, stage.json and report.html; says where they are, and `next`: what one does with them, a command a line.
   void finish(const Json& results, const std::vector<std::string>& next = {});
 
@@ -115,10 +120,15 @@ class Run {
   dist::Group& group() const { return *group_; }
 
  private:
-  void save(const Json& state);
+  train::CheckpointOptions checkpoint_options();
+  void save_together(const std::function<void()>& work);
   void save_or_warn(const Json& state, int64_t step, bool stopping);
+  void wait_for_checkpoint();
+  void end_checkpoint();
+  void warn_of_checkpoint(int64_t step, const std::string& why) const;
+  int64_t newest_checkpoint() const;
   void open_folder();
-  bool asked_to_stop() const;
+  bool hear_of_the_others();
   void write_final(const Json& results, const std::vector<std::string>& next);
   void write_tokenizer(const std::filesystem::path& folder) const;
   void write_report(const Json& results, const std::string& subtitle = "") const;
@@ -139,7 +149,9 @@ class Run {
   std::unique_ptr<report::MetricsWriter> metrics_;
   std::function<void(const std::filesystem::path&)> extra_;
   Finish more_at_the_end_;
-  std::optional<int64_t> saved_step_;
+  std::unique_ptr<train::CheckpointWriter> writer_;
+  bool shares_checkpoints_ = false;
+  std::optional<int64_t> saved_step_, under_way_;  // the newest checkpoint; the step of the one that is being written
   int64_t step_ = 0, total_steps_ = 0;
   Json so_far_ = Json::object(), final_state_;
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), next_report_ = begun_;

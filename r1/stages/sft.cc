@@ -12,7 +12,7 @@ void check(const SftConfig& config, const Preflight& preflight) {
   check_device(config.run.device, preflight);
   check_sft_data(config, preflight, "sft");
   check_batches(config.batches, config.max_length, config.packing_strategy);
-  check_parallel(config.parallel, config.run);
+  check_parallel(config.parallel, config.run, config.trainer);
   if (config.run.max_steps == 0 && config.run.num_train_epochs <= 0) fail_usage("give max_steps, or num_train_epochs above 0");
   train::TrainerConfig trainer = config.trainer;
   training_dtype(config.model, trainer, at::kCPU);
@@ -25,6 +25,7 @@ Json sft_on(const SftConfig& config, const Together& together) {
   const auto device = together.device;
   const SftSources sources = sft_sources(config, "sft");
   Run run("sft", config.run, config_to_json(config), together.group.get());
+  if (shares_checkpoints(config.parallel)) run.share_checkpoints();
   if (run.complete()) return run.results();
 
   train::TrainerConfig trainer_config = config.trainer;
@@ -41,7 +42,7 @@ Json sft_on(const SftConfig& config, const Together& together) {
   const std::string folder = eval::shell_word(config.run.output_dir);
   made.data.next = {(loaded.chat ? "r1 chat " : "r1 generate ") + folder};
   train::Trainer trainer(*loaded.model, trainer_config, steps, uint64_t(config.run.seed), nullptr,
-                         quantized_training(trainer_config, *loaded.model, run), {together.group.get(), config.parallel.gradients});
+                         quantized_training(trainer_config, *loaded.model, run), sharing(config.parallel, together));
   return train_supervised(run, config.run, trainer, *loaded.tokenizer, made.data);
 }
 

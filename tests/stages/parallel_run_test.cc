@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <sstream>
 #include <thread>
 
 #include "r1/base/file.h"
@@ -63,19 +64,23 @@ Json pretrain_with(const std::vector<std::string>& arguments) {
   return pretrain(config);
 }
 
-// `argument`: the run's name, and "kill" for one whose rank 1 dies once it sees the checkpoint of step 4.
+// `argument`: the run's name, then more settings, and "kill" for one whose rank 1 dies once it sees the checkpoint of step 4.
 SCENARIO(pretrain) {
   const fs::path root = std::getenv("R1_TEST_FOLDER");
   const std::string name = argument.substr(0, argument.find(' '));
-  if (argument.ends_with(" kill") && ranks.rank == 1 && ranks.attempt == "0") {
+  if (argument.find(" kill") != std::string::npos && ranks.rank == 1 && ranks.attempt == "0") {
     std::thread([root, name] {
       while (!fs::exists(root / name / "checkpoint-4")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       raise(SIGKILL);
     }).detach();
   }
+  auto settings = arguments(root, name);
+  std::istringstream words(argument);
+  for (std::string word; words >> word;)
+    if (word.starts_with("--")) settings.push_back(word);
   int code = 0;
   try {
-    pretrain_with(arguments(root, name));
+    pretrain_with(settings);
   } catch (const Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     code = error.exit_code();
@@ -144,6 +149,31 @@ TEST_F(ParallelRun, IsTheRunOfOneAndGoesOnWithAnyNumber) {
   EXPECT_EQ(on_ranks(2, "two").code, 0);
 }
 
+TEST_F(ParallelRun, WhateverIsSharedAndWrittenBesideItIsTheSameRun) {
+  pretrain_with(arguments(root(), "one"));
+  on_ranks(2, "two --parallel.zero=2 --async_checkpoints=true");
+  expect_same_losses("two", "one");
+  for (const int step : {2, 4, 6}) {
+    const fs::path checkpoint = root() / "two" / str("checkpoint-", step);
+    EXPECT_FALSE(train::checkpoint_fault(checkpoint)) << checkpoint;
+    EXPECT_TRUE(fs::exists(checkpoint / "optimizer-00002-of-00002.safetensors"));
+    EXPECT_TRUE(fs::exists(checkpoint / "tokenizer.json"));
+  }
+  back_to_step_2("two", "four");
+  on_ranks(4, "four --parallel.zero=1");
+  expect_same_losses("four", "one");
+  back_to_step_2("two", "alone");
+  auto alone = arguments(root(), "alone");
+  alone.push_back("--async_checkpoints=true");
+  pretrain_with(alone);
+  expect_same_losses("alone", "one");
+  EXPECT_FALSE(train::checkpoint_fault(root() / "alone" / "checkpoint-6"));
+  set_log_level(LogLevel::kWarning);
+  const Outcome outcome = on_ranks(2, "killed kill --parallel.zero=2 --async_checkpoints=true", {.max_restarts = 1});
+  EXPECT_TRUE(dist::contains(outcome.said, "restart 1 of 1")) << outcome.said;
+  EXPECT_EQ(model("killed"), model("two"));  // to the bit
+}
+
 TEST_F(ParallelRun, GoesOnWhereARankWasKilled) {
   on_ranks(2, "whole");
   set_log_level(LogLevel::kWarning);
@@ -156,9 +186,13 @@ TEST_F(ParallelRun, GoesOnWhereARankWasKilled) {
 TEST_F(ParallelRun, WhatDoesNotFitIsSaidBeforeAnyWork) {
   auto with = [&](const std::string& more) {
     auto all = arguments(root(), "never");
-    all.push_back(more);
+    std::istringstream words(more);
+    for (std::string word; words >> word;) all.push_back(word);
     return message_of([&] { pretrain_with(all); });
   };
+  EXPECT_TRUE(dist::contains(with("--parallel.zero=1 --parallel.gradients=sign"), "parallel.zero 1 and parallel.gradients sign: "));
+  EXPECT_TRUE(dist::contains(with("--parallel.zero=2 --quantize_training=int8"), "parallel.zero 2 and quantize_training int8: "));
+  EXPECT_TRUE(dist::contains(with("--parallel.zero=2 --parallel.checkpoint=whole"), "parallel.zero 2 and parallel.checkpoint whole: "));
   EXPECT_EQ(with("--parallel.dp=4").substr(0, 73), "parallel.dp is 4, and one process was started; start as many (r1 launch -");
   {
     const EnvironmentVariable rank("RANK", "0"), size("WORLD_SIZE", "8"), host("MASTER_ADDR", "127.0.0.1"), port("MASTER_PORT", "1");

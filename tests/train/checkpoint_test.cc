@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <set>
@@ -12,6 +13,7 @@
 #include "r1/base/error.h"
 #include "r1/base/file.h"
 #include "r1/report/metrics.h"
+#include "tests/environment_variable.h"
 #include "tests/train/train_testing.h"
 
 namespace r1::train {
@@ -302,6 +304,87 @@ TEST(Checkpoint, OtherModelOrOptimizerIsRefused) {
   EXPECT_THROW(load_checkpoint(folder.path() / "checkpoint-6", trainer), Error);
 }
 
+// ---- beside the training ----
+
+TEST(AsyncCheckpoint, HoldsTheStepItWasBegunAt) {
+  for (const char* optim : {"adamw", "muon"}) {
+    TrainerConfig config = with_dropout();
+    config.optim = optim;
+    config.bf16 = true;
+    const std::vector<double> whole = uninterrupted(config);
+    TemporaryFolder at_once("at_once"), beside("beside");
+    Session run(1, config);
+    CheckpointWriter writer(beside.path());
+    EXPECT_FALSE(writer.under_way());
+    std::vector<double> losses = losses_of(train_steps(*run.trainer, 5));
+    save_checkpoint(at_once.path(), *run.trainer, {{"cursor", 55}}, {});
+    writer.start(*run.trainer, {{"cursor", 55}}, {});
+    EXPECT_TRUE(writer.under_way());
+    EXPECT_THROW(writer.start(*run.trainer, {}, {}), Error);  // one at a time
+    for (double loss : losses_of(train_steps(*run.trainer, 9))) losses.push_back(loss);
+    EXPECT_EQ(writer.wait(), beside.path() / "checkpoint-5");
+    EXPECT_FALSE(writer.under_way());
+    EXPECT_EQ(contents(beside.path() / "checkpoint-5"), contents(at_once.path() / "checkpoint-5")) << optim;  // every byte
+    // The memory of the copy is used again.
+    writer.start(*run.trainer, {{"cursor", 99}}, {});
+    for (double loss : losses_of(train_steps(*run.trainer, kSteps))) losses.push_back(loss);
+    writer.wait();
+    EXPECT_EQ(losses, whole);
+    Session second(2, config);
+    EXPECT_EQ(load_checkpoint(*latest_checkpoint(beside.path()), *second.trainer)["cursor"], 99);
+    EXPECT_EQ(losses_of(train_steps(*second.trainer, kSteps)), std::vector<double>(whole.begin() + 9, whole.end()));
+  }
+}
+
+TEST(AsyncCheckpoint, WhatGoesWrongIsSaidByWaitAndLeavesTheOneBefore) {
+  TemporaryFolder folder("async_faults");
+  Session run;
+  CheckpointWriter writer(folder.path());
+  train_steps(*run.trainer, 3);
+  writer.start(*run.trainer, {}, {});
+  writer.wait();
+  train_steps(*run.trainer, 6);
+  int failed = 0;
+  for (int nth = 1;; nth += 3) {
+    std::atomic<int> calls = 0;
+    set_file_fault([&](const char*) { return ++calls == nth ? ENOSPC : 0; });
+    bool threw = false;
+    try {
+      writer.start(*run.trainer, {}, {});
+      writer.wait();
+    } catch (const Error& error) {
+      threw = true;
+      EXPECT_NE(std::string(error.what()).find("No space left"), std::string::npos) << error.what();
+    }
+    set_file_fault(nullptr);
+    EXPECT_EQ(threw, calls >= nth) << nth;
+    EXPECT_FALSE(checkpoint_fault(folder.path() / "checkpoint-3")) << nth;
+    failed += threw;
+    if (calls < nth) break;
+  }
+  EXPECT_GT(failed, 5);
+  EXPECT_EQ(latest_checkpoint(folder.path())->filename(), "checkpoint-6");
+  // A NaN is found in the copy.
+  train_steps(*run.trainer, 7);
+  run.model->weights()[4].tensor->detach().view(-1)[0] = std::nanf("");
+  writer.start(*run.trainer, {}, {});
+  try {
+    writer.wait();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), "NaN in " + run.model->weights()[4].hf_name);
+  }
+  EXPECT_EQ(latest_checkpoint(folder.path())->filename(), "checkpoint-6");
+}
+
+TEST(AsyncCheckpoint, IsWholeWhenItsWriterGoes) {
+  TemporaryFolder folder("async_end");
+  Session run;
+  train_steps(*run.trainer, 2);
+  { CheckpointWriter(folder.path()).start(*run.trainer, {}, {}); }
+  EXPECT_EQ(latest_checkpoint(folder.path())->filename(), "checkpoint-2");
+}
+
 // ---- kill -9 ----
 // The child (this program again, one test) resumes, trains to the end with a save every step, and writes each loss as hex bits to
 // metrics.jsonl.
@@ -310,6 +393,8 @@ TEST(CheckpointChild, DISABLED_TrainsToTheEnd) {
   const char* folder = std::getenv("R1_TRAIN_CHILD");
   ASSERT_TRUE(folder) << "runs as the child of KillNineAtAnyMomentOfSaving";
   Session run(1);
+  const bool beside = std::getenv("R1_TRAIN_CHILD_BESIDE") != nullptr;
+  CheckpointWriter writer(folder);
   const auto latest = latest_checkpoint(folder);
   if (latest) load_checkpoint(*latest, *run.trainer);
   report::MetricsWriter metrics(folder, latest ? run.trainer->global_step() : -1);
@@ -317,7 +402,9 @@ TEST(CheckpointChild, DISABLED_TrainsToTheEnd) {
     const int64_t step = run.trainer->global_step();
     const StepResult result = run.trainer->step(step_batches(step), cross_entropy_loss());
     metrics.write(step + 1, {{"loss", result.loss}});
-    for (int again = 0; again < 3; ++again)
+    if (writer.under_way()) writer.wait();
+    if (beside) writer.start(*run.trainer, {{"cursor", step}}, {});
+    for (int again = 0; again < 3 && !beside; ++again)
       save_checkpoint(folder, *run.trainer, {{"cursor", step}}, {});  // most of the time is spent saving
   }
 }
@@ -342,12 +429,12 @@ bool kill_after(pid_t pid, std::chrono::milliseconds delay) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-TEST(Checkpoint, KillNineAtAnyMomentOfSaving) {
+void kill_at_any_moment(int most) {
   std::vector<Json> expected;
   for (double loss : uninterrupted()) expected.push_back({{"step", int64_t(expected.size()) + 1}, {"loss", loss}});
   Rng rng(21);
   int kills = 0, leftovers = 0, rounds = 0;
-  while (kills < 30) {
+  while (kills < most) {
     TemporaryFolder folder("kill");
     bool done = false;
     for (int attempt = 0; !done; ++attempt) {
@@ -380,8 +467,16 @@ TEST(Checkpoint, KillNineAtAnyMomentOfSaving) {
     ++rounds;
   }
   EXPECT_GT(leftovers, 0) << "no kill hit a save: the test has lost its aim";
-  RecordProperty("kills", kills);
   std::cout << kills << " kills in " << rounds << " runs, " << leftovers << " of them inside a save\n";
+}
+
+TEST(Checkpoint, KillNineAtAnyMomentOfSaving) {
+  kill_at_any_moment(30);
+}
+
+TEST(AsyncCheckpoint, KillNineAtAnyMomentOfSaving) {
+  const EnvironmentVariable beside("R1_TRAIN_CHILD_BESIDE", "1");
+  kill_at_any_moment(12);
 }
 
 }  // namespace
