@@ -13,9 +13,13 @@ double now() {
 
 }  // namespace
 
-int64_t FlightRecorder::begin(const char* operation, int64_t bytes) {
+std::string named_operation(const char* operation, int64_t sequence, const std::string& group) {
+  return str(operation, " ", sequence, group == kWorld ? "" : " of " + group);
+}
+
+int64_t FlightRecorder::begin(const char* operation, const std::string& group, int64_t sequence, int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  const Entry entry{next_, bytes, operation, now(), 0};
+  const Entry entry{next_, sequence, bytes, operation, group, now(), 0};
   const size_t at = size_t(next_ - 1) % kKept;
   if (at < ring_.size())
     ring_[at] = entry;
@@ -24,17 +28,18 @@ int64_t FlightRecorder::begin(const char* operation, int64_t bytes) {
   return next_++;
 }
 
-void FlightRecorder::end(int64_t sequence) {
+void FlightRecorder::end(int64_t number) {
   const std::lock_guard lock(mutex_);
-  Entry& entry = ring_[size_t(sequence - 1) % kKept];
-  if (entry.sequence == sequence) entry.done = now();
+  Entry& entry = ring_[size_t(number - 1) % kKept];
+  if (entry.number == number) entry.done = now();
 }
 
 std::string FlightRecorder::last() const {
   const std::lock_guard lock(mutex_);
   if (ring_.empty()) return "none yet";
   const Entry& entry = ring_[size_t(next_ - 2) % kKept];
-  return str(entry.operation, " ", entry.sequence, " (", entry.bytes, " bytes), ", entry.done > 0 ? "done" : "under way");
+  return str(named_operation(entry.operation, entry.sequence, entry.group), " (", entry.bytes, " bytes), ",
+             entry.done > 0 ? "done" : "under way");
 }
 
 Json FlightRecorder::json() const {
@@ -44,6 +49,7 @@ Json FlightRecorder::json() const {
   for (int64_t i = first; i < next_; ++i) {
     const Entry& entry = ring_[size_t(i - 1) % kKept];
     all.push_back({{"sequence", entry.sequence},
+                   {"group", entry.group},
                    {"operation", entry.operation},
                    {"bytes", entry.bytes},
                    {"started", entry.started},

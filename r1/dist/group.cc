@@ -43,11 +43,11 @@ constexpr int64_t kFewElements = 1024;  // gathered whole: one way instead of tw
 
 // ---- the world ----
 
-void World::wait_for_all(const std::string& where, double seconds) const {
+void World::wait_for(int64_t count, const std::string& where, double seconds) const {
   try {
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
     int64_t there = store->add(where, 1);
-    while (there < int64_t(names.size()) && std::chrono::steady_clock::now() < end) {
+    while (there < count && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       there = store->add(where, 0);
     }
@@ -57,7 +57,18 @@ void World::wait_for_all(const std::string& where, double seconds) const {
 
 World::~World() {
   pulse.reset();
-  if (store) wait_for_all("gone", !store->address().serve ? 0 : failed || left ? 4 : 10);
+  if (store) wait_for(int64_t(names.size()), "gone", !store->address().serve ? 0 : failed || left ? 4 : 10);
+}
+
+std::unique_ptr<Transport> World::connected(const TransportOptions& options, const std::vector<int64_t>& members) const {
+  try {
+    return connect(*store, options);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail("[dist] ", names[size_t(rank)], " cannot connect to the others of group ", options.name, ": ", pulse->reason("connect", members),
+         " [", foreign_message(error.what()), "]");
+  }
 }
 
 void World::write_record(const std::string& why) const {
@@ -72,17 +83,34 @@ void World::write_record(const std::string& why) const {
 
 // ---- the group ----
 
-Group::Group(std::shared_ptr<World> world, std::unique_ptr<Transport> transport, TransportOptions options, bool deterministic)
-    : world_(std::move(world)), transport_(std::move(transport)), options_(std::move(options)), deterministic_(deterministic) {}
+Group::Group(std::shared_ptr<World> world, std::unique_ptr<Transport> transport, TransportOptions options, bool deterministic,
+             std::vector<int64_t> members)
+    : world_(std::move(world)),
+      transport_(std::move(transport)),
+      options_(std::move(options)),
+      deterministic_(deterministic),
+      members_(std::move(members)) {}
+
+std::unique_ptr<Group> Group::part(const std::string& name, const std::vector<int64_t>& members) const {
+  const auto own = std::ranges::find(members, rank());
+  check(own != members.end() && std::ranges::is_sorted(members) && members.front() >= 0 && members.back() < size(),
+        "[dist] expected ranks below ", size(), " in rising order, ", rank(), " among them, for the group ", name);
+  if (members.size() == 1) return std::make_unique<Group>();
+  std::vector<int64_t> of_world;
+  for (const int64_t member : members) of_world.push_back(world_rank(member));
+  TransportOptions options = options_;
+  options.name = name, options.rank = own - members.begin(), options.size = int64_t(members.size());
+  auto transport = world_->connected(options, of_world);
+  return std::make_unique<Group>(world_, std::move(transport), options, deterministic_, std::move(of_world));
+}
 
 Group::~Group() {
-  if (world_ && !world_->failed && !world_->left) world_->wait_for_all("done/" + name(), 10);
+  if (world_ && !world_->failed && !world_->left) world_->wait_for(size(), "done/" + name(), 10);
 }
 
 void Group::run(const char* operation, int64_t bytes, int64_t sent, const std::function<void()>& work) {
   if (size() == 1) return;
-  const int64_t sequence = world_->recorder.begin(operation, bytes);
-  const std::string named = str(operation, " ", sequence);
+  const int64_t sequence = ++operations_, entry = world_->recorder.begin(operation, name(), sequence, bytes);
   world_->pulse->note();
   const auto begun = std::chrono::steady_clock::now();
   std::string words;
@@ -90,17 +118,17 @@ void Group::run(const char* operation, int64_t bytes, int64_t sent, const std::f
     check(!world_->failed, "the group has failed before");
     work();
     bytes_sent_ += sent;
-    world_->recorder.end(sequence);
+    world_->recorder.end(entry);
     return;
   } catch (const std::exception& error) {
     words = foreign_message(error.what());
   }
   world_->failed = true;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-  const std::string reason = world_->pulse->reason(named);
+  const std::string reason = world_->pulse->reason(named_operation(operation, sequence, name()), members_);
   const std::string message =
-      str("[dist] ", world_->names[size_t(world_->rank)], ": ", named, " of group ", name(), " (", bytes, " bytes) failed after ",
-          std::round(seconds * 10) / 10, " s (timeout ", options_.timeout, " s): ", reason, " [", words, "]");
+      str("[dist] ", world_->names[size_t(world_->rank)], ": ", operation, " ", sequence, " of group ", name(), " (", bytes,
+          " bytes) failed after ", std::round(seconds * 10) / 10, " s (timeout ", options_.timeout, " s): ", reason, " [", words, "]");
   world_->write_record(message);
   fail(message);
 }
@@ -303,10 +331,10 @@ void Group::first(const std::string& what, const std::function<void()>& work) {
       result = *found;
       break;
     }
-    const std::string missing = world_->pulse->missing(0, options_.timeout);
+    const std::string missing = world_->pulse->missing(world_rank(0), options_.timeout);
     if (missing.empty()) continue;
     world_->failed = true;
-    const std::string message = str("[dist] ", world_->names[size_t(rank())], " waits for ", what, ": ", missing);
+    const std::string message = str("[dist] ", world_->names[size_t(world_->rank)], " waits for ", what, ": ", missing);
     world_->write_record(message);
     fail(message);
   }

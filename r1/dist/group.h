@@ -34,17 +34,23 @@ struct World {
   int64_t rank = 0;
   bool failed = false, left = false;
   std::filesystem::path folder;  // where a rank's last collectives are written if something goes wrong; "": nowhere
+  // Of the backend that the world talks through.
+  std::unique_ptr<Transport> (*connect)(const Store& store, const TransportOptions& options) = nullptr;
 
   ~World();  // lets the others finish with the store, if this rank holds it
-  // Waits until all ranks have come to `where` (a key of the store), or a few seconds.
-  void wait_for_all(const std::string& where, double seconds) const;
+  // Waits until `count` ranks have come to `where` (a key of the store), or a few seconds.
+  void wait_for(int64_t count, const std::string& where, double seconds) const;
+  // The backend's connection; what goes wrong is said with who is to blame.
+  std::unique_ptr<Transport> connected(const TransportOptions& options, const std::vector<int64_t>& members) const;
   void write_record(const std::string& why) const;
 };
 
 class Group {
  public:
   Group() = default;  // of one
-  Group(std::shared_ptr<World> world, std::unique_ptr<Transport> transport, TransportOptions options, bool deterministic = true);
+  // `members`: the world's ranks that are its own, in order; empty: all.
+  Group(std::shared_ptr<World> world, std::unique_ptr<Transport> transport, TransportOptions options, bool deterministic = true,
+        std::vector<int64_t> members = {});
   ~Group();  // when all ranks are done with their last operation: a connection that closes early fails it for the others
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
@@ -52,6 +58,9 @@ class Group {
   int64_t rank() const { return options_.rank; }
   int64_t size() const { return options_.size; }
   const std::string& name() const { return options_.name; }
+  // Some of its ranks as a group of their own, this one among them: `members` in rising order, `name` one that no other group has. All of
+  // them call it. A failure in one group is one in all that the rank is in.
+  std::unique_ptr<Group> part(const std::string& name, const std::vector<int64_t>& members) const;
 
   void all_reduce(Tensor& x, Reduce reduce = Reduce::kSum);  // in place; bf16 is added up in fp32
   void broadcast(Tensor& x, int64_t root = 0);               // in place
@@ -85,13 +94,15 @@ class Group {
  private:
   void run(const char* operation, int64_t bytes, int64_t sent, const std::function<void()>& work);
   void add_in_order(Tensor& x, Reduce reduce);
+  int64_t world_rank(int64_t rank) const { return members_.empty() ? rank : members_[size_t(rank)]; }
   Tensor on_device(std::span<const double> numbers) const;
 
   std::shared_ptr<World> world_;
   std::unique_ptr<Transport> transport_;
   TransportOptions options_;
   bool deterministic_ = true;
-  int64_t bytes_sent_ = 0, firsts_ = 0;
+  std::vector<int64_t> members_;  // of a part: ranks of the world
+  int64_t bytes_sent_ = 0, firsts_ = 0, operations_ = 0;
 };
 
 }  // namespace r1::dist

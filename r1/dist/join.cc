@@ -108,16 +108,9 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
     fail_usage("the ranks do not fit together: ", name_of(ranks.rank, own), " was started with world size ", ranks.size, ", rank 0 with ",
                verdict.at("size").get<int64_t>());
   world->pulse = std::make_unique<Pulse>(store.clone(), ranks.rank, world->names, [w = world.get()] { return w->recorder.last(); });
-  const TransportOptions how{.name = "world", .rank = ranks.rank, .size = ranks.size, .timeout = options.timeout, .device = options.device};
-  std::unique_ptr<Transport> transport;
-  try {
-    transport = backend == "nccl" ? nccl_transport(store, how) : gloo_transport(store, how);
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    fail("[dist] ", name_of(ranks.rank, own), " cannot connect to the others: ", world->pulse->reason("connect"), " [",
-         foreign_message(error.what()), "]");
-  }
+  const TransportOptions how{.name = kWorld, .rank = ranks.rank, .size = ranks.size, .timeout = options.timeout, .device = options.device};
+  world->connect = backend == "nccl" ? nccl_transport : gloo_transport;
+  auto transport = world->connected(how, {});
   return std::make_unique<Group>(std::move(world), std::move(transport), how, options.deterministic);
 }
 

@@ -100,7 +100,8 @@ void Pulse::leave(const std::string& why) {
   }
 }
 
-std::string Pulse::reason(const std::string& operation) {
+std::string Pulse::reason(const std::string& operation, const std::vector<int64_t>& members) {
+  const auto takes_part = [&](size_t r) { return members.empty() || std::ranges::find(members, int64_t(r)) != members.end(); };
   // First our own word: who looks at us next must not take this rank for the one that is missing.
   leave("!" + operation);
   const std::lock_guard lock(asking_);
@@ -131,7 +132,7 @@ std::string Pulse::reason(const std::string& operation) {
         silent +=
             str(silent.empty() ? "" : "; ", names_[r],
                 " gives no sign of life (killed, stopped, or its machine is gone); its last: ", after[r] ? doing_in(*after[r]) : "nothing");
-      } else if (!end && after[r] && !doing_in(*after[r]).starts_with(operation + " (")) {
+      } else if (!end && takes_part(r) && after[r] && !doing_in(*after[r]).starts_with(operation + " (")) {
         elsewhere += str(elsewhere.empty() ? "" : "; ", names_[r], " runs, but has not come to it; its last: ", doing_in(*after[r]));
       }
     }

@@ -29,9 +29,9 @@ class Pulse {
 
   // A collective begins: the launcher, if there is one, hears of it at once.
   void note() const;
-  // Why a collective was not completed: who has ended with which words, who gives no sign of life, who runs but does something else. Waits
-  // up to kLook beats to see. Never throws, and answers within seconds also when the store is gone.
-  std::string reason(const std::string& operation);
+  // Why a collective was not completed: who has ended with which words, who gives no sign of life, who of `members` (ranks; empty: all) runs
+  // but does something else. Waits up to kLook beats to see. Never throws, and answers within seconds also when the store is gone.
+  std::string reason(const std::string& operation, const std::vector<int64_t>& members = {});
   // Tells the others why this rank leaves; the first word counts.
   void leave(const std::string& why);
   // "" as long as nobody has to give up on that rank: its last word otherwise, or that it gave no sign of life for `seconds`.

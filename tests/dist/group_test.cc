@@ -1,4 +1,4 @@
-#include "r1/dist/group.h"
+#include "r1/dist/mesh.h"
 
 #include <gtest/gtest-spi.h>
 #include <netinet/in.h>
@@ -101,6 +101,45 @@ SCENARIO(collectives) {
   });
 }
 
+// Two rows of two: ranks 0 1 and 2 3 share a model, 0 2 and 1 3 the batch.
+SCENARIO(mesh) {
+  in_group(ranks, {.timeout = 20}, [](Group& world) {
+    {
+      Mesh mesh(world, 2);
+      EXPECT_EQ(mesh.tensor().size(), 2);
+      EXPECT_EQ(mesh.tensor().rank(), world.rank() % 2);
+      EXPECT_EQ(mesh.data().rank(), world.rank() / 2);
+      double row[1] = {double(world.rank())}, column[1] = {double(world.rank())};
+      mesh.tensor().all_reduce(row);
+      mesh.data().all_reduce(column);
+      EXPECT_EQ(row[0], world.rank() < 2 ? 1 : 5);
+      EXPECT_EQ(column[0], world.rank() % 2 == 0 ? 2 : 4);
+      // The first of a part is the first of its own members.
+      int worked = 0;
+      mesh.tensor().first("work", [&] { ++worked; });
+      EXPECT_EQ(worked, mesh.tensor().rank() == 0);
+    }
+    Mesh lines(world, 1), column(world, 4);
+    EXPECT_EQ(&lines.data(), &world);
+    EXPECT_EQ(lines.tensor().size(), 1);
+    EXPECT_EQ(&column.tensor(), &world);
+    EXPECT_EQ(column.data().size(), 1);
+    EXPECT_NE(message_of([&] { Mesh(world, 3); }).find("expected a divisor of the 4 ranks, got 3"), std::string::npos);
+    EXPECT_NE(message_of([&] { world.part("odd", {0, 9}); }).find("in rising order"), std::string::npos);
+  });
+}
+
+// A rank that is lost is named by its number in the world, and in its own group.
+SCENARIO(lost_in_mesh) {
+  in_group(ranks, {.timeout = 2, .start_timeout = 30}, [](Group& world) {
+    Mesh mesh(world, 2);
+    world.barrier();
+    if (world.rank() == 3) raise(SIGKILL);
+    mesh.tensor().barrier();
+    world.barrier();
+  });
+}
+
 SCENARIO(backend_order) {
   in_group(ranks, {.timeout = 20, .deterministic = false}, [](Group& group) { check_sums(group, false); });
 }
@@ -188,6 +227,17 @@ TEST(Group, CollectivesAreTheirFormulas) {
   }
   const Outcome outcome = run_ranks("backend_order", 2);
   EXPECT_EQ(outcome.code, 0) << outcome.said;
+}
+
+TEST(Group, PartsAreGroupsOfTheirOwn) {
+  const Outcome outcome = run_ranks("mesh", 4);
+  EXPECT_EQ(outcome.code, 0) << outcome.said;
+  EXPECT_FALSE(outcome.left_behind);
+  const Outcome lost = run_ranks("lost_in_mesh", 4);
+  EXPECT_EQ(lost.code, 128 + SIGKILL) << lost.said;
+  EXPECT_TRUE(contains(lost.said, "barrier 1 of group tensor/1")) << lost.said;
+  EXPECT_TRUE(contains(lost.said, "rank 3 (")) << lost.said;
+  EXPECT_FALSE(contains(lost.said, "has not come to it")) << lost.said;
 }
 
 class Faults : public testing::TestWithParam<std::string> {};
