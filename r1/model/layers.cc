@@ -148,6 +148,7 @@ std::unique_ptr<nn::Norm> LayerFactory::norm(const std::string& name) const {
 
 std::unique_ptr<nn::AttentionLayer> LayerFactory::attention(int64_t layer) {
   nn::GqaShape shape = gqa_shape(config_);
+  shape.kv_copies = kv_copies_;
   if (config_.attention == "full") {
     const bool local = config_.windowed_layer(layer), own_rope = local && config_.attn.window_pattern > 0;
     shape.window = local ? config_.attn.window : 0;
@@ -200,8 +201,6 @@ std::unique_ptr<nn::FeedForward> LayerFactory::dense_feed_forward(int64_t layer)
 }
 
 std::unique_ptr<nn::FeedForward> LayerFactory::feed_forward(int64_t layer) const {
-  if (config_.moe_layer(layer) && placement_.group.size > 1)
-    fail_usage("a layer of experts is not shared out among ", placement_.group.size, " ranks yet");
   if (config_.moe_layer(layer)) return std::make_unique<nn::Moe>(str("layers.", layer, ".mlp"), moe_shape(config_), placement_);
   return dense_feed_forward(layer);
 }

@@ -16,10 +16,10 @@ namespace r1::model {
 
 class LayerFactory {
  public:
-  // `config`: finished. In a group of several ranks attention and MLP hold this rank's share (shard.h), and what they give is to be summed
-  // over the group by whoever runs them.
+  // `config`: finished. In a group of several ranks attention and MLP hold this rank's share (shard.h), and what they give is summed over
+  // placement.ranks, or, without these, by whoever runs them.
   LayerFactory(const ModelConfig& config, const nn::Placement& placement)
-      : config_(shard_config(config, placement.group)), placement_(placement) {}
+      : config_(shard_config(config, placement.group)), kv_copies_(kv_copies(config, placement.group.size)), placement_(placement) {}
 
   nn::BlockParts block(int64_t layer);
   nn::MtpParts mtp(int64_t layer);
@@ -35,6 +35,7 @@ class LayerFactory {
   std::shared_ptr<const ops::RotaryTable> rotary(int64_t head_dim, double theta, bool scaled = true);
 
   const ModelConfig config_;
+  const int64_t kv_copies_;
   nn::Placement placement_;
   std::map<std::tuple<int64_t, double, bool>, std::shared_ptr<ops::RotaryTable>> rotary_;
 };

@@ -8,9 +8,12 @@
 
 #include "r1/base/error.h"
 #include "r1/base/rng.h"
+#include "r1/dist/group.h"
 #include "r1/model/layers.h"
 #include "r1/nn/block.h"
 #include "r1/nn/embedding.h"
+#include "r1/nn/tensor_parallel.h"
+#include "r1/ops/logprob.h"
 #include "r1/tensor/aten.h"
 
 namespace r1::model {
@@ -82,7 +85,7 @@ void check_sequences(const ops::Sequences& sequences, at::Device device) {
 
 Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
     : embedding(c.vocab_size, c.hidden_size, placement, c.embedding_scale) {
-  if (c.positions == "learned") positions = std::make_unique<nn::Embedding>(c.max_position_embeddings, c.hidden_size, placement);
+  if (c.positions == "learned") positions = std::make_unique<nn::Embedding>(c.max_position_embeddings, c.hidden_size, placement.alone());
   LayerFactory layers(c, placement);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     blocks.push_back(std::make_unique<nn::Block>(int(i), layers.block(i)));
@@ -93,7 +96,7 @@ Transformer::Parts::Parts(const ModelConfig& c, const nn::Placement& placement)
   }
   list_caches();
   norm = layers.norm("norm");
-  if (!c.tie_word_embeddings) head_VD = nn::Weight({c.vocab_size, c.hidden_size}, placement);
+  if (!c.tie_word_embeddings) head_VD = nn::Weight({c.vocab_size / placement.group.size, c.hidden_size}, placement);
   rotary = layers.rotary_tables();
 }
 
@@ -141,17 +144,23 @@ nn::BlockCaches Transformer::Parts::caches_of(size_t block, const std::vector<nn
   return {.attention = first, .mlp = block_at(block).mlp().has_cache() ? first + 1 : nullptr};
 }
 
-Transformer::Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype, Allocation allocation)
-    : config_(finished(config)), device_(device), dtype_(dtype) {
-  parts_ =
-      std::make_unique<Parts>(config_, nn::Placement{.device = device, .dtype = dtype, .deferred = allocation == Allocation::kAsLoaded});
+Transformer::Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype, Allocation allocation, dist::Group* ranks)
+    : config_(finished(config)), device_(device), dtype_(dtype), ranks_(nn::is_shared_out(ranks) ? ranks : nullptr) {
+  shard_config(config_, group());  // what cannot be shared out is said before there is anything
+  parts_ = std::make_unique<Parts>(
+      config_,
+      nn::Placement{.device = device, .dtype = dtype, .group = group(), .ranks = ranks_, .deferred = allocation == Allocation::kAsLoaded});
   std::vector<nn::Parameter> parameters;
   parts_->parameters(nn::ParameterList(parameters));
-  weights_ = make_weight_table(parameters, family_of(config_.family));
+  weights_ = make_weight_table(parameters, family_of(config_.family), group(), config_.num_key_value_heads);
   if (allocation == Allocation::kAtOnce) arrange();
 }
 
 Transformer::~Transformer() = default;
+
+nn::Group Transformer::group() const {
+  return ranks_ ? nn::Group{ranks_->rank(), ranks_->size()} : nn::Group{};
+}
 
 void Transformer::init_weights(uint64_t seed) {
   const at::NoGradGuard no_grad;
@@ -167,7 +176,13 @@ void Transformer::init_weights(uint64_t seed) {
         weight.fill_(0);
         break;
       default:
-        fill_normal(weight, config_.initializer_range, seed, i);
+        if (is_split(weights_[i])) {  // the numbers of the whole, which is there meanwhile
+          const Tensor whole = aten::empty(weights_[i].whole_shape, at::kFloat);
+          fill_normal(whole, config_.initializer_range, seed, i);
+          weight.copy_(shard_of(weights_[i], whole, group()));
+        } else {
+          fill_normal(weight, config_.initializer_range, seed, i);
+        }
     }
   }
   bump_version();
@@ -254,11 +269,17 @@ Tensor Transformer::mtp_normed(int depth, const Tensor& g_TD) const {
 }
 
 Tensor Transformer::logits(const Tensor& x_RD) const {
-  return head_weight().logits(x_RD);
+  return nn::gathered_logits(head_weight().logits(x_RD), ranks_);
 }
 
 Tensor Transformer::logprob(const Tensor& x_TD, const Tensor& targets_T) const {
-  return head_weight().logprob(x_TD, targets_T);
+  return ranks_ ? linear_logprob(x_TD, targets_T).logprob_T.detach() : head_weight().logprob(x_TD, targets_T);
+}
+
+ops::LogProbs Transformer::linear_logprob(const Tensor& x_TD, const Tensor& targets_T, double temperature, bool want_entropy) const {
+  if (!ranks_) return ops::linear_logprob(x_TD, head(), targets_T, temperature, want_entropy);
+  const ops::HeadShare share = nn::head_share(head_weight().sizes()[0], ranks_);
+  return ops::linear_logprob(nn::shared(x_TD, ranks_), head(), targets_T, temperature, want_entropy, &share);
 }
 
 const nn::Weight& Transformer::head_weight() const {
@@ -288,8 +309,9 @@ void Transformer::arrange() {
 bool Transformer::replayable() const {
   const bool packed = std::any_of(weights_.begin(), weights_.end(),
                                   [](const WeightRow& row) { return row.weight && row.weight->packed() && !row.weight->on_device(); });
-  return !packed && std::all_of(parts_->blocks.begin(), parts_->blocks.end(),
-                                [](const auto& block) { return block->attention().replayable() && block->mlp().replayable(); });
+  return !packed && !ranks_ && std::all_of(parts_->blocks.begin(), parts_->blocks.end(), [](const auto& block) {
+    return block->attention().replayable() && block->mlp().replayable();
+  });
 }
 
 void Transformer::reach(int64_t position) {

@@ -16,6 +16,10 @@ class Weight;
 }  // namespace r1::nn
 namespace r1::ops {
 struct HeldTokens;
+struct LogProbs;
+}  // namespace r1::ops
+namespace r1::dist {
+class Group;
 }
 
 namespace r1::model {
@@ -32,8 +36,10 @@ enum class Allocation { kAtOnce, kAsLoaded };
 
 class Transformer {
  public:
-  // Allocates weights, uninitialised (init_weights or load_weights comes next).
-  Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype, Allocation allocation = Allocation::kAtOnce);
+  // Allocates weights, uninitialised (init_weights or load_weights comes next). `ranks`: that share the layers (model/shard.h), each with a model
+  // made so; null: nobody else. They call forwards and backwards together, with the same tokens, and all results are the same on each of them.
+  Transformer(const ModelConfig& config, tensor::Device device, tensor::DType dtype, Allocation allocation = Allocation::kAtOnce,
+              dist::Group* ranks = nullptr);
   ~Transformer();
   Transformer(const Transformer&) = delete;
 
@@ -64,11 +70,14 @@ class Transformer {
   // What head() takes of it: the logits of the token `depth` + 2 places on.
   Tensor mtp_normed(int depth, const Tensor& g_TD) const;
 
-  // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use logprob(), or ops::linear_logprob with head() where a
-  // graph is wanted: they never hold [T, V].
+  // Logits of given rows, fp32: [rows, V]. For the log-probability of known tokens use logprob(), or linear_logprob() where a graph is wanted:
+  // they never hold [T, V].
   Tensor logits(const Tensor& x_RD) const;
   Tensor logprob(const Tensor& x_TD, const Tensor& targets_T) const;  // fp32 [T], without a graph; the head may lie packed
-  Tensor head() const;  // [V, D]; the embedding if tied. Unpacked for this use where it lies packed.
+  // ops::linear_logprob with the head, which ranks may share.
+  ops::LogProbs linear_logprob(const Tensor& x_TD, const Tensor& targets_T, double temperature = 1, bool want_entropy = false) const;
+  // [V, D]; the embedding if tied. Unpacked for this use where it lies packed. Where ranks share the model this one's rows alone.
+  Tensor head() const;
 
   WeightTable& weights() { return weights_; }
   const WeightTable& weights() const { return weights_; }
@@ -86,7 +95,10 @@ class Transformer {
   void keep_heavy_hitters(const std::vector<nn::LayerCache>& caches, const ops::CacheForm& form, const ops::HeldTokens& tokens) const;
   int num_layers() const;
 
-  const ModelConfig& config() const { return config_; }
+  const ModelConfig& config() const { return config_; }  // of the whole network
+  // The ranks that share the layers, or null, and which of them this is.
+  dist::Group* ranks() const { return ranks_; }
+  nn::Group group() const;
   tensor::Device device() const { return device_; }
   tensor::DType dtype() const { return dtype_; }
 
@@ -108,6 +120,7 @@ class Transformer {
   ModelConfig config_;
   tensor::Device device_;
   tensor::DType dtype_;
+  dist::Group* ranks_;
   int64_t version_ = 0;
   WeightTable weights_;
   struct Parts;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "r1/base/error.h"
+#include "r1/model/shard.h"
 
 namespace r1::model {
 
@@ -69,9 +70,9 @@ constexpr KnownWeight kKnown[] = {
     {"layers.#.mlp.sparsity_shift", "model.layers.#.mlp.sparsity_shift", "blk.#.ffn_sparsity_shift", kBuffer, -1},
     {"layers.#.mlp.router", "model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", kMatrix, -1},
     {"layers.#.mlp.router_bias", "model.layers.#.mlp.gate.e_score_correction_bias", "blk.#.exp_probs_b.bias", kBuffer, -1},
-    {"layers.#.mlp.experts.gate", "model.layers.#.mlp.experts.*.gate_proj.weight", "blk.#.ffn_gate_exps.weight", kMatrix, 0, true},
-    {"layers.#.mlp.experts.up", "model.layers.#.mlp.experts.*.up_proj.weight", "blk.#.ffn_up_exps.weight", kMatrix, 0, true},
-    {"layers.#.mlp.experts.down", "model.layers.#.mlp.experts.*.down_proj.weight", "blk.#.ffn_down_exps.weight", kMatrix, 0, true},
+    {"layers.#.mlp.experts.gate", "model.layers.#.mlp.experts.*.gate_proj.weight", "blk.#.ffn_gate_exps.weight", kMatrix, 1, true},
+    {"layers.#.mlp.experts.up", "model.layers.#.mlp.experts.*.up_proj.weight", "blk.#.ffn_up_exps.weight", kMatrix, 1, true},
+    {"layers.#.mlp.experts.down", "model.layers.#.mlp.experts.*.down_proj.weight", "blk.#.ffn_down_exps.weight", kMatrix, 2, true},
     {"layers.#.mlp.shared.gate", "model.layers.#.mlp.shared_experts.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", kMatrix, 0, true},
     {"layers.#.mlp.shared.up", "model.layers.#.mlp.shared_experts.up_proj.weight", "blk.#.ffn_up_shexp.weight", kMatrix, 0, true},
     {"layers.#.mlp.shared.down", "model.layers.#.mlp.shared_experts.down_proj.weight", "blk.#.ffn_down_shexp.weight", kMatrix, 1, true},
@@ -108,6 +109,12 @@ std::pair<std::string, std::string> generic_name(const std::string& name) {
   return {prefix + "#" + name.substr(end), name.substr(prefix.size(), end - prefix.size())};
 }
 
+bool is_of_kv_heads(const std::string& pattern) {
+  for (const char* name : {".attention.k", ".attention.k_bias", ".attention.v", ".attention.v_bias"})
+    if (pattern.ends_with(name)) return true;
+  return false;
+}
+
 std::string with_layer(std::string pattern, const std::string& layer) {
   const size_t at = pattern.find('#');
   return at == std::string::npos ? pattern : pattern.replace(at, 1, layer);
@@ -115,7 +122,8 @@ std::string with_layer(std::string pattern, const std::string& layer) {
 
 }  // namespace
 
-WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const Family& family) {
+WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, const Family& family, const nn::Group& group,
+                              int64_t kv_heads) {
   WeightTable table;
   for (const nn::Parameter& p : parameters) {
     const auto [pattern, layer] = generic_name(p.name);
@@ -129,6 +137,9 @@ WeightTable make_weight_table(const std::vector<nn::Parameter>& parameters, cons
     row.kind = known->kind;
     row.shard_axis = known->shard_axis;
     row.shard_sections = known->shard_sections;
+    row.shard_most = is_of_kv_heads(pattern) ? kv_heads : 0;
+    row.whole_shape = row.shape;
+    if (row.shard_axis >= 0) row.whole_shape[size_t(row.shard_axis)] *= shard_parts(row, group.size);
     row.quantizable = known->quantizable;
     row.rope_permuted_in_gguf = known->rope_rows && family.rope_rows_permuted_in_gguf;
     row.transposed_in_hf = known->transposed_in_hf;

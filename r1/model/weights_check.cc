@@ -6,6 +6,7 @@
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 #include "r1/model/config_gguf.h"
+#include "r1/model/shard.h"
 #include "r1/model/weights_files.h"
 #include "r1/model/weights_gguf.h"
 #include "r1/model/weights_integers.h"
@@ -121,7 +122,9 @@ bool is_fp8(const SafeTensor& tensor) {
 void check_weights(Transformer& model, const SafetensorsModel& stored, const fs::path& path) {
   Faults faults;
   std::set<std::string> known;
-  for (const WeightRow& row : model.weights()) {
+  for (const WeightRow& own : model.weights()) {
+    Tensor shape;
+    const WeightRow row = whole_row_without_memory(own, shape);
     for (const StoredWeight& part : stored_weights(row)) check_part(stored, part, row.transposed_in_hf, known, faults);
   }
   const bool tied = !known.count(kHeadHf);
@@ -145,7 +148,9 @@ void check_weights(Transformer& model, const SafetensorsModel& stored, const fs:
 void check_weights(Transformer& model, const GgufFile& file) {
   Faults faults;
   std::set<std::string> known;
-  for (const WeightRow& row : model.weights()) {
+  for (const WeightRow& own : model.weights()) {
+    Tensor shape;
+    const WeightRow row = whole_row_without_memory(own, shape);
     known.insert(row.gguf_name);
     const GgufTensor* found = file.find(row.gguf_name);
     if (!found) {

@@ -34,6 +34,9 @@ struct ModelLoad {
   bool keep_packed = false;
   // Of those, only what is multiplied as it is; 16 bit floats only beside quantized matrices.
   bool products_only = false;
+  // Of load_model: who shares the model's layers (model/shard.h). Each reads the rows whole, one after another, and keeps its part; nothing stays
+  // packed. Null: nobody.
+  dist::Group* ranks = nullptr;
 };
 
 // Fills the table's tensors (any stored float dtype, converted to the model's; 8 bit weights with `weight_scale_inv`, tensor/fp8_block).
@@ -72,7 +75,10 @@ struct WeightFile {
   std::string name;
   std::vector<SafeSource> sources;
 };
-std::vector<WeightFile> weight_files(const Transformer& model, tensor::DType dtype, int64_t max_shard_bytes, int64_t files = 1);
+// Of a model that ranks share, `fetch` gives the whole of a row that is split; asked for one row at a time, in the order of the table.
+using FetchRow = std::function<Tensor(const WeightRow& row)>;
+std::vector<WeightFile> weight_files(const Transformer& model, tensor::DType dtype, int64_t max_shard_bytes, int64_t files = 1,
+                                     const FetchRow& fetch = {});
 // Which of several files has which tensor, model.safetensors.index.json in the folder; of a single file nothing.
 void write_weight_index(const std::vector<WeightFile>& files, const std::filesystem::path& folder);
 // config.json and generation_config.json of a model whose weights are saved as `dtype`.
@@ -87,6 +93,7 @@ void write_model_config(const ModelConfig& config, const Json& quantization, con
 // caller's. Returns the names of the weight files, the index among them, in order.
 inline constexpr int64_t kMaxShardBytes = 5'000'000'000;
 std::vector<std::string> save_model(const Transformer& model, const std::filesystem::path& folder, tensor::DType dtype,
-                                    int64_t max_shard_bytes = kMaxShardBytes, const WeightProgress& progress = {});
+                                    int64_t max_shard_bytes = kMaxShardBytes, const WeightProgress& progress = {},
+                                    const FetchRow& fetch = {});
 
 }  // namespace r1::model

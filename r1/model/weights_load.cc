@@ -4,6 +4,7 @@
 #include "r1/base/error.h"
 #include "r1/base/log.h"
 #include "r1/model/footprint.h"
+#include "r1/model/shard.h"
 #include "r1/model/weights_check.h"
 #include "r1/model/weights_files.h"
 #include "r1/model/weights_integers.h"
@@ -165,12 +166,35 @@ bool stays_packed(const WeightRow& row, const ModelConfig& config, const ModelLo
   return false;
 }
 
+// Of a row that ranks share: `read` fills the whole of it, which is there meanwhile, and this rank's part is kept.
+void read_split(const Transformer& model, const WeightRow& row, const std::function<void(const WeightRow& whole)>& read) {
+  if (row.weight) row.weight->make_plain();
+  Tensor place = aten::empty(row.whole_shape, at::TensorOptions(row.tensor->scalar_type()));
+  const WeightRow whole = whole_row(row, place);
+  read(whole);
+  row.tensor->copy_(shard_of(whole, place, model.group()));
+}
+
+// Inputs are rounded by what all of a token's numbers have in common, of which a rank has a part.
+void check_split_inputs(const Transformer& model, const SafetensorsModel& stored, const fs::path& path) {
+  if (model.ranks() && stored.quantization() && stored.quantization()->inputs != Quantization::Inputs::kAsTheyAre)
+    fail_usage(path.string(), ": a model whose products round their inputs cannot be shared out among ranks; unpack it first (r1 convert)");
+}
+
 void load_safetensors(Transformer& model, const fs::path& path, const WeightProgress& progress, const ModelLoad& how) {
   warn_of_index(path);
   const SafetensorsModel stored(path);
+  check_split_inputs(model, stored, path);
   check_weights(model, stored, path);
   ProgressCounter done(progress, weight_bytes(model.weights()));
   for (const WeightRow& row : model.weights()) {
+    if (is_split(row)) {
+      read_split(model, row, [&](const WeightRow& whole) {
+        for (const StoredWeight& part : stored_weights(whole)) read_part(stored, part, whole.transposed_in_hf);
+      });
+      done(row.tensor->nbytes());
+      continue;
+    }
     set_inputs(stored, row);
     if (stays_packed_on_device(row, how, [&] { return stored_codes(stored, row); }) ||
         stays_packed(row, model.config(), how, [&] { return packed_row(stored, row, how); })) {
@@ -202,6 +226,11 @@ void load_gguf(Transformer& model, const fs::path& path, const WeightProgress& p
   for (const WeightRow& row : model.weights()) {
     const GgufTensor& stored = *file.find(row.gguf_name);
     const tensor::RowOrder order = row.rope_permuted_in_gguf ? rope_order(model.config().head_dim) : tensor::RowOrder();
+    if (is_split(row)) {
+      read_split(model, row, [&](const WeightRow& whole) { load_gguf_row(file, stored, whole, order); });
+      done(row.tensor->nbytes());
+      continue;
+    }
     const auto packed = [&] { return row.transposed_in_gguf ? nullptr : tensor::pack_gguf_tensor(file, stored, order); };
     const auto codes = [&]() -> std::vector<tensor::GroupedCodes> {
       if (row.transposed_in_gguf || row.gguf_plus != 0 || !tensor::is_quantized(stored.type)) return {};
@@ -257,8 +286,10 @@ void WeightReader::let_go(const WeightRow& row) {
   if (row.weight) *row.tensor = aten::empty(row.shape, at::TensorOptions().device(at::kMeta).dtype(row.tensor->scalar_type()));
 }
 
-void load_weights(Transformer& model, const fs::path& name, const WeightProgress& progress, const ModelLoad& how) {
+void load_weights(Transformer& model, const fs::path& name, const WeightProgress& progress, const ModelLoad& wanted) {
   const at::NoGradGuard no_grad;
+  ModelLoad how = wanted;
+  how.keep_packed = how.keep_packed && !model.ranks();
   const fs::path path = weights_at(find_model(name));
   is_gguf(path) ? load_gguf(model, path, progress, how) : load_safetensors(model, path, progress, how);
   model.arrange();
@@ -276,7 +307,7 @@ std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device dev
   const int64_t wanted = parameter_count(config), stored = stored_elements(weights);
   // A few missing tensors are listed by name further on; a config that is beyond all measure must not have its memory.
   if (stored < wanted / 2) fail(weights.string(), ": the config describes ", wanted, " parameters, but only ", stored, " are stored");
-  auto model = std::make_unique<Transformer>(config, device, dtype, Allocation::kAsLoaded);
+  auto model = std::make_unique<Transformer>(config, device, dtype, Allocation::kAsLoaded, how.ranks);
   load_weights(*model, path, progress, how);
   return model;
 }

@@ -13,6 +13,7 @@
 #include "r1/base/safetensors_file.h"
 #include "r1/model/footprint.h"
 #include "r1/model/quantization.h"
+#include "r1/model/shard.h"
 #include "r1/model/weights_files.h"
 #include "r1/tensor/fp8_block.h"
 #include "r1/tensor/safetensors.h"
@@ -54,15 +55,43 @@ std::array<SafeSource, 2> fp8_sources(const StoredWeight& part) {
   return {std::move(values), std::move(scales)};
 }
 
-// Published files with multi-token prediction keep the embedding and the head once more in each module; readers of them expect that.
-std::vector<std::pair<std::string, Tensor>> mtp_copies(const Transformer& model) {
-  std::vector<std::pair<std::string, Tensor>> copies;
+// Published files with multi-token prediction keep the embedding and the head once more in each module; readers of them expect that. Rows with
+// the names of these copies.
+WeightTable mtp_copies(const Transformer& model) {
+  WeightTable copies;
+  const auto add = [&](const std::string& name, const char* of) {
+    copies.push_back(find_weight(model.weights(), of));
+    copies.back().hf_name = name;
+  };
   for (int depth = 0; depth < model.mtp_depth(); ++depth) {
     const std::string layer = str("model.layers.", model.num_layers() + depth);
-    copies.emplace_back(layer + ".embed_tokens.weight", whole_weight(find_weight(model.weights(), "embedding")));
-    copies.emplace_back(layer + ".shared_head.head.weight", model.head());
+    add(layer + ".embed_tokens.weight", "embedding");
+    add(layer + ".shared_head.head.weight", model.config().tie_word_embeddings ? "embedding" : "head");
   }
   return copies;
+}
+
+// The stored tensors of a row that ranks share: the whole is fetched when the first one's turn comes, and let go with the last one's.
+std::vector<SafeSource> fetched_sources(const WeightRow& row, tensor::DType dtype, const FetchRow& fetch) {
+  Tensor shape;
+  const std::vector<StoredWeight> parts = stored_weights(whole_row_without_memory(row, shape));
+  const auto held = std::make_shared<std::vector<StoredWeight>>();
+  const auto part_of_whole = [held, row, fetch](size_t i) {
+    Tensor whole;
+    if (held->empty()) whole = fetch(row), *held = stored_weights(whole_row(row, whole));
+    const Tensor part = (*held)[i].tensor;
+    if (i + 1 == held->size()) held->clear();
+    return part;
+  };
+  std::vector<SafeSource> sources;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    sources.push_back({parts[i].name, tensor::safe_type_of(dtype), parts[i].tensor.sizes().vec(), {}});
+    sources.back().bytes = [part_of_whole, i, dtype, copy = Tensor()]() mutable {
+      copy = part_of_whole(i).to(at::Device(at::kCPU), dtype).contiguous();
+      return std::span(static_cast<const std::byte*>(copy.const_data_ptr()), copy.nbytes());
+    };
+  }
+  return sources;
 }
 
 // In order, a new shard when the next tensor would not fit, and with the first one that begins in another of `parts` even parts of all bytes; one
@@ -84,19 +113,26 @@ std::vector<Shard> in_shards(std::vector<SafeSource> sources, uint64_t max_shard
 }
 
 // Tensors in table order.
-std::vector<SafeSource> sources_of(const Transformer& model, tensor::DType dtype) {
+std::vector<SafeSource> sources_of(const Transformer& model, tensor::DType dtype, const FetchRow& fetch) {
+  check(!model.ranks() || (fetch && !is_fp8(dtype)), "[save_model] expected a way to the other ranks' rows, and no 8 bit blocks");
   std::vector<SafeSource> sources;
   const auto add = [&](SafeSource source) { sources.push_back(std::move(source)); };
-  for (const WeightRow& row : model.weights()) {
+  const auto add_row = [&](const WeightRow& row) {
+    const tensor::DType wide = row.kind == WeightKind::kBuffer ? at::kFloat : wide_dtype(dtype);
+    if (is_split(row)) {
+      for (SafeSource& source : fetched_sources(row, wide, fetch)) add(std::move(source));
+      return;
+    }
     for (const StoredWeight& part : stored_weights(row)) {
       if (is_fp8(dtype) && stored_as_fp8(row)) {
         for (SafeSource& source : fp8_sources(part)) add(std::move(source));
       } else {
-        add(tensor::safe_source(part.name, part.tensor, row.kind == WeightKind::kBuffer ? at::kFloat : wide_dtype(dtype)));
+        add(tensor::safe_source(part.name, part.tensor, wide));
       }
     }
-  }
-  for (const auto& [name, weight] : mtp_copies(model)) add(tensor::safe_source(name, weight, wide_dtype(dtype)));
+  };
+  for (const WeightRow& row : model.weights()) add_row(row);
+  for (const WeightRow& row : mtp_copies(model)) add_row(row);
   return sources;
 }
 
@@ -171,11 +207,12 @@ std::vector<std::string> write_weight_files(const fs::path& folder, std::vector<
   return {written.begin(), written.end()};
 }
 
-std::vector<WeightFile> weight_files(const Transformer& model, tensor::DType dtype, int64_t max_shard_bytes, int64_t files) {
+std::vector<WeightFile> weight_files(const Transformer& model, tensor::DType dtype, int64_t max_shard_bytes, int64_t files,
+                                     const FetchRow& fetch) {
   const at::NoGradGuard no_grad;
   if (max_shard_bytes <= 0) fail_usage("[weight_files] expected a positive shard size, got ", max_shard_bytes);
   check(files > 0, "[weight_files] expected at least one file, got ", files);
-  return in_files(sources_of(model, dtype), max_shard_bytes, files);
+  return in_files(sources_of(model, dtype, fetch), max_shard_bytes, files);
 }
 
 void write_weight_index(const std::vector<WeightFile>& files, const fs::path& folder) {
@@ -204,12 +241,12 @@ void write_model_config(const ModelConfig& config, const Json& quantization, con
 }
 
 std::vector<std::string> save_model(const Transformer& model, const fs::path& folder, tensor::DType dtype, int64_t max_shard_bytes,
-                                    const WeightProgress& progress) {
+                                    const WeightProgress& progress, const FetchRow& fetch) {
   const at::NoGradGuard no_grad;
   if (max_shard_bytes <= 0) fail_usage("[save_model] expected a positive shard size, got ", max_shard_bytes);
   make_folder(folder);
   ProgressCounter done(progress, parameter_count(model.config()) * int64_t(c10::elementSize(dtype)));
-  std::vector<SafeSource> sources = sources_of(model, dtype);
+  std::vector<SafeSource> sources = sources_of(model, dtype, fetch);
   count(sources, done);
   const std::set<std::string> written = write_files(in_files(std::move(sources), max_shard_bytes), folder);
   write_config_of_save(model.config(), dtype, folder);

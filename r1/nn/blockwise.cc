@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "r1/base/error.h"
+#include "r1/nn/tensor_parallel.h"
 #include "r1/ops/autograd.h"
 #include "r1/ops/blockwise_attention.h"
 #include "r1/tensor/aten.h"
@@ -47,8 +48,9 @@ Blockwise::Blockwise(const GqaShape& shape, std::shared_ptr<const ops::RotaryTab
   Gqa::parameters(ParameterList(weights_));
 }
 
-Tensor Blockwise::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
-  if (cache || context.sequences.paged()) return Gqa::operator()(x_TD, context, cache);
+Tensor Blockwise::operator()(const Tensor& whole_TD, const LayerContext& context, const LayerCache* cache) const {
+  if (cache || context.sequences.paged()) return Gqa::operator()(whole_TD, context, cache);
+  const Tensor x_TD = shared(whole_TD, placement().ranks);
   Tensor y_TD;
   {
     const at::NoGradGuard no_grad;

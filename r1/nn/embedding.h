@@ -1,4 +1,4 @@
-// Token ids (or positions) to vectors, times a fixed factor.
+// Token ids (or positions) to vectors, times a fixed factor. Ranks that share a network's layers have an equal part of the rows each.
 #pragma once
 
 #include "r1/nn/module.h"
@@ -15,6 +15,7 @@ class Embedding : public Module {
   const Weight& weight() const { return weight_VD_; }  // which a tied head shares
 
  private:
+  dist::Group* ranks_;
   Weight weight_VD_;
   double scale_;
 };

@@ -3,7 +3,10 @@
 #include <cmath>
 
 #include "r1/base/error.h"
+#include "r1/nn/tensor_parallel.h"
 #include "r1/ops/cpu_kernels.h"
+#include "r1/ops/linear.h"
+#include "r1/ops/norm.h"
 #include "r1/ops/qkv_heads.h"
 
 namespace r1::nn {
@@ -24,6 +27,13 @@ Gqa::Gqa(const GqaShape& s, std::shared_ptr<const ops::RotaryTable> rotary, cons
   }
 }
 
+Tensor Gqa::project_kv(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first) const {
+  if (shape_.kv_copies == 1 || !own) return project(own, x_TD, first, shape_.kv_heads);
+  const Tensor w_OI = shared_by_neighbours(own->matrix(), shape_.kv_copies, placement_.ranks);
+  const Tensor b_O = shared_by_neighbours(own->bias(), shape_.kv_copies, placement_.ranks);
+  return ops::linear(x_TD, w_OI, b_O).view({x_TD.size(0), shape_.kv_heads, shape_.head_dim});
+}
+
 Tensor Gqa::project(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first, int64_t heads) const {
   const int64_t h = shape_.head_dim;
   const Tensor y_TO = own ? (*own)(x_TD) : qkv_->rows(x_TD, first * h, heads * h);
@@ -35,7 +45,7 @@ double Gqa::scale() const {
 }
 
 Tensor Gqa::turned(Tensor heads_TNH, const std::optional<RmsNorm>& norm, const Tensor& positions_T) const {
-  if (norm) heads_TNH = (*norm)(heads_TNH);
+  if (norm) heads_TNH = ops::rms_norm(heads_TNH, shared(norm->weight(), placement_.ranks), shape_.norm_eps, shape_.norm_offset);
   return rotary_ ? ops::rotary(heads_TNH, *rotary_, positions_T) : heads_TNH;
 }
 
@@ -44,21 +54,22 @@ Tensor Gqa::queries(const Tensor& x_TD, const Tensor& positions_T) const {
 }
 
 Tensor Gqa::keys(const Tensor& x_TD, const Tensor& positions_T) const {
-  return turned(project(k_, x_TD, shape_.heads, shape_.kv_heads), k_norm_, positions_T);
+  return turned(project_kv(k_, x_TD, shape_.heads), k_norm_, positions_T);
 }
 
 Tensor Gqa::values(const Tensor& x_TD) const {
-  return project(v_, x_TD, shape_.heads + shape_.kv_heads, shape_.kv_heads);
+  return project_kv(v_, x_TD, shape_.heads + shape_.kv_heads);
 }
 
 Tensor Gqa::output(const Tensor& a_TNH) const {
-  return o_(a_TNH.reshape({a_TNH.size(0), shape_.heads * shape_.head_dim}));
+  return summed(o_, a_TNH.reshape({a_TNH.size(0), shape_.heads * shape_.head_dim}), placement_.ranks);
 }
 
-Tensor Gqa::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
+Tensor Gqa::operator()(const Tensor& whole_TD, const LayerContext& context, const LayerCache* cache) const {
+  const Tensor x_TD = shared(whole_TD, placement_.ranks);
   check((cache != nullptr) == context.sequences.paged(), "[attention] expected a cache exactly when sequences are paged");
   if (has_joint(x_TD) && !(cache && key_bias(context.sequences.cache_form()))) return output(attend_jointly(x_TD, context, cache));
-  return output(attend(x_TD, heads_of(x_TD, context.sequences.positions_T), context, cache));
+  return output(attend(whole_TD, heads_of(x_TD, context.sequences.positions_T), context, cache));
 }
 
 Gqa::Heads Gqa::heads_of(const Tensor& x_TD, const Tensor& positions_T) const {
@@ -74,18 +85,20 @@ void Gqa::arrange() {
 }
 
 bool Gqa::replayable() const {
-  return attends_plainly() && ops::paged_qkv_replays(placement_.dtype, shape_.head_dim, scale()) && (qkv_ || joint_.holds());
+  return attends_plainly() && !is_shared_out(placement_.ranks) && ops::paged_qkv_replays(placement_.dtype, shape_.head_dim, scale()) &&
+         (qkv_ || joint_.holds());
 }
 
 bool Gqa::has_joint(const Tensor& x_TD) const {
-  return attends_plainly() && ops::has_cuda_kernels(x_TD) && (qkv_ || joint_.holds());
+  return attends_plainly() && shape_.kv_copies == 1 && ops::has_cuda_kernels(x_TD) && (qkv_ || joint_.holds());
 }
 
 Tensor Gqa::attend_jointly(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
   const Tensor qkv_TE = qkv_ ? (*qkv_)(x_TD) : joint_(x_TD);
   const ops::HeadsShape heads{.heads = shape_.heads, .kv_heads = shape_.kv_heads, .head_dim = shape_.head_dim};
   std::optional<ops::HeadNorms> norms;
-  if (q_norm_) norms = {q_norm_->weight(), k_norm_->weight(), shape_.norm_eps, shape_.norm_offset};
+  const auto weight = [&](const RmsNorm& norm) { return shared(norm.weight(), placement_.ranks); };
+  if (q_norm_) norms = {weight(*q_norm_), weight(*k_norm_), shape_.norm_eps, shape_.norm_offset};
   const ops::Sequences& s = context.sequences;
   if (cache) return ops::paged_qkv_attention(qkv_TE, heads, norms ? &*norms : nullptr, rotary_.get(), *cache, s, scale(), shape_.window);
   const ops::Qkv h = ops::split_heads(qkv_TE, heads, norms ? &*norms : nullptr, rotary_.get(), s.positions_T);

@@ -3,6 +3,9 @@
 // other (GPT-2). Caches keys after rotation, and values; the layout of the bytes is ops/attention's.
 //
 // Other ways of looking at each other (nn/hybrid, nn/lsh, ...) are the same projections with another attend().
+//
+// Ranks that share the layer (nn/tensor_parallel) have some of the heads each. Where there are fewer heads of keys and values than ranks, those
+// whose queries ask the same one hold it alike.
 #pragma once
 
 #include <memory>
@@ -21,8 +24,9 @@ struct GqaShape {
   bool qkv_bias = false, output_bias = false, qk_norm = false;
   double norm_eps = 1e-6, norm_offset = 0;  // of the heads' norms (RmsNorm)
   bool fused_qkv = false;
-  double scale = 0;    // of the scores; 0: 1 / sqrt(head_dim)
-  int64_t window = 0;  // tokens that a query sees, itself included; 0: all
+  double scale = 0;       // of the scores; 0: 1 / sqrt(head_dim)
+  int64_t window = 0;     // tokens that a query sees, itself included; 0: all
+  int64_t kv_copies = 1;  // ranks in a row that have the same heads of keys and values
 };
 
 class Gqa : public AttentionLayer {
@@ -41,7 +45,7 @@ class Gqa : public AttentionLayer {
   struct Heads {
     Tensor q_TNH, k_TKH, v_TKH;  // normed and rotated
   };
-  // -> [T, N, H]. What stands between the projections; x is the layer's input.
+  // -> [T, N, H]. What stands between the projections; x is the layer's input, as all ranks have it.
   virtual Tensor attend(const Tensor& x_TD, const Heads& heads, const LayerContext& context, const LayerCache* cache) const;
 
   // False where attend() is another.
@@ -57,6 +61,8 @@ class Gqa : public AttentionLayer {
   const Placement& placement() const { return placement_; }
 
  private:
+  // The heads of keys or of values, whose weight other ranks may hold as well.
+  Tensor project_kv(const std::optional<Linear>& own, const Tensor& x_TD, int64_t first) const;
   // Normed and rotated, as far as the layer does.
   Tensor turned(Tensor heads_TNH, const std::optional<RmsNorm>& norm, const Tensor& positions_T) const;
   // What all keys have in common, if the cache is to be without: they come with a bias and are rotated by positions of one component, or not at all.

@@ -10,6 +10,7 @@ class Linear : public Module {
   Linear(int64_t in, int64_t out, bool bias, const Placement& placement);
   // x [T, in] -> [T, out]
   Tensor operator()(const Tensor& x_TI) const;
+  Tensor without_bias(const Tensor& x_TI) const { return weight_OI_.product(x_TI); }
   // The outputs [first, first + count) alone.
   Tensor rows(const Tensor& x_TI, int64_t first, int64_t count) const;
   // The matrix as [out, in] for this use, for a layer whose product is another (nn/mla).

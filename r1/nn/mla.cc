@@ -1,6 +1,7 @@
 #include "r1/nn/mla.h"
 
 #include "r1/base/error.h"
+#include "r1/nn/tensor_parallel.h"
 #include "r1/ops/head_product.h"
 #include "r1/ops/mla_attention.h"
 #include "r1/tensor/aten.h"
@@ -40,14 +41,15 @@ Tensor Mla::operator()(const Tensor& x_TD, const LayerContext& context, const La
     ops::mla_append(aten::cat({c_TR, r_TP}, 1), *cache, context.sequences);
     a_TNV = attend_cached(q_TNH, context, *cache);
   } else {
-    const auto [k_TNH, v_TNV] = expand(c_TR, r_TP);
+    const auto [k_TNH, v_TNV] = expand(shared(c_TR, placement_.ranks), shared(r_TP, placement_.ranks));
     a_TNV = ops::attention(q_TNH, k_TNH, v_TNV, context.sequences, shape_.scale);
   }
-  return o_(a_TNV.reshape({x_TD.size(0), shape_.heads * shape_.v}));
+  return summed(o_, a_TNV.reshape({x_TD.size(0), shape_.heads * shape_.v}), placement_.ranks);
 }
 
 Tensor Mla::queries(const Tensor& x_TD, const LayerContext& context) const {
-  const Tensor q_TQ = q_ ? (*q_)(x_TD) : (*q_b_)((*q_a_norm_)((*q_a_)(x_TD)));
+  dist::Group* ranks = placement_.ranks;
+  const Tensor q_TQ = q_ ? (*q_)(shared(x_TD, ranks)) : (*q_b_)(shared((*q_a_norm_)((*q_a_)(x_TD)), ranks));
   const Tensor q_TNH = q_TQ.view({x_TD.size(0), shape_.heads, shape_.head()});
   const Tensor rotated_TNP = ops::rotary(q_TNH.narrow(2, shape_.nope, shape_.rope), *rotary_, context.sequences.positions_T);
   return aten::cat({q_TNH.narrow(2, 0, shape_.nope), rotated_TNP}, 2);

@@ -8,6 +8,8 @@
 // The cache holds c and r alone: kv_lora + rope values a token (ops/mla_attention). Training expands keys and values. The engine expands
 // them again from the cache where its rows must be the trainer's bits (Sequences::exact on the CPU), else it decodes in the absorbed
 // form.
+//
+// Ranks that share the layer (nn/tensor_parallel) have some of the heads each; the latents' projections and norms are whole on every rank.
 #pragma once
 
 #include <memory>

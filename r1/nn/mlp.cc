@@ -1,5 +1,6 @@
 #include "r1/nn/mlp.h"
 
+#include "r1/nn/tensor_parallel.h"
 #include "r1/ops/dropout.h"
 #include "r1/ops/gelu.h"
 #include "r1/ops/layer_norm.h"
@@ -8,12 +9,13 @@
 namespace r1::nn {
 
 Mlp::Mlp(const MlpShape& s, const Placement& placement)
-    : shape_(s), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
+    : shape_(s), ranks_(placement.ranks), up_(s.dim, s.inner, s.bias, placement), down_(s.inner, s.dim, s.bias, placement) {
   if (s.activation == MlpShape::kSwiGlu || s.activation == MlpShape::kGeGlu) gate_.emplace(s.dim, s.inner, s.bias, placement);
   if (s.activation == MlpShape::kNormGelu) norm_F_ = new_weight({s.inner}, placement), norm_bias_F_ = new_weight({s.inner}, placement);
 }
 
-Tensor Mlp::hidden(const Tensor& x_TD) const {
+Tensor Mlp::hidden(const Tensor& whole_TD) const {
+  const Tensor x_TD = shared(whole_TD, ranks_);
   if (gate_ && gate_up_.multiplies_packed(x_TD)) {
     const std::vector<Tensor> gu = gate_up_.apart(x_TD);
     return shape_.activation == MlpShape::kSwiGlu ? ops::swiglu(gu[0], gu[1]) : ops::geglu(gu[0], gu[1], ops::GeluForm::kTanh);
@@ -38,8 +40,12 @@ void Mlp::arrange() {
   up_.stored().device().is_cuda() ? gate_up_.join({&*gate_, &up_}) : gate_up_.join_where_they_are({&*gate_, &up_});
 }
 
+Tensor Mlp::operator()(const Tensor& x_TD) const {
+  return summed(down_, hidden(x_TD), ranks_);
+}
+
 Tensor Mlp::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const {
-  return down_(mlp_dropout(hidden(x_TD), shape_.dropout, shape_.layer, context));
+  return summed(down_, mlp_dropout(hidden(x_TD), shape_.dropout, shape_.layer, context), ranks_);
 }
 
 void Mlp::parameters(ParameterList list) {

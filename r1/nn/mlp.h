@@ -23,7 +23,7 @@ class Mlp : public FeedForward {
   Mlp(const MlpShape& shape, const Placement& placement);
   Mlp(int64_t dim, int64_t inner, const Placement& placement) : Mlp(MlpShape{.dim = dim, .inner = inner}, placement) {}
   // Without dropout.
-  Tensor operator()(const Tensor& x_TD) const { return down_(hidden(x_TD)); }
+  Tensor operator()(const Tensor& x_TD) const;
   Tensor operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache*) const override;
   void parameters(ParameterList list) override;
   void arrange() override;
@@ -33,6 +33,7 @@ class Mlp : public FeedForward {
   Tensor hidden(const Tensor& x_TD) const;
 
   MlpShape shape_;
+  dist::Group* ranks_;  // that have neurons each (nn/tensor_parallel)
   std::optional<Linear> gate_;
   Linear up_, down_;
   JointLinear gate_up_;          // of gate_ and up_

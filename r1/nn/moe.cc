@@ -1,5 +1,6 @@
 #include "r1/nn/moe.h"
 
+#include "r1/nn/tensor_parallel.h"
 #include "r1/ops/grouped_linear.h"
 #include "r1/ops/swiglu.h"
 #include "r1/tensor/aten.h"
@@ -25,21 +26,23 @@ Tensor through_experts(const Tensor& x_SI, const Weight& weight_EOI, const Tenso
 
 Moe::Moe(const std::string& name, const MoeShape& shape, const Placement& placement)
     : experts_(shape.router.experts),
+      ranks_(placement.ranks),
       router_(name, shape.router, placement),
       gate_EFD_({experts_, shape.inner, shape.router.dim}, placement),
       up_EFD_({experts_, shape.inner, shape.router.dim}, placement),
       down_EDF_({experts_, shape.router.dim, shape.inner}, placement) {
-  if (shape.shared_inner > 0) shared_ = std::make_unique<Mlp>(shape.router.dim, shape.shared_inner, placement);
+  if (shape.shared_inner > 0) shared_ = std::make_unique<Mlp>(shape.router.dim, shape.shared_inner, placement.unsummed());
 }
 
-Tensor Moe::operator()(const Tensor& x_TD, const LayerContext& context, const LayerCache* cache) const {
-  const ops::Routes routes = router_(x_TD, context, cache);
+Tensor Moe::operator()(const Tensor& whole_TD, const LayerContext& context, const LayerCache* cache) const {
+  const ops::Routes routes = router_(whole_TD, context, cache);
   const ops::ExpertRows rows = ops::sort_by_expert(routes.expert_TK, experts_);
   const auto experts = [&](const Tensor& x_SI, const Weight& weight_EOI) { return through_experts(x_SI, weight_EOI, rows.ends_E); };
-  const Tensor x_SD = ops::gather_rows(x_TD, rows);
+  const Tensor x_TD = shared(whole_TD, ranks_), x_SD = ops::gather_rows(x_TD, rows);
   const Tensor y_SD = experts(ops::swiglu(experts(x_SD, gate_EFD_), experts(x_SD, up_EFD_)), down_EDF_);
-  Tensor y_TD = ops::combine_rows(y_SD, routes.gate_TK, rows);
+  Tensor y_TD = ops::combine_rows(y_SD, shared(routes.gate_TK, ranks_), rows);
   if (shared_) y_TD = y_TD + (*shared_)(x_TD);
+  y_TD = summed(y_TD, ranks_);
   return context.training() ? router_.balanced(y_TD, routes, rows, context) : y_TD;
 }
 

@@ -3,8 +3,9 @@
 // No token is dropped and no expert padded: rows are sorted by expert and go through one grouped product a projection. On the CPU a token's
 // result does not depend on the other tokens, bit for bit.
 //
-// The experts' matrices of a projection are one tensor [E, out, in]: what a grouped product reads and expert-parallel ranks split along
-// axis 0. Files have one tensor an expert (model/weights).
+// The experts' matrices of a projection are one tensor [E, out, in]: what a grouped product reads. Files have one tensor an expert
+// (model/weights). Ranks that share the layer (nn/tensor_parallel) have some neurons of every expert: each works on all chosen rows, so their
+// loads are even whatever the router does. The router is whole on every rank.
 #pragma once
 
 #include <memory>
@@ -33,6 +34,7 @@ class Moe : public FeedForward {
 
  private:
   int64_t experts_;
+  dist::Group* ranks_;
   Router router_;
   Weight gate_EFD_, up_EFD_, down_EDF_;
   std::unique_ptr<Mlp> shared_;  // null: none

@@ -52,7 +52,8 @@ void logits_to_gradient(const Tensor& z_CV, const Tensor& targets_C, double temp
   if (temperature != 1) z_CV.mul_(1 / temperature);
   const Tensor d_C1 = (d_C.masked_fill(targets_C < 0, 0) / temperature).unsqueeze(1);
   z_CV.sub_(lse_C.unsqueeze(1)).exp_().mul_(-d_C1);
-  z_CV.scatter_add_(1, targets_C.clamp_min(0).unsqueeze(1), d_C1);
+  const int64_t vocab = z_CV.size(1);  // targets from there on are another rank's
+  z_CV.scatter_add_(1, targets_C.clamp(0, vocab - 1).unsqueeze(1), d_C1.masked_fill((targets_C >= vocab).unsqueeze(1), 0));
 }
 
 // On the CPU only: a device's ids cannot be looked at without waiting for it.
@@ -64,20 +65,22 @@ void check_targets(const char* op, const Tensor& targets_T, int64_t vocab) {
   }
 }
 
-void check_arguments(const char* op, const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature) {
+void check_arguments(const char* op, const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature,
+                     const HeadShare* share = nullptr) {
   check(x_TD.dim() == 2 && head_VD.dim() == 2 && x_TD.size(1) == head_VD.size(1) && x_TD.scalar_type() == head_VD.scalar_type(), "[", op,
         "] expected x [T, D] and head [V, D] of one dtype, got ", x_TD.scalar_type(), " ", x_TD.sizes(), " and ", head_VD.scalar_type(),
         " ", head_VD.sizes());
   check(targets_T.dim() == 1 && targets_T.size(0) == x_TD.size(0) && targets_T.scalar_type() == at::kLong, "[", op,
         "] expected int64 targets [", x_TD.size(0), "], got ", targets_T.scalar_type(), " ", targets_T.sizes());
   check(temperature > 0, "[", op, "] expected a temperature above 0, got ", temperature);
-  check_targets(op, targets_T, head_VD.size(0));
+  check_targets(op, targets_T, share ? share->vocabulary : head_VD.size(0));
 }
 
-LogProbForward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
+// Chunk by chunk in tensor operations and CPU kernels.
+LogProbForward forward_in_chunks(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature,
+                                 bool want_entropy) {
   const int64_t tokens = x_TD.size(0), rows = logits_chunk_rows(x_TD.size(0), head_VD.size(0), x_TD.device(), x_TD.scalar_type());
   const auto options = x_TD.options().dtype(at::kFloat);
-  if (has_cuda_kernels(x_TD)) return linear_logprob_cuda(x_TD, head_VD, targets_T, temperature, want_entropy);
   LogProbForward f{{aten::empty({tokens}, options), want_entropy ? aten::empty({tokens}, options) : Tensor()},
                    aten::empty({tokens}, options)};
   for (int64_t begin = 0; begin < tokens; begin += rows) {
@@ -86,6 +89,36 @@ LogProbForward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& 
     pick(linear_logits(part(x_TD), head_VD), part(targets_T), temperature, part(f.result.logprob_T), part(f.lse_T),
          part(f.result.entropy_T));
   }
+  return f;
+}
+
+LogProbForward forward(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
+  if (has_cuda_kernels(x_TD)) return linear_logprob_cuda(x_TD, head_VD, targets_T, temperature, want_entropy);
+  return forward_in_chunks(x_TD, head_VD, targets_T, temperature, want_entropy);
+}
+
+// Targets by their row of this rank's head; `elsewhere` for those of other ranks, -1 for none.
+Tensor own_targets(const Tensor& targets_T, const HeadShare& share, int64_t rows, int64_t elsewhere) {
+  const Tensor own_T = targets_T - share.first;
+  return own_T.masked_fill((own_T < 0) | (own_T >= rows), elsewhere).masked_fill(targets_T < 0, -1);
+}
+
+// The ranks' results over their parts of the logits, put together:
+//   lse = log sum_r exp lse_r,  E[z] = sum_r exp(lse_r - lse) (lse_r - entropy_r),  the target's logit = logprob_r + lse_r where it is
+LogProbForward forward_shared(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy,
+                              const HeadShare& share) {
+  const Tensor own_T = own_targets(targets_T, share, head_VD.size(0), -1);
+  LogProbForward f = forward_in_chunks(x_TD, head_VD, own_T, temperature, want_entropy);
+  Tensor most_T = f.lse_T.clone();
+  share.max(most_T);
+  const Tensor part_T = (f.lse_T - most_T).exp(), target_T = (f.result.logprob_T + f.lse_T).masked_fill(own_T < 0, 0);
+  std::vector<Tensor> terms{part_T, target_T};
+  if (want_entropy) terms.push_back(part_T * (f.lse_T - f.result.entropy_T));
+  Tensor sums = aten::stack(terms);
+  share.sum(sums);
+  f.lse_T = most_T + sums[0].log();
+  f.result.logprob_T = (sums[1] - f.lse_T).masked_fill(targets_T < 0, 0);
+  if (want_entropy) f.result.entropy_T = f.lse_T - sums[2] / sums[0];
   return f;
 }
 
@@ -104,9 +137,10 @@ void put_x_gradient(const Tensor& dx_CD, const Tensor& dz_CV, const Tensor& head
     dx_CD.copy_(aten::matmul(dz_CV.to(head_VD.scalar_type()), head_VD));
 }
 
-Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, double temperature) {
+// targets_T of a shared head: own_targets(), with the number of its rows for those that are elsewhere.
+Tensors backward(const Tensor& d, const Tensors& saved, const Wanted& want, double temperature, bool shared) {
   const Tensor &x_TD = saved[0], &head_VD = saved[1], &targets_T = saved[2], &lse_T = saved[3], d_T = d.contiguous();
-  if (has_cuda_kernels(x_TD)) return linear_logprob_backward_cuda(d_T, saved, want, temperature);
+  if (has_cuda_kernels(x_TD) && !shared) return linear_logprob_backward_cuda(d_T, saved, want, temperature);
   const int64_t tokens = x_TD.size(0), rows = logits_chunk_rows(x_TD.size(0), head_VD.size(0), x_TD.device(), x_TD.scalar_type());
   Tensor dx_TD = want[0] ? aten::empty(x_TD.sizes(), x_TD.options()) : Tensor();
   Tensor dhead_VD = want[1] ? aten::zeros(head_VD.sizes(), head_VD.options().dtype(at::kFloat)) : Tensor();
@@ -150,20 +184,25 @@ int64_t logits_chunk_rows(int64_t tokens, int64_t vocab, at::Device device, at::
   return std::min(most, ((tokens + chunks - 1) / chunks + 127) / 128 * 128);
 }
 
-LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy) {
-  check_arguments("linear_logprob", x_TD, head_VD, targets_T, temperature);
+LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature, bool want_entropy,
+                        const HeadShare* share) {
+  check_arguments("linear_logprob", x_TD, head_VD, targets_T, temperature, share);
+  check(!share || x_TD.scalar_type() != at::kDouble, "[linear_logprob] a head that ranks share is not for float64");
   if (x_TD.scalar_type() == at::kDouble) return linear_logprob_ref(x_TD, head_VD, targets_T, temperature, want_entropy);
   LogProbForward f;
   Tensor x, head, targets;
   {
     const at::NoGradGuard no_grad;
     x = x_TD.contiguous(), head = head_VD.contiguous(), targets = targets_T.contiguous();
-    f = forward(x, head, targets, temperature, want_entropy);
+    f = share ? forward_shared(x, head, targets, temperature, want_entropy, *share) : forward(x, head, targets, temperature, want_entropy);
+    if (share) targets = own_targets(targets, *share, head.size(0), head.size(0));
   }
   if (!needs_grad({x_TD, head_VD})) return f.result;
-  f.result.logprob_T = differentiable(
-      "linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x, head, targets, f.lse_T},
-      [temperature](const Tensor& d_T, const Tensors& saved, const Wanted& want) { return backward(d_T, saved, want, temperature); });
+  f.result.logprob_T =
+      differentiable("linear_logprob", f.result.logprob_T, {x_TD, head_VD}, {x, head, targets, f.lse_T},
+                     [temperature, shared = share != nullptr](const Tensor& d_T, const Tensors& saved, const Wanted& want) {
+                       return backward(d_T, saved, want, temperature, shared);
+                     });
   return f.result;
 }
 

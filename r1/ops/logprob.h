@@ -8,6 +8,8 @@
 // CPU fp32: row t is bitwise the same whatever T and the chunking (the engine's sampler calls the same kernel on its logits).
 #pragma once
 
+#include <functional>
+
 #include "r1/tensor/tensor.h"
 
 namespace r1::tensor {
@@ -21,9 +23,17 @@ struct LogProbs {
   Tensor entropy_T;  // fp32, undefined unless asked for
 };
 
-// targets_T int64; rows with target < 0 give 0 and no gradient.
+// A head whose tokens are shared out among ranks, each of which calls the op with the same x and targets: the head given is that of the tokens
+// [first, first + V). The largest logit and the sum of the exponentials are taken over the ranks, the target's logit comes from the rank that
+// has it (Megatron-LM, arXiv 1909.08053, section 3). The results are the same on all ranks; the gradient of x is each rank's own term of a sum.
+struct HeadShare {
+  int64_t first = 0, vocabulary = 0;      // vocabulary: tokens of all ranks together
+  std::function<void(Tensor&)> sum, max;  // over the ranks, in place, of a contiguous fp32 tensor
+};
+
+// targets_T int64; rows with target < 0 give 0 and no gradient. `share`: null, or of one of the ranks; not for fp64.
 LogProbs linear_logprob(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0,
-                        bool want_entropy = false);
+                        bool want_entropy = false, const HeadShare* share = nullptr);
 LogProbs linear_logprob_ref(const Tensor& x_TD, const Tensor& head_VD, const Tensor& targets_T, double temperature = 1.0,
                             bool want_entropy = false);
 

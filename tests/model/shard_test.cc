@@ -47,7 +47,7 @@ struct Parts {
     for (const auto& table : factory.rotary_tables()) table->reach(64);
     block.attention->parameters(nn::ParameterList(parameters).under("layers.0.attention"));
     block.mlp->parameters(nn::ParameterList(parameters).under("layers.0.mlp"));
-    rows = make_weight_table(parameters, family_of(config.family));
+    rows = make_weight_table(parameters, family_of(config.family), group, config.num_key_value_heads);
   }
 };
 
@@ -82,19 +82,20 @@ TEST(Shards, PutTogetherAreTheWhole) {
   }
 }
 
-// What `ranks` layers of their own parts give, added up, against the whole layer's.
-void expect_sums(const ModelConfig& config, int64_t size) {
-  const Parts whole(config, 0, {});
+// What `size` layers of their own parts give, added up, against the whole layer's.
+void expect_sums(const ModelConfig& config, int64_t size, int64_t layer = 0) {
+  const Parts whole(config, layer, {});
   const auto context = packed({9, 4});
   const Tensor x_TD = noise({13, config.hidden_size}, 5);
   for (size_t i = 0; i < whole.parameters.size(); ++i) whole.parameters[i].tensor->copy_(noise(whole.rows[i].shape, 10 + i));
   Tensor attention_TD = aten::zeros_like(x_TD), mlp_TD = aten::zeros_like(x_TD);
   for (int64_t rank = 0; rank < size; ++rank) {
-    const Parts part(config, 0, {rank, size});
+    const Parts part(config, layer, {rank, size});
     ASSERT_EQ(part.parameters.size(), whole.parameters.size());
     for (size_t i = 0; i < part.parameters.size(); ++i) {
       const Tensor shard = shard_of(whole.rows[i], *whole.parameters[i].tensor, {rank, size});
       ASSERT_EQ(shard.sizes(), part.parameters[i].tensor->sizes()) << config.family << " " << whole.rows[i].name;
+      ASSERT_EQ(part.rows[i].whole_shape, whole.rows[i].shape) << config.family << " " << whole.rows[i].name;
       part.parameters[i].tensor->copy_(rank > 0 && added_after_the_sum(whole.rows[i]) ? shard * 0 : shard);
     }
     attention_TD = attention_TD + (*part.block.attention)(x_TD, context, nullptr);
@@ -117,30 +118,31 @@ TEST(Shards, LayersOfThePartsAddUpToTheWhole) {
   }
 }
 
-// Each rank runs all experts' layer with the others' matrices at zero: what they give adds up.
-TEST(Shards, ExpertsOfTheRanksAddUpToTheWhole) {
+// Some neurons of every expert on each rank.
+TEST(Shards, ExpertsOfThePartsAddUpToTheWhole) {
   const at::NoGradGuard no_grad;
   for (const char* family : {"deepseek_v3", "deepseek_v2", "qwen3_moe"}) {
-    const ModelConfig config = divisible(family);
-    const Parts whole(config, 1, {}), part(config, 1, {});
-    const auto context = packed({9, 4});
-    const Tensor x_TD = noise({13, config.hidden_size}, 5);
-    for (size_t i = 0; i < whole.parameters.size(); ++i) whole.parameters[i].tensor->copy_(noise(whole.rows[i].shape, 10 + i));
-    for (const int64_t size : {2, 4}) {
-      Tensor sum_TD = aten::zeros_like(x_TD);
-      for (int64_t rank = 0; rank < size; ++rank) {
-        for (size_t i = 0; i < part.parameters.size(); ++i) {
-          std::vector<Tensor> shards;
-          for (int64_t r = 0; r < size; ++r) {
-            const Tensor shard = shard_of(whole.rows[i], *whole.parameters[i].tensor, {r, size});
-            shards.push_back(r == rank || whole.rows[i].shard_axis < 0 ? shard : shard * 0);
-          }
-          part.parameters[i].tensor->copy_(join_shards(whole.rows[i], shards));
-        }
-        sum_TD = sum_TD + (*part.block.mlp)(x_TD, context, nullptr);
-      }
-      const Tensor want_TD = (*whole.block.mlp)(x_TD, context, nullptr);
-      EXPECT_LT((sum_TD - want_TD).abs().max().item<double>(), 1e-5 * want_TD.abs().max().item<double>()) << family << " " << size;
+    for (const int64_t size : {2, 4}) expect_sums(divisible(family), size, 1);
+  }
+}
+
+// Fewer heads of keys and values than ranks: those whose queries ask the same one have it alike.
+TEST(Shards, HeadsOfKeysAndValuesMayBeHeldByMany) {
+  const at::NoGradGuard no_grad;
+  ModelConfig config = divisible("llama");
+  for (const int64_t heads : {1, 2}) {
+    config.num_key_value_heads = heads;
+    expect_sums(config, 4);
+    const Parts whole(config, 0, {});
+    for (const WeightRow& row : whole.rows) {
+      if (!row.name.ends_with(".k")) continue;
+      const Tensor w = noise(row.shape, 3);
+      std::vector<Tensor> shards;
+      for (int64_t rank = 0; rank < 4; ++rank) shards.push_back(shard_of(row, w, {rank, 4}));
+      EXPECT_TRUE(aten::equal(shards[0], shards[1]));
+      EXPECT_EQ(aten::equal(shards[1], shards[2]), heads == 1);
+      EXPECT_TRUE(aten::equal(join_shards(row, shards), w));
+      for (int64_t rank = 0; rank < 4; ++rank) EXPECT_EQ(is_counted(row, {rank, 4}), heads == 1 ? rank == 0 : rank % 2 == 0);
     }
   }
 }
@@ -156,14 +158,29 @@ TEST(Shards, SayWhatCannotBeSharedOut) {
   };
   ModelConfig c = divisible("llama");
   EXPECT_NE(error_of([&] { shard_config(c, {0, 3}); }).find("num_attention_heads 8 cannot be shared out among 3 ranks"), std::string::npos);
-  EXPECT_NE(error_of([&] { shard_config(c, {0, 8}); }).find("num_key_value_heads 4"), std::string::npos);
+  EXPECT_EQ(shard_config(c, {0, 8}).num_key_value_heads, 1);
+  EXPECT_EQ(kv_copies(c, 8), 2);
+  c.num_attention_heads = 12, c.num_key_value_heads = 4;
+  EXPECT_NE(error_of([&] {
+              shard_config(c, {0, 6});
+            }).find("num_key_value_heads 4 cannot be shared out among 6 ranks: neither"),
+            std::string::npos);
+  c = divisible("llama");
+  c.vocab_size = 61;
+  EXPECT_NE(error_of([&] { shard_config(c, {0, 2}); }).find("vocab_size 61"), std::string::npos);
+  c = divisible("llama");
+  c.ffn_dropout = 0.1;
+  EXPECT_NE(error_of([&] { shard_config(c, {0, 2}); }).find("ffn_dropout"), std::string::npos);
+  c = divisible("qwen3_moe");
+  c.moe.moe_intermediate_size = 21;
+  EXPECT_NE(error_of([&] { shard_config(c, {0, 2}); }).find("moe_intermediate_size 21"), std::string::npos);
+  c = divisible("llama");
   EXPECT_NE(error_of([&] { shard_config(c, {2, 2}); }).find("expected a rank below"), std::string::npos);
   c.ffn = "topk_sparse";
   EXPECT_NE(error_of([&] { shard_config(c, {0, 2}); }).find("ffn topk_sparse"), std::string::npos);
-  EXPECT_NE(error_of([&] { LayerFactory(divisible("qwen3_moe"), {.group = {0, 2}}).block(1); }).find("experts"), std::string::npos);
   WeightRow row;
   row.name = "w";
-  row.shape = {6, 2};
+  row.shape = row.whole_shape = {6, 2};
   row.shard_axis = 0;
   EXPECT_NE(error_of([&] {
               shard_of(row, aten::zeros({6, 2}), {0, 4});

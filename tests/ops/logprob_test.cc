@@ -3,7 +3,9 @@
 
 #include <ATen/Parallel.h>
 
+#include <barrier>
 #include <cmath>
+#include <thread>
 
 #include "op_test.h"
 
@@ -42,6 +44,72 @@ TEST(LinearLogprob, GradientOfTheDefinition) {
   const Tensor targets = aten::tensor({1, -1, 3}, at::kLong);
   expect_ref_gradient([&](const Tensors& t) { return linear_logprob_ref(t[0], t[1], targets, 0.8).logprob_T; },
                       {randn({3, 4}, 1), randn({5, 4}, 2)});
+}
+
+// Threads in the place of ranks: what one of them gives, all have, added up or the largest.
+class ThreadRanks {
+ public:
+  explicit ThreadRanks(int64_t size) : given_(size_t(size)), all_here_(size) {}
+  HeadShare share(int64_t rank, int64_t rows) {
+    return {.first = rank * rows,
+            .vocabulary = rows * int64_t(given_.size()),
+            .sum = [this, rank](Tensor& x) { combine(rank, x, [](const Tensor& a, const Tensor& b) { return a + b; }); },
+            .max = [this, rank](Tensor& x) { combine(rank, x, [](const Tensor& a, const Tensor& b) { return aten::maximum(a, b); }); }};
+  }
+
+ private:
+  void combine(int64_t rank, Tensor& x, const std::function<Tensor(const Tensor&, const Tensor&)>& two) {
+    given_[size_t(rank)] = x.clone();
+    all_here_.arrive_and_wait();
+    Tensor all = given_[0];
+    for (size_t r = 1; r < given_.size(); ++r) all = two(all, given_[r]);
+    all_here_.arrive_and_wait();
+    x.copy_(all);
+  }
+  std::vector<Tensor> given_;
+  std::barrier<> all_here_;
+};
+
+// Three ranks with a hundred tokens each; targets of all of them, and none.
+void test_shared_head(at::Device device) {
+  constexpr int64_t kRanks = 3, kRows = 100, kTokens = 41;
+  const Tensor targets = targets_with_holes(kTokens, kRanks * kRows, device), x = randn({kTokens, 32}, 1).to(device, at::kFloat),
+               head = (randn({kRanks * kRows, 32}, 2) * 0.3).to(device, at::kFloat), d = randn({kTokens}, 4).to(device, at::kFloat);
+  const auto leaf = [](const Tensor& t) { return t.detach().clone().requires_grad_(); };
+  for (const double temperature : {1.0, 0.7}) {
+    const Tensor whole_x = leaf(x), whole_head = leaf(head);
+    const LogProbs want = linear_logprob(whole_x, whole_head, targets, temperature, true);
+    (want.logprob_T * d).sum().backward();
+    ThreadRanks ranks(kRanks);
+    std::vector<Tensor> xs, heads;
+    std::vector<LogProbs> got(kRanks);
+    for (int64_t r = 0; r < kRanks; ++r) xs.push_back(leaf(x)), heads.push_back(leaf(head.narrow(0, r * kRows, kRows)));
+    std::vector<std::thread> threads;
+    for (int64_t r = 0; r < kRanks; ++r)
+      threads.emplace_back([&, r] {
+        const HeadShare share = ranks.share(r, kRows);
+        got[size_t(r)] = linear_logprob(xs[size_t(r)], heads[size_t(r)], targets, temperature, true, &share);
+        (got[size_t(r)].logprob_T * d).sum().backward();
+      });
+    for (std::thread& thread : threads) thread.join();
+    Tensor dx = aten::zeros_like(x);
+    for (size_t r = 0; r < size_t(kRanks); ++r) {
+      EXPECT_LE(distance(got[r].logprob_T, want.logprob_T), 1e-5);
+      EXPECT_LE(distance(got[r].entropy_T, want.entropy_T), 1e-5);
+      EXPECT_LE(distance(heads[r].grad(), whole_head.grad().narrow(0, int64_t(r) * kRows, kRows)), 1e-5);
+      EXPECT_EQ(got[r].logprob_T[3].item<float>(), 0.0f);
+      EXPECT_TRUE(aten::equal(got[r].logprob_T, got[0].logprob_T));
+      dx = dx + xs[r].grad();
+    }
+    EXPECT_LE(distance(dx, whole_x.grad()), 1e-5);
+  }
+}
+TEST(LinearLogprob, AHeadThatRanksShareGivesTheSame) {
+  test_shared_head(at::kCPU);
+}
+TEST(LinearLogprob, AHeadThatRanksShareGivesTheSameCuda) {
+  SKIP_WITHOUT_CUDA();
+  test_shared_head(at::kCUDA);
 }
 
 // More than one chunk: 16M floats over 70,000 words are 232 rows.

@@ -113,7 +113,7 @@ void log_prob(const LogProb& given) {
 void log_prob_backward(const LogProbBackward& given) {
   LogProbBackward a = given;
   for (int64_t r = 0; r < a.rows; ++r)
-    check(a.targets[r] < a.vocab, "[log_prob_backward] expected targets below ", a.vocab, ", got ", a.targets[r]);
+    check(a.targets[r] <= a.vocab, "[log_prob_backward] expected targets below ", a.vocab, ", got ", a.targets[r]);
   if (!a.row_stride) a.row_stride = a.vocab;
   with_isa([&](auto isa) { log_prob_backward_simd<isa()>(a, threads_for(double(a.rows * a.vocab) * 20)); });
 }

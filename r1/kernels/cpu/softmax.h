@@ -1,8 +1,9 @@
 // Log-probabilities from rows of logits, and the gradient, with z = logits * inv_temperature:
 //   lse = log sum exp z,  logprob = z[target] - lse,  entropy = lse - sum softmax(z) z
 //   backward, in place:  logits[i] = dlogprob * inv_temperature * ((i == target) - exp(z[i] - lse))
-// Cross entropy is -logprob: dlogprob = -weight. A target < 0 gives logprob 0 and a row of zero gradients. Logits are fp32. The sum over a
-// row runs in chunks of 4096 combined in ascending order, so that a row's bits depend neither on other rows nor on threads.
+// Cross entropy is -logprob: dlogprob = -weight. A target < 0 gives logprob 0 and a row of zero gradients. In the backward the target vocab is
+// none of these logits, which are a part of a row then, with the lse of all of it. Logits are fp32. The sum over a row runs
+// in chunks of 4096 combined in ascending order, so that a row's bits depend neither on other rows nor on threads.
 #pragma once
 
 #include <cstdint>

@@ -49,10 +49,11 @@ void backward_row(const LogProbBackward& a, int64_t r) {
   const int64_t target = a.targets[r];
   if (target < 0) return for_vectors(a.vocab, [&](int64_t i, int64_t n) { store_n(z + i, zero(), n); });
   const float factor = a.dlogprob[r] * a.inv_temperature;
-  const float own = exp1(z[target] * a.inv_temperature - a.lse[r]);
+  const bool here = target < a.vocab;  // else it is in another part of the row
+  const float own = here ? exp1(z[target] * a.inv_temperature - a.lse[r]) : 0;
   const F16 scale = set1(a.inv_temperature), lse = set1(a.lse[r]), minus = set1(-factor);
   for_vectors(a.vocab, [&](int64_t i, int64_t n) { store_n(z + i, minus * exp(load_up_to(z + i, n) * scale - lse), n); });
-  z[target] = factor * (1.0f - own);
+  if (here) z[target] = factor * (1.0f - own);
 }
 
 }  // namespace
