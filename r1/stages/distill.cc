@@ -99,7 +99,8 @@ void check_choices(const DistillConfig& c) {
 }  // namespace
 
 void check(const DistillConfig& config, const Preflight& preflight) {
-  if (config.sft.parallel.dp > 1) fail_usage("distill runs in one process; leave parallel.dp out");
+  if (config.sft.parallel.dp > 1 || config.sft.parallel.tp > 1)
+    fail_usage("distill runs in one process; leave parallel.dp and parallel.tp out");
   check(config.sft, preflight);
   check_choices(config);
   if (!preflight.knows("teacher_name_or_path")) return;

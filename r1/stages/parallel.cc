@@ -5,6 +5,7 @@
 #include "r1/base/build_info.h"
 #include "r1/base/log.h"
 #include "r1/dist/join.h"
+#include "r1/model/shard.h"
 
 namespace r1::stages {
 namespace {
@@ -41,36 +42,63 @@ void check_zero(const ParallelArgs& args, const train::TrainerConfig& trainer) {
 void check_parallel(const ParallelArgs& args, const RunArgs& run, const train::TrainerConfig& trainer) {
   check_zero(args, trainer);
   const dist::Ranks ranks = dist::ranks_of_this_process();
-  if (args.dp > 0 && args.dp != ranks.size)
-    fail_usage("parallel.dp is ", args.dp, ", and ", ranks.size == 1 ? "one process was" : str(ranks.size, " ranks were"), " started",
-               ranks.source.empty() ? "" : str(" (", ranks.source, ")"), "; start as many (r1 launch --nproc_per_node ", args.dp,
-               " -- ...), or leave parallel.dp out to take what there is");
-  if (run.gradient_accumulation_steps < ranks.size)
+  const std::string started = str(ranks.size == 1 ? "one process was" : str(ranks.size, " ranks were"), " started",
+                                  ranks.source.empty() ? "" : str(" (", ranks.source, ")"));
+  const int64_t wanted = std::max<int64_t>(args.dp, 1) * args.tp;
+  if (args.dp > 0 && wanted != ranks.size)
+    fail_usage("parallel.dp is ", args.dp, args.tp > 1 ? str(" and parallel.tp ", args.tp, ", together ", wanted, " ranks") : "", ", and ",
+               started, "; start as many (r1 launch --nproc_per_node ", wanted, " -- ...), or leave parallel.dp out to take what there is");
+  if (ranks.size % args.tp != 0)
+    fail_usage("parallel.tp is ", args.tp, ", and ", started, ", which is no multiple of it; start ", args.tp, " or a multiple (r1 launch ",
+               "--nproc_per_node ", args.tp, " -- ...), or give another parallel.tp");
+  const int64_t sharing = ranks.size / args.tp;
+  if (run.gradient_accumulation_steps < sharing)
     fail_usage("a step has ", run.gradient_accumulation_steps, " micro-batch", run.gradient_accumulation_steps == 1 ? "" : "es",
-               " (gradient_accumulation_steps) for ", ranks.size, " ranks, so some would have nothing to do; give a multiple of ",
-               ranks.size,
+               " (gradient_accumulation_steps) for ", sharing, args.tp > 1 ? str(" times ", args.tp) : "",
+               " ranks, so some would have nothing to do; give a multiple of ", sharing,
                " (per_device_train_batch_size may be smaller then: the batch of a step is the two multiplied, on any number of ranks)");
+}
+
+void check_layers_parallel(const ParallelArgs& args, const model::ModelConfig& network, const train::TrainerConfig& trainer) {
+  if (args.tp == 1) return;
+  if (trainer.optim != "adamw")
+    fail_usage("parallel.tp ", args.tp, " and optim ", trainer.optim,
+               ": it makes whole matrices orthogonal, of which each rank has a part; take optim adamw, or parallel.tp 1");
+  if (trainer.quantize_training != "none")
+    fail_usage("parallel.tp ", args.tp, " and quantize_training ", trainer.quantize_training,
+               ": weights are rounded by whole rows, of which each rank has a part; take parallel.tp 1");
+  if (args.zero > 0 || args.checkpoint == "sharded")
+    fail_usage(
+        "parallel.tp ", args.tp, " and parallel.", args.zero > 0 ? str("zero ", args.zero) : "checkpoint sharded",
+        ": each rank has its own part of the layers' state already; take parallel.zero 0 and parallel.checkpoint auto, or parallel.tp 1");
+  try {
+    model::shard_config(network, {0, args.tp});
+  } catch (const Error& error) {
+    fail_usage("parallel.tp ", args.tp, ": ", error.what());
+  }
 }
 
 Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config) {
   const dist::Ranks ranks = dist::ranks_of_this_process();
-  if (ranks.size == 1) return {.group = std::make_unique<dist::Group>(), .device = tensor::parse_device(run.device)};
+  if (ranks.size == 1) return {.group = std::make_unique<dist::Group>(), .mesh = {}, .device = tensor::parse_device(run.device)};
   if (ranks.rank > 0 && log_level() < LogLevel::kWarning) set_log_level(LogLevel::kWarning);
   dist::JoinOptions options{
       .timeout = args.timeout, .backend = args.backend, .device = own_device(run.device, ranks), .deterministic = args.deterministic};
   options.same["program"] = version_line();
   add_settings(options.same, config);
   auto group = dist::join(ranks, options);
-  log_info("parallel: ", ranks.size, " ranks (", ranks.source, ")");
-  return {.group = std::move(group), .device = options.device};
+  dist::Mesh mesh(*group, args.tp);
+  log_info("parallel: ", ranks.size, " ranks (", ranks.source, ")",
+           args.tp > 1 ? str(", ", args.tp, " for each of ", mesh.data().size(), " models") : "");
+  return {.group = std::move(group), .mesh = std::move(mesh), .device = options.device};
 }
 
 bool shares_checkpoints(const ParallelArgs& args) {
   return args.checkpoint == "sharded" || (args.checkpoint == "auto" && args.zero > 0);
 }
 
-train::Sharing sharing(const ParallelArgs& args, const Together& together) {
-  return {.group = together.group.get(), .gradients = args.gradients, .zero = args.zero};
+train::Sharing sharing(const ParallelArgs& args, Together& together) {
+  return {.group = &together.mesh.data(), .gradients = args.gradients, .zero = args.zero};
 }
 
 Json in_group(dist::Group& group, const std::function<Json()>& body) {
@@ -84,6 +112,7 @@ Json in_group(dist::Group& group, const std::function<Json()>& body) {
 
 void ParallelArgs::visit(Fields& v) {
   v("dp", dp, "ranks that share the micro-batches of each step; 0: as many as were started", Range{0, 1e6});
+  v("tp", tp, "ranks that share the layers of one model (tensor parallel); all ranks are dp x tp", Range{1, 1e6});
   v("zero", zero, "what ranks share out among them, where each has the whole else: 0 nothing, 1 the optimizer's state, 2 gradients too",
     Range{0, 2});
   v("backend", backend, "what ranks talk through: gloo between CPUs, nccl between GPUs", OneOf{"auto", "gloo", "nccl"});

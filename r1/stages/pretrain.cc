@@ -73,8 +73,9 @@ model::ModelConfig new_shape(const PretrainConfig& config, const text::Tokenizer
   return shape;
 }
 
-std::unique_ptr<model::Transformer> new_model(const model::ModelConfig& shape, int64_t seed, tensor::Device device, tensor::DType dtype) {
-  auto out = std::make_unique<model::Transformer>(shape, device, dtype);
+std::unique_ptr<model::Transformer> new_model(const model::ModelConfig& shape, int64_t seed, tensor::Device device, tensor::DType dtype,
+                                              dist::Group* ranks) {
+  auto out = std::make_unique<model::Transformer>(shape, device, dtype, model::Allocation::kAtOnce, ranks);
   out->init_weights(uint64_t(seed));
   return out;
 }
@@ -125,21 +126,29 @@ void check(const PretrainConfig& config, const Preflight& preflight) {
     fail_usage("missing: --tokenizer_name_or_path (make one with r1 tokenizer train)");
   train::TrainerConfig trainer = config.trainer;
   training_dtype(config.model, trainer, at::kCPU);
-  if (!new_model) return check_model(config.model, preflight);
+  if (!new_model) {
+    check_model(config.model, preflight);
+    if (preflight.knows("model_name_or_path"))
+      check_layers_parallel(config.parallel, model::read_model_config(model::find_model(config.model.model_name_or_path)), trainer);
+    return;
+  }
   // With the preset's own vocabulary: the tokenizer may not be there yet.
   model::ModelConfig shape = named_shape(config);
   model::finish_config(shape);
+  shape.vocab_size = config.parallel.tp;
+  check_layers_parallel(config.parallel, shape, trainer);
 }
 
 namespace {
 
-Json pretrain_on(const PretrainConfig& config, const Together& together) {
+Json pretrain_on(const PretrainConfig& config, Together& together) {
   const auto device = together.device;
   const auto task = config.task.task.empty() ? nullptr : load_task(config.task);
   const auto tokenizer = pretrain_tokenizer(config, task.get());
   // What can't be built is refused before there is a folder.
   const std::string& start = config.model.model_name_or_path;
   const model::ModelConfig shape = start.empty() ? new_shape(config, *tokenizer) : model::ModelConfig();
+  if (start.empty()) check_layers_parallel(config.parallel, shape, config.trainer);
   Run run("pretrain", config.run, config_to_json(config), together.group.get());
   if (shares_checkpoints(config.parallel)) run.share_checkpoints();
   if (run.complete()) return run.results();
@@ -170,7 +179,9 @@ Json pretrain_on(const PretrainConfig& config, const Together& together) {
   const int64_t steps = supervised_steps(config.run, data);
   train::TrainerConfig trainer_config = config.trainer;
   const auto dtype = training_dtype(config.model, trainer_config, device);
-  const auto model = start.empty() ? new_model(shape, config.run.seed, device, dtype) : eval::load_weights_of(start, device, dtype);
+  dist::Group* ranks = &together.mesh.tensor();
+  const auto model = start.empty() ? new_model(shape, config.run.seed, device, dtype, ranks)
+                                   : eval::load_weights_of(start, device, dtype, {.ranks = ranks});
   check_vocabulary(*tokenizer, model->config(), "pretrain");
   const std::string folder = eval::shell_word(config.run.output_dir);
   data.next = {"r1 generate " + folder, "r1 sft --model " + folder + " --train_files chat.jsonl --output_dir ..."};
@@ -184,7 +195,7 @@ Json pretrain_on(const PretrainConfig& config, const Together& together) {
 
 Json pretrain(const PretrainConfig& config) {
   check(config, {.quick = true});
-  const Together together = meet(config.parallel, config.run, config_to_json(config));
+  Together together = meet(config.parallel, config.run, config_to_json(config));
   return in_group(*together.group, [&] { return pretrain_on(config, together); });
 }
 

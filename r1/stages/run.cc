@@ -264,13 +264,19 @@ train::CheckpointOptions Run::checkpoint_options() {
 
 // All ranks together, or rank 0 for all; afterwards all know which checkpoints there are.
 void Run::save_together(const std::function<void()>& work) {
-  shares_checkpoints_ ? work() : group_->first("the checkpoint", work);
+  shares_checkpoints_ ? work() : write_first("the checkpoint", work);
   // The others' turn comes when rank 0's does, also after a save that failed.
   double known[2] = {double(saved_step_.value_or(-1)), double(under_way_.value_or(-1))};
   group_->broadcast(known);
   const auto step = [](double number) { return number < 0 ? std::nullopt : std::optional(int64_t(number)); };
   saved_step_ = step(known[0]);
   under_way_ = step(known[1]);
+}
+
+// Rank 0 writes; ranks that hold parts of its model hand them over meanwhile.
+void Run::write_first(const std::string& what, const std::function<void()>& work) {
+  if (group_->rank() > 0) trainer_->with_whole_rows({});
+  group_->first(what, [&] { trainer_->with_whole_rows(work); });
 }
 
 // A full disk must not end a long run: the former checkpoint stands, and the next save tries again. When the run stops anyway, the error
@@ -356,12 +362,11 @@ void Run::finish(const Json& results, const std::vector<std::string>& next) {
   wait_for_checkpoint();
   if (args_.save_final_checkpoint && saved_step_ != trainer_->global_step())
     save_together([&] { writer_->save(*trainer_, final_state_, checkpoint_options()); });
-  group_->first("the final model", [&] { write_final(results, next); });
+  write_first("the final model", [&] { write_final(results, next); });
 }
 
 void Run::write_final(const Json& results, const std::vector<std::string>& next) {
-  std::vector<std::string> weights;
-  trainer_->with_masters([&] { weights = model::save_model(trainer_->model(), folder_, trainer_->model().dtype(), args_.max_shard_size); });
+  const std::vector<std::string> weights = trainer_->save_model(folder_, args_.max_shard_size);
   write_tokenizer(folder_);
   metrics_.reset();
   Json done = Json::object();

@@ -121,6 +121,7 @@ class Run {
 
  private:
   train::CheckpointOptions checkpoint_options();
+  void write_first(const std::string& what, const std::function<void()>& work);
   void save_together(const std::function<void()>& work);
   void save_or_warn(const Json& state, int64_t step, bool stopping);
   void wait_for_checkpoint();

@@ -17,11 +17,13 @@ void check(const SftConfig& config, const Preflight& preflight) {
   train::TrainerConfig trainer = config.trainer;
   training_dtype(config.model, trainer, at::kCPU);
   check_model(config.model, preflight);
+  if (preflight.knows("model_name_or_path"))
+    check_layers_parallel(config.parallel, model::read_model_config(model::find_model(config.model.model_name_or_path)), trainer);
 }
 
 namespace {
 
-Json sft_on(const SftConfig& config, const Together& together) {
+Json sft_on(const SftConfig& config, Together& together) {
   const auto device = together.device;
   const SftSources sources = sft_sources(config, "sft");
   Run run("sft", config.run, config_to_json(config), together.group.get());
@@ -29,7 +31,8 @@ Json sft_on(const SftConfig& config, const Together& together) {
   if (run.complete()) return run.results();
 
   train::TrainerConfig trainer_config = config.trainer;
-  const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device));
+  const auto loaded = load(config.model, device, training_dtype(config.model, trainer_config, device), TokenizerUse::kNeeded,
+                           {.ranks = &together.mesh.tensor()});
   const data::PromptMaker prompts(*loaded.tokenizer, loaded.chat.get(), config.prompt, loaded.stop_ids);
   if (!sources.task && !loaded.chat && config.prompt.prompt_format == "auto")
     log_warning(
@@ -50,7 +53,7 @@ Json sft_on(const SftConfig& config, const Together& together) {
 
 Json sft(const SftConfig& config) {
   check(config, {.quick = true});
-  const Together together = meet(config.parallel, config.run, config_to_json(config));
+  Together together = meet(config.parallel, config.run, config_to_json(config));
   return in_group(*together.group, [&] { return sft_on(config, together); });
 }
 

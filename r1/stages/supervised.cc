@@ -44,7 +44,7 @@ std::vector<data::Batch> micro_batches(const std::vector<data::Batch>& rows, con
 }
 
 // Every rank reads all rows of a step, so the data and their order are the same on any number of ranks, and takes every size-th micro-batch.
-std::vector<data::Batch> share(std::vector<data::Batch> all, const dist::Group& group) {
+std::vector<data::Batch> share_out(std::vector<data::Batch> all, const dist::Group& group) {
   if (group.size() == 1) return all;
   std::vector<data::Batch> mine;
   for (size_t i = size_t(group.rank()); i < all.size(); i += size_t(group.size())) mine.push_back(std::move(all[i]));
@@ -158,7 +158,7 @@ std::optional<double> held_out_loss(train::Trainer& trainer, const std::vector<d
   const size_t rank = group ? size_t(group->rank()) : 0, size = group ? size_t(group->size()) : 1;
   std::vector<double> sums(2 * rows.size() + 1, 0.0);  // loss and weight of each row; last: given up
   for (size_t i = rank; i < rows.size() && sums.back() == 0; i += size) {
-    if (stop && stop()) {
+    if (trainer.any_asked(stop && stop())) {
       sums.back() = 1;
       break;
     }
@@ -227,7 +227,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
     if (data.rewrite && !data.rewrite(rows, trainer.global_step(), interrupted))
       run.after_step(trainer.global_step(), before);  // saves and throws
     warn_of_unlearned(run, loader.counts(), data.looked_at, unlearned);
-    const auto batches = share(micro_batches(rows, loader.part_ends(), data.batches.max_tokens_per_batch), run.group());
+    const auto batches = share_out(micro_batches(rows, loader.part_ends(), data.batches.max_tokens_per_batch), trainer.group());
     const int64_t step_padded = padded_tokens(rows, loader.part_ends());
     size_t micro = 0;
     const auto result = trainer.step(batches, loss_spec, [&] {
@@ -253,7 +253,7 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
             bar.at(str("evaluating, row ", ++row, "/", data.eval_rows.size()));
             return run.must_stop();
           },
-          &run.group());
+          &trainer.group());
       if (!loss) run.give_up(step);
       eval_loss = *loss;
       log_info(run.stage(), ": step ", step, ": eval_loss ", digits(eval_loss));

@@ -293,7 +293,7 @@ struct CheckpointWriter::Impl {
     check(size() > 1 || !trainer.shares_state(), "[checkpoint] ranks that share the optimizer's state write their checkpoints together");
     model::Transformer& model = trainer.model();
     const auto metadata = size() > 1 ? part_metadata(j.step, rank(), size()) : std::map<std::string, std::string>();
-    std::vector<model::WeightFile> weights = model::weight_files(model, model.dtype(), options.max_shard_size, size());
+    std::vector<model::WeightFile> weights = model::weight_files(model, model.dtype(), options.max_shard_size, size(), trainer.fetch_row());
     for (size_t i = 0; i < weights.size(); ++i)
       if (int64_t(i) % size() == rank()) j.files.push_back({weights[i].name, weights[i].sources, {}});
     if (options.save_optimizer)

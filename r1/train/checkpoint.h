@@ -31,7 +31,8 @@ struct CheckpointOptions {
 };
 
 // Writes run_folder/checkpoint-<step>; returns its path. A failure (ENOSPC, EIO) throws and leaves the former checkpoints as they were; so
-// does a NaN in weights or optimizer. The log history is what metrics.jsonl of the run folder has up to this step (thinned, if it is long).
+// does a NaN in weights or optimizer. Where ranks share the model's layers: inside Trainer::with_whole_rows; what is written is whole, and loads
+// on any number of ranks. The log history is what metrics.jsonl of the run folder has up to this step (thinned, if it is long).
 std::filesystem::path save_checkpoint(const std::filesystem::path& run_folder, Trainer& trainer, const Json& stage_state,
                                       const CheckpointOptions& options);
 

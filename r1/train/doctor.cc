@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "r1/base/log.h"
+#include "r1/dist/group.h"
 #include "r1/tensor/aten.h"
 #include "r1/train/forward.h"
 
@@ -50,6 +51,13 @@ std::string bad_activation(model::Transformer& model, const data::Batch& batch) 
 
 }  // namespace
 
+std::string first_said(dist::Group* ranks, const std::string& own) {
+  if (!ranks) return own;
+  for (const std::string& said : ranks->all_gather(own))
+    if (!said.empty()) return said;
+  return "";
+}
+
 bool all_finite(const Tensor& x) {
   return aten::isfinite(x).all().item<bool>();
 }
@@ -57,7 +65,7 @@ bool all_finite(const Tensor& x) {
 std::string diagnose_loss(model::Transformer& model, std::span<const data::Batch> micro_batches,
                           const std::map<std::string, double>& terms) {
   at::NoGradGuard no_grad;
-  if (std::string found = bad_weight(model.weights()); !found.empty()) return found;
+  if (std::string found = first_said(model.ranks(), bad_weight(model.weights())); !found.empty()) return found;
   for (const data::Batch& batch : micro_batches) {
     if (std::string found = bad_activation(model, batch); !found.empty()) return found;
   }
@@ -76,7 +84,7 @@ std::string diagnose_gradients(std::span<const Optimizer::Row> rows, std::span<c
     // A tied embedding also gets the gradient that went through all layers, so a bad row inside the layers says more.
     if (bad == 1 || !layer_of(rows[i].weight->name).empty() || layer_of(rows[last].weight->name).empty()) last = i;
   }
-  if (bad == 0) return "the norm of the gradient overflows";
+  if (bad == 0) return kNormOverflows;
   const std::string& name = rows[last].weight->name;
   const std::string layer = layer_of(name);
   return str(kind_of(gradients[last]), " in gradient of ", name, " (", layer.empty() ? "" : "first layer: " + layer + "; ", bad, " of ",

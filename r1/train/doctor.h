@@ -16,13 +16,18 @@ namespace r1::train {
 
 bool all_finite(const Tensor& x);
 
+// What the first rank that has something to say says; all say the same then. Null: alone.
+std::string first_said(dist::Group* ranks, const std::string& own);
+
 // A loss that is not finite: "NaN in weight layers.2.mlp.gate (layer 2)", "NaN in activations (first layer: 2)", or, if all that is finite,
-// the term of the loss that is not (`terms`: LossMetrics::terms), "NaN in the loss's kl term". Runs the batches forward without a graph.
+// the term of the loss that is not (`terms`: LossMetrics::terms), "NaN in the loss's kl term". Runs the batches forward without a graph. Ranks
+// that share the model call it together.
 std::string diagnose_loss(model::Transformer& model, std::span<const data::Batch> micro_batches,
                           const std::map<std::string, double>& terms = {});
 
 // Gradients that are not finite though the loss is. The backward runs from the last layer to the first, so the place where it went wrong is
 // the bad row nearest to the head: "NaN in gradient of layers.2.mlp.gate (first layer: 2; 14 of 38 gradients are bad)".
+inline constexpr const char* kNormOverflows = "the norm of the gradient overflows";  // all of them are finite
 std::string diagnose_gradients(std::span<const Optimizer::Row> rows, std::span<const Tensor> gradients);
 
 // The first weight or optimizer tensor that is not finite, or "".

@@ -105,12 +105,12 @@ ops::LogProbs weighted_logprobs(const model::Transformer& model, const LearnedRo
                                 const ForwardArgs& args) {
   const Tensor& rows_R = learned.rows_R;
   if (!rows_R.defined()) {
-    ops::LogProbs all = ops::linear_logprob(x_TD, model.head(), targets_T, args.temperature, args.want_entropy);
+    ops::LogProbs all = model.linear_logprob(x_TD, targets_T, args.temperature, args.want_entropy);
     if (all.entropy_T.defined()) all.entropy_T = all.entropy_T.masked_fill(targets_T < 0, 0);
     return all;
   }
   const ops::LogProbs some =
-      ops::linear_logprob(picked_rows(x_TD, rows_R), model.head(), targets_T.index_select(0, rows_R), args.temperature, args.want_entropy);
+      model.linear_logprob(picked_rows(x_TD, rows_R), targets_T.index_select(0, rows_R), args.temperature, args.want_entropy);
   const int64_t tokens = x_TD.size(0);
   return {spread(some.logprob_T, rows_R, tokens), some.entropy_T.defined() ? spread(some.entropy_T, rows_R, tokens) : Tensor()};
 }
@@ -181,13 +181,12 @@ ForwardResult forward(model::Transformer& model, const data::Batch& batch, const
     if (args.mtp) result.further = further_predictions(model, batch, x_TD, on.context, args);
     return result;
   }
-  if (args.nll && args.only_weighted && !args.want_entropy && x_TD.is_cuda()) {
+  if (args.nll && args.only_weighted && !args.want_entropy && x_TD.is_cuda() && !model.ranks()) {
     const ops::Nll nll = weighted_nll(model, on, x_TD, args);
     result.nll = nll.sum, result.logprob_T = nll.logprob_T;
   } else {
-    const ops::LogProbs out = args.only_weighted
-                                  ? weighted_logprobs(model, on.learned, x_TD, on.targets_T, args)
-                                  : ops::linear_logprob(x_TD, model.head(), on.targets_T, args.temperature, args.want_entropy);
+    const ops::LogProbs out = args.only_weighted ? weighted_logprobs(model, on.learned, x_TD, on.targets_T, args)
+                                                 : model.linear_logprob(x_TD, on.targets_T, args.temperature, args.want_entropy);
     result.logprob_T = out.logprob_T, result.entropy_T = out.entropy_T;
   }
   if (args.mtp) result.further = further_predictions(model, batch, x_TD, on.context, args);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "r1/dist/gradients.h"
+#include "r1/model/shard.h"
 #include "r1/ops/optimizer_step.h"
 #include "r1/tensor/aten.h"
 
@@ -208,7 +209,18 @@ std::vector<StateSlot> Optimizer::state_slots() const {
   std::vector<StateSlot> slots;
   for (const Row& row : rows_) {
     const auto add = [&](const char* kind, const Tensor& part) {
-      slots.push_back({row.weight->hf_name + kind, part, row.weight->tensor->sizes().vec(), row.own});
+      slots.push_back({.name = row.weight->hf_name + kind,
+                       .part = part,
+                       .shape = row.weight->tensor->sizes().vec(),
+                       .own = row.own,
+                       .row = row.weight,
+                       .keep = {},
+                       .whole = {}});
+      if (!model::is_split(*row.weight)) return;
+      slots.back().shape = row.weight->whole_shape;
+      slots.back().keep = [weight = row.weight, part, group = model_.group()](const Tensor& whole) {
+        part.copy_(model::shard_of(*weight, whole, group));
+      };
     };
     add(row.muon ? ".momentum_buffer" : ".exp_avg", row.moment1);
     if (!row.muon) add(".exp_avg_sq", row.moment2);
@@ -244,7 +256,13 @@ void Optimizer::load_state(const std::vector<std::pair<std::string, Tensor>>& te
       for (const StateSlot& slot : slots) given.erase(slot.name);
       fail("[optimizer] state has ", given.size(), " tensors that this run does not know, e.g. '", given.begin()->first, "'");
     }
-    for (const StateSlot& slot : slots) slot.part.view(-1).copy_(given[slot.name]->reshape(-1).narrow(0, slot.own.begin, slot.own.size()));
+    for (const StateSlot& slot : slots) {
+      const Tensor& whole = *given[slot.name];
+      if (slot.keep)
+        slot.keep(whole);
+      else
+        slot.part.view(-1).copy_(whole.reshape(-1).narrow(0, slot.own.begin, slot.own.size()));
+    }
   });
 }
 

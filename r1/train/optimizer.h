@@ -61,7 +61,7 @@ class Optimizer {
   std::vector<StateSlot> state_slots() const;
   // The slots' parts by name.
   std::vector<std::pair<std::string, Tensor>> state_tensors() const;
-  // `fill` writes every slot's part.
+  // `fill` writes every slot's part, or gives it the whole.
   void restore(const StateReader& fill);
   // From whole tensors, whatever is kept here of them.
   void load_state(const std::vector<std::pair<std::string, Tensor>>& tensors);

@@ -8,6 +8,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
+#include "r1/tensor/aten.h"
 #include "r1/tensor/safetensors.h"
 
 namespace r1::train {
@@ -42,6 +43,17 @@ int64_t parts_in(const fs::path& checkpoint) {
   return found;
 }
 
+// Brought together when its turn comes, and let go with the next.
+SafeSource source_of_whole(const StateSlot& slot) {
+  SafeSource source = tensor::safe_source(slot.name, slot.part);
+  source.shape = slot.shape;
+  source.bytes = [whole = slot.whole, held = Tensor()]() mutable {
+    held = whole().to(at::Device(at::kCPU)).contiguous();
+    return std::span(static_cast<const std::byte*>(held.const_data_ptr()), held.nbytes());
+  };
+  return source;
+}
+
 }  // namespace
 
 std::string optimizer_part(int64_t part, int64_t parts) {
@@ -55,7 +67,7 @@ std::vector<SafeSource> state_sources(const std::vector<StateSlot>& slots, bool 
   std::vector<SafeSource> sources;
   for (const StateSlot& slot : slots) {
     if (parts == 1) {
-      sources.push_back(tensor::safe_source(slot.name, slot.part));
+      sources.push_back(slot.whole ? source_of_whole(slot) : tensor::safe_source(slot.name, slot.part));
       continue;
     }
     const int64_t n = slot.own.size();
@@ -100,7 +112,15 @@ void StateParts::fill(const std::vector<StateSlot>& slots) const {
   for (const StateSlot& slot : slots) {
     const auto found = pieces_.find(slot.name);
     check(found != pieces_.end(), "[optimizer] state lacks '", slot.name, "' (was the run trained with another optim or dtype?)");
-    fill_slot(slot, found->second);
+    if (!slot.keep) {
+      fill_slot(slot, found->second);
+      continue;
+    }
+    StateSlot all = slot;
+    all.part = aten::empty(slot.shape, at::kFloat);
+    all.own = {0, all.part.numel()};
+    fill_slot(all, found->second);
+    slot.keep(all.part);
   }
   if (pieces_.size() == slots.size()) return;
   auto unknown = pieces_;

@@ -13,6 +13,7 @@
 #include "r1/base/memory.h"
 #include "r1/base/rng.h"
 #include "r1/dist/shard_exchange.h"
+#include "r1/model/shard.h"
 #include "r1/ops/optimizer_step.h"
 #include "r1/tensor/aten.h"
 #include "r1/train/doctor.h"
@@ -23,6 +24,7 @@
 #include "r1/train/optimizer.h"
 #include "r1/train/schedule.h"
 #include "r1/train/step_numbers.h"
+#include "r1/train/whole_rows.h"
 
 namespace r1::train {
 namespace {
@@ -58,7 +60,8 @@ struct Trainer::Impl {
         optimizer(m, c, more, std::move(rounding), sharing.zero > 0 ? StateSharing{group.size(), group.rank()} : StateSharing()),
         gradients(optimizer.rows().size()),
         bad_steps(c.max_consecutive_skips),
-        exchange(group, sharing.gradients) {
+        exchange(group, sharing.gradients),
+        whole_rows(m.ranks()) {
     if (c.gradient_checkpointing && m.device().is_cpu()) large_blocks_go_back.emplace();
     if (optimizer.shares()) shard_exchange.emplace(group, *optimizer.shares(), sharing.gradients);
     if (shard_exchange && sharing.zero == 2) gradient_shards.emplace(*shard_exchange, slots());
@@ -83,6 +86,7 @@ struct Trainer::Impl {
   dist::GradientExchange exchange;
   std::optional<dist::ShardExchange> shard_exchange;  // zero 1 and 2
   std::optional<GradientShards> gradient_shards;      // zero 2
+  WholeRows whole_rows;                               // where ranks share the layers
   Tensor own_total;                                   // of many ranks: this one's part of the step's loss
   nn::ForwardRecord record;                           // of the step under way
   std::function<void(const char*)> told;
@@ -152,6 +156,13 @@ struct Trainer::Impl {
     return mean * model.config().mtp_loss_weight;
   }
 
+  bool any_asked(bool asked) const {
+    if (!model.ranks()) return asked;
+    double any[1] = {asked ? 1.0 : 0.0};
+    model.ranks()->all_reduce(any, dist::Reduce::kMax);
+    return any[0] > 0;
+  }
+
   // Forward and backward of all micro-batches. The sum of their losses, double on the device; undefined: stopped.
   Tensor accumulate(std::span<const data::Batch> micro_batches, const LossSpec& spec, double denominator, const std::function<bool()>& stop,
                     StepResult& result) {
@@ -163,7 +174,7 @@ struct Trainer::Impl {
     Tensor total = aten::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model.device()));
     if (gradient_shards) return accumulate_in_shards(micro_batches, spec, denominator, stop, result, total);
     for (size_t i = 0; i < micro_batches.size(); ++i) {
-      if (stop && stop()) return {};
+      if (any_asked(stop && stop())) return {};
       micro_batch(micro_batches, i, spec, denominator, result, total);
       fold_gradients(micro_batches.size() == 1);
     }
@@ -219,8 +230,8 @@ struct Trainer::Impl {
     }
     drop_gradients();  // here, where the graph is gone with what was thrown
     const std::vector<data::Batch> halves = halved(micro_batches);
-    // A single document is not cut; and what has gone to other ranks is not taken back.
-    const bool smaller = halves.size() > micro_batches.size() && !gradient_shards;
+    // A single document is not cut, what has gone to other ranks is not taken back, and ranks that share the layers go on with what they all do.
+    const bool smaller = halves.size() > micro_batches.size() && !gradient_shards && !model.ranks();
     if (smaller) {
       log_warning("step ", global_step + 1, ": ", reason, "; done again in ", halves.size(), " micro-batches instead of ",
                   micro_batches.size());
@@ -283,8 +294,16 @@ struct Trainer::Impl {
   // "" if loss and gradients are finite, else what is wrong and where.
   std::string fault(const StepResult& result, const ops::Verdict& verdict, std::span<const data::Batch> micro_batches) {
     if (!std::isfinite(result.loss)) return loss_fault(result, micro_batches);
-    if (!verdict.good) return shard_exchange ? fault_in_shards() : diagnose_gradients(optimizer.rows(), gradients);
+    if (!verdict.good) return shard_exchange ? fault_in_shards() : gradient_fault();
     return "";
+  }
+
+  // Of ranks that share the layers, those that have the bad rows know them.
+  std::string gradient_fault() {
+    const std::string own = diagnose_gradients(optimizer.rows(), gradients);
+    if (!model.ranks()) return own;
+    const std::string found = first_said(model.ranks(), own == kNormOverflows ? "" : own);
+    return found.empty() ? own : found;
   }
 
   // Of each row, what is wrong on any rank stands in for its gradient.
@@ -335,11 +354,14 @@ struct Trainer::Impl {
     }
   }
 
+  // Ranks that share the state, or the layers, have each its own parts of rows; what several of the latter have alike counts once.
   Tensor judge(const Tensor& total) {
-    if (!shard_exchange) return ops::judge_gradients(gradients, total, config.max_grad_norm);
+    if (!shard_exchange && !model.ranks()) return ops::judge_gradients(gradients, total, config.max_grad_norm);
     double squares[1] = {0};
-    for (const Tensor& g : gradients) squares[0] += g.defined() ? ops::squared_sum(g).item<double>() : 0;
-    group.all_reduce(squares);
+    for (size_t i = 0; i < gradients.size(); ++i)
+      if (gradients[i].defined() && model::is_counted(*optimizer.rows()[i].weight, model.group()))
+        squares[0] += ops::squared_sum(gradients[i]).item<double>();
+    (shard_exchange ? group : *model.ranks()).all_reduce(squares);
     return ops::judge_squares(squares[0], total, config.max_grad_norm);
   }
 
@@ -437,6 +459,8 @@ Trainer::Trainer(model::Transformer& model, const TrainerConfig& config, int64_t
   check(config.bf16 == (model.dtype() == at::kBFloat16), "[trainer] expected a model in ", config.bf16 ? "bfloat16" : "float32",
         " (bf16=", config.bf16 ? "true" : "false", "), got ", model.dtype());
   check(total_steps > 0, "[trainer] expected at least one step, got ", total_steps);
+  check(!model.ranks() || (config.optim == "adamw" && !rounding.round && !more),
+        "[trainer] ranks that share the layers go neither with optim ", "muon nor with quantize_training nor with rows beside the model");
   model.set_requires_grad(true);
   if (more) {
     for (const model::WeightRow& row : *more) row.tensor->set_requires_grad(true);
@@ -478,11 +502,41 @@ void Trainer::with_masters(const std::function<void()>& work) {
   }
   impl_->optimizer.put_rounded();
 }
-std::string Trainer::state_fault() const {
-  return diagnose_state(impl_->optimizer);
+std::string Trainer::state_fault() {
+  return impl_->model.ranks() ? impl_->whole_rows.fault() : diagnose_state(impl_->optimizer);
 }
 model::Transformer& Trainer::model() {
   return impl_->model;
+}
+dist::Group& Trainer::group() {
+  return impl_->group;
+}
+bool Trainer::any_asked(bool asked) const {
+  return impl_->any_asked(asked);
+}
+
+// The parts are the rows of the weight table and then the optimizer's tensors.
+void Trainer::with_whole_rows(const std::function<void()>& work) {
+  Impl& impl = *impl_;
+  if (impl.group.rank() > 0) return;
+  std::vector<WholeRows::Part> parts;
+  for (const model::WeightRow& row : impl.model.weights()) parts.push_back({&row, *row.tensor});
+  for (const StateSlot& slot : impl.optimizer.state_slots()) parts.push_back({slot.row, slot.part});
+  impl.whole_rows.together(
+      std::move(parts), [&impl] { return diagnose_state(impl.optimizer); }, work);
+}
+
+model::FetchRow Trainer::fetch_row() {
+  return [impl = impl_.get()](const model::WeightRow& row) {
+    const model::WeightTable& table = impl->model.weights();
+    return impl->whole_rows.whole(size_t(&model::find_weight(table, row.name) - table.data()));
+  };
+}
+
+std::vector<std::string> Trainer::save_model(const std::filesystem::path& folder, int64_t max_shard_bytes) {
+  std::vector<std::string> files;
+  with_masters([&] { files = model::save_model(impl_->model, folder, impl_->model.dtype(), max_shard_bytes, {}, fetch_row()); });
+  return files;
 }
 
 std::vector<std::pair<std::string, Tensor>> Trainer::state_tensors() {
@@ -490,7 +544,11 @@ std::vector<std::pair<std::string, Tensor>> Trainer::state_tensors() {
 }
 
 std::vector<StateSlot> Trainer::state_slots() {
-  return impl_->optimizer.state_slots();
+  std::vector<StateSlot> slots = impl_->optimizer.state_slots();
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (slots[i].keep)
+      slots[i].whole = [impl = impl_.get(), number = impl_->model.weights().size() + i] { return impl->whole_rows.whole(number); };
+  return slots;
 }
 
 bool Trainer::shares_state() const {

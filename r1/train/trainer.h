@@ -2,6 +2,7 @@
 // owns gradient accumulation, mixed precision, the finite check and the order of sums, and is bitwise reproducible on CPU.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "r1/dist/gradients.h"
 #include "r1/dist/shares.h"
 #include "r1/model/transformer.h"
+#include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
 
 namespace r1::train {
@@ -120,6 +122,7 @@ struct WeightRounding {
 // The ranks that share each step, and how they add up their gradients. With many, step() is given this rank's micro-batches: the i-th here is
 // number i * size + rank of the step, and a rank may have none. Loss, gradients, metrics and counters are those of one process with all of
 // them, up to the order of sums; a stop that one rank was asked for, all take.
+// Beside these there may be ranks that share the model's layers (Transformer::ranks): they are given the same micro-batches.
 //
 // What is whole on every rank, and what each has its own N-th of (ZeRO, arXiv 1910.02054), of P parameters with AdamW, bytes a rank:
 //            weights   gradients     moments (and masters, bf16)     sent in a step: gradients, weights
@@ -139,6 +142,11 @@ struct StateSlot {
   Tensor part;                 // shared storage, not a copy; flat where ranks share the state
   std::vector<int64_t> shape;  // of the whole
   dist::Range own;             // of the whole, flat: what `part` is
+  const model::WeightRow* row;
+  // Where ranks share the layers and the row is split, so that `part` is no range of the whole: takes the part out of the whole, and brings
+  // the whole together (on the first of them, inside Trainer::with_whole_rows). Else empty.
+  std::function<void(const Tensor& whole)> keep;
+  std::function<Tensor()> whole;
 };
 using StateReader = std::function<void(const std::vector<StateSlot>&)>;
 
@@ -168,6 +176,10 @@ class Trainer {
   int64_t global_step() const;
   int64_t total_steps() const;
   model::Transformer& model();
+  // The ranks that share each step, or a group of one.
+  dist::Group& group();
+  // Whether any of the ranks that share the model's layers was asked (to stop): what one takes as asked, all do.
+  bool any_asked(bool asked) const;
 
   // Steps skipped since the run began: for NaN/Inf, and for want of a token to learn from.
   int64_t skipped_steps() const;
@@ -175,8 +187,16 @@ class Trainer {
   // Does `work` with the masters, in the model's dtype, in the place of rounded weights: for who saves the model.
   void with_masters(const std::function<void()>& work);
 
+  // Where ranks share the layers, the first of them does `work`, which saves this trainer, and the others hand over their parts of rows meanwhile;
+  // all call it, also those that share the batch, and these do nothing. Without such ranks: work().
+  void with_whole_rows(const std::function<void()>& work);
+  // The model as it is trained (the masters), whole; returns the names of the weight files.
+  std::vector<std::string> save_model(const std::filesystem::path& folder, int64_t max_shard_bytes);
+  // For who saves the model himself.
+  model::FetchRow fetch_row();
+
   // The first weight or optimizer tensor that is not finite, or "": asked before a checkpoint is written, so that no poisoned one ever is.
-  std::string state_fault() const;
+  std::string state_fault();
 
   // Optimizer moments, master weights, counters, as named tensors and JSON: what checkpoint.h writes. load_state checks names and shapes, and
   // takes whole tensors. Where ranks share the state, the tensors are this rank's parts.

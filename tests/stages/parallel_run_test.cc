@@ -8,9 +8,11 @@
 #include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/base/rng.h"
+#include "r1/model/weights_io.h"
 #include "r1/report/metrics.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/sft.h"
+#include "r1/tensor/aten.h"
 #include "tests/dist/processes.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
@@ -149,6 +151,34 @@ TEST_F(ParallelRun, IsTheRunOfOneAndGoesOnWithAnyNumber) {
   EXPECT_EQ(on_ranks(2, "two").code, 0);
 }
 
+TEST_F(ParallelRun, SharesLayersAndGoesOnWithAnyNumber) {
+  pretrain_with(arguments(root(), "one"));
+  on_ranks(2, "two --parallel.tp=2");
+  expect_same_losses("two", "one");
+  EXPECT_EQ(fs::file_size(root() / "two" / "model.safetensors"), fs::file_size(root() / "one" / "model.safetensors"));
+  back_to_step_2("two", "two_one");
+  pretrain_with(arguments(root(), "two_one"));
+  expect_same_losses("two_one", "one");
+  back_to_step_2("two_one", "two_one_four");
+  on_ranks(4, "two_one_four --parallel.tp=4");
+  expect_same_losses("two_one_four", "one");
+  back_to_step_2("two", "square");
+  on_ranks(4, "square --parallel.tp=2");
+  expect_same_losses("square", "one");
+  back_to_step_2("two", "beside");
+  on_ranks(2, "beside --parallel.tp=2 --async_checkpoints=true");
+  expect_same_losses("beside", "one");
+  EXPECT_EQ(model("beside"), model("two"));  // to the bit
+  EXPECT_FALSE(train::checkpoint_fault(root() / "beside" / "checkpoint-6"));
+  // As one process the model is what it was trained to be.
+  const auto shared = model::load_model(root() / "square", at::kCPU, at::kFloat),
+             one = model::load_model(root() / "one", at::kCPU, at::kFloat);
+  for (size_t i = 0; i < one->weights().size(); ++i) {
+    const Tensor &got = *shared->weights()[i].tensor, &want = *one->weights()[i].tensor;
+    EXPECT_LT((got - want).abs().max().item<double>(), 1e-3 * want.abs().max().item<double>()) << one->weights()[i].name;
+  }
+}
+
 TEST_F(ParallelRun, WhateverIsSharedAndWrittenBesideItIsTheSameRun) {
   pretrain_with(arguments(root(), "one"));
   on_ranks(2, "two --parallel.zero=2 --async_checkpoints=true");
@@ -194,11 +224,15 @@ TEST_F(ParallelRun, WhatDoesNotFitIsSaidBeforeAnyWork) {
   EXPECT_TRUE(dist::contains(with("--parallel.zero=2 --quantize_training=int8"), "parallel.zero 2 and quantize_training int8: "));
   EXPECT_TRUE(dist::contains(with("--parallel.zero=2 --parallel.checkpoint=whole"), "parallel.zero 2 and parallel.checkpoint whole: "));
   EXPECT_EQ(with("--parallel.dp=4").substr(0, 73), "parallel.dp is 4, and one process was started; start as many (r1 launch -");
+  EXPECT_EQ(with("--parallel.tp=2").substr(0, 73), "parallel.tp is 2, and one process was started, which is no multiple of it");
   {
     const EnvironmentVariable rank("RANK", "0"), size("WORLD_SIZE", "8"), host("MASTER_ADDR", "127.0.0.1"), port("MASTER_PORT", "1");
     EXPECT_TRUE(dist::contains(with("--seed=1"), "a step has 5 micro-batches (gradient_accumulation_steps) for 8 ranks"))
         << with("--seed=1");
     EXPECT_TRUE(dist::contains(with("--parallel.dp=2"), "parallel.dp is 2, and 8 ranks were started (RANK and WORLD_SIZE)"));
+    EXPECT_TRUE(dist::contains(with("--parallel.tp=8 --parallel.zero=1"), "parallel.tp 8 and parallel.zero 1: "));
+    EXPECT_EQ(with("--parallel.tp=8"), "parallel.tp 8: model config: num_attention_heads 4 cannot be shared out among 8 ranks");
+    EXPECT_TRUE(dist::contains(with("--parallel.tp=3"), "parallel.tp is 3, and 8 ranks were started (RANK and WORLD_SIZE), which is no"));
     const RunArgs args{.output_dir = (root() / "grpo").string()};
     EXPECT_TRUE(dist::contains(message_of([&] { stages::Run("grpo", args, Json::object()); }),
                                "grpo does not share its work between ranks, and this is one of 8 processes (RANK and WORLD_SIZE)"));
