@@ -101,7 +101,7 @@ Seen seen(model::Transformer& m, Group& data) {
   const at::AutoGradMode with_grad(true);
   m.set_requires_grad(true);
   Seen out;
-  const auto batches = step_batches(3, 4);
+  const auto batches = step_batches(3, 3);
   for (size_t i = size_t(data.rank()); i < batches.size(); i += size_t(data.size())) {
     nn::ForwardRecord record;
     const ForwardResult result = forward(m, batches[i],
@@ -180,7 +180,7 @@ TrainerConfig training_config() {
 }
 
 std::vector<data::Batch> own_batches(int64_t step, const Group& group) {
-  const auto all = step_batches(step, 1 + int(step % 5));  // some ranks have nothing to do
+  const auto all = step_batches(step, 1 + int(step % 3));  // some ranks have nothing to do
   std::vector<data::Batch> mine;
   for (size_t i = size_t(group.rank()); i < all.size(); i += size_t(group.size())) mine.push_back(all[i]);
   return mine;
