@@ -33,8 +33,10 @@ std::string difference(int64_t rank, const Json& words, const Json& zero) {
   };
   if (words.at("size") != zero.at("size"))
     return differs("world size", std::to_string(words.at("size").get<int64_t>()), std::to_string(zero.at("size").get<int64_t>()));
-  for (const auto& [name, value] : words.at("same").items()) {
-    const std::string own = value.get<std::string>(), other = zero.at("same").value(name, "");
+  Json names = zero.at("same");  // a setting may be given to one of the two alone
+  names.update(words.at("same"));
+  for (const auto& [name, ignored] : names.items()) {
+    const std::string own = words.at("same").value(name, "nothing"), other = zero.at("same").value(name, "nothing");
     if (own != other) return differs(name, own, other);
   }
   return "";

@@ -131,9 +131,11 @@ SCENARIO(meeting) {
   if (ranks.rank == 1) {
     if (argument == "absent") std::_Exit(0);
     if (argument == "setting") options.same["learning_rate"] = "2";
+    if (argument == "rank_1_alone") options.same["shape.rope_theta"] = "100";
     if (argument == "size") ranks.size = 3;
     if (argument == "twice") ranks.rank = 0;
   }
+  if (ranks.rank == 0 && argument == "rank_0_alone") options.same["shape.rope_theta"] = "100";
   in_group(ranks, options, [](Group& group) { group.barrier(); });
 }
 
@@ -227,6 +229,10 @@ TEST(Meeting, WhatDoesNotFitIsNamed) {
     return outcome.said;
   };
   const std::string absent = meet("absent"), setting = meet("setting"), size = meet("size"), twice = meet("twice");
+  const std::string alone_0 = meet("rank_0_alone"), alone_1 = meet("rank_1_alone");
+  EXPECT_TRUE(contains(alone_0, "was started with another shape.rope_theta than rank 0 (")) << alone_0;
+  EXPECT_TRUE(contains(alone_0, "): nothing instead of 100")) << alone_0;
+  EXPECT_TRUE(contains(alone_1, "): 100 instead of nothing")) << alone_1;
   EXPECT_TRUE(contains(absent, "rank 1 of 2 (by RANK and WORLD_SIZE) did not come to 127.0.0.1:")) << absent;
   EXPECT_TRUE(contains(setting, "rank 1 (" + own_host())) << setting;
   EXPECT_TRUE(contains(setting, "was started with another learning_rate than rank 0 (")) << setting;
