@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "r1/base/file.h"
 #include "r1/tensor/aten.h"
@@ -156,6 +159,26 @@ SCENARIO(asleep) {
   });
 }
 
+// "200000 20": so many lines of so many bytes from rank 1, which then fails if `argument` ends with "fail".
+SCENARIO(talks) {
+  long lines = 0, bytes = 0;
+  std::sscanf(argument.c_str(), "%ld %ld", &lines, &bytes);
+  if (ranks.rank == 1) {
+    const std::string line = std::string(size_t(bytes), 'x') + "\n";
+    for (long i = 0; i < lines; ++i) std::fputs(line.c_str(), stderr);
+    std::fputs("the last words", stderr);
+    if (argument.ends_with("fail")) std::_Exit(3);
+  }
+}
+
+// A rank that ends at once when it is asked to, and one that has a report to write.
+SCENARIO(stops) {
+  if (ranks.rank == 1) std::_Exit(130);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  std::fputs("the report is written\n", stderr);
+  std::_Exit(130);
+}
+
 TEST(Group, OfOneDoesNothing) {
   Group group;
   Tensor x = values(0, 4), y = aten::empty({4});
@@ -281,6 +304,39 @@ TEST(Launch, SeesAStoppedRankByItself) {
   EXPECT_TRUE(contains(outcome.said, " (it is stopped: SIGSTOP); its last collective: barrier 1")) << outcome.said;
   EXPECT_TRUE(contains(outcome.said, "launch: rank 1 (process ")) << outcome.said;
   EXPECT_TRUE(contains(outcome.said, "gave no sign of life for ")) << outcome.said;
+}
+
+TEST(Launch, HearsARankThatSaysMuch) {
+  const Outcome many = run_ranks("talks", 2, {}, "200000 20");
+  EXPECT_EQ(many.code, 0);
+  EXPECT_LT(many.seconds, 8);
+  EXPECT_EQ(many.said.size(), 200'000 * (9 + 21) + std::string("[rank 1] the last words\n").size());
+  EXPECT_TRUE(many.said.ends_with("\n[rank 1] the last words\n"));
+  // One line of 1 MB comes in pieces, none of it lost.
+  const Outcome longest = run_ranks("talks", 2, {}, "1 1000000");
+  EXPECT_EQ(longest.code, 0);
+  EXPECT_EQ(std::count(longest.said.begin(), longest.said.end(), 'x'), 1'000'000);
+  for (size_t begin = 0, end; (end = longest.said.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    EXPECT_EQ(longest.said.substr(begin, 9), "[rank 1] ");
+    EXPECT_LE(end - begin, 9 + (size_t(1) << 16));
+  }
+}
+
+TEST(Launch, AQuietRankIsHeardWhenItFails) {
+  const Outcome fine = run_ranks("talks", 2, {.quiet = true}, "30 5");
+  EXPECT_EQ(fine.code, 0);
+  EXPECT_EQ(fine.said, "");
+  const Outcome failed = run_ranks("talks", 2, {.quiet = true}, "30 5 fail");
+  EXPECT_EQ(failed.code, 3);
+  EXPECT_TRUE(failed.said.ends_with("[rank 1] xxxxx\n[rank 1] the last words\n")) << failed.said;
+  EXPECT_EQ(std::count(failed.said.begin(), failed.said.end(), 'x'), 19 * 5);  // 20 lines, the last words among them
+}
+
+TEST(Launch, AStopGivesARankItsTime) {
+  const Outcome outcome = run_ranks("stops", 2, {.max_restarts = 1, .grace = 0.2});
+  EXPECT_EQ(outcome.code, 130);
+  EXPECT_TRUE(contains(outcome.said, "the report is written")) << outcome.said;
+  EXPECT_FALSE(contains(outcome.said, "restart")) << outcome.said;
 }
 
 // The launcher that is not ours: its variables, and its store.
