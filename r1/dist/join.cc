@@ -63,7 +63,8 @@ Json meet(Store& store, const Ranks& ranks, const JoinOptions& options, const Js
   if (!wrong.empty()) return {{"wrong", wrong}};
   if (absent > 0)
     return {{"wrong", str(absent == 1 ? "rank " : "ranks ", missing, " of ", ranks.size, " (by ", ranks.source, ") did not come to ",
-                          store.name(), " within ", options.start_timeout, " s; the others wait there")}};
+                          store.name(), " within ", options.start_timeout, " s; the others wait there")},
+            {"there", ranks.size - absent}};
   return {{"names", names}, {"size", ranks.size}};
 }
 
@@ -103,7 +104,7 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
   }
   for (const auto& name : verdict.value("names", Json::array())) world->names.push_back(name.get<std::string>());
   if (const auto wrong = verdict.value("wrong", std::string()); !wrong.empty()) {
-    world->names.resize(size_t(ranks.size));  // who is to say good-bye
+    world->names.resize(size_t(verdict.value("there", ranks.size)));  // who is to say good-bye
     fail_usage("the ranks do not fit together: ", wrong);
   }
   if (verdict.at("size").get<int64_t>() != ranks.size)

@@ -40,8 +40,11 @@ Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config) 
   const dist::Ranks ranks = dist::ranks_of_this_process();
   if (ranks.size == 1) return {.group = std::make_unique<dist::Group>(), .device = tensor::parse_device(run.device)};
   if (ranks.rank > 0 && log_level() < LogLevel::kWarning) set_log_level(LogLevel::kWarning);
-  dist::JoinOptions options{
-      .timeout = args.timeout, .backend = args.backend, .device = own_device(run.device, ranks), .deterministic = args.deterministic};
+  dist::JoinOptions options{.timeout = args.timeout,
+                            .start_timeout = args.timeout,
+                            .backend = args.backend,
+                            .device = own_device(run.device, ranks),
+                            .deterministic = args.deterministic};
   options.same["program"] = version_line();
   add_settings(options.same, config);
   auto group = dist::join(ranks, options);

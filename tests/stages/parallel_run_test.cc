@@ -57,6 +57,10 @@ std::vector<std::string> arguments(const fs::path& root, const std::string& name
           "--parallel.timeout=20"};
 }
 
+int free_port() {
+  return dist::Store(dist::StoreAddress{.serve = true}).address().port;
+}
+
 Json pretrain_with(const std::vector<std::string>& arguments) {
   PretrainConfig config;
   apply_settings(config, parse_overrides(arguments));
@@ -168,6 +172,14 @@ TEST_F(ParallelRun, WhatDoesNotFitIsSaidBeforeAnyWork) {
     const RunArgs args{.output_dir = (root() / "grpo").string()};
     EXPECT_TRUE(dist::contains(message_of([&] { stages::Run("grpo", args, Json::object()); }),
                                "grpo does not share its work between ranks, and this is one of 8 processes (RANK and WORLD_SIZE)"));
+  }
+  {
+    // parallel.timeout says how long a rank is waited for.
+    const EnvironmentVariable rank("RANK", "0"), size("WORLD_SIZE", "2"), host("MASTER_ADDR", "127.0.0.1"),
+        port("MASTER_PORT", std::to_string(free_port()));
+    const std::string said = with("--parallel.timeout=1");
+    EXPECT_TRUE(dist::contains(said, "rank 1 of 2 (by RANK and WORLD_SIZE) did not come to 127.0.0.1:")) << said;
+    EXPECT_TRUE(dist::contains(said, " within 1 s")) << said;
   }
   EXPECT_FALSE(fs::exists(root() / "never"));
   EXPECT_FALSE(fs::exists(root() / "grpo"));
