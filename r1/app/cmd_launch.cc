@@ -6,6 +6,7 @@
 #include "r1/app/command.h"
 #include "r1/base/error.h"
 #include "r1/dist/launch.h"
+#include "r1/dist/ranks.h"
 
 namespace r1::app {
 namespace {
@@ -29,6 +30,9 @@ struct LaunchConfig {
 };
 
 int run(const LaunchConfig& config, const CommonOptions&) {
+  if (const dist::Ranks outer = dist::ranks_of_this_process(); outer.size > 1)
+    fail_usage("r1 launch: this is one of ", outer.size, " processes already (", outer.source,
+               "), and each would start a run of its own; start the stage without r1 launch, or r1 launch once");
   std::string known;
   for (const char* name : kStages) known += str(known.empty() ? "" : ", ", name);
   if (config.argv.empty()) fail_usage("missing: what the ranks run, e.g. r1 launch --nproc_per_node 2 -- pretrain --config run.yaml");

@@ -13,6 +13,7 @@
 #include "r1/model/presets.h"
 #include "tests/app/program.h"
 #include "tests/app/scripted_model.h"
+#include "tests/environment_variable.h"
 
 namespace r1::app {
 namespace {
@@ -361,6 +362,13 @@ TEST(UnknownCommand, TheNearestIsNamed) {
     EXPECT_EQ(r.err, str("error: unknown command '", typed, "', did you mean '", meant, "'? (r1 --help lists them)\n"));
   }
   EXPECT_EQ(run_r1({"xyzzy"}).err, "error: unknown command 'xyzzy' (r1 --help lists them)\n");
+}
+
+TEST(Launch, UnderAnotherLauncherIsRefused) {
+  const EnvironmentVariable rank("RANK", "1"), size("WORLD_SIZE", "2"), host("MASTER_ADDR", "127.0.0.1"), port("MASTER_PORT", "1");
+  const ProgramResult r = run_r1({"launch", "--nproc_per_node=2", "--", "pretrain", "--output_dir=none"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_TRUE(r.err.starts_with("error: r1 launch: this is one of 2 processes already (RANK and WORLD_SIZE)")) << r.err;
 }
 
 TEST(Plan, CountsAndJudgesAModel) {
