@@ -78,14 +78,14 @@ void take_slurm(Ranks& out, const Environment& environment) {
 }
 
 void take_master(Ranks& out, const Environment& environment) {
+  if (out.size == 1) return;  // nobody to meet; and a Kubernetes service called master sets MASTER_PORT=tcp://.. in every pod
   if (const auto address = environment("MASTER_ADDR"); address && !address->empty()) out.address = *address;
   if (const auto port = number_in(environment, "MASTER_PORT", 65'535)) out.port = int(*port);
-  if (out.size == 1) return;
   const bool lacks_address = out.address.empty(), lacks_port = out.port == 0;
   if (lacks_address || lacks_port)
     fail_usage("environment: ", out.source, " say rank ", out.rank, " of ", out.size, ", but not where the ranks meet: set ",
-               lacks_address ? "MASTER_ADDR" : "", lacks_address && lacks_port ? " and " : "", lacks_port ? "MASTER_PORT" : "",
-               " (the host of rank 0, and a port that is free there)");
+               lacks_address ? "MASTER_ADDR (the host of rank 0)" : "", lacks_address && lacks_port ? " and " : "",
+               lacks_port ? "MASTER_PORT (a port that is free on rank 0's host)" : "");
 }
 
 }  // namespace
@@ -98,7 +98,7 @@ Ranks ranks_of(const Environment& environment) {
   const auto pmi = pair_in(environment, "PMI_RANK", "PMI_SIZE");
   const auto index = number_in(environment, "JOB_COMPLETION_INDEX");
   // An Indexed Job gives its pods no RANK, but WORLD_SIZE by its own env.
-  const bool indexed = index && !environment("RANK");
+  const bool indexed = index && !number_in(environment, "RANK");
   const auto plain = indexed ? std::nullopt : pair_in(environment, "RANK", "WORLD_SIZE");
   Ranks out;
   if (plain) {
@@ -120,7 +120,7 @@ Ranks ranks_of(const Environment& environment) {
   } else if (slurm) {
     take(out, *slurm);
     take_slurm(out, environment);
-  } else if (indexed && environment("WORLD_SIZE")) {
+  } else if (indexed && number_in(environment, "WORLD_SIZE")) {
     take(out, *pair_in(environment, "JOB_COMPLETION_INDEX", "WORLD_SIZE"));
   }
   take_master(out, environment);

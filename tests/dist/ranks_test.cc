@@ -73,7 +73,7 @@ TEST(Ranks, Slurm) {
   slurm["SLURM_STEP_NUM_TASKS"] = "2";  // srun -n 2 inside an allocation of 8
   EXPECT_EQ(ranks(slurm).size, 2);
   slurm.erase("SLURM_STEP_ID");  // the script of sbatch, and what it starts without srun
-  expect(ranks(slurm), 0, 1, 0, "10.0.0.1", 4000);
+  expect(ranks(slurm), 0, 1, 0, "", 0);
 }
 
 TEST(Ranks, Mpi) {
@@ -86,7 +86,7 @@ TEST(Ranks, Mpi) {
   open_mpi.insert({{"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "1"}});
   EXPECT_EQ(ranks(open_mpi).rank, 1);
   open_mpi["OMPI_COMM_WORLD_LOCAL_SIZE"] = "1";
-  EXPECT_NE(refusal(open_mpi).find("set MASTER_ADDR and MASTER_PORT"), std::string::npos) << refusal(open_mpi);
+  EXPECT_NE(refusal(open_mpi).find("set MASTER_ADDR (the host of rank 0) and MASTER_PORT (a port"), std::string::npos) << refusal(open_mpi);
   open_mpi["MASTER_ADDR"] = "a";
   open_mpi["MASTER_PORT"] = "5";
   expect(ranks(open_mpi), 1, 2, 1, "a", 5);
@@ -96,8 +96,12 @@ TEST(Ranks, Mpi) {
 TEST(Ranks, KubernetesIndexedJob) {
   const Map job{{"JOB_COMPLETION_INDEX", "2"}, {"WORLD_SIZE", "3"}, {"MASTER_ADDR", "train-0.train"}, {"MASTER_PORT", "29500"}};
   expect(ranks(job), 2, 3, 0, "train-0.train", 29500);
-  // An Indexed Job of single processes has the index and nothing else.
+  Map empty = job;
+  empty["RANK"] = "";  // as good as none
+  EXPECT_EQ(ranks(empty).rank, 2);
+  // An Indexed Job of single processes has the index and nothing else; a service called master adds what is no port.
   expect(ranks({{"JOB_COMPLETION_INDEX", "2"}}), 0, 1, 0, "", 0);
+  expect(ranks({{"MASTER_PORT", "tcp://10.3.0.1:29500"}}), 0, 1, 0, "", 0);
   Map torchrun_inside = job;
   torchrun_inside.insert({{"RANK", "5"}, {"LOCAL_RANK", "1"}, {"TORCHELASTIC_RUN_ID", "x"}});
   torchrun_inside["WORLD_SIZE"] = "6";
