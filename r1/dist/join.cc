@@ -2,22 +2,26 @@
 
 #include <unistd.h>
 
-#include <chrono>
+#include <algorithm>
+#include <atomic>
 
 #include "r1/base/error.h"
 #include "r1/base/json.h"
+#include "r1/dist/waiting.h"
 
 namespace r1::dist {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 std::string here_key(int64_t rank) {
   return str("here/", rank);
 }
 
 Json own_words(const Ranks& ranks, const JoinOptions& options) {
-  return {{"host", own_host()}, {"process", int64_t(getpid())}, {"size", ranks.size}, {"same", options.same}};
+  return {{"host", own_host()},
+          {"process", int64_t(getpid())},
+          {"size", ranks.size},
+          {"same", options.same},
+          {"address_of_rank_0", address_of(ranks.address)}};
 }
 
 std::string name_of(int64_t rank, const Json& words) {
@@ -42,15 +46,39 @@ std::string difference(int64_t rank, const Json& words, const Json& zero) {
   return "";
 }
 
+// Under a launcher that holds the store its keys outlive a group, so each meeting of a process has keys of its own. All ranks have the same
+// meetings in the same order.
+std::string meeting_prefix(const Ranks& ranks) {
+  static std::atomic<int64_t> meetings{0};
+  return str("r1/", ranks.attempt, "/", ++meetings);
+}
+
+std::optional<std::string> wait_for(Store& store, const std::string& key, Waiting& waiting, const std::function<std::string()>& for_what) {
+  for (;;) {
+    const double left = waiting.left();
+    if (auto text = store.wait(key, std::min(left, Waiting::kSlice))) return text;
+    if (left <= 0) return std::nullopt;
+    waiting.look(for_what);
+  }
+}
+
+std::string missing_ranks(Store& store, int64_t size) {
+  std::string out;
+  for (int64_t r = 0; r < size; ++r)
+    if (!store.get(here_key(r))) out += str(out.empty() ? "" : ", ", r);
+  return out;
+}
+
 // Rank 0: waits for all, compares. The verdict is the list of names, or what is wrong.
 Json meet(Store& store, const Ranks& ranks, const JoinOptions& options, const Json& own) {
-  const auto end = Clock::now() + std::chrono::duration<double>(options.start_timeout);
+  Waiting waiting(options.start_timeout);
   Json names = Json::array();
-  std::string missing, wrong;
+  std::string missing, wrong, address;
   int64_t absent = 0;
   for (int64_t r = 0; r < ranks.size; ++r) {
-    const double left = std::chrono::duration<double>(end - Clock::now()).count();
-    const auto text = r == 0 ? own.dump() : store.wait(here_key(r), std::max(0.0, left));
+    const auto text = r == 0 ? own.dump() : wait_for(store, here_key(r), waiting, [&] {
+      return str("ranks ", missing_ranks(store, ranks.size), " of ", ranks.size, " at ", store.name());
+    });
     if (!text) {
       ++absent;
       missing += str(missing.empty() ? "" : ", ", r);
@@ -59,13 +87,15 @@ Json meet(Store& store, const Ranks& ranks, const JoinOptions& options, const Js
     const Json words = Json::parse(*text);
     names.push_back(name_of(r, words));
     if (wrong.empty()) wrong = difference(r, words, own);
+    const auto seen = words.at("address_of_rank_0").get<std::string>();
+    if (address.empty() && !is_loopback(seen)) address = seen;
   }
   if (!wrong.empty()) return {{"wrong", wrong}};
   if (absent > 0)
     return {{"wrong", str(absent == 1 ? "rank " : "ranks ", missing, " of ", ranks.size, " (by ", ranks.source, ") did not come to ",
                           store.name(), " within ", options.start_timeout, " s; the others wait there")},
             {"there", ranks.size - absent}};
-  return {{"names", names}, {"size", ranks.size}};
+  return {{"names", names}, {"size", ranks.size}, {"address_of_rank_0", address}};
 }
 
 }  // namespace
@@ -82,7 +112,7 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
                                                       .port = ranks.port,
                                                       .serve = ranks.rank == 0 && !ranks.held_by_launcher,
                                                       .timeout = options.start_timeout,
-                                                      .prefix = "r1/" + ranks.attempt});
+                                                      .prefix = meeting_prefix(ranks)});
   Store& store = *world->store;
   const Json own = own_words(ranks, options);
   if (store.add(str("taken/", ranks.rank), 1) > 1) {
@@ -97,7 +127,11 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
     verdict = meet(store, ranks, options, own);
     store.set("verdict", verdict.dump());
   } else {
-    const auto text = store.wait("verdict", options.start_timeout + 2);
+    Waiting waiting(options.start_timeout + 2);
+    const auto text = wait_for(store, "verdict", waiting, [&] {
+      const bool there = store.get(here_key(0)).has_value();
+      return str(there ? "all others" : "rank 0", " at ", store.name());
+    });
     if (!text)
       fail("rank 0 did not come to ", store.name(), " within ", options.start_timeout, " s (", name_of(ranks.rank, own), " waits there)");
     verdict = Json::parse(*text);
@@ -111,7 +145,12 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
     fail_usage("the ranks do not fit together: ", name_of(ranks.rank, own), " was started with world size ", ranks.size, ", rank 0 with ",
                verdict.at("size").get<int64_t>());
   world->pulse = std::make_unique<Pulse>(store.clone(), ranks.rank, world->names, [w = world.get()] { return w->recorder.last(); });
-  const TransportOptions how{.name = "world", .rank = ranks.rank, .size = ranks.size, .timeout = options.timeout, .device = options.device};
+  const TransportOptions how{.name = "world",
+                             .rank = ranks.rank,
+                             .size = ranks.size,
+                             .timeout = options.timeout,
+                             .device = options.device,
+                             .address_of_rank_0 = verdict.value("address_of_rank_0", "")};
   std::unique_ptr<Transport> transport;
   try {
     transport = backend == "nccl" ? nccl_transport(store, how) : gloo_transport(store, how);

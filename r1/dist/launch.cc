@@ -53,8 +53,8 @@ struct Process {
   int output = -1, beats = -1;
   std::string line, beat, doing;  // begun and not ended; the last collective
   std::deque<std::string> last_lines;
-  double last_sign = 0;           // 0: none yet
-  std::optional<int> status;      // of waitpid
+  double last_sign = 0;       // 0: none yet
+  std::optional<int> status;  // of waitpid
 };
 
 int exit_code(int status) {
