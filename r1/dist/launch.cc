@@ -77,7 +77,8 @@ char state_of(pid_t pid) {
 
 class Attempt {
  public:
-  Attempt(const LaunchOptions& options, const Store& store, int64_t attempt) : options_(options) {
+  Attempt(const LaunchOptions& options, const Store& store, const std::string& run_id, int64_t attempt)
+      : options_(options), run_id_(run_id) {
     for (int64_t rank = 0; rank < options.processes; ++rank) processes_.push_back(start(rank, store, attempt));
   }
   ~Attempt() {
@@ -129,7 +130,7 @@ class Attempt {
                                                                   {"LOCAL_WORLD_SIZE", std::to_string(options_.processes)},
                                                                   {"MASTER_ADDR", store.address().host},
                                                                   {"MASTER_PORT", std::to_string(store.address().port)},
-                                                                  {"TORCHELASTIC_RUN_ID", str("r1-", getpid())},
+                                                                  {"TORCHELASTIC_RUN_ID", run_id_},
                                                                   {"TORCHELASTIC_USE_AGENT_STORE", "True"},
                                                                   {"TORCHELASTIC_RESTART_COUNT", std::to_string(attempt)},
                                                                   {"TORCHELASTIC_MAX_RESTARTS", std::to_string(options_.max_restarts)},
@@ -286,6 +287,7 @@ class Attempt {
 
   const LaunchOptions& options_;
   std::vector<Process> processes_;
+  const std::string run_id_;
   const Process* failed_first_ = nullptr;
 };
 
@@ -294,12 +296,15 @@ class Attempt {
 int launch(const LaunchOptions& options) {
   install_interrupt_handler(false);  // rank 0 says it
   const Store store(StoreAddress{.host = "127.0.0.1", .port = options.port, .serve = true, .timeout = options.timeout});
+  // Of this launch alone, also when a process has the same number another day.
+  const std::string run_id = str("r1-", own_host(), "-", getpid(), "-", std::chrono::system_clock::now().time_since_epoch().count());
   for (int64_t attempt = 0;; ++attempt) {
-    const int code = Attempt(options, store, attempt).wait();
+    const int code = Attempt(options, store, run_id, attempt).wait();
     if (code == 0 || code == static_cast<int>(ErrorKind::kUsage) || code == static_cast<int>(ErrorKind::kInterrupted) || interrupted())
       return code;
     if (attempt == options.max_restarts) return code;
-    log_warning("launch: all ranks start again from the last checkpoint, restart ", attempt + 1, " of ", options.max_restarts);
+    log_warning("launch: all ranks start again, from the last checkpoint if there is one: restart ", attempt + 1, " of ",
+                options.max_restarts);
   }
 }
 

@@ -74,7 +74,11 @@ void take_slurm(Ranks& out, const Environment& environment) {
   out.local_rank = number_in(environment, "SLURM_LOCALID").value_or(0);
   const auto step = environment("SLURM_STEP_NODELIST");
   if (const auto nodes = step ? step : environment("SLURM_JOB_NODELIST")) out.address = first_host(*nodes);
-  out.port = port_of_job(environment("SLURM_JOB_ID").value_or("") + "." + environment("SLURM_STEP_ID").value_or(""));
+  const std::string job = environment("SLURM_JOB_ID").value_or("") + "." + environment("SLURM_STEP_ID").value_or("");
+  out.port = port_of_job(job);
+  // A job that is put into the queue again keeps its number.
+  out.launch = "slurm " + job;
+  out.attempt = std::to_string(number_in(environment, "SLURM_RESTART_COUNT").value_or(0));
 }
 
 void take_master(Ranks& out, const Environment& environment) {
@@ -107,6 +111,7 @@ Ranks ranks_of(const Environment& environment) {
     if (environment("TORCHELASTIC_RUN_ID")) {
       out.held_by_launcher = environment("TORCHELASTIC_USE_AGENT_STORE") == "True";
       out.attempt = environment("TORCHELASTIC_RESTART_COUNT").value_or("0");
+      out.launch = *environment("TORCHELASTIC_RUN_ID");
     } else {
       for (const auto& other : {slurm, mpi, pmi}) refuse_contradiction(*plain, other);
     }

@@ -26,6 +26,7 @@
 
 #include "r1/base/config_io.h"
 #include "r1/dist/group.h"
+#include "r1/dist/ranks.h"
 #include "r1/eval/load.h"
 #include "r1/model/weights_io.h"
 #include "r1/report/metrics.h"
@@ -117,7 +118,7 @@ class Run {
  private:
   void save(const Json& state);
   void save_or_warn(const Json& state, int64_t step, bool stopping);
-  void open_folder();
+  void open_folder(const dist::Ranks& ranks);
   bool asked_to_stop() const;
   void write_final(const Json& results, const std::vector<std::string>& next);
   void write_tokenizer(const std::filesystem::path& folder) const;

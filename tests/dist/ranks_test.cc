@@ -51,6 +51,7 @@ TEST(Ranks, Torchrun) {
   expect(r, 3, 4, 1, "node1", 29500);
   EXPECT_TRUE(r.held_by_launcher);
   EXPECT_EQ(r.attempt, "2");
+  EXPECT_EQ(r.launch, "none");
   Map plain = torchrun;
   for (const char* name : {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT"}) plain.erase(name);
   EXPECT_FALSE(ranks(plain).held_by_launcher);  // PyTorchJob: rank 0 holds the store
@@ -63,6 +64,10 @@ TEST(Ranks, Slurm) {
   expect(r, 5, 8, 1, "gpu003", -1);
   EXPECT_GE(r.port, 10000);
   EXPECT_LT(r.port, 30000);
+  EXPECT_EQ(r.attempt, "0");
+  slurm["SLURM_RESTART_COUNT"] = "3";  // put into the queue again
+  EXPECT_EQ(ranks(slurm).attempt, "3");
+  EXPECT_EQ(ranks(slurm).launch, r.launch);
   slurm["SLURM_PROCID"] = "0";
   EXPECT_EQ(ranks(slurm).port, r.port);  // the same for all of a step
   slurm["SLURM_JOB_ID"] = "78";

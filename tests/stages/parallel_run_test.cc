@@ -116,6 +116,9 @@ class ParallelRun : public testing::Test {
     fs::copy(root() / from, root() / to, fs::copy_options::recursive);
     for (const char* name : {"stage.json", "model.safetensors", "checkpoint-4", "checkpoint-6"}) fs::remove_all(root() / to / name);
   }
+  void expect_goes_on(const std::string& name, const std::string& said) const {
+    EXPECT_TRUE(dist::contains(said, str("goes on from ", (root() / name / "checkpoint-2").string(), " (step 2 of 8)"))) << said;
+  }
   void expect_same_losses(const std::string& got, const std::string& want) const {
     for (const char* key : {"loss", "eval_loss", "num_tokens", "epoch"}) {
       const auto a = losses(got, key), b = losses(want, key);
@@ -136,13 +139,17 @@ TEST_F(ParallelRun, IsTheRunOfOneAndGoesOnWithAnyNumber) {
   expect_same_losses("two", "one");
   EXPECT_EQ(parse_json_file(root() / "two" / "stage.json").at("steps"), kSteps);
   back_to_step_2("two", "two_two");
-  on_ranks(2, "two_two");
+  expect_goes_on("two_two", on_ranks(2, "two_two").said);
   EXPECT_EQ(model("two_two"), model("two"));  // to the bit
   back_to_step_2("two", "two_one");
+  set_log_level(LogLevel::kInfo);
+  testing::internal::CaptureStderr();
   pretrain_with(arguments(root(), "two_one"));
+  expect_goes_on("two_one", testing::internal::GetCapturedStderr());
+  set_log_level(LogLevel::kError);
   expect_same_losses("two_one", "one");
   back_to_step_2("one", "one_three");
-  on_ranks(3, "one_three");
+  expect_goes_on("one_three", on_ranks(3, "one_three").said);
   expect_same_losses("one_three", "one");
   // A finished run is found finished by all.
   EXPECT_EQ(on_ranks(2, "two").code, 0);
@@ -154,7 +161,52 @@ TEST_F(ParallelRun, GoesOnWhereARankWasKilled) {
   const Outcome outcome = on_ranks(2, "killed kill", {.max_restarts = 1});
   EXPECT_TRUE(dist::contains(outcome.said, "was ended by signal 9")) << outcome.said;
   EXPECT_TRUE(dist::contains(outcome.said, "restart 1 of 1")) << outcome.said;
+  // A run that had begun anew would have ended in the same model.
+  EXPECT_TRUE(dist::contains(outcome.said, str("goes on from ", (root() / "killed" / "checkpoint-").string()))) << outcome.said;
   EXPECT_EQ(model("killed"), model("whole"));
+}
+
+// What attempt N of a launch starts from: the run's own process does not matter, so it is one alone.
+TEST_F(ParallelRun, ARestartGoesOnWithWhatItsOwnLaunchHasMade) {
+  pretrain_with(arguments(root(), "done"));
+  const Json config = parse_json_file(root() / "done" / "config.yaml");
+  const auto start = [&](const char* launch, const char* attempt, const std::string& folder, const std::string& resume, bool overwrite) {
+    const EnvironmentVariable rank("RANK", "0"), size("WORLD_SIZE", "1"), id("TORCHELASTIC_RUN_ID", launch),
+        count("TORCHELASTIC_RESTART_COUNT", attempt);
+    RunArgs args{.output_dir = (root() / folder).string(), .resume_from_checkpoint = resume, .overwrite_output_dir = overwrite};
+    const stages::Run run("pretrain", args, config);
+    return run.complete() ? "complete" : run.checkpoint() ? fs::relative(*run.checkpoint(), root()).string() : "anew";
+  };
+  const auto write_checkpoint = [&](const std::string& folder, int step) {
+    const std::string name = str("checkpoint-", step);
+    fs::remove_all(root() / folder / name);
+    fs::copy(root() / "done" / name, root() / folder / name, fs::copy_options::recursive);
+  };
+  // A path stays the start until the launch has saved.
+  const std::string path = (root() / "done" / "checkpoint-4").string();
+  EXPECT_EQ(start("a", "0", "new", path, false), "done/checkpoint-4");
+  EXPECT_EQ(start("a", "1", "new", path, false), "done/checkpoint-4");
+  write_checkpoint("new", 6);
+  EXPECT_EQ(start("a", "2", "new", path, false), "new/checkpoint-6");
+  // Newer checkpoints that were passed over are not those of the launch.
+  fs::copy(root() / "done", root() / "old", fs::copy_options::recursive);
+  fs::remove(root() / "old" / "stage.json");
+  const std::string passed = (root() / "old" / "checkpoint-2").string();
+  EXPECT_EQ(start("b", "0", "old", passed, false), "old/checkpoint-2");
+  EXPECT_EQ(start("b", "1", "old", passed, false), "old/checkpoint-2");
+  write_checkpoint("old", 4);
+  EXPECT_EQ(start("b", "2", "old", passed, false), "old/checkpoint-4");
+  EXPECT_EQ(start("c", "0", "old", "never", false), "anew");
+  EXPECT_EQ(start("c", "1", "old", "never", false), "anew");
+  // A launch that ended before it had opened the folder has not overwritten it yet; one that has keeps its own.
+  fs::copy(root() / "done", root() / "again", fs::copy_options::recursive);
+  EXPECT_EQ(start("d", "1", "again", "auto", true), "anew");
+  write_checkpoint("again", 2);
+  EXPECT_EQ(start("d", "2", "again", "auto", true), "again/checkpoint-2");
+  EXPECT_EQ(start("e", "1", "again", "auto", true), "anew");
+  // A run that the launch has finished is finished, however it began.
+  write_file_atomic(root() / "again" / "stage.json", read_file(root() / "done" / "stage.json"));
+  EXPECT_EQ(start("e", "2", "again", "never", true), "complete");
 }
 
 TEST_F(ParallelRun, WhatDoesNotFitIsSaidBeforeAnyWork) {
