@@ -2,9 +2,14 @@
 
 #include <algorithm>
 
+#include <unistd.h>
+
 #include "r1/base/build_info.h"
+#include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/dist/join.h"
+#include "r1/model/transformer.h"
+#include "r1/model/weights.h"
 
 namespace r1::stages {
 namespace {
@@ -50,6 +55,32 @@ Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config) 
   auto group = dist::join(ranks, options);
   log_info("parallel: ", ranks.size, " ranks (", ranks.source, ")");
   return {.group = std::move(group), .device = options.device};
+}
+
+void check_alike(dist::Group& group, const std::string& what, const std::string& hash) {
+  if (group.size() == 1) return;
+  const auto name = [&](size_t rank, const Json& words) {
+    return str("rank ", rank, " (", words.at("host").get<std::string>(), ", process ", words.at("process").get<int64_t>(), ")");
+  };
+  std::vector<Json> all;
+  for (const std::string& text :
+       group.all_gather(dump_json(Json{{"host", dist::own_host()}, {"process", int64_t(getpid())}, {"hash", hash}})))
+    all.push_back(Json::parse(text));
+  for (size_t r = 1; r < all.size(); ++r)
+    if (all[r].at("hash") != all[0].at("hash"))
+      fail_usage(
+          name(r, all[r]), " has another ", what, " than ", name(0, all[0]),
+          ": all ranks must read the same files and the same output_dir (a relative path, or a folder of each machine's own, is not the "
+          "same everywhere)");
+}
+
+std::string weights_hash(const model::Transformer& model) {
+  Sha256 hash;
+  for (const model::WeightRow& row : model.weights()) {
+    const Tensor values = model::whole_weight(row).to(at::kCPU).contiguous();
+    hash.update({static_cast<const std::byte*>(values.const_data_ptr()), size_t(values.nbytes())});
+  }
+  return hash.hex();
 }
 
 Json in_group(dist::Group& group, const std::function<Json()>& body) {

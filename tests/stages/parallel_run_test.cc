@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "r1/base/file.h"
@@ -87,6 +88,23 @@ SCENARIO(pretrain) {
   std::_Exit(code);
 }
 
+// A rank in a folder of its own, with a train.jsonl and a model m there; `argument`: "data" or "model", what a relative path names.
+SCENARIO(elsewhere) {
+  const fs::path root = std::getenv("R1_TEST_FOLDER");
+  fs::current_path(root / str("rank_", ranks.rank));
+  auto all = arguments(root, "alike_" + argument);
+  if (argument == "data") *std::find(all.begin(), all.end(), (root / "train.jsonl").string()) = "train.jsonl";
+  if (argument == "model") all.push_back("--model_name_or_path=m");
+  int code = 0;
+  try {
+    pretrain_with(all);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    code = error.exit_code();
+  }
+  std::_Exit(code);
+}
+
 class ParallelRun : public testing::Test {
  protected:
   void SetUp() override {
@@ -153,6 +171,29 @@ TEST_F(ParallelRun, IsTheRunOfOneAndGoesOnWithAnyNumber) {
   expect_same_losses("one_three", "one");
   // A finished run is found finished by all.
   EXPECT_EQ(on_ranks(2, "two").code, 0);
+}
+
+TEST_F(ParallelRun, OtherDataOrAnotherModelOnARankIsSaid) {
+  for (const char* rank : {"0", "1"}) {
+    const fs::path folder = root() / str("rank_", rank);
+    make_folder(folder);
+    fs::copy(root() / (*rank == '0' ? "train.jsonl" : "eval.jsonl"), folder / "train.jsonl");
+    auto steps = arguments(root(), str("m", rank));
+    steps.push_back(str("--seed=", rank));
+    steps.push_back("--max_steps=1");
+    pretrain_with(steps);
+    fs::rename(root() / str("m", rank), folder / "m");
+  }
+  const EnvironmentVariable place("R1_TEST_FOLDER", root().string());
+  const Outcome data = dist::run_ranks("elsewhere", 2, {}, "data");
+  EXPECT_EQ(data.code, 2) << data.said;
+  EXPECT_TRUE(dist::contains(data.said, "no token shards of train.jsonl as this process reads it")) << data.said;
+  const auto shards = [](const fs::path& run) { return sha256_file(run / "token_shards" / "tokens-00000.bin"); };
+  EXPECT_EQ(shards(root() / "alike_data"), shards(root() / "rank_0" / "m"));  // rank 1 has written nothing
+  const Outcome model = dist::run_ranks("elsewhere", 2, {}, "model");
+  EXPECT_EQ(model.code, 2) << model.said;
+  EXPECT_TRUE(dist::contains(model.said, "error: rank 1 (" + dist::own_host())) << model.said;
+  EXPECT_TRUE(dist::contains(model.said, ") has another model than rank 0 (")) << model.said;
 }
 
 TEST_F(ParallelRun, GoesOnWhereARankWasKilled) {
