@@ -7,12 +7,10 @@
 #include "r1/base/error.h"
 #include "r1/dist/launch.h"
 #include "r1/dist/ranks.h"
+#include "r1/stages/parallel.h"
 
 namespace r1::app {
 namespace {
-
-// The commands that share their work between ranks.
-constexpr const char* kStages[] = {"pretrain", "sft"};
 
 struct LaunchConfig {
   int64_t nproc_per_node = 1, max_restarts = 0, port = 0;
@@ -34,10 +32,10 @@ int run(const LaunchConfig& config, const CommonOptions&) {
     fail_usage("r1 launch: this is one of ", outer.size, " processes already (", outer.source,
                "), and each would start a run of its own; start the stage without r1 launch, or r1 launch once");
   std::string known;
-  for (const char* name : kStages) known += str(known.empty() ? "" : ", ", name);
+  for (const char* name : stages::kSharedStages) known += str(known.empty() ? "" : ", ", name);
   if (config.argv.empty()) fail_usage("missing: what the ranks run, e.g. r1 launch --nproc_per_node 2 -- pretrain --config run.yaml");
   const std::string& stage = config.argv[0];
-  if (std::find(std::begin(kStages), std::end(kStages), stage) == std::end(kStages))
+  if (std::ranges::find(stages::kSharedStages, stage) == std::end(stages::kSharedStages))
     fail_usage("r1 launch: '", printable(stage), "' does not share its work between ranks; these do: ", known);
   return dist::launch({.processes = config.nproc_per_node,
                        .max_restarts = config.max_restarts,

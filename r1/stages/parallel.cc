@@ -14,11 +14,21 @@
 namespace r1::stages {
 namespace {
 
-// Where `auto` and `cuda` name no card: the one of the rank's number on its machine.
+bool shows_one_card() {
+  try {
+    tensor::parse_device("cuda:1");
+    return false;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+// Where `auto` and `cuda` name no card: the one of the rank's number on its machine, or the only one that this process is shown (srun
+// --gpus-per-task=1 shows each its own).
 tensor::Device own_device(const std::string& name, const dist::Ranks& ranks) {
   const tensor::Device device = tensor::parse_device(name);
   if (ranks.size == 1 || !device.is_cuda() || name.find(':') != std::string::npos) return device;
-  return tensor::parse_device(str("cuda:", ranks.local_rank));
+  return shows_one_card() ? device : tensor::parse_device(str("cuda:", ranks.local_rank));
 }
 
 // Every setting by its key, so that the one that differs can be named.
@@ -27,6 +37,13 @@ void add_settings(std::map<std::string, std::string>& out, const Json& config) {
 }
 
 }  // namespace
+
+void check_alone(const std::string& stage) {
+  if (std::find(std::begin(kSharedStages), std::end(kSharedStages), stage) != std::end(kSharedStages)) return;
+  if (const dist::Ranks ranks = dist::ranks_of_this_process(); ranks.size > 1)
+    fail_usage(stage, " does not share its work between ranks, and this is one of ", ranks.size, " processes (", ranks.source,
+               "): each would do the same; start it once");
+}
 
 void check_parallel(const ParallelArgs& args, const RunArgs& run) {
   const dist::Ranks ranks = dist::ranks_of_this_process();
@@ -51,6 +68,7 @@ Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config) 
                             .device = own_device(run.device, ranks),
                             .deterministic = args.deterministic};
   options.same["program"] = version_line();
+  options.same["kind of device"] = options.device.is_cuda() ? "cuda" : "cpu";  // `auto` where a driver is broken
   add_settings(options.same, config);
   auto group = dist::join(ranks, options);
   log_info("parallel: ", ranks.size, " ranks (", ranks.source, ")");

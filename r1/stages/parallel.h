@@ -12,6 +12,11 @@
 
 namespace r1::stages {
 
+// The stages whose work ranks share.
+inline constexpr const char* kSharedStages[] = {"pretrain", "sft"};
+// Usage error for any other in a process that is one of many: each would do all of it, into the same files.
+void check_alone(const std::string& stage);
+
 struct ParallelArgs {
   int64_t dp = 0;
   std::string backend = "auto", gradients = "plain";

@@ -12,6 +12,7 @@
 #include "r1/eval/provenance.h"
 #include "r1/report/report.h"
 #include "r1/stages/launch_mark.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/results.h"
 #include "r1/stages/watch.h"
 
@@ -94,9 +95,7 @@ Run::Run(std::string stage, const RunArgs& args, Json resolved_config, dist::Gro
       config_(std::move(resolved_config)),
       folder_(args.output_dir) {
   const dist::Ranks ranks = dist::ranks_of_this_process();
-  if (!group && ranks.size > 1)
-    fail_usage(stage_, " does not share its work between ranks, and this is one of ", ranks.size, " processes (", ranks.source,
-               "): each would write the same run; start it once");
+  if (!group) check_alone(stage_);
   group_->first("the run's folder", [&] { open_folder(ranks); });
   if (group_->size() == 1) return;
   group_->record_into(folder_);

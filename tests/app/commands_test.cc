@@ -371,6 +371,23 @@ TEST(Launch, UnderAnotherLauncherIsRefused) {
   EXPECT_TRUE(r.err.starts_with("error: r1 launch: this is one of 2 processes already (RANK and WORLD_SIZE)")) << r.err;
 }
 
+TEST_F(Commands, AStageThatRanksDoNotShareIsRefusedOnRanks) {
+  const EnvironmentVariable rank("RANK", "1"), size("WORLD_SIZE", "2"), host("MASTER_ADDR", "127.0.0.1"), port("MASTER_PORT", "1");
+  const std::string words = " does not share its work between ranks, and this is one of 2 processes (RANK and WORLD_SIZE)";
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& stage) {
+    const ProgramResult r = run_r1(arguments);
+    EXPECT_EQ(r.code, 2);
+    EXPECT_TRUE(r.err.starts_with("error: " + stage + words)) << r.err;
+  };
+  refused({"rejection", "--model", path("none"), "--task=arithmetic", "--output", path("out.jsonl")}, "rejection");
+  refused({"prune", "--model", path("none"), "--output_dir", path("out")}, "prune");
+  refused({"quantize", "--model", path("none"), "--output", path("out"), "--scheme=int8"}, "quantize");
+  write_file_atomic(path("recipe.yaml"),
+                    "output_dir: " + path("out") + "\nstages:\n  ask:\n    kind: eval\n    model: none\n    task: arithmetic\n");
+  refused({"run", path("recipe.yaml")}, "eval");
+  EXPECT_EQ(run_r1({"env"}).code, 0);  // what only looks may run anywhere
+}
+
 TEST(Plan, CountsAndJudgesAModel) {
   const ProgramResult r = run_r1({"plan", "--model=tiny-test", "--stage=serve", "--memory=16GB", "--json"});
   ASSERT_EQ(r.code, 0) << r.err;
