@@ -383,7 +383,7 @@ TEST_F(Commands, AStageThatRanksDoNotShareIsRefusedOnRanks) {
   refused({"prune", "--model", path("none"), "--output_dir", path("out")}, "prune");
   refused({"quantize", "--model", path("none"), "--output", path("out"), "--scheme=int8"}, "quantize");
   write_file_atomic(path("recipe.yaml"),
-                    "output_dir: " + path("out") + "\nstages:\n  ask:\n    kind: eval\n    model: none\n    task: arithmetic\n");
+                    "output_dir: " + path("out") + "\nstages:\n  ask:\n    stage: eval\n    model: none\n    task: arithmetic\n");
   refused({"run", path("recipe.yaml")}, "eval");
   EXPECT_EQ(run_r1({"env"}).code, 0);  // what only looks may run anywhere
 }
