@@ -119,7 +119,7 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
     const auto other = store.wait(here_key(ranks.rank), 2);
     fail_usage("rank ", ranks.rank, " is there twice: ", name_of(ranks.rank, own), " and ",
                other ? name_of(ranks.rank, Json::parse(*other)) : "another", "; each process needs a number of its own (", ranks.source,
-               ")");
+               "), and one that is started again needs all others started again");
   }
   store.set(here_key(ranks.rank), own.dump());
   Json verdict;
