@@ -6,12 +6,11 @@
 #include "r1/app/command.h"
 #include "r1/base/error.h"
 #include "r1/dist/launch.h"
+#include "r1/dist/ranks.h"
+#include "r1/stages/parallel.h"
 
 namespace r1::app {
 namespace {
-
-// The commands that share their work between ranks.
-constexpr const char* kStages[] = {"pretrain", "sft"};
 
 struct LaunchConfig {
   int64_t nproc_per_node = 1, max_restarts = 0, port = 0;
@@ -28,13 +27,52 @@ struct LaunchConfig {
   }
 };
 
+bool is_stage(const std::string& word) {
+  return std::ranges::find(stages::kSharedStages, word) != std::end(stages::kSharedStages);
+}
+
+// As other launchers are called: no "--" before the stage, -n for the number.
+Arguments as_we_write_it(const Arguments& arguments) {
+  Arguments out;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "--" || is_stage(word)) {
+      if (word != "--") out.push_back("--");
+      out.insert(out.end(), arguments.begin() + std::ptrdiff_t(i), arguments.end());
+      return out;
+    }
+    if (word.starts_with("--nnodes") || word.starts_with("--node_rank") || word.starts_with("--node-rank"))
+      fail_usage("r1 launch: ", word.substr(0, word.find('=')),
+                 ": it starts ranks on this machine alone; on several, srun, mpirun or torchrun start the stage (docs/parallel.md)");
+    out.push_back(word == "-n" || word == "--nproc" ? "--nproc_per_node" : word);
+  }
+  return out;
+}
+
+// What all ranks would say, each by itself, is said once.
+void check_stage(const Arguments& words) {
+  const Arguments rest(words.begin() + 1, words.end());
+  const auto command = std::ranges::find(commands(), words[0], &Command::name);
+  command->check(*command, rest);
+}
+
+bool only_shows(const Arguments& words) {
+  return std::ranges::any_of(words, [](const std::string& w) {
+    return w == "--help" || w == "-h" || w.starts_with("--print_config") || w.starts_with("--print-config");
+  });
+}
+
 int run(const LaunchConfig& config, const CommonOptions&) {
+  if (const dist::Ranks outer = dist::ranks_of_this_process(); outer.size > 1)
+    fail_usage("r1 launch: this is one of ", outer.size, " processes already (", outer.source,
+               "), and each would start a run of its own; start the stage without r1 launch, or r1 launch once");
   std::string known;
-  for (const char* name : kStages) known += str(known.empty() ? "" : ", ", name);
+  for (const char* name : stages::kSharedStages) known += str(known.empty() ? "" : ", ", name);
   if (config.argv.empty()) fail_usage("missing: what the ranks run, e.g. r1 launch --nproc_per_node 2 -- pretrain --config run.yaml");
   const std::string& stage = config.argv[0];
-  if (std::find(std::begin(kStages), std::end(kStages), stage) == std::end(kStages))
-    fail_usage("r1 launch: '", printable(stage), "' does not share its work between ranks; these do: ", known);
+  if (!is_stage(stage)) fail_usage("r1 launch: '", printable(stage), "' does not share its work between ranks; these do: ", known);
+  if (only_shows(config.argv)) return run_program(config.argv);
+  check_stage(config.argv);
   return dist::launch({.processes = config.nproc_per_node,
                        .max_restarts = config.max_restarts,
                        .timeout = config.timeout,
@@ -49,6 +87,7 @@ int run(const LaunchConfig& config, const CommonOptions&) {
 Command cmd_launch() {
   auto command = make_command<LaunchConfig>("launch", "start a stage as several ranks on this machine, and again when one fails", run);
   command.rest = "argv";
+  command.run = [body = command.run](const Command& self, const Arguments& arguments) { return body(self, as_we_write_it(arguments)); };
   return command;
 }
 

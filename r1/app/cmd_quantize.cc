@@ -20,6 +20,7 @@ void say(const quant::QuantizeResult& r, double seconds) {
 }
 
 int run(const stages::QuantizeConfig& config, const CommonOptions& common) {
+  stages::check_alone("quantize");
   const auto start = std::chrono::steady_clock::now();
   const quant::QuantizeResult result = stages::quantize_model(config);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

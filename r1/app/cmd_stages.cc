@@ -2,6 +2,7 @@
 #include "r1/app/command.h"
 #include "r1/stages/distill.h"
 #include "r1/stages/grpo.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/prune.h"
 #include "r1/stages/rejection.h"
@@ -14,7 +15,8 @@ namespace {
 
 template <class Config>
 Command stage_command(std::string name, std::string help, Json (*stage)(const Config&)) {
-  return make_command<Config>(std::move(name), std::move(help), [stage](const Config& config, const CommonOptions& common) {
+  return make_command<Config>(name, std::move(help), [stage, name](const Config& config, const CommonOptions& common) {
+    stages::check_alone(name);
     const Json results = stage(config);
     if (common.json) print_text(dump_json(results) + "\n");
     return 0;

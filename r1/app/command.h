@@ -56,6 +56,8 @@ struct Command {
   std::string rest = {};  // the list that takes, word by word and unread, what stands after "--": r1 sandbox run -- python3 -c ...
   // More than the options' help for words that stand with --help (r1 eval --help gsm8k); "": nothing.
   std::function<std::string(const Arguments&)> help_for = {};
+  // Usage errors of the arguments, as run would throw them before it does anything: for who starts the command in other processes.
+  std::function<void(const Command&, const Arguments&)> check = {};
 };
 
 // Bare leading arguments become --<positional>=...; the rest is parse_overrides().
@@ -80,6 +82,10 @@ Command make_command(std::string name, std::string help, std::function<int(const
     }
     apply_common(options.common);
     return body(options.config, options.common);
+  };
+  command.check = [](const Command& self, const Arguments& arguments) {
+    Options<Config> options;
+    apply_settings(options, all_settings(environment_settings(options), command_settings(self, arguments)));
   };
   command.fields = [] {
     Options<Config> options;

@@ -480,6 +480,23 @@ DocumentMaker text_maker(std::string field, EncodeFunction encode, int32_t end_i
   };
 }
 
+namespace {
+std::unique_ptr<DocumentSource> source_of(const Manifest& m, const CorpusSpec& spec) {
+  auto source = std::make_unique<ShardSource>(m.corpus);
+  source->add(m);
+  if (source->size() == 0) fail_usage(first_files(spec.files), ": holds no text to train on");
+  return source;
+}
+}  // namespace
+
+std::unique_ptr<DocumentSource> found_token_shards(const fs::path& folder, const CorpusSpec& spec) {
+  const Manifest m = found_in(folder, spec);
+  if (!m.complete)
+    fail_usage(folder.string(), ": no token shards of ", first_files(spec.files),
+               " as this process reads it; every rank must have the same files and the same output_dir in reach");
+  return source_of(m, spec);
+}
+
 std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, int threads) {
   Manifest m = found_in(folder, spec);
   if (!m.complete) {
@@ -488,10 +505,7 @@ std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const Corpu
     log_info(m.shards.empty() ? "tokenizing " : "going on with tokenizing ", first_files(spec.files), " into ", folder.string());
     make_rest(m, spec, threads);
   }
-  auto source = std::make_unique<ShardSource>(m.corpus);
-  source->add(m);
-  if (source->size() == 0) fail_usage(first_files(spec.files), ": holds no text to train on");
-  return source;
+  return source_of(m, spec);
 }
 
 void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards, const std::string& tokenizer) {

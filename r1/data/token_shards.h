@@ -83,6 +83,9 @@ struct CorpusSpec {
 // files hold no text. Ctrl-C ends it (ErrorKind::kInterrupted); the next call goes on.
 std::unique_ptr<DocumentSource> token_shards(const fs::path& folder, const CorpusSpec& spec, int threads = 0);
 
+// The same where another process has made them: only reads. kUsage if what is there is not made of these files as this process sees them.
+std::unique_ptr<DocumentSource> found_token_shards(const fs::path& folder, const CorpusSpec& spec);
+
 // Shards that were made elsewhere (r1 data run), named tokens-00000.bin and on in `folder`: the manifest that makes a corpus of them.
 // `tokenizer`: the hash of the one that made the ids.
 void write_token_manifest(const fs::path& folder, const std::vector<fs::path>& shards, const std::string& tokenizer);

@@ -16,11 +16,13 @@ class Gloo : public Transport {
   Gloo(const Store& store, const TransportOptions& options) {
     const auto timeout = std::chrono::milliseconds(int64_t(options.timeout * 1000));
     auto how = c10d::ProcessGroupGloo::Options::create(timeout);
-    // The machine's own name often has the address 127.0.1.1; what others reach it by is the address on the way to the store.
+    // What others reach this machine by is its address on the way to the store. On rank 0's machine that may be 127.0.1.1 (Debian's address of
+    // a machine's own name); the others know better.
+    std::string own_address = own_address_towards(store.address().host);
+    if (is_loopback(own_address) && !options.address_of_rank_0.empty()) own_address = options.address_of_rank_0;
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-    how->devices.push_back(
-        interface && *interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
-                                : c10d::ProcessGroupGloo::createDeviceForHostname(own_address_towards(store.address().host)));
+    how->devices.push_back(interface && *interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                                   : c10d::ProcessGroupGloo::createDeviceForHostname(own_address));
     auto own = c10::make_intrusive<c10d::PrefixStore>("gloo/" + options.name, store.c10d());
     group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(own, int(options.rank), int(options.size), how);
   }

@@ -316,18 +316,18 @@ void Group::first(const std::string& what, const std::function<void()>& work) {
     try {
       work();
     } catch (const Error& error) {
-      world_->store->set(key, str(error.exit_code(), " ", error.what()));
+      world_->store->set(key, str(error.exit_code(), " ", error.what()), options_.timeout);
       throw;
     } catch (const std::exception& error) {
-      world_->store->set(key, str(1, " ", error.what()));
+      world_->store->set(key, str(1, " ", error.what()), options_.timeout);
       throw;
     }
-    world_->store->set(key, "0");
+    world_->store->set(key, "0", options_.timeout);
     return;
   }
   std::string result;
   for (;;) {
-    if (const auto found = world_->store->wait(key, 2 * kBeat)) {
+    if (const auto found = world_->store->wait(key, 2 * kBeat, options_.timeout)) {
       result = *found;
       break;
     }

@@ -2,22 +2,26 @@
 
 #include <unistd.h>
 
-#include <chrono>
+#include <algorithm>
+#include <atomic>
 
 #include "r1/base/error.h"
 #include "r1/base/json.h"
+#include "r1/dist/waiting.h"
 
 namespace r1::dist {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 std::string here_key(int64_t rank) {
   return str("here/", rank);
 }
 
 Json own_words(const Ranks& ranks, const JoinOptions& options) {
-  return {{"host", own_host()}, {"process", int64_t(getpid())}, {"size", ranks.size}, {"same", options.same}};
+  return {{"host", own_host()},
+          {"process", int64_t(getpid())},
+          {"size", ranks.size},
+          {"same", options.same},
+          {"address_of_rank_0", address_of(ranks.address)}};
 }
 
 std::string name_of(int64_t rank, const Json& words) {
@@ -33,22 +37,48 @@ std::string difference(int64_t rank, const Json& words, const Json& zero) {
   };
   if (words.at("size") != zero.at("size"))
     return differs("world size", std::to_string(words.at("size").get<int64_t>()), std::to_string(zero.at("size").get<int64_t>()));
-  for (const auto& [name, value] : words.at("same").items()) {
-    const std::string own = value.get<std::string>(), other = zero.at("same").value(name, "");
+  Json names = zero.at("same");  // a setting may be given to one of the two alone
+  names.update(words.at("same"));
+  for (const auto& [name, ignored] : names.items()) {
+    const std::string own = words.at("same").value(name, "nothing"), other = zero.at("same").value(name, "nothing");
     if (own != other) return differs(name, own, other);
   }
   return "";
 }
 
+// Under a launcher that holds the store its keys outlive a group, so each meeting of a process has keys of its own. All ranks have the same
+// meetings in the same order.
+std::string meeting_prefix(const Ranks& ranks) {
+  static std::atomic<int64_t> meetings{0};
+  return str("r1/", ranks.attempt, "/", ++meetings);
+}
+
+std::optional<std::string> wait_for(Store& store, const std::string& key, Waiting& waiting, const std::function<std::string()>& for_what) {
+  for (;;) {
+    const double left = waiting.left();
+    if (auto text = store.wait(key, std::min(left, Waiting::kSlice))) return text;
+    if (left <= 0) return std::nullopt;
+    waiting.look(for_what);
+  }
+}
+
+std::string missing_ranks(Store& store, int64_t size) {
+  std::string out;
+  for (int64_t r = 0; r < size; ++r)
+    if (!store.get(here_key(r))) out += str(out.empty() ? "" : ", ", r);
+  return out;
+}
+
 // Rank 0: waits for all, compares. The verdict is the list of names, or what is wrong.
 Json meet(Store& store, const Ranks& ranks, const JoinOptions& options, const Json& own) {
-  const auto end = Clock::now() + std::chrono::duration<double>(options.start_timeout);
+  Waiting waiting(options.start_timeout);
   Json names = Json::array();
-  std::string missing, wrong;
+  std::string missing, wrong, address;
   int64_t absent = 0;
   for (int64_t r = 0; r < ranks.size; ++r) {
-    const double left = std::chrono::duration<double>(end - Clock::now()).count();
-    const auto text = r == 0 ? own.dump() : store.wait(here_key(r), std::max(0.0, left));
+    const auto text = r == 0 ? own.dump() : wait_for(store, here_key(r), waiting, [&] {
+      return str("ranks ", missing_ranks(store, ranks.size), " of ", ranks.size, " at ", store.name());
+    });
     if (!text) {
       ++absent;
       missing += str(missing.empty() ? "" : ", ", r);
@@ -57,12 +87,15 @@ Json meet(Store& store, const Ranks& ranks, const JoinOptions& options, const Js
     const Json words = Json::parse(*text);
     names.push_back(name_of(r, words));
     if (wrong.empty()) wrong = difference(r, words, own);
+    const auto seen = words.at("address_of_rank_0").get<std::string>();
+    if (address.empty() && !is_loopback(seen)) address = seen;
   }
   if (!wrong.empty()) return {{"wrong", wrong}};
   if (absent > 0)
     return {{"wrong", str(absent == 1 ? "rank " : "ranks ", missing, " of ", ranks.size, " (by ", ranks.source, ") did not come to ",
-                          store.name(), " within ", options.start_timeout, " s; the others wait there")}};
-  return {{"names", names}, {"size", ranks.size}};
+                          store.name(), " within ", options.start_timeout, " s; the others wait there")},
+            {"there", ranks.size - absent}};
+  return {{"names", names}, {"size", ranks.size}, {"address_of_rank_0", address}};
 }
 
 }  // namespace
@@ -79,14 +112,14 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
                                                       .port = ranks.port,
                                                       .serve = ranks.rank == 0 && !ranks.held_by_launcher,
                                                       .timeout = options.start_timeout,
-                                                      .prefix = "r1/" + ranks.attempt});
+                                                      .prefix = meeting_prefix(ranks)});
   Store& store = *world->store;
   const Json own = own_words(ranks, options);
   if (store.add(str("taken/", ranks.rank), 1) > 1) {
     const auto other = store.wait(here_key(ranks.rank), 2);
     fail_usage("rank ", ranks.rank, " is there twice: ", name_of(ranks.rank, own), " and ",
                other ? name_of(ranks.rank, Json::parse(*other)) : "another", "; each process needs a number of its own (", ranks.source,
-               ")");
+               "), and one that is started again needs all others started again");
   }
   store.set(here_key(ranks.rank), own.dump());
   Json verdict;
@@ -94,21 +127,30 @@ std::unique_ptr<Group> join(const Ranks& ranks, const JoinOptions& options) {
     verdict = meet(store, ranks, options, own);
     store.set("verdict", verdict.dump());
   } else {
-    const auto text = store.wait("verdict", options.start_timeout + 2);
+    Waiting waiting(options.start_timeout + 2);
+    const auto text = wait_for(store, "verdict", waiting, [&] {
+      const bool there = store.get(here_key(0)).has_value();
+      return str(there ? "all others" : "rank 0", " at ", store.name());
+    });
     if (!text)
       fail("rank 0 did not come to ", store.name(), " within ", options.start_timeout, " s (", name_of(ranks.rank, own), " waits there)");
     verdict = Json::parse(*text);
   }
   for (const auto& name : verdict.value("names", Json::array())) world->names.push_back(name.get<std::string>());
   if (const auto wrong = verdict.value("wrong", std::string()); !wrong.empty()) {
-    world->names.resize(size_t(ranks.size));  // who is to say good-bye
+    world->names.resize(size_t(verdict.value("there", ranks.size)));  // who is to say good-bye
     fail_usage("the ranks do not fit together: ", wrong);
   }
   if (verdict.at("size").get<int64_t>() != ranks.size)
     fail_usage("the ranks do not fit together: ", name_of(ranks.rank, own), " was started with world size ", ranks.size, ", rank 0 with ",
                verdict.at("size").get<int64_t>());
   world->pulse = std::make_unique<Pulse>(store.clone(), ranks.rank, world->names, [w = world.get()] { return w->recorder.last(); });
-  const TransportOptions how{.name = kWorld, .rank = ranks.rank, .size = ranks.size, .timeout = options.timeout, .device = options.device};
+  const TransportOptions how{.name = kWorld,
+                             .rank = ranks.rank,
+                             .size = ranks.size,
+                             .timeout = options.timeout,
+                             .device = options.device,
+                             .address_of_rank_0 = verdict.value("address_of_rank_0", "")};
   world->connect = backend == "nccl" ? nccl_transport : gloo_transport;
   auto transport = world->connected(how, {});
   return std::make_unique<Group>(std::move(world), std::move(transport), how, options.deterministic);

@@ -11,10 +11,12 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "r1/base/error.h"
 #include "r1/base/interrupt.h"
@@ -41,13 +43,18 @@ PipeEnds new_pipe() {
   return {ends[0], ends[1]};
 }
 
+constexpr size_t kMostAtOnce = 1 << 20;  // bytes a turn: a rank that says much must not keep the launcher from the others
+constexpr size_t kLongLine = 1 << 16;    // is said in pieces
+constexpr size_t kLastLines = 20;        // of a rank that is not heard, kept for when it fails
+
 struct Process {
   int64_t rank = 0;
   pid_t pid = -1;
   int output = -1, beats = -1;
   std::string line, beat, doing;  // begun and not ended; the last collective
-  double last_sign = 0;           // 0: none yet
-  std::optional<int> status;      // of waitpid
+  std::deque<std::string> last_lines;
+  double last_sign = 0;       // 0: none yet
+  std::optional<int> status;  // of waitpid
 };
 
 int exit_code(int status) {
@@ -70,7 +77,8 @@ char state_of(pid_t pid) {
 
 class Attempt {
  public:
-  Attempt(const LaunchOptions& options, const Store& store, int64_t attempt) : options_(options) {
+  Attempt(const LaunchOptions& options, const Store& store, const std::string& run_id, int64_t attempt)
+      : options_(options), run_id_(run_id) {
     for (int64_t rank = 0; rank < options.processes; ++rank) processes_.push_back(start(rank, store, attempt));
   }
   ~Attempt() {
@@ -108,6 +116,9 @@ class Attempt {
       if (std::all_of(processes_.begin(), processes_.end(), [](const Process& p) { return p.status.has_value(); })) break;
     }
     listen();
+    // What a rank that is not heard had to say of its end.
+    if (failed_first_ && code != static_cast<int>(ErrorKind::kInterrupted))
+      for (const std::string& line : failed_first_->last_lines) std::cerr << line << std::flush;
     return code;
   }
 
@@ -119,7 +130,7 @@ class Attempt {
                                                                   {"LOCAL_WORLD_SIZE", std::to_string(options_.processes)},
                                                                   {"MASTER_ADDR", store.address().host},
                                                                   {"MASTER_PORT", std::to_string(store.address().port)},
-                                                                  {"TORCHELASTIC_RUN_ID", str("r1-", getpid())},
+                                                                  {"TORCHELASTIC_RUN_ID", run_id_},
                                                                   {"TORCHELASTIC_USE_AGENT_STORE", "True"},
                                                                   {"TORCHELASTIC_RESTART_COUNT", std::to_string(attempt)},
                                                                   {"TORCHELASTIC_MAX_RESTARTS", std::to_string(options_.max_restarts)},
@@ -184,7 +195,7 @@ class Attempt {
     for (size_t i = 0; i < processes_.size(); ++i) {
       Process& p = processes_[i];
       take(p.output, waits[2 * i].revents, p.line);
-      say_lines(p, p.status.has_value());
+      say_lines(p);
       take(p.beats, waits[2 * i + 1].revents, p.beat);
       if (p.beat.size() < kBeatBytes) continue;
       p.beat = p.beat.substr((p.beat.size() / kBeatBytes - 1) * kBeatBytes);
@@ -197,9 +208,12 @@ class Attempt {
   static void take(int& fd, short events, std::string& into) {
     if (fd < 0 || events == 0) return;
     char buffer[65536];
-    for (;;) {
+    for (size_t taken = 0; taken < kMostAtOnce;) {
       const auto n = read(fd, buffer, sizeof buffer);
-      if (n > 0) into.append(buffer, size_t(n));
+      if (n > 0) {
+        into.append(buffer, size_t(n));
+        taken += size_t(n);
+      }
       if (n < 0 && errno == EINTR) continue;
       if (n == 0) {
         close(fd);
@@ -209,12 +223,25 @@ class Attempt {
     }
   }
 
-  void say_lines(Process& p, bool rest) const {
-    if (rest && p.output < 0 && !p.line.empty() && p.line.back() != '\n') p.line += '\n';
+  void say_lines(Process& p) const {
+    const bool ended = p.status && p.output < 0;
+    if (ended && !p.line.empty() && p.line.back() != '\n') p.line += '\n';
     std::string out;
-    for (size_t end; (end = p.line.find('\n')) != std::string::npos; p.line.erase(0, end + 1))
-      out += str("[rank ", p.rank, "] ", p.line.substr(0, end + 1));
-    if (!options_.quiet) std::cerr << out << std::flush;
+    size_t begin = 0;
+    for (;;) {
+      const size_t newline = p.line.find('\n', begin), end = std::min(newline, begin + kLongLine);
+      if (end >= p.line.size()) break;  // the beginning of a line
+      const std::string said = str("[rank ", p.rank, "] ", std::string_view(p.line).substr(begin, end - begin), "\n");
+      if (options_.quiet) {
+        p.last_lines.push_back(said);
+        if (p.last_lines.size() > kLastLines) p.last_lines.pop_front();
+      } else {
+        out += said;
+      }
+      begin = end + (end == newline ? 1 : 0);
+    }
+    p.line.erase(0, begin);
+    if (!out.empty()) std::cerr << out << std::flush;
   }
 
   // True when a rank has failed, now or before.
@@ -227,12 +254,14 @@ class Attempt {
         kill(-p.pid, SIGKILL);  // what it left behind
         if (code == 0 && exit_code(status) != 0) {
           code = exit_code(status);
+          failed_first_ = &p;
           if (code != 2 && code != 130)
             log_error("launch: rank ", p.rank, " (process ", p.pid, ") ", how_it_ended(status),
                       p.doing.empty() ? "" : "; its last collective: ", p.doing);
         }
       }
-      failed = failed || (p.status && exit_code(*p.status) != 0);
+      // A stop that was asked for is no failure: the others get the time that they need for their checkpoint and report.
+      failed = failed || (p.status && exit_code(*p.status) != 0 && exit_code(*p.status) != static_cast<int>(ErrorKind::kInterrupted));
     }
     return failed;
   }
@@ -244,6 +273,7 @@ class Attempt {
       log_error("launch: rank ", p.rank, " (process ", p.pid, ") gave no sign of life for ", int64_t(time - p.last_sign), " s",
                 state == 'T' ? " (it is stopped: SIGSTOP)" : "", "; its last collective: ", p.doing);
       code = static_cast<int>(ErrorKind::kFailed);
+      failed_first_ = &p;
       return true;
     }
     return false;
@@ -257,6 +287,8 @@ class Attempt {
 
   const LaunchOptions& options_;
   std::vector<Process> processes_;
+  const std::string run_id_;
+  const Process* failed_first_ = nullptr;
 };
 
 }  // namespace
@@ -264,12 +296,15 @@ class Attempt {
 int launch(const LaunchOptions& options) {
   install_interrupt_handler(false);  // rank 0 says it
   const Store store(StoreAddress{.host = "127.0.0.1", .port = options.port, .serve = true, .timeout = options.timeout});
+  // Of this launch alone, also when a process has the same number another day.
+  const std::string run_id = str("r1-", own_host(), "-", getpid(), "-", std::chrono::system_clock::now().time_since_epoch().count());
   for (int64_t attempt = 0;; ++attempt) {
-    const int code = Attempt(options, store, attempt).wait();
+    const int code = Attempt(options, store, run_id, attempt).wait();
     if (code == 0 || code == static_cast<int>(ErrorKind::kUsage) || code == static_cast<int>(ErrorKind::kInterrupted) || interrupted())
       return code;
     if (attempt == options.max_restarts) return code;
-    log_warning("launch: all ranks start again from the last checkpoint, restart ", attempt + 1, " of ", options.max_restarts);
+    log_warning("launch: all ranks start again, from the last checkpoint if there is one: restart ", attempt + 1, " of ",
+                options.max_restarts);
   }
 }
 

@@ -18,7 +18,7 @@ struct LaunchOptions {
   double timeout = 60;  // seconds without a sign of life, from the first sign on
   double grace = 6;
   int port = 0;        // of the store; 0: a free one
-  bool quiet = false;  // of the other ranks nothing
+  bool quiet = false;  // of the other ranks nothing, but the last lines of the one that failed first
   std::string program;
   std::vector<std::string> arguments;
 };

@@ -21,8 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 class Nccl : public Transport {
  public:
-  Nccl(const Store& store, const TransportOptions& options)
-      : rank_(options.rank), timeout_(std::chrono::milliseconds(int64_t(options.timeout * 1000))) {
+  Nccl(const Store& store, const TransportOptions& options) : timeout_(std::chrono::milliseconds(int64_t(options.timeout * 1000))) {
     // Read when the group is made. 0: no handling by the watchdog.
     setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
     setenv("TORCH_NCCL_ENABLE_MONITORING", "0", 0);
@@ -77,7 +76,6 @@ class Nccl : public Transport {
     }
   }
 
-  int64_t rank_;
   std::chrono::milliseconds timeout_;
   bool failed_ = false;
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> group_;

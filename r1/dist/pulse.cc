@@ -74,13 +74,11 @@ void Pulse::beat() {
 
 void Pulse::run() {
   std::unique_lock lock(mutex_);
-  for (bool lost = false; !wake_.wait_for(lock, std::chrono::duration<double>(kBeat), [&] { return done_; });) {
+  while (!wake_.wait_for(lock, std::chrono::duration<double>(kBeat), [&] { return done_; })) {
     lock.unlock();
     try {
-      if (lost && pipe_ >= 0) write_beat(pipe_, doing_());
-      if (!lost) beat();
-    } catch (const Error&) {
-      lost = true;  // the collectives will say so
+      beat();
+    } catch (const Error&) {  // a holder that was stopped may go on; if it has ended, the collectives will say so
     }
     lock.lock();
   }
@@ -146,9 +144,14 @@ std::string Pulse::reason(const std::string& operation, const std::vector<int64_
 
 std::string Pulse::missing(int64_t rank, double seconds) {
   const std::lock_guard lock(asking_);
-  if (const auto end = questions_->get(end_key(rank)))
-    return str(names_[size_t(rank)], " ended: ", end->substr(end->starts_with("!") ? 1 : 0));
-  const std::string beat = questions_->get(beat_key(rank)).value_or("");
+  std::string beat;
+  try {
+    if (const auto end = questions_->get(end_key(rank)))
+      return str(names_[size_t(rank)], " ended: ", end->substr(end->starts_with("!") ? 1 : 0));
+    beat = questions_->get(beat_key(rank)).value_or("");
+  } catch (const Error&) {
+    return "";  // nothing is known of it while the store does not answer
+  }
   if (watched_ != rank || beat != seen_) {
     watched_ = rank;
     seen_ = beat;

@@ -34,7 +34,8 @@ class Pulse {
   std::string reason(const std::string& operation, const std::vector<int64_t>& members = {});
   // Tells the others why this rank leaves; the first word counts.
   void leave(const std::string& why);
-  // "" as long as nobody has to give up on that rank: its last word otherwise, or that it gave no sign of life for `seconds`.
+  // "" as long as nobody has to give up on that rank, or the store does not answer: its last word otherwise, or that it gave no sign of life
+  // for `seconds`.
   std::string missing(int64_t rank, double seconds);
 
  private:

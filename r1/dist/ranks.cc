@@ -74,18 +74,22 @@ void take_slurm(Ranks& out, const Environment& environment) {
   out.local_rank = number_in(environment, "SLURM_LOCALID").value_or(0);
   const auto step = environment("SLURM_STEP_NODELIST");
   if (const auto nodes = step ? step : environment("SLURM_JOB_NODELIST")) out.address = first_host(*nodes);
-  out.port = port_of_job(environment("SLURM_JOB_ID").value_or("") + "." + environment("SLURM_STEP_ID").value_or(""));
+  const std::string job = environment("SLURM_JOB_ID").value_or("") + "." + environment("SLURM_STEP_ID").value_or("");
+  out.port = port_of_job(job);
+  // A job that is put into the queue again keeps its number.
+  out.launch = "slurm " + job;
+  out.attempt = std::to_string(number_in(environment, "SLURM_RESTART_COUNT").value_or(0));
 }
 
 void take_master(Ranks& out, const Environment& environment) {
+  if (out.size == 1) return;  // nobody to meet; and a Kubernetes service called master sets MASTER_PORT=tcp://.. in every pod
   if (const auto address = environment("MASTER_ADDR"); address && !address->empty()) out.address = *address;
   if (const auto port = number_in(environment, "MASTER_PORT", 65'535)) out.port = int(*port);
-  if (out.size == 1) return;
   const bool lacks_address = out.address.empty(), lacks_port = out.port == 0;
   if (lacks_address || lacks_port)
     fail_usage("environment: ", out.source, " say rank ", out.rank, " of ", out.size, ", but not where the ranks meet: set ",
-               lacks_address ? "MASTER_ADDR" : "", lacks_address && lacks_port ? " and " : "", lacks_port ? "MASTER_PORT" : "",
-               " (the host of rank 0, and a port that is free there)");
+               lacks_address ? "MASTER_ADDR (the host of rank 0)" : "", lacks_address && lacks_port ? " and " : "",
+               lacks_port ? "MASTER_PORT (a port that is free on rank 0's host)" : "");
 }
 
 }  // namespace
@@ -98,7 +102,7 @@ Ranks ranks_of(const Environment& environment) {
   const auto pmi = pair_in(environment, "PMI_RANK", "PMI_SIZE");
   const auto index = number_in(environment, "JOB_COMPLETION_INDEX");
   // An Indexed Job gives its pods no RANK, but WORLD_SIZE by its own env.
-  const bool indexed = index && !environment("RANK");
+  const bool indexed = index && !number_in(environment, "RANK");
   const auto plain = indexed ? std::nullopt : pair_in(environment, "RANK", "WORLD_SIZE");
   Ranks out;
   if (plain) {
@@ -107,6 +111,7 @@ Ranks ranks_of(const Environment& environment) {
     if (environment("TORCHELASTIC_RUN_ID")) {
       out.held_by_launcher = environment("TORCHELASTIC_USE_AGENT_STORE") == "True";
       out.attempt = environment("TORCHELASTIC_RESTART_COUNT").value_or("0");
+      out.launch = *environment("TORCHELASTIC_RUN_ID");
     } else {
       for (const auto& other : {slurm, mpi, pmi}) refuse_contradiction(*plain, other);
     }
@@ -120,7 +125,7 @@ Ranks ranks_of(const Environment& environment) {
   } else if (slurm) {
     take(out, *slurm);
     take_slurm(out, environment);
-  } else if (indexed && environment("WORLD_SIZE")) {
+  } else if (indexed && number_in(environment, "WORLD_SIZE")) {
     take(out, *pair_in(environment, "JOB_COMPLETION_INDEX", "WORLD_SIZE"));
   }
   take_master(out, environment);

@@ -22,7 +22,8 @@ struct Ranks {
   std::string address;  // of who holds the store; "" for a single process
   int port = 0;
   bool held_by_launcher = false;  // the store; else rank 0 holds it
-  std::string attempt;            // of a launcher that restarts: "0", "1"
+  std::string attempt;            // of a launcher that restarts: "0", "1"; "": none is known
+  std::string launch;             // of which the attempts are: torchrun's and r1 launch's run id, Slurm's step
   std::string source;             // "RANK and WORLD_SIZE", for messages; "": started alone
 };
 

@@ -31,6 +31,7 @@ struct TransportOptions {
   int64_t rank = 0, size = 1;
   double timeout = 600;
   tensor::Device device = at::kCPU;
+  std::string address_of_rank_0 = {};  // by which other machines know rank 0's; "": all ranks are on one machine
 };
 
 std::unique_ptr<Transport> gloo_transport(const Store& store, const TransportOptions& options);  // CPU

@@ -2,19 +2,34 @@
 
 #include <algorithm>
 
+#include <unistd.h>
+
 #include "r1/base/build_info.h"
+#include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/dist/join.h"
 #include "r1/model/shard.h"
+#include "r1/model/transformer.h"
+#include "r1/model/weights.h"
 
 namespace r1::stages {
 namespace {
 
-// Where `auto` and `cuda` name no card: the one of the rank's number on its machine.
+bool shows_one_card() {
+  try {
+    tensor::parse_device("cuda:1");
+    return false;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+// Where `auto` and `cuda` name no card: the one of the rank's number on its machine, or the only one that this process is shown (srun
+// --gpus-per-task=1 shows each its own).
 tensor::Device own_device(const std::string& name, const dist::Ranks& ranks) {
   const tensor::Device device = tensor::parse_device(name);
   if (ranks.size == 1 || !device.is_cuda() || name.find(':') != std::string::npos) return device;
-  return tensor::parse_device(str("cuda:", ranks.local_rank));
+  return shows_one_card() ? device : tensor::parse_device(str("cuda:", ranks.local_rank));
 }
 
 // Every setting by its key, so that the one that differs can be named.
@@ -38,6 +53,13 @@ void check_zero(const ParallelArgs& args, const train::TrainerConfig& trainer) {
 }
 
 }  // namespace
+
+void check_alone(const std::string& stage) {
+  if (std::find(std::begin(kSharedStages), std::end(kSharedStages), stage) != std::end(kSharedStages)) return;
+  if (const dist::Ranks ranks = dist::ranks_of_this_process(); ranks.size > 1)
+    fail_usage(stage, " does not share its work between ranks, and this is one of ", ranks.size, " processes (", ranks.source,
+               "): each would do the same; start it once");
+}
 
 void check_parallel(const ParallelArgs& args, const RunArgs& run, const train::TrainerConfig& trainer) {
   check_zero(args, trainer);
@@ -82,9 +104,13 @@ Together meet(const ParallelArgs& args, const RunArgs& run, const Json& config) 
   const dist::Ranks ranks = dist::ranks_of_this_process();
   if (ranks.size == 1) return {.group = std::make_unique<dist::Group>(), .mesh = {}, .device = tensor::parse_device(run.device)};
   if (ranks.rank > 0 && log_level() < LogLevel::kWarning) set_log_level(LogLevel::kWarning);
-  dist::JoinOptions options{
-      .timeout = args.timeout, .backend = args.backend, .device = own_device(run.device, ranks), .deterministic = args.deterministic};
+  dist::JoinOptions options{.timeout = args.timeout,
+                            .start_timeout = args.timeout,
+                            .backend = args.backend,
+                            .device = own_device(run.device, ranks),
+                            .deterministic = args.deterministic};
   options.same["program"] = version_line();
+  options.same["kind of device"] = options.device.is_cuda() ? "cuda" : "cpu";  // `auto` where a driver is broken
   add_settings(options.same, config);
   auto group = dist::join(ranks, options);
   dist::Mesh mesh(*group, args.tp);
@@ -99,6 +125,32 @@ bool shares_checkpoints(const ParallelArgs& args) {
 
 train::Sharing sharing(const ParallelArgs& args, Together& together) {
   return {.group = &together.mesh.data(), .gradients = args.gradients, .zero = args.zero};
+}
+
+void check_alike(dist::Group& group, int64_t rank, const std::string& what, const std::string& hash) {
+  if (group.size() == 1) return;
+  const auto name = [&](const Json& words) {
+    return str("rank ", words.at("rank").get<int64_t>(), " (", words.at("host").get<std::string>(), ", process ", words.at("process").get<int64_t>(), ")");
+  };
+  std::vector<Json> all;
+  for (const std::string& text :
+       group.all_gather(dump_json(Json{{"rank", rank}, {"host", dist::own_host()}, {"process", int64_t(getpid())}, {"hash", hash}})))
+    all.push_back(Json::parse(text));
+  for (size_t r = 1; r < all.size(); ++r)
+    if (all[r].at("hash") != all[0].at("hash"))
+      fail_usage(
+          name(all[r]), " has another ", what, " than ", name(all[0]),
+          ": all ranks must read the same files and the same output_dir (a relative path, or a folder of each machine's own, is not the "
+          "same everywhere)");
+}
+
+std::string weights_hash(const model::Transformer& model) {
+  Sha256 hash;
+  for (const model::WeightRow& row : model.weights()) {
+    const Tensor values = model::whole_weight(row).to(at::kCPU).contiguous();
+    hash.update({static_cast<const std::byte*>(values.const_data_ptr()), size_t(values.nbytes())});
+  }
+  return hash.hex();
 }
 
 Json in_group(dist::Group& group, const std::function<Json()>& body) {

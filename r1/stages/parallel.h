@@ -13,6 +13,11 @@
 
 namespace r1::stages {
 
+// The stages whose work ranks share.
+inline constexpr const char* kSharedStages[] = {"pretrain", "sft"};
+// Usage error for any other in a process that is one of many: each would do all of it, into the same files.
+void check_alone(const std::string& stage);
+
 struct ParallelArgs {
   int64_t dp = 0, tp = 1, zero = 0;
   std::string backend = "auto", gradients = "plain", checkpoint = "auto";
@@ -41,13 +46,20 @@ train::Sharing sharing(const ParallelArgs& args, Together& together);
 // Runs a stage's body; what ends it is told to the other ranks.
 Json in_group(dist::Group& group, const std::function<Json()>& body);
 
-// What a run's folder holds of its data: made by rank 0, then opened by all.
+// What a run's folder holds of its data: made by rank 0, then opened by the others, who only read (open(false)).
 template <class T>
-T opened(Run& run, const char* what, const std::function<T()>& open) {
+T opened(Run& run, const char* what, const std::function<T(bool make)>& open) {
   std::optional<T> out;
-  run.group().first(what, [&] { out.emplace(open()); });
-  if (!out) out.emplace(open());
+  run.group().first(what, [&] { out.emplace(open(true)); });
+  if (!out) out.emplace(open(false));
   return std::move(*out);
 }
+
+// Of what all ranks must have alike, by its hash. Otherwise one usage error on all of them: "rank 1 (node7, process 4711) has another model
+// than rank 0 (..)".
+// `rank`: this one's in the world, of which the group may be a part.
+void check_alike(dist::Group& group, int64_t rank, const std::string& what, const std::string& hash);
+// SHA-256 of a model's weights, in the order of its table.
+std::string weights_hash(const model::Transformer& model);
 
 }  // namespace r1::stages

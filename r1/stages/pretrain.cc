@@ -157,11 +157,11 @@ Json pretrain_on(const PretrainConfig& config, Together& together) {
   std::unique_ptr<data::DocumentSource> source;
   if (!config.train_files.empty()) {
     const auto shards = shard_folders(config.train_files, "train_files", data::Split::kTrain);
-    source = opened<std::unique_ptr<data::DocumentSource>>(run, "the token shards", [&] {
-      return shards.empty() ? data::token_shards(run.folder() / "token_shards",
-                                                 corpus_spec(data::find_files(config.train_files, "train_files", data::Split::kTrain),
-                                                             text_key(config), *tokenizer))
-                            : data::made_token_shards(shards, tokenizer->hash());
+    source = opened<std::unique_ptr<data::DocumentSource>>(run, "the token shards", [&](bool make) {
+      if (!shards.empty()) return data::made_token_shards(shards, tokenizer->hash());
+      const auto spec = corpus_spec(data::find_files(config.train_files, "train_files", data::Split::kTrain), text_key(config), *tokenizer);
+      const fs::path folder = run.folder() / "token_shards";
+      return make ? data::token_shards(folder, spec) : data::found_token_shards(folder, spec);
     });
   } else {
     const int32_t end = tokenizer->eos_id().value_or(-1);

@@ -15,6 +15,7 @@
 #include "r1/stages/evaluate.h"
 #include "r1/stages/grpo.h"
 #include "r1/stages/learn_tokenizer.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/prepare_data.h"
 #include "r1/stages/pretrain.h"
 #include "r1/stages/prune.h"
@@ -701,6 +702,7 @@ RecipeResult run_recipe(const std::vector<Setting>& settings) {
   const Recipe recipe = read_recipe(settings);
   const auto kinds = stage_kinds();
   const KnownKeys known = known_keys_of(kinds);
+  for (const auto& stage : recipe.stages) check_alone(stage.kind);
   check_stages(recipe, kinds, known);
 
   const std::string page = (fs::path(recipe.output_dir) / "report.html").string();

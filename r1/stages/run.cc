@@ -9,9 +9,10 @@
 #include "r1/base/progress.h"
 #include "r1/base/strings.h"
 #include "r1/base/threads.h"
-#include "r1/dist/ranks.h"
 #include "r1/eval/provenance.h"
 #include "r1/report/report.h"
+#include "r1/stages/launch_mark.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/results.h"
 #include "r1/stages/watch.h"
 
@@ -95,15 +96,8 @@ Run::Run(std::string stage, const RunArgs& args, Json resolved_config, dist::Gro
       folder_(args.output_dir),
       writer_(std::make_unique<train::CheckpointWriter>(folder_)) {
   const dist::Ranks ranks = dist::ranks_of_this_process();
-  if (!group && ranks.size > 1)
-    fail_usage(stage_, " does not share its work between ranks, and this is one of ", ranks.size, " processes (", ranks.source,
-               "): each would write the same run; start it once");
-  // Started again by a launcher: what stands in the folder is this very run.
-  if (!ranks.attempt.empty() && ranks.attempt != "0") {
-    args_.overwrite_output_dir = false;
-    args_.resume_from_checkpoint = "auto";
-  }
-  group_->first("the run's folder", [&] { open_folder(); });
+  if (!group) check_alone(stage_);
+  group_->first("the run's folder", [&] { open_folder(ranks); });
   if (group_->size() == 1) return;
   group_->record_into(folder_);
   const Json mine{{"checkpoint", checkpoint_ ? checkpoint_->string() : ""},
@@ -118,7 +112,12 @@ Run::Run(std::string stage, const RunArgs& args, Json resolved_config, dist::Gro
   data_changed_ = all.at("changed").get<bool>();
 }
 
-void Run::open_folder() {
+void Run::open_folder(const dist::Ranks& ranks) {
+  const LaunchMark mark(ranks, folder_);
+  if (mark.own()) {
+    args_.overwrite_output_dir = false;
+    args_.resume_from_checkpoint = mark.start(args_.resume_from_checkpoint);
+  }
   if (args_.overwrite_output_dir) {
     // Only what runs write: a mistyped output_dir must not cost anybody's files.
     if (fs::exists(folder_) && !fs::is_empty(folder_) && !fs::exists(folder_ / "config.yaml"))
@@ -128,7 +127,9 @@ void Run::open_folder() {
   }
   find_start();
   make_folder(folder_);
-  if (!complete_ && !checkpoint_) keep_config();
+  if (complete_) return;
+  mark.write();
+  if (!checkpoint_) keep_config();
 }
 
 // Which checkpoint the run starts from, if what stands in the folder may go on with this config.

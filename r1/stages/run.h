@@ -29,6 +29,7 @@
 
 #include "r1/base/config_io.h"
 #include "r1/dist/group.h"
+#include "r1/dist/ranks.h"
 #include "r1/eval/load.h"
 #include "r1/model/weights_io.h"
 #include "r1/report/metrics.h"
@@ -128,8 +129,8 @@ class Run {
   void end_checkpoint();
   void warn_of_checkpoint(int64_t step, const std::string& why) const;
   int64_t newest_checkpoint() const;
-  void open_folder();
   bool hear_of_the_others();
+  void open_folder(const dist::Ranks& ranks);
   void write_final(const Json& results, const std::vector<std::string>& next);
   void write_tokenizer(const std::filesystem::path& folder) const;
   void write_report(const Json& results, const std::string& subtitle = "") const;

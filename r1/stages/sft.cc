@@ -39,7 +39,8 @@ Json sft_on(const SftConfig& config, Together& together) {
         "sft: the model has no chat template, so a conversation is its texts one after another, without a word of who speaks; "
         "give a tokenizer with a template (tokenizer_name_or_path), or prompt_format=plain if this is meant");
 
-  SftData made = opened<SftData>(run, "the token shards", [&] { return open_sft_data(config, sources, run, loaded, prompts); });
+  SftData made =
+      opened<SftData>(run, "the token shards", [&](bool make) { return open_sft_data(config, sources, run, loaded, prompts, make); });
   const int64_t steps = supervised_steps(config.run, made.data);
   log_info("sft: ", steps_in_words(steps, config.run, made.data));
   const std::string folder = eval::shell_word(config.run.output_dir);

@@ -97,11 +97,15 @@ SftSources sft_sources(const SftConfig& config, const char* stage) {
 }
 
 SftData open_sft_data(const SftConfig& config, const SftSources& sources, const Run& run, const LoadedModel& loaded,
-                      const data::PromptMaker& prompts) {
+                      const data::PromptMaker& prompts, bool make) {
   SftData out;
-  out.documents = sources.task ? task_examples(*sources.task, prompts, config.num_examples)
-                               : data::token_shards(run.folder() / "token_shards",
-                                                    conversations(sources.train_files, config, *loaded.tokenizer, prompts));
+  if (sources.task) {
+    out.documents = task_examples(*sources.task, prompts, config.num_examples);
+  } else {
+    const auto spec = conversations(sources.train_files, config, *loaded.tokenizer, prompts);
+    const fs::path folder = run.folder() / "token_shards";
+    out.documents = make ? data::token_shards(folder, spec) : data::found_token_shards(folder, spec);
+  }
   SupervisedData& data = out.data;
   data.train = out.documents.get();
   data.eval_steps = config.eval_steps;

@@ -30,8 +30,8 @@ struct SftData {
   std::unique_ptr<data::DocumentSource> documents;
   SupervisedData data;
 };
-// `sources` and `prompts` must outlive it. Says, before a run's first step, what is lost of the data, and shows the first document.
+// `sources` and `prompts` must outlive it. `make`: tokenizes files that are not; else they must have been. Says, before a run's first step, what is lost of the data, and shows the first document.
 SftData open_sft_data(const SftConfig& config, const SftSources& sources, const Run& run, const LoadedModel& loaded,
-                      const data::PromptMaker& prompts);
+                      const data::PromptMaker& prompts, bool make = true);
 
 }  // namespace r1::stages

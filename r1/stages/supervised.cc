@@ -10,6 +10,7 @@
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
 #include "r1/data/merge.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/step_bar.h"
 
 namespace r1::stages {
@@ -208,6 +209,11 @@ Json train_supervised(Run& run, const RunArgs& args, train::Trainer& trainer, co
                       const SupervisedData& data) {
   data::Loader loader(*data.train, loader_options(args, data));
   const Json state = run.start(trainer, tokenizer);
+  if (run.group().size() > 1) {
+    check_alike(run.group(), run.group().rank(), "data", loader.state().value("source", Json()).dump());
+    check_alike(trainer.group(), run.group().rank(), "model", weights_hash(trainer.model()));
+    check_alike(run.group(), run.group().rank(), "step to start from", std::to_string(trainer.global_step()));
+  }
   if (!state.is_null()) place_loader(loader, run, state.at("loader"));
   int64_t tokens = state.is_null() ? 0 : state.at("num_tokens").get<int64_t>();
   int64_t padded = state.is_null() ? 0 : state.value("padded_tokens", tokens);

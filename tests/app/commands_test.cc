@@ -13,6 +13,7 @@
 #include "r1/model/presets.h"
 #include "tests/app/program.h"
 #include "tests/app/scripted_model.h"
+#include "tests/environment_variable.h"
 
 namespace r1::app {
 namespace {
@@ -361,6 +362,48 @@ TEST(UnknownCommand, TheNearestIsNamed) {
     EXPECT_EQ(r.err, str("error: unknown command '", typed, "', did you mean '", meant, "'? (r1 --help lists them)\n"));
   }
   EXPECT_EQ(run_r1({"xyzzy"}).err, "error: unknown command 'xyzzy' (r1 --help lists them)\n");
+}
+
+TEST(Launch, UnderAnotherLauncherIsRefused) {
+  const EnvironmentVariable rank("RANK", "1"), size("WORLD_SIZE", "2"), host("MASTER_ADDR", "127.0.0.1"), port("MASTER_PORT", "1");
+  const ProgramResult r = run_r1({"launch", "--nproc_per_node=2", "--", "pretrain", "--output_dir=none"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_TRUE(r.err.starts_with("error: r1 launch: this is one of 2 processes already (RANK and WORLD_SIZE)")) << r.err;
+}
+
+TEST(Launch, TheStagesWordsAreReadOnceAndAsOtherLaunchersTakeThem) {
+  const auto err = [](const std::vector<std::string>& arguments) {
+    const ProgramResult r = run_r1(arguments);
+    EXPECT_EQ(r.code, 2);
+    return r.err;
+  };
+  // Without "--", too; the ranks would have said it once each, behind their numbers.
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"launch", "--nproc_per_node=2", "--", "pretrain", "--lr=x"},
+                                                    {"launch", "--nproc_per_node", "2", "pretrain", "--lr=x"},
+                                                    {"launch", "-n", "2", "pretrain", "--lr=x"},
+                                                    {"launch", "--nproc", "2", "pretrain", "--lr=x"}})
+    EXPECT_EQ(err(arguments), err({"pretrain", "--lr=x"}));
+  EXPECT_TRUE(err({"launch", "--nnodes=2", "--", "pretrain"}).starts_with("error: r1 launch: --nnodes: it starts ranks on this machine"));
+  const ProgramResult help = run_r1({"launch", "-n", "2", "--", "pretrain", "--print_config", "--output_dir=x"});
+  EXPECT_EQ(help.out, run_r1({"pretrain", "--print_config", "--output_dir=x"}).out);
+  EXPECT_EQ(help.code, 0);
+}
+
+TEST_F(Commands, AStageThatRanksDoNotShareIsRefusedOnRanks) {
+  const EnvironmentVariable rank("RANK", "1"), size("WORLD_SIZE", "2"), host("MASTER_ADDR", "127.0.0.1"), port("MASTER_PORT", "1");
+  const std::string words = " does not share its work between ranks, and this is one of 2 processes (RANK and WORLD_SIZE)";
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& stage) {
+    const ProgramResult r = run_r1(arguments);
+    EXPECT_EQ(r.code, 2);
+    EXPECT_TRUE(r.err.starts_with("error: " + stage + words)) << r.err;
+  };
+  refused({"rejection", "--model", path("none"), "--task=arithmetic", "--output", path("out.jsonl")}, "rejection");
+  refused({"prune", "--model", path("none"), "--output_dir", path("out")}, "prune");
+  refused({"quantize", "--model", path("none"), "--output", path("out"), "--scheme=int8"}, "quantize");
+  write_file_atomic(path("recipe.yaml"),
+                    "output_dir: " + path("out") + "\nstages:\n  ask:\n    stage: eval\n    model: none\n    task: arithmetic\n");
+  refused({"run", path("recipe.yaml")}, "eval");
+  EXPECT_EQ(run_r1({"env"}).code, 0);  // what only looks may run anywhere
 }
 
 TEST(Plan, CountsAndJudgesAModel) {

@@ -87,6 +87,10 @@ TEST(Deploy, TheRanksOfATrainingJobMeet) {
   EXPECT_EQ(job["spec"]["parallelism"].as<std::string>(), environment.at("WORLD_SIZE"));
   EXPECT_EQ(environment.at("MASTER_ADDR"), job["metadata"]["name"].as<std::string>() + "-0." + name);
   EXPECT_EQ(pod["subdomain"].as<std::string>(), name);
+  // A container that is started again counts, so a limit below the number of ranks would end the job at its first lost pod.
+  EXPECT_GE(job["spec"]["backoffLimit"].as<int>(), 1000 * job["spec"]["completions"].as<int>());
+  EXPECT_TRUE(job["spec"]["activeDeadlineSeconds"]);
+  EXPECT_EQ(container["resources"]["limits"]["cpu"].as<std::string>(), container["resources"]["requests"]["cpu"].as<std::string>());
   EXPECT_EQ(service["spec"]["clusterIP"].as<std::string>(), "None");
   EXPECT_EQ(service["spec"]["selector"]["job-name"].as<std::string>(), job["metadata"]["name"].as<std::string>());
   environment["JOB_COMPLETION_INDEX"] = "3";
@@ -101,6 +105,29 @@ TEST(Deploy, TheRanksOfATrainingJobMeet) {
     if (!argument.starts_with("--")) continue;
     EXPECT_NE(list_options().find("\npretrain " + argument.substr(0, argument.find('=')) + " "), std::string::npos) << argument;
   }
+}
+
+TEST(Deploy, TheRanksOfASlurmJobHaveTheirCpusAndGoOn) {
+  const std::string script = read_file(kDeploy / "slurm" / "pretrain.sbatch");
+  std::map<std::string, std::string> asked;
+  const std::regex option("#SBATCH --([a-z-]+)(?:=([^\n]*))?");
+  for (std::sregex_iterator at(script.begin(), script.end(), option), end; at != end; ++at) asked[(*at)[1]] = (*at)[2];
+  EXPECT_TRUE(asked.contains("requeue"));
+  EXPECT_EQ(asked["open-mode"], "append");
+  EXPECT_TRUE(asked["signal"].starts_with("TERM@"));
+  const size_t srun = script.find("exec srun ");
+  ASSERT_NE(srun, std::string::npos);
+  const std::string command = script.substr(srun, script.find('\n', srun) - srun);
+  EXPECT_TRUE(command.ends_with(" r1 \"$@\"")) << command;
+  EXPECT_NE(command.find("--cpus-per-task=\"$SLURM_CPUS_PER_TASK\""), std::string::npos) << command;
+  EXPECT_NE(command.find("--kill-on-bad-exit=1"), std::string::npos) << command;
+  // The usage in its comment is a command of this program.
+  const std::regex usage("sbatch [^\n]*pretrain.sbatch (\\w+) ([^\n]*)"), flag("--([a-z_]+)=");
+  std::smatch words;
+  ASSERT_TRUE(std::regex_search(script, words, usage));
+  const std::string stage = words[1], rest = words[2];
+  for (std::sregex_iterator f(rest.begin(), rest.end(), flag), end; f != end; ++f)
+    EXPECT_NE(list_options().find("\n" + stage + " --" + std::string((*f)[1]) + " "), std::string::npos) << (*f)[1];
 }
 
 TEST(Deploy, EveryYamlFileIsReadAndNamesAKind) {

@@ -1,13 +1,18 @@
 #include "r1/dist/mesh.h"
 
 #include <gtest/gtest-spi.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "r1/base/file.h"
+#include "r1/base/interrupt.h"
 #include "r1/tensor/aten.h"
 #include "tests/dist/processes.h"
 #include "tests/message_of.h"
@@ -160,7 +165,17 @@ SCENARIO(fault) {
     if (operation == "broadcast") group.broadcast(x, group.size() - 1);
     if (operation == "all_gather") group.all_gather(all, x);
     if (operation == "barrier") group.barrier();
-    if (operation == "first") group.first("nothing", [] { raise(SIGSTOP); });
+  });
+}
+
+// Rank 0 is killed or stopped while the others wait for its work, or works for longer than an operation may take.
+SCENARIO(first) {
+  in_group(ranks, {.timeout = 1, .start_timeout = 30}, [&](Group& group) {
+    group.first("the work", [&] {
+      if (argument == "kill") raise(SIGKILL);
+      if (argument == "stop") raise(SIGSTOP);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    });
   });
 }
 
@@ -170,9 +185,11 @@ SCENARIO(meeting) {
   if (ranks.rank == 1) {
     if (argument == "absent") std::_Exit(0);
     if (argument == "setting") options.same["learning_rate"] = "2";
+    if (argument == "rank_1_alone") options.same["shape.rope_theta"] = "100";
     if (argument == "size") ranks.size = 3;
     if (argument == "twice") ranks.rank = 0;
   }
+  if (ranks.rank == 0 && argument == "rank_0_alone") options.same["shape.rope_theta"] = "100";
   in_group(ranks, options, [](Group& group) { group.barrier(); });
 }
 
@@ -190,6 +207,108 @@ SCENARIO(asleep) {
     group.barrier();
     if (group.rank() == 1) raise(SIGSTOP);
     group.barrier();
+  });
+}
+
+// "200000 20": so many lines of so many bytes from rank 1, which then fails if `argument` ends with "fail".
+SCENARIO(talks) {
+  long lines = 0, bytes = 0;
+  std::sscanf(argument.c_str(), "%ld %ld", &lines, &bytes);
+  if (ranks.rank == 1) {
+    const std::string line = std::string(size_t(bytes), 'x') + "\n";
+    for (long i = 0; i < lines; ++i) std::fputs(line.c_str(), stderr);
+    std::fputs("the last words", stderr);
+    if (argument.ends_with("fail")) std::_Exit(3);
+  }
+}
+
+// A rank that ends at once when it is asked to, and one that has a report to write.
+SCENARIO(stops) {
+  if (ranks.rank == 1) std::_Exit(130);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  std::fputs("the report is written\n", stderr);
+  std::_Exit(130);
+}
+
+// Two meetings of one process, as of two stages: under a launcher that holds the store its keys outlive the first.
+SCENARIO(meets_twice) {
+  for (const double number : {1.0, 2.0}) {
+    const auto group = join(ranks, {.timeout = 20});
+    double sum[1] = {number};
+    group->all_reduce(sum);
+    EXPECT_EQ(sum[0], 2 * number);
+  }
+}
+
+// A launcher in a process of its own, which its ranks can do things to: `argument` is their scenario.
+SCENARIO(launcher) {
+  char program[4096] = "";
+  if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) std::_Exit(9);
+  const EnvironmentVariable which("R1_TEST_SCENARIO", argument);
+  std::_Exit(launch({.processes = 2, .max_restarts = 1, .timeout = 20, .program = program, .arguments = {"--gtest_brief=1"}}));
+}
+
+// Longer than a store is waited for, while rank 0 works for all.
+SCENARIO(stops_its_launcher) {
+  in_group(ranks, {.timeout = 20}, [](Group& group) {
+    for (int turn = 0; turn < 2; ++turn) {
+      group.first("work", [&] {
+        kill(getppid(), SIGSTOP);
+        std::this_thread::sleep_for(std::chrono::duration<double>(turn == 0 ? kAnswer + 1 : 0.1));
+        std::thread([] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(300));
+          kill(getppid(), SIGCONT);
+        }).detach();
+      });
+    }
+    group.barrier();
+  });
+}
+
+SCENARIO(signals_its_launcher) {
+  install_interrupt_handler(false);
+  in_group(ranks, {.timeout = 20}, [](Group& group) {
+    group.barrier();
+    if (group.rank() == 1) kill(getppid(), SIGTERM);
+    for (int i = 0; i < 1000 && !interrupted(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    throw_if_interrupted();
+  });
+}
+
+// Rank 1 waits for a rank 0 that never comes, or rank 0 for rank 1, and is asked to stop meanwhile.
+SCENARIO(waits_in_vain) {
+  install_interrupt_handler(false);
+  if (argument == std::to_string(ranks.rank)) std::_Exit(130);
+  std::thread([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    raise(SIGTERM);
+  }).detach();
+  in_group(ranks, {.timeout = 5, .start_timeout = 60}, [](Group& group) { group.barrier(); });
+}
+
+void leave_pid(const char* name) {
+  write_file_atomic(fs::path(std::getenv("R1_TEST_FOLDER")) / name, std::to_string(getpid()));
+}
+
+// Rank 1 has started another process in its group, and then the launcher is killed, or the rank ends.
+SCENARIO(leaves_a_child) {
+  in_group(ranks, {.timeout = 20}, [&](Group& group) {
+    leave_pid(group.rank() == 0 ? "rank_0" : "rank_1");
+    if (group.rank() == 1 && fork() == 0) {
+      if (!argument.empty()) setsid();
+      leave_pid("child");
+      for (;;) pause();
+    }
+    while (!fs::exists(fs::path(std::getenv("R1_TEST_FOLDER")) / "child")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    group.barrier();
+  });
+}
+SCENARIO(kills_its_launcher) {
+  in_group(ranks, {.timeout = 20}, [&](Group& group) {
+    leave_pid(group.rank() == 0 ? "rank_0" : "rank_1");
+    group.barrier();
+    if (group.rank() == 0) kill(getppid(), SIGKILL);
+    for (;;) pause();
   });
 }
 
@@ -268,6 +387,18 @@ INSTANTIATE_TEST_SUITE_P(All, Faults,
                          testing::Values("all_reduce kill", "all_reduce stop", "broadcast kill", "broadcast stop", "all_gather kill",
                                          "all_gather stop", "barrier kill", "barrier stop", "all_reduce leave"));
 
+TEST(Group, TheRankThatWorksForAllIsWaitedForAsLongAsItLives) {
+  EXPECT_EQ(run_ranks("first", 2, {}, "works").code, 0);
+  for (const char* how : {"kill", "stop"}) {
+    const Outcome outcome = run_ranks("first", 2, {.timeout = 60, .grace = 5}, how);
+    EXPECT_NE(outcome.code, 0);
+    EXPECT_LT(outcome.seconds, 1 + 5 + 3);
+    EXPECT_TRUE(contains(outcome.said, "error: [dist] rank 1 (")) << outcome.said;
+    EXPECT_TRUE(contains(outcome.said, ") waits for the work: rank 0 (")) << outcome.said;
+    EXPECT_TRUE(contains(outcome.said, ") gives no sign of life (killed, stopped, or its machine is gone)")) << outcome.said;
+  }
+}
+
 TEST(Meeting, WhatDoesNotFitIsNamed) {
   const auto meet = [](const std::string& what) {
     const Outcome outcome = run_ranks("meeting", 2, {.grace = 1}, what);
@@ -277,6 +408,10 @@ TEST(Meeting, WhatDoesNotFitIsNamed) {
     return outcome.said;
   };
   const std::string absent = meet("absent"), setting = meet("setting"), size = meet("size"), twice = meet("twice");
+  const std::string alone_0 = meet("rank_0_alone"), alone_1 = meet("rank_1_alone");
+  EXPECT_TRUE(contains(alone_0, "was started with another shape.rope_theta than rank 0 (")) << alone_0;
+  EXPECT_TRUE(contains(alone_0, "): nothing instead of 100")) << alone_0;
+  EXPECT_TRUE(contains(alone_1, "): 100 instead of nothing")) << alone_1;
   EXPECT_TRUE(contains(absent, "rank 1 of 2 (by RANK and WORLD_SIZE) did not come to 127.0.0.1:")) << absent;
   EXPECT_TRUE(contains(setting, "rank 1 (" + own_host())) << setting;
   EXPECT_TRUE(contains(setting, "was started with another learning_rate than rank 0 (")) << setting;
@@ -325,6 +460,125 @@ TEST(Launch, SeesAStoppedRankByItself) {
   EXPECT_TRUE(contains(outcome.said, " (it is stopped: SIGSTOP); its last collective: barrier 1")) << outcome.said;
   EXPECT_TRUE(contains(outcome.said, "launch: rank 1 (process ")) << outcome.said;
   EXPECT_TRUE(contains(outcome.said, "gave no sign of life for ")) << outcome.said;
+}
+
+TEST(Launch, HearsARankThatSaysMuch) {
+  const Outcome many = run_ranks("talks", 2, {}, "200000 20");
+  EXPECT_EQ(many.code, 0);
+  EXPECT_LT(many.seconds, 8);
+  EXPECT_EQ(many.said.size(), 200'000 * (9 + 21) + std::string("[rank 1] the last words\n").size());
+  EXPECT_TRUE(many.said.ends_with("\n[rank 1] the last words\n"));
+  // One line of 1 MB comes in pieces, none of it lost.
+  const Outcome longest = run_ranks("talks", 2, {}, "1 1000000");
+  EXPECT_EQ(longest.code, 0);
+  EXPECT_EQ(std::count(longest.said.begin(), longest.said.end(), 'x'), 1'000'000);
+  for (size_t begin = 0, end; (end = longest.said.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    EXPECT_EQ(longest.said.substr(begin, 9), "[rank 1] ");
+    EXPECT_LE(end - begin, 9 + (size_t(1) << 16));
+  }
+}
+
+TEST(Launch, AQuietRankIsHeardWhenItFails) {
+  const Outcome fine = run_ranks("talks", 2, {.quiet = true}, "30 5");
+  EXPECT_EQ(fine.code, 0);
+  EXPECT_EQ(fine.said, "");
+  const Outcome failed = run_ranks("talks", 2, {.quiet = true}, "30 5 fail");
+  EXPECT_EQ(failed.code, 3);
+  EXPECT_TRUE(failed.said.ends_with("[rank 1] xxxxx\n[rank 1] the last words\n")) << failed.said;
+  EXPECT_EQ(std::count(failed.said.begin(), failed.said.end(), 'x'), 19 * 5);  // 20 lines, the last words among them
+}
+
+TEST(Launch, AStopGivesARankItsTime) {
+  const Outcome outcome = run_ranks("stops", 2, {.max_restarts = 1, .grace = 0.2});
+  EXPECT_EQ(outcome.code, 130);
+  EXPECT_TRUE(contains(outcome.said, "the report is written")) << outcome.said;
+  EXPECT_FALSE(contains(outcome.said, "restart")) << outcome.said;
+}
+
+TEST(Launch, AStoppedLauncherThatGoesOnCostsNothing) {
+  const Outcome outcome = run_ranks("launcher", 1, {}, "stops_its_launcher");
+  EXPECT_EQ(outcome.code, 0) << outcome.said;
+  EXPECT_FALSE(contains(outcome.said, "restart")) << outcome.said;
+}
+
+TEST(Launch, PassesASignalOn) {
+  const Outcome outcome = run_ranks("launcher", 1, {}, "signals_its_launcher");
+  EXPECT_EQ(outcome.code, 130) << outcome.said;
+  EXPECT_LT(outcome.seconds, 8);
+  EXPECT_FALSE(contains(outcome.said, "restart")) << outcome.said;
+}
+
+// A process that is there, and is not one that has ended and nobody has asked for yet.
+bool runs(const fs::path& pid_file) {
+  std::ifstream file("/proc/" + read_file(pid_file) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const size_t close = text.rfind(')');
+  return close != std::string::npos && text[close + 2] != 'Z' && text[close + 2] != 'X';
+}
+
+void expect_gone(const fs::path& folder, std::vector<const char*> names) {
+  for (const char* name : names) {
+    for (int i = 0; i < 300 && runs(folder / name); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_FALSE(runs(folder / name)) << name;
+  }
+}
+
+TEST(Launch, LeavesNoProcessBehind) {
+  const TemporaryFolder folder("left_behind");
+  const EnvironmentVariable place("R1_TEST_FOLDER", folder.path().string());
+  const Outcome ended = run_ranks("leaves_a_child", 2);
+  EXPECT_EQ(ended.code, 0) << ended.said;
+  EXPECT_FALSE(ended.left_behind);
+  expect_gone(folder.path(), {"rank_0", "rank_1", "child"});
+  fs::remove(folder.path() / "child");
+  EXPECT_TRUE(run_ranks("leaves_a_child", 2, {}, "in a session of its own").left_behind);  // what the test itself would see
+  kill(pid_t(std::stol(read_file(folder.path() / "child"))), SIGKILL);
+  fs::remove(folder.path() / "child");
+  const Outcome killed = run_ranks("launcher", 1, {}, "kills_its_launcher");
+  EXPECT_EQ(killed.code, 128 + SIGKILL) << killed.said;
+  expect_gone(folder.path(), {"rank_0", "rank_1"});
+}
+
+TEST(Meeting, IsHeldAgainByTheSameProcesses) {
+  const Outcome outcome = run_ranks("meets_twice", 2);
+  EXPECT_EQ(outcome.code, 0) << outcome.said;
+}
+
+TEST(Meeting, WaitingEndsWhenAStopIsAskedFor) {
+  for (const char* absent : {"0", "1"}) {
+    const Outcome outcome = run_ranks("waits_in_vain", 2, {}, absent);
+    EXPECT_EQ(outcome.code, 130) << outcome.said;
+    EXPECT_LT(outcome.seconds, 8) << outcome.said;
+  }
+}
+
+TEST(Meeting, ANameWithoutAnAddressIsWaitedFor) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::string said = message_of([&] { Store(StoreAddress{.host = "nowhere.invalid", .port = 1, .timeout = 0.7}); });
+  EXPECT_NE(said.find("the host 'nowhere.invalid' has no address: "), std::string::npos) << said;
+  EXPECT_GE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 0.7);
+}
+
+// A machine whose own name means 127.0.1.1 is reached by others all the same.
+TEST(Store, ListensOnLoopbackAloneOnlyWhereThatIsWritten) {
+  const auto listens_on = [](const std::string& host) {
+    const int fd = listen_on(host, 0);
+    sockaddr_storage bound{};
+    socklen_t length = sizeof bound;
+    getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length);
+    close(fd);
+    char text[256] = "";
+    getnameinfo(reinterpret_cast<sockaddr*>(&bound), length, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+    return std::string(text);
+  };
+  EXPECT_EQ(listens_on("127.0.0.1"), "127.0.0.1");
+  EXPECT_TRUE(is_loopback(listens_on("localhost")));
+  EXPECT_FALSE(is_loopback(listens_on(own_host())));
+  EXPECT_TRUE(is_loopback("127.0.1.1"));
+  EXPECT_TRUE(is_loopback("::1"));
+  EXPECT_FALSE(is_loopback("10.0.0.1"));
+  EXPECT_FALSE(is_loopback("localhost"));  // a name, not an address
 }
 
 // The launcher that is not ours: its variables, and its store.

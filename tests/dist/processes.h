@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
@@ -39,8 +41,8 @@ struct AddScenario {
 
 struct Outcome {
   int code = 0;
-  std::string said;  // stderr of the launcher and of all ranks
-  bool left_behind = false;
+  std::string said;          // stderr of the launcher and of all ranks
+  bool left_behind = false;  // something that the ranks started still runs
   double seconds = 0;
 };
 
@@ -57,6 +59,18 @@ class RanksCame {
   EnvironmentVariable place_{"R1_TEST_CAME", folder_.path().string()};
 };
 
+// Orphans of ranks come to this process (PR_SET_CHILD_SUBREAPER), which so sees those that nobody has ended.
+inline bool anything_runs() {
+  for (int look = 0; look < 100; ++look) {
+    pid_t ended = 0;
+    while ((ended = waitpid(-1, nullptr, WNOHANG)) > 0) {
+    }
+    if (ended < 0) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
 inline Outcome run_ranks(const std::string& scenario, int64_t processes, LaunchOptions options = {}, const std::string& argument = "") {
   const EnvironmentVariable which("R1_TEST_SCENARIO", scenario), what("R1_TEST_ARGUMENT", argument), threads("OMP_NUM_THREADS", "1");
   options.processes = processes;
@@ -65,13 +79,14 @@ inline Outcome run_ranks(const std::string& scenario, int64_t processes, LaunchO
   if (readlink("/proc/self/exe", path, sizeof path - 1) > 0) options.program = path;
   options.arguments = {"--gtest_brief=1"};
   const RanksCame came;
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   Outcome outcome;
   testing::internal::CaptureStderr();
   const auto start = std::chrono::steady_clock::now();
   outcome.code = launch(options);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   outcome.said = testing::internal::GetCapturedStderr();
-  outcome.left_behind = waitpid(-1, nullptr, WNOHANG) != -1;
+  outcome.left_behind = anything_runs();
   came.expect(processes, outcome.said);
   return outcome;
 }

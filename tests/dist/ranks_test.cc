@@ -51,6 +51,7 @@ TEST(Ranks, Torchrun) {
   expect(r, 3, 4, 1, "node1", 29500);
   EXPECT_TRUE(r.held_by_launcher);
   EXPECT_EQ(r.attempt, "2");
+  EXPECT_EQ(r.launch, "none");
   Map plain = torchrun;
   for (const char* name : {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT"}) plain.erase(name);
   EXPECT_FALSE(ranks(plain).held_by_launcher);  // PyTorchJob: rank 0 holds the store
@@ -63,6 +64,10 @@ TEST(Ranks, Slurm) {
   expect(r, 5, 8, 1, "gpu003", -1);
   EXPECT_GE(r.port, 10000);
   EXPECT_LT(r.port, 30000);
+  EXPECT_EQ(r.attempt, "0");
+  slurm["SLURM_RESTART_COUNT"] = "3";  // put into the queue again
+  EXPECT_EQ(ranks(slurm).attempt, "3");
+  EXPECT_EQ(ranks(slurm).launch, r.launch);
   slurm["SLURM_PROCID"] = "0";
   EXPECT_EQ(ranks(slurm).port, r.port);  // the same for all of a step
   slurm["SLURM_JOB_ID"] = "78";
@@ -73,7 +78,7 @@ TEST(Ranks, Slurm) {
   slurm["SLURM_STEP_NUM_TASKS"] = "2";  // srun -n 2 inside an allocation of 8
   EXPECT_EQ(ranks(slurm).size, 2);
   slurm.erase("SLURM_STEP_ID");  // the script of sbatch, and what it starts without srun
-  expect(ranks(slurm), 0, 1, 0, "10.0.0.1", 4000);
+  expect(ranks(slurm), 0, 1, 0, "", 0);
 }
 
 TEST(Ranks, Mpi) {
@@ -86,7 +91,7 @@ TEST(Ranks, Mpi) {
   open_mpi.insert({{"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "1"}});
   EXPECT_EQ(ranks(open_mpi).rank, 1);
   open_mpi["OMPI_COMM_WORLD_LOCAL_SIZE"] = "1";
-  EXPECT_NE(refusal(open_mpi).find("set MASTER_ADDR and MASTER_PORT"), std::string::npos) << refusal(open_mpi);
+  EXPECT_NE(refusal(open_mpi).find("set MASTER_ADDR (the host of rank 0) and MASTER_PORT (a port"), std::string::npos) << refusal(open_mpi);
   open_mpi["MASTER_ADDR"] = "a";
   open_mpi["MASTER_PORT"] = "5";
   expect(ranks(open_mpi), 1, 2, 1, "a", 5);
@@ -96,8 +101,12 @@ TEST(Ranks, Mpi) {
 TEST(Ranks, KubernetesIndexedJob) {
   const Map job{{"JOB_COMPLETION_INDEX", "2"}, {"WORLD_SIZE", "3"}, {"MASTER_ADDR", "train-0.train"}, {"MASTER_PORT", "29500"}};
   expect(ranks(job), 2, 3, 0, "train-0.train", 29500);
-  // An Indexed Job of single processes has the index and nothing else.
+  Map empty = job;
+  empty["RANK"] = "";  // as good as none
+  EXPECT_EQ(ranks(empty).rank, 2);
+  // An Indexed Job of single processes has the index and nothing else; a service called master adds what is no port.
   expect(ranks({{"JOB_COMPLETION_INDEX", "2"}}), 0, 1, 0, "", 0);
+  expect(ranks({{"MASTER_PORT", "tcp://10.3.0.1:29500"}}), 0, 1, 0, "", 0);
   Map torchrun_inside = job;
   torchrun_inside.insert({{"RANK", "5"}, {"LOCAL_RANK", "1"}, {"TORCHELASTIC_RUN_ID", "x"}});
   torchrun_inside["WORLD_SIZE"] = "6";

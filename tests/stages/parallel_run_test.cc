@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <sstream>
 #include <thread>
 
@@ -60,6 +61,10 @@ std::vector<std::string> arguments(const fs::path& root, const std::string& name
           "--parallel.timeout=20"};
 }
 
+int free_port() {
+  return dist::Store(dist::StoreAddress{.serve = true}).address().port;
+}
+
 Json pretrain_with(const std::vector<std::string>& arguments) {
   PretrainConfig config;
   apply_settings(config, parse_overrides(arguments));
@@ -83,6 +88,23 @@ SCENARIO(pretrain) {
   int code = 0;
   try {
     pretrain_with(settings);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    code = error.exit_code();
+  }
+  std::_Exit(code);
+}
+
+// A rank in a folder of its own, with a train.jsonl and a model m there; `argument`: "data" or "model", what a relative path names.
+SCENARIO(elsewhere) {
+  const fs::path root = std::getenv("R1_TEST_FOLDER");
+  fs::current_path(root / str("rank_", ranks.rank));
+  auto all = arguments(root, "alike_" + argument);
+  if (argument == "data") *std::find(all.begin(), all.end(), (root / "train.jsonl").string()) = "train.jsonl";
+  if (argument == "model") all.push_back("--model_name_or_path=m");
+  int code = 0;
+  try {
+    pretrain_with(all);
   } catch (const Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     code = error.exit_code();
@@ -119,6 +141,9 @@ class ParallelRun : public testing::Test {
     fs::copy(root() / from, root() / to, fs::copy_options::recursive);
     for (const char* name : {"stage.json", "model.safetensors", "checkpoint-4", "checkpoint-6"}) fs::remove_all(root() / to / name);
   }
+  void expect_goes_on(const std::string& name, const std::string& said) const {
+    EXPECT_TRUE(dist::contains(said, str("goes on from ", (root() / name / "checkpoint-2").string(), " (step 2 of 8)"))) << said;
+  }
   void expect_same_losses(const std::string& got, const std::string& want) const {
     for (const char* key : {"loss", "eval_loss", "num_tokens", "epoch"}) {
       const auto a = losses(got, key), b = losses(want, key);
@@ -139,13 +164,17 @@ TEST_F(ParallelRun, IsTheRunOfOneAndGoesOnWithAnyNumber) {
   expect_same_losses("two", "one");
   EXPECT_EQ(parse_json_file(root() / "two" / "stage.json").at("steps"), kSteps);
   back_to_step_2("two", "two_two");
-  on_ranks(2, "two_two");
+  expect_goes_on("two_two", on_ranks(2, "two_two").said);
   EXPECT_EQ(model("two_two"), model("two"));  // to the bit
   back_to_step_2("two", "two_one");
+  set_log_level(LogLevel::kInfo);
+  testing::internal::CaptureStderr();
   pretrain_with(arguments(root(), "two_one"));
+  expect_goes_on("two_one", testing::internal::GetCapturedStderr());
+  set_log_level(LogLevel::kError);
   expect_same_losses("two_one", "one");
   back_to_step_2("one", "one_three");
-  on_ranks(3, "one_three");
+  expect_goes_on("one_three", on_ranks(3, "one_three").said);
   expect_same_losses("one_three", "one");
   // A finished run is found finished by all.
   EXPECT_EQ(on_ranks(2, "two").code, 0);
@@ -204,13 +233,81 @@ TEST_F(ParallelRun, WhateverIsSharedAndWrittenBesideItIsTheSameRun) {
   EXPECT_EQ(model("killed"), model("two"));  // to the bit
 }
 
+TEST_F(ParallelRun, OtherDataOrAnotherModelOnARankIsSaid) {
+  for (const char* rank : {"0", "1"}) {
+    const fs::path folder = root() / str("rank_", rank);
+    make_folder(folder);
+    fs::copy(root() / (*rank == '0' ? "train.jsonl" : "eval.jsonl"), folder / "train.jsonl");
+    auto steps = arguments(root(), str("m", rank));
+    steps.push_back(str("--seed=", rank));
+    steps.push_back("--max_steps=1");
+    pretrain_with(steps);
+    fs::rename(root() / str("m", rank), folder / "m");
+  }
+  const EnvironmentVariable place("R1_TEST_FOLDER", root().string());
+  const Outcome data = dist::run_ranks("elsewhere", 2, {}, "data");
+  EXPECT_EQ(data.code, 2) << data.said;
+  EXPECT_TRUE(dist::contains(data.said, "no token shards of train.jsonl as this process reads it")) << data.said;
+  const auto shards = [](const fs::path& run) { return sha256_file(run / "token_shards" / "tokens-00000.bin"); };
+  EXPECT_EQ(shards(root() / "alike_data"), shards(root() / "rank_0" / "m"));  // rank 1 has written nothing
+  const Outcome model = dist::run_ranks("elsewhere", 2, {}, "model");
+  EXPECT_EQ(model.code, 2) << model.said;
+  EXPECT_TRUE(dist::contains(model.said, "error: rank 1 (" + dist::own_host())) << model.said;
+  EXPECT_TRUE(dist::contains(model.said, ") has another model than rank 0 (")) << model.said;
+}
+
 TEST_F(ParallelRun, GoesOnWhereARankWasKilled) {
   on_ranks(2, "whole");
   set_log_level(LogLevel::kWarning);
   const Outcome outcome = on_ranks(2, "killed kill", {.max_restarts = 1});
   EXPECT_TRUE(dist::contains(outcome.said, "was ended by signal 9")) << outcome.said;
   EXPECT_TRUE(dist::contains(outcome.said, "restart 1 of 1")) << outcome.said;
+  // A run that had begun anew would have ended in the same model.
+  EXPECT_TRUE(dist::contains(outcome.said, str("goes on from ", (root() / "killed" / "checkpoint-").string()))) << outcome.said;
   EXPECT_EQ(model("killed"), model("whole"));
+}
+
+// What attempt N of a launch starts from: the run's own process does not matter, so it is one alone.
+TEST_F(ParallelRun, ARestartGoesOnWithWhatItsOwnLaunchHasMade) {
+  pretrain_with(arguments(root(), "done"));
+  const Json config = parse_json_file(root() / "done" / "config.yaml");
+  const auto start = [&](const char* launch, const char* attempt, const std::string& folder, const std::string& resume, bool overwrite) {
+    const EnvironmentVariable rank("RANK", "0"), size("WORLD_SIZE", "1"), id("TORCHELASTIC_RUN_ID", launch),
+        count("TORCHELASTIC_RESTART_COUNT", attempt);
+    RunArgs args{.output_dir = (root() / folder).string(), .resume_from_checkpoint = resume, .overwrite_output_dir = overwrite};
+    const stages::Run run("pretrain", args, config);
+    return run.complete() ? "complete" : run.checkpoint() ? fs::relative(*run.checkpoint(), root()).string() : "anew";
+  };
+  const auto write_checkpoint = [&](const std::string& folder, int step) {
+    const std::string name = str("checkpoint-", step);
+    fs::remove_all(root() / folder / name);
+    fs::copy(root() / "done" / name, root() / folder / name, fs::copy_options::recursive);
+  };
+  // A path stays the start until the launch has saved.
+  const std::string path = (root() / "done" / "checkpoint-4").string();
+  EXPECT_EQ(start("a", "0", "new", path, false), "done/checkpoint-4");
+  EXPECT_EQ(start("a", "1", "new", path, false), "done/checkpoint-4");
+  write_checkpoint("new", 6);
+  EXPECT_EQ(start("a", "2", "new", path, false), "new/checkpoint-6");
+  // Newer checkpoints that were passed over are not those of the launch.
+  fs::copy(root() / "done", root() / "old", fs::copy_options::recursive);
+  fs::remove(root() / "old" / "stage.json");
+  const std::string passed = (root() / "old" / "checkpoint-2").string();
+  EXPECT_EQ(start("b", "0", "old", passed, false), "old/checkpoint-2");
+  EXPECT_EQ(start("b", "1", "old", passed, false), "old/checkpoint-2");
+  write_checkpoint("old", 4);
+  EXPECT_EQ(start("b", "2", "old", passed, false), "old/checkpoint-4");
+  EXPECT_EQ(start("c", "0", "old", "never", false), "anew");
+  EXPECT_EQ(start("c", "1", "old", "never", false), "anew");
+  // A launch that ended before it had opened the folder has not overwritten it yet; one that has keeps its own.
+  fs::copy(root() / "done", root() / "again", fs::copy_options::recursive);
+  EXPECT_EQ(start("d", "1", "again", "auto", true), "anew");
+  write_checkpoint("again", 2);
+  EXPECT_EQ(start("d", "2", "again", "auto", true), "again/checkpoint-2");
+  EXPECT_EQ(start("e", "1", "again", "auto", true), "anew");
+  // A run that the launch has finished is finished, however it began.
+  write_file_atomic(root() / "again" / "stage.json", read_file(root() / "done" / "stage.json"));
+  EXPECT_EQ(start("e", "2", "again", "never", true), "complete");
 }
 
 TEST_F(ParallelRun, WhatDoesNotFitIsSaidBeforeAnyWork) {
@@ -236,6 +333,14 @@ TEST_F(ParallelRun, WhatDoesNotFitIsSaidBeforeAnyWork) {
     const RunArgs args{.output_dir = (root() / "grpo").string()};
     EXPECT_TRUE(dist::contains(message_of([&] { stages::Run("grpo", args, Json::object()); }),
                                "grpo does not share its work between ranks, and this is one of 8 processes (RANK and WORLD_SIZE)"));
+  }
+  {
+    // parallel.timeout says how long a rank is waited for.
+    const EnvironmentVariable rank("RANK", "0"), size("WORLD_SIZE", "2"), host("MASTER_ADDR", "127.0.0.1"),
+        port("MASTER_PORT", std::to_string(free_port()));
+    const std::string said = with("--parallel.timeout=1");
+    EXPECT_TRUE(dist::contains(said, "rank 1 of 2 (by RANK and WORLD_SIZE) did not come to 127.0.0.1:")) << said;
+    EXPECT_TRUE(dist::contains(said, " within 1 s")) << said;
   }
   EXPECT_FALSE(fs::exists(root() / "never"));
   EXPECT_FALSE(fs::exists(root() / "grpo"));
