@@ -29,7 +29,9 @@ std::string padded(std::string text, size_t width) {
 
 // A line a stage, what it dropped for behind it.
 std::string table_of(const corpus::RunCounts& run) {
-  std::string out = padded("stage", 16) + padded("in", 12) + padded("out", 12) + padded("bytes out", 12) + "dropped\n";
+  const bool tokens = std::ranges::any_of(run.stages, [](const auto& stage) { return stage.second.tokens_out() > 0; });
+  std::string out = padded("stage", 16) + padded("in", 12) + padded("out", 12) + padded("bytes out", 12) +
+                    (tokens ? padded("tokens out", 12) : "") + "dropped\n";
   for (const auto& [name, c] : run.stages) {
     std::vector<std::pair<int64_t, std::string>> reasons;
     for (const auto& [reason, r] : c.dropped()) reasons.emplace_back(r.documents, reason);
@@ -39,7 +41,8 @@ std::string table_of(const corpus::RunCounts& run) {
       dropped += str(i ? ", " : "", reasons[i].second, " ", reasons[i].first);
     if (reasons.size() > 4) dropped += str(", ", reasons.size() - 4, " more reasons");
     out += padded(name, 16) + padded(std::to_string(c.documents_in()), 12) + padded(std::to_string(c.documents_out()), 12) +
-           padded(human_bytes(double(c.bytes_out())), 12) + dropped + "\n";
+           padded(human_bytes(double(c.bytes_out())), 12) + (tokens ? padded(human_count(double(c.tokens_out())), 12) : "") + dropped +
+           "\n";
   }
   for (const auto& [part, a] : run.survey.parts())
     out += str(part, ": ", a.documents, " documents, ", human_bytes(double(a.bytes)), a.tokens ? str(", ", a.tokens, " tokens") : "", "\n");
@@ -97,6 +100,8 @@ struct PreprocessConfig {
 };
 
 int run_preprocess(const PreprocessConfig& config, const CommonOptions& common) {
+  if (config.min_length > config.max_length)
+    fail_usage("min_length (", config.min_length, ") is above max_length (", config.max_length, ")");
   corpus::PipelineConfig c;
   c.input = {config.input_dir};
   c.output = config.output_dir;
@@ -106,6 +111,7 @@ int run_preprocess(const PreprocessConfig& config, const CommonOptions& common) 
   c.stages.emplace_back(config.dedup_window > 0 ? "window" : "near");
   c.score.filter_threshold = config.filter_threshold;
   c.window = std::max<int64_t>(1, config.dedup_window);
+  c.length.unit = "characters";
   c.length.min_characters = config.min_length;
   c.length.max = config.max_length;
   c.tokenizer = config.tokenizer;

@@ -23,6 +23,7 @@ Command cmd_data_mix();
 Command cmd_data_kinds();
 Command cmd_data_language();
 Command cmd_data_ngram_train();
+Command cmd_data_classifier_train();
 Command cmd_preprocess();
 Command cmd_tokenizer_encode();
 Command cmd_tokenizer_decode();
@@ -73,6 +74,7 @@ const std::vector<Command>& commands() {
       cmd_data_kinds(),
       cmd_data_language(),
       cmd_data_ngram_train(),
+      cmd_data_classifier_train(),
       cmd_preprocess(),
       cmd_tokenizer_encode(),
       cmd_tokenizer_decode(),

@@ -5,11 +5,14 @@
 #include <stdio.h>  // renameat2
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -65,6 +68,19 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+// What no other process but a forked child has: numbers of processes come again in other containers and on other machines, which may share a folder.
+const std::string& own_mark() {
+  static const std::string mark = [] {
+    uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, 0) != ssize_t(sizeof random))
+      random = uint64_t(std::chrono::steady_clock::now().time_since_epoch().count());
+    char digits[17];
+    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(random));
+    return std::string(digits);
+  }();
+  return mark;
+}
+
 }  // namespace
 
 void set_file_fault(FileFault hook) {
@@ -103,7 +119,8 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
     return;
   }
   static std::atomic<unsigned> count{0};
-  temporary_ = folder_of(path_) / str(".", path_.filename().string().substr(0, 200), ".", ::getpid(), ".", count++, ".tmp");
+  temporary_ =
+      folder_of(path_) / str(".", path_.filename().string().substr(0, 200), ".", ::getpid(), ".", own_mark(), ".", count++, ".tmp");
   fd_ = retry("open", [&] { return ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); });
   if (fd_ < 0) fail_errno("create", path);
 }

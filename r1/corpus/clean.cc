@@ -329,8 +329,10 @@ class CleanFilter : public Filter {
   std::string_view name() const override { return "clean"; }
   std::string apply(Document& document) const override {
     std::string text = options_.unicode ? repair_unicode(document.text) : document.text;
-    if (options_.lines) text = without_boilerplate(text);
-    if (options_.blanks) text = with_normal_blanks(text);
+    // Source code is taken as it stands: blanks and empty lines inside of its texts are what a program says.
+    const bool prose = document.kind != "code";
+    if (options_.lines && prose) text = without_boilerplate(text);
+    if (options_.blanks && prose) text = with_normal_blanks(text);
     if (trim(text).empty()) return "empty";
     if (text == document.text) return {};
     document.text = std::move(text);

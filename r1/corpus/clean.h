@@ -27,6 +27,7 @@ std::string repair_mojibake(std::string_view text);
 std::string without_boilerplate(std::string_view text);
 std::string with_normal_blanks(std::string_view text);
 
+// Of source code (kind "code") only the Unicode is repaired.
 // Drops a document of which nothing is left ("empty"); marks one that changed with "clean".
 std::unique_ptr<Filter> clean_filter(CleanOptions options = {});
 

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "r1/base/error.h"
@@ -205,22 +206,17 @@ std::vector<Decontaminate::Match> Decontaminate::matches(std::string_view text) 
   return out;
 }
 
-std::string Decontaminate::apply(Document& document) const {
+std::string Decontaminate::apply(Document& document, Json* told) const {
   const std::vector<Match> found = matches(document.text);
   if (found.empty()) return "";
   Json items = Json::array();
   std::vector<std::pair<size_t, size_t>> stretches;
   for (const Match& m : found) {
-    items.push_back({{"item", item_name(m.item)},
-                     {"runs", m.runs},
-                     {"of", m.of},
-                     {"text", shortened(std::string_view(document.text).substr(m.begin, m.end - m.begin))}});
+    items.push_back(
+        {{"item", item_name(m.item)}, {"runs", m.runs}, {"of", m.of}, {"text", document.text.substr(m.begin, m.end - m.begin)}});
     stretches.insert(stretches.end(), m.stretches.begin(), m.stretches.end());
   }
-  {
-    const std::lock_guard hold(lock_);
-    found_[document.id()] = std::move(items);
-  }
+  if (told) *told = {{"document", document.id()}, {"items", std::move(items)}};
   if (options_.action == "drop") return "decontaminate";
   std::sort(stretches.begin(), stretches.end());
   std::string left;
@@ -239,21 +235,20 @@ std::string Decontaminate::apply(Document& document) const {
   return trim(document.text).empty() ? "decontaminate:nothing_left" : "";
 }
 
-std::vector<Json> Decontaminate::report() const {
-  const std::lock_guard hold(lock_);
-  std::vector<Json> lines;
+std::vector<Json> by_item(const std::vector<Json>& rows) {
   std::map<std::string, Json> items;
-  for (const auto& [document, found] : found_) {
-    lines.push_back({{"document", document}, {"items", found}});
-    for (const Json& f : found) {
-      Json& item = items[f["item"].get<std::string>()];
-      if (item.is_null()) item = {{"item", f["item"]}, {"count", 0}, {"documents", Json::array()}};
+  for (const Json& row : rows)
+    for (const Json& found : row.at("items")) {
+      Json& item = items[found.at("item").get<std::string>()];
+      if (item.is_null()) item = {{"item", found["item"]}, {"count", 0}, {"documents", Json::array()}};
       item["count"] = item["count"].get<int64_t>() + 1;
-      if (item["documents"].size() < 10) item["documents"].push_back({{"document", document}, {"text", f["text"]}});
+      if (item["documents"].size() < kReportDocuments)
+        item["documents"].push_back(
+            {{"document", row.at("document")}, {"text", shortened(found.at("text").get_ref<const std::string&>())}});
     }
-  }
-  for (auto& [name, item] : items) lines.push_back(std::move(item));
-  return lines;
+  std::vector<Json> out;
+  for (auto& [name, item] : items) out.push_back(std::move(item));
+  return out;
 }
 
 }  // namespace r1::corpus

@@ -4,9 +4,7 @@
 // and its like are words. A run is found by its 64-bit hash and then compared word by word.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -38,7 +36,9 @@ class Decontaminate : public Filter {
 
   std::string_view name() const override { return "decontaminate"; }
   // "decontaminate" drops; with action "cut" the text goes and a mark says how much: "decontaminate:2,345" (stretches, bytes).
-  std::string apply(Document& document) const override;
+  std::string apply(Document& document) const override { return apply(document, nullptr); }
+  // `found`: {"document", "items": [{"item", "runs", "of", "text"}]}, the items that the document shares text with, and the first stretch; null if there are none.
+  std::string apply(Document& document, Json* found) const;
 
   struct Match {
     uint32_t item;
@@ -52,16 +52,15 @@ class Decontaminate : public Filter {
   size_t items() const;
   std::string item_name(uint32_t item) const;  // "test.jsonl:17 question"
 
-  // Both directions. One line for each document touched, {"document", "items": [{"item", "runs", "of", "text"}]}, sorted by document; then one for each
-  // item found, {"item", "count", "documents": [{"document", "text"}]} with the first ten by name. The same whatever the order of apply().
-  std::vector<Json> report() const;
-
  private:
   struct Index;
   std::unique_ptr<Index> index_;
   DecontaminateOptions options_;
-  mutable std::mutex lock_;
-  mutable std::map<std::string, Json> found_;  // for the report only: no decision depends on it
 };
+
+// The other direction: of such rows {"document", "items": [{"item", "text", ..}]} those of each item, {"item", "count", "documents": [{"document", "text"}]}, sorted
+// by item; of the documents the first kReportDocuments in the order of the rows, of each text the beginning.
+inline constexpr size_t kReportDocuments = 10;
+std::vector<Json> by_item(const std::vector<Json>& rows);
 
 }  // namespace r1::corpus

@@ -1,5 +1,7 @@
 #include "r1/corpus/document.h"
 
+#include <algorithm>
+
 #include "r1/base/error.h"
 
 namespace r1::corpus {
@@ -19,6 +21,7 @@ Json to_json(const Document& d) {
   row["offset"] = d.offset;
   if (!d.extra.is_null()) row["extra"] = d.extra;
   if (!d.marks.empty()) row["marks"] = d.marks;
+  if (d.tokens >= 0) row["tokens"] = d.tokens;
   return row;
 }
 
@@ -30,6 +33,7 @@ Document document_from_json(const Json& row, std::string_view where) {
     if (const auto it = row.find("offset"); it != row.end()) d.offset = it->get<int64_t>();
     if (const auto it = row.find("extra"); it != row.end()) d.extra = *it;
     if (const auto it = row.find("marks"); it != row.end()) d.marks = it->get<std::vector<std::string>>();
+    if (const auto it = row.find("tokens"); it != row.end()) d.tokens = it->get<int64_t>();
   } catch (const Json::exception& e) {
     fail_usage(where, ": not a document of the data road: ", e.what());
   }
@@ -39,17 +43,20 @@ Document document_from_json(const Json& row, std::string_view where) {
 void Counts::in(const Document& d) {
   ++in_;
   bytes_in_ += int64_t(d.text.size());
+  tokens_in_ += std::max<int64_t>(0, d.tokens);
 }
 
 void Counts::out(const Document& d) {
   ++out_;
   bytes_out_ += int64_t(d.text.size());
+  tokens_out_ += std::max<int64_t>(0, d.tokens);
 }
 
 void Counts::drop(const Document& d, const std::string& reason) {
   Reason& r = dropped_[reason];
   ++r.documents;
   r.bytes += int64_t(d.text.size());
+  r.tokens += std::max<int64_t>(0, d.tokens);
   if (r.examples.size() < kExamples) r.examples.push_back(d.id());
 }
 
@@ -71,11 +78,14 @@ void Counts::add(const Counts& other) {
   out_ += other.out_;
   bytes_in_ += other.bytes_in_;
   bytes_out_ += other.bytes_out_;
+  tokens_in_ += other.tokens_in_;
+  tokens_out_ += other.tokens_out_;
   split_ += other.split_;
   for (const auto& [reason, more] : other.dropped_) {
     Reason& r = dropped_[reason];
     r.documents += more.documents;
     r.bytes += more.bytes;
+    r.tokens += more.tokens;
     for (const std::string& example : more.examples)
       if (r.examples.size() < kExamples) r.examples.push_back(example);
   }
@@ -91,9 +101,10 @@ void Counts::check(std::string_view stage) const {
 
 Json Counts::to_json() const {
   Json dropped = Json::object();
-  for (const auto& [reason, r] : dropped_) dropped[reason] = {{"documents", r.documents}, {"bytes", r.bytes}, {"examples", r.examples}};
-  return {{"documents_in", in_},     {"documents_out", out_}, {"bytes_in", bytes_in_},
-          {"bytes_out", bytes_out_}, {"split", split_},       {"dropped", dropped}};
+  for (const auto& [reason, r] : dropped_)
+    dropped[reason] = {{"documents", r.documents}, {"bytes", r.bytes}, {"tokens", r.tokens}, {"examples", r.examples}};
+  return {{"documents_in", in_}, {"documents_out", out_},   {"bytes_in", bytes_in_},     {"bytes_out", bytes_out_},
+          {"split", split_},     {"tokens_in", tokens_in_}, {"tokens_out", tokens_out_}, {"dropped", dropped}};
 }
 
 Counts Counts::from_json(const Json& json) {
@@ -103,8 +114,11 @@ Counts Counts::from_json(const Json& json) {
   c.bytes_in_ = json.at("bytes_in").get<int64_t>();
   c.bytes_out_ = json.at("bytes_out").get<int64_t>();
   c.split_ = json.at("split").get<int64_t>();
+  c.tokens_in_ = json.value("tokens_in", int64_t{0});  // not of runs before they were counted
+  c.tokens_out_ = json.value("tokens_out", int64_t{0});
   for (const auto& [reason, r] : json.at("dropped").items())
-    c.dropped_[reason] = {r.at("documents").get<int64_t>(), r.at("bytes").get<int64_t>(), r.at("examples").get<std::vector<std::string>>()};
+    c.dropped_[reason] = {r.at("documents").get<int64_t>(), r.at("bytes").get<int64_t>(), r.at("examples").get<std::vector<std::string>>(),
+                          r.value("tokens", int64_t{0})};
   return c;
 }
 

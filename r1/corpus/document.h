@@ -18,7 +18,8 @@ struct Document {
   std::string kind;    // the reader's name: "warc", "wikipedia", "jsonl", ...
   std::string url, title, author, date, licence, language;  // as the source says; empty where it says nothing
   Json extra = {};                                          // what else the source knows (messages, tags, score, ...); an object, or null
-  std::vector<std::string> marks;                           // what was done to it, in order: "clean", "language:en=0.98", "fim:psm", ...
+  std::vector<std::string> marks;  // what was done to it, in order: "clean", "language:en=0.98", "quality", "fim:psm", ...
+  int64_t tokens = -1;             // of the text, by the run's tokenizer; -1: not counted. Only between stages, no output has it
 
   // "<source>#<offset>": names a document in counts, reports and errors.
   std::string id() const { return source + "#" + std::to_string(offset); }
@@ -44,6 +45,7 @@ class Counts {
   struct Reason {
     int64_t documents = 0, bytes = 0;
     std::vector<std::string> examples;  // ids of the first kExamples
+    int64_t tokens = 0;                 // of documents whose tokens were counted, as below
   };
   static constexpr size_t kExamples = 5;
 
@@ -51,6 +53,8 @@ class Counts {
   int64_t documents_out() const { return out_; }
   int64_t bytes_in() const { return bytes_in_; }
   int64_t bytes_out() const { return bytes_out_; }
+  int64_t tokens_in() const { return tokens_in_; }
+  int64_t tokens_out() const { return tokens_out_; }
   const std::map<std::string, Reason>& dropped() const { return dropped_; }
   // kInternal if the sum does not add up, naming `stage`.
   void check(std::string_view stage) const;
@@ -58,7 +62,7 @@ class Counts {
   static Counts from_json(const Json& json);
 
  private:
-  int64_t in_ = 0, out_ = 0, bytes_in_ = 0, bytes_out_ = 0, split_ = 0;
+  int64_t in_ = 0, out_ = 0, bytes_in_ = 0, bytes_out_ = 0, split_ = 0, tokens_in_ = 0, tokens_out_ = 0;
   std::map<std::string, Reason> dropped_;
 };
 

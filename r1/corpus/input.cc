@@ -248,7 +248,7 @@ bool Input::fill() {
   size_t got = 0;
   while (true) {
     const bool was_inside = r.unpacker->inside();
-    if (!was_inside) {
+    if (!was_inside && !r.unpacker->passing_over()) {
       r.member = r.stored_at - int64_t(r.in.size());
       if (r.member >= r.limit) break;
     }

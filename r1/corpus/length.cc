@@ -42,20 +42,47 @@ std::string_view without_line_ends(std::string_view text) {
 }  // namespace
 
 void LengthConfig::visit(Fields& v) {
-  v("unit", unit, "what min and max count", OneOf{"characters", "tokens"});
-  v("min", min, "a shorter document is dropped", Range{0, 1e12});
-  v("max", max, "a longer one is cut at paragraphs; 0: it stays whole", Range{0, 1e12});
+  v("unit", unit, "what min and max count; auto: tokens if there is a tokenizer, else characters", OneOf{"auto", "characters", "tokens"});
+  v("min", min, "a shorter document is dropped; -1: 512 tokens, or no bound in characters", Range{-1, 1e12});
+  v("max", max, "a longer one is cut at paragraphs; 0: it stays whole; -1: 16384 tokens, or 1000000 characters", Range{-1, 1e12});
   v("min_characters", min_characters, "a document of fewer characters is dropped, whatever the unit", Range{0, 1e9});
 }
 
-LengthWindow::LengthWindow(const LengthConfig& config, const text::Tokenizer* tokenizer) : config_(config), tokenizer_(tokenizer) {
-  if (config.unit == "tokens" && !tokenizer) fail_usage("length.unit is tokens, but no tokenizer is given (--tokenizer)");
-  if (config.max > 0 && config.max < std::max<int64_t>({config.min, 16, config.unit == "characters" ? config.min_characters : 0}))
-    fail_usage("length.max (", config.max, ") is below 16 or below the shortest document that is kept");
+LengthConfig LengthConfig::resolved(bool has_tokenizer) const {
+  LengthConfig c = *this;
+  if (c.unit == "auto") c.unit = has_tokenizer ? "tokens" : "characters";
+  const bool tokens = c.unit == "tokens";
+  // One bound of one's own moves the other one out of its way.
+  if (c.max < 0) c.max = std::max<int64_t>(tokens ? 16'384 : 1'000'000, c.min);
+  if (c.min < 0) c.min = tokens ? c.max == 0 ? 512 : std::min<int64_t>(512, c.max) : 0;
+  return c;
+}
+
+LengthWindow::LengthWindow(const LengthConfig& config, const text::Tokenizer* tokenizer)
+    : config_(config.resolved(tokenizer != nullptr)), tokenizer_(tokenizer) {
+  const bool tokens = config_.unit == "tokens";
+  if (tokens && !tokenizer) fail_usage("length.unit is tokens, but no tokenizer is given (--tokenizer)");
+  if (config_.max > 0 && config_.max < std::max<int64_t>({config_.min, 16, tokens ? 0 : config_.min_characters}))
+    fail_usage("length.max (", config_.max, ") is below 16 or below the shortest document that is kept");
 }
 
 int64_t LengthWindow::units(std::string_view text) const {
   return config_.unit == "tokens" ? int64_t(tokenizer_->encode(text).size()) : count_chars(text);
+}
+
+// How many bytes of `rest`, which begins at `begin` of the text that has these tokens, one part may have.
+size_t LengthWindow::reach_of(std::string_view rest, size_t begin, const std::vector<std::pair<uint32_t, uint32_t>>& tokens) const {
+  if (config_.unit == "characters") {
+    const int64_t shortest = std::max(config_.min, config_.min_characters);
+    const size_t fits = after_characters(rest, config_.max);
+    if (fits == rest.size()) return fits;
+    const size_t and_a_short_one = fits + after_characters(rest.substr(fits), shortest);
+    return and_a_short_one < rest.size() ? fits : after_characters(rest, count_chars(rest) / 2);
+  }
+  const auto first = std::lower_bound(tokens.begin(), tokens.end(), begin, [](const auto& t, size_t at) { return t.first < at; });
+  const int64_t left = tokens.end() - first;
+  if (left <= config_.max) return rest.size();
+  return (first + (left - config_.max < config_.min ? left / 2 : config_.max))->first - begin;
 }
 
 std::vector<std::string> LengthWindow::parts(const std::string& text) const {
@@ -67,14 +94,7 @@ std::vector<std::string> LengthWindow::parts(const std::string& text) const {
   std::vector<std::pair<uint32_t, uint32_t>> tokens;
   if (config_.unit == "tokens") tokens = tokenizer_->encode_with_offsets(text, {}).offsets;
   while (!rest.empty()) {
-    const size_t begin = text.size() - rest.size();
-    size_t reach = rest.size();
-    if (config_.unit == "characters") {
-      reach = after_characters(rest, config_.max);
-    } else {
-      auto first = std::lower_bound(tokens.begin(), tokens.end(), begin, [](const auto& t, size_t at) { return t.first < at; });
-      if (tokens.end() - first > config_.max) reach = (first + config_.max)->first - begin;
-    }
+    const size_t reach = reach_of(rest, text.size() - rest.size(), tokens);
     size_t cut = reach == rest.size() ? reach : cut_of(rest, reach);
     // A token that was cut in two may have become more than two.
     while (config_.unit == "tokens" && cut > 1 && units(without_line_ends(rest.substr(0, cut))) > config_.max)

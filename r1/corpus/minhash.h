@@ -68,7 +68,7 @@ class MinhashShard {
 // What the merge says of every document, in rising order of places.
 struct MinhashRow {
   Place place, stays;  // `stays`: the first member of its cluster that is kept; its own place where there is no other
-  uint64_t cluster;    // the same for all members and for no other cluster, whatever else is in the input: the least text hash. For split.h
+  uint64_t cluster;    // the same for all members and for no other cluster: the least text hash of its members. For split.h
   uint32_t dropped;    // 1: a near duplicate
   uint32_t cluster_size;
 };

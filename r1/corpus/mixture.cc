@@ -10,11 +10,14 @@
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
 #include "r1/base/interrupt.h"
+#include "r1/base/log.h"
 #include "r1/base/rng.h"
+#include "r1/base/strings.h"
 #include "r1/corpus/curriculum.h"
 #include "r1/corpus/document_file.h"
 #include "r1/corpus/ordered_lines.h"
 #include "r1/corpus/reader.h"
+#include "r1/corpus/shards.h"
 #include "r1/corpus/words.h"
 #include "r1/data/jsonl.h"
 
@@ -45,7 +48,7 @@ double key_of(const std::string& line, const std::string& order_by, const std::s
 class Source {
  public:
   Source(const MixConfig& c, size_t number)
-      : name_(c.sources[number]), files_(input_files({name_})), seed_(c.seed), number_(number), window_(size_t(c.shuffle)) {
+      : name_(c.sources[number]), files_(files_of(name_)), seed_(c.seed), number_(number), window_(size_t(c.shuffle)) {
     if (c.order_by != "none") {
       ordered_ = std::make_unique<OrderedLines>(c.output, str(".order-", c.worker, "-of-", c.of, "-", number));
       window_ = 1;
@@ -54,9 +57,12 @@ class Source {
     uint64_t lines_read = 0;
     for (const std::string& file : files_) {
       data::LineReader lines(file, kMaxLine);
-      for (int64_t at = 1; lines.next(line); ++at) {
+      for (int64_t at = 1, seen = 0; lines.next(line); ++at) {
+        if (line.empty()) continue;
+        if (seen++ == 0 && !trim(line).starts_with('{'))
+          fail_usage("sources: ", printable(file), ":", at, ": no object of JSON lines; r1 data run makes some of any text");
         size_ += int64_t(line.size()) + 1;
-        if (!ordered_ || line.empty()) continue;
+        if (!ordered_) continue;
         const double key = key_of(line, c.order_by, str(file, ":", at));
         ordered_->add(c.descending ? -key : key, random_bits(seed_, number, lines_read++), line);
       }
@@ -86,6 +92,14 @@ class Source {
   }
 
  private:
+  // Beside its documents the folder of a run has counts, plans and reports, which are JSON too.
+  static std::vector<std::string> files_of(const std::string& name) {
+    const fs::path folder(name);
+    if (fs::exists(folder / "plan.json") && fs::exists(folder / "config.json"))
+      fail_usage("sources: ", printable(name), " is the folder of a run of r1 data, which holds more than documents; name those: ",
+                 (folder / (fs::exists(folder / "data/train") ? "data/train" : "data")).string());
+    return input_files({name});
+  }
   void begin() {
     if (ordered_) ordered_->rewind();
     rng_.emplace(Rng(seed_, number_).split(uint64_t(pass_++)));
@@ -225,6 +239,7 @@ void check_folder(const MixConfig& c, const std::vector<Source>& sources, const 
   if (c.order_by == "none")
     for (const char* key : {"order_by", "descending"}) now.erase(key);
   for (const Source& s : sources) now["sizes"].push_back(s.size());
+  remove_temporaries(c.output, c.worker, c.of);
   const fs::path path = fs::path(c.output) / "mix_config.json";
   if (!fs::exists(path)) {
     make_folder(c.output);
@@ -282,7 +297,11 @@ Json mix(const MixConfig& c) {
   while (bytes < wanted) {
     const double progress = double(bytes) / double(wanted);
     const size_t k = turns ? turns->next(sources, progress) : turn(sources, shares, c.max_epochs);
-    if (k == sources.size()) break;
+    if (k == sources.size()) {
+      log_warning("the mixture ends at ", bytes, " bytes, not at ", wanted, ": its sources have been given ", c.max_epochs,
+                  " times (max_epochs)");
+      break;
+    }
     const std::string line = sources[k].next();
     shards.add(line);
     const int64_t size = int64_t(line.size()) + 1;

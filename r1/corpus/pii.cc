@@ -254,8 +254,10 @@ class Masker {
     if (own && !options_.private_addresses) return false;
     // Small numbers at a line's beginning or everywhere number a list or a version.
     const bool small = *std::max_element(octet.begin(), octet.end()) < 20;
-    if (small && !word_before(begin, {"ip", "ips", "address", "addresses", "host", "server", "ping", "dns", "ipv4", "from", "nameserver",
-                                      "resolver", "at", "//"}))
+    const bool host = begin > 1 && text_.substr(begin - 2, 2) == "//";
+    if (small && !host &&
+        !word_before(
+            begin, {"ip", "ips", "address", "addresses", "host", "server", "ping", "dns", "ipv4", "from", "nameserver", "resolver", "at"}))
       return false;
     mask(Pii::kIp, begin, end);
     return true;
@@ -540,9 +542,11 @@ class PiiFilter : public Filter {
   std::string_view name() const override { return "pii"; }
   std::string apply(Document& document) const override {
     PiiCounts counts;
-    std::string masked = mask_pii(document.text, options_, counts);
+    mask(document.text, options_, counts);
+    for (std::string* field : {&document.title, &document.author}) mask(*field, options_, counts);
+    mask_addresses(document, counts);
+    mask_texts(document.extra, counts);
     if (counts.total() == 0) return {};
-    document.text = std::move(masked);
     std::string mark = "pii:";
     for (size_t i = 0; i < kPiiKinds; ++i)
       if (counts.masked[i]) mark += (mark.back() == ':' ? "" : ",") + std::string(kNames[i]) + "=" + std::to_string(counts.masked[i]);
@@ -551,6 +555,25 @@ class PiiFilter : public Filter {
   }
 
  private:
+  static void mask(std::string& text, const PiiOptions& options, PiiCounts& counts) {
+    const int64_t before = counts.total();
+    std::string masked = mask_pii(text, options, counts);
+    if (counts.total() != before) text = std::move(masked);
+  }
+  // The digits of a URL are numbers of pages and posts.
+  void mask_addresses(Document& document, PiiCounts& counts) const {
+    PiiOptions mail = options_;
+    mail.mask = {};
+    mail.mask[size_t(Pii::kMail)] = options_.mask[size_t(Pii::kMail)];
+    mask(document.url, mail, counts);
+  }
+  // What a row says beside its text, the turns of a conversation among it.
+  void mask_texts(Json& value, PiiCounts& counts) const {
+    if (value.is_string()) mask(value.get_ref<std::string&>(), options_, counts);
+    if (value.is_structured())
+      for (Json& part : value) mask_texts(part, counts);
+  }
+
   PiiOptions options_;
 };
 

@@ -3,7 +3,7 @@
 // what it claims to be (Luhn and issuers' prefixes and lengths, ISO 13616's check digits and lengths, octets, groups, national formats), so
 // that dates, ISBNs, versions, sections, times and serial numbers stay.
 //
-// Leaves out: names, postal addresses, and numbers in words.
+// Leaves out: names, postal addresses, numbers in words, mail addresses with letters beyond ASCII, full-width digits, IBANs in small letters.
 #pragma once
 
 #include <array>
@@ -36,7 +36,8 @@ struct PiiCounts {
 
 std::string mask_pii(std::string_view text, const PiiOptions& options, PiiCounts& counts);
 
-// Marks a document that changed with "pii:mail=2,phone=1".
+// Masks a document's text, title and author, the texts of `extra` (messages among them), and mail addresses in its URL. Marks one that changed with
+// "pii:mail=2,phone=1", of all of these together.
 std::unique_ptr<Filter> pii_filter(PiiOptions options = {});
 
 // The checks by themselves. Digits only; the letters of an IBAN in capitals, no blanks.

@@ -1,9 +1,13 @@
 #include "r1/corpus/pipeline.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -18,12 +22,15 @@
 #include "r1/corpus/outputs.h"
 #include "r1/corpus/pipeline_stages.h"
 #include "r1/corpus/plan.h"
+#include "r1/corpus/shards.h"
+#include "r1/data/jsonl.h"
 
 namespace r1::corpus {
 namespace {
 
 constexpr size_t kBatchDocuments = 512, kBatchBytes = size_t{8} << 20;
 constexpr size_t kExamples = 12;  // of each comparison
+constexpr const char* kItemsFile = "decontaminate_items.jsonl";
 
 std::string five(int64_t n) {
   char text[32];
@@ -92,6 +99,21 @@ struct Item {
   Document document;
 };
 
+// A page as it came is markup, not text: its tokens say nothing.
+bool is_page(const Document& d) {
+  return d.extra.is_object() && d.extra.value("html", Json()) == true;
+}
+
+bool cuts_text(const std::string& stage) {
+  for (const char* name : {"quality", "length", "lines", "substring", "decontaminate"})
+    if (stage == name) return true;
+  return false;
+}
+
+uint64_t text_hash(const std::string& text) {
+  return XXH3_64bits(text.data(), text.size());
+}
+
 class Pipeline {
  public:
   Pipeline(PipelineConfig config, OpenModel open_model)
@@ -104,12 +126,12 @@ class Pipeline {
   }
 
   bool run(bool merge) {
-    prepare();
+    prepare(merge);
     const auto shards = int64_t(shards_.size());
-    if (merge) refuse_missing();
     do_pass(0);
     if (config_.of > 1) {
-      if (passes_.size() > 1) sign(1);
+      // After a merge there is nothing left to be compared, and nothing to compare.
+      if (passes_.size() > 1 && !all_done(1)) sign(1);
       return false;
     }
     for (size_t k = 1; k < passes_.size(); ++k) {
@@ -133,23 +155,70 @@ class Pipeline {
     return true;
   }
 
-  // The folder is this run's, new or begun; the shards are what they were.
-  void prepare() {
-    std::error_code ignored;
-    if (fs::exists(out_, ignored) && !fs::exists(out_ / "config.json") && !fs::exists(out_ / "plan.json")) {
-      for (const auto& entry : fs::directory_iterator(out_))
-        if (!entry.path().filename().string().starts_with('.'))
-          fail_usage(out_.string(), ": holds files that are not of a run of r1 data; name another --output");
-    }
+  // The folder is this run's, new or begun; the shards are what they were. A merge takes them as the workers found them: nothing is read of the input
+  // any more, which need not even be there.
+  void prepare(bool merge) {
+    refuse_foreign();
     make_folder(out_);
-    // One process a folder, or one a worker.
-    lock_.emplace(out_ / (config_.of > 1 ? str(".lock-", config_.worker, "-of-", config_.of) : std::string(".lock")),
-                  out_.string() + ": another process does this run right now");
+    lock_folder();
+    const std::vector<std::string> found = merge ? std::vector<std::string>{} : files();  // a name that is not there begins no run
     same_or_new("config.json", config_.identity(), "was begun with other options");
-    shards_ = plan_shards(files(), config_.shard_bytes, config_.kind);
-    if (shards_.empty()) fail_usage("input: there is no file in it");
-    same_or_new("plan.json", {{"shards", to_json(shards_)}}, "was begun with another input");
-    remove_temporaries();
+    write_file_atomic(out_ / "machine.json", dump_json(config_.machine(), 1) + "\n");
+    same_or_new("made_of.json", config_.contents(tokenizer()), "was begun with files that held something else then");
+    if (merge) {
+      shards_ = shards_from_json(parse_json_file(out_ / "plan.json"), (out_ / "plan.json").string());
+      refuse_missing();
+    } else {
+      shards_ = plan_shards(found, config_.shard_bytes, config_.kind);
+      if (shards_.empty()) fail_usage("input: there is no file in it");
+      same_or_new("plan.json", {{"shards", to_json(shards_)}}, "was begun with another input");
+      refuse_changed();
+    }
+    remove_temporaries(out_, config_.worker, config_.of);
+  }
+
+  void refuse_foreign() const {
+    std::error_code ignored;
+    if (!fs::exists(out_, ignored)) return;
+    bool other = false;
+    for (const auto& entry : fs::directory_iterator(out_)) other |= !entry.path().filename().string().starts_with('.');
+    // Looked for afterwards: another worker may begin the folder this moment, and writes this first.
+    if (other && !fs::exists(out_ / "config.json") && !fs::exists(out_ / "plan.json"))
+      fail_usage(out_.string(), ": holds files that are not of a run of r1 data; name another --output");
+  }
+
+  // One process a folder, or one for each worker; who does the whole of it holds the workers' places too, so that nobody merges while one of them writes.
+  void lock_folder() {
+    const std::string complaint = out_.string() + ": another process does this run right now";
+    if (config_.of > 1) {
+      locks_.push_back(std::make_unique<FileLock>(out_ / str(".lock-", config_.worker, "-of-", config_.of), complaint));
+      return;
+    }
+    locks_.push_back(std::make_unique<FileLock>(out_ / ".lock", complaint));
+    std::vector<fs::path> workers;
+    for (const auto& entry : fs::directory_iterator(out_))
+      if (const std::string name = entry.path().filename().string(); name.starts_with(".lock-") && !name.ends_with(".json"))
+        workers.push_back(entry.path());
+    for (const fs::path& path : workers)
+      locks_.push_back(
+          std::make_unique<FileLock>(path, str(out_.string(), ": worker ", path.filename().string().substr(6), " is at work right now")));
+  }
+
+  // A file that was rewritten between a kill and now, of the size that it had: half of the output would be of the one, half of the other. Times of
+  // change are this process's own knowledge (workers may have copies of the input), so they stand beside its lock.
+  void refuse_changed() const {
+    const fs::path path = out_ / (config_.of > 1 ? str(".lock-", config_.worker, "-of-", config_.of, ".input.json") : ".lock.input.json");
+    Json now = Json::array();
+    for (const InputShard& shard : shards_) now.push_back(change_of(shard));
+    if (!fs::exists(path)) return write_file_atomic(path, dump_json(now) + "\n");
+    const Json before = parse_json_file(path);
+    for (size_t i = 0; i < shards_.size() && i < before.size(); ++i)
+      if (before[i] != now[i] && !passes_.back().done(int64_t(i)))
+        fail_usage(printable(shards_[i].files[0]),
+                   shards_[i].files.size() > 1 ? str(", or one of the ", shards_[i].files.size() - 1, " files after it,") : "",
+                   " was written to since this run began: a part of the output would be of the old text, a part of the new. Name another "
+                   "--output; or, if it holds what it held, remove ",
+                   path.string());
   }
 
   // What the run itself writes is none of its input, where the one folder lies in the other.
@@ -185,25 +254,11 @@ class Pipeline {
   void same_or_new(const char* name, const Json& now, const char* complaint) const {
     const fs::path path = out_ / name;
     if (!fs::exists(path)) return write_file_atomic(path, dump_json(now, 1) + "\n");
-    const Json before = parse_json_file(path);
-    if (before == now) return;
-    const std::string difference = json_diff(before, now);
+    const Json before = parse_json_file(path), same = parse_json(dump_json(now), name);  // names that are no UTF-8 as they were written
+    if (before == same) return;
+    const std::string difference = json_diff(before, same);
     fail_usage(path.string(), ": the run there ", complaint, ":\n", difference.substr(0, 2000),
                "\nname another --output, or remove that folder");
-  }
-
-  // Of processes that were killed; of another worker's files it cannot be known.
-  void remove_temporaries() const {
-    std::vector<fs::path> gone;
-    for (const auto& entry : fs::recursive_directory_iterator(out_)) {
-      const std::string name = entry.path().filename().string();
-      if (!name.starts_with('.') || !name.ends_with(".tmp")) continue;
-      const size_t digits = name.find_first_of("0123456789");
-      const bool known = digits != std::string::npos && digits + 5 <= name.size();
-      if (config_.of == 1 || (known && mine(std::atoll(name.substr(digits, 5).c_str())))) gone.push_back(entry.path());
-    }
-    std::error_code ignored;
-    for (const fs::path& path : gone) fs::remove(path, ignored);
   }
 
   void refuse_missing() const {
@@ -317,9 +372,10 @@ class Pipeline {
         bytes += item.document.text.size();
         batch.push_back(std::move(item));
       }
+      if (k == 0) count_read(batch, counts.stages[0].second);
       for (size_t s = 0; s < stages.size(); ++s) batch = through(*stages[s], std::move(batch), counts.stages[s + (k == 0)].second, counts);
       if (pass.last) {
-        write(batch, *outputs, counts.survey);
+        write(std::move(batch), *outputs, counts.survey);
       } else {
         for (const Item& i : batch) writer->add(i.document);
       }
@@ -341,17 +397,44 @@ class Pipeline {
     std::shared_ptr<Reader> reader = open_shard(shards_[size_t(shard)], config_.read_options());
     return [reader, &read = counts.stages[0].second](Document& d) {
       d = {};
-      if (!reader->next(d, read)) return false;
-      read.in(d);
-      read.out(d);
-      return true;
+      return reader->next(d, read);
     };
+  }
+
+  void count_read(std::vector<Item>& batch, Counts& read) const {
+    if (tokenizer_) in_threads(batch.size(), [&](size_t i) { count_tokens(batch[i].document); });
+    for (const Item& item : batch) {
+      read.in(item.document);
+      read.out(item.document);
+    }
+  }
+
+  void count_tokens(Document& d) const { d.tokens = is_page(d) ? -1 : int64_t(tokenizer_->encode(d.text).size()); }
+
+  // A stage on one document. The tokens of what it changed are counted anew. A conversation has its words a second time, in turns: what a stage took
+  // out of the text would be in these still, so they go (pii masks both).
+  Outcome applied(const DocumentStage& stage, Item& item) const {
+    const bool cuts = cuts_text(stage.name()) && item.document.extra.is_object() && item.document.extra.contains("messages");
+    if (!tokenizer_ && !cuts) return stage.apply(item.place, std::move(item.document));
+    const uint64_t before = text_hash(item.document.text);
+    Outcome outcome = stage.apply(item.place, std::move(item.document));
+    const auto count = [&](Document& d) {
+      const bool changed = text_hash(d.text) != before;
+      if (changed && cuts) {
+        d.extra.erase("messages");
+        if (d.extra.empty()) d.extra = {};
+      }
+      if (tokenizer_ && (d.tokens < 0 || changed)) count_tokens(d);
+    };
+    for (Document& d : outcome.kept) count(d);
+    for (auto& [d, reason] : outcome.dropped) count(d);
+    return outcome;
   }
 
   std::vector<Item> through(const DocumentStage& stage, std::vector<Item> batch, Counts& counts, ShardCounts& all) const {
     std::vector<Outcome> outcomes(batch.size());
     for (const Item& item : batch) counts.in(item.document);
-    in_threads(batch.size(), [&](size_t i) { outcomes[i] = stage.apply(batch[i].place, std::move(batch[i].document)); });
+    in_threads(batch.size(), [&](size_t i) { outcomes[i] = applied(stage, batch[i]); });
     std::vector<Item> out;
     for (size_t i = 0; i < batch.size(); ++i) {
       Outcome& o = outcomes[i];
@@ -371,12 +454,16 @@ class Pipeline {
     return out;
   }
 
-  void write(const std::vector<Item>& batch, Outputs& outputs, Survey& survey) const {
+  void write(std::vector<Item> batch, Outputs& outputs, Survey& survey) const {
     std::vector<std::vector<int32_t>> ids(batch.size());
-    if (tokenizer_) in_threads(batch.size(), [&](size_t i) { ids[i] = ids_of(batch[i].document); });
+    const bool wanted = tokenizer_ && (sentinels_ || std::ranges::find(config_.formats, "tokens") != config_.formats.end());
+    if (wanted) in_threads(batch.size(), [&](size_t i) { ids[i] = ids_of(batch[i].document); });
     for (size_t i = 0; i < batch.size(); ++i) {
-      outputs.add(batch[i].document, ids[i]);
-      survey.kept(batch[i].document, tokenizer_ ? int64_t(ids[i].size()) : -1);
+      Document& d = batch[i].document;
+      const int64_t tokens = wanted ? int64_t(ids[i].size()) : std::exchange(d.tokens, -1);
+      d.tokens = -1;
+      outputs.add(d, ids[i]);
+      survey.kept(d, tokens);
     }
   }
 
@@ -412,14 +499,17 @@ class Pipeline {
         for (const Json& example : parse_json_file(pass.folder / "examples.json")) all.examples.push_back(example);
     }
     all.check();
-    for (const auto& [stage, rows] : found.items()) {
-      std::string lines;
-      for (const Json& row : rows) lines += dump_json(row) + "\n";
-      write_file_atomic(out_ / (stage + ".jsonl"), lines);
-    }
+    for (const auto& [stage, rows] : found.items()) write_rows(stage + ".jsonl", rows.get<std::vector<Json>>());
+    if (found.contains("decontaminate")) write_rows(kItemsFile, by_item(found["decontaminate"].get<std::vector<Json>>()));
     write_file_atomic(out_ / "survey.json", dump_json(all.survey.to_json(), 1) + "\n");
     write_file_atomic(out_ / "examples.json", dump_json(all.examples, 1) + "\n");
     write_file_atomic(out_ / "counts.json", dump_json(all.to_json(), 1) + "\n");
+  }
+
+  void write_rows(const std::string& name, const std::vector<Json>& rows) const {
+    std::string lines;
+    for (const Json& row : rows) lines += dump_json(row) + "\n";
+    write_file_atomic(out_ / name, lines);
   }
 
   std::vector<int32_t> ids_of(const Document& d) const {
@@ -433,7 +523,7 @@ class Pipeline {
   fs::path out_;
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<FimSentinels> sentinels_;  // if the run has fim
-  std::optional<FileLock> lock_;
+  std::vector<std::unique_ptr<FileLock>> locks_;
   std::vector<InputShard> shards_;
 };
 
@@ -474,6 +564,8 @@ void merge_pipeline(const std::string& output, OpenModel open_model) {
   PipelineConfig config;
   const Json before = read_run_config(output);
   apply_settings(config, json_settings(before, output + "/config.json"));
+  if (const fs::path path = fs::path(output) / "machine.json"; fs::exists(path))
+    apply_settings(config, json_settings(parse_json_file(path), path.string()));
   config.output = output;
   config.resolve();
   Pipeline(std::move(config), std::move(open_model)).run(true);
@@ -496,6 +588,10 @@ RunCounts read_counts(const std::string& output) {
     for (const Json& row : json.at("stages")) all.stages.emplace_back(row.at("stage").get<std::string>(), Counts::from_json(row));
     all.survey = Survey::from_json(parse_json_file(out / "survey.json"));
     all.examples = parse_json_file(out / "examples.json");
+    if (fs::exists(out / kItemsFile)) {
+      data::LineReader lines(out / kItemsFile);
+      for (std::string line; lines.next(line);) all.items_found.push_back(parse_json(line, lines.where()));
+    }
   } catch (const Json::exception& e) {
     fail((out / "counts.json").string(), ": not the counts of a run: ", e.what());
   }

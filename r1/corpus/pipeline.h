@@ -9,7 +9,10 @@
 //   OUT/0-read/00012.jsonl.zst     documents between passes (removed after the next pass, but for keep_passes), 00012.counts.json
 //   OUT/1-exact/...                the comparison's files, its documents and counts
 //   OUT/data, tokens, webdataset   the output (outputs.h)
-//   OUT/counts.json, survey.json, examples.json, decontaminate.jsonl    written at the end
+//   OUT/machine.json               what the output does not depend on, for the merge
+//   OUT/made_of.json               hashes of the tokenizer, models and tables that options name
+//   OUT/counts.json, survey.json, examples.json    written at the end
+//   OUT/decontaminate.jsonl, decontaminate_items.jsonl    which documents share text with which evaluation items, and the other way round
 #pragma once
 
 #include <string>
@@ -25,7 +28,8 @@ namespace r1::corpus {
 struct RunCounts {
   std::vector<std::pair<std::string, Counts>> stages;  // "read" and then the config's
   Survey survey;
-  Json examples = Json::array();  // of duplicates: {"stage", "document", "text", "stays", "stays_text"}
+  Json examples = Json::array();     // of duplicates: {"stage", "document", "text", "stays", "stays_text"}
+  Json items_found = Json::array();  // of evaluation data: {"item", "count", "documents": [{"document", "text"}]}; the stage decontaminate
   // kFailed if a stage's sum does not add up or a stage got other than the one before it gave.
   void check() const;
   Json to_json() const;

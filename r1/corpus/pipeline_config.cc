@@ -1,10 +1,15 @@
 #include "r1/corpus/pipeline_config.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <set>
 
 #include "r1/base/config_io.h"
 #include "r1/base/error.h"
+#include "r1/base/file.h"
 #include "r1/base/log.h"
 
 namespace r1::corpus {
@@ -32,6 +37,7 @@ const std::vector<StageKind>& stage_kinds() {
 
 namespace {
 
+constexpr const char* kWithMemory[] = {"exact", "lines", "near", "substring"};
 constexpr const char* kDefault[] = {"html", "clean", "pii", "language", "quality", "length", "exact", "near", "decontaminate", "split"};
 
 std::string all_stages() {
@@ -131,7 +137,8 @@ void PipelineConfig::resolve() {
   if (tokens && tokenizer.empty()) fail_usage("the format tokens needs --tokenizer");
   if (seen.contains("substring") && substring.unit == "tokens" && tokenizer.empty())
     fail_usage("substring.unit is tokens: that needs --tokenizer");
-  if (seen.contains("split")) split.check_shares();
+  length = length.resolved(!tokenizer.empty());
+  if (seen.contains("split")) split.resolve();
   if (!seen.contains("augment")) return;
   augment.check_transforms();
   if (stages.back() != "augment")
@@ -143,9 +150,39 @@ void PipelineConfig::resolve() {
 Json PipelineConfig::identity() const {
   Json all = config_to_json(*this);
   for (const char* key : {"output_dir", "worker", "of", "keep_passes", "optional_input"}) all.erase(key);
-  for (const char* stage : {"exact", "lines", "near", "substring"}) all[stage].erase("memory_bytes");
+  for (const char* stage : kWithMemory) all[stage].erase("memory_bytes");
+  all["split"].erase("preset");  // the shares say it
   // A folder that was begun before there was this stage is known again.
   if (std::ranges::find(stages, "augment") == stages.end()) all.erase("augment");
+  return all;
+}
+
+Json PipelineConfig::machine() const {
+  const Json all = config_to_json(*this);
+  Json out = {{"keep_passes", keep_passes}};
+  for (const char* stage : kWithMemory) out[stage] = {{"memory_bytes", all[stage]["memory_bytes"]}};
+  return out;
+}
+
+Json PipelineConfig::contents(const text::Tokenizer* loaded) const {
+  Json all = Json::object();
+  if (loaded) all["tokenizer"] = loaded->hash();
+  const auto has = [&](const char* stage) { return std::ranges::find(stages, stage) != stages.end(); };
+  const auto add = [&](const std::string& option, const std::string& path) {
+    if (!fs::is_regular_file(path)) return;  // the stage says what is wrong with it
+    const MappedFile file{fs::path(path)};
+    const XXH128_hash_t hash = XXH3_128bits(file.bytes().data(), file.size());
+    char digits[33];
+    std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                  static_cast<unsigned long long>(hash.low64));
+    all[option].push_back(digits);
+  };
+  if (has("language")) add("language.model", language.model);
+  if (has("score")) add("score.perplexity_model", score.perplexity_model);
+  if (has("score")) add("score.classifier", score.classifier);
+  if (has("decontaminate"))
+    for (const std::string& file : decontaminate.files) add("decontaminate.files", file);
+  if (has("augment")) add("augment.synonyms", augment.synonyms);
   return all;
 }
 

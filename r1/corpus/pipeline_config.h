@@ -73,6 +73,10 @@ struct PipelineConfig {
   void resolve();
   // What the output depends on, by which a folder's run is known again.
   Json identity() const;
+  // What it does not depend on, but a merge should do as the workers did: memory, and what is kept.
+  Json machine() const;
+  // What the files hold that options name (tokenizer, models, evaluation data, tables): a hash of each. Not the input, and not score.model.
+  Json contents(const text::Tokenizer* tokenizer) const;
   ReadOptions read_options() const;
 };
 

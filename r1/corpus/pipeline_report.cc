@@ -57,35 +57,49 @@ std::string number(const std::string& text) {
   return "<td class=\"n\">" + text + "</td>";
 }
 
+bool counts_tokens(const RunCounts& run) {
+  return std::ranges::any_of(run.stages, [](const auto& stage) { return stage.second.tokens_in() + stage.second.tokens_out() > 0; });
+}
+
+// A column that is there where a tokenizer was.
+std::string tokens_cell(bool shown, int64_t tokens) {
+  return shown ? number(human_count(double(tokens))) : "";
+}
+
 std::string funnel(const RunCounts& run) {
+  const bool tokens = counts_tokens(run);
   std::string out =
       "<h2>Stages</h2><div class=\"card box\"><table class=\"plain\"><tr><th>stage</th><th class=\"n\">documents out</th>"
-      "<th class=\"n\">bytes out</th><th style=\"width:34%\">of what was read</th><th class=\"n\">dropped</th></tr>";
+      "<th class=\"n\">bytes out</th>" +
+      std::string(tokens ? "<th class=\"n\">tokens out</th>" : "") +
+      "<th style=\"width:34%\">of what was read</th><th class=\"n\">dropped</th></tr>";
   const int64_t all = run.stages.empty() ? 0 : run.stages[0].second.documents_in();
   for (const auto& [name, c] : run.stages) {
     int64_t dropped = 0;
     for (const auto& [reason, r] : c.dropped()) dropped += r.documents;
     out += "<tr>" + cell(html_escape(name)) + number(count(c.documents_out())) + number(human_bytes(double(c.bytes_out()))) +
-           cell(bar(c.documents_out(), std::max(all, c.documents_out()))) + number(dropped ? count(dropped) : "") + "</tr>";
+           tokens_cell(tokens, c.tokens_out()) + cell(bar(c.documents_out(), std::max(all, c.documents_out()))) +
+           number(dropped ? count(dropped) : "") + "</tr>";
   }
   return out + "</table></div>";
 }
 
 std::string reasons(const RunCounts& run) {
+  const bool tokens = counts_tokens(run);
   std::string rows;
   for (const auto& [name, c] : run.stages) {
     std::vector<std::pair<std::string, Counts::Reason>> all(c.dropped().begin(), c.dropped().end());
     std::ranges::stable_sort(all, [](const auto& a, const auto& b) { return a.second.documents > b.second.documents; });
     for (const auto& [reason, r] : all)
       rows += "<tr>" + cell(html_escape(name)) + cell(html_escape(reason)) + number(count(r.documents)) +
-              number(share(r.documents, c.documents_in())) + number(human_bytes(double(r.bytes))) +
+              number(share(r.documents, c.documents_in())) + number(human_bytes(double(r.bytes))) + tokens_cell(tokens, r.tokens) +
               cell("<span class=\"soft\">" + html_escape(r.examples.empty() ? "" : r.examples[0]) + "</span>") + "</tr>";
   }
   if (rows.empty()) return "";
   return "<h2>Why documents went</h2><div class=\"card box\"><table class=\"plain\"><tr><th>stage</th><th>reason</th><th "
          "class=\"n\">documents</th>"
-         "<th class=\"n\">of the stage's</th><th class=\"n\">bytes</th><th>the first one</th></tr>" +
-         rows + "</table></div>";
+         "<th class=\"n\">of the stage's</th><th class=\"n\">bytes</th>" +
+         std::string(tokens ? "<th class=\"n\">tokens</th>" : "") + "<th>the first one</th></tr>" + rows + "</table></div>";
 }
 
 std::string amounts(const std::string& title, const std::map<std::string, Survey::Amount>& all, size_t most = 25) {
@@ -154,6 +168,27 @@ std::string duplicates(const Json& examples) {
   return out;
 }
 
+// Evaluation items that stand in the input, those in most documents first.
+std::string evaluation(const Json& items, size_t most = 25) {
+  if (items.empty()) return "";
+  std::vector<const Json*> all;
+  for (const Json& item : items) all.push_back(&item);
+  std::ranges::stable_sort(all, [](const Json* a, const Json* b) { return a->at("count") > b->at("count"); });
+  std::string out =
+      "<h2>Evaluation data<small>items that documents share text with</small></h2><div class=\"card box\"><table class=\"plain\">"
+      "<tr><th>item</th><th class=\"n\">documents</th><th>the first one</th><th>what it shares</th></tr>";
+  for (size_t i = 0; i < std::min(most, all.size()); ++i) {
+    const Json& first = all[i]->at("documents").at(0);
+    out += "<tr>" + cell(html_escape(all[i]->value("item", ""))) + number(count(all[i]->value("count", int64_t{0}))) +
+           cell("<span class=\"soft\">" + html_escape(first.value("document", "")) + "</span>") +
+           cell(html_escape(first.value("text", ""))) + "</tr>";
+  }
+  if (all.size() > most)
+    out += "<tr>" + cell("<span class=\"soft\">and " + count(int64_t(all.size() - most)) + " more, in decontaminate_items.jsonl</span>") +
+           "</tr>";
+  return out + "</table></div>";
+}
+
 std::string tile(const std::string& label, const std::string& value, const std::string& note) {
   return "<div class=\"card tile\"><span>" + label + "</span><b>" + value + "</b><i>" + note + "</i></div>";
 }
@@ -192,6 +227,7 @@ std::string pipeline_report(const std::string& output) {
           histogram("Tokens of a document", s.token_lengths()) + amounts("Parts", s.parts()) + amounts("Languages", s.languages()) +
           amounts("Kinds", s.kinds()) + amounts("Domains", s.domains()) + amounts("Licences", s.licences()) + "</div>";
   page += duplicates(run.examples);
+  page += evaluation(run.items_found);
   page += "<h2>Kept, at random</h2><div class=\"grid two\">";
   for (const Survey::Sample& sample : s.kept_samples()) page += sample_card(sample);
   page += "</div>";

@@ -28,6 +28,8 @@ class FilterStage : public DocumentStage {
   Outcome apply(Place, Document d) const override {
     if (std::ranges::find(let_pass_, d.kind) != let_pass_.end()) return one(std::move(d), "");
     const std::string reason = filter_->apply(d);
+    // Filters that change or measure a document leave a mark of their own.
+    if (reason.empty() && name_ == "quality") d.marks.push_back(name_);
     return one(std::move(d), reason);
   }
 
@@ -71,6 +73,7 @@ class LengthStage : public DocumentStage {
     for (size_t i = 0; i < texts.size(); ++i) {
       Document part = d;
       part.text = std::move(texts[i]);
+      part.marks.emplace_back("length");
       if (texts.size() > 1) part.marks.push_back(str("part:", i + 1, "/", texts.size()));
       if (window_.too_short(part.text))
         out.dropped.emplace_back(std::move(part), "length:too_short");
@@ -86,29 +89,19 @@ class LengthStage : public DocumentStage {
 
 class DecontaminateStage : public DocumentStage {
  public:
-  explicit DecontaminateStage(const DecontaminateOptions& options) : filter_(options), cuts_(options.action == "cut") {}
+  explicit DecontaminateStage(const DecontaminateOptions& options) : filter_(options) {}
   std::string name() const override { return "decontaminate"; }
   Outcome apply(Place, Document d) const override {
     Json found;
-    // A cut leaves nothing to look at afterwards.
-    if (cuts_) found = found_in(d);
-    const std::string reason = filter_.apply(d);
-    if (!cuts_ && !reason.empty()) found = found_in(d);
+    const std::string reason = filter_.apply(d, &found);
+    if (found.is_null()) d.marks.emplace_back("decontaminate");
     Outcome out = one(std::move(d), reason);
     out.found = std::move(found);
     return out;
   }
 
  private:
-  Json found_in(const Document& d) const {
-    Json items = Json::array();
-    for (const Decontaminate::Match& m : filter_.matches(d.text))
-      items.push_back(
-          {{"item", filter_.item_name(m.item)}, {"runs", m.runs}, {"of", m.of}, {"text", d.text.substr(m.begin, m.end - m.begin)}});
-    return items.empty() ? Json() : Json{{"document", d.id()}, {"items", items}};
-  }
   Decontaminate filter_;
-  bool cuts_;
 };
 
 // The part of a document's cluster, as `near` left it in a mark; without that of what is exactly the same.
@@ -154,7 +147,7 @@ void fill(Shard& shard, int64_t number, const fs::path& documents) {
   shard.finish();
 }
 
-// Rows of a merge as a stage.
+// Rows of a merge as a stage. A document that it keeps as it was has the stage's name as its mark.
 template <class Rows>
 class RowsStage : public DocumentStage {
  public:
@@ -162,7 +155,9 @@ class RowsStage : public DocumentStage {
   RowsStage(std::string name, Args&&... args) : name_(std::move(name)), rows_(std::forward<Args>(args)...) {}
   std::string name() const override { return name_; }
   Outcome apply(Place place, Document d) const override {
+    const size_t marks = d.marks.size();
     const std::string reason = rows_.apply(place, d);
+    if (reason.empty() && d.marks.size() == marks) d.marks.push_back(name_);
     return one(std::move(d), reason);
   }
 
@@ -251,7 +246,11 @@ class WindowStage : public DocumentStage {
  public:
   explicit WindowStage(const fs::path& path) : rows_(path) {}
   std::string name() const override { return "window"; }
-  Outcome apply(Place place, Document d) const override { return one(std::move(d), rows_.drops(place) ? "window" : ""); }
+  Outcome apply(Place place, Document d) const override {
+    if (rows_.drops(place)) return one(std::move(d), "window");
+    d.marks.emplace_back("window");
+    return one(std::move(d), "");
+  }
 
  private:
   WindowRows rows_;

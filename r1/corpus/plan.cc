@@ -1,5 +1,8 @@
 #include "r1/corpus/plan.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <charconv>
 #include <fstream>
 
@@ -105,7 +108,8 @@ std::vector<InputShard> parts_of(const std::string& path, int64_t size, int64_t 
     if (found != "warc" || (!packed && !plain)) return {};
     const std::vector<int64_t> cuts = packed ? warc_member_cuts(path, shard_bytes) : warc_record_cuts(path, shard_bytes);
     return stretches(path, packed ? "members" : "records", cuts, size);
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kInterrupted) throw;
     return {};
   }
 }
@@ -185,6 +189,29 @@ Json to_json(const std::vector<InputShard>& shards) {
     list.push_back(std::move(row));
   }
   return list;
+}
+
+std::vector<InputShard> shards_from_json(const Json& plan, const std::string& where) {
+  std::vector<InputShard> out;
+  try {
+    for (const Json& row : plan.at("shards")) {
+      out.emplace_back().files = row.at("files").get<std::vector<std::string>>();
+      out.back().bytes = row.at("bytes").get<int64_t>();
+    }
+  } catch (const Json::exception& e) {
+    fail(where, ": not the shards of a run (", e.what(), "); remove the folder and run again");
+  }
+  return out;
+}
+
+uint64_t change_of(const InputShard& shard) {
+  uint64_t hash = 0;
+  for (const std::string& file : shard.files) {
+    std::error_code error;
+    const auto time = int64_t(fs::last_write_time(file, error).time_since_epoch().count());
+    hash = XXH3_64bits_withSeed(&time, sizeof time, hash);
+  }
+  return hash;
 }
 
 std::unique_ptr<Reader> open_shard(const InputShard& shard, const ReadOptions& options) {

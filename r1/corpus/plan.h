@@ -30,6 +30,10 @@ struct InputShard {
 // Files in their order; small ones together up to `shard_bytes`, larger ones cut about there where they can be. `kind`: ReadOptions::kind.
 std::vector<InputShard> plan_shards(const std::vector<std::string>& files, int64_t shard_bytes, const std::string& kind = "auto");
 Json to_json(const std::vector<InputShard>& shards);
+// Of plan.json: which files, not how they are cut; enough to know how many there are. `where` names it in errors.
+std::vector<InputShard> shards_from_json(const Json& plan, const std::string& where);
+// A number that is another one when a file of the shard was written to: of the times of change, which are this machine's.
+uint64_t change_of(const InputShard& shard);
 
 // Documents of a stretch have the places that they have in the whole file.
 std::unique_ptr<Reader> open_shard(const InputShard& shard, const ReadOptions& options);

@@ -142,7 +142,7 @@ QualityClassifier QualityClassifier::load(const std::filesystem::path& path) {
   Header header{};
   if (bytes.size() >= sizeof header) std::memcpy(&header, bytes.data(), sizeof header);
   if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.version != 1)
-    fail_usage(path.string(), " is no quality classifier of this program");
+    fail_usage(path.string(), " is no quality classifier of this program (r1 data classifier train makes one)");
   check(header.bits >= 8 && header.bits <= 28 && header.word_ngrams >= 1 && header.word_ngrams <= 5, path.string(), ": 2^", header.bits,
         " weights of n-grams of ", header.word_ngrams, " words cannot be");
   const size_t n = size_t{1} << header.bits;
@@ -166,7 +166,7 @@ void ScoreConfig::visit(Fields& v) {
   v("model", model, "a language model (HF folder, checkpoint or GGUF) whose perplexity a token is asked; empty: it is not");
   v("good_model_perplexity", good_model_perplexity, "a perplexity of that model of up to this scores 1", Range{1, 1e9});
   v("bad_model_perplexity", bad_model_perplexity, "one from here on scores 0", Range{1, 1e9});
-  v("classifier", classifier, "file of a quality classifier; empty: it is not asked");
+  v("classifier", classifier, "file of a quality classifier (r1 data classifier train); empty: it is not asked");
   v("perplexity_weight", perplexity_weight, "weight of the perplexity's opinion", Range{0, 1e6});
   v("model_weight", model_weight, "weight of the language model's", Range{0, 1e6});
   v("classifier_weight", classifier_weight, "weight of the classifier's", Range{0, 1e6});

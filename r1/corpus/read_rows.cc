@@ -8,6 +8,8 @@
 #include <optional>
 
 #include "r1/base/error.h"
+#include "r1/base/interrupt.h"
+#include "r1/base/log.h"
 #include "r1/base/strings.h"
 #include "r1/corpus/encoding.h"
 #include "r1/corpus/memory_file.h"
@@ -53,6 +55,14 @@ int32_t escaped_unit(std::string_view json, size_t at) {
   return error == std::errc() && end == json.data() + at + 6 ? unit : -1;
 }
 
+// Of a number beyond the largest double, which Python reads as infinity; 0: none begins here.
+size_t size_of_huge_number(std::string_view json) {
+  if (json[0] != '-' && (json[0] < '0' || json[0] > '9')) return 0;
+  double value = 0;
+  const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), value);
+  return error == std::errc::result_out_of_range ? size_t(end - json.data()) : 0;
+}
+
 // A row with what Python's json writes and reads although it is no JSON, as JSON: NaN and infinities as null, halves of surrogate pairs as U+FFFD.
 std::string without_pythons_own(std::string_view json) {
   std::string out;
@@ -72,6 +82,9 @@ std::string without_pythons_own(std::string_view json) {
       size_t n = 0;
       for (const std::string_view name : {"NaN", "Infinity", "-Infinity"})
         if (rest.starts_with(name)) n = name.size();
+      const bool inside_number =
+          i > 0 && (std::isalnum(uint8_t(json[i - 1])) || json[i - 1] == '.' || json[i - 1] == '-' || json[i - 1] == '+');
+      if (n == 0 && !inside_number) n = size_of_huge_number(rest);
       if (n > 0) {
         out += "null";
         i += n;
@@ -120,7 +133,15 @@ void take_named(Json& row, Document& d) {
     }
 }
 
+// What `extra` says to the stages themselves: control tokens in a text, a text that is a page's HTML. A row that has such a key means something else by it.
+constexpr const char* kOwnKeys[] = {"control", "html"};
+
 void keep_rest(Json row, Document& d) {
+  for (const char* key : kOwnKeys)
+    if (const auto it = row.find(key); it != row.end()) {
+      row[str("row_", key)] = std::move(*it);
+      row.erase(key);
+    }
   for (auto it = row.begin(); it != row.end();) {
     if (it->is_null())
       it = row.erase(it);
@@ -214,17 +235,18 @@ class Rows {
   virtual ~Rows() = default;
   virtual bool next(std::string& row) = 0;
   virtual int64_t at() const = 0;  // of the row that is read next
-  virtual void check_column(const std::string&) const {}
+  // kUsage that names `file`.
+  virtual void check_column(const std::string&, const std::string&) const {}
   virtual bool is_bomb() const { return false; }
   // Of rows that can be counted: only these.
   virtual void only(int64_t, int64_t) {}
 };
 
-void check_among(const std::string& column, const std::vector<std::string>& columns) {
+void check_among(const std::string& file, const std::string& column, const std::vector<std::string>& columns) {
   if (std::ranges::find(columns, column) != columns.end()) return;
   std::string names;
   for (const std::string& name : columns) names += (names.empty() ? "" : ", ") + printable(name);
-  fail_usage("no column '", column, "' (text_column); there are: ", names);
+  fail_usage(printable(file), ": no column '", column, "' (text_column); there are: ", names);
 }
 
 struct Lines : Rows {
@@ -322,7 +344,7 @@ struct Table : Rows {
     return true;
   }
   int64_t at() const override { return stretches.place(reader.position().byte); }
-  void check_column(const std::string& column) const override { check_among(column, reader.header()); }
+  void check_column(const std::string& name, const std::string& column) const override { check_among(name, column, reader.header()); }
 };
 
 // Arrow wants a file, for it reads here and there: the one on disk, or what a member of an archive holds as one in memory.
@@ -365,7 +387,7 @@ struct ColumnTable : Rows {
     return true;
   }
   int64_t at() const override { return reader.position().line; }
-  void check_column(const std::string& column) const override { check_among(column, reader.columns()); }
+  void check_column(const std::string& name, const std::string& column) const override { check_among(name, column, reader.columns()); }
   void only(int64_t first, int64_t behind) override {
     if (first > 0) reader.seek({first, first});
     end = behind;
@@ -383,13 +405,16 @@ class RowDocuments : public Reader {
     const auto broken = [&](int64_t at, const std::string& reason, size_t bytes) {
       counts.broken(str(input_.name(), "#", at), reason, int64_t(bytes));
     };
-    const int64_t moved = opening_.first_byte - opening_.head_bytes;  // what the input's places lack
     std::string row;
     while (!ended_) {
-      const int64_t at = rows_ ? rows_->at() + moved : opening_.first_row + opening_.first_byte;
+      const int64_t moved = opening_.first_byte - opening_.head_bytes + reopened_;  // what the rows' places lack
+      const int64_t at = rows_ ? rows_->at() + moved : opening_.first_row + opening_.first_byte + reopened_;
       try {
         if (!rows_) open_rows();
-        if (!rows_->next(row)) break;
+        if (!rows_->next(row)) {
+          if (goes_on_behind_damage(counts)) continue;
+          break;
+        }
         if (rows_->is_bomb()) {
           broken(at, "bomb", 0);
           break;
@@ -403,13 +428,17 @@ class RowDocuments : public Reader {
           broken(at, "bomb", 0);
           break;
         }
+        // who stands where it stood, or never opened, will not get on
+        const bool ends = stuck || (kind_ == std::string_view("json") && what.find("expected") != std::string_view::npos);
+        const int64_t bytes = table ? 0 : (ends ? end_of_input() : rows_->at()) + moved - at;
         broken(at,
                what.find("longer than") != std::string_view::npos ? "too_large"
                : stuck && table                                   ? str(kind_, ":damaged")
+               : !rows_                                           ? str(kind_, ":header")
                                                                   : "broken_row",
-               0);
-        // who stands where it stood, or never opened, will not get on
-        if (stuck || (kind_ == std::string_view("json") && what.find("expected") != std::string_view::npos)) break;
+               size_t(std::max<int64_t>(0, bytes)));
+        if (!rows_) log_warning("left out: ", what);  // a whole file
+        if (ends) break;
         continue;
       }
       if (trim(row).empty()) continue;  // an empty line
@@ -441,14 +470,34 @@ class RowDocuments : public Reader {
       if (reason.empty()) return true;
       broken(at, reason, row.size());
     }
-    if (!ended_ && !input_.fault().empty()) broken(input_.at() + moved, input_.fault(), 0);
+    if (!ended_ && !input_.fault().empty()) broken(input_place(), input_.fault(), 0);
     ended_ = true;
     return false;
   }
 
  private:
+  int64_t input_place() const { return input_.at() + opening_.first_byte - opening_.head_bytes; }
+
+  // Of an input that nobody reads any more.
+  int64_t end_of_input() {
+    while (const size_t n = input_.peek(Input::kMaxPeek).size()) input_.skip(int64_t(n));
+    return input_.at();
+  }
+
+  // JSON lines tell by themselves where a row begins, so that the next member's are rows again; a first one that is only the end of a row is a broken one.
+  // Of tables it cannot be known whether a line stands inside of quotes.
+  bool goes_on_behind_damage(Counts& counts) {
+    if (kind_ != std::string_view("jsonl") || utf8_ || input_.fault() != "damaged_packing") return false;
+    const std::string where = str(input_.name(), "#", input_place());
+    if (!input_.resync()) return false;
+    counts.broken(where, "damaged_packing");
+    rows_.reset();
+    reopened_ = input_.at();
+    return true;
+  }
+
   void open_rows() {
-    first_ = opening_.first_byte == 0;
+    first_ = opening_.first_byte == 0 && reopened_ == 0;
     const std::string_view head = input_.peek(4);
     const bool big = head.starts_with("\xFE\xFF");
     if (first_ && (big || head.starts_with("\xFF\xFE"))) {
@@ -457,7 +506,7 @@ class RowDocuments : public Reader {
     }
     rows_ = open_(utf8_ ? *utf8_ : input_, size_t(opening_.options.max_document_bytes));
     rows_->only(opening_.first_row, opening_.end_row);
-    if (opening_.options.text_column != "auto") rows_->check_column(opening_.options.text_column);
+    if (opening_.options.text_column != "auto") rows_->check_column(input_.name(), opening_.options.text_column);
   }
 
   Input input_;
@@ -466,6 +515,7 @@ class RowDocuments : public Reader {
   Open open_;
   std::unique_ptr<Input> utf8_;  // UTF-16, turned
   std::unique_ptr<Rows> rows_;
+  int64_t reopened_ = 0;  // where in the input rows_ begins
   bool first_ = true, ended_ = false;
 };
 
@@ -557,6 +607,7 @@ RowCuts line_cuts(Input input, int64_t part_bytes) {
     const size_t end = ahead.rfind('\n');
     const int64_t at = input.at() + int64_t(end) + 1;
     input.skip(int64_t(ahead.size()));
+    throw_if_interrupted();
     if (end != std::string_view::npos) cuts.may_be(at, input);
   }
   return {.cuts = cuts.take(input)};
@@ -574,7 +625,8 @@ RowCuts table_cuts(Input input, const std::string& kind, int64_t part_bytes) {
   const int64_t head = table->at();
   if (table->reader.looked_ahead() || head == 0 || head > int64_t(start.size()) || start[size_t(head) - 1] != '\n') return {};
   Cuts cuts(part_bytes);
-  while (true) {
+  for (uint64_t n = 1;; ++n) {
+    if (n % 4096 == 0) throw_if_interrupted();
     const int64_t before = table->at();
     try {
       if (!table->reader.pass()) break;

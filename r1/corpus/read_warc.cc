@@ -222,7 +222,7 @@ class Warc : public Reader {
     if (at > block.size()) return "http:no_body";
     const HeaderFields http = HeaderFields::parse(block, at);
     std::string content = block.substr(at);
-    if (http.get("Transfer-Encoding").find("chunked") != std::string_view::npos)
+    if (lower_ascii(http.get("Transfer-Encoding")).find("chunked") != std::string::npos)
       if (auto joined = joined_chunks(content)) content = std::move(*joined);
     const std::string reason = unpack_body(content, http.get("Content-Encoding"), size_t(opening_.options.max_document_bytes));
     if (!reason.empty()) return reason;

@@ -332,6 +332,10 @@ class Files : public Reader {
       reader_.reset();
       if (at_ == paths_.size()) return false;
       const std::string& path = paths_[at_++];
+      if (std::error_code ignored; fs::is_regular_file(path, ignored) && fs::file_size(path, ignored) == 0) {
+        counts.broken(path + "#0", "empty_file");
+        continue;
+      }
       try {
         reader_ = open_path(path, options_, licences_);
       } catch (const Error& error) {

@@ -1,6 +1,7 @@
 #include "r1/corpus/shards.h"
 
 #include <atomic>
+#include <charconv>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -25,7 +26,28 @@ std::string numbered(int64_t n) {
   return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
 }
 
+// -1: of no shard.
+int64_t shard_of_temporary(std::string_view name) {
+  name.remove_prefix(1);
+  const size_t digits = name.find_first_of("0123456789.");
+  int64_t number = -1;
+  if (digits != std::string_view::npos) std::from_chars(name.data() + digits, name.data() + name.size(), number);
+  return number;
+}
+
 }  // namespace
+
+void remove_temporaries(const fs::path& folder, int64_t worker, int64_t of) {
+  std::error_code ignored;
+  std::vector<fs::path> gone;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with('.') || !name.ends_with(".tmp")) continue;
+    const int64_t shard = shard_of_temporary(name);
+    if (of == 1 || (shard >= 0 && shard % of == worker)) gone.push_back(entry.path());
+  }
+  for (const fs::path& path : gone) fs::remove(path, ignored);
+}
 
 fs::path shard_path(const fs::path& folder, const std::string& stage, int64_t worker, int64_t of) {
   if (of < 1 || worker < 0 || worker >= of) fail_usage("[", stage, "] worker ", worker, " of ", of, ": workers are numbered from 0");

@@ -29,6 +29,10 @@ fs::path shard_path(const fs::path& folder, const std::string& stage, int64_t wo
 // The files of all workers; kUsage that names those missing.
 std::vector<fs::path> all_shards(const fs::path& folder, const std::string& stage, int64_t of);
 
+// Removes what processes that were killed left in `folder` and below; of several workers only files of the shards whose number leaves `worker` as rest,
+// ".00012.jsonl.zst.<..>.tmp", ".near-00012-of-00040.<..>.tmp": whose the others are cannot be known.
+void remove_temporaries(const fs::path& folder, int64_t worker, int64_t of);
+
 // Rows of one size after a header which says what they are: two shards with different options are never merged.
 class ShardWriter {
  public:

@@ -26,7 +26,7 @@ namespace {
 
 using namespace std::literals;
 
-// zlib reads plain files as they are.
+// zlib reads plain files as they are, and pipes, of which it is not known before what they hold.
 struct PlainOrGzip : ByteSource::Decoder {
   gzFile file = nullptr;
   ~PlainOrGzip() override {
@@ -145,7 +145,7 @@ ByteSource::ByteSource(const std::filesystem::path& path) : path_(path) {
   Packing packing = packing_of(magic);
   if (path_.extension() == ".br" && !magic.empty()) packing = packing_of_name(".br", first_bytes_of(path_, kBrotliProbe));
   if (packing == Packing::kBrotli && !has_brotli()) fail(path_.string(), ": is ", kNoBrotli);
-  if (packing != Packing::kNone && packing != Packing::kGzip) {
+  if (packing != Packing::kNone) {
     auto packed = std::make_unique<Packed>();
     packed->file = std::fopen(path_.c_str(), "rb");
     if (!packed->file) fail(path_.string(), ": cannot open: ", std::strerror(errno));

@@ -11,7 +11,8 @@
 namespace r1::data {
 namespace {
 
-constexpr size_t kMostJoined = 1000;  // lines of a field of a TSV file
+constexpr size_t kMostJoined = 1000;      // lines of a field of a TSV file
+constexpr size_t kMostLines = 1'000'000;  // of a record: what a line costs in memory, a record's bytes do not bound
 
 // What separates a header: outside of quotes, the first of these that is there.
 char separator_of(const std::string& header) {
@@ -99,6 +100,7 @@ const std::string* CsvReader::line_ahead(size_t i) {
 
 void CsvReader::read_header() {
   const std::string* first = line_ahead(0);
+  for (; first && first->empty(); first = line_ahead(0)) ahead_.pop_front();
   if (!first) return;
   separator_ = kind_ == Kind::kTsv ? '\t' : separator_of(*first);
   if (!read_record(header_)) return;
@@ -170,9 +172,9 @@ void CsvReader::quoted_record(std::string line, Record* fields) {
           bytes += next.text.size() + 1;
           line = next.text;
           further.push_back(std::move(next));
-          if (bytes > max_row_bytes_) {
+          if (bytes > max_row_bytes_ || further.size() > kMostLines) {
             give_back();
-            fail(where(), ": record longer than ", max_row_bytes_, " bytes; does a quote not close?");
+            fail(where(), ": record longer than ", max_row_bytes_, " bytes or ", kMostLines, " lines; does a quote not close?");
           }
           field += '\n';
           at = 0;
@@ -183,8 +185,10 @@ void CsvReader::quoted_record(std::string line, Record* fields) {
         field += '"';
         ++at;
       }
-      if (at < line.size() && line[at] != separator_)
+      if (at < line.size() && line[at] != separator_) {
+        give_back();  // a stray quote met the first quote of a record far below: those between are none of this one
         fail(where(), ": field ", number, " goes on after its closing quote; a quote inside of quotes is written twice");
+      }
     } else {
       const size_t end = std::min(line.find(separator_, at), line.size());
       if (fields) field.assign(line, at, end - at);

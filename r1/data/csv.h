@@ -3,8 +3,8 @@
 //
 // A .csv whose header has no comma, but semicolons or tabs, is separated by these. An empty line is no record. In TSV, which as published
 // often has quotes that are only characters, a quote opens a field only where it closes again: in the same line, or in a later one if
-// this line or the next one would otherwise have the wrong number of fields. In CSV a record whose quote closes nowhere is an error, and the record after
-// it begins in its second line.
+// this line or the next one would otherwise have the wrong number of fields. In CSV a record whose quote closes nowhere, or in the middle of a field, is an
+// error, and the record after it begins in its second line.
 #pragma once
 
 #include <deque>

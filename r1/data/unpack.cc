@@ -7,6 +7,7 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "r1/base/error.h"
 #include "r1/base/file.h"
@@ -21,14 +22,18 @@ using namespace std::literals;
 constexpr size_t kMostWindow = size_t{128} << 20;
 constexpr size_t kMostInput = size_t{1} << 30;  // the libraries count in unsigned int
 
-// Members after one another are alike for all formats but Zstandard, which has them of its own: a member begins with its magic; after the
-// first one anything else is passed over.
+// Members after one another are alike for all formats but Zstandard, which has them of its own: a member begins with its magic. Zeros between two are
+// padding. Anything else behind a member is passed over if no further one follows; if one does, there is damage between the two.
 class Members : public Unpacker {
  public:
   explicit Members(std::string_view magic) : magic_(magic) {}
 
   size_t unpack(std::string_view& in, char* out, size_t n, std::string& fault) override {
     while (!in.empty()) {
+      if (!inside_ && is_padding(in)) {
+        in.remove_prefix(std::min(in.find_first_not_of('\0'), in.size()));
+        return 0;  // who counts members sees where the next one begins
+      }
       if (!inside_ && !begin(in, fault)) {
         if (!fault.empty()) return 0;
         continue;
@@ -47,9 +52,11 @@ class Members : public Unpacker {
   bool inside() const override { return inside_ || !held_.empty(); }
   void reset() override {
     if (inside_) close();
-    inside_ = false, first_ = true, passed_over_ = false;
+    inside_ = false, first_ = true, passing_over_ = false;
     held_.clear();
+    passed_.clear();
   }
+  bool passing_over() const override { return passing_over_; }
 
  protected:
   virtual bool open(std::string& fault) = 0;
@@ -67,16 +74,17 @@ class Members : public Unpacker {
   bool inside_ = false;
 
  private:
+  bool is_padding(std::string_view in) const { return !first_ && !passing_over_ && held_.empty() && in[0] == '\0'; }
   // The magic may come in pieces: what was seen of it is held and given to the member at its opening.
   bool begin(std::string_view& in, std::string& fault) {
-    if (passed_over_) return in = {}, false;
+    if (passing_over_) return look_for_member(in, fault);
     while (!in.empty() && held_.size() < magic_.size() && in[0] == magic_[held_.size()]) held_ += in[0], in.remove_prefix(1);
     if (held_.size() < magic_.size()) {
       if (in.empty()) return false;
       if (first_) return fault = "no header", false;
-      passed_over_ = true;
-      held_.clear();
-      return in = {}, false;
+      passing_over_ = true;
+      passed_ = std::exchange(held_, {});
+      return look_for_member(in, fault);
     }
     if (!open(fault)) return false;
     inside_ = true;
@@ -88,9 +96,26 @@ class Members : public Unpacker {
     return fault.empty();
   }
 
+  // Takes all that is no member; a fault in front of one.
+  bool look_for_member(std::string_view& in, std::string& fault) {
+    constexpr size_t kHead = 6;  // bytes that say whether it is one
+    passed_ += in;
+    size_t hit = passed_.find(magic_);
+    while (hit != std::string::npos && passed_.size() >= hit + kHead && !is_header(std::string_view(passed_).substr(hit)))
+      hit = passed_.find(magic_, hit + 1);
+    const bool found = hit != std::string::npos && passed_.size() >= hit + kHead;
+    in.remove_prefix(found ? in.size() - std::min(in.size(), passed_.size() - hit) : in.size());
+    if (found) return fault = "what stands between two members is none", false;
+    passed_.erase(0, std::min(hit, passed_.size() - std::min(passed_.size(), magic_.size() - 1)));
+    return false;
+  }
+  bool is_header(std::string_view head) const {
+    return magic_ == magic_of(Packing::kGzip) ? (uint8_t(head[3]) & 0xE0) == 0 : packing_of(head) != Packing::kNone;
+  }
+
   std::string_view magic_;
-  std::string held_;
-  bool first_ = true, passed_over_ = false;
+  std::string held_, passed_;
+  bool first_ = true, passing_over_ = false;
 };
 
 class Gzip : public Members {

@@ -37,10 +37,13 @@ class Unpacker {
 
   // Takes bytes from the front of `in` and writes up to `n` to `out`, of one member (Zstandard: frames); returns how many. 0 with `in` empty: give
   // more; 0 with `in` not empty: a member ended, call again. On damage `fault` says
-  // what it was, and only reset() helps. What follows a member and is no member (zeros of a tape, a signature) is passed over.
+  // what it was, and only reset() helps. What follows the last member and is none (zeros of a tape, a signature) is passed over; zeros between members too;
+  // anything else in front of a further member is damage.
   virtual size_t unpack(std::string_view& in, char* out, size_t n, std::string& fault) = 0;
   // Inside of a member: the bytes may not end here.
   virtual bool inside() const = 0;
+  // Behind a member there is something that is none, and it is not known yet whether a further one follows.
+  virtual bool passing_over() const { return false; }
   // As new: the next byte begins a member.
   virtual void reset() = 0;
 };

@@ -56,8 +56,8 @@ class DataCommands : public ::testing::Test {
 };
 
 TEST_F(DataCommands, TokensAreTrainedOn) {
-  const ProgramResult made = run({"--stages", "length", "split", "--split.train", "0.8", "--split.validation", "0.1", "--split.test", "0.1",
-                                  "--formats", "jsonl", "tokens", "--tokenizer", tokenizer("t")});
+  const ProgramResult made = run({"--stages", "length", "split", "--length.min", "0", "--split.train", "0.8", "--split.validation", "0.1",
+                                  "--split.test", "0.1", "--formats", "jsonl", "tokens", "--tokenizer", tokenizer("t")});
   ASSERT_EQ(made.code, 0) << made.err;
   const Arguments pretrain = {"pretrain",
                               "--preset=tiny-test",
@@ -130,6 +130,30 @@ TEST_F(DataCommands, TheOthers) {
       {"data", "ngram", "train", path("raw"), "--output", path("lm.bin"), "--order", "2", "--discount_fallback", "--json", "--quiet"});
   ASSERT_EQ(ngram.code, 0) << ngram.err;
   EXPECT_EQ(json_lines(ngram.out).at(0)["words"], 40);
+  for (const char* kind : {"good", "bad"}) {
+    std::string rows;
+    for (int i = 0; i < 30; ++i)
+      rows += dump_json(Json{{"text", str(kind[0] == 'g' ? "the river has a bridge of stone " : "click here to buy now ", i, " times")}}) +
+              "\n";
+    write_file_atomic(root_ / (std::string(kind) + ".jsonl"), rows);
+  }
+  const ProgramResult classifier =
+      run_r1({"data", "classifier", "train", "--good", path("good.jsonl"), "--bad", path("bad.jsonl"), "--documents", "20", "--held_out",
+              "0.3", "--bits", "12", "--output", path("c.bin"), "--json", "--quiet"});
+  ASSERT_EQ(classifier.code, 0) << classifier.err;
+  const Json said = json_lines(classifier.out).at(0);
+  EXPECT_EQ(said["good"], 20);
+  EXPECT_GT(said["held_out"], 4);
+  EXPECT_EQ(said["right_of_good"], 1.0);
+  EXPECT_EQ(said["right_of_bad"], 1.0);
+  const ProgramResult scored =
+      run_r1({"data", "run", "--input", path("good.jsonl"), path("bad.jsonl"), "--output", path("scored"), "--stages", "score",
+              "--score.classifier", path("c.bin"), "--score.rules_weight", "0", "--score.filter_threshold", "0.5", "--json", "--quiet"});
+  ASSERT_EQ(scored.code, 0) << scored.err;
+  EXPECT_EQ(json_lines(scored.out).at(0)["stages"][1]["documents_out"], 30);
+  const ProgramResult no_bad = run_r1({"data", "classifier", "train", "--good", path("good.jsonl"), "--output", path("d.bin")});
+  EXPECT_EQ(no_bad.code, 2);
+  EXPECT_NE(no_bad.err.find("--bad"), std::string::npos) << no_bad.err;
   const ProgramResult language = run_r1({"data", "language", path("raw")});
   EXPECT_EQ(language.code, 2);
   EXPECT_NE(language.err.find("missing: --model"), std::string::npos) << language.err;

@@ -102,6 +102,19 @@ TEST(Clean, FilterMarksAndDrops) {
   EXPECT_EQ(filter->apply(d), "empty");
 }
 
+// A program whose texts have other blanks, or lines that a page might have around a text, is another program.
+TEST(Clean, CodeStaysAsItIs) {
+  Document d;
+  d.kind = "code";
+  d.text = "a = \"x    y\"\n\n\n\nprint(\"A | B | C | D\")  \nt = \"\"\"\none\t\ttwo\n\n\n\n\"\"\"\n";
+  const std::string before = d.text;
+  EXPECT_EQ(clean_filter()->apply(d), "");
+  EXPECT_EQ(d.text, before);
+  d.text = "s = \"cafÃ©\"\n";
+  EXPECT_EQ(clean_filter()->apply(d), "");
+  EXPECT_EQ(d.text, "s = \"café\"\n");
+}
+
 TEST(Clean, HostileTextTakesLinearTime) {
   std::string text;
   for (int i = 0; i < 300000; ++i) text += "Ã";

@@ -53,11 +53,12 @@ TEST_F(DecontaminateTest, ReportsBothDirections) {
   options.files = {file("a.csv", "question,answer\n\"" + kQuestion + "\",\"yes, it is\"\n")};
   options.fields = {"question"};
   const Decontaminate stage(options);
-  for (const int64_t i : {2, 1}) {
+  std::vector<Json> lines(2);
+  for (const int64_t i : {1, 2}) {
     Document d = document("x " + kQuestion.substr(0, 60 + size_t(i)) + " y", i);
-    EXPECT_EQ(stage.apply(d), "decontaminate");
+    EXPECT_EQ(stage.apply(d, &lines[size_t(i) - 1]), "decontaminate");
   }
-  const std::vector<Json> lines = stage.report();
+  for (const Json& item : by_item(lines)) lines.push_back(item);
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0]["document"], "train#1");
   EXPECT_EQ(lines[0]["items"][0]["runs"], 3);
@@ -67,6 +68,20 @@ TEST_F(DecontaminateTest, ReportsBothDirections) {
   EXPECT_TRUE(item.ends_with("a.csv:2 question")) << item;
   EXPECT_EQ(lines[2]["count"], 2);
   EXPECT_EQ(lines[2]["documents"][1]["document"], "train#2");
+}
+
+// Of many documents the first ten, of a long text the beginning.
+TEST_F(DecontaminateTest, ItemsHaveTheirFirstDocuments) {
+  std::vector<Json> rows;
+  for (int i = 0; i < 12; ++i)
+    rows.push_back({{"document", str("d", i)},
+                    {"items", {{{"item", "b"}, {"text", std::string(5000, 'x')}}, {{"item", str("a", i)}, {"text", "y"}}}}});
+  const std::vector<Json> items = by_item(rows);
+  ASSERT_EQ(items.size(), 13u);
+  EXPECT_EQ(items[0], Json({{"item", "a0"}, {"count", 1}, {"documents", {{{"document", "d0"}, {"text", "y"}}}}}));
+  EXPECT_EQ(items.back()["count"], 12);
+  EXPECT_EQ(items.back()["documents"].size(), kReportDocuments);
+  EXPECT_LT(items.back()["documents"][9]["text"].get<std::string>().size(), 500u);
 }
 
 TEST_F(DecontaminateTest, CutsOnlyWhatIsShared) {

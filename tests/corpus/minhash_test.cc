@@ -329,7 +329,16 @@ TEST(Split, SharesComeOutAndCopiesStayTogether) {
   const TemporaryFolder second("split_more");
   const MinhashRows again(run(more, minhash, second.path()));
   for (size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(part_of(rows[i].cluster, options), part_of(again[i + 1].cluster, options));
-  EXPECT_NE(message_of([] { SplitOptions{.train = 0.5}.check_shares(); }).find("add up to 1"), std::string::npos);
+  SplitOptions large{.preset_name = "large"};
+  large.resolve();
+  EXPECT_EQ(large.train, 0.999);
+  large.resolve();  // as a merge does with what a run wrote
+  EXPECT_EQ(large.test, 0.0005);
+  EXPECT_NE(message_of([] {
+              SplitOptions{.preset_name = "large", .train = 0.8, .validation = 0.1, .test = 0.1}.resolve();
+            }).find("leave one of the two"),
+            std::string::npos);
+  EXPECT_NE(message_of([] { SplitOptions{.train = 0.5}.resolve(); }).find("add up to 1"), std::string::npos);
 }
 
 }  // namespace

@@ -73,6 +73,21 @@ TEST_F(Mixture, OnePassHasEveryDocumentOnceInAnotherOrder) {
   EXPECT_FALSE(sorted);
 }
 
+TEST_F(Mixture, EmptyLinesAreNoDocuments) {
+  write_file_atomic(path("blank.jsonl"), "\n\n{\"text\":\"a\"}\n\n{\"text\":\"b\"}\n");
+  MixConfig c = config("out");
+  c.sources = {path("blank.jsonl")};
+  c.max_epochs = 1;
+  c.bytes = 10'000;
+  const fs::path left = fs::path(c.output) / ".00000.jsonl.zst.7.0.tmp";
+  make_folder(c.output);
+  write_file_atomic(left, "of a mixture that was killed");
+  const Json told = mix(c);
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_EQ(told["documents"], 2);
+  EXPECT_EQ(told["sources"][0]["epochs"], 1.0);
+}
+
 TEST_F(Mixture, EveryStretchHasTheWeights) {
   MixConfig c = config("out");
   c.weights = {3, 1};
@@ -281,6 +296,13 @@ TEST_F(Mixture, MistakesAreNamed) {
   c = config("out");
   c.sources.push_back(path("empty.jsonl"));
   EXPECT_NE(message_of([&] { mix(c); }).find("no documents"), std::string::npos);
+  write_file_atomic(path("empty.jsonl"), "\n\n\n");
+  EXPECT_NE(message_of([&] { mix(c); }).find("no documents"), std::string::npos);
+  write_file_atomic(path("empty.jsonl"), "a text\n");
+  EXPECT_NE(message_of([&] { mix(c); }).find("empty.jsonl:1: no object of JSON lines"), std::string::npos);
+  // A run's folder has plans and counts in JSON beside its documents.
+  for (const char* name : {"plan.json", "config.json"}) write_file_atomic(fs::path(path("big")) / name, "{}");
+  EXPECT_NE(message_of([&] { mix(config("out")); }).find("name those: " + path("big") + "/data"), std::string::npos);
 }
 
 }  // namespace

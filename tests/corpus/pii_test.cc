@@ -128,6 +128,30 @@ TEST(Pii, KindsAndCounts) {
   EXPECT_EQ(d.marks, std::vector<std::string>{"pii:mail=1,phone=1"});
 }
 
+TEST(Pii, AHostInAUrl) {
+  EXPECT_EQ(masked("see http://8.8.8.8/dns"), "see http://<IP_ADDRESS>/dns");
+  stays("8.8.8.8 is the section");
+}
+
+// What stands beside a text is written out with it.
+TEST(Pii, WhatADocumentSaysElsewhere) {
+  Document d;
+  d.text = "nothing here";
+  d.title = "Mail of a@b.de";
+  d.author = "A <a@b.de>";
+  d.url = "https://x.org/?u=a@b.de&id=4155552671&card=4111111111111111";
+  d.extra = {{"messages", {{{"role", "user"}, {"content", "my card is 4111 1111 1111 1111"}}}}, {"email", "a@b.de"}, {"score", 4155552671}};
+  EXPECT_EQ(pii_filter()->apply(d), "");
+  EXPECT_EQ(d.title, "Mail of <EMAIL>");
+  EXPECT_EQ(d.author, "A <<EMAIL>>");
+  EXPECT_EQ(d.url, "https://x.org/?u=<EMAIL>&id=4155552671&card=4111111111111111");
+  EXPECT_EQ(d.extra["messages"][0]["content"], "my card is <CARD_NUMBER>");
+  EXPECT_EQ(d.extra["messages"][0]["role"], "user");
+  EXPECT_EQ(d.extra["email"], "<EMAIL>");
+  EXPECT_EQ(d.extra["score"], 4155552671);
+  EXPECT_EQ(d.marks, std::vector<std::string>{"pii:mail=4,card=1"});
+}
+
 // Whatever is masked once is not found again, and hostile text ends.
 TEST(Pii, MaskedTextStays) {
   const std::string once = masked("a@b.de 415-555-2671 4111111111111111 DE89370400440532013000 93.184.216.34");

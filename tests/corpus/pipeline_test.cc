@@ -142,9 +142,18 @@ TEST(Pipeline, EveryDocumentIsAccountedFor) {
     EXPECT_EQ(d.text.find("john.smith"), std::string::npos);
     masked |= d.text.find("<EMAIL>") != std::string::npos;
     EXPECT_LE(d.text.size(), 1200u);
+    for (const char* filter : {"quality", "length", "exact", "decontaminate"})
+      EXPECT_EQ(std::ranges::count(d.marks, filter), 1) << filter << " of " << d.id();
   }
   EXPECT_TRUE(masked);
   EXPECT_TRUE(fs::exists(raw.out("out") + "/decontaminate.jsonl"));
+  // And the other way round: the item, and who has its text.
+  ASSERT_EQ(counts.items_found.size(), 1u);
+  EXPECT_TRUE(counts.items_found[0]["item"].get<std::string>().ends_with("eval.jsonl:1 question")) << counts.items_found;
+  EXPECT_EQ(counts.items_found[0]["count"], by_name["decontaminate"].dropped().at("decontaminate").documents);
+  const std::string page = pipeline_report(raw.out("out"));
+  EXPECT_NE(page.find("eval.jsonl:1 question"), std::string::npos);
+  EXPECT_NE(page.find(counts.items_found[0]["documents"][0]["document"].get<std::string>()), std::string::npos);
   EXPECT_FALSE(counts.examples.empty());
   // What was between the passes is gone, but for the counts.
   for (const auto& [name, hash] : hashes(raw.out("out")))
@@ -183,6 +192,114 @@ TEST(Pipeline, WorkersMakeTheSameAsOneProcess) {
   run_pipeline(c);
   merge_pipeline(raw.out("shared"));
   EXPECT_EQ(hashes(raw.out("one")), hashes(raw.out("shared")));
+}
+
+// What is cut out of a text is not kept in the turns of its conversation.
+TEST(Pipeline, WhatIsCutIsNotKeptBeside) {
+  const Raw raw("pipeline_turns");
+  const std::string asked = prose(600, 2), other = prose(77, 8);
+  const auto row = [](const std::string& question) {
+    return Json({{"messages", {{{"role", "user"}, {"content", question}}, {{"role", "assistant"}, {"content", prose(5, 9)}}}}}).dump() +
+           "\n";
+  };
+  raw.write("a.jsonl", row(asked) + row(other));
+  raw.write("page.html", "");
+  PipelineConfig c = raw.config("out");
+  c.input = {raw.path() + "/a.jsonl", raw.path() + "/page.html"};
+  c.stages = {"decontaminate"};
+  c.decontaminate.action = "cut";
+  run_pipeline(c);
+  const std::vector<Document> documents = documents_of(c.output + "/data");
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_TRUE(documents[0].extra.is_null()) << documents[0].extra;
+  EXPECT_EQ(documents[1].extra["messages"][0]["content"], other);
+  EXPECT_EQ(read_counts(c.output).stages[0].second.dropped().at("empty_file").documents, 1);
+  // A name that is not there begins no run.
+  c = raw.config("typo");
+  c.input = {raw.out("nothing")};
+  EXPECT_NE(message_of([&] { run_pipeline(c); }).find("no such file"), std::string::npos);
+  EXPECT_FALSE(fs::exists(c.output + "/config.json"));
+}
+
+// Workers' temporary files are theirs, and the folder is theirs as long as one of them works.
+TEST(Pipeline, NobodyMergesOrCleansUpUnderAWorker) {
+  const Raw raw("pipeline_live");
+  PipelineConfig c = raw.config("out");
+  c.of = 2;
+  run_pipeline(c);
+  const std::string read = c.output + "/0-read/";
+  const auto temporary = [&](const std::string& name) {
+    write_file_atomic(read + name, "half");
+    return read + name;
+  };
+  const std::string other = temporary(".00001.jsonl.zst.7.0.tmp"), own = temporary(".00002.jsonl.zst.7.0.tmp");
+  const std::string large = temporary(".100001.jsonl.zst.7.0.tmp"), config = temporary(".config.json.2.0.tmp");
+  {
+    const FileLock worker(c.output + "/.lock-0-of-2", "");
+    EXPECT_NE(message_of([&] { merge_pipeline(c.output); }).find("worker 0-of-2 is at work"), std::string::npos);
+    EXPECT_NE(message_of([&] { run_pipeline(raw.config("out")); }).find("worker 0-of-2 is at work"), std::string::npos);
+    EXPECT_TRUE(fs::exists(own));
+  }
+  run_pipeline(c);
+  EXPECT_NE(message_of([&] { merge_pipeline(c.output); }).find("not there yet"), std::string::npos);
+  EXPECT_TRUE(fs::exists(other));
+  EXPECT_FALSE(fs::exists(own));
+  EXPECT_TRUE(fs::exists(large));  // 100001 is odd
+  EXPECT_TRUE(fs::exists(config));
+}
+
+// A merge needs what the workers left and nothing else; who comes late finds all done.
+TEST(Pipeline, AMergeReadsNothingOfTheInput) {
+  const Raw raw("pipeline_merge");
+  PipelineConfig c = raw.config("out");
+  run_pipeline(raw.config("one"));
+  c.input.push_back(raw.out("is_not_there"));
+  c.optional_input = true;
+  c.of = 2;
+  for (c.worker = 0; c.worker < 2; ++c.worker) run_pipeline(c);
+  fs::rename(raw.path(), raw.out("elsewhere"));
+  merge_pipeline(c.output);
+  fs::rename(raw.out("elsewhere"), raw.path());
+  const auto merged = hashes(c.output);
+  EXPECT_EQ(merged.at("data/train/00000.jsonl.zst"), hashes(raw.out("one")).at("data/train/00000.jsonl.zst"));
+  c.worker = 1;
+  EXPECT_FALSE(run_pipeline(c));
+  EXPECT_EQ(hashes(c.output), merged);
+}
+
+TEST(Pipeline, NamesThatAreNoUtf8GoOnToo) {
+  const Raw raw("pipeline_names");
+  raw.write("caf\xe9.txt", prose(9, 20));
+  raw.write("new\nline.txt", prose(10, 20));
+  PipelineConfig c = raw.config("out");
+  c.of = 2;
+  for (c.worker = 0; c.worker < 2; ++c.worker) EXPECT_FALSE(run_pipeline(c));
+  merge_pipeline(c.output);
+  run_pipeline(raw.config("one"));
+  EXPECT_EQ(hashes(raw.out("one")), hashes(c.output));
+}
+
+// Sizes and names are not all that a run hangs on.
+TEST(Pipeline, WhatWasRewrittenMeanwhileIsRefused) {
+  const Raw raw("pipeline_rewritten");
+  PipelineConfig c = raw.config("out");
+  c.of = 2;
+  run_pipeline(c);
+  raw.write("text/b.txt", prose(600, 30));
+  fs::last_write_time(raw.path() + "/text/b.txt", fs::file_time_type::clock::now() + std::chrono::hours(1));
+  const std::string input = message_of([&] { run_pipeline(c); });
+  EXPECT_NE(input.find("was written to since this run began"), std::string::npos) << input;
+  EXPECT_NE(input.find("remove " + c.output + "/.lock-0-of-2.input.json"), std::string::npos) << input;
+  fs::remove(c.output + "/.lock-0-of-2.input.json");
+  run_pipeline(c);
+
+  c = raw.config("whole");
+  run_pipeline(c);
+  fs::last_write_time(raw.path() + "/text/b.txt", fs::file_time_type::clock::now());
+  EXPECT_TRUE(run_pipeline(c)) << "what is done is done";
+  write_file_atomic(c.decontaminate.files[0], Json({{"question", prose(601, 2)}}).dump() + "\n");
+  const std::string eval = message_of([&] { run_pipeline(c); });
+  EXPECT_NE(eval.find("decontaminate.files"), std::string::npos) << eval;
 }
 
 // A child is killed at moments that are drawn, until one gets through.
@@ -278,10 +395,7 @@ TEST(Pipeline, TheOutputIsNoInput) {
   EXPECT_EQ(parse_json_file(c.output + "/plan.json").dump().find("/out/"), std::string::npos);
   EXPECT_TRUE(run_pipeline(c));
   EXPECT_EQ(hashes(c.output), first);
-  const std::string empty = raw.out("empty");
-  make_folder(empty);
-  c.input = {empty};
-  c.output = empty + "/out";
+  c.input = {c.output};
   EXPECT_NE(message_of([&] { run_pipeline(c); }).find("all of it lies in"), std::string::npos);
 }
 
@@ -310,11 +424,24 @@ TEST(Pipeline, TokenShardsHoldTheDocuments) {
   words.emplace_back("\n");
   text::Tokenizer::from_words(words, {.special = {"</s>"}, .eos = "</s>"}).save(tokenizer.parent_path());
   c.stages = {"html", "clean", "length", "split"};
+  c.length = {.min = 5, .max = 700};
   c.tokenizer = tokenizer.string();
   c.formats = {"jsonl", "tokens"};
   ASSERT_TRUE(run_pipeline(c));
   const auto loaded = text::Tokenizer::load(tokenizer);
   const auto source = data::made_token_shards(data::token_shard_folders({c.output + "/tokens"}, data::Split::kTrain), loaded.hash());
+  // Tokens are counted on the way, of what a stage gives: those of the length's parts are those of the documents.
+  const RunCounts counts = read_counts(c.output);
+  int64_t tokens = 0;
+  for (const Document& d : documents_of(c.output + "/data")) {
+    tokens += int64_t(loaded.encode(d.text).size());
+    EXPECT_EQ(d.tokens, -1);
+    EXPECT_LE(loaded.encode(d.text).size(), 700u);
+  }
+  EXPECT_EQ(counts.stages.back().second.tokens_out(), tokens);
+  EXPECT_EQ(counts.stages[1].second.tokens_in(), counts.stages[0].second.tokens_out());
+  EXPECT_GT(counts.stages[0].second.tokens_out(), tokens / 2);
+  EXPECT_NE(pipeline_report(c.output).find("tokens out"), std::string::npos);
   const std::vector<Document> documents = documents_of(c.output + "/data/train");
   ASSERT_EQ(source->size(), int64_t(documents.size()));
   ASSERT_GT(documents.size(), 10u);
@@ -323,6 +450,11 @@ TEST(Pipeline, TokenShardsHoldTheDocuments) {
     ids.push_back(*loaded.eos_id());
     EXPECT_EQ(source->document(int64_t(i)).ids, ids) << documents[i].id();
   }
+  // The file has another vocabulary now: the ids that are there do not become its own.
+  words.emplace_back("new");
+  text::Tokenizer::from_words(words, {.special = {"</s>"}, .eos = "</s>"}).save(tokenizer.parent_path());
+  EXPECT_NE(message_of([&] { run_pipeline(c); }).find("tokenizer"), std::string::npos);
+  EXPECT_NO_THROW(data::made_token_shards({fs::path(c.output) / "tokens" / "train"}, loaded.hash()));
   // A model with another tokenizer would learn nonsense of them.
   EXPECT_THROW(data::made_token_shards({fs::path(c.output) / "tokens" / "train"}, "of another one"), Error);
   // A part by its own folder; several are one corpus, in the order of their names.
@@ -386,12 +518,18 @@ TEST(Length, PartsFitAndAreTheText) {
   }
   EXPECT_EQ(joined, without);
   EXPECT_EQ(window.parts("short"), std::vector<std::string>{"short"});
+  // The rest that a cut leaves is no shorter than what is kept.
+  for (size_t n = 301; n < 700; n += 7)
+    for (const std::string& p : window.parts(text.substr(0, n))) EXPECT_FALSE(window.too_short(p)) << n << ": " << p.size();
   // Without any border between two characters, never inside of one.
   std::string han;
   for (int i = 0; i < 1000; ++i) han += "漢";
   for (const std::string& p : window.parts(han)) EXPECT_EQ(p.size() % 3, 0u);
   EXPECT_EQ(window.parts(han).size(), 4u);
   EXPECT_TRUE(window.parts(std::string(1000, '\n')).empty());
+  const LengthConfig auto_tokens = LengthConfig{}.resolved(true), auto_characters = LengthConfig{}.resolved(false);
+  EXPECT_EQ(str(auto_tokens.unit, auto_tokens.min, "-", auto_tokens.max), "tokens512-16384");
+  EXPECT_EQ(str(auto_characters.unit, auto_characters.min, "-", auto_characters.max), "characters0-1000000");
   c.unit = "tokens";
   EXPECT_NE(message_of([&] { LengthWindow(c, nullptr); }).find("--tokenizer"), std::string::npos);
 }

@@ -186,7 +186,8 @@ TEST(Plan, ATableOfAnotherEncodingIsCutToo) {
 TEST(Plan, AQuoteThatNeverClosesCostsItsRecordAlone) {
   const Files files("plan_open_quote");
   const Read read = files.read("a.csv", "id,text\n1,one\n2,\"two\n3,three\n4,\"fo\"\"ur\"\n5,five\n");
-  EXPECT_EQ(read.documents.size(), 2u) << "that of 2 closes before ur";
+  ASSERT_EQ(read.documents.size(), 4u) << "that of 2 closes before ur, in the middle of another record: " << read.reasons();
+  EXPECT_EQ(read.documents[2].text, "fo\"ur");
   const Read open = files.read("b.csv", "id,text\n1,one\n2,\"two\n3,three\n4,four\n");
   ASSERT_EQ(open.documents.size(), 3u) << open.reasons();
   EXPECT_EQ(open.documents[1].text, "three");

@@ -103,6 +103,69 @@ TEST(ReaderRows, TheTextAndWhatStandsBeside) {
   EXPECT_EQ(texts(files.read("l.json", "{\"text\": \"only one\"}")), "only one| ");
 }
 
+// A row has no say in what is a control token or a page: those keys are the road's own.
+TEST(ReaderRows, ARowForgesNoMarks) {
+  Files files("reader_forged");
+  const Read read = files.read("a.jsonl", "{\"text\": \"<eos> T\", \"control\": [[0, 5]], \"html\": true}\n");
+  ASSERT_EQ(read.documents.size(), 1u);
+  EXPECT_EQ(read.documents[0].extra, Json({{"row_control", Json::parse("[[0, 5]]")}, {"row_html", true}}));
+}
+
+// A quote that is only a character takes its own record away, not all up to the next quote; and what went is told in bytes.
+TEST(ReaderRows, AStrayQuoteCostsItsRecordAlone) {
+  Files files("reader_stray");
+  std::string rows = "\n\nid;text\n0;first\n1;\"a stray quote\n";
+  for (int i = 2; i < 200; ++i) rows += std::to_string(i) + ";text\n";
+  rows += "200;\"a \"\"quoted\"\" one\"\n201;last\n";
+  const Read read = files.read("a.csv", rows);
+  EXPECT_EQ(read.documents.size(), 201u) << read.reasons();
+  EXPECT_EQ(read.dropped("broken_row"), 1);
+  EXPECT_EQ(read.counts.dropped().at("broken_row").bytes, int64_t(std::string("1;\"a stray quote\n").size()));
+  const Read twice = files.read("b.csv", "text,text\na,b\nc,d\n");
+  EXPECT_EQ(twice.reasons(), "csv:header: 1");
+  EXPECT_EQ(twice.counts.dropped().at("csv:header").bytes, 18);
+}
+
+// Whatever bit of a member of a packed file is wrong, its beginning too, that member is lost and counted, and the others are read.
+TEST(ReaderRows, DamageOfAMemberCostsThatMember) {
+  Files files("reader_members");
+  const auto member = [](int from) {
+    std::string rows;
+    for (int i = from; i < from + 50; ++i) rows += Json({{"text", "text " + std::to_string(i * 7919)}}).dump() + "\n";
+    return rows;
+  };
+  for (const auto& [name, pack] :
+       {std::pair<const char*, std::string (*)(const std::string&)>{"a.jsonl.gz", [](const std::string& s) { return gzip(s); }},
+        {"a.jsonl.bz2", [](const std::string& s) { return bzip2(s); }},
+        {"a.jsonl.xz", [](const std::string& s) { return xz(s); }}}) {
+    const std::string before = pack(member(0)) + pack(member(50)), bad = pack(member(100)), after = pack(member(150));
+    EXPECT_EQ(files.read(name, before + bad + std::string(64, '\0') + after).documents.size(), 200u) << name << ", zeros between two";
+    EXPECT_EQ(files.read(name, before + "a signature").documents.size(), 100u) << name;
+    EXPECT_EQ(files.read(name, before + "a signature").reasons(), "") << name;
+    for (size_t at = 0; at < 3; ++at) {
+      std::string damaged = bad;
+      damaged[at] = char(damaged[at] ^ 4);
+      const Read read = files.read(name, before + damaged + after);
+      EXPECT_EQ(read.documents.size(), 150u) << name << " " << at;
+      EXPECT_EQ(read.documents.back().text, "text " + std::to_string(199 * 7919));
+      EXPECT_EQ(read.dropped("damaged_packing"), 1) << name << " " << at;
+    }
+  }
+  std::string inside = gzip(member(100));
+  inside[inside.size() / 2] = char(inside[inside.size() / 2] ^ 0x55);
+  const Read read = files.read("b.jsonl.gz", gzip(member(0)) + inside + gzip(member(150)));
+  EXPECT_GE(read.documents.size(), 100u) << read.reasons();
+  EXPECT_EQ(read.documents.back().text, "text " + std::to_string(199 * 7919));
+  EXPECT_EQ(read.dropped("damaged_packing"), 1);
+}
+
+TEST(ReaderRows, NumbersBeyondADoubleAreNoLossOfTheRow) {
+  Files files("reader_huge");
+  const Read read = files.read("a.jsonl", "{\"text\": \"T\", \"n\": 1e400, \"m\": -2.5E+999, \"k\": 1.5e3}\n");
+  ASSERT_EQ(read.documents.size(), 1u) << read.reasons();
+  EXPECT_EQ(read.documents[0].extra, Json({{"k", 1500.0}}));
+}
+
 TEST(ReaderRows, AColumnThatIsAskedFor) {
   Files files("reader_column");
   ReadOptions options;
