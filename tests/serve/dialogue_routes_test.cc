@@ -180,7 +180,7 @@ TEST(DialogueRoutes, TheDomainIsTold) {
 // ---- with a model behind it
 
 struct Model {
-  std::unique_ptr<model::Transformer> model;
+  std::shared_ptr<model::Transformer> model;
   text::Tokenizer tokenizer = engine::byte_tokenizer();
   text::ChatTemplate chat{"{% for m in messages %}{{ m.content }}{% endfor %}>"};
   ServedModel served;
@@ -189,7 +189,7 @@ struct Model {
   Model() : model(engine::scripted_model({{'>', {{'o', 10}}}, {'o', {{'k', 10}}}, {'k', {{engine::kEos, 10}}}})) {
     served = {.name = "tiny",
               .path = "tiny",
-              .model = model.get(),
+              .model = model,
               .tokenizer = &tokenizer,
               .chat = &chat,
               .stop_ids = {engine::kEos},
