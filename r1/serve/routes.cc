@@ -144,12 +144,14 @@ void Routes::openai() {
       generates([](const RequestPtr& request, const ResponderPtr& responder) { return api::chat_generation(request->body, responder); });
   const auto completions = generates(
       [](const RequestPtr& request, const ResponderPtr& responder) { return api::completion_generation(request->body, responder); });
-  router_.post("/v1/chat/completions", chat);
+  for (const std::string base : {"/v1", ""}) {  // without: DeepSeek's own address, for clients that are set to it
+    router_.post(base + "/chat/completions", chat);
+    router_.get(base + "/models", json([this](const RequestPtr&) { return models(); }));
+  }
   router_.post("/v1/completions", completions);
   router_.post("/v1/responses", generates([](const RequestPtr& request, const ResponderPtr& responder) {
                  return api::read_responses(request->body, responder);
                }));
-  router_.get("/v1/models", json([this](const RequestPtr&) { return models(); }));
   router_.get("/v1/models/{id...}", json([this](const RequestPtr& r) { return model(r->captures.at("id")); }));
   router_.add({.method = "POST",
                .pattern = "/v1/embeddings",
