@@ -2,23 +2,33 @@
 //   streams   16 event streams at a time: tokens/s over those of the engine called directly, the same texts; time to the first token
 //   idle      4,000 event streams, one event a second each: bytes of memory a stream, delay of an event (fault S1; no model)
 //   aborts    1,000 clients that leave at a random byte of a request or stream: until their slot is free, blocks that are not (S2)
-//   overload  ten times as many clients as the queue holds: answers/s over the best rate, refusals, recovery (S5)
+//   overload  requests that come at 1, 2 and 4 times the rate that can be served: answers/s over the best rate, refusals, recovery (S5)
+//   canaries  --requests of all kinds at once in a tight cache, some of whose clients leave: each text is the one that its request gets
+//             alone (S7)
+//   updates   --updates of the weights under load: answers that broke, the longest wait for a token (S9)
+//   turns     support dialogues in the model's words: from a message to the first word of the reply; needs --intents and --domain
 //   soak      requests of all kinds for --seconds: growth of memory, files and threads (S8)
 // bench_serve_load [streams,idle,...] --model M [--tokens 64] [--concurrency 16] [--repeat 3] [--seconds 60]
+// bench_serve_load turns --model M --intents FOLDER --domain FILE.yaml --messages FILE.csv [--turns 64]
 #include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "bench/bench.h"
+#include "r1/api/intent_data.h"
 #include "r1/base/rng.h"
 #include "r1/engine/completion.h"
 #include "r1/eval/load.h"
 #include "r1/http/server.h"
+#include "r1/model/weights_io.h"
+#include "r1/serve/dialogue_routes.h"
 #include "r1/serve/routes.h"
 #include "tests/http/client.h"
 
@@ -109,7 +119,7 @@ class Bench {
       : arguments_(arguments), tokens_(arguments.number("tokens")), concurrency_(int(arguments.number("concurrency"))) {}
 
   void load() {
-    if (loaded_.model) return;
+    if (served_.model) return;
     eval::ModelArgs args;
     args.model_name_or_path = arguments_.text("model");
     loaded_ = eval::load(args, at::kCPU);
@@ -119,7 +129,7 @@ class Bench {
     config_.engine.max_num_batched_tokens = 256;
     served_ = {.name = "m",
                .path = arguments_.text("model"),
-               .model = loaded_.model.get(),
+               .model = std::move(loaded_.model),
                .tokenizer = loaded_.tokenizer.get(),
                .chat = loaded_.chat.get(),
                .stop_ids = loaded_.stop_ids};
@@ -129,6 +139,9 @@ class Bench {
   void idle();
   void aborts();
   void overload();
+  void canaries();
+  void updates();
+  void turns();
   void soak();
 
  private:
@@ -167,7 +180,7 @@ void Bench::streams() {
   for (int64_t round = 0; round < arguments_.number("repeat"); ++round) {
     std::vector<std::string> direct(size_t(concurrency_), ""), through(size_t(concurrency_), "");
     const auto by_engine = [&] {
-      engine::Engine engine(*loaded_.model, config_.engine);
+      engine::Engine engine(*served_.model, config_.engine);
       std::vector<engine::CompletionRequest> requests;
       for (int i = 0; i < concurrency_; ++i)
         requests.push_back(
@@ -333,48 +346,317 @@ void Bench::aborts() {
   check(free == n.engine.free_blocks && n.slots.empty(), "something was not given back");
 }
 
+// Requests that come at a given rate, whoever is still waiting: what a crowd does whose members know nothing of each other. Each is asked once.
+struct Offered {
+  double rate = 0, seconds = 0;
+  int64_t asked = 0, answered = 0, refused = 0, without_hint = 0, late = 0;
+  std::vector<double> refusals;  // seconds until one was told
+
+  double answers_per_second() const { return double(answered) / seconds; }
+  Json json(double best) const {
+    return {{"asked_per_second", rate},
+            {"asked", asked},
+            {"answered", answered},
+            {"answers_per_second", answers_per_second()},
+            {"goodput_over_best", answers_per_second() / best},
+            {"refused", refused},
+            {"refused_without_retry_after", without_hint},
+            {"refusal_ms_p50", 1e3 * quantile(refusals, 0.5)},
+            {"refusal_ms_p99", 1e3 * quantile(refusals, 0.99)},
+            {"asked_late", late}};
+  }
+};
+
+Offered offer(int port, double rate, double seconds, int clients, int64_t tokens) {
+  Rng rng{uint64_t(rate * 1000)};
+  std::vector<double> arrivals;  // of a Poisson process
+  for (double at = 0; (at += -std::log(1 - rng.uniform()) / rate) < seconds;) arrivals.push_back(at);
+  Offered out{.rate = rate, .asked = int64_t(arrivals.size())};
+  std::mutex mutex;
+  std::atomic<int64_t> answered_in_time = 0;
+  const auto begun = Clock::now();
+  std::atomic<size_t> next = 0;
+  std::vector<std::thread> threads;
+  for (int c = 0; c < clients; ++c)
+    threads.emplace_back([&] {
+      Client client(port, 600);
+      for (size_t i; (i = next++) < arrivals.size();) {
+        std::this_thread::sleep_until(begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(arrivals[i])));
+        const double delay = since(begun) - arrivals[i];
+        const auto asked = Clock::now();
+        const auto answer = client.post("/v1/completions", dump_json(completion_body(int(i), tokens, false)));
+        if (answer.status == 200 && since(begun) < seconds) ++answered_in_time;
+        const std::lock_guard lock(mutex);
+        out.late += delay > 0.1;
+        if (answer.status == 200) continue;
+        check(answer.status == 429 || answer.status == 503, "status ", answer.status, ": ", answer.body);
+        ++out.refused;
+        out.without_hint += answer.header("retry-after").empty();
+        out.refusals.push_back(since(asked));
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  out.answered = answered_in_time;
+  out.seconds = seconds;
+  return out;
+}
+
 void Bench::overload() {
   load();
   serve::ServiceConfig config = config_;
   config.max_queue = 16;
   config.engine.max_num_seqs = 8;
+  const int held = int(config.max_queue + config.engine.max_num_seqs);  // all that may be there at a time
   Running running(served_, config);
   const double seconds = arguments_.real("seconds");
-  // Answers in a second, with so many clients for so long.
-  const auto rate = [&](int clients, double length, std::atomic<int64_t>& refused, std::atomic<int64_t>& without_hint) {
-    std::atomic<int64_t> done = 0;
-    const auto begun = Clock::now();
-    std::vector<std::thread> threads;
-    for (int c = 0; c < clients; ++c)
-      threads.emplace_back([&, c] {
-        for (int i = c; since(begun) < length; i += clients) {
-          Client client(running.server.port(), 600);
-          const auto answer = client.post("/v1/completions", dump_json(completion_body(i, 16, false)));
-          if (answer.status == 200) {
-            ++done;
-          } else {
-            ++refused;
-            without_hint += answer.header("retry-after").empty();
-            check(answer.status == 429 || answer.status == 503, "status ", answer.status, ": ", answer.body);
-            std::this_thread::sleep_for(std::chrono::milliseconds(100));
-          }
-        }
-      });
-    for (std::thread& t : threads) t.join();
-    return double(done) / since(begun);
-  };
-  std::atomic<int64_t> none = 0, refused = 0, without_hint = 0;
-  const double peak = rate(16, std::min(15.0, seconds), none, without_hint), loaded = rate(160, seconds, refused, without_hint);
+  constexpr int64_t kTokens = 16;
+  // The best rate: always as many as may be there, none refused.
+  std::atomic<int64_t> done = 0;
   const auto begun = Clock::now();
+  std::vector<std::thread> threads;
+  for (int c = 0; c < held; ++c)
+    threads.emplace_back([&, c] {
+      Client client(running.server.port(), 600);
+      for (int i = c; since(begun) < seconds; i += held) {
+        const auto answer = client.post("/v1/completions", dump_json(completion_body(i, kTokens, false)));
+        check(answer.status == 200, "status ", answer.status, ": ", answer.body);
+        if (since(begun) < seconds) ++done;
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  const double best = double(done) / seconds;
+  Json loads = Json::array();
+  for (const double times : {1.0, 2.0, 4.0}) {
+    quiet(running.service);
+    loads.push_back(offer(running.server.port(), times * best, seconds, held + 40, kTokens).json(best));
+    loads.back()["times"] = times;
+  }
+  const auto after = Clock::now();
   stream(running.server.port(), completion_body(1, 1, true));
   bench::print({{"bench", "serve_load/overload"},
                 {"seconds", seconds},
-                {"answers_per_second", loaded},
-                {"best_answers_per_second", peak},
-                {"ratio", loaded / peak},
-                {"refused", refused.load()},
-                {"refused_without_retry_after", without_hint.load()},
-                {"recovered_after_seconds", since(begun)}});
+                {"best_answers_per_second", best},
+                {"loads", loads},
+                {"recovered_after_seconds", since(after)}});
+}
+
+// ---- whose text is it
+
+// What each kind of request gets when it is alone, and how it is asked for.
+struct Canary {
+  Json body;
+  std::vector<std::string> texts;  // of its samples
+};
+
+std::vector<std::string> texts_of(const Json& answer) {
+  std::vector<std::string> texts;
+  for (const Json& choice : answer["choices"])
+    texts.push_back(choice["text"].get<std::string>() + " [" + choice["finish_reason"].get<std::string>() + "]");
+  return texts;
+}
+
+// Beginnings that several share, others that nobody does; greedy and drawn, one sample and several, stopped and held to a pattern.
+Json canary_body(int kind, int64_t tokens) {
+  Json body = completion_body(kind, 4 + tokens * (kind % 4) / 4, false);
+  if (kind % 3 == 0) body["prompt"] = str("The same long beginning for many, as a system prompt is. ", prompt_of(kind));
+  if (kind % 2) body["temperature"] = 1.0;
+  body["seed"] = kind;
+  body["n"] = 1 + kind % 3;
+  if (kind % 5 == 0) body["stop"] = {"the", "."};
+  if (kind % 7 == 0) body["structured_outputs"] = {{"regex", "[a-z]{3,8} [0-9]{2,4}"}}, body.erase("ignore_eos");
+  if (kind % 4 == 0) body["cache_salt"] = str("salt", kind % 8);
+  return body;
+}
+
+// A whole answer's texts, whether it comes in one or in events; nothing if its client left before its end.
+std::optional<std::vector<std::string>> ask(Client& client, Json body, bool streamed, int leave_after) {
+  body["stream"] = streamed;
+  client.send(Client::request_text("POST", "/v1/completions", dump_json(body), {{"Content-Type", "application/json"}}));
+  if (!streamed && leave_after == 0) {
+    const auto answer = client.answer();
+    check(answer.status == 200, "status ", answer.status, ": ", answer.body);
+    return texts_of(parse_json(answer.body, "answer"));
+  }
+  if (!streamed) return std::nullopt;
+  check(client.head().status == 200, "a stream was refused");
+  std::vector<std::string> texts(body["n"].get<size_t>());
+  for (int events = 0; const auto event = client.event(); ++events) {
+    if (leave_after > 0 && events >= leave_after) return std::nullopt;
+    if (event->data == "[DONE]") continue;
+    const Json json = parse_json(event->data, "event");
+    check(!json.contains("error"), event->data);
+    for (const Json& choice : json["choices"]) {
+      std::string& text = texts.at(choice["index"].get<size_t>());
+      text += choice["text"].get<std::string>();
+      if (choice["finish_reason"].is_string()) text += " [" + choice["finish_reason"].get<std::string>() + "]";
+    }
+  }
+  return texts;
+}
+
+void Bench::canaries() {
+  load();
+  serve::ServiceConfig config = config_;
+  config.max_queue = 100'000;
+  config.engine.num_blocks = 3 * concurrency_;  // tight: some must give way
+  Running running(served_, config);
+  constexpr int kKinds = 84;
+  std::vector<Canary> kinds;
+  for (int kind = 0; kind < kKinds; ++kind) {
+    Client client(running.server.port(), 600);
+    Canary canary{.body = canary_body(kind, tokens_), .texts = {}};
+    canary.texts = *ask(client, canary.body, false, 0);
+    kinds.push_back(std::move(canary));
+  }
+  std::atomic<int64_t> compared = 0, left = 0, foreign = 0;
+  std::mutex mutex;
+  Json examples = Json::array();
+  const int total = int(arguments_.number("requests"));
+  const auto begun = Clock::now();
+  at_once(2 * concurrency_, total, [&](int i) {
+    Rng rng{uint64_t(i) + 1};
+    const Canary& canary = kinds[size_t(rng.uniform() * kKinds)];
+    const bool streamed = i % 2 == 0;
+    const int leave_after = i % 10 < 2 ? 1 + int(rng.uniform() * 6) : 0;
+    Client client(running.server.port(), 600);
+    const auto texts = ask(client, canary.body, streamed, leave_after);
+    if (!texts) {
+      client.abort();
+      ++left;
+      return;
+    }
+    ++compared;
+    if (*texts == canary.texts) return;
+    ++foreign;
+    const std::lock_guard lock(mutex);
+    if (examples.size() < 5) examples.push_back({{"asked", canary.body}, {"alone", canary.texts}, {"among_others", *texts}});
+  });
+  const engine::EngineStats stats = running.service.numbers().engine;
+  Json line = {{"bench", "serve_load/canaries"},
+               {"requests", total},
+               {"compared", compared.load()},
+               {"clients_left", left.load()},
+               {"foreign", foreign.load()},
+               {"preemptions", stats.preemptions},
+               {"prefix_hit_tokens", stats.prefix_hit_tokens},
+               {"seconds", since(begun)}};
+  if (!examples.empty()) line["examples"] = examples;
+  bench::print(line);
+  check(foreign == 0, "an answer is not its request's own");
+}
+
+// ---- other weights
+
+// The same weights from two folders by turns: what it costs those who are being answered. (Whose words they get is a test's:
+// tests/serve/weight_update_test.cc.)
+void Bench::updates() {
+  load();
+  const auto folder = std::filesystem::temp_directory_path() / str("r1_bench_updates_", ::getpid());
+  std::filesystem::create_directories(folder);
+  model::save_model(*served_.model, folder / "a", at::kFloat);
+  std::filesystem::copy(folder / "a", folder / "b");
+  serve::ServiceConfig config = config_;
+  config.max_queue = 100'000;
+  config.weight_updates = folder.string();
+  Running running(served_, config);
+  std::atomic<bool> stop = false;
+  std::atomic<int64_t> answered = 0, broken = 0, tokens = 0;
+  std::mutex mutex;
+  std::vector<double> gaps;
+  std::vector<std::thread> threads;
+  for (int c = 0; c < concurrency_; ++c)
+    threads.emplace_back([&, c] {
+      for (int i = c; !stop; i += concurrency_) {
+        Client client(running.server.port(), 600);
+        client.send(Client::request_text("POST", "/v1/completions", dump_json(completion_body(i, tokens_, true))));
+        bool whole = client.head().status == 200;
+        int64_t words = 0;
+        for (auto last = Clock::now(); const auto event = client.event(); last = Clock::now()) {
+          whole &= event->data.find("\"error\"") == std::string::npos;
+          ++words;
+          const std::lock_guard lock(mutex);
+          gaps.push_back(since(last));
+        }
+        ++(whole ? answered : broken);
+        tokens += words;
+      }
+    });
+  std::vector<double> seconds;
+  const int64_t total = arguments_.number("updates");
+  const auto begun = Clock::now();
+  for (int64_t i = 0; i < total; ++i) {
+    Client client(running.server.port(), 600);
+    const auto answer = client.post("/update_weights_from_disk", dump_json(Json{{"model_path", i % 2 ? "a" : "b"}}));
+    check(answer.status == 200, "status ", answer.status, ": ", answer.body);
+    seconds.push_back(parse_json(answer.body, "answer")["seconds"].get<double>());
+  }
+  const double took = since(begun);
+  stop = true;
+  for (std::thread& t : threads) t.join();
+  quiet(running.service);
+  std::filesystem::remove_all(folder);
+  bench::print({{"bench", "serve_load/updates"},
+                {"updates", total},
+                {"seconds", took},
+                {"update_seconds_p50", quantile(seconds, 0.5)},
+                {"update_seconds_max", quantile(seconds, 1)},
+                {"answered", answered.load()},
+                {"broken", broken.load()},
+                {"between_events_p50", quantile(gaps, 0.5)},
+                {"between_events_p99", quantile(gaps, 0.99)},
+                {"between_events_max", quantile(gaps, 1)},
+                {"old_weights_held", running.service.numbers().old_weights},
+                {"rss_mb", double(usage().rss) / 1e6}});
+  check(broken == 0, "an answer broke");
+}
+
+// ---- dialogues
+
+// From a message to the first word of its reply, in the model's words. Two turns a dialogue, as its second has a window.
+void Bench::turns() {
+  load();
+  if (arguments_.text("intents").empty() || arguments_.text("domain").empty() || arguments_.text("messages").empty())
+    fail_usage("turns: give --intents FOLDER (r1 intent train), --domain FILE.yaml and --messages FILE.csv (a column text)");
+  serve::Service service(served_, config_);
+  http::Router router;
+  serve::add_dialogue_routes(
+      router, &service,
+      serve::load_dialogue({.intents = arguments_.text("intents"), .domain = arguments_.text("domain"), .reply = "model"}));
+  http::Server server({.port = 0, .workers = 2}, std::move(router));
+  const api::IntentExamples examples = api::read_intent_examples(arguments_.text("messages"));
+  const int64_t total = std::min<int64_t>(arguments_.number("turns"), int64_t(examples.size()));
+  const size_t stride = examples.size() / size_t(total);  // tables are sorted by intent
+  std::vector<double> states, firsts, lasts;
+  int64_t by_model = 0;
+  std::string session;
+  for (int64_t i = 0; i < total; ++i) {
+    Json body = {{"message", examples.text[size_t(i) * stride]}, {"stream", true}};
+    if (i % 2) body["session"] = session;
+    Client client(server.port(), 60);
+    const auto begun = Clock::now();
+    client.send(Client::request_text("POST", "/v1/dialogue", dump_json(body)));
+    check(client.head().status == 200, "a turn was refused");
+    double first = 0;
+    while (const auto event = client.event()) {
+      if (event->event == "state") states.push_back(since(begun));
+      if (event->event == "delta" && first == 0) first = since(begun);
+      if (event->event != "done") continue;
+      const Json done = parse_json(event->data, "event");
+      session = done["session"].get<std::string>();
+      by_model += done["reply_source"] == "model";
+    }
+    lasts.push_back(since(begun));
+    firsts.push_back(first);
+  }
+  bench::print({{"bench", "serve_load/turns"},
+                {"turns", total},
+                {"in_the_models_words", by_model},
+                {"state_p50", quantile(states, 0.5)},
+                {"state_p90", quantile(states, 0.9)},
+                {"first_word_p50", quantile(firsts, 0.5)},
+                {"first_word_p90", quantile(firsts, 0.9)},
+                {"first_word_max", quantile(firsts, 1)},
+                {"last_word_p50", quantile(lasts, 0.5)}});
 }
 
 void Bench::soak() {
@@ -445,17 +727,21 @@ void run(int argc, char** argv) {
                                     {"repeat", "3"},
                                     {"seconds", "60"},
                                     {"aborts", "1000"},
+                                    {"requests", "10000"},
+                                    {"updates", "20"},
+                                    {"turns", "64"},
+                                    {"intents", ""},
+                                    {"domain", ""},
+                                    {"messages", ""},
                                     {"idle_streams", "4000"}},
                                    1);
   Bench bench(arguments);
-  const std::map<std::string, void (Bench::*)()> parts = {{"streams", &Bench::streams},
-                                                          {"idle", &Bench::idle},
-                                                          {"aborts", &Bench::aborts},
-                                                          {"overload", &Bench::overload},
-                                                          {"soak", &Bench::soak}};
+  const std::map<std::string, void (Bench::*)()> parts = {
+      {"streams", &Bench::streams},   {"idle", &Bench::idle},       {"aborts", &Bench::aborts}, {"overload", &Bench::overload},
+      {"canaries", &Bench::canaries}, {"updates", &Bench::updates}, {"turns", &Bench::turns},   {"soak", &Bench::soak}};
   for (const std::string& name : bench::split(arguments.words().empty() ? "streams,idle,aborts,overload,soak" : arguments.words()[0])) {
     const auto part = parts.find(name);
-    if (part == parts.end()) fail_usage("no part ", name, ": streams, idle, aborts, overload or soak");
+    if (part == parts.end()) fail_usage("no part ", name, ": streams, idle, aborts, overload, canaries, updates, turns or soak");
     (bench.*part->second)();
   }
 }

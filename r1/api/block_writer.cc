@@ -43,6 +43,7 @@ BlockWriter::BlockWriter(http::ResponderPtr responder, bool stream, std::string 
 
 void BlockWriter::start(const Head& head) {
   head_ = head;
+  headers_.push_back(weights_header(head.model_version));
   if (head.truncated) headers_.emplace_back("x-r1-truncated", "true");
   if (!stream_) return;
   const http::Headers streaming = event_headers();

@@ -94,6 +94,14 @@ bool contains_words(const std::string& message, const std::string& value) {
   return !text_tokens(value).empty() && find_phrase(text_tokens(message), value) != std::string::npos;
 }
 
+// Whether the slot's value stands in what is said with this intent.
+bool is_said(const DialogueIntent& intent, const std::string& slot) {
+  for (const std::string* text : {&intent.answer, &intent.confirm})
+    for (const char* end : {"}", "|"})
+      if (text->find("{" + slot + end) != std::string::npos) return true;
+  return false;
+}
+
 }  // namespace
 
 // A turn under way.
@@ -133,11 +141,13 @@ Understanding Dialogue::understand(const DialogueState& state, std::string_view 
   const std::string& intent = !u.ranking.empty() && u.ranking.front().confidence >= domain_.accept ? u.ranking.front().name : state.intent;
   const auto it = domain_.intents.find(intent);
   if (it == domain_.intents.end()) return u;
-  for (const auto* list : {&it->second.needs, &it->second.takes}) {
-    for (const std::string& slot : *list) {
-      if (domain_.slots.at(slot).model && !u.values.count(slot) && !state.slots.count(slot)) u.wanted.push_back(slot);
-    }
-  }
+  const auto unknown = [&](const std::string& slot) {
+    return domain_.slots.at(slot).model && !u.values.count(slot) && !state.slots.count(slot);
+  };
+  for (const std::string& slot : it->second.needs)
+    if (unknown(slot)) u.wanted.push_back(slot);
+  for (const std::string& slot : it->second.takes)
+    if (unknown(slot)) (is_said(it->second, slot) ? u.wanted : u.wanted_later).push_back(slot);
   return u;
 }
 
@@ -154,13 +164,20 @@ Decision Dialogue::decide(DialogueState& state, const Understanding& said, const
   return turn.decision;
 }
 
+void Dialogue::learn(DialogueState& state, const Understanding& said, const std::map<std::string, std::string>& found) const {
+  const Understanding message_only{.message = said.message, .ranking = {}, .values = {}, .wanted = {}, .wanted_later = {}};
+  Turn turn{state, message_only, found, {}, {}};
+  fill(turn);
+}
+
 void Dialogue::close(DialogueState& state, const Understanding& said, const Decision& decision, const std::string& reply) const {
   state.window.push_back({.number = state.turns,
                           .user = std::string(first_bytes(said.message, kMaxKept)),
                           .reply = std::string(first_bytes(reply, kMaxKept)),
                           .intent = state.intent,
                           .action = decision.action.text(),
-                          .confidence = state.confidence});
+                          .confidence = state.confidence,
+                          .told = std::string(first_bytes(decision.reply, kMaxKept))});
   while (int64_t(state.window.size()) > domain_.window) state.window.pop_front();
 }
 

@@ -5,6 +5,8 @@
 //   Understanding u = dialogue.understand(state, message, ranking, today);   // masks secrets, reads slots by rules
 //   ... the served model reads u.wanted from u.message, if there are any ...
 //   Decision d = dialogue.decide(state, u, found);                            // moves the state, says what to do and to say
+//   ... it may read u.wanted_later while the reply is made ...
+//   dialogue.learn(state, u, found_later);
 //   dialogue.close(state, u, d, reply);                                       // the turn enters the window
 //
 // The window bounds what is kept of the turns, not what is known: slots and intent outlive it. A state holds no secret: messages are masked
@@ -38,6 +40,7 @@ struct DialogueTurn {
   int64_t number = 0;  // from 1
   std::string user, reply, intent, action;
   double confidence = 0;
+  std::string told;  // the domain's words, where `reply` is a model's
 };
 
 // What was asked, so that the next message can be its answer.
@@ -64,7 +67,8 @@ struct Understanding {
   std::string message;  // masked, at most kMaxMessageBytes
   IntentRanking ranking;
   std::map<std::string, std::vector<SlotValue>> values;  // by slot, of every slot of the domain that may be read here
-  std::vector<std::string> wanted;                       // slots for which a model should be asked
+  // Slots for which a model should be asked: those that decide what is done or said, and those that it is enough to know at the turn's end.
+  std::vector<std::string> wanted, wanted_later;
 };
 
 struct Action {
@@ -89,6 +93,8 @@ class Dialogue {
                            std::chrono::year_month_day today) const;
   // `found`: what a model read for the slots wanted; values that the message does not contain are refused.
   Decision decide(DialogueState& state, const Understanding& understanding, const std::map<std::string, std::string>& found = {}) const;
+  // What was found after that, of the slots that could wait; as decide() takes them.
+  void learn(DialogueState& state, const Understanding& understanding, const std::map<std::string, std::string>& found) const;
   void close(DialogueState& state, const Understanding& understanding, const Decision& decision, const std::string& reply) const;
 
   const DialogueDomain& domain() const { return domain_; }

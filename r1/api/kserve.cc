@@ -288,6 +288,7 @@ class TextWriter : public AnswerWriter {
 
   void start(const Head& head) override {
     texts_.resize(size_t(head.choices));
+    headers_.push_back(weights_header(head.model_version));
     if (head.truncated) headers_.emplace_back("x-r1-truncated", "true");
     if (options_.shape != Shape::kEvents) return;
     const http::Headers streaming = event_headers();

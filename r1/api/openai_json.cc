@@ -94,6 +94,10 @@ std::string system_fingerprint(int64_t model_version) {
   return str("fp_r1_", build_info().version, "_", model_version);
 }
 
+std::pair<std::string, std::string> weights_header(int64_t model_version) {
+  return {"x-r1-weights-version", std::to_string(model_version)};
+}
+
 std::vector<std::pair<std::string, std::string>> event_headers() {
   return {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
 }

@@ -28,6 +28,8 @@ std::string openai_finish(const std::string& reason);
 // vLLM's stop_reason: the string or the token's id that ended the answer, else null.
 Json stop_reason(const AnswerWriter::Finish& finish);
 std::string system_fingerprint(int64_t model_version);
+// Which weights made an answer, for every protocol: x-r1-weights-version.
+std::pair<std::string, std::string> weights_header(int64_t model_version);
 
 // The headers of a stream of events: nobody between keeps it.
 std::vector<std::pair<std::string, std::string>> event_headers();

@@ -1,4 +1,6 @@
 // The rows of /openapi.json for OpenAI's routes: what they take is their bodies' own list of fields, what they give is written down here.
+#include <algorithm>
+
 #include "r1/api/openai_chat.h"
 #include "r1/api/openai_completions.h"
 #include "r1/api/openai_other.h"
@@ -123,7 +125,7 @@ Json model_answer() {
 }  // namespace
 
 std::vector<Operation> openai_operations() {
-  return {
+  std::vector<Operation> out = {
       {.method = "POST",
        .pattern = "/v1/chat/completions",
        .summary = "An answer to a conversation",
@@ -175,6 +177,13 @@ std::vector<Operation> openai_operations() {
        .response = object({{"prompt", text()}}),
        .statuses = {404}},
   };
+  // DeepSeek's addresses have no /v1.
+  for (const char* path : {"/v1/chat/completions", "/v1/models"}) {
+    Operation same = *std::ranges::find(out, path, &Operation::pattern);
+    same.pattern.erase(0, 3);
+    out.push_back(std::move(same));
+  }
+  return out;
 }
 
 }  // namespace r1::api

@@ -13,7 +13,9 @@ void OpenaiWriter::begin(const Head& head) {
   begun_ = true;
   opening_ = dump_json(envelope(names_.chunk));
   opening_.back() = ',';
-  responder_->begin(200, "text/event-stream", event_headers());
+  http::Headers headers = event_headers();
+  headers.push_back(weights_header(head.model_version));
+  responder_->begin(200, "text/event-stream", std::move(headers));
 }
 
 void OpenaiWriter::write_choice(const Json& choice) {
@@ -32,7 +34,7 @@ void OpenaiWriter::end(const Usage& usage, const Timings& timings) {
     out["choices"] = choices();
     out["usage"] = usage_json(usage);
     out["timings"] = times;
-    responder_->send({.body = dump_json(out)});
+    responder_->send({.body = dump_json(out), .headers = {weights_header(head_.model_version)}});
     return;
   }
   const std::string more = ",\"timings\":" + dump_json(times);

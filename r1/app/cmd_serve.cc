@@ -138,6 +138,7 @@ class Program {
     fill_sampling(service_config.sampling, loaded_->generation);
     serve::Service service(served_, service_config);
     server.replace(routes(service));
+    served_.model.reset();  // the service's alone, which may let it go for other weights
     log_info("ready after ", seconds_since(begun), " s: ", server.address(), config_.web ? " (chat page; Ctrl-C ends)" : " (Ctrl-C ends)");
     announce(server, "ready");
     while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -159,7 +160,7 @@ class Program {
     loaded_ = stages::load(config_.model, device);
     served_ = {.name = config_.served_model_name.empty() ? default_name(path) : config_.served_model_name[0],
                .path = path.string(),
-               .model = loaded_->model.get(),
+               .model = std::move(loaded_->model),
                .tokenizer = loaded_->tokenizer.get(),
                .chat = loaded_->chat.get(),
                .stop_ids = loaded_->stop_ids,

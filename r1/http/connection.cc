@@ -26,6 +26,7 @@ constexpr size_t kReadRoom = 64 << 10,
 constexpr int64_t kDrainedBody = 64 << 10;        // the body of a refused request is read up to this, so that the connection lives on
 constexpr double kBodyBytesPerSecond = 16 << 10;  // slower than this a body may not come, once body_timeout is over
 constexpr size_t kMaxLingering = 16 << 20;
+constexpr int64_t kWaiters = 8;  // threads of routes that wait
 constexpr double kLingering = 2, kGoneAfterFin = 0.15;
 
 Clock::time_point after(double seconds) {
@@ -87,7 +88,7 @@ bool changes_state(std::string_view method) {
 
 }  // namespace
 
-ServerCore::ServerCore(const ServerConfig& c, Router r) : config(c), access(c), workers(c.workers) {
+ServerCore::ServerCore(const ServerConfig& c, Router r) : config(c), access(c), workers(c.workers), waiters(kWaiters) {
   use(std::move(r));
 }
 
@@ -380,7 +381,7 @@ void Connection::run_handler(const Route& route, const std::shared_ptr<Request>&
     }
   };
   if (route.quick) return run(request, responder);
-  core_.workers.post([run, request, responder] {
+  (route.waits ? core_.waiters : core_.workers).post([run, request, responder] {
     if (!responder->gone()) run(request, responder);
   });
 }

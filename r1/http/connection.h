@@ -45,7 +45,7 @@ struct ServerCore {
   std::unordered_map<std::string, int64_t> per_peer;
   std::vector<char> scratch = std::vector<char>(64 << 10);  // what a read fills, before it is known whose it is
   bool stopping = false;
-  WorkerPool workers;  // last: its threads use the rest
+  WorkerPool workers, waiters;  // last: their threads use the rest
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {

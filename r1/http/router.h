@@ -13,8 +13,10 @@ struct Route {
   std::string method;   // "GET"; a GET route answers HEAD too
   std::string pattern;  // "/v1/models/{id}"; {name...} as the last part takes all that is left
   Handler handler;
-  bool open = false;     // needs no API key: /health and the pages' own files
-  bool quick = false;    // runs on the I/O thread: must not block or take over 100 us. Else on one of the workers
+  bool open = false;   // needs no API key: /health and the pages' own files
+  bool quick = false;  // runs on the I/O thread: must not block or take over 100 us. Else on one of the workers
+  bool waits =
+      false;  // waits for others, perhaps long (for a model's answer, say): runs beside the workers, so that nobody stands behind it
   int64_t max_body = 0;  // bytes; 0: ServerConfig's
 };
 

@@ -205,6 +205,7 @@ struct Server::Impl {
     asio::post(core.io, [this, grace] { begin_stop(grace); });
     thread.join();
     core.workers.stop();
+    core.waiters.stop();
   }
 
   ServerCore core;

@@ -1,7 +1,10 @@
 #include "r1/serve/dialogue_routes.h"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <future>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -114,32 +117,25 @@ void answer(Turn& turn, const ResponderPtr& responder, bool stream, const std::s
 
 // ---- the reply in the model's words
 
-class ReplyWriter : public api::AnswerWriter {
+// A turn whose reply the model makes. While it does, and behind its first word, it is also asked for the slots that could wait; the turn ends
+// with whatever ends last. But for on_gone() all of it happens on the service's thread.
+class ModelReply : public std::enable_shared_from_this<ModelReply> {
  public:
-  ReplyWriter(std::shared_ptr<Turn> turn, ResponderPtr responder, bool stream)
-      : turn_(std::move(turn)), responder_(std::move(responder)), stream_(stream) {}
+  ModelReply(Service& service, std::shared_ptr<Turn> turn, ResponderPtr responder, bool stream, std::string key)
+      : service_(service), turn_(std::move(turn)), responder_(std::move(responder)), stream_(stream), key_(std::move(key)) {}
 
-  void start(const Head&) override {}
-  void prompt(int64_t, const std::string&, const std::vector<api::TokenInfo>&) override {}
-  void delta(int64_t, const api::Delta& delta) override {
-    if (delta.content.empty()) return;
-    reply_ += delta.content;
-    if (stream_) responder_->write(http::sse(dump_json(Json{{"text", delta.content}}), "delta"));
+  void says(const std::string& piece) {
+    if (piece.empty()) return;
+    if (reply_.empty()) ask_for_slots();
+    reply_ += piece;
+    if (stream_) responder_->write(http::sse(dump_json(Json{{"text", piece}}), "delta"));
   }
-  void finish(int64_t, const Finish&) override {}
-  void end(const api::Usage&, const api::Timings&) override {
-    std::string reply(trim(reply_));
-    const bool empty = reply.empty();
-    if (empty) reply = turn_->decision.reply;  // a model that has nothing to say
-    if (stream_ && empty) responder_->write(http::sse(dump_json(Json{{"text", reply}}), "delta"));
-    close_turn(*turn_, reply);
-    const Json whole = turn_json(*turn_, reply, empty ? "template" : "model");
-    if (!stream_) return responder_->send({.body = dump_json(whole)});
-    responder_->write(http::sse(dump_json(whole), "done"));
-    responder_->end();
+  void ends() {
+    said_ = true;
+    finish();
   }
   // Before the first word the domain's text takes its place; after it the client is told, and the session stays as it was.
-  void fail(const std::exception& error) override {
+  void fails(const std::exception& error) {
     if (reply_.empty()) {
       log_warning("dialogue: the domain's words stand in for the model's: ", error.what());
       return answer(*turn_, responder_, stream_, turn_->decision.reply, "template");
@@ -150,15 +146,78 @@ class ReplyWriter : public api::AnswerWriter {
     responder_->write(http::sse(response.body, "error"));
     responder_->end();
   }
+  void finds(const std::string& slot, const std::string& value) {
+    if (!value.empty()) found_[slot] = value;
+    --open_questions_;
+    finish();
+  }
+
+  void runs_as(Service::Ticket ticket) {
+    const std::lock_guard lock(mutex_);
+    tickets_.push_back(ticket);
+    if (gone_) service_.cancel(ticket);
+  }
+  // The client is gone: the turn has not happened.
+  void on_gone() {
+    const std::lock_guard lock(mutex_);
+    gone_ = true;
+    for (const Service::Ticket ticket : tickets_) service_.cancel(ticket);
+  }
 
  private:
+  void ask_for_slots();
+  void finish() {
+    if (gone_ || !said_ || open_questions_ > 0) return;
+    std::string reply(trim(reply_));
+    const bool empty = reply.empty();
+    if (empty) reply = turn_->decision.reply;  // a model that has nothing to say
+    if (stream_ && empty) responder_->write(http::sse(dump_json(Json{{"text", reply}}), "delta"));
+    turn_->dialogue->learn(turn_->state(), turn_->said, found_);
+    close_turn(*turn_, reply);
+    const Json whole = turn_json(*turn_, reply, empty ? "template" : "model");
+    if (!stream_) return responder_->send({.body = dump_json(whole)});
+    responder_->write(http::sse(dump_json(whole), "done"));
+    responder_->end();
+  }
+
+  Service& service_;
   std::shared_ptr<Turn> turn_;
   ResponderPtr responder_;
-  bool stream_;  // and then the events are begun
+  const bool stream_;  // and then the events are begun
+  const std::string key_;
   std::string reply_;
+  bool said_ = false;
+  int64_t open_questions_ = 0;
+  std::map<std::string, std::string> found_;
+  std::mutex mutex_;
+  std::vector<Service::Ticket> tickets_;
+  std::atomic<bool> gone_ = false;
 };
 
-// What the model is told: fixed instructions first, which the prefix cache keeps; then the last exchange, the message, and what to say.
+class ReplyWriter : public api::AnswerWriter {
+ public:
+  explicit ReplyWriter(std::shared_ptr<ModelReply> reply) : reply_(std::move(reply)) {}
+  void start(const Head&) override {}
+  void prompt(int64_t, const std::string&, const std::vector<api::TokenInfo>&) override {}
+  void delta(int64_t, const api::Delta& delta) override { reply_->says(delta.content); }
+  void finish(int64_t, const Finish&) override {}
+  void end(const api::Usage&, const api::Timings&) override { reply_->ends(); }
+  void fail(const std::exception& error) override { reply_->fails(error); }
+
+ private:
+  std::shared_ptr<ModelReply> reply_;
+};
+
+// Turns that the model sees at most before this one.
+constexpr int64_t kSeenTurns = 4;
+
+// What the customer said, and what the model was told to make of it.
+std::string told(const std::string& message, const std::string& words) {
+  return str(message, "\n\n(Say: ", words, ")");
+}
+
+// What the model is told: fixed instructions, the last turns, the message, and what to say. It grows at its end from turn to turn, so that the
+// prefix cache has all of it but the last message; after some turns it begins again with the last of them.
 data::Conversation reply_conversation(Turn& turn) {
   const api::DialogueDomain& domain = turn.dialogue->domain();
   data::Conversation chat;
@@ -167,32 +226,41 @@ data::Conversation reply_conversation(Turn& turn) {
                      ? "You are a polite support agent. Say what you are told to say to the customer, in one or two short sentences, and "
                        "add nothing to it."
                      : domain.model_instructions});
-  if (!turn.state().window.empty()) {
-    chat.messages.push_back({"user", turn.state().window.back().user});
-    chat.messages.push_back({"assistant", turn.state().window.back().reply});
+  const auto& window = turn.state().window;
+  const int64_t before = turn.state().turns - 1, seen = before > 0 ? 1 + (before - 1) % kSeenTurns : 0;
+  for (size_t i = window.size() - std::min(window.size(), size_t(seen)); i < window.size(); ++i) {
+    chat.messages.push_back({"user", told(window[i].user, window[i].told)});
+    chat.messages.push_back({"assistant", window[i].reply});
   }
-  chat.messages.push_back({"user", str(turn.said.message, "\n\n(Say: ", turn.decision.reply, ")")});
+  chat.messages.push_back({"user", told(turn.said.message, turn.decision.reply)});
   return chat;
 }
 
-api::Generation reply_generation(const std::shared_ptr<Turn>& turn, const ResponderPtr& responder, bool stream) {
+api::Generation reply_generation(Turn& turn, std::shared_ptr<ModelReply> reply, bool stream) {
   api::Generation g;
-  g.request.chat = reply_conversation(*turn);
-  g.request.max_tokens = turn->dialogue->domain().model_max_tokens;
+  g.request.chat = reply_conversation(turn);
+  g.request.max_tokens = turn.dialogue->domain().model_max_tokens;
   g.request.sampling.temperature = 0.2;
   g.request.thinking.enabled = false;
   g.request.stream = stream;
-  g.writer = std::make_unique<ReplyWriter>(turn, responder, stream);
+  g.writer = std::make_unique<ReplyWriter>(std::move(reply));
   return g;
 }
 
 // ---- slots that the model reads
 
-// Gathers a short answer; the promise is kept whatever happens.
+// Gathers a short answer, which `done` is given once, whatever happens: "" where there is none.
 class GatheringWriter : public api::AnswerWriter {
  public:
-  explicit GatheringWriter(std::shared_ptr<std::promise<std::string>> done) : done_(std::move(done)) {}
-  ~GatheringWriter() override { give(""); }
+  using Done = std::function<void(std::string)>;
+  explicit GatheringWriter(Done done) : done_(std::move(done)) {}
+  ~GatheringWriter() override {
+    try {
+      give("");
+    } catch (const std::exception& error) {
+      log_warning("dialogue: ", error.what());
+    }
+  }
   void start(const Head&) override {}
   void prompt(int64_t, const std::string&, const std::vector<api::TokenInfo>&) override {}
   void delta(int64_t, const api::Delta& delta) override { text_ += delta.content; }
@@ -203,14 +271,14 @@ class GatheringWriter : public api::AnswerWriter {
  private:
   void give(std::string text) {
     if (std::exchange(given_, true)) return;
-    done_->set_value(std::move(text));
+    done_(std::move(text));
   }
-  std::shared_ptr<std::promise<std::string>> done_;
+  Done done_;
   std::string text_;
   bool given_ = false;
 };
 
-api::Generation extraction(const api::DialogueSlot& slot, const std::string& message, std::shared_ptr<std::promise<std::string>> done) {
+api::Generation extraction(const api::DialogueSlot& slot, const std::string& message, GatheringWriter::Done done) {
   api::Generation g;
   data::Conversation chat;
   chat.messages.push_back({"system", "You copy facts out of a customer's message, word for word. Answer with JSON."});
@@ -238,9 +306,23 @@ std::string value_in(const std::string& text) {
   }
 }
 
+void ModelReply::ask_for_slots() {
+  open_questions_ = int64_t(turn_->said.wanted_later.size());
+  for (const std::string& slot : turn_->said.wanted_later) {
+    const auto done = [self = shared_from_this(), slot](const std::string& answer) {
+      self->finds(slot, std::string(trim(value_in(answer))));
+    };
+    try {
+      runs_as(service_.submit(extraction(turn_->dialogue->domain().slots.at(slot), turn_->said.message, done), key_));
+    } catch (const Error&) {
+      // busy, or the model takes no such format: its writer is gone, and has said that there is no value
+    }
+  }
+}
+
 // One question a slot, all at once. What comes too late is not waited for: the slot will be asked for.
-std::map<std::string, std::string> ask_model(Service& service, const api::Dialogue& dialogue, const api::Understanding& said,
-                                             const std::string& key) {
+std::map<std::string, std::string> ask_model(Service& service, const api::Dialogue& dialogue, const std::string& message,
+                                             const std::vector<std::string>& slots, const std::string& key) {
   struct Question {
     std::string slot;
     Service::Ticket ticket;
@@ -248,11 +330,12 @@ std::map<std::string, std::string> ask_model(Service& service, const api::Dialog
   };
   std::vector<Question> questions;
   const auto deadline = Clock::now() + kExtractionTimeout;
-  for (const std::string& slot : said.wanted) {
-    auto done = std::make_shared<std::promise<std::string>>();
-    std::future<std::string> result = done->get_future();
+  for (const std::string& slot : slots) {
+    auto promise = std::make_shared<std::promise<std::string>>();
+    std::future<std::string> result = promise->get_future();
+    const auto done = [promise](std::string text) { promise->set_value(std::move(text)); };
     try {
-      const Service::Ticket ticket = service.submit(extraction(dialogue.domain().slots.at(slot), said.message, std::move(done)), key);
+      const Service::Ticket ticket = service.submit(extraction(dialogue.domain().slots.at(slot), message, done), key);
       questions.push_back({slot, ticket, std::move(result)});
     } catch (const Error&) {
       break;  // busy, or the model takes no such format: rules are what there is
@@ -285,15 +368,18 @@ void handle_turn(Service* service, const DialogueParts& parts, const RequestPtr&
   const auto start = Clock::now();
   turn->said = turn->dialogue->understand(turn->state(), body.message, parts.classify, today);
   turn->understood_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-  std::map<std::string, std::string> found;
-  if (service && !turn->said.wanted.empty()) found = ask_model(*service, *turn->dialogue, turn->said, request->key);
-  turn->decision = turn->dialogue->decide(turn->state(), turn->said, found);
   const bool by_model = (body.reply.empty() ? parts.reply : body.reply) == "model" && service && service->served().chat;
+  std::vector<std::string> wanted = turn->said.wanted;
+  if (!by_model) wanted.insert(wanted.end(), turn->said.wanted_later.begin(), turn->said.wanted_later.end());
+  std::map<std::string, std::string> found;
+  if (service && !wanted.empty()) found = ask_model(*service, *turn->dialogue, turn->said.message, wanted, request->key);
+  turn->decision = turn->dialogue->decide(turn->state(), turn->said, found);
   if (body.stream) begin_events(*turn, responder, by_model ? "model" : "template");
   if (!by_model) return answer(*turn, responder, body.stream, turn->decision.reply, "template");
   try {
-    const Service::Ticket ticket = service->submit(reply_generation(turn, responder, body.stream), request->key);
-    responder->on_gone([service, ticket] { service->cancel(ticket); });
+    const auto reply = std::make_shared<ModelReply>(*service, turn, responder, body.stream, request->key);
+    reply->runs_as(service->submit(reply_generation(*turn, reply, body.stream), request->key));
+    responder->on_gone([reply] { reply->on_gone(); });
   } catch (const Error& error) {
     log_warning("dialogue: the domain's words stand in for the model's: ", error.what());
     answer(*turn, responder, body.stream, turn->decision.reply, "template");
@@ -354,9 +440,11 @@ DialogueParts load_dialogue(const DialogueConfig& config) {
 }
 
 void add_dialogue_routes(http::Router& router, Service* service, const DialogueParts& parts) {
-  router.post("/v1/dialogue", [service, parts](const RequestPtr& request, const ResponderPtr& responder) {
-    handle_turn(service, parts, request, responder);
-  });
+  router.add({.method = "POST",
+              .pattern = "/v1/dialogue",
+              .handler = [service, parts](const RequestPtr& request,
+                                          const ResponderPtr& responder) { handle_turn(service, parts, request, responder); },
+              .waits = true});
   router.get("/v1/dialogue/domain",
              [parts](const RequestPtr&, const ResponderPtr& responder) { responder->send({.body = dump_json(domain_json(parts))}); });
   router.get("/v1/dialogue/{session}", [parts](const RequestPtr& request, const ResponderPtr& responder) {

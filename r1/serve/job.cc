@@ -25,8 +25,9 @@ Job::Job(Service::Ticket ticket, std::string key, Prepared prepared, api::Genera
   usage_.prompt_tokens = prompt_tokens_;
 }
 
-void Job::start(engine::Engine& engine, const ServedModel& model, uint64_t cache_salt) {
-  model_ = &model;
+void Job::start(std::shared_ptr<Weights> weights, const ServedModel& served, uint64_t cache_salt) {
+  served_ = &served;
+  weights_ = std::move(weights);
   started = Clock::now();
   const api::GenerationRequest& r = generation_.request;
   const bool answers = r.max_tokens.value_or(1) > 0;
@@ -56,17 +57,18 @@ void Job::start(engine::Engine& engine, const ServedModel& model, uint64_t cache
     };
     callbacks.on_token = [this, first](int sample, const engine::Completion& c) { take_token(*choices_[first + size_t(sample)], c); };
     callbacks.on_finished = [this, first](int sample, const engine::Completion& c) { complete(*choices_[first + size_t(sample)], c); };
-    streams_.push_back(std::make_unique<engine::CompletionStream>(engine, *model.tokenizer, request, false, std::move(callbacks)));
+    streams_.push_back(
+        std::make_unique<engine::CompletionStream>(weights_->engine, *served.tokenizer, request, false, std::move(callbacks)));
   }
 }
 
-bool Job::score_next(engine::Engine& engine) {
+bool Job::score_next() {
   const api::GenerationRequest& r = generation_.request;
   if (!r.echo || echoed_.size() == prepared_.prompts.size()) return false;
   const std::vector<text::TokenId>& ids = prepared_.prompts[echoed_.size()].ids;
   std::vector<api::TokenInfo> infos;
   if (r.logprobs) {
-    const std::vector<engine::ScoredToken> scored = engine::score_prompt(engine.model(), ids, int(r.top_logprobs));
+    const std::vector<engine::ScoredToken> scored = engine::score_prompt(*weights_->model, ids, int(r.top_logprobs));
     for (size_t i = 0; i < ids.size(); ++i) infos.push_back(token_info(ids[i], scored[i].logprob, scored[i].top));
   }
   echoed_.push_back(std::move(infos));
@@ -74,7 +76,7 @@ bool Job::score_next(engine::Engine& engine) {
 }
 
 api::TokenInfo Job::token_info(text::TokenId id, float logprob, const std::vector<engine::TokenAlternative>& top) const {
-  const auto bytes = [&](text::TokenId t) { return model_->tokenizer->known(t) ? model_->tokenizer->token_bytes(t) : std::string(); };
+  const auto bytes = [&](text::TokenId t) { return served_->tokenizer->known(t) ? served_->tokenizer->token_bytes(t) : std::string(); };
   api::TokenInfo info;
   info.id = id;
   info.bytes = bytes(id);
@@ -128,12 +130,12 @@ void Job::write(size_t c) {
   if (!head_written_) {
     head_written_ = true;
     generation_.writer->start({.id = api::random_id(24),
-                               .model = model_->name,
+                               .model = served_->name,
                                .created = int64_t(std::time(nullptr)),
                                .choices = samples(),
                                .prompt_tokens = prompt_tokens_,
                                .truncated = prepared_.truncated,
-                               .model_version = model_->model->version()});
+                               .model_version = weights_->model->version()});
     if (generation_.request.echo)
       for (size_t i = 0; i < choices_.size(); ++i) {
         const size_t p = i / size_t(generation_.request.n);

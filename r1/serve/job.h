@@ -10,6 +10,7 @@
 #include "r1/api/answer_parser.h"
 #include "r1/engine/completion.h"
 #include "r1/serve/prompts.h"
+#include "r1/serve/weights.h"
 
 namespace r1::serve {
 
@@ -19,10 +20,10 @@ class Job {
  public:
   Job(Service::Ticket ticket, std::string key, Prepared prepared, api::Generation generation);
 
-  // Queues the samples. Throws what the engine does.
-  void start(engine::Engine& engine, const ServedModel& model, uint64_t cache_salt);
+  // Queues the samples with these weights, which all of the answer comes from. `served` for its name and tokenizer. Throws what the engine does.
+  void start(std::shared_ptr<Weights> weights, const ServedModel& served, uint64_t cache_salt);
   // Between two steps: the log-probabilities of the next prompt that is echoed; false if there is none. Nothing is written before all have theirs.
-  bool score_next(engine::Engine& engine);
+  bool score_next();
   // After a step: what is new goes to the writer. True when all choices are done and the writer has its end.
   bool flush();
   void fail(const std::exception& error);
@@ -33,6 +34,7 @@ class Job {
   const std::string& key() const { return key_; }
   int64_t priority() const { return generation_.request.priority; }
   const std::string& cache_salt() const { return generation_.request.cache_salt; }
+  const Weights* weights() const { return weights_.get(); }  // null: not started
   int64_t samples() const { return int64_t(choices_.size()); }
   int64_t prompt_tokens() const { return prompt_tokens_; }
   int64_t generated() const { return usage_.completion_tokens; }
@@ -64,7 +66,8 @@ class Job {
   const std::string key_;
   Prepared prepared_;
   api::Generation generation_;
-  const ServedModel* model_ = nullptr;
+  const ServedModel* served_ = nullptr;
+  std::shared_ptr<Weights> weights_;                                // before the streams, which cancel in its engine
   std::vector<std::unique_ptr<engine::CompletionStream>> streams_;  // a prompt each
   std::vector<std::unique_ptr<Choice>> choices_;
   std::vector<std::vector<api::TokenInfo>> echoed_;  // of the prompts that are scored

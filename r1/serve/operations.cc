@@ -1,4 +1,5 @@
 #include "r1/api/protocol_operations.h"
+#include "r1/api/weight_update.h"
 #include "r1/serve/routes.h"
 
 namespace r1::serve {
@@ -9,6 +10,7 @@ std::vector<api::Operation> operations() {
     out.insert(out.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   };
   append(api::protocol_operations());
+  append(api::weight_update_operations());
   const Json object = {{"type", "object"}};
   const auto get = [&](const char* pattern, const char* summary, const Json& response, const char* content_type = "application/json",
                        bool open = false) {

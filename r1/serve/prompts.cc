@@ -29,6 +29,7 @@ Prompts::Prompts(const ServedModel& model, const ServiceConfig& config, int64_t 
     : model_(model),
       config_(config),
       longest_(longest),
+      vocab_(model.model->config().vocab_size),
       maker_(*model.tokenizer, model.chat, {}, model.stop_ids),
       constraints_(model, config),
       fim_(api::find_fim_tokens(*model.tokenizer)) {
@@ -89,9 +90,8 @@ std::vector<text::TokenId> Prompts::ids(const api::GenerationRequest& r, size_t 
   if (r.chat) return chat_ids(r);
   const auto& given = r.prompts.at(prompt);
   if (const auto* list = std::get_if<std::vector<text::TokenId>>(&given)) {
-    const int64_t vocab = model_.model->config().vocab_size;
     for (const text::TokenId id : *list)
-      if (id < 0 || id >= vocab) throw ApiError(400, str("token id ", id, " is outside the model's vocabulary of ", vocab), "prompt");
+      if (id < 0 || id >= vocab_) throw ApiError(400, str("token id ", id, " is outside the model's vocabulary of ", vocab_), "prompt");
     return *list;
   }
   if (!r.suffix.empty()) return fill_in_ids(std::get<std::string>(given), r.suffix);

@@ -33,7 +33,8 @@ struct Prepared {
 
 class Prompts {
  public:
-  // `longest`: tokens that prompt and answer may have together, by the context and the cache. The model and the config outlive it.
+  // `longest`: tokens that prompt and answer may have together, by the context and the cache. The config and the model, but for its weights,
+  // outlive it.
   Prompts(const ServedModel& model, const ServiceConfig& config, int64_t longest);
 
   // Throws http::ApiError (400), with the field at fault.
@@ -51,6 +52,7 @@ class Prompts {
   const ServedModel& model_;
   const ServiceConfig& config_;
   int64_t longest_;
+  int64_t vocab_;  // of the weights that are served, whichever they are
   data::PromptMaker maker_;
   Constraints constraints_;
   std::optional<api::FimTokens> fim_;

@@ -12,6 +12,7 @@
 #include "r1/api/openai_completions.h"
 #include "r1/api/openai_other.h"
 #include "r1/api/responses.h"
+#include "r1/api/weight_update.h"
 #include "r1/http/error.h"
 
 namespace r1::serve {
@@ -40,6 +41,7 @@ class Routes {
   void openai();
   void other_protocols();
   void kserve();
+  void weights();
   void observation();
 
  private:
@@ -48,6 +50,12 @@ class Routes {
   // A handler whose answer is one object.
   static http::Handler json(Answer answer) {
     return [answer = std::move(answer)](const RequestPtr& request, const ResponderPtr& responder) { send(responder, answer(request)); };
+  }
+  // One that waits for the engine, as long as its client does.
+  static http::Handler waiting(std::function<Json(const RequestPtr&, const Service::Wanted&)> answer) {
+    return [answer = std::move(answer)](const RequestPtr& request, const ResponderPtr& responder) {
+      send(responder, answer(request, [responder] { return !responder->gone(); }));
+    };
   }
   // A handler that reads a body into a generation and runs it.
   http::Handler generates(std::function<api::Generation(const RequestPtr&, const ResponderPtr&)> read) {
@@ -59,12 +67,14 @@ class Routes {
   api::ModelCard card(const std::string& id) const;
   Json models() const;
   Json model(const std::string& id) const;
-  Json embeddings(const RequestPtr& request) const;
+  Json embeddings(const RequestPtr& request, const Service::Wanted& wanted) const;
   Json tokenize(const RequestPtr& request) const;
   std::vector<text::TokenId> ids_of(const api::GenerationRequest::Prompt& prompt) const;
-  std::vector<std::vector<float>> embed(const std::vector<std::string>& texts, int64_t& tokens, bool truncate = false) const;
+  std::vector<std::vector<float>> embed(const std::vector<std::string>& texts, const Service::Wanted& wanted, int64_t& tokens,
+                                        bool truncate = false) const;
   api::KserveModel kserve_model() const;
   void infer(const RequestPtr& request, const ResponderPtr& responder) const;
+  void update_weights(const std::string& name, const ResponderPtr& responder, api::ErrorShape shape) const;
   Json props() const;
   Json slots() const;
 
@@ -105,7 +115,7 @@ std::vector<text::TokenId> Routes::ids_of(const api::GenerationRequest::Prompt& 
   return service_.encode(std::get<std::string>(prompt), service_.served().tokenizer->add_bos(), false);
 }
 
-Json Routes::embeddings(const RequestPtr& request) const {
+Json Routes::embeddings(const RequestPtr& request, const Service::Wanted& wanted) const {
   api::EmbeddingsBody body;
   api::read_body(request->body, body);
   std::vector<std::vector<text::TokenId>> prompts;
@@ -114,7 +124,7 @@ Json Routes::embeddings(const RequestPtr& request) const {
     prompts.push_back(ids_of(prompt));
     tokens += int64_t(prompts.back().size());
   }
-  return api::embeddings_json(service_.embed(prompts), body, service_.served().name, tokens);
+  return api::embeddings_json(service_.embed(prompts, wanted), body, service_.served().name, tokens);
 }
 
 Json Routes::tokenize(const RequestPtr& request) const {
@@ -134,14 +144,19 @@ void Routes::openai() {
       generates([](const RequestPtr& request, const ResponderPtr& responder) { return api::chat_generation(request->body, responder); });
   const auto completions = generates(
       [](const RequestPtr& request, const ResponderPtr& responder) { return api::completion_generation(request->body, responder); });
-  router_.post("/v1/chat/completions", chat);
+  for (const std::string base : {"/v1", ""}) {  // without: DeepSeek's own address, for clients that are set to it
+    router_.post(base + "/chat/completions", chat);
+    router_.get(base + "/models", json([this](const RequestPtr&) { return models(); }));
+  }
   router_.post("/v1/completions", completions);
   router_.post("/v1/responses", generates([](const RequestPtr& request, const ResponderPtr& responder) {
                  return api::read_responses(request->body, responder);
                }));
-  router_.get("/v1/models", json([this](const RequestPtr&) { return models(); }));
   router_.get("/v1/models/{id...}", json([this](const RequestPtr& r) { return model(r->captures.at("id")); }));
-  router_.post("/v1/embeddings", json([this](const RequestPtr& r) { return embeddings(r); }));
+  router_.add({.method = "POST",
+               .pattern = "/v1/embeddings",
+               .handler = waiting([this](const RequestPtr& r, const Service::Wanted& wanted) { return embeddings(r, wanted); }),
+               .waits = true});
   router_.post("/tokenize", json([this](const RequestPtr& r) { return tokenize(r); }));
   router_.post("/detokenize", json([this](const RequestPtr& r) {
                  api::DetokenizeBody body;
@@ -159,7 +174,8 @@ void Routes::openai() {
 
 // ---- Anthropic, Ollama
 
-std::vector<std::vector<float>> Routes::embed(const std::vector<std::string>& texts, int64_t& tokens, bool truncate) const {
+std::vector<std::vector<float>> Routes::embed(const std::vector<std::string>& texts, const Service::Wanted& wanted, int64_t& tokens,
+                                              bool truncate) const {
   std::vector<std::vector<text::TokenId>> prompts;
   for (const std::string& text : texts) {
     prompts.push_back(ids_of(text));
@@ -167,7 +183,7 @@ std::vector<std::vector<float>> Routes::embed(const std::vector<std::string>& te
     if (truncate && prompts.back().size() > longest) prompts.back().resize(longest);
     tokens += int64_t(prompts.back().size());
   }
-  return service_.embed(prompts);
+  return service_.embed(prompts, wanted);
 }
 
 void Routes::other_protocols() {
@@ -181,8 +197,9 @@ void Routes::other_protocols() {
                                                                   }),
                                                                   api::anthropic_error));
 
-  const auto ollama = [this](const char* method, const char* path, http::Handler handler) {
-    router_.add({.method = method, .pattern = path, .handler = api::with_error_shape(std::move(handler), api::plain_error)});
+  const auto ollama = [this](const char* method, const char* path, http::Handler handler, bool waits = false) {
+    router_.add(
+        {.method = method, .pattern = path, .handler = api::with_error_shape(std::move(handler), api::plain_error), .waits = waits});
   };
   // Who sends no message wants the model loaded, which it is: the reader has answered.
   ollama("POST", "/api/chat", [this](const RequestPtr& request, const ResponderPtr& responder) {
@@ -193,18 +210,20 @@ void Routes::other_protocols() {
     if (auto generation = api::read_ollama_generate(request->body, has_template, responder))
       run(service_, std::move(*generation), request, responder);
   });
-  ollama("POST", "/api/embed", json([this](const RequestPtr& r) {
-           const auto begun = std::chrono::steady_clock::now();
-           const api::OllamaEmbedRequest wish = api::read_ollama_embed(r->body);
-           int64_t tokens = 0;
-           const auto rows = embed(wish.texts, tokens, wish.truncate);
-           return api::ollama_embed(wish, service_.served().name, rows, tokens,
-                                    std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
-         }));
-  ollama("POST", "/api/embeddings", json([this](const RequestPtr& r) {
-           int64_t tokens = 0;
-           return api::ollama_embeddings(embed(api::read_ollama_embeddings(r->body).texts, tokens).at(0));
-         }));
+  const auto embed_all = waiting([this](const RequestPtr& r, const Service::Wanted& wanted) {
+    const auto begun = std::chrono::steady_clock::now();
+    const api::OllamaEmbedRequest wish = api::read_ollama_embed(r->body);
+    int64_t tokens = 0;
+    const auto rows = embed(wish.texts, wanted, tokens, wish.truncate);
+    return api::ollama_embed(wish, service_.served().name, rows, tokens,
+                             std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  });
+  const auto embed_one = waiting([this](const RequestPtr& r, const Service::Wanted& wanted) {
+    int64_t tokens = 0;
+    return api::ollama_embeddings(embed(api::read_ollama_embeddings(r->body).texts, wanted, tokens).at(0));
+  });
+  ollama("POST", "/api/embed", embed_all, true);
+  ollama("POST", "/api/embeddings", embed_one, true);
   ollama("GET", "/api/tags", json([this](const RequestPtr&) { return api::ollama_tags(options_.facts); }));
   ollama("GET", "/api/ps", json([this](const RequestPtr&) { return api::ollama_ps(options_.facts); }));
   ollama("GET", "/api/version", json([](const RequestPtr&) { return api::ollama_version(); }));
@@ -225,16 +244,18 @@ api::KserveModel Routes::kserve_model() const {
 void Routes::infer(const RequestPtr& request, const ResponderPtr& responder) const {
   api::KserveInfer infer = api::read_kserve_infer(*request, kserve_model(), responder);
   if (infer.generation) return run(service_, std::move(*infer.generation), request, responder);
-  responder->send(api::kserve_logits(infer, kserve_model(), service_.logits(infer.rows)));
+  const auto wanted = [&responder] { return !responder->gone(); };
+  responder->send(api::kserve_logits(infer, kserve_model(), service_.logits(infer.rows, wanted)));
 }
 
 void Routes::kserve() {
-  const auto add = [this](const char* method, const std::string& path, http::Handler handler, bool open = false) {
+  const auto add = [this](const char* method, const std::string& path, http::Handler handler, bool open = false, bool waits = false) {
     router_.add({.method = method,
                  .pattern = path,
                  .handler = api::with_error_shape(std::move(handler), api::plain_error),
                  .open = open,
-                 .quick = open});
+                 .quick = open,
+                 .waits = waits});
   };
   add("GET", "/v2", json([this](const RequestPtr&) { return api::kserve_server(options_.version); }));
   for (const char* path : {"/v2/health/live", "/v2/health/ready"})
@@ -252,13 +273,38 @@ void Routes::kserve() {
     add("GET", at, checked(json([this](const RequestPtr&) { return api::kserve_model(kserve_model()); })));
     add("GET", at + "/config", checked(json([this](const RequestPtr&) { return api::kserve_model_config(kserve_model()); })));
     add("GET", at + "/ready", checked(json([](const RequestPtr&) { return Json::object(); })));
-    add("POST", at + "/infer", checked([this](const RequestPtr& request, const ResponderPtr& responder) { infer(request, responder); }));
+    add("POST", at + "/infer", checked([this](const RequestPtr& request, const ResponderPtr& responder) { infer(request, responder); }),
+        false, true);
     for (const bool stream : {false, true})
       add("POST", at + (stream ? "/generate_stream" : "/generate"),
           checked(generates([this, stream](const RequestPtr& request, const ResponderPtr& r) {
             return api::read_kserve_generate(request->body, kserve_model(), stream, r);
           })));
   }
+}
+
+// ---- other weights
+
+void Routes::update_weights(const std::string& name, const ResponderPtr& responder, api::ErrorShape shape) const {
+  service_.update_weights(name, [responder, shape](const Service::WeightUpdate& update, std::exception_ptr failed) {
+    if (!failed) return send(responder, api::weight_update_json(update.version, update.path, update.seconds));
+    try {
+      std::rethrow_exception(failed);
+    } catch (const std::exception& error) {
+      responder->send(shape(error));
+    }
+  });
+}
+
+void Routes::weights() {
+  router_.post("/update_weights_from_disk", [this](const RequestPtr& request, const ResponderPtr& responder) {
+    update_weights(api::read_weight_update(request->body), responder, http::error_response);
+  });
+  const auto load = [this](const RequestPtr& request, const ResponderPtr& responder) {
+    api::check_kserve_model(kserve_model(), request->captures.at("model"), "");
+    update_weights(api::read_repository_load(request->body), responder, api::plain_error);
+  };
+  router_.post("/v2/repository/models/{model}/load", api::with_error_shape(load, api::plain_error));
 }
 
 // ---- what the server says of itself
@@ -268,6 +314,7 @@ Json Routes::props() const {
   const engine::SamplingOptions& s = service_.config().sampling;
   return {{"model_alias", m.name},
           {"model_path", m.path},
+          {"weights_version", m.model->version()},
           {"build_info", options_.version},
           {"total_slots", service_.config().engine.max_num_seqs},
           {"n_ctx", service_.max_model_len()},
@@ -356,6 +403,8 @@ std::string metrics(const Numbers& n, const std::string& model, int64_t max_queu
   out.gauge("r1_queue_limit", "Requests that may wait.", double(max_queue));
   out.counter("r1_kv_dropped_tokens_total", "Tokens that sequences dropped from a full cache (kv_eviction heavy_hitters).",
               double(n.engine.dropped_tokens));
+  out.gauge("r1_weights_version", "Version of the weights that new requests are answered by.", double(n.weights_version));
+  out.gauge("r1_old_weights", "Sets of weights before them that still end their answers.", double(n.old_weights));
   out.counter("r1_engine_steps_total", "Forward passes of the engine.", double(n.engine.steps));
   out.gauge("r1_kv_blocks_free", "Blocks of the cache that nobody holds.", double(n.engine.free_blocks));
   out.gauge("r1_kv_blocks", "Blocks of the cache.", double(n.engine.total_blocks));
@@ -388,6 +437,7 @@ void add_routes(http::Router& router, Service& service, const RouteOptions& opti
   routes->openai();
   routes->other_protocols();
   routes->kserve();
+  routes->weights();
   routes->observation();
   const std::string document = document_of(router, options);
   // The handlers hold what they share as long as the router lives.

@@ -1,5 +1,7 @@
 #include "r1/serve/service.h"
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -17,8 +19,10 @@
 #include "r1/base/threads.h"
 #include "r1/engine/plain_forward.h"
 #include "r1/http/error.h"
+#include "r1/model/weights_io.h"
 #include "r1/serve/fair_queue.h"
 #include "r1/serve/job.h"
+#include "r1/serve/weight_files.h"
 
 namespace r1::serve {
 
@@ -38,6 +42,8 @@ void ServiceConfig::visit(Fields& v) {
   v("thinking_budget", thinking_budget, "tokens of thought, where a request gives none; -1: no limit", Range{-1, 1e9});
   v("grammar_compile_timeout", grammar_compile_timeout, "seconds that a request's schema or pattern may take to compile", Range{1e-3, 60});
   v("request_timeout", request_timeout, "seconds from a request to the end of its answer, which is cut there; 0: none", Range{0, 1e6});
+  v("weight_updates", weight_updates,
+    "folder of models that clients may load in place of the served one's weights while it answers; none: they may not");
   v.group("engine", engine);
 }
 
@@ -67,12 +73,39 @@ double since(Clock::time_point from, Clock::time_point to = Clock::now()) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+// What one engine has counted, beside what others have.
+void add_counts(engine::EngineStats& to, const engine::EngineStats& more) {
+  to.steps += more.steps;
+  to.prompt_tokens += more.prompt_tokens;
+  to.prefill_tokens += more.prefill_tokens;
+  to.generated_tokens += more.generated_tokens;
+  to.preemptions += more.preemptions;
+  to.prefix_hit_tokens += more.prefix_hit_tokens;
+  to.draft_tokens += more.draft_tokens;
+  to.accepted_draft_tokens += more.accepted_draft_tokens;
+  to.dropped_tokens += more.dropped_tokens;
+  to.replayed_steps += more.replayed_steps;
+}
+
+// Why the weights stay as they were, as a client may hear it.
+ApiError update_error(const std::exception& error) {
+  if (const auto* own = dynamic_cast<const ApiError*>(&error)) return *own;
+  const std::string told = str("the weights stay as they were: ", error.what());
+  if (dynamic_cast<const Error*>(&error)) return {400, told, "model", "model_not_loaded"};
+  return {503, told, "model", "model_not_loaded"};  // no memory, most likely
+}
+
 }  // namespace
 
 struct Service::Impl {
-  ServedModel model;
+  ServedModel served;  // but for its weights, which are `current`
   ServiceConfig config;
-  engine::Engine engine;
+  const int64_t places;  // samples that run at a time, whichever weights they have
+
+  // Changed by the engine's thread, under the mutex; others read it under the mutex.
+  mutable std::mutex weights_mutex;
+  std::shared_ptr<Weights> current;
+
   int64_t longest;
   Prompts prompts;
   std::string secret;  // of this process: salts can't be chosen to meet another key's
@@ -90,18 +123,26 @@ struct Service::Impl {
   // The engine's thread's own.
   FairQueue<std::shared_ptr<Job>> queue;
   std::map<Ticket, std::shared_ptr<Job>> running;
+  std::vector<std::shared_ptr<Weights>> retiring;  // those that were current and still answer
+  engine::EngineStats gone;                        // counted by engines that are no more
 
   mutable std::mutex numbers_mutex;
   Numbers numbers;
 
+  std::mutex replacing, updates;  // one at a time
+  std::atomic<bool> updating = false, updates_stop = false;
+  std::thread updater;
+
   std::thread thread;
 
   Impl(const ServedModel& m, const ServiceConfig& c)
-      : model(m),
+      : served(m),
         config(c),
-        engine(*m.model, engine_config(c, *m.model)),
-        longest(std::min(engine.config().max_model_len, engine.config().num_blocks * engine.config().block_size)),
-        prompts(model, config, longest) {
+        places(c.engine.max_num_seqs),
+        current(std::make_shared<Weights>(m.model, m.path, engine_config(c, *m.model))),
+        longest(longest_of(*current)),
+        prompts(served, config, longest) {
+    served.model.reset();
     std::random_device random;
     for (int i = 0; i < 8; ++i) secret += str(random(), ".");
     const std::vector<double> latency = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5,
@@ -119,15 +160,40 @@ struct Service::Impl {
     wake.notify_all();
     thread.join();
   }
+  // While the engine's thread still takes calls.
+  void end_updates() {
+    updates_stop = true;
+    const std::lock_guard lock(updates);
+    if (updater.joinable()) updater.join();
+  }
+
+  // Tokens that a prompt and its answer may have together.
+  static int64_t longest_of(const Weights& weights) {
+    const engine::EngineConfig& c = weights.engine.config();
+    return std::min(c.max_model_len, c.num_blocks * c.block_size);
+  }
+  std::shared_ptr<Weights> now() const {
+    const std::lock_guard lock(weights_mutex);
+    return current;
+  }
+  // Of the engine's thread: those that still answer, the current ones last.
+  std::vector<std::shared_ptr<Weights>> all_weights() const {
+    std::vector<std::shared_ptr<Weights>> all = retiring;
+    all.push_back(current);
+    return all;
+  }
 
   void run();
-  bool take(std::deque<std::function<void()>>& todo);
+  bool take(std::function<void()>& call);
   void wait_for_company();
   void admit();
   void start(const std::shared_ptr<Job>& job);
   void score();
-  void step();
+  void step(Weights& weights);
   void flush();
+  std::unique_lock<std::mutex> admission();
+  void take_over(std::shared_ptr<Weights> next);
+  void let_go();
   void drop(Ticket ticket);
   void not_waiting() {
     const std::lock_guard lock(mutex);
@@ -135,11 +201,11 @@ struct Service::Impl {
   }
   int64_t free_places() const {
     const std::lock_guard lock(numbers_mutex);
-    return std::max<int64_t>(0, engine.config().max_num_seqs - numbers.engine.running - numbers.engine.waiting);
+    return std::max<int64_t>(0, places - numbers.engine.running - numbers.engine.waiting);
   }
   void end(std::shared_ptr<Job> job, const std::exception* error);
   void time_out();
-  void fail_youngest(const std::exception& error);
+  void fail_youngest(const Weights& weights, const std::exception& error);
   void fail_all();
   void publish();
   uint64_t salt(const Job& job) const;
@@ -156,29 +222,34 @@ uint64_t Service::Impl::salt(const Job& job) const {
 void Service::Impl::run() {
   at::set_num_threads(num_threads());  // each thread has a count of its own
   while (true) {
-    std::deque<std::function<void()>> todo;
-    const bool go_on = take(todo);
-    for (auto& task : todo) task();
+    std::function<void()> call;  // one a turn, so that others' tokens come between
+    const bool go_on = take(call);
+    if (call) call();
     if (!go_on) break;
     time_out();
     wait_for_company();
     admit();
     score();
-    if (!engine.idle()) step();
+    for (const auto& weights : all_weights())
+      if (!weights->engine.idle()) step(*weights);
     flush();
+    let_go();
     publish();
   }
   fail_all();
 }
 
 // What others have said since; waits where there is nothing to do. False: the service ends.
-bool Service::Impl::take(std::deque<std::function<void()>>& todo) {
+bool Service::Impl::take(std::function<void()>& call) {
   std::unique_lock lock(mutex);
   wake.wait(lock,
             [this] { return stopping || !arrived.empty() || !cancelled.empty() || !calls.empty() || !queue.empty() || !running.empty(); });
   for (; !arrived.empty(); arrived.pop_front()) queue.push(arrived.front(), arrived.front()->priority(), arrived.front()->key());
   const std::vector<Ticket> gone = std::exchange(cancelled, {});
-  todo.swap(calls);
+  if (!calls.empty()) {
+    call = std::move(calls.front());
+    calls.pop_front();
+  }
   const bool go_on = !stopping;
   lock.unlock();
   for (const Ticket ticket : gone) drop(ticket);
@@ -190,15 +261,19 @@ void Service::Impl::wait_for_company() {
   if (config.batching_window <= 0 || queue.empty() || !running.empty()) return;
   const auto until = Clock::now() + std::chrono::duration<double>(config.batching_window);
   std::unique_lock lock(mutex);
-  wake.wait_until(lock, until, [this] { return stopping || int64_t(queue.size() + arrived.size()) >= engine.config().max_num_seqs; });
+  wake.wait_until(lock, until, [this] { return stopping || int64_t(queue.size() + arrived.size()) >= places; });
   for (; !arrived.empty(); arrived.pop_front()) queue.push(arrived.front(), arrived.front()->priority(), arrived.front()->key());
 }
 
 // The engine gets no more than it can run, so that who comes next is decided here.
 void Service::Impl::admit() {
   while (!queue.empty()) {
-    const engine::EngineStats stats = engine.stats();
-    if (stats.running + stats.waiting >= engine.config().max_num_seqs) return;
+    int64_t taken = 0;
+    for (const auto& weights : all_weights()) {
+      const engine::EngineStats stats = weights->engine.stats();
+      taken += stats.running + stats.waiting;
+    }
+    if (taken >= places) return;
     const std::shared_ptr<Job> job = queue.pop();
     not_waiting();
     start(job);
@@ -209,7 +284,7 @@ void Service::Impl::start(const std::shared_ptr<Job>& job) {
   queue.begin(job->key());
   running[job->ticket()] = job;
   try {
-    job->start(engine, model, salt(*job));
+    job->start(current, served, salt(*job));
     queue.charge(job->key(), job->prompt_tokens());
     const std::lock_guard lock(numbers_mutex);
     numbers.prompt_tokens += job->prompt_tokens();
@@ -223,20 +298,37 @@ void Service::Impl::start(const std::shared_ptr<Job>& job) {
 void Service::Impl::score() {
   for (const auto& [ticket, job] : running) {
     try {
-      if (job->score_next(engine)) return;
+      if (job->score_next()) return;
     } catch (const std::exception& error) {
       return end(job, &error);
     }
   }
 }
 
-void Service::Impl::step() {
+void Service::Impl::step(Weights& weights) {
   try {
-    engine.step();
+    weights.engine.step();
   } catch (const std::exception& error) {
     log_warning("[serve] a step failed: ", error.what());
-    fail_youngest(error);
+    fail_youngest(weights, error);
   }
+}
+
+// Between two steps. Who waits has not begun, and gets the new ones.
+void Service::Impl::take_over(std::shared_ptr<Weights> next) {
+  retiring.push_back(current);
+  const std::lock_guard lock(weights_mutex);
+  current = std::move(next);
+}
+
+// Weights that nobody is answered by any more.
+void Service::Impl::let_go() {
+  std::erase_if(retiring, [this](const std::shared_ptr<Weights>& weights) {
+    if (std::ranges::any_of(running, [&](const auto& entry) { return entry.second->weights() == weights.get(); })) return false;
+    add_counts(gone, weights->engine.stats());
+    log_info("[serve] the weights of version ", weights->model->version(), " have ended their last answer");
+    return true;
+  });
 }
 
 void Service::Impl::flush() {
@@ -314,10 +406,11 @@ void Service::Impl::time_out() {
 }
 
 // Out of memory, or a number that is none: nothing says whose fault it is, and the next step would meet it again. The youngest makes room.
-void Service::Impl::fail_youngest(const std::exception& error) {
-  if (running.empty()) return;
+void Service::Impl::fail_youngest(const Weights& weights, const std::exception& error) {
+  const auto at = std::find_if(running.rbegin(), running.rend(), [&](const auto& entry) { return entry.second->weights() == &weights; });
+  if (at == running.rend()) return;
   const ApiError told(500, str("the step failed: ", error.what()));
-  end(running.rbegin()->second, &told);
+  end(at->second, &told);
 }
 
 void Service::Impl::fail_all() {
@@ -334,9 +427,18 @@ void Service::Impl::fail_all() {
 }
 
 void Service::Impl::publish() {
-  const engine::EngineStats stats = engine.stats();
+  engine::EngineStats stats = current->engine.stats();
+  add_counts(stats, gone);
+  for (const auto& weights : retiring) {
+    const engine::EngineStats old = weights->engine.stats();
+    add_counts(stats, old);
+    stats.running += old.running;
+    stats.waiting += old.waiting;
+  }
   const std::lock_guard lock(numbers_mutex);
   numbers.engine = stats;
+  numbers.weights_version = current->model->version();
+  numbers.old_weights = int64_t(retiring.size());
   numbers.running = int64_t(running.size());
   numbers.kv_usage = stats.total_blocks > 0 ? 1 - double(stats.free_blocks) / double(stats.total_blocks) : 0;
   numbers.slots.clear();
@@ -364,21 +466,29 @@ Result Service::Impl::call(std::function<Result()> work) {
 }
 
 Service::Service(const ServedModel& model, const ServiceConfig& config) : impl_(std::make_unique<Impl>(model, config)) {}
-Service::~Service() = default;
+Service::~Service() {
+  impl_->end_updates();
+}
 
-Service::Ticket Service::submit(api::Generation generation, const std::string& key) {
-  Prepared prepared = impl_->prompts.prepare(generation.request);
-  const std::lock_guard lock(impl_->mutex);
-  if (impl_->stopping) throw ApiError(503, "the server is stopping", "", "stopping");
+// Takes the service's lock. Refuses who comes while it ends, or is as full as it may be.
+std::unique_lock<std::mutex> Service::Impl::admission() {
+  std::unique_lock lock(mutex);
+  if (stopping) throw ApiError(503, "the server is stopping", "", "stopping");
   // Who finds a free place does not wait, though nobody has led him there yet.
-  if (impl_->in_queue >= impl_->config.max_queue + impl_->free_places()) {
-    const std::lock_guard numbers_lock(impl_->numbers_mutex);
-    ++impl_->numbers.rejected;
-    ApiError error(429, str(impl_->in_queue, " requests are waiting, more than max_queue (", impl_->config.max_queue, "); try again"), "",
-                   "queue_full");
+  if (in_queue >= config.max_queue + free_places()) {
+    const std::lock_guard numbers_lock(numbers_mutex);
+    ++numbers.rejected;
+    ApiError error(429, str(in_queue, " requests are waiting, more than max_queue (", config.max_queue, "); try again"), "", "queue_full");
     error.retry_after = 1;
     throw error;
   }
+  return lock;
+}
+
+Service::Ticket Service::submit(api::Generation generation, const std::string& key) {
+  impl_->admission();  // who is refused costs nothing: templates, tokens and grammars take the time of those who are answered
+  Prepared prepared = impl_->prompts.prepare(generation.request);
+  const std::unique_lock lock = impl_->admission();
   const Ticket ticket = impl_->next_ticket++;
   impl_->arrived.push_back(std::make_shared<Job>(ticket, key, std::move(prepared), std::move(generation)));
   ++impl_->in_queue;
@@ -396,8 +506,12 @@ void Service::cancel(Ticket ticket) {
 
 namespace {
 
-void check_rows(const std::vector<std::vector<text::TokenId>>& rows, const ServedModel& model, int64_t longest, const char* field) {
-  const int64_t vocab = model.model->config().vocab_size;
+void check_wanted(const Service::Wanted& wanted) {
+  if (wanted && !wanted()) throw ApiError(499, "the client has gone");
+}
+
+void check_rows(const std::vector<std::vector<text::TokenId>>& rows, const model::Transformer& model, const char* field) {
+  const int64_t vocab = model.config().vocab_size, longest = model.config().max_position_embeddings;
   for (const auto& ids : rows) {
     if (ids.empty()) throw ApiError(400, "a text without tokens has nothing to compute", field);
     if (int64_t(ids.size()) > longest)
@@ -409,19 +523,86 @@ void check_rows(const std::vector<std::vector<text::TokenId>>& rows, const Serve
 
 }  // namespace
 
-std::vector<std::vector<float>> Service::embed(const std::vector<std::vector<text::TokenId>>& prompts) {
-  check_rows(prompts, impl_->model, impl_->model.model->config().max_position_embeddings, "input");
+std::vector<std::vector<float>> Service::embed(const std::vector<std::vector<text::TokenId>>& prompts, const Wanted& wanted) {
+  const auto model = impl_->now()->model;  // of all of them, whatever takes its place meanwhile
+  check_rows(prompts, *model, "input");
   std::vector<std::vector<float>> out;
-  for (const auto& ids : prompts)  // one at a time, so that others' tokens come between
-    out.push_back(impl_->call<std::vector<float>>([&] { return engine::mean_hidden(*impl_->model.model, ids); }));
+  for (const auto& ids : prompts) {
+    check_wanted(wanted);
+    out.push_back(impl_->call<std::vector<float>>([&] { return engine::mean_hidden(*model, ids); }));
+  }
   return out;
 }
 
-std::vector<std::vector<float>> Service::logits(const std::vector<std::vector<text::TokenId>>& rows) {
-  check_rows(rows, impl_->model, impl_->model.model->config().max_position_embeddings, "input_ids");
+std::vector<std::vector<float>> Service::logits(const std::vector<std::vector<text::TokenId>>& rows, const Wanted& wanted) {
+  const auto model = impl_->now()->model;
+  check_rows(rows, *model, "input_ids");
   std::vector<std::vector<float>> out;
-  for (const auto& ids : rows) out.push_back(impl_->call<std::vector<float>>([&] { return engine::all_logits(*impl_->model.model, ids); }));
+  for (const auto& ids : rows) {
+    check_wanted(wanted);
+    out.push_back(impl_->call<std::vector<float>>([&] { return engine::all_logits(*model, ids); }));
+  }
   return out;
+}
+
+int64_t Service::replace_weights(std::shared_ptr<model::Transformer> model, const std::string& path) {
+  const std::lock_guard lock(impl_->replacing);
+  const std::shared_ptr<Weights> old = impl_->now();
+  const int64_t vocab = old->model->config().vocab_size;
+  if (model->config().vocab_size != vocab)
+    throw ApiError(400, str("the weights have a vocabulary of ", model->config().vocab_size, " tokens, the served ones of ", vocab),
+                   "model", "other_vocabulary");
+  engine::EngineConfig config = engine_config(impl_->config, *model);
+  config.max_model_len = old->engine.config().max_model_len;
+  if (model->config().max_position_embeddings < config.max_model_len)
+    throw ApiError(400,
+                   str("the weights have a context of ", model->config().max_position_embeddings, " tokens, clients were promised ",
+                       config.max_model_len, " (--max_model_len)"),
+                   "model", "context_too_short");
+  // As much as the first has had: what a device has left says nothing while both are there.
+  config.kv_cache_memory = old->cache_bytes;
+  while (model->version() <= old->model->version()) model->bump_version();
+  auto next = std::make_shared<Weights>(std::move(model), path, config);
+  if (Impl::longest_of(*next) < impl_->longest)
+    throw ApiError(400,
+                   str("the weights' cache holds ", Impl::longest_of(*next), " tokens, clients were promised ", impl_->longest,
+                       "; raise --engine.kv_cache_memory"),
+                   "model", "context_too_short");
+  const int64_t version = next->model->version();
+  impl_->call<bool>([this, &next] {
+    impl_->take_over(std::move(next));
+    return true;
+  });
+  log_info("[serve] weights of version ", version, " answer from here on: ", path);
+  return version;
+}
+
+void Service::update_weights(const std::string& name, std::function<void(const WeightUpdate&, std::exception_ptr)> done) {
+  if (impl_->config.weight_updates.empty())
+    throw ApiError(403, "this server's weights stay as they are; started with --weight_updates FOLDER it loads models of that folder", "",
+                   "weight_updates_off");
+  const std::lock_guard lock(impl_->updates);
+  if (impl_->updates_stop) throw ApiError(503, "the server is stopping", "", "stopping");
+  if (impl_->updating.exchange(true)) throw ApiError(409, "other weights are being loaded; ask again when they are there", "", "updating");
+  if (impl_->updater.joinable()) impl_->updater.join();  // it has said so, and has nothing more to do
+  impl_->updater = std::thread([this, name, done = std::move(done)] {
+    WeightUpdate update;
+    std::exception_ptr error;
+    try {
+      const auto begun = Clock::now();
+      const ServedModel old = served();
+      const auto found = name.empty() ? std::filesystem::path(old.path) : find_weights(impl_->config.weight_updates, name);
+      update.path = model::find_model(found).string();
+      update.version = replace_weights(load_weights(update.path, old, impl_->now()->cache_bytes, impl_->updates_stop), update.path);
+      update.seconds = since(begun);
+    } catch (const std::exception& e) {
+      const ApiError told = update_error(e);
+      log_warning("[serve] ", told.what());
+      error = std::make_exception_ptr(told);
+    }
+    impl_->updating = false;
+    done(update, error);
+  });
 }
 
 std::vector<text::TokenId> Service::encode(const std::string& text, bool add_special, bool parse_special) const {
@@ -429,15 +610,19 @@ std::vector<text::TokenId> Service::encode(const std::string& text, bool add_spe
 }
 
 std::string Service::render(const api::GenerationRequest& request) const {
-  return impl_->model.tokenizer->decode(impl_->prompts.ids(request, 0));
+  return impl_->served.tokenizer->decode(impl_->prompts.ids(request, 0));
 }
 
 std::vector<text::TokenId> Service::prompt_ids(const api::GenerationRequest& request, size_t prompt) const {
   return impl_->prompts.ids(request, prompt);
 }
 
-const ServedModel& Service::served() const {
-  return impl_->model;
+ServedModel Service::served() const {
+  ServedModel out = impl_->served;
+  const std::shared_ptr<Weights> now = impl_->now();
+  out.model = now->model;
+  out.path = now->path;
+  return out;
 }
 const ServiceConfig& Service::config() const {
   return impl_->config;

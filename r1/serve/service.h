@@ -1,10 +1,11 @@
 // The model behind the server: requests of any protocol in, an engine that steps on a thread of its own, answers out through their writers.
 // Admission (queue limit, fairness between keys, priorities), prompts (template, tokens, length checks), thoughts and their budget, grammars,
-// tool calls, cancellation, embeddings, logits, and the numbers that /metrics, /slots and /props show. No HTTP in here: routes are
-// serve/*_routes.cc's.
+// tool calls, cancellation, embeddings, logits, other weights in place of those that are served, and the numbers that /metrics, /slots and
+// /props show. No HTTP in here: routes are serve/*_routes.cc's.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,11 +20,11 @@
 
 namespace r1::serve {
 
-// What is served; all of it outlives the service.
+// What is served. Tokenizer and template outlive the service; the model is shared with it until other weights take its place.
 struct ServedModel {
   std::string name;  // as clients are told: --served_model_name, or the folder's or file's name
   std::string path;
-  model::Transformer* model = nullptr;
+  std::shared_ptr<model::Transformer> model;
   const text::Tokenizer* tokenizer = nullptr;
   const text::ChatTemplate* chat = nullptr;  // may be null: then /v1/chat/completions is refused
   std::vector<text::TokenId> stop_ids;
@@ -41,6 +42,7 @@ struct ServiceConfig {
   int64_t thinking_budget = -1;    // where a request gives none; -1: none
   double grammar_compile_timeout = 0.05;
   double request_timeout = 0;  // seconds from the request to the end of its answer; 0: none
+  std::string weight_updates;  // folder of the models that may take the served one's place; "": none may
 
   static const engine::SamplingOptions& default_sampling();
   void visit(Fields& v);
@@ -68,6 +70,7 @@ struct Numbers {
   int64_t rejected = 0;
   Histogram first_token, between_tokens, total, queued;  // seconds
   double kv_usage = 0;                                   // 0..1
+  int64_t weights_version = 0, old_weights = 0;          // of the weights that new requests get; how many sets before them still answer
   std::vector<Slot> slots;
 };
 
@@ -85,18 +88,37 @@ class Service {
   // The client is gone: its samples end within the step, its writer hears nothing more. Any thread; unknown tickets are ignored.
   void cancel(Ticket ticket);
 
-  // These wait for the engine's thread, between two steps.
+  // These wait for the engine's thread, a text between two steps. Asked before each text whether anybody still wants it: if not (the client is
+  // gone), they end there with an ApiError 499.
+  using Wanted = std::function<bool()>;
   // Mean of the final hidden states over each prompt's tokens, not normalised, fp32: [prompts][hidden_size].
-  std::vector<std::vector<float>> embed(const std::vector<std::vector<text::TokenId>>& prompts);
+  std::vector<std::vector<float>> embed(const std::vector<std::vector<text::TokenId>>& prompts, const Wanted& wanted = {});
   // Logits fp32 of every position: [rows][tokens * vocab].
-  std::vector<std::vector<float>> logits(const std::vector<std::vector<text::TokenId>>& rows);
+  std::vector<std::vector<float>> logits(const std::vector<std::vector<text::TokenId>>& rows, const Wanted& wanted = {});
 
   // As submit() does it, for /tokenize and /apply-template.
   std::vector<text::TokenId> encode(const std::string& text, bool add_special, bool parse_special) const;
   std::string render(const api::GenerationRequest& request) const;  // the prompt's text
   std::vector<text::TokenId> prompt_ids(const api::GenerationRequest& request, size_t prompt) const;
 
-  const ServedModel& served() const;
+  // Other weights, which take the place of the served ones: requests that start from now on are answered by them, those under way end by
+  // those they began with, which go with the last of them. Nobody's answer has both. Until then there must be room for both, and for two
+  // caches of the size that the first has. The new ones have the same vocabulary, and a context that holds what the old ones promised; how
+  // their layers look is theirs. Waits until it is done; throws (400, or what the engine says) if it can't be, and then nothing has changed.
+  // Returns the version of the new weights (Transformer::version()), which is above every one before: answers tell it.
+  int64_t replace_weights(std::shared_ptr<model::Transformer> model, const std::string& path);
+
+  struct WeightUpdate {
+    int64_t version = 0;
+    std::string path;
+    double seconds = 0;
+  };
+  // Loads a model of config().weight_updates (a path in or below it; "": the served path once more) on a thread of its own and replaces the
+  // weights; `done` is called there with the outcome, the exception null if it went well. Throws 403 where updates are off, 409 while another
+  // one is under way, 503 when the service ends.
+  void update_weights(const std::string& name, std::function<void(const WeightUpdate&, std::exception_ptr)> done);
+
+  ServedModel served() const;  // as it is now
   const ServiceConfig& config() const;
   int64_t max_model_len() const;
   Numbers numbers() const;

@@ -32,6 +32,7 @@ Json whole_answer(MakeWriter make, const Options& options, const std::vector<Del
   EXPECT_EQ(recorder->response.content_type, "application/json");
   Json json = recorder->json();
   EXPECT_EQ(json["system_fingerprint"], system_fingerprint(0));
+  EXPECT_EQ(recorder->header("x-r1-weights-version"), "0");
   EXPECT_EQ(json["timings"]["predicted_n"], 7);
   json.erase("system_fingerprint");
   json.erase("timings");

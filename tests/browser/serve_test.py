@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import urllib.request
 
 import harness
@@ -12,6 +13,40 @@ from harness import PROGRAM, BrowserTest, Keys, Program, main
 
 MODELS = os.environ.get("R1_MODELS") or os.path.join(os.environ.get("R1_DEPS") or os.path.expanduser("~/.cache/r1"), "models")
 MODEL = os.path.join(MODELS, "smollm2-135m-instruct-q4_1.gguf")
+
+
+class Others:
+    """Clients that stream completions as long as the block runs; what became of their answers."""
+
+    def __init__(self, base, clients):
+        self.base, self.clients, self.whole, self.broken, self.stop = base, clients, 0, [], threading.Event()
+
+    def ask(self, number):
+        body = json.dumps({"prompt": f"Story number {number}. Once upon a time", "max_tokens": 24, "temperature": 0, "ignore_eos": True, "stream": True})
+        request = urllib.request.Request(self.base + "/v1/completions", body.encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            lines = answer.read().decode().strip().split("\n\n")
+        if lines[-1] != "data: [DONE]" or len(lines) < 3:
+            raise ValueError(f"the stream ends in {lines[-1]}")
+
+    def run(self, number):
+        while not self.stop.is_set():
+            try:
+                self.ask(number)
+                self.whole += 1
+            except Exception as error:
+                self.broken.append(str(error))
+
+    def __enter__(self):
+        self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(self.clients)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
 
 
 class ServeTest(BrowserTest):
@@ -83,6 +118,26 @@ class ServeTest(BrowserTest):
         self.wait(lambda: len(self.stored()[0]["content"]) > len(kept), "the store")
         self.assertTrue(self.stored()[0]["content"].startswith(kept))
         self.assertEqual(len(self.stored()), 1)
+
+    def test_the_page_beside_many_other_clients(self):
+        with Others(self.base, 12) as others:
+            self.begin(max_tokens=24)
+            self.ask("What is the capital of France?", wait=False)
+            self.wait(lambda: self.stored() and self.stored()[0]["finish_reason"] in ("stop", "length"), "an answer beside the others", timeout=120)
+            self.assertIn("Paris", self.messages()[1])
+            self.begin(max_tokens=600)
+            self.ask("Write a long story about the sea.", wait=False)
+            self.wait(lambda: len(self.messages()) == 2 and len(self.messages()[1].split()) >= 3, "words beside the others", timeout=120)
+            self.press(Keys.ESCAPE)
+            self.wait_idle()
+            self.assertEqual(self.text(".ending"), "Stopped.")
+            self.wait(lambda: self.stored()[0]["finish_reason"] == "abort", "the store")
+            self.assertLess(self.run_js("return window.seen.longest"), 200)  # U1: the page answers, whatever the server does
+        self.assertEqual(others.broken, [])
+        self.assertGreater(others.whole, 0)
+        # Nobody holds a place any more.
+        with urllib.request.urlopen(f"{self.base}/slots") as slots:
+            self.assertEqual(json.load(slots), [])
 
     def test_thoughts_have_a_budget(self):
         self.begin(max_tokens=60, thinking="on", thinking_budget=12)

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <set>
 
 #include "r1/base/config_io.h"
@@ -321,6 +322,34 @@ TEST(Server, QuickRoutesDoNotWaitForWorkers) {
 }
 
 // A client that is gone before its turn costs nothing.
+// Who waits for others holds nobody up, however many they are.
+TEST(Server, RoutesThatWaitDoNotTakeTheWorkers) {
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  std::atomic<int> waiting = 0;
+  Router router;
+  router.add({.method = "GET",
+              .pattern = "/long",
+              .handler =
+                  [&](const RequestPtr&, const ResponderPtr& responder) {
+                    ++waiting;
+                    released.wait();
+                    responder->send({.body = "{}"});
+                  },
+              .waits = true});
+  router.get("/short", [](const RequestPtr&, const ResponderPtr& responder) { responder->send({.body = "{}"}); });
+  Server server({.port = 0, .workers = 1}, std::move(router));
+  std::vector<Client> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.emplace_back(server.port());
+    clients.back().send(Client::request_text("GET", "/long"));
+  }
+  EXPECT_TRUE(eventually([&] { return waiting > 1; })) << "one waits behind the other";
+  EXPECT_EQ(Client(server.port()).get("/short").status, 200);
+  release.set_value();
+  for (Client& client : clients) EXPECT_EQ(client.answer().status, 200);
+}
+
 TEST(Server, WaitingRequestsOfGoneClientsAreNotRun) {
   std::mutex mutex;
   std::unique_lock lock(mutex);

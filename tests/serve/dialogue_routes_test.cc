@@ -180,16 +180,17 @@ TEST(DialogueRoutes, TheDomainIsTold) {
 // ---- with a model behind it
 
 struct Model {
-  std::unique_ptr<model::Transformer> model;
+  std::shared_ptr<model::Transformer> model;
   text::Tokenizer tokenizer = engine::byte_tokenizer();
   text::ChatTemplate chat{"{% for m in messages %}{{ m.content }}{% endfor %}>"};
   ServedModel served;
 
   // Says "ok" to whatever ends in '>', and then ends.
-  Model() : model(engine::scripted_model({{'>', {{'o', 10}}}, {'o', {{'k', 10}}}, {'k', {{engine::kEos, 10}}}})) {
+  static engine::Script ok() { return {{'>', {{'o', 10}}}, {'o', {{'k', 10}}}, {'k', {{engine::kEos, 10}}}}; }
+  explicit Model(const engine::Script& script = ok()) : model(engine::scripted_model(script)) {
     served = {.name = "tiny",
               .path = "tiny",
-              .model = model.get(),
+              .model = model,
               .tokenizer = &tokenizer,
               .chat = &chat,
               .stop_ids = {engine::kEos},
@@ -235,6 +236,55 @@ TEST(DialogueRoutes, WhereTheModelCannotAnswerTheDomainDoes) {
   ASSERT_EQ(stream->events("delta").size(), 1u);
   EXPECT_EQ(stream->events("delta")[0]["text"], "Nine to five.");
   EXPECT_EQ(stream->events("done").at(0)["reply_source"], "template");
+}
+
+// A slot that nothing hangs on is asked of the model beside its reply, not before it, and is known at the turn's end.
+TEST(DialogueRoutes, SlotsThatCanWaitDoNotHoldTheReplyUp) {
+  engine::Script script = Model::ok();
+  script['{'] = script[':'] = {{'"', 10}};  // {"value":"Z"}, where the answer's form lets it
+  script['"'] = {{'Z', 10}, {'}', 5}, {':', 3}};
+  script['Z'] = {{'"', 10}};
+  script['}'] = {{engine::kEos, 10}};
+  Model model(script);
+  Service service(model.served, small_service());
+  Served s(&service);
+  for (const bool stream : {true, false}) {
+    const auto client = s.say({{"message", "I want my money back from Z"}, {"reply", "model"}, {"stream", stream}});
+    const Json done = stream ? client->events("done").at(0) : client->json();
+    EXPECT_EQ(done["reply"], "ok");
+    EXPECT_EQ(done["slots"], (Json{{"shop", "Z"}}));
+    EXPECT_EQ(done["state"]["slots"].value("shop", Json::object()).value("source", ""), "model");
+    if (!stream) continue;
+    EXPECT_EQ(client->events("state").at(0)["slots"], Json::object()) << "nobody waited for it";
+    EXPECT_LT(client->body().find("event: delta"), client->body().find("event: done"));
+  }
+  // What the customer did not say is not believed; the domain's own words wait for the model.
+  EXPECT_EQ(s.say({{"message", "I want my money back"}, {"reply", "model"}})->json()["slots"], Json::object());
+  EXPECT_EQ(s.say({{"message", "I want my money back from Z"}})->json()["slots"], (Json{{"shop", "Z"}}));
+}
+
+// What the model is shown grows at its end, so that the cache has all but the last message; and stays bounded.
+TEST(DialogueRoutes, TheCacheHasTheTurnsBefore) {
+  Model model;
+  ServiceConfig config = small_service();
+  Service service(model.served, config);
+  Served s(&service);
+  Json body = {{"message", "when are you open"}, {"reply", "model"}};
+  int64_t hits = 0, prompt = 0;
+  for (int turn = 1; turn <= 12; ++turn) {
+    const Numbers before = service.numbers();
+    body["session"] = s.say(body)->json()["session"];
+    service.embed({{'x'}});  // a turn of the engine's thread: the numbers are out
+    const Numbers after = service.numbers();
+    const int64_t tokens = after.prompt_tokens - before.prompt_tokens,
+                  had = after.engine.prefix_hit_tokens - before.engine.prefix_hit_tokens;
+    EXPECT_LT(tokens, 400) << "turn " << turn;
+    if (turn % 4 != 2 && turn > 2) {
+      EXPECT_LT(tokens - had, 100) << "turn " << turn << " of " << tokens << " tokens";
+    }
+    hits += had, prompt += tokens;
+  }
+  EXPECT_GT(2 * hits, prompt);
 }
 
 // What was understood is there before the model has a word.

@@ -91,11 +91,11 @@ inline constexpr const char* kTemplate =
 struct Served {
   text::Tokenizer tokenizer = engine::byte_tokenizer();
   text::ChatTemplate chat;
-  std::unique_ptr<model::Transformer> model;
+  std::shared_ptr<model::Transformer> model;
   ServedModel served;
 
   explicit Served(std::unique_ptr<model::Transformer> m, const std::string& source = kTemplate) : chat(source), model(std::move(m)) {
-    served = {.name = "tiny", .path = "/tiny", .model = model.get(), .tokenizer = &tokenizer, .chat = &chat, .stop_ids = {engine::kEos}};
+    served = {.name = "tiny", .path = "/tiny", .model = model, .tokenizer = &tokenizer, .chat = &chat, .stop_ids = {engine::kEos}};
   }
 };
 

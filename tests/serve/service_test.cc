@@ -1,6 +1,7 @@
 // The service without HTTP: the same text as the engine's own, whoever else is there; who waits, who is refused, who leaves.
 #include "tests/serve/serve_testing.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
@@ -104,6 +105,69 @@ TEST(Service, FullQueueIsRefusedAndRecovers) {
   }
   EXPECT_EQ(service.numbers().rejected, refused);
   EXPECT_TRUE(submit(service, completion("abc", 3))->wait());
+}
+
+namespace {
+
+// What `answers` answers take of the engine while it is offered `offers` new requests for each that ends, which keep the queue full. Counted in
+// steps, so that another program on the machine changes nothing.
+struct UnderLoad {
+  int64_t steps = 0, tokens = 0, refused = 0;
+  std::vector<double> refusal_seconds;
+};
+
+UnderLoad under_load(Service& service, int answers, int held, int offers) {
+  UnderLoad out;
+  std::vector<HeardPtr> open;
+  const int64_t before = service.numbers().engine.steps, tokens = service.numbers().generated_tokens;
+  int asked = 0;
+  const auto offer = [&] {
+    api::GenerationRequest r = completion("abc" + std::to_string(asked++ % 50), 12);
+    r.sampling.ignore_eos = true;
+    const auto begun = std::chrono::steady_clock::now();
+    try {
+      open.push_back(submit(service, r));
+    } catch (const http::ApiError& e) {
+      EXPECT_EQ(e.status, 429);
+      EXPECT_GT(e.retry_after, 0);
+      ++out.refused;
+      out.refusal_seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+    }
+  };
+  for (int i = 0; i < held * offers; ++i) offer();
+  for (int done = 0; done < answers; ++done) {
+    EXPECT_TRUE(open.front()->wait());
+    EXPECT_EQ(open.front()->error, "");
+    open.erase(open.begin());
+    for (int i = 0; i < offers; ++i) offer();
+  }
+  for (const HeardPtr& h : open) EXPECT_TRUE(h->wait());
+  quiet(service);
+  submit(service, completion("abc", 1))->wait();  // the numbers are out
+  out.steps = service.numbers().engine.steps - before;
+  out.tokens = service.numbers().generated_tokens - tokens;
+  return out;
+}
+
+}  // namespace
+
+// Fault S5: however much more comes than can be served, what is served stays the same, and who is refused hears of it at once.
+TEST(Service, OverloadLeavesTheGoodputAsItIs) {
+  Served s(byte_model());
+  ServiceConfig config = service_config();
+  config.max_queue = 8;
+  config.engine.max_num_seqs = 4;
+  config.engine.num_blocks = 12;  // tight: what is let in too early takes others' room
+  Service service(s.served, config);
+  const UnderLoad best = under_load(service, 150, 12, 1), twice = under_load(service, 150, 12, 2), four = under_load(service, 150, 12, 4);
+  EXPECT_GT(four.refused, 300);
+  const auto goodput = [](const UnderLoad& load) { return double(load.tokens) / double(load.steps); };
+  EXPECT_GE(goodput(twice), 0.9 * goodput(best));
+  EXPECT_GE(goodput(four), 0.9 * goodput(best));
+  std::vector<double> seconds = four.refusal_seconds;
+  std::ranges::sort(seconds);
+  EXPECT_LT(seconds[seconds.size() / 2], 0.005) << "a refusal costs as much as an answer";
+  EXPECT_EQ(service.numbers().finished.at("error"), 0);
 }
 
 TEST(Service, PrioritiesAndFairness) {
@@ -425,6 +489,21 @@ TEST(Service, TheServersLeastLengthHolds) {
   const HeardPtr heard = submit(service, r);
   ASSERT_TRUE(heard->wait());
   EXPECT_EQ(heard->choices[0].content, "bcdefg");
+}
+
+// A client that leaves ends what it has asked for, also where it has asked for many texts at once.
+TEST(Service, EmbeddingsEndWithTheirClient) {
+  Served s(byte_model());
+  Service service(s.served, service_config());
+  int asked = 0;
+  const std::vector<std::vector<text::TokenId>> many(1000, s.tokenizer.encode("some text"));
+  try {
+    service.embed(many, [&] { return ++asked <= 3; });
+    FAIL() << "all were computed";
+  } catch (const http::ApiError& e) {
+    EXPECT_EQ(e.status, 499);
+  }
+  EXPECT_EQ(asked, 4);
 }
 
 TEST(Service, Embeddings) {
