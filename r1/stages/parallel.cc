@@ -130,7 +130,8 @@ train::Sharing sharing(const ParallelArgs& args, Together& together) {
 void check_alike(dist::Group& group, int64_t rank, const std::string& what, const std::string& hash) {
   if (group.size() == 1) return;
   const auto name = [&](const Json& words) {
-    return str("rank ", words.at("rank").get<int64_t>(), " (", words.at("host").get<std::string>(), ", process ", words.at("process").get<int64_t>(), ")");
+    return str("rank ", words.at("rank").get<int64_t>(), " (", words.at("host").get<std::string>(), ", process ",
+               words.at("process").get<int64_t>(), ")");
   };
   std::vector<Json> all;
   for (const std::string& text :
