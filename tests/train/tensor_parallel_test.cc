@@ -175,6 +175,7 @@ LossSpec with_mtp() {
 
 TrainerConfig training_config() {
   TrainerConfig config = tiny_training();
+  config.learning_rate = 2e-3;  // no steps that make much of the last bits
   config.dropout = 0.1;
   return config;
 }
@@ -203,13 +204,13 @@ void expect_same_training(const std::string& name, Mesh& mesh) {
   for (size_t step = 0; step < want.size(); ++step) {
     const std::string what = str(name, ", ", mesh.tensor().size(), " ranks, step ", step);
     expect_near(got[step].loss, want[step].loss, 1e-5, what);
-    expect_near(got[step].grad_norm, want[step].grad_norm, step == 0 ? 1e-5 : 1e-4, what);
+    expect_near(got[step].grad_norm, want[step].grad_norm, step == 0 ? 1e-5 : 5e-4, what);
     EXPECT_EQ(got[step].tokens, want[step].tokens) << what;
     ASSERT_EQ(got[step].layers.size(), want[step].layers.size()) << what;
     for (const auto& [key, value] : want[step].layers) expect_near(got[step].layers.at(key), value, 1e-2, what + " " + key);
     for (const auto& [key, value] : want[step].metrics.sums) expect_near(got[step].metrics.sums.at(key), value, 1e-5, what + " " + key);
   }
-  EXPECT_LT(want.back().loss, 0.95 * want.front().loss) << name;
+  EXPECT_LT(want.back().loss, 0.98 * want.front().loss) << name;
 }
 
 SCENARIO(share_layers) {
