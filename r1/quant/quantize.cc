@@ -36,6 +36,48 @@ using StatisticsOf = std::map<std::pair<const WeightRow*, int64_t>, std::shared_
 
 constexpr int64_t kTokensAtOnce = 4096;
 
+// What writers of models put into a folder, this one's report and record among it.
+bool is_file_of_model(const fs::directory_entry& entry) {
+  static const std::set<std::string> kNames = {"config.json",
+                                               "generation_config.json",
+                                               "quantize_config.json",
+                                               "model.safetensors.index.json",
+                                               "tokenizer.json",
+                                               "tokenizer_config.json",
+                                               "special_tokens_map.json",
+                                               "added_tokens.json",
+                                               "vocab.json",
+                                               "merges.txt",
+                                               "tokenizer.model",
+                                               "chat_template.jinja",
+                                               "chat_template.json",
+                                               "report.html",
+                                               "model.report.html",
+                                               "quantize.json",
+                                               "model.gguf"};
+  const fs::path name = entry.path().filename();
+  return !entry.is_directory() && (kNames.contains(name.string()) || name.extension() == ".safetensors");
+}
+
+// The folder at the output's place goes as a whole when the new one comes, so nothing else may lie in it: a mistyped name must not cost anybody's
+// files, nor the model that is quantized.
+void check_nothing_else_in(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (!is_file_of_model(entry))
+      fail_usage("--output_dir ", folder.string(), " holds '", entry.path().filename().string(),
+                 "', which is no file of a quantized model and would be lost with it: name a folder of its own, such as ",
+                 (folder / "quantized").string());
+}
+
+// As it is called, but for names that are another place's: a link, "." and "..".
+fs::path folder_named(const std::string& name) {
+  fs::path folder = name;
+  while (!folder.has_filename() && folder.has_parent_path() && folder != folder.parent_path()) folder = folder.parent_path();
+  const fs::path last = folder.filename();
+  return last == "." || last == ".." || fs::is_symlink(folder) ? fs::weakly_canonical(folder) : folder;
+}
+
 fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::path& source) {
   if (plan.scheme.gguf()) {
     if (config.output.empty() || !config.output_dir.empty())
@@ -50,14 +92,16 @@ fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::pat
   }
   if (config.output_dir.empty() || !config.output.empty())
     fail_usage("--scheme ", plan.scheme.name, " writes a folder: give --output_dir (and no --output)");
-  fs::path folder = config.output_dir;
-  if (!folder.has_filename()) folder = folder.parent_path();
+  const fs::path folder = folder_named(config.output_dir);
   std::error_code error;
   if (fs::equivalent(folder, fs::is_directory(source) ? source : source.parent_path() / ".", error))
     fail_usage("--output_dir is the model's own folder: name another one");
   if (fs::exists(folder) && !fs::is_directory(folder)) fail_usage("--output_dir ", folder.string(), " is a file");
   if (fs::exists(folder / "config.json") && !config.overwrite && !WorkFolder::wrote(folder))
     fail_usage("--output_dir ", folder.string(), " already holds a model (--overwrite writes over it)");
+  check_nothing_else_in(folder);
+  if (fs::equivalent(folder, fs::current_path(), error))
+    fail_usage("--output_dir ", config.output_dir, " is the folder that the command runs in: name one in it");
   return folder;
 }
 
@@ -547,6 +591,7 @@ class Quantizer {
       report::write_report(result_.report, report());
     } else {
       const fs::path folder = work_->path() / "model";
+      fs::remove_all(folder);  // of a run that died here, or what it had put in this one's place
       std::vector<SafeSource> sources;
       for (const SafetensorsFile& file : files)
         for (const SafeTensor& tensor : file.tensors())

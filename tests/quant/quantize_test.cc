@@ -202,8 +202,8 @@ TEST_F(Quantize, TheLossIsThatOfTheFile) {
   EXPECT_NEAR(again.loss_after, again.loss_before, 1e-6);
 }
 
-// Whatever call to the system a run dies at, the next one goes on and comes to the bytes of a run that was never stopped; and until then there is
-// no model.
+// Whichever of these calls to the system fails (every seventh), the next run goes on and comes to the bytes of one that was never stopped; and until
+// then there is no model.
 TEST_F(Quantize, GoesOnWhereItWasKilled) {
   QuantizeConfig config = tiny_run(path(), "gptq-4");
   config.output_dir = (path() / "whole").string();
@@ -292,6 +292,37 @@ TEST_F(Quantize, WillNotMixTwoRuns) {
   EXPECT_NE(message_of([&] { run_quantize(config); }).find("group_size: 32 then, 64 now"), std::string::npos);
   config.overwrite = true;
   EXPECT_FALSE(run_quantize(config).resumed);
+}
+
+// What stands at the output's place goes when the new model comes: so nothing else may lie in it, whatever is said.
+TEST_F(Quantize, NobodysFilesGoWithTheOutput) {
+  QuantizeConfig config = tiny_run(path(), "rtn-8");
+  config.data = {};
+  const auto complaint = [&](const fs::path& folder) {
+    config.output_dir = folder.string();
+    return message_of([&] { run_quantize(config); });
+  };
+  make_folder(path() / "mine");
+  write_file_atomic(path() / "mine/thesis.txt", "years of work");
+  for (const bool overwrite : {false, true}) {
+    config.overwrite = overwrite;
+    EXPECT_NE(complaint(path() / "mine").find("holds 'thesis.txt', which is no file of a quantized model"), std::string::npos) << overwrite;
+    EXPECT_NE(complaint(path()).find("is no file of a quantized model"), std::string::npos) << "the source lies in it";
+    EXPECT_NE(complaint(path() / "mine" / ".").find("thesis.txt"), std::string::npos);
+  }
+  EXPECT_EQ(read_file(path() / "mine/thesis.txt"), "years of work");
+  EXPECT_TRUE(fs::exists(path() / "model/model.safetensors"));
+  // A model that was there may be written over, and goes whole; a link leads to its folder.
+  make_folder(path() / "target");
+  fs::create_directory_symlink(path() / "target", path() / "link");
+  config.overwrite = false;
+  EXPECT_EQ(complaint(path() / "link"), "no error");
+  EXPECT_TRUE(fs::is_symlink(path() / "link") && fs::exists(path() / "target/config.json"));
+  write_file_atomic(path() / "target/model-00001-of-00002.safetensors", "of an earlier save");
+  EXPECT_NE(complaint(path() / "target").find("already holds a model"), std::string::npos);
+  config.overwrite = true;
+  EXPECT_EQ(complaint(path() / "target"), "no error");
+  EXPECT_FALSE(fs::exists(path() / "target/model-00001-of-00002.safetensors"));
 }
 
 // Published layouts that differ from ours: other names of keys, what their writers add.
