@@ -68,6 +68,19 @@ TEST(Prune, ZerosStayWhereTheyAreInTraining) {
   }
 }
 
+// A run that overwrites its folder must not begin with its own model.
+TEST(Prune, ARunDoesNotOverwriteWhatItStartsFrom) {
+  const TemporaryFolder folder("prune_overwrite");
+  const fs::path run = folder.path() / "run";
+  fs::copy(tiny_model(), run, fs::copy_options::recursive);
+  ASSERT_TRUE(fs::exists(run / "config.yaml"));
+  const std::string other = "{model: " + tiny_model().string() + ", teacher: " + run.string();
+  const std::string how = ", max_length: 64, max_steps: 1, save_steps: 0, overwrite_output_dir: true}";
+  EXPECT_TRUE(contains(refusal([&] { run_stage("sft", run, "{model: " + run.string() + how); }), "model_name_or_path"));
+  EXPECT_TRUE(contains(refusal([&] { run_stage("distill", run, other + how); }), "teacher_name_or_path"));
+  EXPECT_TRUE(fs::exists(run / "model.safetensors"));
+}
+
 TEST(Prune, RefusedWithTheReason) {
   const TemporaryFolder folder("prune_refused");
   const auto why = [&](const std::string& more, const std::string& common = kCommon) {
