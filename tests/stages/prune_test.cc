@@ -93,6 +93,14 @@ TEST(Prune, RefusedWithTheReason) {
   EXPECT_TRUE(contains(why(", sparsity: '1.5'"), "expected 2:4, or the share"));
   EXPECT_TRUE(contains(why(", sparsity: 2/4"), "expected 2:4, or the share"));
   EXPECT_TRUE(contains(why(", drop_layers: 1", kNoTask), "what matters is measured on text"));
+  EXPECT_TRUE(contains(why(", ffn_channels: 97, sparsity: '2:4'"), "has rows of 97; give a share"));
+  // The model's own folder is not written over, whatever is said.
+  fs::copy(tiny_model(), folder.path() / "own", fs::copy_options::recursive);
+  const std::string own = refusal([&] {
+    run_stage("prune", folder.path() / "own",
+              "{model: " + (folder.path() / "own").string() + ", ffn_channels: 96, score: l1, overwrite: true}", kNoTask);
+  });
+  EXPECT_TRUE(contains(own, "is the model's own folder")) << own;
   EXPECT_EQ(why(", ffn_channels: 96, score: l1", kNoTask), "") << "weights alone need no text";
 }
 
