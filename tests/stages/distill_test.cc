@@ -88,6 +88,15 @@ TEST(Distill, WithoutTheTeachersSayItIsSft) {
   EXPECT_NEAR(own.at("eval_loss").get<double>(), sft.at("eval_loss").get<double>(), 1e-5);
 }
 
+// The same model with one weight a little off: of one name, one shape and one size.
+std::string almost(const std::string& model, const fs::path& copy) {
+  fs::copy(model, copy, fs::copy_options::recursive);
+  std::string weights = read_file(copy / "model.safetensors");
+  weights[weights.size() - 4] = char(weights[weights.size() - 4] ^ 1);
+  write_file_atomic(copy / "model.safetensors", weights);
+  return copy.string();
+}
+
 TEST(Distill, StoredLogitsAreTheLiveOnes) {
   const TemporaryFolder folder("distill_stored");
   const std::string common = ", max_steps: 5, teacher_top_k: 6, distill_temperature: 2, ce_weight: 0.25";
@@ -103,6 +112,22 @@ TEST(Distill, StoredLogitsAreTheLiveOnes) {
   EXPECT_EQ(fs::last_write_time(folder.path() / "store/manifest.json"), written);
   const std::string other = refusal([&] { pair().distilled(folder.path() / "other", stored + ", num_examples: 5"); });
   EXPECT_TRUE(contains(other, "holds logits of another teacher or other texts") && contains(other, "num_examples: 0 -> 5")) << other;
+  const std::string teacher = refusal([&] {
+    run_stage("distill", folder.path() / "t", pair().settings(stored + ", teacher: " + almost(pair().teacher, folder.path() / "almost")),
+              kPlain);
+  });
+  EXPECT_TRUE(contains(teacher, "holds logits of another teacher") && contains(teacher, "teacher: ")) << teacher;
+  // A template makes other tokens of the same texts.
+  const fs::path student = folder.path() / "student";
+  fs::copy(pair().student, student, fs::copy_options::recursive);
+  Json config = parse_json_file(student / "tokenizer_config.json");
+  config["chat_template"] = "{% for m in messages %}{{ m['content'] }}{% endfor %}";
+  write_file_atomic(student / "tokenizer_config.json", config.dump());
+  const std::string chat = refusal([&] {
+    run_stage("distill", folder.path() / "c",
+              std::vector{pair().settings(stored + ", teacher: " + pair().teacher), "{model: " + student.string() + "}"}, kPlain);
+  });
+  EXPECT_TRUE(contains(chat, "chat_template: ")) << chat;
 }
 
 TEST(Distill, TheTeachersAnswers) {

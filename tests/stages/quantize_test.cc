@@ -95,6 +95,26 @@ TEST(QuantizeStage, ARecipesRunThatDiedAtItsEndIsGoneOnWith) {
                        "already holds a model"));
 }
 
+// Two models of one shape are not one.
+TEST(QuantizeStage, OtherWeightsOfTheSameSizesAreAnotherModel) {
+  const TemporaryFolder folder("quantize_identity");
+  const fs::path model = folder.path() / "model", out = folder.path() / "q";
+  fs::copy(tiny_model(), model, fs::copy_options::recursive);
+  fs::remove(model / "stage.json");
+  const auto run = [&] {
+    std::vector<Setting> settings = {{"output_dir", "test", out.string()}};
+    for (auto& s : parse_yaml("{model: " + model.string() + ", scheme: rtn-8, group_size: 16}", "test")) settings.push_back(s);
+    stage_kinds().at("quantize").run(settings, /*in_recipe=*/true);
+  };
+  run();
+  run();  // stands there already
+  std::string weights = read_file(model / "model.safetensors");
+  weights[weights.size() - 4] = char(weights[weights.size() - 4] ^ 1);
+  write_file_atomic(model / "model.safetensors", weights);
+  const std::string other = refusal(run);
+  EXPECT_TRUE(contains(other, "is the result of another config") && contains(other, "model: ")) << other;
+}
+
 TEST(QuantizeStage, RefusedWithTheReason) {
   const TemporaryFolder folder("quantize_refused");
   const auto why = [&](const std::string& more, const std::string& common = kCommon) {
