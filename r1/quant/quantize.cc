@@ -597,11 +597,11 @@ class Quantizer {
         for (const SafeTensor& tensor : file.tensors())
           sources.push_back({tensor.name, tensor.type, tensor.shape, [&file, &tensor] { return file.data(tensor); }});
       model::write_weight_files(folder, std::move(sources), inputs_.max_shard_bytes);
-      if (inputs_.carry) inputs_.carry(folder);
       report::write_report(folder / "report.html", report());
       model::ModelConfig written = shape_;
       written.torch_dtype = tensor::dtype_name(plan_.wide);
       model::write_model_config(written, model::quantization_to_json(plan_.quantization()), folder);
+      if (inputs_.carry) inputs_.carry(folder);  // its generation_config.json knows more than the one that is derived from a config
       if (!output_.parent_path().empty()) make_folder(output_.parent_path());
       swap_in_folder(folder, output_);
       result_.report = output_ / "report.html";

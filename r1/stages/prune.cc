@@ -22,6 +22,7 @@
 #include "r1/quant/prune_scores.h"
 #include "r1/quant/prune_shape.h"
 #include "r1/quant/prune_weights.h"
+#include "r1/stages/model_files.h"
 #include "r1/stages/results.h"
 #include "r1/stages/sft_data.h"
 
@@ -244,6 +245,7 @@ Json prune(const PruneConfig& config) {
   const auto written = tensor::parse_dtype(config.model.dtype == "auto" ? m.torch_dtype : config.model.dtype);
   uintmax_t bytes = 0;
   for (const auto& name : model::save_model(*loaded.model, folder, written)) bytes += fs::file_size(folder / name);
+  carry_generation_config(model::find_model(config.model.model_name_or_path), folder);
   results["bytes"] = bytes;
   record.update(results);
   write_record(place, config_to_json(config), record);

@@ -95,6 +95,18 @@ TEST(QuantizeStage, ARecipesRunThatDiedAtItsEndIsGoneOnWith) {
                        "already holds a model"));
 }
 
+TEST(QuantizeStage, HowAModelIsSampledGoesOver) {
+  const TemporaryFolder folder("quantize_sampling");
+  fs::copy(tiny_model(), folder.path() / "model", fs::copy_options::recursive);
+  const std::string sampling = R"({"temperature": 0.7, "top_p": 0.8, "repetition_penalty": 1.05})";
+  write_file_atomic(folder.path() / "model/generation_config.json", sampling);
+  const std::string model = "{model: " + (folder.path() / "model").string();
+  run_stage("quantize", folder.path() / "q", model + kSmall + ", scheme: int8-dynamic}");
+  EXPECT_EQ(read_file(folder.path() / "q/generation_config.json"), sampling);
+  run_stage("prune", folder.path() / "p", model + ", ffn_channels: 96, score: l1}", kNoTask);
+  EXPECT_EQ(read_file(folder.path() / "p/generation_config.json"), sampling);
+}
+
 // Two models of one shape are not one.
 TEST(QuantizeStage, OtherWeightsOfTheSameSizesAreAnotherModel) {
   const TemporaryFolder folder("quantize_identity");
