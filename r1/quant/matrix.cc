@@ -90,7 +90,9 @@ Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
 GridOptions grid_of(const Plan& plan) {
   // A scale for each row, in fp32.
   if (plan.int8()) return {.bits = 8, .symmetric = true, .search = plan.search, .half_scales = false};
-  return {.bits = plan.scheme.bits, .symmetric = plan.symmetric, .search = plan.search};
+  // GPTQ's first format stores zero points less 1 and has none for 0.
+  const bool less_one = (plan.scheme.kind == Kind::kGptq || plan.scheme.kind == Kind::kRtn) && !plan.second_format;
+  return {.bits = plan.scheme.bits, .symmetric = plan.symmetric, .search = plan.search, .least_zero = less_one ? 1 : 0};
 }
 
 int64_t group_of(const Plan& plan, int64_t columns) {

@@ -44,6 +44,7 @@ TEST(Peers, TransformersComputesOurLogits) {
     config.model = model.string();
     config.output_dir = (path / (family + scheme)).string();
     config.desc_act = scheme == "gptq-4";
+    if (scheme == "rtn-4") config.symmetric = "false";
     config.checkpoint_format = scheme == "gptq-8" ? "gptq_v2" : "gptq";
     outputs.push_back(run_quantize(config).output);
     command += " " + outputs.back().string();

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
@@ -323,6 +324,57 @@ TEST_F(Quantize, NobodysFilesGoWithTheOutput) {
   config.overwrite = true;
   EXPECT_EQ(complaint(path() / "target"), "no error");
   EXPECT_FALSE(fs::exists(path() / "target/model-00001-of-00002.safetensors"));
+}
+
+// GPTQ's first format stores zero points less 1: 0 would be 15, of which every reader makes 16. Groups of zeros (of pruned models) and groups
+// without a negative weight are where zero points of 0 come from.
+TEST_F(Quantize, TheFirstFormatHoldsNoZeroPointOfZero) {
+  const fs::path folder = path() / "positive";
+  std::map<std::string, Tensor> originals;
+  {
+    const at::NoGradGuard no_grad;
+    const auto model = model::load_model(path() / "model", at::kCPU, at::kFloat);
+    for (const model::WeightRow& row : model->weights()) {
+      if (row.kind != model::WeightKind::kMatrix) continue;
+      row.tensor->narrow(0, 0, 8).abs_();
+      row.tensor->narrow(1, 0, 32).narrow(0, 1, 2).zero_();
+      originals[row.name] = row.tensor->clone();
+    }
+    model::save_model(*model, folder, at::kFloat);
+    tiny_tokenizer().save(folder);
+  }
+  for (const std::string scheme : {"rtn-4", "rtn-8"}) {
+    for (const std::string format : {"gptq", "gptq_v2"}) {
+      QuantizeConfig config = tiny_run(path(), scheme);
+      config.model = folder.string();
+      config.data = {};
+      config.symmetric = "false", config.weight_range = "minmax", config.checkpoint_format = format;
+      config.output_dir = (path() / ("zero-" + scheme + format)).string();
+      const fs::path output = run_quantize(config).output;
+      const auto loaded = model::load_model(output, at::kCPU, at::kFloat);
+      for (const model::WeightRow& row : loaded->weights()) {
+        if (!originals.contains(row.name)) continue;
+        const Tensor off = (*row.tensor - originals.at(row.name)).abs();
+        const double step = 2 * originals.at(row.name).abs().max().item<double>() / (scheme == "rtn-4" ? 14 : 254);
+        EXPECT_LT(off.max().item<double>(), 0.6 * step) << row.name << " " << scheme << " " << format;
+        EXPECT_EQ(off.narrow(1, 0, 32).narrow(0, 1, 2).max().item<double>(), 0) << "zero stays zero";
+      }
+      // As they stand in the file: r1's own reader of 8 bits would not tell 0 from 256.
+      const SafetensorsFile file = SafetensorsFile::open(output / "model.safetensors");
+      const int bits = scheme == "rtn-4" ? 4 : 8;
+      bool largest = false;
+      for (const SafeTensor& tensor : file.tensors()) {
+        if (!tensor.name.ends_with(".qzeros")) continue;
+        for (const std::byte byte : file.data(tensor)) {
+          const int b = int(byte);
+          largest = largest || (bits == 8 ? b == 255 : (b & 15) == 15 || b >> 4 == 15);
+        }
+      }
+      if (format == "gptq") {
+        EXPECT_FALSE(largest) << scheme;
+      }
+    }
+  }
 }
 
 // Published layouts that differ from ours: other names of keys, what their writers add.
