@@ -47,11 +47,6 @@ tensor::IntegerMatrix to_integers(const Plan& plan, const Tensor& weight_OI, con
   return round_to_nearest(weight_OI, group, grid_of(plan), importance_I);
 }
 
-double input_range(const Plan& plan, const MagnitudeHistogram& histogram) {
-  if (plan.clip == "max") return histogram.largest();
-  return plan.clip == "mse" ? histogram.least_error_range(127) : histogram.percentile(plan.percentile / 100);
-}
-
 QuantizedMatrix fp8_matrix(const std::string& name, const Tensor& weight_OI) {
   QuantizedMatrix out;
   const tensor::Fp8Blocks blocks = tensor::to_fp8_blocks(weight_OI);
@@ -62,6 +57,13 @@ QuantizedMatrix fp8_matrix(const std::string& name, const Tensor& weight_OI) {
 }
 
 }  // namespace
+
+double input_range(const Plan& plan, const InputStatistics& inputs) {
+  const MagnitudeHistogram& histogram = inputs.histogram;
+  if (inputs.tokens == 0 || !(histogram.largest() > 0)) return 0;
+  if (plan.clip == "max") return histogram.largest();
+  return plan.clip == "mse" ? histogram.least_error_range(127) : histogram.percentile(plan.percentile / 100);
+}
 
 Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
   Plan plan;
@@ -144,7 +146,8 @@ void check_fits(const Plan& plan, const model::WeightRow& row, const char* group
     fail_usage("'", row.hf_name, "' is ", rows, " x ", columns, ", and ", plan.scheme.name, " packs ", per, " to a word: take ", others);
 }
 
-QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs) try {
+QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs,
+                                double else_range) try {
   check(weight_OI.isfinite().all().item<bool>(), "it holds NaN or infinity, which have no quantized form");
   if (plan.scheme.kind == Kind::kFp8Block) return fp8_matrix(name, weight_OI);
   QuantizedMatrix out;
@@ -153,11 +156,12 @@ QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const
   const std::string module = model::module_of(name);
   const auto add = [&](const std::string& tensor_name, const Tensor& tensor) { out.tensors.push_back({tensor_name, tensor, {}}); };
   switch (plan.scheme.kind) {
-    case Kind::kInt8Static:
-      // An expert that no token reached takes inputs of any size: one step is then the largest there is room for in the weight's own range.
-      out.input_scale = seen(inputs) && inputs->histogram.largest() > 0 ? input_range(plan, inputs->histogram) / 127 : 1.0 / 127;
+    case Kind::kInt8Static: {
+      const double range = inputs ? input_range(plan, *inputs) : else_range;
+      out.input_scale = (range > 0 ? range : 1) / 127;  // inputs that were all 0 say nothing of a range
       add(module + ".input_scale", aten::tensor({float(out.input_scale)}));
       [[fallthrough]];
+    }
     case Kind::kInt8Dynamic:
       add(name, tensor::to_int8(m));
       add(name + "_scale", m.scales_OG);

@@ -499,8 +499,9 @@ class Quantizer {
       const Tensor own = turn ? parts[part].tensor.t() : parts[part].tensor;
       const InputStatistics* inputs = inputs_of(int64_t(part));
       if (!ids_.empty() && !inputs && row.shape.size() == 3)
-        log_warning("'", name, "': no token of the calibration came here; it is rounded to the nearest");
-      QuantizedMatrix q = quantize_matrix(plan_, name, own.contiguous(), inputs);
+        log_warning("'", name, "': no token of the calibration came here; it is rounded to the nearest",
+                    plan_.want_histogram() ? ", and its inputs have the widest range of the layer's other experts" : "");
+      QuantizedMatrix q = quantize_matrix(plan_, name, own.contiguous(), inputs, inputs ? 0 : widest_range(row, statistics));
       if (plan_.int8()) {
         const double all = inputs && inputs->tokens > 0 ? outputs_of(own, inputs->mean_square_I()) : 0;
         rounded.push_back(std::make_shared<RoundedInput>(RoundedInput{about["errors"].size(), q.values_OI, all, {}}));
@@ -520,6 +521,15 @@ class Quantizer {
       rounded.at(part)->add(x_TI, out_TI);
       return out_TI;
     });
+  }
+
+  // Of what came to any expert of a layer: what one that no token was sent to has to reckon with. 0: nothing came, or nobody asks.
+  double widest_range(const WeightRow& row, const StatisticsOf& statistics) const {
+    double widest = 0;
+    if (!plan_.want_histogram()) return widest;
+    for (const auto& [key, seen] : statistics)
+      if (key.first == &row && seen) widest = std::max(widest, input_range(plan_, *seen));
+    return widest;
   }
 
   // Experts one by one, each with its own importances, as one tensor.

@@ -377,6 +377,40 @@ TEST_F(Quantize, TheFirstFormatHoldsNoZeroPointOfZero) {
   }
 }
 
+// Tokens cannot choose the mean of all other experts, as one of them is always liked better.
+TEST_F(Quantize, AnExpertWithoutTokensReckonsWithWhatTheOthersGet) {
+  const fs::path folder = path() / "lonely";
+  write_tiny_model(folder, "qwen3_moe");
+  {
+    const at::NoGradGuard no_grad;
+    const auto model = model::load_model(folder, at::kCPU, at::kFloat);
+    for (const model::WeightRow& row : model->weights())
+      if (row.name.ends_with("mlp.router")) row.tensor->select(0, 3).copy_(row.tensor->narrow(0, 0, 3).mean(0));
+    model::save_model(*model, folder, at::kFloat);
+  }
+  Json json = parse_json_file(folder / "config.json");
+  json["num_experts_per_tok"] = 1;
+  write_file_atomic(folder / "config.json", json.dump());
+  QuantizeConfig config = tiny_run(path(), "int8-static");
+  config.model = folder.string();
+  config.activation_clip = "max";
+  config.output_dir = (path() / "lonely-int8").string();
+  const fs::path output = run_quantize(config).output;
+  const SafetensorsFile file = SafetensorsFile::open(output / "model.safetensors");
+  for (const char* matrix : {"gate_proj", "up_proj", "down_proj"}) {
+    double widest = 0, lonely = 0;
+    for (int e = 0; e < 4; ++e) {
+      const SafeTensor* tensor = file.find(str("model.layers.0.mlp.experts.", e, ".", matrix, ".input_scale"));
+      ASSERT_TRUE(tensor);
+      const double scale = *reinterpret_cast<const float*>(file.data(*tensor).data());
+      if (e < 3) widest = std::max(widest, scale);
+      if (e == 3) lonely = scale;
+    }
+    EXPECT_EQ(lonely, widest) << matrix;
+    EXPECT_NE(lonely, double(1.f / 127)) << matrix;
+  }
+}
+
 // Published layouts that differ from ours: other names of keys, what their writers add.
 TEST_F(Quantize, ReadsOthersConfigs) {
   QuantizeConfig config = tiny_run(path(), "gptq-4");
