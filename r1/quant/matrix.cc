@@ -212,6 +212,9 @@ QuantizedMatrix quantize_gguf_row(const Plan& plan, const model::WeightRow& row,
     back = kept.to(at::kFloat);
     stored.tensor = aten::from_blob(kept.data_ptr(), {int64_t(kept.nbytes())}, at::TensorOptions(at::kByte)).clone();
   }
+  if (!back.isfinite().all().item<bool>())
+    fail("'", row.gguf_name, "': its largest weight, ", values.abs().max().item<double>(), ", has no place in ", info.name,
+         " (values and scales in half precision end at 65504); take --scheme bf16 or f32");
   out.values_OI = model::from_gguf_values(row, back, plan.model);
   out.tensors.push_back(std::move(stored));
   return out;

@@ -286,8 +286,11 @@ class Quantizer {
       error = error.get<double>() + rounded->share();
     }
     rounded_inputs_.clear();
+    check_finite(unit, after);
     if (is_head && states.original_TD.defined())
       about["loss_after"] = loss(states.quantized_TD.narrow(0, eval_begin(), eval_tokens()), eval_begin());
+    for (const char* key : {"loss_before", "loss_after"})
+      if (about.contains(key) && !std::isfinite(about[key].get<double>())) fail(not_finite(unit));
     for (const WeightRow* row : rows) {
       if (row->weight) row->weight->on_input({});
       // Norm and head stay for nobody.
@@ -298,6 +301,19 @@ class Quantizer {
     for (const Json& error : about["errors"]) worst = std::max(worst, error["error"].get<double>());
     if (worst > 0) note_ = str("largest error ", worst);
     states = std::move(after);
+  }
+
+  std::string not_finite(int64_t unit) const {
+    const std::string where = unit == 0 ? "the embedding" : unit == units() - 1 ? "the head" : str("block ", unit - 1);
+    return str(
+        inputs_.source.string(), ": what ", where,
+        " computes on the calibration text (--data) is not finite, so the model has overflowed; mend the model, or quantize it without "
+        "--data by a scheme that needs none");
+  }
+
+  void check_finite(int64_t unit, const States& after) const {
+    for (const Tensor& x : {after.original_TD, after.quantized_TD})
+      if (x.defined() && !x.isfinite().all().item<bool>()) fail(not_finite(unit));
   }
 
   bool tied() const { return shape_.tie_word_embeddings; }
@@ -463,6 +479,7 @@ class Quantizer {
         const double all = outputs_of(weight_OI, cost_I);
         error = all > 0 ? outputs_of(weight_OI - q.values_OI, cost_I) / all : 0;
       }
+      if (!std::isfinite(error)) fail("'", name, "': its error after rounding is not finite: its weights or its inputs overflow");
       about["errors"].push_back({{"name", name}, {"error", error}});
       if (q.damping > plan_.damping) log_warning("'", name, "': the inputs' matrix had no inverse; damping ", q.damping, " was taken");
     };

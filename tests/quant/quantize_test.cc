@@ -411,6 +411,34 @@ TEST_F(Quantize, AnExpertWithoutTokensReckonsWithWhatTheOthersGet) {
   }
 }
 
+// A model that overflows is one line with a name, and so is a weight that a type has no room for.
+TEST_F(Quantize, WhatIsNotFiniteIsNamed) {
+  const fs::path folder = path() / "large";
+  const auto made = [&](const char* which, double factor) {
+    const at::NoGradGuard no_grad;
+    const auto model = model::load_model(path() / "model", at::kCPU, at::kFloat);
+    for (const model::WeightRow& row : model->weights())
+      if (row.name == str("layers.0.", which)) row.tensor->mul_(factor);
+    model::save_model(*model, folder, at::kFloat);
+    tiny_tokenizer().save(folder);
+  };
+  const auto complaint = [&](const std::string& scheme) {
+    QuantizeConfig config = scheme[0] == 'i' ? tiny_run(path(), scheme) : tiny_gguf_run(path(), scheme);
+    config.model = folder.string();
+    (config.output.empty() ? config.output_dir : config.output) =
+        (path() / (scheme[0] == 'i' ? scheme : "overflows-" + scheme + ".gguf")).string();
+    if (scheme[0] != 'i') config.data = {};
+    return message_of([&] { run_quantize(config); });
+  };
+  made("mlp.up", 1e7);
+  for (const std::string scheme : {"f16", "q4_0", "q4_k"})
+    EXPECT_NE(complaint(scheme).find("'blk.0.ffn_up.weight': its largest weight"), std::string::npos)
+        << scheme << ": " << complaint(scheme);
+  made("mlp.down", 1e38);
+  const std::string words = complaint("int8-dynamic");
+  EXPECT_TRUE(words.find("not finite") != std::string::npos && words.find("null") == std::string::npos) << words;
+}
+
 // Published layouts that differ from ours: other names of keys, what their writers add.
 TEST_F(Quantize, ReadsOthersConfigs) {
   QuantizeConfig config = tiny_run(path(), "gptq-4");
