@@ -72,8 +72,12 @@ Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
   plan.group = config.group_size;
   if (plan.group == 0) fail_usage("--group_size 0: give a number of columns, or -1 for a whole row");
   plan.symmetric = config.symmetric == "auto" ? plan.scheme.kind != Scheme::Kind::kAwq : config.symmetric == "true";
+  const Kind kind = plan.scheme.kind;
+  if (config.symmetric != "auto" && kind != Kind::kRtn && kind != Kind::kGptq && kind != Kind::kAwq)
+    fail_usage("--symmetric is for schemes whose zero points can be chosen (rtn, gptq, awq), and --scheme is ", plan.scheme.name);
+  if (config.desc_act && kind != Kind::kGptq) fail_usage("--desc_act is for gptq-4 and gptq-8, and --scheme is ", plan.scheme.name);
   plan.search = config.weight_range == "search";
-  plan.desc_act = config.desc_act && plan.scheme.kind == Scheme::Kind::kGptq;
+  plan.desc_act = config.desc_act;
   plan.second_format = config.checkpoint_format == "gptq_v2";
   plan.damping = config.damp_percent;
   plan.clip = config.activation_clip;

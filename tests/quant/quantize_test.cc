@@ -278,6 +278,8 @@ TEST_F(Quantize, SaysWhatIsWrongBeforeTheWork) {
   EXPECT_NE(complaint([](auto& c) { c.scheme = "int8-static", c.smoothing_strength = -0.5; }).find("0 to 1, or -1"), std::string::npos);
   EXPECT_NE(complaint([](auto& c) { c.scheme = "int8-dynamic", c.smoothing_strength = 0.5, c.data = {}; }).find("give some with --data"),
             std::string::npos);
+  EXPECT_NE(complaint([](auto& c) { c.scheme = "fp8-block", c.symmetric = "false"; }).find("--scheme is fp8-block"), std::string::npos);
+  EXPECT_NE(complaint([](auto& c) { c.scheme = "rtn-4", c.desc_act = true; }).find("for gptq-4 and gptq-8"), std::string::npos);
   EXPECT_FALSE(fs::exists(path() / "never"));
   EXPECT_FALSE(fs::exists(path() / "never.quantizing"));
 }
