@@ -441,6 +441,62 @@ TEST_F(Quantize, WhatIsNotFiniteIsNamed) {
   EXPECT_TRUE(words.find("not finite") != std::string::npos && words.find("null") == std::string::npos) << words;
 }
 
+// In place of the first bytes of a stored tensor.
+void put(const fs::path& weights, const std::string& tensor, std::string_view bytes) {
+  std::string all = read_file(weights);
+  const SafetensorsFile file = SafetensorsFile::open(weights);
+  const SafeTensor* found = file.find(tensor);
+  ASSERT_TRUE(found) << tensor;
+  ASSERT_LE(bytes.size(), found->bytes);
+  write_file_atomic(weights, all.replace(found->begin, bytes.size(), bytes));
+}
+
+std::string bytes_of(float x) {
+  return {reinterpret_cast<const char*>(&x), sizeof(x)};
+}
+
+// Numbers that no product can be made with are named, with the file.
+TEST_F(Quantize, BrokenNumbersOfOthersFoldersAreNamed) {
+  QuantizeConfig config = tiny_run(path(), "int8-static");
+  config.output_dir = (path() / "broken").string();
+  const fs::path folder = run_quantize(config).output, weights = folder / "model.safetensors";
+  const std::string good = read_file(weights), good_config = read_file(folder / "config.json");
+  const auto complaint = [&](const std::string& tensor, const std::string& bytes) {
+    put(weights, tensor, bytes);
+    const std::string message = message_of([&] { logits_of(folder, /*packed=*/true); });
+    write_file_atomic(weights, good);
+    return message;
+  };
+  for (const float scale : {0.f, -1.f, NAN}) {
+    const std::string words = complaint("model.layers.1.mlp.up_proj.input_scale", bytes_of(scale));
+    EXPECT_NE(words.find("'model.layers.1.mlp.up_proj.input_scale' is"), std::string::npos) << words;
+    EXPECT_NE(words.find("model.safetensors"), std::string::npos) << words;
+  }
+  const std::string words = complaint("model.layers.0.self_attn.q_proj.weight_scale", bytes_of(INFINITY));
+  EXPECT_NE(words.find("'model.layers.0.self_attn.q_proj.weight_scale' holds NaN or infinity"), std::string::npos) << words;
+  Json json = parse_json(good_config, "config");
+  Json& inputs = json["quantization_config"]["config_groups"].begin().value()["input_activations"];
+  inputs["strategy"] = "group";
+  write_file_atomic(folder / "config.json", json.dump());
+  EXPECT_NE(message_of([&] { logits_of(folder); }).find("input_activations by 'group' are not read"), std::string::npos);
+}
+
+// GPTQModel 5 writes "gptq" beside zero points that stand as gptq_v2 has them. Of a symmetric file that cannot be meant.
+TEST_F(Quantize, SymmetricZeroPointsOfTheOtherFormatAreSeen) {
+  for (const std::string scheme : {"rtn-4", "rtn-8"}) {
+    QuantizeConfig config = tiny_run(path(), scheme);
+    config.data = {};
+    config.checkpoint_format = "gptq_v2";
+    config.output_dir = (path() / ("v2-" + scheme)).string();
+    const fs::path folder = run_quantize(config).output;
+    const Tensor expected = logits_of(folder);
+    Json json = parse_json_file(folder / "config.json");
+    json["quantization_config"]["checkpoint_format"] = "gptq";
+    write_file_atomic(folder / "config.json", json.dump());
+    EXPECT_TRUE(aten::equal(logits_of(folder), expected)) << scheme;
+  }
+}
+
 // Published layouts that differ from ours: other names of keys, what their writers add.
 TEST_F(Quantize, ReadsOthersConfigs) {
   QuantizeConfig config = tiny_run(path(), "gptq-4");
