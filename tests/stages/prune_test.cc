@@ -131,6 +131,12 @@ TEST(Table, VariantsSideBySide) {
   EXPECT_TRUE(contains(shown, "| half as wide |"));
   EXPECT_TRUE(contains(refusal([&] { run_stage("table", folder.path() / "t", "{variants: ['x'], tasks: ['sums = arithmetic']}"); }),
                        "is no name and value"));
+  const std::string model = tiny_model().string();
+  for (const std::string variants : {"'.. = " + model + "'", "'a = " + model + "', 'a = " + small.string() + "'"}) {
+    const std::string words =
+        refusal([&] { run_stage("table", folder.path() / "t", "{variants: [" + variants + "], tasks: ['sums = arithmetic']}"); });
+    EXPECT_TRUE(contains(words, "is no name and value") || contains(words, "'a' names two of them")) << words;
+  }
 }
 
 }  // namespace
