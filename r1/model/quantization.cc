@@ -192,7 +192,12 @@ Quantization compressed(const Reader& r) {
     check_integer_scheme(r, inputs, "input_activations");
     if (inputs.get<int64_t>("num_bits", 8) != 8 || !inputs.get<bool>("symmetric", true))
       r.refuse("of input_activations, symmetric int8 are supported");
-    q.inputs = inputs.get<bool>("dynamic", false) ? Quantization::Inputs::kPerToken : Quantization::Inputs::kPerTensor;
+    const bool dynamic = inputs.get<bool>("dynamic", false);
+    const std::string expected = dynamic ? "token" : "tensor", by = inputs.word("strategy", expected);
+    if (by != expected)
+      r.refuse("input_activations by '", printable(by), "' are not read where dynamic is ", dynamic ? "true" : "false", " (", expected,
+               " is)");
+    q.inputs = dynamic ? Quantization::Inputs::kPerToken : Quantization::Inputs::kPerTensor;
   }
   return q;
 }

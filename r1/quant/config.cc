@@ -38,7 +38,7 @@ void QuantizeConfig::visit(Fields& v) {
     "(SmoothQuant's alpha, with --data); 0: nothing; -1: 0.75 of int8-static, else 0",
     Range{-1, 1});
   v("max_shard_size", max_shard_size, "largest weight file, such as 500MB, 5GB or 2GiB");
-  v("overwrite", overwrite, "write over what is there already, and begin anew where a quantization was stopped");
+  v("overwrite", overwrite, "write over a model that is there already; what was begun with other options and stopped begins anew");
   v.alias("m", "model");
   v.alias("o", "output_dir");
 }

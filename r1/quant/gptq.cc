@@ -98,8 +98,8 @@ GptqResult gptq(const Tensor& weight_OI, const Tensor& gram_II, const GptqOption
   m.codes_OI = aten::empty({rows, n}, at::kByte);
   m.scales_OG = aten::empty({rows, groups}, at::kFloat);
   m.zeros_OG = aten::empty({rows, groups}, at::kByte);
-  // A group's grid is made when its first column's turn comes, from the weights as they are then; a block has whole groups, unless one
-  // group is larger than a block: then its grid sees columns that wait for an update still.
+  // A group's grid is made when its first column's turn comes, from the weights as they are then; a block has whole groups, unless groups are
+  // larger than a block or do not divide it (96): then a grid sees columns that wait for an update still.
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, n);
     const Tensor errors = aten::empty({rows, end - begin}, at::kFloat);

@@ -29,9 +29,12 @@ Grid grid_of_range(float lo, float hi, const GridOptions& o) {
     if (!(reach > 0)) return {1, (o.largest() + 1) / 2};
     return {stored_scale(2 * reach / float(o.largest()), o.half_scales), (o.largest() + 1) / 2};
   }
-  if (!(hi - lo > 0)) return {1, 0};
+  if (!(hi - lo > 0)) return {1, o.least_zero};
   const float scale = stored_scale((hi - lo) / float(o.largest()), o.half_scales);
-  return {scale, std::clamp(int(std::lrint(-lo / scale)), 0, o.largest())};
+  const int zero = std::clamp(int(std::lrint(-lo / scale)), 0, o.largest());
+  if (zero >= o.least_zero) return {scale, zero};
+  // Hardly anything lies below 0: the codes from the least zero point on are for what lies above.
+  return {stored_scale(hi / float(o.largest() - o.least_zero), o.half_scales), o.least_zero};
 }
 
 // Or some number that is no less than `enough`, as soon as it is clear that this is as much.

@@ -16,6 +16,7 @@ struct GridOptions {
   bool symmetric = true;
   bool search = true;
   bool half_scales = true;  // float16 in the file, else float32
+  int least_zero = 0;       // of asymmetric grids: the least zero point that the file has a form for
 
   int largest() const { return (1 << bits) - 1; }
 };

@@ -47,11 +47,6 @@ tensor::IntegerMatrix to_integers(const Plan& plan, const Tensor& weight_OI, con
   return round_to_nearest(weight_OI, group, grid_of(plan), importance_I);
 }
 
-double input_range(const Plan& plan, const MagnitudeHistogram& histogram) {
-  if (plan.clip == "max") return histogram.largest();
-  return plan.clip == "mse" ? histogram.least_error_range(127) : histogram.percentile(plan.percentile / 100);
-}
-
 QuantizedMatrix fp8_matrix(const std::string& name, const Tensor& weight_OI) {
   QuantizedMatrix out;
   const tensor::Fp8Blocks blocks = tensor::to_fp8_blocks(weight_OI);
@@ -63,6 +58,13 @@ QuantizedMatrix fp8_matrix(const std::string& name, const Tensor& weight_OI) {
 
 }  // namespace
 
+double input_range(const Plan& plan, const InputStatistics& inputs) {
+  const MagnitudeHistogram& histogram = inputs.histogram;
+  if (inputs.tokens == 0 || !(histogram.largest() > 0)) return 0;
+  if (plan.clip == "max") return histogram.largest();
+  return plan.clip == "mse" ? histogram.least_error_range(127) : histogram.percentile(plan.percentile / 100);
+}
+
 Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
   Plan plan;
   plan.scheme = scheme_named(config.scheme);
@@ -70,8 +72,12 @@ Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
   plan.group = config.group_size;
   if (plan.group == 0) fail_usage("--group_size 0: give a number of columns, or -1 for a whole row");
   plan.symmetric = config.symmetric == "auto" ? plan.scheme.kind != Scheme::Kind::kAwq : config.symmetric == "true";
+  const Kind kind = plan.scheme.kind;
+  if (config.symmetric != "auto" && kind != Kind::kRtn && kind != Kind::kGptq && kind != Kind::kAwq)
+    fail_usage("--symmetric is for schemes whose zero points can be chosen (rtn, gptq, awq), and --scheme is ", plan.scheme.name);
+  if (config.desc_act && kind != Kind::kGptq) fail_usage("--desc_act is for gptq-4 and gptq-8, and --scheme is ", plan.scheme.name);
   plan.search = config.weight_range == "search";
-  plan.desc_act = config.desc_act && plan.scheme.kind == Scheme::Kind::kGptq;
+  plan.desc_act = config.desc_act;
   plan.second_format = config.checkpoint_format == "gptq_v2";
   plan.damping = config.damp_percent;
   plan.clip = config.activation_clip;
@@ -90,7 +96,9 @@ Plan plan_of(const QuantizeConfig& config, const model::ModelConfig& shape) {
 GridOptions grid_of(const Plan& plan) {
   // A scale for each row, in fp32.
   if (plan.int8()) return {.bits = 8, .symmetric = true, .search = plan.search, .half_scales = false};
-  return {.bits = plan.scheme.bits, .symmetric = plan.symmetric, .search = plan.search};
+  // GPTQ's first format stores zero points less 1 and has none for 0.
+  const bool less_one = (plan.scheme.kind == Kind::kGptq || plan.scheme.kind == Kind::kRtn) && !plan.second_format;
+  return {.bits = plan.scheme.bits, .symmetric = plan.symmetric, .search = plan.search, .least_zero = less_one ? 1 : 0};
 }
 
 int64_t group_of(const Plan& plan, int64_t columns) {
@@ -142,7 +150,8 @@ void check_fits(const Plan& plan, const model::WeightRow& row, const char* group
     fail_usage("'", row.hf_name, "' is ", rows, " x ", columns, ", and ", plan.scheme.name, " packs ", per, " to a word: take ", others);
 }
 
-QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs) try {
+QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs,
+                                double else_range) try {
   check(weight_OI.isfinite().all().item<bool>(), "it holds NaN or infinity, which have no quantized form");
   if (plan.scheme.kind == Kind::kFp8Block) return fp8_matrix(name, weight_OI);
   QuantizedMatrix out;
@@ -151,11 +160,12 @@ QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const
   const std::string module = model::module_of(name);
   const auto add = [&](const std::string& tensor_name, const Tensor& tensor) { out.tensors.push_back({tensor_name, tensor, {}}); };
   switch (plan.scheme.kind) {
-    case Kind::kInt8Static:
-      // An expert that no token reached takes inputs of any size: one step is then the largest there is room for in the weight's own range.
-      out.input_scale = seen(inputs) && inputs->histogram.largest() > 0 ? input_range(plan, inputs->histogram) / 127 : 1.0 / 127;
+    case Kind::kInt8Static: {
+      const double range = inputs ? input_range(plan, *inputs) : else_range;
+      out.input_scale = (range > 0 ? range : 1) / 127;  // inputs that were all 0 say nothing of a range
       add(module + ".input_scale", aten::tensor({float(out.input_scale)}));
       [[fallthrough]];
+    }
     case Kind::kInt8Dynamic:
       add(name, tensor::to_int8(m));
       add(name + "_scale", m.scales_OG);
@@ -206,6 +216,9 @@ QuantizedMatrix quantize_gguf_row(const Plan& plan, const model::WeightRow& row,
     back = kept.to(at::kFloat);
     stored.tensor = aten::from_blob(kept.data_ptr(), {int64_t(kept.nbytes())}, at::TensorOptions(at::kByte)).clone();
   }
+  if (!back.isfinite().all().item<bool>())
+    fail("'", row.gguf_name, "': its largest weight, ", values.abs().max().item<double>(), ", has no place in ", info.name,
+         " (values and scales in half precision end at 65504); take --scheme bf16 or f32");
   out.values_OI = model::from_gguf_values(row, back, plan.model);
   out.tensors.push_back(std::move(stored));
   return out;

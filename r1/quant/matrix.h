@@ -61,9 +61,14 @@ struct QuantizedMatrix {
   double damping = 0;      // gptq: what it took
 };
 
+// int8-static: where the range of these inputs ends. 0: none were seen, or all of them are 0.
+double input_range(const Plan& plan, const InputStatistics& inputs);
+
 // weight_OI fp32, `name` in the file ("model.layers.0.mlp.up_proj.weight"). `inputs`: null where there was no calibration, or where it never
-// reached this matrix (an expert that no token was sent to): then it is rounded to the nearest. Errors name the tensor.
-QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs);
+// reached this matrix (an expert that no token was sent to): then it is rounded to the nearest, and int8-static rounds its inputs in the range
+// `else_range`, which has to come from elsewhere (its fellow experts). Errors name the tensor.
+QuantizedMatrix quantize_matrix(const Plan& plan, const std::string& name, const Tensor& weight_OI, const InputStatistics* inputs,
+                                double else_range = 0);
 
 // A whole row of a GGUF file.
 QuantizedMatrix quantize_gguf_row(const Plan& plan, const model::WeightRow& row, const Tensor& weight, const InputStatistics* inputs);

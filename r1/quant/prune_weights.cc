@@ -77,7 +77,7 @@ std::vector<model::WeightRow*> matrices_of(model::Transformer& model) {
 // Prunes matrices as their inputs arrive.
 class Pruner {
  public:
-  Pruner(model::Transformer& model, const SparsityOptions& options) : o_(options), rows_(matrices_of(model)) {
+  Pruner(model::Transformer& model, const SparsityOptions& options) : o_(options), model_(model), rows_(matrices_of(model)) {
     for (model::WeightRow* row : rows_) {
       if (o_.method == "magnitude" || !row->weight) continue;
       row->weight->on_input([this, row](const Tensor& x_TI, int64_t expert) {
@@ -86,17 +86,21 @@ class Pruner {
         return x_TI;
       });
     }
+    model_.arrange();  // a joint product asks nobody for inputs
   }
-  ~Pruner() {
-    for (model::WeightRow* row : rows_)
-      if (row->weight) row->weight->on_input({});
-  }
+  ~Pruner() { let_go(); }
 
   std::vector<PrunedMatrix> finish() {
+    let_go();
+    model_.arrange();
     std::vector<PrunedMatrix> out;
     for (model::WeightRow* row : rows_) {
-      for (int64_t e = 0; e < experts(*row); ++e)
-        if (!done_.count({row, e})) prune(*row, e, {});
+      for (int64_t e = 0; e < experts(*row); ++e) {
+        if (done_.count({row, e})) continue;
+        // An expert that no token went to has nothing but its weights; of any other matrix somebody has forgotten to ask.
+        check(o_.method == "magnitude" || row->shape.size() == 3, "[prune] no input of ", row->name, " was seen");
+        prune(*row, e, {});
+      }
       double error = 0;
       for (int64_t e = 0; e < experts(*row); ++e) error += done_.at({row, e}) / double(experts(*row));
       out.push_back({row->name, (*row->tensor == 0).to(at::kDouble).mean().item<double>(), error});
@@ -105,6 +109,11 @@ class Pruner {
   }
 
  private:
+  void let_go() {
+    for (model::WeightRow* row : rows_)
+      if (row->weight) row->weight->on_input({});
+  }
+
   static int64_t experts(const model::WeightRow& row) { return row.shape.size() == 3 ? row.shape[0] : 1; }
 
   void prune(const model::WeightRow& row, int64_t expert, const Tensor& x_TI) {
@@ -118,6 +127,7 @@ class Pruner {
   }
 
   SparsityOptions o_;
+  model::Transformer& model_;
   std::vector<model::WeightRow*> rows_;
   std::map<std::pair<const model::WeightRow*, int64_t>, double> done_;
 };

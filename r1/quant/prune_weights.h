@@ -34,8 +34,8 @@ struct PrunedMatrix {
   double zeros = 0;  // share of its weights
   double error = 0;  // |X (W - W')^T|^2 / |X W^T|^2 on the calibration inputs; 0 where there were none
 };
-// Usage error that names the matrix whose columns are no multiple of four, or the layer whose inputs nobody sees (latent attention). Matrices
-// that get no input (experts without a token, multi-token prediction) go by magnitude.
+// Usage error that names the matrix whose columns are no multiple of four, or the layer whose inputs nobody sees (latent attention). Experts that no
+// token went to go by magnitude.
 std::vector<PrunedMatrix> prune_weights(model::Transformer& model, const data::Batch& calibration, const SparsityOptions& options);
 void check_weights_can_go(const model::Transformer& model, const SparsityOptions& options);
 

@@ -36,6 +36,48 @@ using StatisticsOf = std::map<std::pair<const WeightRow*, int64_t>, std::shared_
 
 constexpr int64_t kTokensAtOnce = 4096;
 
+// What writers of models put into a folder, this one's report and record among it.
+bool is_file_of_model(const fs::directory_entry& entry) {
+  static const std::set<std::string> kNames = {"config.json",
+                                               "generation_config.json",
+                                               "quantize_config.json",
+                                               "model.safetensors.index.json",
+                                               "tokenizer.json",
+                                               "tokenizer_config.json",
+                                               "special_tokens_map.json",
+                                               "added_tokens.json",
+                                               "vocab.json",
+                                               "merges.txt",
+                                               "tokenizer.model",
+                                               "chat_template.jinja",
+                                               "chat_template.json",
+                                               "report.html",
+                                               "model.report.html",
+                                               "quantize.json",
+                                               "model.gguf"};
+  const fs::path name = entry.path().filename();
+  return !entry.is_directory() && (kNames.contains(name.string()) || name.extension() == ".safetensors");
+}
+
+// The folder at the output's place goes as a whole when the new one comes, so nothing else may lie in it: a mistyped name must not cost anybody's
+// files, nor the model that is quantized.
+void check_nothing_else_in(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (!is_file_of_model(entry))
+      fail_usage("--output_dir ", folder.string(), " holds '", entry.path().filename().string(),
+                 "', which is no file of a quantized model and would be lost with it: name a folder of its own, such as ",
+                 (folder / "quantized").string());
+}
+
+// As it is called, but for names that are another place's: a link, "." and "..".
+fs::path folder_named(const std::string& name) {
+  fs::path folder = name;
+  while (!folder.has_filename() && folder.has_parent_path() && folder != folder.parent_path()) folder = folder.parent_path();
+  const fs::path last = folder.filename();
+  return last == "." || last == ".." || fs::is_symlink(folder) ? fs::weakly_canonical(folder) : folder;
+}
+
 fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::path& source) {
   if (plan.scheme.gguf()) {
     if (config.output.empty() || !config.output_dir.empty())
@@ -50,14 +92,16 @@ fs::path output_of(const QuantizeConfig& config, const Plan& plan, const fs::pat
   }
   if (config.output_dir.empty() || !config.output.empty())
     fail_usage("--scheme ", plan.scheme.name, " writes a folder: give --output_dir (and no --output)");
-  fs::path folder = config.output_dir;
-  if (!folder.has_filename()) folder = folder.parent_path();
+  const fs::path folder = folder_named(config.output_dir);
   std::error_code error;
   if (fs::equivalent(folder, fs::is_directory(source) ? source : source.parent_path() / ".", error))
     fail_usage("--output_dir is the model's own folder: name another one");
   if (fs::exists(folder) && !fs::is_directory(folder)) fail_usage("--output_dir ", folder.string(), " is a file");
   if (fs::exists(folder / "config.json") && !config.overwrite && !WorkFolder::wrote(folder))
     fail_usage("--output_dir ", folder.string(), " already holds a model (--overwrite writes over it)");
+  check_nothing_else_in(folder);
+  if (fs::equivalent(folder, fs::current_path(), error))
+    fail_usage("--output_dir ", config.output_dir, " is the folder that the command runs in: name one in it");
   return folder;
 }
 
@@ -242,8 +286,11 @@ class Quantizer {
       error = error.get<double>() + rounded->share();
     }
     rounded_inputs_.clear();
+    check_finite(unit, after);
     if (is_head && states.original_TD.defined())
       about["loss_after"] = loss(states.quantized_TD.narrow(0, eval_begin(), eval_tokens()), eval_begin());
+    for (const char* key : {"loss_before", "loss_after"})
+      if (about.contains(key) && !std::isfinite(about[key].get<double>())) fail(not_finite(unit));
     for (const WeightRow* row : rows) {
       if (row->weight) row->weight->on_input({});
       // Norm and head stay for nobody.
@@ -254,6 +301,19 @@ class Quantizer {
     for (const Json& error : about["errors"]) worst = std::max(worst, error["error"].get<double>());
     if (worst > 0) note_ = str("largest error ", worst);
     states = std::move(after);
+  }
+
+  std::string not_finite(int64_t unit) const {
+    const std::string where = unit == 0 ? "the embedding" : unit == units() - 1 ? "the head" : str("block ", unit - 1);
+    return str(
+        inputs_.source.string(), ": what ", where,
+        " computes on the calibration text (--data) is not finite, so the model has overflowed; mend the model, or quantize it without "
+        "--data by a scheme that needs none");
+  }
+
+  void check_finite(int64_t unit, const States& after) const {
+    for (const Tensor& x : {after.original_TD, after.quantized_TD})
+      if (x.defined() && !x.isfinite().all().item<bool>()) fail(not_finite(unit));
   }
 
   bool tied() const { return shape_.tie_word_embeddings; }
@@ -419,6 +479,7 @@ class Quantizer {
         const double all = outputs_of(weight_OI, cost_I);
         error = all > 0 ? outputs_of(weight_OI - q.values_OI, cost_I) / all : 0;
       }
+      if (!std::isfinite(error)) fail("'", name, "': its error after rounding is not finite: its weights or its inputs overflow");
       about["errors"].push_back({{"name", name}, {"error", error}});
       if (q.damping > plan_.damping) log_warning("'", name, "': the inputs' matrix had no inverse; damping ", q.damping, " was taken");
     };
@@ -455,8 +516,9 @@ class Quantizer {
       const Tensor own = turn ? parts[part].tensor.t() : parts[part].tensor;
       const InputStatistics* inputs = inputs_of(int64_t(part));
       if (!ids_.empty() && !inputs && row.shape.size() == 3)
-        log_warning("'", name, "': no token of the calibration came here; it is rounded to the nearest");
-      QuantizedMatrix q = quantize_matrix(plan_, name, own.contiguous(), inputs);
+        log_warning("'", name, "': no token of the calibration came here; it is rounded to the nearest",
+                    plan_.want_histogram() ? ", and its inputs have the widest range of the layer's other experts" : "");
+      QuantizedMatrix q = quantize_matrix(plan_, name, own.contiguous(), inputs, inputs ? 0 : widest_range(row, statistics));
       if (plan_.int8()) {
         const double all = inputs && inputs->tokens > 0 ? outputs_of(own, inputs->mean_square_I()) : 0;
         rounded.push_back(std::make_shared<RoundedInput>(RoundedInput{about["errors"].size(), q.values_OI, all, {}}));
@@ -476,6 +538,15 @@ class Quantizer {
       rounded.at(part)->add(x_TI, out_TI);
       return out_TI;
     });
+  }
+
+  // Of what came to any expert of a layer: what one that no token was sent to has to reckon with. 0: nothing came, or nobody asks.
+  double widest_range(const WeightRow& row, const StatisticsOf& statistics) const {
+    double widest = 0;
+    if (!plan_.want_histogram()) return widest;
+    for (const auto& [key, seen] : statistics)
+      if (key.first == &row && seen) widest = std::max(widest, input_range(plan_, *seen));
+    return widest;
   }
 
   // Experts one by one, each with its own importances, as one tensor.
@@ -547,16 +618,17 @@ class Quantizer {
       report::write_report(result_.report, report());
     } else {
       const fs::path folder = work_->path() / "model";
+      fs::remove_all(folder);  // of a run that died here, or what it had put in this one's place
       std::vector<SafeSource> sources;
       for (const SafetensorsFile& file : files)
         for (const SafeTensor& tensor : file.tensors())
           sources.push_back({tensor.name, tensor.type, tensor.shape, [&file, &tensor] { return file.data(tensor); }});
       model::write_weight_files(folder, std::move(sources), inputs_.max_shard_bytes);
-      if (inputs_.carry) inputs_.carry(folder);
       report::write_report(folder / "report.html", report());
       model::ModelConfig written = shape_;
       written.torch_dtype = tensor::dtype_name(plan_.wide);
       model::write_model_config(written, model::quantization_to_json(plan_.quantization()), folder);
+      if (inputs_.carry) inputs_.carry(folder);  // its generation_config.json knows more than the one that is derived from a config
       if (!output_.parent_path().empty()) make_folder(output_.parent_path());
       swap_in_folder(folder, output_);
       result_.report = output_ / "report.html";

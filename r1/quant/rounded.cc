@@ -34,8 +34,13 @@ Tensor on_grid(const Tensor& w_NC, const GridOptions& o) {
     return (w_NC / scale_N1).add_(zero).round_().clamp_(0, largest).sub_(zero).mul_(scale_N1);
   }
   const Tensor hi_N1 = w_NC.amax(1, true).clamp_min(0), lo_N1 = w_NC.amin(1, true).clamp_max(0);
-  const Tensor scale_N1 = stored_scales(over(hi_N1 - lo_N1, largest), o.half_scales);
-  const Tensor zero_N1 = (lo_N1.neg() / scale_N1).round_().clamp_(0, largest);
+  Tensor scale_N1 = stored_scales(over(hi_N1 - lo_N1, largest), o.half_scales);
+  Tensor zero_N1 = (lo_N1.neg() / scale_N1).round_().clamp_(0, largest);
+  if (o.least_zero > 0) {
+    const float least = float(o.least_zero);
+    scale_N1 = aten::where(zero_N1 < least, stored_scales(over(hi_N1, largest - least), o.half_scales), scale_N1);
+    zero_N1.clamp_min_(least);
+  }
   return (w_NC / scale_N1).add_(zero_N1).round_().clamp_(0, largest).sub_(zero_N1).mul_(scale_N1);
 }
 

@@ -51,15 +51,20 @@ ops::DivergenceOptions divergence_options(const DistillConfig& c, int64_t vocab)
           .vocab = vocab};
 }
 
-TeacherLogitsSpec store_of(const DistillConfig& c, const SftSources& sources, const text::Tokenizer& tokenizer, int64_t vocab) {
+TeacherLogitsSpec store_of(const DistillConfig& c, const SftSources& sources, const LoadedModel& student, int64_t vocab) {
   TeacherLogitsSpec spec;
   spec.folder = c.teacher_store.empty() ? fs::path(c.sft.run.output_dir) / "teacher_logits" : fs::path(c.teacher_store);
   const Json config = config_to_json(c.sft);
   for (const char* key : {"task", "data", "task_options", "columns", "num_examples", "prompt_format", "system_prompt", "prompt_suffix"})
     if (config.contains(key)) spec.key["texts"][key] = config.at(key);
-  for (const std::string& file : sources.train_files) spec.key["texts"]["files"].push_back({file, sha256_file(file)});
-  spec.key["teacher"] = identity(c.teacher_name_or_path);
-  spec.key["tokenizer"] = tokenizer.hash();
+  for (const std::string& file : sources.train_files)
+    spec.key["texts"]["files"].push_back({fs::path(file).filename().string(), sha256_file(file)});
+  spec.key["teacher"] = model_sha256(model::find_model(c.teacher_name_or_path));
+  spec.key["teacher_dtype"] = c.teacher_dtype;
+  // What makes tokens of the texts.
+  spec.key["tokenizer"] = student.tokenizer->hash();
+  spec.key["chat_template"] = sha256(std::string_view(student.tokenizer->chat_template()));
+  spec.key["stop_ids"] = student.stop_ids;
   spec.top_k = c.teacher_top_k, spec.vocab = vocab, spec.max_length = c.sft.max_length, spec.temperature = c.distill_temperature;
   return spec;
 }
@@ -143,7 +148,7 @@ Json distill(const DistillConfig& config) {
 
   std::optional<TeacherLogits> stored;
   if (config.teacher_logits == "stored") {
-    const TeacherLogitsSpec spec = store_of(config, sources, *student.tokenizer, vocab);
+    const TeacherLogitsSpec spec = store_of(config, sources, student, vocab);
     if (!TeacherLogits::are_there(spec)) TeacherLogits::make(spec, *made.documents, *teacher->model);
     stored.emplace(spec);
   }

@@ -22,6 +22,7 @@
 #include "r1/quant/prune_scores.h"
 #include "r1/quant/prune_shape.h"
 #include "r1/quant/prune_weights.h"
+#include "r1/stages/model_files.h"
 #include "r1/stages/results.h"
 #include "r1/stages/sft_data.h"
 
@@ -50,6 +51,24 @@ bool has_text(const PruneConfig& c) {
   return !c.train_files.empty() || !c.task.task.empty() || !c.task.data.empty();
 }
 
+// Without `n` layers from `first` on.
+std::vector<int64_t> layers_but(int64_t layers, int64_t first, int64_t n) {
+  std::vector<int64_t> kept;
+  for (int64_t layer = 0; layer < layers; ++layer)
+    if (layer < first || layer >= first + n) kept.push_back(layer);
+  return kept;
+}
+
+// Of the shapes that are left when heads and channels have gone. The weights get no memory.
+void check_sparsity(const quant::SparsityOptions& sparsity, const PruneConfig& c, model::ModelConfig m) {
+  if (c.kv_heads > 0 && c.kv_heads < m.num_key_value_heads) {
+    m.num_attention_heads = m.num_attention_heads / m.num_key_value_heads * c.kv_heads;
+    m.num_key_value_heads = c.kv_heads;
+  }
+  if (c.ffn_channels > 0) m.intermediate_size = c.ffn_channels;
+  quant::check_weights_can_go(model::Transformer(m, at::kCPU, at::kFloat, model::Allocation::kAsLoaded), sparsity);
+}
+
 void check_amounts(const PruneConfig& c, const model::ModelConfig& m) {
   if (c.drop_layers >= m.num_hidden_layers)
     fail_usage("drop_layers ", c.drop_layers, ": the model has ", m.num_hidden_layers, " layers, and one at least must stay");
@@ -59,6 +78,9 @@ void check_amounts(const PruneConfig& c, const model::ModelConfig& m) {
     fail_usage("ffn_channels ", c.ffn_channels, ": the model's MLPs have ", m.intermediate_size, " channels");
   if (c.kv_heads > 0 && c.kv_heads < m.num_key_value_heads) quant::check_heads_can_go(m);
   if (c.ffn_channels > 0 && c.ffn_channels < m.intermediate_size) quant::check_channels_can_go(m);
+  for (int64_t first = 0; c.drop_layers > 0 && first <= m.num_hidden_layers - c.drop_layers; ++first)
+    quant::check_layers_can_go(m, layers_but(m.num_hidden_layers, first, c.drop_layers));
+  if (const auto sparsity = sparsity_of(c)) check_sparsity(*sparsity, c, m);
 }
 
 // Text of a plain file or of a row's "text", or a conversation.
@@ -101,17 +123,14 @@ std::vector<int64_t> counted(int64_t n) {
   return out;
 }
 
-// The layers that stay when the `n` go whose loss moves the states least. Of a model that mixes windows only where the windows stay.
+// The layers that stay when the `n` go whose loss moves the states least.
 std::vector<int64_t> layers_without(model::Transformer& model, const std::vector<data::Batch>& rows, int64_t n, Json& record) {
   const auto distances = quant::angular_distances(model, rows, n);
   record["angular_distances"] = distances;
   const int64_t layers = model.config().num_hidden_layers;
   const size_t first = size_t(std::min_element(distances.begin(), distances.end()) - distances.begin());
-  std::vector<int64_t> kept;
-  for (const int64_t layer : counted(layers))
-    if (layer < int64_t(first) || layer >= int64_t(first) + n) kept.push_back(layer);
   for (int64_t layer = int64_t(first); layer < int64_t(first) + n; ++layer) record["dropped_layers"].push_back(layer);
-  return kept;
+  return layers_but(layers, int64_t(first), n);
 }
 
 // Scores of all layers -> what stays of each kept one.
@@ -166,6 +185,13 @@ ResultPlace place_of(const PruneConfig& config) {
           .inputs = {{"model", identity(config.model.model_name_or_path)}}};
 }
 
+void check_place(const PruneConfig& config) {
+  const fs::path source = model::find_model(config.model.model_name_or_path);
+  std::error_code error;
+  if (fs::equivalent(config.output_dir, fs::is_directory(source) ? source : source.parent_path() / ".", error))
+    fail_usage("prune: output_dir ", config.output_dir, " is the model's own folder, which would be written over: name another one");
+}
+
 }  // namespace
 
 void check(const PruneConfig& config, const Preflight& preflight) {
@@ -183,6 +209,7 @@ void check(const PruneConfig& config, const Preflight& preflight) {
     }
   }
   check_model(config.model, preflight);
+  if (preflight.knows("model_name_or_path") && preflight.knows("output_dir")) check_place(config);
   if (preflight.knows("model_name_or_path") && preflight.knows("drop_layers") && preflight.knows("kv_heads") &&
       preflight.knows("ffn_channels"))
     check_amounts(config, model::read_model_config(model::find_model(config.model.model_name_or_path)));
@@ -218,11 +245,12 @@ Json prune(const PruneConfig& config) {
   const auto written = tensor::parse_dtype(config.model.dtype == "auto" ? m.torch_dtype : config.model.dtype);
   uintmax_t bytes = 0;
   for (const auto& name : model::save_model(*loaded.model, folder, written)) bytes += fs::file_size(folder / name);
+  carry_generation_config(model::find_model(config.model.model_name_or_path), folder);
   results["bytes"] = bytes;
   record.update(results);
   write_record(place, config_to_json(config), record);
-  // Of its own a model has a few zeros; another prune may have left many.
-  const bool sparse = !config.sparsity.empty() || results["zeros"] > 0.05;
+  // Of its own a model has a few zeros, and one that came from 4 bits a tenth; another prune may have left many.
+  const bool sparse = !config.sparsity.empty() || results["zeros"] > 0.25;
   log_info("prune: ", human_count(double(results["parameters_before"])), " parameters became ", human_count(double(results["parameters"])),
            " (", m.num_hidden_layers, m.num_hidden_layers == 1 ? " layer, " : " layers, ", m.num_key_value_heads, " key-value heads, ",
            m.intermediate_size, " channels), ",

@@ -1,6 +1,7 @@
 #include "r1/stages/results.h"
 
 #include <algorithm>
+#include <set>
 
 #include "r1/base/build_info.h"
 #include "r1/base/config_io.h"
@@ -23,6 +24,41 @@ std::string place_of(const std::string& path) {
   std::error_code error;
   const fs::path whole = fs::weakly_canonical(path, error);
   return error ? path : whole.string();
+}
+
+// Whether what a model computes hangs on the file.
+bool makes_a_model(const fs::path& file) {
+  static const std::set<std::string> kNames = {"config.json",
+                                               "generation_config.json",
+                                               "quantize_config.json",
+                                               "tokenizer.json",
+                                               "tokenizer_config.json",
+                                               "special_tokens_map.json",
+                                               "added_tokens.json",
+                                               "vocab.json",
+                                               "merges.txt",
+                                               "tokenizer.model",
+                                               "chat_template.jinja",
+                                               "chat_template.json"};
+  return file.extension() == ".safetensors" || file.extension() == ".gguf" || kNames.contains(file.filename().string());
+}
+
+// Pieces from all over a file, its beginning and its end among them.
+std::string look_into(const fs::path& path) {
+  constexpr size_t kPiece = 4096, kPieces = 256;
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  if (bytes.size() <= kPiece * kPieces) return sha256(bytes);
+  Sha256 all;
+  for (size_t i = 0; i < kPieces; ++i) all.update(bytes.subspan(size_t(double(bytes.size() - kPiece) * double(i) / (kPieces - 1)), kPiece));
+  return all.hex();
+}
+
+std::string of_all(std::vector<std::string> lines) {
+  std::sort(lines.begin(), lines.end());
+  std::string all;
+  for (const auto& line : lines) all += line + "\n";
+  return sha256(std::string_view(all));
 }
 
 }  // namespace
@@ -70,20 +106,28 @@ void write_record(const ResultPlace& place, const Json& config, const Json& resu
   write_file_atomic(place.record, dump_json(record, 2) + "\n");
 }
 
+std::string model_sha256(const fs::path& model) {
+  if (!fs::is_directory(model)) return sha256_file(model);
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(model))
+    if (entry.is_regular_file() && makes_a_model(entry.path()))
+      files.push_back(str(entry.path().filename().string(), " ", sha256_file(entry.path())));
+  return of_all(files);
+}
+
 std::string identity(const fs::path& path) {
   if (fs::exists(path / "stage.json")) {
     const Json done = parse_json_file(path / "stage.json");
     if (done.contains("model_sha256")) return sha256(std::string_view(dump_json(done["model_sha256"]))).substr(0, 16);
   }
-  if (fs::is_regular_file(path)) return str(fs::file_size(path), " bytes");
+  if (fs::is_regular_file(path)) return str(fs::file_size(path), " bytes, ", look_into(path).substr(0, 16));
   if (!fs::is_directory(path)) return "";
   std::vector<std::string> files;
   for (const auto& entry : fs::directory_iterator(path))
-    if (entry.is_regular_file()) files.push_back(str(entry.path().filename().string(), " ", entry.file_size()));
-  std::sort(files.begin(), files.end());
-  std::string all;
-  for (const auto& file : files) all += file + "\n";
-  return sha256(std::string_view(all)).substr(0, 16);
+    if (entry.is_regular_file())
+      files.push_back(str(entry.path().filename().string(), " ", entry.file_size(),
+                          makes_a_model(entry.path()) ? " " + look_into(entry.path()) : std::string()));
+  return of_all(files).substr(0, 16);
 }
 
 }  // namespace r1::stages

@@ -25,8 +25,13 @@ struct ResultPlace {
   Json inputs = Json::object();              // what the config names by path, by content: {"model": identity(...)}
 };
 
-// What stands at a path, by content as far as that is cheap: the hashes of a run's weights, else names and sizes of the files. "": nothing.
+// What stands at a path, by content as far as that is cheap: the hashes of a run's weights; else names and sizes of the files, and of those that
+// make a model (weights, config, tokenizer) pieces of 4 KiB from all over them, 1 MiB at most: a fine-tune or another download of one size is
+// another model. "": nothing.
 std::string identity(const std::filesystem::path& path);
+// A model's weight files, its config and its tokenizer's files, each by its SHA-256: nothing that it computes can differ. `model`: a folder or
+// a .gguf file (model::find_model).
+std::string model_sha256(const std::filesystem::path& model);
 
 // Nothing: write there. The results of the record: the same config has been run before, nothing is left to do. A usage error: files stand
 // there that another config, or somebody else, has made. Asked before a model is loaded.

@@ -56,6 +56,19 @@ void show(const std::string& what, const std::function<void()>& work) {
 
 namespace {
 
+// What the run itself starts from would go with a folder that is overwritten.
+void check_nothing_named_goes(const Json& config, const fs::path& folder) {
+  const fs::path gone = fs::weakly_canonical(folder);
+  for (const char* key : {"model_name_or_path", "tokenizer_name_or_path", "teacher_name_or_path"}) {
+    const std::string name = config.value(key, std::string());
+    if (name.empty() || !fs::exists(name)) continue;
+    const fs::path kept = fs::weakly_canonical(name), below = kept.lexically_relative(gone);
+    if (!below.empty() && *below.begin() != "..")
+      fail_usage("overwrite_output_dir: ", key, " ", name, " lies in '", folder.string(),
+                 "' and would go with it; choose another output_dir");
+  }
+}
+
 // Settings that a run's state hangs on: they can never change.
 constexpr const char* kState[] = {"model_name_or_path",
                                   "tokenizer_name_or_path",
@@ -123,6 +136,7 @@ void Run::open_folder(const dist::Ranks& ranks) {
     if (fs::exists(folder_) && !fs::is_empty(folder_) && !fs::exists(folder_ / "config.yaml"))
       fail_usage("overwrite_output_dir: '", folder_.string(),
                  "' holds something that is not a run (no config.yaml); remove it yourself or choose another output_dir");
+    check_nothing_named_goes(config_, folder_);
     fs::remove_all(folder_);
   }
   find_start();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <sstream>
 
 #include "r1/base/config_io.h"
@@ -30,11 +31,19 @@ std::string trimmed(std::string text) {
 Named named(const std::string& text, const char* key) {
   const size_t equals = text.find(" = ");
   Named out{trimmed(text.substr(0, equals)), equals == std::string::npos ? "" : trimmed(text.substr(equals + 3))};
-  if (out.name.empty() || out.value.empty() || out.name.find('/') != std::string::npos)
+  if (out.name.empty() || out.value.empty() || out.name.find('/') != std::string::npos || out.name == "." || out.name == "..")
     fail_usage(key, ": '", printable(text), "' is no name and value; write e.g. '",
                key == std::string("tasks") ? "sums = arithmetic steps=3" : "pruned = runs/pruned",
                "' (a name without /, for it names a folder)");
   return out;
+}
+
+// Each name is a folder: two of one name would be one.
+void check_names(const std::vector<std::string>& texts, const char* key) {
+  std::set<std::string> names;
+  for (const std::string& text : texts)
+    if (!names.insert(named(text, key).name).second)
+      fail_usage(key, ": '", printable(named(text, key).name), "' names two of them; give each a name of its own");
 }
 
 // "arithmetic style=chain steps=3"
@@ -141,10 +150,12 @@ void check(const TableConfig& config, const Preflight& preflight) {
   check_device(config.device, preflight);
   if (preflight.knows("tasks")) {
     if (config.tasks.empty()) fail_usage("missing: --tasks 'name = task option=value'");
+    check_names(config.tasks, "tasks");
     for (const std::string& task : config.tasks) check_task(task_of(named(task, "tasks").value), preflight);
   }
   if (!preflight.knows("variants")) return;
   if (config.variants.empty()) fail_usage("missing: --variants 'name = model'");
+  check_names(config.variants, "variants");
   for (const std::string& variant : config.variants) check_model({.model_name_or_path = named(variant, "variants").value}, preflight);
 }
 

@@ -12,6 +12,7 @@
 #include "r1/data/text_stream.h"
 #include "r1/engine/completion.h"
 #include "r1/stages/rejection.h"
+#include "r1/stages/results.h"
 
 namespace r1::stages {
 
@@ -74,10 +75,62 @@ std::string whole_lines(const fs::path& file) {
   return text;
 }
 
+// All that the answers to the questions of files hang on.
+Json key_of(const DistillConfig& config, const std::vector<std::string>& files) {
+  Json key;
+  key["teacher"] = model_sha256(model::find_model(config.teacher_name_or_path));
+  key["teacher_dtype"] = config.teacher_dtype;
+  for (const std::string& file : files) key["files"].push_back({fs::path(file).filename().string(), sha256_file(file)});
+  key["columns"] = config.sft.task.columns;
+  key["num_examples"] = config.sft.num_examples;
+  key["seed"] = config.sft.run.seed;
+  key["prompt"] = config_to_json(config.sft.prompt);
+  key["sampling"] = config_to_json(config.sampling);
+  return key;
+}
+
+// True if the answers are there. What was begun with another key and is not whole goes: a few answers, which nothing has been trained on.
+bool are_there(const fs::path& output, const fs::path& partial, const Json& key) {
+  const fs::path record = fs::path(output).replace_extension(".json");
+  const bool whole = fs::exists(output);
+  const Json before = fs::exists(record) ? parse_json_file(record) : Json();
+  const std::string differs = before.is_object() ? changes(before, key) : std::string("nothing says what they were made of\n");
+  if (whole && !differs.empty())
+    fail_usage("distill: ", output.string(), " holds the answers of another teacher or to other questions:\n", differs,
+               "choose another output_dir, or remove that file, and the teacher answers anew");
+  if (whole) return true;
+  if (fs::exists(partial) && !differs.empty()) {
+    log_warning("distill: the teacher's answers begin anew, as those that were begun hang on something else:\n", differs);
+    fs::remove(partial);
+  }
+  write_file_atomic(record, dump_json(key, 2) + "\n");
+  return false;
+}
+
+// The rows that end as the teacher ended them. Usage error if none does.
+std::string ended(const std::string& rows, const DistillConfig& config) {
+  std::string kept;
+  int64_t all = 0, cut_off = 0;
+  for (size_t begin = 0, end; (end = rows.find('\n', begin)) != std::string::npos; begin = end + 1, ++all) {
+    const std::string line = rows.substr(begin, end - begin);
+    if (parse_json(line, "teacher_answers.jsonl.progress").value("truncated", false))
+      ++cut_off;
+    else
+      kept += line + "\n";
+  }
+  if (cut_off == 0) return kept;
+  const std::string words = str("distill: ", cut_off, " of the teacher's ", all, " answers were cut off at max_completion_length ",
+                                config.sampling.max_completion_length);
+  if (kept.empty()) fail_usage(words, ", so none is left to learn; raise it");
+  log_warning(words, " and are left out: they have no end to be learned");
+  return kept;
+}
+
 void from_files(const DistillConfig& config, const std::vector<std::string>& files, const fs::path& output, tensor::Device device) {
+  const fs::path partial = output.string() + ".progress";
+  if (are_there(output, partial, key_of(config, files))) return;
   const auto asked = questions(config, files);
   const size_t per = size_t(config.sampling.num_generations);
-  const fs::path partial = output.string() + ".progress";
   std::string done = whole_lines(partial);
   size_t next = size_t(std::count(done.begin(), done.end(), '\n')) / per / kChunk * kChunk;
   // Whole chunks alone count.
@@ -119,7 +172,8 @@ void from_files(const DistillConfig& config, const std::vector<std::string>& fil
     bar.update(int64_t(next + count));
   }
   bar.finish();
-  fs::rename(partial, output);
+  write_file_atomic(output, ended(read_file(partial), config));
+  fs::remove(partial);
 }
 
 }  // namespace
@@ -128,7 +182,7 @@ std::filesystem::path teacher_answers(const DistillConfig& config, const std::ve
   const fs::path output = fs::path(config.sft.run.output_dir) / "teacher_answers.jsonl";
   if (files.empty())
     from_task(config, output);
-  else if (!fs::exists(output))
+  else
     from_files(config, files, output, device);
   return output;
 }

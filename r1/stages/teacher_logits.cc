@@ -19,7 +19,7 @@ namespace r1::stages {
 
 namespace {
 
-constexpr int64_t kShardDocuments = 512, kFormat = 1;
+constexpr int64_t kShardDocuments = 512, kFormat = 2;
 
 fs::path shard_path(const fs::path& folder, int64_t shard) {
   std::string digits = std::to_string(shard);
@@ -163,7 +163,8 @@ ops::TeacherTop TeacherLogits::rows(const data::Batch& batch, tensor::Device dev
     for (int32_t t = batch.cu_seqlens[size_t(d)]; t < batch.cu_seqlens[size_t(d) + 1]; ++t) {
       if (batch.loss_weight[size_t(t)] == 0) continue;
       check(row < end && shard.position[row] == batch.positions[size_t(t)], "[teacher_logits] ", shard.file.name(),
-            " has no row for token ", batch.positions[size_t(t)], " of document ", document);
+            " has no row for token ", batch.positions[size_t(t)], " of document ", document, ": it is of other texts; remove ",
+            fs::path(shard.file.name()).parent_path().string(), " and make it again");
       ids.insert(ids.end(), shard.ids.begin() + int64_t(row * k), shard.ids.begin() + int64_t((row + 1) * k));
       logprob.insert(logprob.end(), shard.logprob.begin() + int64_t(row * (k + 1)), shard.logprob.begin() + int64_t((row + 1) * (k + 1)));
       ++row;

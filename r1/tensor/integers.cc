@@ -84,6 +84,7 @@ Tensor dense(const IntegerMatrix& m) {
 }
 
 GptqTensors to_gptq(const IntegerMatrix& m, bool v2) {
+  check(v2 || (m.zeros_OG > 0).all().item<bool>(), "[gptq] a zero point of 0 has no place in the first format, which stores it less 1");
   const std::vector<int32_t> groups = groups_of(m);
   const Tensor zeros_GO = m.zeros_OG.t();
   return {.qweight = to_words(m.codes_OI, m.bits).t().contiguous(),

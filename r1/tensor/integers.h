@@ -38,7 +38,8 @@ Tensor dense(const IntegerMatrix& m);
 struct GptqTensors {
   Tensor qweight, qzeros, scales, g_idx;  // int32, int32, float of any kind, int32 or undefined
 };
-GptqTensors to_gptq(const IntegerMatrix& m, bool v2);  // scales float16
+// Scales become float16. Fails on a zero point of 0 but in v2: less 1 it is 15 (255), of which readers make 16 (256).
+GptqTensors to_gptq(const IntegerMatrix& m, bool v2);
 IntegerMatrix from_gptq(const GptqTensors& t, int bits, bool v2);
 
 struct AwqTensors {

@@ -43,6 +43,13 @@ TEST(Grid, KeepsItsPromises) {
   const Grid a = fit_grid(positive, 4, nullptr, {.bits = 4, .symmetric = false, .search = false});
   EXPECT_EQ(a.zero, 0);
   EXPECT_NEAR(a.scale, 16.f / 15, 1e-3);
+  // In a file that has no form for a zero point of 0 the codes from 1 on are for what is positive.
+  const GridOptions from_one{.bits = 4, .symmetric = false, .search = false, .least_zero = 1};
+  const Grid b = fit_grid(positive, 4, nullptr, from_one), none = fit_grid(std::vector<float>(4).data(), 4, nullptr, from_one);
+  EXPECT_EQ(b.zero, 1);
+  EXPECT_NEAR(b.scale, 16.f / 14, 1e-3);
+  EXPECT_EQ(code_of(0, none, 15), none.zero);
+  EXPECT_EQ(none.zero, 1);
   // A weight too small for a scale in half precision is no division by zero.
   const float tiny[] = {1e-9f, -1e-9f};
   EXPECT_GT(fit_grid(tiny, 2, nullptr, plain).scale, 0);

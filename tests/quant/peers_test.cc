@@ -36,6 +36,7 @@ TEST(Peers, TransformersComputesOurLogits) {
                                                                                        {"llama", "rtn-4"},
                                                                                        {"llama", "int8-dynamic"},
                                                                                        {"llama", "int8-static"},
+                                                                                       {"llama", "fp8-block"},
                                                                                        {"gpt2", "gptq-4"},
                                                                                        {"qwen2", "awq-4"}}) {
     const fs::path model = path / ("model-" + family);
@@ -44,6 +45,7 @@ TEST(Peers, TransformersComputesOurLogits) {
     config.model = model.string();
     config.output_dir = (path / (family + scheme)).string();
     config.desc_act = scheme == "gptq-4";
+    if (scheme == "rtn-4") config.symmetric = "false";
     config.checkpoint_format = scheme == "gptq-8" ? "gptq_v2" : "gptq";
     outputs.push_back(run_quantize(config).output);
     command += " " + outputs.back().string();
@@ -101,6 +103,53 @@ TEST(Peers, LlamaCppSaysTheSame) {
   ASSERT_EQ(theirs.size(), files.size());
   for (size_t i = 0; i < files.size(); ++i)
     EXPECT_EQ(theirs[i].get<std::vector<int64_t>>(), greedy_ids(files[i], {5, 40, 60, 100, 200}, 12)) << files[i];
+}
+
+// What llama.cpp multiplies from the blocks that we write, of rows that are whole blocks of 256. It rounds inputs to 8 bits, which is most of what is
+// apart here; a block that it reads otherwise than we do is another model altogether.
+TEST(Peers, LlamaCppComputesOurBlocks) {
+  if (!std::getenv("R1_ORACLE_PYTHON")) GTEST_SKIP() << "R1_ORACLE_PYTHON is not set";
+  const TemporaryFolder folder("quant_llama_blocks");
+  const fs::path& path = folder.path();
+  const std::vector<int64_t> ids = {5, 40, 60, 100, 200, 7, 8, 9};
+  write_file_atomic(path / "ids.json", Json(ids).dump());
+  model::ModelConfig c = tiny_config("llama");
+  c.hidden_size = 256, c.intermediate_size = 512, c.head_dim = 64, c.initializer_range = 0.04;
+  {
+    const at::NoGradGuard no_grad;
+    model::Transformer model(c, at::kCPU, at::kFloat);
+    model.init_weights(3);
+    model::save_model(model, path / "model", at::kBFloat16);
+    tiny_tokenizer().save(path / "model");
+  }
+  write_text(path / "text.jsonl");
+  std::vector<fs::path> files;
+  std::string command =
+      script("llama_logprobs.py") + (path / "ids.json").string() + str(" ", c.vocab_size, " ") + (path / "out.json").string();
+  for (const std::string scheme : {"q8_0", "q4_0", "q4_k", "q6_k"}) {
+    files.push_back(run_quantize(tiny_gguf_run(path, scheme)).output);
+    command += " " + files.back().string();
+  }
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+  const Json theirs = parse_json_file(path / "out.json");
+  ASSERT_EQ(theirs.size(), files.size());
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const auto model = model::load_model(files[i], at::kCPU, at::kFloat);
+    const Tensor h_TD = model->hidden(aten::tensor(ids), {ops::sequences_of(at::kCPU, {int32_t(ids.size())})});
+    const Tensor logits_1V = model->logits(h_TD.narrow(0, h_TD.size(0) - 1, 1));
+    const Tensor ours_V = (logits_1V - aten::logsumexp(logits_1V, {1})).view({-1});
+    double apart = 0, spread = 0;
+    int64_t counted = 0;
+    const double mean = ours_V.mean().item<double>();
+    for (int64_t v = 0; v < ours_V.size(0); ++v) {
+      if (theirs[i][size_t(v)].is_null()) continue;
+      const double own = ours_V[v].item<double>();
+      apart += std::pow(own - theirs[i][size_t(v)].get<double>(), 2), spread += std::pow(own - mean, 2), ++counted;
+    }
+    EXPECT_GT(counted, 300) << files[i];
+    EXPECT_LT(std::sqrt(apart / spread), 0.03) << files[i];
+  }
 }
 
 }  // namespace

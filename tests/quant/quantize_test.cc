@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "r1/base/safetensors_file.h"
 #include "r1/model/config_gguf.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
@@ -202,8 +203,8 @@ TEST_F(Quantize, TheLossIsThatOfTheFile) {
   EXPECT_NEAR(again.loss_after, again.loss_before, 1e-6);
 }
 
-// Whatever call to the system a run dies at, the next one goes on and comes to the bytes of a run that was never stopped; and until then there is
-// no model.
+// Whichever of these calls to the system fails (every seventh), the next run goes on and comes to the bytes of one that was never stopped; and until
+// then there is no model.
 TEST_F(Quantize, GoesOnWhereItWasKilled) {
   QuantizeConfig config = tiny_run(path(), "gptq-4");
   config.output_dir = (path() / "whole").string();
@@ -277,6 +278,8 @@ TEST_F(Quantize, SaysWhatIsWrongBeforeTheWork) {
   EXPECT_NE(complaint([](auto& c) { c.scheme = "int8-static", c.smoothing_strength = -0.5; }).find("0 to 1, or -1"), std::string::npos);
   EXPECT_NE(complaint([](auto& c) { c.scheme = "int8-dynamic", c.smoothing_strength = 0.5, c.data = {}; }).find("give some with --data"),
             std::string::npos);
+  EXPECT_NE(complaint([](auto& c) { c.scheme = "fp8-block", c.symmetric = "false"; }).find("--scheme is fp8-block"), std::string::npos);
+  EXPECT_NE(complaint([](auto& c) { c.scheme = "rtn-4", c.desc_act = true; }).find("for gptq-4 and gptq-8"), std::string::npos);
   EXPECT_FALSE(fs::exists(path() / "never"));
   EXPECT_FALSE(fs::exists(path() / "never.quantizing"));
 }
@@ -292,6 +295,206 @@ TEST_F(Quantize, WillNotMixTwoRuns) {
   EXPECT_NE(message_of([&] { run_quantize(config); }).find("group_size: 32 then, 64 now"), std::string::npos);
   config.overwrite = true;
   EXPECT_FALSE(run_quantize(config).resumed);
+}
+
+// What stands at the output's place goes when the new model comes: so nothing else may lie in it, whatever is said.
+TEST_F(Quantize, NobodysFilesGoWithTheOutput) {
+  QuantizeConfig config = tiny_run(path(), "rtn-8");
+  config.data = {};
+  const auto complaint = [&](const fs::path& folder) {
+    config.output_dir = folder.string();
+    return message_of([&] { run_quantize(config); });
+  };
+  make_folder(path() / "mine");
+  write_file_atomic(path() / "mine/thesis.txt", "years of work");
+  for (const bool overwrite : {false, true}) {
+    config.overwrite = overwrite;
+    EXPECT_NE(complaint(path() / "mine").find("holds 'thesis.txt', which is no file of a quantized model"), std::string::npos) << overwrite;
+    EXPECT_NE(complaint(path()).find("is no file of a quantized model"), std::string::npos) << "the source lies in it";
+    EXPECT_NE(complaint(path() / "mine" / ".").find("thesis.txt"), std::string::npos);
+  }
+  EXPECT_EQ(read_file(path() / "mine/thesis.txt"), "years of work");
+  EXPECT_TRUE(fs::exists(path() / "model/model.safetensors"));
+  // A model that was there may be written over, and goes whole; a link leads to its folder.
+  make_folder(path() / "target");
+  fs::create_directory_symlink(path() / "target", path() / "link");
+  config.overwrite = false;
+  EXPECT_EQ(complaint(path() / "link"), "no error");
+  EXPECT_TRUE(fs::is_symlink(path() / "link") && fs::exists(path() / "target/config.json"));
+  write_file_atomic(path() / "target/model-00001-of-00002.safetensors", "of an earlier save");
+  EXPECT_NE(complaint(path() / "target").find("already holds a model"), std::string::npos);
+  config.overwrite = true;
+  EXPECT_EQ(complaint(path() / "target"), "no error");
+  EXPECT_FALSE(fs::exists(path() / "target/model-00001-of-00002.safetensors"));
+}
+
+// GPTQ's first format stores zero points less 1: 0 would be 15, of which every reader makes 16. Groups of zeros (of pruned models) and groups
+// without a negative weight are where zero points of 0 come from.
+TEST_F(Quantize, TheFirstFormatHoldsNoZeroPointOfZero) {
+  const fs::path folder = path() / "positive";
+  std::map<std::string, Tensor> originals;
+  {
+    const at::NoGradGuard no_grad;
+    const auto model = model::load_model(path() / "model", at::kCPU, at::kFloat);
+    for (const model::WeightRow& row : model->weights()) {
+      if (row.kind != model::WeightKind::kMatrix) continue;
+      row.tensor->narrow(0, 0, 8).abs_();
+      row.tensor->narrow(1, 0, 32).narrow(0, 1, 2).zero_();
+      originals[row.name] = row.tensor->clone();
+    }
+    model::save_model(*model, folder, at::kFloat);
+    tiny_tokenizer().save(folder);
+  }
+  for (const std::string scheme : {"rtn-4", "rtn-8"}) {
+    for (const std::string format : {"gptq", "gptq_v2"}) {
+      QuantizeConfig config = tiny_run(path(), scheme);
+      config.model = folder.string();
+      config.data = {};
+      config.symmetric = "false", config.weight_range = "minmax", config.checkpoint_format = format;
+      config.output_dir = (path() / ("zero-" + scheme + format)).string();
+      const fs::path output = run_quantize(config).output;
+      const auto loaded = model::load_model(output, at::kCPU, at::kFloat);
+      for (const model::WeightRow& row : loaded->weights()) {
+        if (!originals.contains(row.name)) continue;
+        const Tensor off = (*row.tensor - originals.at(row.name)).abs();
+        const double step = 2 * originals.at(row.name).abs().max().item<double>() / (scheme == "rtn-4" ? 14 : 254);
+        EXPECT_LT(off.max().item<double>(), 0.6 * step) << row.name << " " << scheme << " " << format;
+        EXPECT_EQ(off.narrow(1, 0, 32).narrow(0, 1, 2).max().item<double>(), 0) << "zero stays zero";
+      }
+      // As they stand in the file: r1's own reader of 8 bits would not tell 0 from 256.
+      const SafetensorsFile file = SafetensorsFile::open(output / "model.safetensors");
+      const int bits = scheme == "rtn-4" ? 4 : 8;
+      bool largest = false;
+      for (const SafeTensor& tensor : file.tensors()) {
+        if (!tensor.name.ends_with(".qzeros")) continue;
+        for (const std::byte byte : file.data(tensor)) {
+          const int b = int(byte);
+          largest = largest || (bits == 8 ? b == 255 : (b & 15) == 15 || b >> 4 == 15);
+        }
+      }
+      if (format == "gptq") {
+        EXPECT_FALSE(largest) << scheme;
+      }
+    }
+  }
+}
+
+// Tokens cannot choose the mean of all other experts, as one of them is always liked better.
+TEST_F(Quantize, AnExpertWithoutTokensReckonsWithWhatTheOthersGet) {
+  const fs::path folder = path() / "lonely";
+  write_tiny_model(folder, "qwen3_moe");
+  {
+    const at::NoGradGuard no_grad;
+    const auto model = model::load_model(folder, at::kCPU, at::kFloat);
+    for (const model::WeightRow& row : model->weights())
+      if (row.name.ends_with("mlp.router")) row.tensor->select(0, 3).copy_(row.tensor->narrow(0, 0, 3).mean(0));
+    model::save_model(*model, folder, at::kFloat);
+  }
+  Json json = parse_json_file(folder / "config.json");
+  json["num_experts_per_tok"] = 1;
+  write_file_atomic(folder / "config.json", json.dump());
+  QuantizeConfig config = tiny_run(path(), "int8-static");
+  config.model = folder.string();
+  config.activation_clip = "max";
+  config.output_dir = (path() / "lonely-int8").string();
+  const fs::path output = run_quantize(config).output;
+  const SafetensorsFile file = SafetensorsFile::open(output / "model.safetensors");
+  for (const char* matrix : {"gate_proj", "up_proj", "down_proj"}) {
+    double widest = 0, lonely = 0;
+    for (int e = 0; e < 4; ++e) {
+      const SafeTensor* tensor = file.find(str("model.layers.0.mlp.experts.", e, ".", matrix, ".input_scale"));
+      ASSERT_TRUE(tensor);
+      const double scale = *reinterpret_cast<const float*>(file.data(*tensor).data());
+      if (e < 3) widest = std::max(widest, scale);
+      if (e == 3) lonely = scale;
+    }
+    EXPECT_EQ(lonely, widest) << matrix;
+    EXPECT_NE(lonely, double(1.f / 127)) << matrix;
+  }
+}
+
+// A model that overflows is one line with a name, and so is a weight that a type has no room for.
+TEST_F(Quantize, WhatIsNotFiniteIsNamed) {
+  const fs::path folder = path() / "large";
+  const auto made = [&](const char* which, double factor) {
+    const at::NoGradGuard no_grad;
+    const auto model = model::load_model(path() / "model", at::kCPU, at::kFloat);
+    for (const model::WeightRow& row : model->weights())
+      if (row.name == str("layers.0.", which)) row.tensor->mul_(factor);
+    model::save_model(*model, folder, at::kFloat);
+    tiny_tokenizer().save(folder);
+  };
+  const auto complaint = [&](const std::string& scheme) {
+    QuantizeConfig config = scheme[0] == 'i' ? tiny_run(path(), scheme) : tiny_gguf_run(path(), scheme);
+    config.model = folder.string();
+    (config.output.empty() ? config.output_dir : config.output) =
+        (path() / (scheme[0] == 'i' ? scheme : "overflows-" + scheme + ".gguf")).string();
+    if (scheme[0] != 'i') config.data = {};
+    return message_of([&] { run_quantize(config); });
+  };
+  made("mlp.up", 1e7);
+  for (const std::string scheme : {"f16", "q4_0", "q4_k"})
+    EXPECT_NE(complaint(scheme).find("'blk.0.ffn_up.weight': its largest weight"), std::string::npos)
+        << scheme << ": " << complaint(scheme);
+  made("mlp.down", 1e38);
+  const std::string words = complaint("int8-dynamic");
+  EXPECT_TRUE(words.find("not finite") != std::string::npos && words.find("null") == std::string::npos) << words;
+}
+
+// In place of the first bytes of a stored tensor.
+void put(const fs::path& weights, const std::string& tensor, std::string_view bytes) {
+  std::string all = read_file(weights);
+  const SafetensorsFile file = SafetensorsFile::open(weights);
+  const SafeTensor* found = file.find(tensor);
+  ASSERT_TRUE(found) << tensor;
+  ASSERT_LE(bytes.size(), found->bytes);
+  write_file_atomic(weights, all.replace(found->begin, bytes.size(), bytes));
+}
+
+std::string bytes_of(float x) {
+  return {reinterpret_cast<const char*>(&x), sizeof(x)};
+}
+
+// Numbers that no product can be made with are named, with the file.
+TEST_F(Quantize, BrokenNumbersOfOthersFoldersAreNamed) {
+  QuantizeConfig config = tiny_run(path(), "int8-static");
+  config.output_dir = (path() / "broken").string();
+  const fs::path folder = run_quantize(config).output, weights = folder / "model.safetensors";
+  const std::string good = read_file(weights), good_config = read_file(folder / "config.json");
+  const auto complaint = [&](const std::string& tensor, const std::string& bytes) {
+    put(weights, tensor, bytes);
+    const std::string message = message_of([&] { logits_of(folder, /*packed=*/true); });
+    write_file_atomic(weights, good);
+    return message;
+  };
+  for (const float scale : {0.f, -1.f, NAN}) {
+    const std::string words = complaint("model.layers.1.mlp.up_proj.input_scale", bytes_of(scale));
+    EXPECT_NE(words.find("'model.layers.1.mlp.up_proj.input_scale' is"), std::string::npos) << words;
+    EXPECT_NE(words.find("model.safetensors"), std::string::npos) << words;
+  }
+  const std::string words = complaint("model.layers.0.self_attn.q_proj.weight_scale", bytes_of(INFINITY));
+  EXPECT_NE(words.find("'model.layers.0.self_attn.q_proj.weight_scale' holds NaN or infinity"), std::string::npos) << words;
+  Json json = parse_json(good_config, "config");
+  Json& inputs = json["quantization_config"]["config_groups"].begin().value()["input_activations"];
+  inputs["strategy"] = "group";
+  write_file_atomic(folder / "config.json", json.dump());
+  EXPECT_NE(message_of([&] { logits_of(folder); }).find("input_activations by 'group' are not read"), std::string::npos);
+}
+
+// GPTQModel 5 writes "gptq" beside zero points that stand as gptq_v2 has them. Of a symmetric file that cannot be meant.
+TEST_F(Quantize, SymmetricZeroPointsOfTheOtherFormatAreSeen) {
+  for (const std::string scheme : {"rtn-4", "rtn-8"}) {
+    QuantizeConfig config = tiny_run(path(), scheme);
+    config.data = {};
+    config.checkpoint_format = "gptq_v2";
+    config.output_dir = (path() / ("v2-" + scheme)).string();
+    const fs::path folder = run_quantize(config).output;
+    const Tensor expected = logits_of(folder);
+    Json json = parse_json_file(folder / "config.json");
+    json["quantization_config"]["checkpoint_format"] = "gptq";
+    write_file_atomic(folder / "config.json", json.dump());
+    EXPECT_TRUE(aten::equal(logits_of(folder), expected)) << scheme;
+  }
 }
 
 // Published layouts that differ from ours: other names of keys, what their writers add.

@@ -88,6 +88,15 @@ TEST(Distill, WithoutTheTeachersSayItIsSft) {
   EXPECT_NEAR(own.at("eval_loss").get<double>(), sft.at("eval_loss").get<double>(), 1e-5);
 }
 
+// The same model with one weight a little off: of one name, one shape and one size.
+std::string almost(const std::string& model, const fs::path& copy) {
+  fs::copy(model, copy, fs::copy_options::recursive);
+  std::string weights = read_file(copy / "model.safetensors");
+  weights[weights.size() - 4] = char(weights[weights.size() - 4] ^ 1);
+  write_file_atomic(copy / "model.safetensors", weights);
+  return copy.string();
+}
+
 TEST(Distill, StoredLogitsAreTheLiveOnes) {
   const TemporaryFolder folder("distill_stored");
   const std::string common = ", max_steps: 5, teacher_top_k: 6, distill_temperature: 2, ce_weight: 0.25";
@@ -103,6 +112,22 @@ TEST(Distill, StoredLogitsAreTheLiveOnes) {
   EXPECT_EQ(fs::last_write_time(folder.path() / "store/manifest.json"), written);
   const std::string other = refusal([&] { pair().distilled(folder.path() / "other", stored + ", num_examples: 5"); });
   EXPECT_TRUE(contains(other, "holds logits of another teacher or other texts") && contains(other, "num_examples: 0 -> 5")) << other;
+  const std::string teacher = refusal([&] {
+    run_stage("distill", folder.path() / "t", pair().settings(stored + ", teacher: " + almost(pair().teacher, folder.path() / "almost")),
+              kPlain);
+  });
+  EXPECT_TRUE(contains(teacher, "holds logits of another teacher") && contains(teacher, "teacher: ")) << teacher;
+  // A template makes other tokens of the same texts.
+  const fs::path student = folder.path() / "student";
+  fs::copy(pair().student, student, fs::copy_options::recursive);
+  Json config = parse_json_file(student / "tokenizer_config.json");
+  config["chat_template"] = "{% for m in messages %}{{ m['content'] }}{% endfor %}";
+  write_file_atomic(student / "tokenizer_config.json", config.dump());
+  const std::string chat = refusal([&] {
+    run_stage("distill", folder.path() / "c",
+              std::vector{pair().settings(stored + ", teacher: " + pair().teacher), "{model: " + student.string() + "}"}, kPlain);
+  });
+  EXPECT_TRUE(contains(chat, "chat_template: ")) << chat;
 }
 
 TEST(Distill, TheTeachersAnswers) {
@@ -117,6 +142,33 @@ TEST(Distill, TheTeachersAnswers) {
   const std::string rows = read_file(folder.path() / "files/teacher_answers.jsonl");
   EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 2);
   EXPECT_TRUE(contains(rows, "start 3+") && contains(rows, ":<think>") && !contains(rows, "nothing")) << rows;
+  // Another run's folder that holds them: they are taken if they are this teacher's to these questions.
+  const auto with_answers = [&](const char* name, const std::string& teacher, const std::string& more = "") {
+    make_folder(folder.path() / name);
+    for (const char* file : {"teacher_answers.jsonl", "teacher_answers.json"})
+      fs::copy_file(folder.path() / "files" / file, folder.path() / name / file);
+    return refusal([&] { run_stage("distill", folder.path() / name, std::vector{settings, "{teacher: " + teacher + more + "}"}, kPlain); });
+  };
+  EXPECT_EQ(with_answers("same", pair().teacher), "");
+  const std::string other = with_answers("other", almost(pair().teacher, folder.path() / "almost"));
+  EXPECT_TRUE(contains(other, "holds the answers of another teacher or to other questions") && contains(other, "remove that file"))
+      << other;
+  EXPECT_TRUE(contains(with_answers("cooler", pair().teacher, ", temperature: 0.5"), "-> 0.5"));
+  write_file_atomic(in(folder, "ask.jsonl"), "{\"prompt\": \"start 3+\", \"completion\": \"nothing\"}\n");
+  EXPECT_TRUE(contains(with_answers("asked", pair().teacher), "files"));
+  // An answer without an end is not learned as one that has one.
+  write_file_atomic(in(folder, "ask.jsonl"),
+                    "{\"prompt\": \"start 3+\", \"completion\": \"\"}\n{\"prompt\": \"start 3+4:<think></think><answer>\", \"completion\": "
+                    "\"\"}\n");
+  run_stage("distill", folder.path() / "short", std::vector{settings, std::string("{max_completion_length: 4}")}, kPlain);
+  const std::string ended = read_file(folder.path() / "short/teacher_answers.jsonl");
+  EXPECT_EQ(std::count(ended.begin(), ended.end(), '\n'), 1) << ended;
+  EXPECT_TRUE(contains(ended, "3+4:")) << ended;
+  EXPECT_TRUE(
+      contains(refusal([&] {
+                 run_stage("distill", folder.path() / "none", std::vector{settings, std::string("{max_completion_length: 1}")}, kPlain);
+               }),
+               "2 of the teacher's 2 answers were cut off at max_completion_length 1, so none is left to learn"));
   // Of a task: right answers alone are kept, or all.
   for (const std::string keep : {"all", "right"}) {
     const std::string how = "{model: " + pair().student + ", teacher: " + tiny_model().string() + ", answers: teacher, keep: " + keep +

@@ -68,6 +68,19 @@ TEST(Prune, ZerosStayWhereTheyAreInTraining) {
   }
 }
 
+// A run that overwrites its folder must not begin with its own model.
+TEST(Prune, ARunDoesNotOverwriteWhatItStartsFrom) {
+  const TemporaryFolder folder("prune_overwrite");
+  const fs::path run = folder.path() / "run";
+  fs::copy(tiny_model(), run, fs::copy_options::recursive);
+  ASSERT_TRUE(fs::exists(run / "config.yaml"));
+  const std::string other = "{model: " + tiny_model().string() + ", teacher: " + run.string();
+  const std::string how = ", max_length: 64, max_steps: 1, save_steps: 0, overwrite_output_dir: true}";
+  EXPECT_TRUE(contains(refusal([&] { run_stage("sft", run, "{model: " + run.string() + how); }), "model_name_or_path"));
+  EXPECT_TRUE(contains(refusal([&] { run_stage("distill", run, other + how); }), "teacher_name_or_path"));
+  EXPECT_TRUE(fs::exists(run / "model.safetensors"));
+}
+
 TEST(Prune, RefusedWithTheReason) {
   const TemporaryFolder folder("prune_refused");
   const auto why = [&](const std::string& more, const std::string& common = kCommon) {
@@ -80,6 +93,14 @@ TEST(Prune, RefusedWithTheReason) {
   EXPECT_TRUE(contains(why(", sparsity: '1.5'"), "expected 2:4, or the share"));
   EXPECT_TRUE(contains(why(", sparsity: 2/4"), "expected 2:4, or the share"));
   EXPECT_TRUE(contains(why(", drop_layers: 1", kNoTask), "what matters is measured on text"));
+  EXPECT_TRUE(contains(why(", ffn_channels: 97, sparsity: '2:4'"), "has rows of 97; give a share"));
+  // The model's own folder is not written over, whatever is said.
+  fs::copy(tiny_model(), folder.path() / "own", fs::copy_options::recursive);
+  const std::string own = refusal([&] {
+    run_stage("prune", folder.path() / "own",
+              "{model: " + (folder.path() / "own").string() + ", ffn_channels: 96, score: l1, overwrite: true}", kNoTask);
+  });
+  EXPECT_TRUE(contains(own, "is the model's own folder")) << own;
   EXPECT_EQ(why(", ffn_channels: 96, score: l1", kNoTask), "") << "weights alone need no text";
 }
 
@@ -110,6 +131,12 @@ TEST(Table, VariantsSideBySide) {
   EXPECT_TRUE(contains(shown, "| half as wide |"));
   EXPECT_TRUE(contains(refusal([&] { run_stage("table", folder.path() / "t", "{variants: ['x'], tasks: ['sums = arithmetic']}"); }),
                        "is no name and value"));
+  const std::string model = tiny_model().string();
+  for (const std::string variants : {"'.. = " + model + "'", "'a = " + model + "', 'a = " + small.string() + "'"}) {
+    const std::string words =
+        refusal([&] { run_stage("table", folder.path() / "t", "{variants: [" + variants + "], tasks: ['sums = arithmetic']}"); });
+    EXPECT_TRUE(contains(words, "is no name and value") || contains(words, "'a' names two of them")) << words;
+  }
 }
 
 }  // namespace

@@ -95,6 +95,38 @@ TEST(QuantizeStage, ARecipesRunThatDiedAtItsEndIsGoneOnWith) {
                        "already holds a model"));
 }
 
+TEST(QuantizeStage, HowAModelIsSampledGoesOver) {
+  const TemporaryFolder folder("quantize_sampling");
+  fs::copy(tiny_model(), folder.path() / "model", fs::copy_options::recursive);
+  const std::string sampling = R"({"temperature": 0.7, "top_p": 0.8, "repetition_penalty": 1.05})";
+  write_file_atomic(folder.path() / "model/generation_config.json", sampling);
+  const std::string model = "{model: " + (folder.path() / "model").string();
+  run_stage("quantize", folder.path() / "q", model + kSmall + ", scheme: int8-dynamic}");
+  EXPECT_EQ(read_file(folder.path() / "q/generation_config.json"), sampling);
+  run_stage("prune", folder.path() / "p", model + ", ffn_channels: 96, score: l1}", kNoTask);
+  EXPECT_EQ(read_file(folder.path() / "p/generation_config.json"), sampling);
+}
+
+// Two models of one shape are not one.
+TEST(QuantizeStage, OtherWeightsOfTheSameSizesAreAnotherModel) {
+  const TemporaryFolder folder("quantize_identity");
+  const fs::path model = folder.path() / "model", out = folder.path() / "q";
+  fs::copy(tiny_model(), model, fs::copy_options::recursive);
+  fs::remove(model / "stage.json");
+  const auto run = [&] {
+    std::vector<Setting> settings = {{"output_dir", "test", out.string()}};
+    for (auto& s : parse_yaml("{model: " + model.string() + ", scheme: rtn-8, group_size: 16}", "test")) settings.push_back(s);
+    stage_kinds().at("quantize").run(settings, /*in_recipe=*/true);
+  };
+  run();
+  run();  // stands there already
+  std::string weights = read_file(model / "model.safetensors");
+  weights[weights.size() - 4] = char(weights[weights.size() - 4] ^ 1);
+  write_file_atomic(model / "model.safetensors", weights);
+  const std::string other = refusal(run);
+  EXPECT_TRUE(contains(other, "is the result of another config") && contains(other, "model: ")) << other;
+}
+
 TEST(QuantizeStage, RefusedWithTheReason) {
   const TemporaryFolder folder("quantize_refused");
   const auto why = [&](const std::string& more, const std::string& common = kCommon) {

@@ -46,6 +46,23 @@ TEST(Integers, GptqIsThatOfItsMakers) {
   }
 }
 
+// The one zero point that the first format has no place for: less 1 it is 15, of which its readers make 16. The second has it as it is.
+TEST(Integers, GptqsZeroPointOfZero) {
+  IntegerMatrix m;
+  m.codes_OI = aten::arange(64).remainder(16).to(at::kByte).view({8, 8});
+  m.scales_OG = aten::ones({8, 1}, at::kFloat);
+  m.zeros_OG = aten::arange(8).to(at::kByte).view({8, 1});  // 0 .. 7
+  const GptqTensors second = to_gptq(m, /*v2=*/true);
+  EXPECT_TRUE(aten::equal(from_gptq(second, 4, true).zeros_OG, m.zeros_OG));
+  EXPECT_NE(message_of([&] { to_gptq(m, /*v2=*/false); }).find("a zero point of 0 has no place"), std::string::npos);
+  // Whoever wrote it all the same: the second format's words less 1, 15 for 0.
+  GptqTensors first = second;
+  first.qzeros = aten::tensor(std::vector<int32_t>{0x6543210f}, at::kInt).view({1, 1});
+  const IntegerMatrix read = from_gptq(first, 4, false);
+  EXPECT_EQ(read.zeros_OG[0][0].item<int>(), 16);
+  EXPECT_TRUE(aten::equal(read.zeros_OG.narrow(0, 1, 7), m.zeros_OG.narrow(0, 1, 7)));
+}
+
 TEST(Integers, AwqIsThatOfItsMakers) {
   const Golden golden;
   const AwqTensors stored{golden("awq.qweight"), golden("awq.qzeros"), golden("awq.scales")};
