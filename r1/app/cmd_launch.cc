@@ -27,7 +27,7 @@ struct LaunchConfig {
   }
 };
 
-bool is_stage(const std::string& word) {
+bool is_shared_stage(const std::string& word) {
   return std::ranges::find(stages::kSharedStages, word) != std::end(stages::kSharedStages);
 }
 
@@ -36,7 +36,7 @@ Arguments as_we_write_it(const Arguments& arguments) {
   Arguments out;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (word == "--" || is_stage(word)) {
+    if (word == "--" || is_shared_stage(word)) {
       if (word != "--") out.push_back("--");
       out.insert(out.end(), arguments.begin() + std::ptrdiff_t(i), arguments.end());
       return out;
@@ -70,7 +70,7 @@ int run(const LaunchConfig& config, const CommonOptions&) {
   for (const char* name : stages::kSharedStages) known += str(known.empty() ? "" : ", ", name);
   if (config.argv.empty()) fail_usage("missing: what the ranks run, e.g. r1 launch --nproc_per_node 2 -- pretrain --config run.yaml");
   const std::string& stage = config.argv[0];
-  if (!is_stage(stage)) fail_usage("r1 launch: '", printable(stage), "' does not share its work between ranks; these do: ", known);
+  if (!is_shared_stage(stage)) fail_usage("r1 launch: '", printable(stage), "' does not share its work between ranks; these do: ", known);
   if (only_shows(config.argv)) return run_program(config.argv);
   check_stage(config.argv);
   return dist::launch({.processes = config.nproc_per_node,

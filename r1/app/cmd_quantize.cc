@@ -5,6 +5,7 @@
 #include "r1/app/command.h"
 #include "r1/base/log.h"
 #include "r1/base/progress.h"
+#include "r1/stages/parallel.h"
 #include "r1/stages/quantize.h"
 
 namespace r1::app {

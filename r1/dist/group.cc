@@ -345,12 +345,12 @@ void Group::first(const std::string& what, const std::function<void()>& work) {
 
 void Group::post(const std::string& key, const std::string& words) {
   check(size() > 1, "[post] expected a group of several");
-  world_->store->set(str("post/", name(), "/", key), words);
+  world_->store->set(str("post/", name(), "/", key), words, options_.timeout);
 }
 
 std::optional<std::string> Group::posted(const std::string& key, int64_t from) {
   check(size() > 1, "[posted] expected a group of several");
-  if (auto words = world_->store->get(str("post/", name(), "/", key))) return words;
+  if (auto words = world_->store->get(str("post/", name(), "/", key), options_.timeout)) return words;
   const std::string missing = world_->pulse->missing(from, options_.timeout);
   if (!missing.empty()) fail("[dist] ", world_->names[size_t(world_->rank)], " waits for ", key, ": ", missing);
   return std::nullopt;

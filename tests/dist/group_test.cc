@@ -465,7 +465,7 @@ TEST(Launch, SeesAStoppedRankByItself) {
 TEST(Launch, HearsARankThatSaysMuch) {
   const Outcome many = run_ranks("talks", 2, {}, "200000 20");
   EXPECT_EQ(many.code, 0);
-  EXPECT_LT(many.seconds, 8);
+  EXPECT_LT(many.seconds, 25);  // a time quadratic in the lines is minutes
   EXPECT_EQ(many.said.size(), 200'000 * (9 + 21) + std::string("[rank 1] the last words\n").size());
   EXPECT_TRUE(many.said.ends_with("\n[rank 1] the last words\n"));
   // One line of 1 MB comes in pieces, none of it lost.
@@ -485,7 +485,9 @@ TEST(Launch, AQuietRankIsHeardWhenItFails) {
   const Outcome failed = run_ranks("talks", 2, {.quiet = true}, "30 5 fail");
   EXPECT_EQ(failed.code, 3);
   EXPECT_TRUE(failed.said.ends_with("[rank 1] xxxxx\n[rank 1] the last words\n")) << failed.said;
-  EXPECT_EQ(std::count(failed.said.begin(), failed.said.end(), 'x'), 19 * 5);  // 20 lines, the last words among them
+  int lines = 0;
+  for (size_t at = 0; (at = failed.said.find("[rank 1] xxxxx\n", at)) != std::string::npos; ++at) ++lines;
+  EXPECT_EQ(lines, 19);  // 20 with the last words
 }
 
 TEST(Launch, AStopGivesARankItsTime) {
