@@ -190,6 +190,16 @@ void arguments_as_text(data::Messages& messages) {
   }
 }
 
+bool knows_null_contents(std::string_view chat_template) {
+  return chat_template.find("is none") != chat_template.npos || chat_template.find("is not none") != chat_template.npos;
+}
+
+void null_contents_as_text(data::Messages& messages) {
+  for (data::Message& message : messages)
+    if (message.fields.is_object() && message.fields.contains("content") && message.fields["content"].is_null())
+      message.fields.erase("content");  // the message's own, which is "", takes its place
+}
+
 std::vector<Tool> read_tools(const Json& tools, const std::string& path) {
   check_list(tools, path, kMaxTools);
   std::vector<Tool> out;

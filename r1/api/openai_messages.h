@@ -19,6 +19,9 @@ data::Messages read_messages(const Json& messages, const std::string& path);
 // For templates that paste arguments into the text as they are (DeepSeek's) in place of writing the object they are given.
 bool wants_text_arguments(std::string_view chat_template);
 void arguments_as_text(data::Messages& messages);
+// For templates that never ask whether a message has a content and paste it as it is, where null is an error or the word None: most.
+bool knows_null_contents(std::string_view chat_template);
+void null_contents_as_text(data::Messages& messages);
 
 // [{"type": "function", "function": {"name", "description", "parameters"}}]
 std::vector<Tool> read_tools(const Json& tools, const std::string& path);

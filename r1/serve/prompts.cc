@@ -56,6 +56,7 @@ std::vector<text::TokenId> Prompts::chat_ids(const api::GenerationRequest& r) co
     throw ApiError(400, "add_generation_prompt false leaves nobody to answer; continue_final_message goes on with the last message",
                    "add_generation_prompt");
   if (api::wants_text_arguments(model_.chat->source())) api::arguments_as_text(conversation.messages);
+  if (!api::knows_null_contents(model_.chat->source())) api::null_contents_as_text(conversation.messages);
   std::string go_on;
   if (r.continue_final_message) {
     if (conversation.messages.empty() || conversation.messages.back().role != "assistant")

@@ -323,12 +323,13 @@ void Service::Impl::take_over(std::shared_ptr<Weights> next) {
 
 // Weights that nobody is answered by any more.
 void Service::Impl::let_go() {
-  std::erase_if(retiring, [this](const std::shared_ptr<Weights>& weights) {
+  const size_t ended = std::erase_if(retiring, [this](const std::shared_ptr<Weights>& weights) {
     if (std::ranges::any_of(running, [&](const auto& entry) { return entry.second->weights() == weights.get(); })) return false;
     add_counts(gone, weights->engine.stats());
     log_info("[serve] the weights of version ", weights->model->version(), " have ended their last answer");
     return true;
   });
+  if (ended > 0) give_memory_back();
 }
 
 void Service::Impl::flush() {
@@ -360,6 +361,12 @@ void Service::Impl::flush() {
 void Service::Impl::end(std::shared_ptr<Job> job, const std::exception* error) {
   running.erase(job->ticket());
   queue.end(job->key());
+  {
+    const std::lock_guard lock(numbers_mutex);  // counted before it is told: who hears of it finds it there
+    if (error) ++numbers.finished["error"];
+    for (const std::string& reason : job->reasons()) ++numbers.finished[reason];
+    if (!error) numbers.total.add(since(job->arrived));
+  }
   if (error) {
     try {
       job->fail(*error);
@@ -368,10 +375,6 @@ void Service::Impl::end(std::shared_ptr<Job> job, const std::exception* error) {
     }
   }
   job->drop();
-  const std::lock_guard lock(numbers_mutex);
-  if (error) ++numbers.finished["error"];
-  for (const std::string& reason : job->reasons()) ++numbers.finished[reason];
-  if (!error) numbers.total.add(since(job->arrived));
 }
 
 void Service::Impl::drop(Ticket ticket) {
@@ -399,9 +402,11 @@ void Service::Impl::time_out() {
   for (const auto& job : late) end(job, &error);
   while (const std::shared_ptr<Job> job = queue.remove_if(too_late)) {
     not_waiting();
+    {
+      const std::lock_guard lock(numbers_mutex);
+      ++numbers.finished["error"];
+    }
     job->fail(error);
-    const std::lock_guard lock(numbers_mutex);
-    ++numbers.finished["error"];
   }
 }
 
@@ -600,6 +605,7 @@ void Service::update_weights(const std::string& name, std::function<void(const W
       log_warning("[serve] ", told.what());
       error = std::make_exception_ptr(told);
     }
+    give_memory_back();
     impl_->updating = false;
     done(update, error);
   });

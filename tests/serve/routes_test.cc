@@ -59,6 +59,30 @@ TEST(Routes, DeepSeeksAddressesAnswerTheSame) {
   EXPECT_EQ(s.ask("GET", "/v1/models"), s.ask("GET", "/models"));
 }
 
+// An assistant that only called a tool has said null (lmstudio-ai/lmstudio-bug-tracker#261, mistralai/mistral-common#324): a template that pastes
+// contents gets "", one that asks for none gets it.
+TEST(Routes, CallsWithoutContentReachEveryTemplate) {
+  const Json call = {{"id", "x"}, {"type", "function"}, {"function", {{"name", "now"}, {"arguments", "{}"}}}};
+  const Json messages = {{{"role", "user"}, {"content", "time?"}},
+                         {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", Json::array({call})}},
+                         {{"role", "tool"}, {"tool_call_id", "x"}, {"content", "12"}}};
+  const auto prompt = [&](const std::string& source) {
+    Served served(alphabet_model(), source);
+    Service service(served.served, service_config());
+    http::Router router;
+    add_routes(router, service, {.facts = {.name = "tiny"}, .version = "1"});
+    auto request = std::make_shared<http::Request>();
+    request->body = dump_json(Json{{"messages", messages}});
+    const auto responder = std::make_shared<OneAnswer>();
+    router.find("POST", "/apply-template").route->handler(request, responder);
+    return parse_json(responder->wait().body, "prompt")["prompt"].get<std::string>();
+  };
+  EXPECT_EQ(prompt("{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"), "[user]time?[assistant][tool]12");
+  EXPECT_EQ(prompt("{% for m in messages %}{{ '[' + m.role + ']' + m.content }}{% endfor %}"), "[user]time?[assistant][tool]12");
+  EXPECT_EQ(prompt("{% for m in messages %}{% if m['content'] is none %}(call){% else %}{{ m.content }}{% endif %}{% endfor %}"),
+            "time?(call)12");
+}
+
 // What waits for the engine must not stand before what does not.
 TEST(Routes, WhatWaitsForTheEngineHasThreadsOfItsOwn) {
   RoutedService s;
