@@ -99,8 +99,14 @@ std::string normalised(std::string_view text, const ExactOptions& options) {
   return out;
 }
 
+// What two documents are compared by. One of which nothing is left, of punctuation alone, is no copy of all others of this kind.
+static std::string compared(std::string_view text, const ExactOptions& options) {
+  std::string normal = normalised(text, options);
+  return normal.empty() ? std::string(text) : normal;
+}
+
 Hash128 exact_hash(std::string_view text, const ExactOptions& options) {
-  const std::string t = normalised(text, options);
+  const std::string t = compared(text, options);
   const XXH128_hash_t h = XXH3_128bits(t.data(), t.size());
   return {h.high64, h.low64};
 }
@@ -133,7 +139,7 @@ void ExactShard::add(Place place, std::string_view text) {
     const Record r{{h.high64, h.low64}, place, part};
     s.shard.row(&r);
   };
-  if (s.options.level == "document") return record(0, normalised(text, s.options));
+  if (s.options.level == "document") return record(0, compared(text, s.options));
   each_part(text, s.options.level, [&](uint64_t number, size_t begin, size_t end) {
     const std::string t = normalised(text.substr(begin, end - begin), s.options);
     if (!t.empty() && characters(t) >= size_t(s.options.min_length)) record(number, t);

@@ -182,6 +182,7 @@ class Warc : public Reader {
     if (d.url.starts_with('<') && d.url.ends_with('>')) d.url = d.url.substr(1, d.url.size() - 2);
     d.date = to_utf8(fields.get("WARC-Date"));
     d.licence = opening_.licence;
+    if (const std::string_view why = fields.get("WARC-Truncated"); !why.empty()) d.marks.push_back("truncated:" + short_name(why));
     std::string reason;
     try {
       reason = type == "response" ? response(block, fields, d) : body(std::move(block), fields.get("Content-Type"), fields, d);

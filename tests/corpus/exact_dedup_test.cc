@@ -49,6 +49,8 @@ TEST(Exact, TheFirstStays) {
   const Result r = run(texts, {});
   EXPECT_EQ(r.texts, (std::vector<std::string>{"One text", "another", "exact", "One text.", "exact", ""}));
   EXPECT_EQ(run(texts, {.punctuation = true}).texts[3], "exact");
+  const auto marks = run({"!!!", "???", "!!!"}, {.punctuation = true}).texts;  // nothing is left of any of them
+  EXPECT_EQ(marks, (std::vector<std::string>{"!!!", "???", "exact"}));
   EXPECT_EQ(run(texts, {.lower = false}).texts[2], "one  TEXT");
 }
 

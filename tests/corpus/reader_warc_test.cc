@@ -54,6 +54,12 @@ TEST(ReaderWarc, HandsOnPagesWithWhatTheHeadersSay) {
   }
 }
 
+TEST(ReaderWarc, APageThatTheCrawlerCutSaysSo) {
+  Files files("reader_warc_cut");
+  const std::string text = record("conversion", "text/plain", "Half of a text", "WARC-Truncated: length\r\n");
+  EXPECT_EQ(files.read("a.warc", text).documents.at(0).marks, std::vector<std::string>{"truncated:length"});
+}
+
 TEST(ReaderWarc, BodiesAreUnpackedAndDecoded) {
   Files files("reader_warc_bodies");
   const std::string html = "<html><body>" + std::string(200, 'x') + "</body></html>";
