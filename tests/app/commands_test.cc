@@ -397,7 +397,7 @@ TEST_F(Commands, AStageThatRanksDoNotShareIsRefusedOnRanks) {
     EXPECT_EQ(r.code, 2);
     EXPECT_TRUE(r.err.starts_with("error: " + stage + words)) << r.err;
   };
-  refused({"rejection", "--model", path("none"), "--task=arithmetic", "--output", path("out.jsonl")}, "rejection");
+  refused({"rejection", "--model", path("none"), "--task=arithmetic", "--output_file", path("out.jsonl")}, "rejection");
   refused({"prune", "--model", path("none"), "--output_dir", path("out")}, "prune");
   refused({"quantize", "--model", path("none"), "--output", path("out"), "--scheme=int8"}, "quantize");
   write_file_atomic(path("recipe.yaml"),
