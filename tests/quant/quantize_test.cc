@@ -428,7 +428,7 @@ TEST_F(Quantize, WhatIsNotFiniteIsNamed) {
     QuantizeConfig config = scheme[0] == 'i' ? tiny_run(path(), scheme) : tiny_gguf_run(path(), scheme);
     config.model = folder.string();
     (config.output.empty() ? config.output_dir : config.output) =
-        (path() / (scheme[0] == 'i' ? scheme : "overflows-" + scheme + ".gguf")).string();
+        (path() / ("overflows-" + scheme + (scheme[0] == 'i' ? "" : ".gguf"))).string();
     if (scheme[0] != 'i') config.data = {};
     return message_of([&] { run_quantize(config); });
   };
