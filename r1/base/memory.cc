@@ -42,4 +42,10 @@ LargeBlocksGoBack::~LargeBlocksGoBack() {
   if (--waiting_for_memory == 0) apply();
 }
 
+void give_freed_memory_back() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
+
 }  // namespace r1

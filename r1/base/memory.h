@@ -21,4 +21,7 @@ class LargeBlocksGoBack {
   LargeBlocksGoBack& operator=(const LargeBlocksGoBack&) = delete;
 };
 
+// What is free goes back to the system now: after work that took much memory once, such as loading a model.
+void give_freed_memory_back();
+
 }  // namespace r1

@@ -3,6 +3,7 @@
 
 #include "r1/base/error.h"
 #include "r1/base/log.h"
+#include "r1/base/memory.h"
 #include "r1/model/footprint.h"
 #include "r1/model/shard.h"
 #include "r1/model/weights_check.h"
@@ -309,6 +310,7 @@ std::unique_ptr<Transformer> load_model(const fs::path& path, tensor::Device dev
   if (stored < wanted / 2) fail(weights.string(), ": the config describes ", wanted, " parameters, but only ", stored, " are stored");
   auto model = std::make_unique<Transformer>(config, device, dtype, Allocation::kAsLoaded, how.ranks);
   load_weights(*model, path, progress, how);
+  if (device.is_cpu()) give_freed_memory_back();  // what rows were converted in
   return model;
 }
 

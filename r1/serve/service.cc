@@ -16,6 +16,7 @@
 
 #include "r1/base/file.h"
 #include "r1/base/log.h"
+#include "r1/base/memory.h"
 #include "r1/base/threads.h"
 #include "r1/engine/plain_forward.h"
 #include "r1/http/error.h"
@@ -329,7 +330,7 @@ void Service::Impl::let_go() {
     log_info("[serve] the weights of version ", weights->model->version(), " have ended their last answer");
     return true;
   });
-  if (ended > 0) give_memory_back();
+  if (ended > 0) give_freed_memory_back();  // of weights that are no more: half a gigabyte an update stays with the process else
 }
 
 void Service::Impl::flush() {
@@ -605,7 +606,7 @@ void Service::update_weights(const std::string& name, std::function<void(const W
       log_warning("[serve] ", told.what());
       error = std::make_exception_ptr(told);
     }
-    give_memory_back();
+    give_freed_memory_back();
     impl_->updating = false;
     done(update, error);
   });

@@ -3,11 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cstdlib>  // defines __GLIBC__
-
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 #include "r1/base/memory_left.h"
 #include "r1/http/error.h"
@@ -89,12 +84,6 @@ std::shared_ptr<model::Transformer> load_weights(const fs::path& path, const Ser
     if (stop) throw ApiError(503, "the server is stopping", "", "stopping");
   };
   return model::load_model(path, now.device(), now.dtype(), go_on, {.keep_packed = now.device().is_cpu(), .products_only = true});
-}
-
-void give_memory_back() {
-#if defined(__GLIBC__)
-  malloc_trim(0);
-#endif
 }
 
 }  // namespace r1::serve

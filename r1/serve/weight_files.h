@@ -22,7 +22,4 @@ std::filesystem::path find_weights(const std::filesystem::path& folder, const st
 std::shared_ptr<model::Transformer> load_weights(const std::filesystem::path& path, const ServedModel& served, int64_t cache_bytes,
                                                  const std::atomic<bool>& stop);
 
-// To the system, what was freed with the weights that are no more: the C library keeps it otherwise (base/memory.h), half a gigabyte an update.
-void give_memory_back();
-
 }  // namespace r1::serve

@@ -38,7 +38,8 @@ Json LaunchMark::found() const {
 std::string LaunchMark::start(const std::string& configured) const {
   std::string newest;
   int64_t step = -1;
-  for (const auto& [name, written] : found().items()) {
+  const Json now = found();
+  for (const auto& [name, written] : now.items()) {
     if (before_.value(name, Json()) == written) continue;
     if (name == kStage) return "auto";
     const fs::path checkpoint = folder_ / name;

@@ -131,7 +131,7 @@ Tensor to_int8(const IntegerMatrix& m) {
 IntegerMatrix from_int8(const Tensor& weight_OI, const Tensor& scale_OG) {
   IntegerMatrix m;
   m.bits = 8;
-  m.codes_OI = (weight_OI.to(at::kShort) + 128).to(at::kByte);
+  m.codes_OI = weight_OI.view(at::kByte).bitwise_xor(128);  // + 128, without a wider copy
   m.scales_OG = scale_OG.to(at::kFloat).contiguous();
   m.zeros_OG = aten::full(m.scales_OG.sizes(), 128, at::kByte);
   return m;

@@ -201,7 +201,7 @@ TEST(App, PlanReadsWholeRecipes) {
     ASSERT_EQ(ran.code, 0) << name << ": " << ran.err;
     EXPECT_GE(parse_json(ran.out, name)["stages"].size(), 2u) << name;
   }
-  const Ran paper = r1_program({"plan", recipe("r1_zero_paper.yaml"), "--model=qwen2.5-0.5b", "--json"});
+  const Ran paper = r1_program({"plan", recipe("r1_zero_paper.yaml"), "--model=qwen2.5-0.5b", "--memory=100TB", "--json"});
   EXPECT_EQ(paper.code, 0) << paper.err;
   // Of stages that hold no model in memory there is nothing to plan.
   const Ran one = r1_program({"plan", recipe("data_debian.yaml"), "--json"});

@@ -400,6 +400,7 @@ TEST_F(Commands, AStageThatRanksDoNotShareIsRefusedOnRanks) {
   refused({"rejection", "--model", path("none"), "--task=arithmetic", "--output_file", path("out.jsonl")}, "rejection");
   refused({"prune", "--model", path("none"), "--output_dir", path("out")}, "prune");
   refused({"quantize", "--model", path("none"), "--output", path("out"), "--scheme=int8"}, "quantize");
+  make_folder(fs::path(path("recipe.yaml")).parent_path());
   write_file_atomic(path("recipe.yaml"),
                     "output_dir: " + path("out") + "\nstages:\n  ask:\n    stage: eval\n    model: none\n    task: arithmetic\n");
   refused({"run", path("recipe.yaml")}, "eval");

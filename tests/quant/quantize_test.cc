@@ -2,11 +2,14 @@
 #include "r1/quant/quantize.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 
 #include "r1/base/safetensors_file.h"
@@ -495,6 +498,51 @@ TEST_F(Quantize, SymmetricZeroPointsOfTheOtherFormatAreSeen) {
     write_file_atomic(folder / "config.json", json.dump());
     EXPECT_TRUE(aten::equal(logits_of(folder), expected)) << scheme;
   }
+}
+
+int64_t resident_bytes() {
+  int64_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+// In this process, as it grows by what is loaded; of GGUF it is PackedModel.TakesTheMemoryOfItsFile.
+TEST_F(Quantize, ALoadedFolderTakesTheMemoryOfItsFile) {
+  const fs::path folder = path() / "weighty", sparse = path() / "weighty-sparse";
+  {
+    const at::NoGradGuard no_grad;
+    model::ModelConfig c = tiny_config("llama");
+    c.hidden_size = 384, c.intermediate_size = 1024, c.num_hidden_layers = 6, c.head_dim = 96;
+    model::Transformer model(c, at::kCPU, at::kFloat);
+    model.init_weights(3);
+    model::save_model(model, folder, at::kBFloat16);
+    tiny_tokenizer().save(folder);
+    for (const model::WeightRow& row : model.weights())
+      if (row.kind == model::WeightKind::kMatrix) row.tensor->view({-1, 2, 2}).select(2, 1).zero_();
+    model::save_model(model, sparse, at::kBFloat16);
+  }
+  const auto share = [&](const fs::path& model) {
+    const auto bytes = double(fs::file_size(model / "model.safetensors"));
+    EXPECT_GT(bytes, 5e6) << model;
+    ::malloc_trim(0);
+    const int64_t before = resident_bytes();
+    const auto kept = model::load_model(model, at::kCPU, at::kFloat, {}, {.keep_packed = true});
+    return double(resident_bytes() - before) / bytes;
+  };
+  for (const std::string scheme : {"rtn-4", "int8-dynamic", "fp8-block"}) {
+    QuantizeConfig config = tiny_run(path(), scheme);
+    config.model = folder.string();
+    config.data = {};
+    config.weight_range = "minmax", config.group_size = 128;
+    config.output_dir = (path() / ("weighty-" + scheme)).string();
+    const double grown = share(run_quantize(config).output);
+    EXPECT_GT(grown, 0.8) << scheme;
+    EXPECT_LT(grown, 1.15) << scheme;
+  }
+  // Without its zeros, which the file has.
+  const double grown = share(sparse);
+  EXPECT_GT(grown, 0.5);
+  EXPECT_LT(grown, 0.75);
 }
 
 // Published layouts that differ from ours: other names of keys, what their writers add.

@@ -73,6 +73,7 @@ Json pretrain_with(const std::vector<std::string>& arguments) {
 
 // `argument`: the run's name, then more settings, and "kill" for one whose rank 1 dies once it sees the checkpoint of step 4.
 SCENARIO(pretrain) {
+  set_log_level(LogLevel::kInfo);  // rank 0 says where it goes on from
   const fs::path root = std::getenv("R1_TEST_FOLDER");
   const std::string name = argument.substr(0, argument.find(' '));
   if (argument.find(" kill") != std::string::npos && ranks.rank == 1 && ranks.attempt == "0") {
