@@ -101,7 +101,7 @@ struct Store::Worker {
   std::mutex mutex;
   std::condition_variable ready;
   std::deque<std::function<void()>> tasks;
-  bool done = false, gone = false;
+  bool done = false, gone = false, ended = false;
 
   static std::shared_ptr<Worker> start(c10::intrusive_ptr<::c10d::Store> store) {
     auto worker = std::make_shared<Worker>();
@@ -114,13 +114,19 @@ struct Store::Worker {
     std::unique_lock lock(mutex);
     for (;;) {
       ready.wait(lock, [&] { return done || !tasks.empty(); });
-      if (tasks.empty()) return;
+      if (tasks.empty()) break;
       auto task = std::move(tasks.front());
       tasks.pop_front();
       lock.unlock();
       task();
       lock.lock();
     }
+    auto last = std::move(store);
+    lock.unlock();
+    last.reset();  // what it serves ends here, if nobody else has it
+    lock.lock();
+    ended = true;
+    ready.notify_all();
   }
 
   template <class T>
@@ -178,11 +184,11 @@ Store::Store(StoreAddress address, std::shared_ptr<Worker> worker) : address_(st
 
 Store::~Store() {
   if (!worker_) return;
-  {
-    const std::lock_guard lock(worker_->mutex);
-    worker_->done = true;
-  }
-  worker_->ready.notify_one();
+  std::unique_lock lock(worker_->mutex);
+  worker_->done = true;
+  worker_->ready.notify_all();
+  // The port is free again when this returns, unless a call hangs.
+  if (address_.serve) worker_->ready.wait_for(lock, milliseconds(kAnswer), [this] { return worker_->ended; });
 }
 
 void Store::set(const std::string& key, const std::string& value, double answer) {
