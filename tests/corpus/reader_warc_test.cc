@@ -67,6 +67,7 @@ TEST(ReaderWarc, BodiesAreUnpackedAndDecoded) {
     const Read read = files.read("b.warc", response("Content-Type: text/html\r\n" + head, body));
     return read.documents.size() == 1 ? read.documents[0].text : read.reasons();
   };
+  EXPECT_EQ(text_of("Transfer-Encoding: chunked\r\n", chunked(html)), html);
   EXPECT_EQ(text_of("Transfer-Encoding: Chunked\r\n", chunked(html)), html);
   EXPECT_EQ(text_of("Transfer-Encoding: chunked\r\n", html), html) << "the archive joined the chunks and left the field";
   EXPECT_EQ(text_of("Content-Encoding: gzip\r\n", gzip(html)), html);

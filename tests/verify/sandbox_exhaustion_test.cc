@@ -130,6 +130,9 @@ Limits limits_of(const Case& c) {
 
 void expect_ended(const Case& c, const Outcome& o, const Limits& limits, double waited) {
   EXPECT_LE(waited, limits.wall_seconds + o.waited_seconds + 1) << c.name << ": the harness came back late";
+  // Not by its own word alone: docs/sandbox.md says how far an end is put off at most.
+  EXPECT_LE(o.waited_seconds, 9 * limits.wall_seconds) << c.name << ": its end was put off too far";
+  EXPECT_LE(o.waited_seconds, o.wall_seconds) << c.name;
   EXPECT_TRUE(std::find(c.ends.begin(), c.ends.end(), o.end) != c.ends.end())
       << c.name << ": ended as " << end_name(o.end) << " " << o.status << " " << o.reason << " after " << o.wall_seconds << " s\n"
       << o.out.substr(0, 300) << o.err.substr(0, 300);
