@@ -228,4 +228,20 @@ fs::path find_tokenizer(const fs::path& name) {
   return found;
 }
 
+bool is_file_of_model(const std::filesystem::path& file) {
+  static const std::set<std::string> kNames = {"config.json",
+                                               "generation_config.json",
+                                               "quantize_config.json",
+                                               "tokenizer.json",
+                                               "tokenizer_config.json",
+                                               "special_tokens_map.json",
+                                               "added_tokens.json",
+                                               "vocab.json",
+                                               "merges.txt",
+                                               "tokenizer.model",
+                                               "chat_template.jinja",
+                                               "chat_template.json"};
+  return file.extension() == ".safetensors" || file.extension() == ".gguf" || kNames.contains(file.filename().string());
+}
+
 }  // namespace r1::model

@@ -27,4 +27,7 @@ std::vector<LocalModel> local_models();
 // Where a tokenizer is: a path as it is, else what the name stands for here. kUsage error as find_model's.
 std::filesystem::path find_tokenizer(const std::filesystem::path& name);
 
+// Whether what a model computes hangs on a file of its folder: weights, config, tokenizer, template.
+bool is_file_of_model(const std::filesystem::path& file);
+
 }  // namespace r1::model

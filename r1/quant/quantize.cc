@@ -16,6 +16,7 @@
 #include "r1/base/progress.h"
 #include "r1/model/config_gguf.h"
 #include "r1/model/families.h"
+#include "r1/model/local_models.h"
 #include "r1/model/weights_io.h"
 #include "r1/ops/logprob.h"
 #include "r1/quant/awq.h"
@@ -37,26 +38,11 @@ using StatisticsOf = std::map<std::pair<const WeightRow*, int64_t>, std::shared_
 constexpr int64_t kTokensAtOnce = 4096;
 
 // What writers of models put into a folder, this one's report and record among it.
-bool is_file_of_model(const fs::directory_entry& entry) {
-  static const std::set<std::string> kNames = {"config.json",
-                                               "generation_config.json",
-                                               "quantize_config.json",
-                                               "model.safetensors.index.json",
-                                               "tokenizer.json",
-                                               "tokenizer_config.json",
-                                               "special_tokens_map.json",
-                                               "added_tokens.json",
-                                               "vocab.json",
-                                               "merges.txt",
-                                               "tokenizer.model",
-                                               "chat_template.jinja",
-                                               "chat_template.json",
-                                               "report.html",
-                                               "model.report.html",
-                                               "quantize.json",
-                                               "model.gguf"};
+bool is_written_here(const fs::directory_entry& entry) {
+  static const std::set<std::string> kMore = {"model.safetensors.index.json", "report.html", "model.report.html", "quantize.json"};
   const fs::path name = entry.path().filename();
-  return !entry.is_directory() && (kNames.contains(name.string()) || name.extension() == ".safetensors");
+  if (entry.is_directory()) return false;
+  return name.extension() == ".gguf" ? name == "model.gguf" : model::is_file_of_model(name) || kMore.contains(name.string());
 }
 
 // The folder at the output's place goes as a whole when the new one comes, so nothing else may lie in it: a mistyped name must not cost anybody's
@@ -64,7 +50,7 @@ bool is_file_of_model(const fs::directory_entry& entry) {
 void check_nothing_else_in(const fs::path& folder) {
   if (!fs::is_directory(folder)) return;
   for (const auto& entry : fs::directory_iterator(folder))
-    if (!is_file_of_model(entry))
+    if (!is_written_here(entry))
       fail_usage("--output_dir ", folder.string(), " holds '", entry.path().filename().string(),
                  "', which is no file of a quantized model and would be lost with it: name a folder of its own, such as ",
                  (folder / "quantized").string());

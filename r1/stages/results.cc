@@ -1,7 +1,6 @@
 #include "r1/stages/results.h"
 
 #include <algorithm>
-#include <set>
 
 #include "r1/base/build_info.h"
 #include "r1/base/config_io.h"
@@ -9,6 +8,7 @@
 #include "r1/base/file.h"
 #include "r1/base/log.h"
 #include "r1/eval/provenance.h"
+#include "r1/model/local_models.h"
 
 namespace r1::stages {
 
@@ -24,23 +24,6 @@ std::string place_of(const std::string& path) {
   std::error_code error;
   const fs::path whole = fs::weakly_canonical(path, error);
   return error ? path : whole.string();
-}
-
-// Whether what a model computes hangs on the file.
-bool makes_a_model(const fs::path& file) {
-  static const std::set<std::string> kNames = {"config.json",
-                                               "generation_config.json",
-                                               "quantize_config.json",
-                                               "tokenizer.json",
-                                               "tokenizer_config.json",
-                                               "special_tokens_map.json",
-                                               "added_tokens.json",
-                                               "vocab.json",
-                                               "merges.txt",
-                                               "tokenizer.model",
-                                               "chat_template.jinja",
-                                               "chat_template.json"};
-  return file.extension() == ".safetensors" || file.extension() == ".gguf" || kNames.contains(file.filename().string());
 }
 
 // Pieces from all over a file, its beginning and its end among them.
@@ -110,7 +93,7 @@ std::string model_sha256(const fs::path& model) {
   if (!fs::is_directory(model)) return sha256_file(model);
   std::vector<std::string> files;
   for (const auto& entry : fs::directory_iterator(model))
-    if (entry.is_regular_file() && makes_a_model(entry.path()))
+    if (entry.is_regular_file() && model::is_file_of_model(entry.path()))
       files.push_back(str(entry.path().filename().string(), " ", sha256_file(entry.path())));
   return of_all(files);
 }
@@ -126,7 +109,7 @@ std::string identity(const fs::path& path) {
   for (const auto& entry : fs::directory_iterator(path))
     if (entry.is_regular_file())
       files.push_back(str(entry.path().filename().string(), " ", entry.file_size(),
-                          makes_a_model(entry.path()) ? " " + look_into(entry.path()) : std::string()));
+                          model::is_file_of_model(entry.path()) ? " " + look_into(entry.path()) : std::string()));
   return of_all(files).substr(0, 16);
 }
 
